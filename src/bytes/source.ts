@@ -1,0 +1,109 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import { type FileOffset, fileOffset } from "./address.ts";
+
+/**
+ * Something with a name, a size and bytes at offsets: a file, or a buffer in a test. Reading is synchronous and exact;
+ * callers bound `length` themselves (never by an unchecked number from the bytes). Bulk copying goes through `fd`.
+ */
+export interface ByteSource {
+	/** What messages call it: the path as the user gave it. */
+	readonly name: string;
+	/** Bytes, at the time it was opened. */
+	readonly size: bigint;
+	/** st_mode of a file: type and permissions. */
+	readonly mode?: number;
+	/** The open file, for those who read large ranges asynchronously. Absent for buffers. */
+	readonly fd?: number;
+	/** Exactly `length` bytes, or `undefined` where the source ends before. */
+	read(offset: FileOffset, length: number): Buffer | undefined;
+	close(): void;
+}
+
+/**
+ * Opens a regular file read-only.
+ *
+ * @throws NecromancerError ERR_IO when it cannot be opened or is no regular file (a FIFO would hang, a device never end).
+ */
+export function openFile(path: string | Buffer, name: string = path.toString()): ByteSource {
+	// without O_NONBLOCK a FIFO would wait here for a writer; a regular file does not care
+	const fd = attempt(name, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY));
+	const stat = fstatSync(fd, { bigint: true });
+	if (!stat.isFile()) {
+		closeSync(fd);
+		refuse("ERR_IO", {
+			subject: name,
+			finding: `is ${stat.isDirectory() ? "a directory" : "no regular file"}`,
+			expectation: "expected a file",
+		});
+	}
+	return {
+		name,
+		fd,
+		size: stat.size,
+		mode: Number(stat.mode),
+		read: (offset, length) => {
+			if (offset + BigInt(length) > stat.size) return undefined;
+			const buffer = Buffer.allocUnsafe(length);
+			for (let done = 0; done < length; ) {
+				const n = attempt(name, () => readSync(fd, buffer, done, length - done, offset + BigInt(done)));
+				if (n === 0) return undefined;
+				done += n;
+			}
+			return buffer;
+		},
+		close: () => closeSync(fd),
+	};
+}
+
+/** Bytes already in memory as a source. */
+export const fromBuffer = (name: string, bytes: Uint8Array): ByteSource => {
+	const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	return {
+		name,
+		size: BigInt(buffer.length),
+		read: (offset, length) => {
+			if (offset + BigInt(length) > BigInt(buffer.length)) return undefined;
+			return buffer.subarray(Number(offset), Number(offset) + length);
+		},
+		close: () => {},
+	};
+};
+
+/** The range `[offset, offset + length)` of another source, with its own offset 0. Shares the file, owns nothing. */
+export const slice = (
+	source: ByteSource,
+	offset: FileOffset,
+	length: bigint,
+	name: string = source.name,
+): ByteSource => ({
+	name,
+	size: length,
+	read: (at, count) => (at + BigInt(count) > length ? undefined : source.read(fileOffset(offset + at), count)),
+	close: () => {},
+});
+
+/** Runs a system call and turns its failure into ERR_IO with the errno in words. */
+export function attempt<T>(subject: string, call: () => T): T {
+	try {
+		return call();
+	} catch (cause) {
+		const { code, syscall } = cause as NodeJS.ErrnoException;
+		if (code === undefined) throw cause;
+		return refuse(
+			"ERR_IO",
+			{ subject, finding: `${syscall ?? "access"} failed with ${code}${because[code] ?? ""}` },
+			{ cause },
+		);
+	}
+}
+
+const because: Readonly<Record<string, string>> = {
+	ENOENT: " (no such file)",
+	EACCES: " (permission denied)",
+	EPERM: " (not permitted)",
+	EISDIR: " (is a directory)",
+	ENOTDIR: " (not a directory)",
+	ENOSPC: " (no space left)",
+	EROFS: " (read-only file system)",
+};

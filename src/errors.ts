@@ -1,0 +1,74 @@
+/**
+ * Every way this program refuses, as one table: stable code, exit status, and what it means. The types, README's table
+ * and a test derive from it.
+ */
+export const errorTable = {
+	ERR_USAGE: { exit: 2, meaning: "the command line is not understood" },
+	ERR_IO: { exit: 1, meaning: "the operating system refused to read or write a file" },
+	ERR_CORE_MAGIC: { exit: 3, meaning: "not an ELF file" },
+	ERR_CORE_KIND: { exit: 3, meaning: "an ELF file, but not an x86-64 Linux core" },
+	ERR_CORE_TRUNCATED: { exit: 3, meaning: "the core ends before what its headers promise" },
+	ERR_CORE_PARTIAL: { exit: 3, meaning: "the core was written without memory that resurrection needs" },
+	ERR_CORE_CORRUPT: { exit: 3, meaning: "the core contradicts itself" },
+	ERR_NOTE_SIZE: { exit: 3, meaning: "a note of the core has the wrong size" },
+	ERR_NOTE_MISSING: { exit: 3, meaning: "the core lacks a note that resurrection needs" },
+	ERR_IMAGE_MAGIC: { exit: 4, meaning: "not a CRIU image, or one of another kind than its name says" },
+	ERR_IMAGE_TRUNCATED: { exit: 4, meaning: "an image ends inside a record" },
+	ERR_IMAGE_CORRUPT: { exit: 4, meaning: "an image or its records contradict themselves" },
+	ERR_IMAGE_VERSION: { exit: 4, meaning: "images of a layout this version does not know" },
+	ERR_IMAGE_MISSING: { exit: 4, meaning: "the image directory lacks a file it needs" },
+	ERR_IMAGE_UNFINISHED: { exit: 4, meaning: "an earlier patch of the directory was cut short" },
+	ERR_IMAGE_LOCKED: { exit: 4, meaning: "another necromancer is patching the directory" },
+	ERR_DONOR_MISMATCH: { exit: 4, meaning: "the donor is not the program that died" },
+	ERR_DONOR_AMBIGUOUS: { exit: 4, meaning: "the donor holds several processes and none is chosen" },
+	ERR_BINARY_MISMATCH: { exit: 5, meaning: "an executable or library differs from the one that died" },
+	ERR_BINARY_CORRUPT: { exit: 5, meaning: "an executable or library is damaged" },
+	ERR_BINARY_MISSING: { exit: 5, meaning: "a mapped file is gone and the core does not hold its bytes" },
+	ERR_OUTPUT_EXISTS: { exit: 1, meaning: "the output directory is not empty" },
+} as const satisfies Readonly<Record<string, { readonly exit: number; readonly meaning: string }>>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** What a refusal says: `subject: finding, expectation; remedy`. */
+export interface Refusal {
+	/** What it is about: a file name, a step, an option. */
+	readonly subject: string;
+	/** What was found there. Lower case, addresses in hex, sizes in decimal. */
+	readonly finding: string;
+	/** What was expected instead. */
+	readonly expectation?: string;
+	/** What the user can do. */
+	readonly remedy?: string;
+}
+
+/** A refusal with its code. Anything else that is thrown is a bug of ours. */
+export class NecromancerError extends Error implements Refusal {
+	override readonly name = "NecromancerError";
+	readonly code: ErrorCode;
+	readonly subject: string;
+	readonly finding: string;
+	readonly expectation?: string;
+	readonly remedy?: string;
+
+	constructor(code: ErrorCode, refusal: Refusal, options?: ErrorOptions) {
+		super(wording(refusal), options);
+		this.code = code;
+		this.subject = refusal.subject;
+		this.finding = refusal.finding;
+		if (refusal.expectation !== undefined) this.expectation = refusal.expectation;
+		if (refusal.remedy !== undefined) this.remedy = refusal.remedy;
+	}
+
+	/** The process exit status this refusal ends with. */
+	get exitStatus(): number {
+		return errorTable[this.code].exit;
+	}
+}
+
+/** Throws a {@link NecromancerError}. */
+export const refuse = (code: ErrorCode, refusal: Refusal, options?: ErrorOptions): never => {
+	throw new NecromancerError(code, refusal, options);
+};
+
+const wording = ({ subject, finding, expectation, remedy }: Refusal): string =>
+	`${subject}: ${finding}${expectation === undefined ? "" : `, ${expectation}`}${remedy === undefined ? "" : `; ${remedy}`}`;
