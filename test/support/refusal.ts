@@ -1,0 +1,13 @@
+import { expect } from "vitest";
+import { NecromancerError } from "../../src/errors.ts";
+
+/** What a call refuses with, as `CODE message`. Fails when it returns, or throws anything but a refusal. */
+export function refusal(call: () => unknown): string {
+	try {
+		call();
+	} catch (error) {
+		expect(error).toBeInstanceOf(NecromancerError);
+		if (error instanceof NecromancerError) return `${error.code} ${error.message}`;
+	}
+	return expect.fail("expected a refusal");
+}
