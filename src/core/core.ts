@@ -1,0 +1,113 @@
+import type { ByteSource } from "../bytes/source.ts";
+import { aCore, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
+import { readNotes } from "../elf/notes.ts";
+import { refuse } from "../errors.ts";
+import { AT, type AuxvPair } from "../linux/auxv.ts";
+import { auxvPair, type ElfPrpsinfo } from "../linux/elf-core.ts";
+import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
+import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
+import { readSegments, type Segment } from "./segments.ts";
+import { type CoreThread, type CoreWriter, readThreads } from "./threads.ts";
+import { requireWhole } from "./whole.ts";
+
+/** A core as its headers and notes describe it. Memory stays in the file: see memory.ts. */
+export interface Core {
+	readonly source: ByteSource;
+	readonly writer: CoreWriter;
+	/** NT_PRPSINFO: its `pr_pid` is the process id; name, ids and arguments are the leader's. */
+	readonly process?: ElfPrpsinfo;
+	/** At least one, in the core's order: the first took the signal. The leader may be anywhere, or gone. */
+	readonly threads: readonly CoreThread[];
+	/** The `siginfo_t` of the signal that killed, 128 bytes; of the stop that gdb attached with in its cores. */
+	readonly siginfo?: Uint8Array;
+	/** The auxiliary vector up to, not including, AT_NULL. */
+	readonly auxv: readonly AuxvPair[];
+	/** NT_FILE, by ascending address. Empty when the kernel dropped the note as too large (core_file_note_size_limit). */
+	readonly files: readonly MappedFile[];
+	/** PT_LOAD, by ascending address. */
+	readonly segments: readonly Segment[];
+	/** Notes that nothing here reads, in the core's order. */
+	readonly otherNotes: readonly OtherNote[];
+}
+
+/**
+ * Reads an x86-64 Linux core, the kernel's or gdb's. Nothing but headers and notes is read; every count, size and offset
+ * is held against the file first, and the bytes of every segment are known to be there afterwards.
+ *
+ * @throws NecromancerError ERR_CORE_MAGIC, ERR_CORE_KIND, ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT, ERR_NOTE_SIZE,
+ *   ERR_NOTE_MISSING.
+ */
+export function readCore(source: ByteSource): Core {
+	const header = readElfHeader(source, aCore);
+	const loads: Elf64Phdr[] = [];
+	const noted: Elf64Phdr[] = [];
+	for (const segment of readProgramHeaders(source, header)) {
+		if (segment.p_type === PT.LOAD) loads.push(segment);
+		else if (segment.p_type === PT.NOTE) noted.push(segment);
+	}
+	requireWhole(source, [...noted, ...loads]);
+	const segments = readSegments(source.name, loads);
+	const notes = sortNotes(source, readNotes(source, noted));
+	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
+	const { files, pageSize } = readFiles(source, notes);
+	const writer = writerOf(notes, pageSize, noted, loads);
+	const threads = readThreads(source, notes, writer);
+	const siginfo = threads[0]?.siginfo;
+	return {
+		source,
+		writer,
+		...(notes.process && { process: notes.process }),
+		threads,
+		...(siginfo && { siginfo }),
+		auxv: readAuxv(source, notes),
+		files,
+		segments,
+		otherNotes: notes.others,
+	};
+}
+
+function readFiles(source: ByteSource, { files }: SortedNotes): FileNote {
+	if (files === undefined) return { files: [], pageSize: 0n };
+	return readFileNote(files.read(), source.name, files.offset);
+}
+
+function readAuxv(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {
+	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
+	const bytes = auxv.read();
+	const pairs: AuxvPair[] = [];
+	for (let at = 0; at < bytes.length; at += auxvPair.size) {
+		const { a_type, a_val } = auxvPair.decode(bytes.subarray(at));
+		if (a_type === BigInt(AT.NULL)) break;
+		if (a_type > 0xffff_ffffn) {
+			refuse("ERR_CORE_CORRUPT", {
+				subject: source.name,
+				finding: `auxiliary vector has type ${a_type}`,
+				expectation: "expected one of 32 bits",
+			});
+		}
+		pairs.push({ type: Number(a_type), value: a_val });
+	}
+	return pairs;
+}
+
+/**
+ * gdb counts NT_FILE offsets in bytes (a "page size" of 1), says so with a target description since 12, and puts the notes
+ * behind the memory; the kernel does none of these.
+ */
+function writerOf(
+	{ fromGdb }: SortedNotes,
+	pageSize: bigint,
+	noted: readonly Elf64Phdr[],
+	loads: readonly Elf64Phdr[],
+): CoreWriter {
+	const notesLast = noted.some((note) => loads.some((load) => load.p_filesz > 0n && load.p_offset < note.p_offset));
+	return fromGdb || pageSize === 1n || notesLast ? "gdb" : "kernel";
+}
+
+const missing = (source: ByteSource, what: string): never =>
+	refuse("ERR_NOTE_MISSING", {
+		subject: source.name,
+		finding: `has ${what}`,
+		expectation: "expected a core as Linux or gdb writes it",
+		remedy: "give the core itself, not one that a tool has reduced",
+	});

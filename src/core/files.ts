@@ -1,0 +1,82 @@
+import { address, type FileOffset, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
+import { cursor } from "../bytes/cursor.ts";
+import { byStart, type Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
+import { pathFrom } from "./path.ts";
+import { spell } from "./segments.ts";
+
+/** A mapping of a file, as NT_FILE lists them. */
+export interface MappedFile extends Range {
+	/** Bytes into the file. */
+	readonly offset: FileOffset;
+	/** As the kernel showed it, without its " (deleted)"; what is not UTF-8 in it as {@link pathFrom} says. */
+	readonly path: string;
+	/** The file had no name any more when the process died: another may have taken the path since. */
+	readonly deleted: boolean;
+}
+
+export interface FileNote {
+	/** By ascending address. */
+	readonly files: readonly MappedFile[];
+	/** The unit of the note's offsets: 4096 in kernel cores, 1 in gdb's. */
+	readonly pageSize: bigint;
+}
+
+/**
+ * Reads the content of NT_FILE (fs/binfmt_elf.c, fill_files_note).
+ *
+ * @param subject the core, `at` where in it the note lies.
+ * @throws NecromancerError ERR_CORE_CORRUPT.
+ */
+export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset): FileNote {
+	const corrupt = (finding: string, expectation: string): never =>
+		refuse("ERR_CORE_CORRUPT", { subject, finding, expectation });
+	const short = (wanted: number, left: number, position: number): never =>
+		corrupt(`NT_FILE at ${hex(at)} has ${left} bytes left at its byte ${position}`, `expected ${wanted}`);
+	const input = cursor(bytes, short);
+	const { count, page_size: pageSize } = input.take(fileNoteHead);
+	// Each row needs its three words and at least the NUL of its name.
+	const most = Math.floor(input.remaining / (fileNoteRow.size + 1));
+	if (count > BigInt(most)) {
+		corrupt(`NT_FILE at ${hex(at)} claims ${count} rows`, `expected at most ${most} in its ${bytes.length} bytes`);
+	}
+	const rows = cursor(input.bytes(Number(count) * fileNoteRow.size), short);
+	const files = Array.from({ length: Number(count) }, (): MappedFile => {
+		const { start, end, file_ofs } = rows.take(fileNoteRow);
+		const range = { start: address(start), end: address(end) };
+		const raw = input.untilNul();
+		if (raw.length > LONGEST_NAME) corrupt(`NT_FILE row ${spell(range)} has a name of ${raw.length} bytes`, LONGEST);
+		const name = pathFrom(raw);
+		if (start >= end || !isPageAligned(start) || !isPageAligned(end)) {
+			corrupt(`NT_FILE row ${spell(range)} (${name}) is no range of pages`, "expected start below end, both aligned");
+		}
+		const offset = file_ofs * pageSize;
+		if (offset + (end - start) >= 1n << 64n) {
+			corrupt(`NT_FILE row ${spell(range)} (${name}) lies at file offset ${hex(offset)}`, "expected one below 2^64");
+		}
+		const deleted = name.endsWith(DELETED);
+		const path = deleted ? name.slice(0, -DELETED.length) : name;
+		return { ...range, offset: fileOffset(offset), path, deleted };
+	});
+	files.sort(byStart);
+	for (const [i, next] of files.entries()) {
+		const before = files[i - 1];
+		if (before !== undefined && before.end > next.start) {
+			corrupt(`NT_FILE rows ${spell(before)} and ${spell(next)} overlap`, "expected distinct mappings");
+		}
+	}
+	return { files, pageSize };
+}
+
+const DELETED = " (deleted)";
+/** Far above PATH_MAX, which bounds what a process may say and not how deep a file lies. */
+const LONGEST_NAME = 65_536;
+const LONGEST = `expected at most ${LONGEST_NAME}`;
+
+/**
+ * Whether a "file" is one of the kernel's own that no path ever led to: shared anonymous memory ("/dev/zero (deleted)"),
+ * memfds, System V segments, huge pages, rings. Its bytes are in the core or nowhere.
+ */
+export const isKernelOwned = ({ path, deleted }: Pick<MappedFile, "path" | "deleted">): boolean =>
+	!path.startsWith("/") || (deleted && /^\/(memfd:|SYSV[0-9a-f]{8}$|dev\/zero$|anon_hugepage$|\[aio\]$)/.test(path));

@@ -1,0 +1,68 @@
+import { type FileOffset, fileOffset } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import type { Core } from "./core.ts";
+import type { MappedFile } from "./files.ts";
+import { type Segment, spell } from "./segments.ts";
+
+/** One mapping of the dead process: what PT_LOAD and NT_FILE together say of it. */
+export interface CoreMapping extends Range {
+	/** Bits of mmap(2). Unknown where gdb left a clean file mapping out and only NT_FILE tells of it. */
+	readonly prot?: number;
+	/** The file, `offset` being that of the mapping's start. Absent for private anonymous memory. */
+	readonly file?: { readonly path: string; readonly offset: FileOffset; readonly deleted: boolean };
+	/** Where the core's bytes of it are, if any. Begins where the mapping begins. */
+	readonly segment?: Segment;
+}
+
+/**
+ * The union of segments and file rows by ascending address. In a kernel core that is one for each mapping the process
+ * had; in gdb's vvar and what could not be read are missing.
+ *
+ * A row inside a larger segment splits it (no writer is known to do that, but some tool merges segments); a row that
+ * sticks out of a segment is a contradiction.
+ *
+ * @throws NecromancerError ERR_CORE_CORRUPT.
+ */
+export function coreMappings({ source, segments, files }: Pick<Core, "source" | "segments" | "files">): CoreMapping[] {
+	const mappings: CoreMapping[] = [];
+	let next = 0;
+	for (const segment of segments) {
+		let at = segment.start;
+		for (let file = files[next]; file !== undefined && file.start < segment.end; file = files[++next]) {
+			if (file.end <= segment.start) {
+				mappings.push(fromFile(file));
+				continue;
+			}
+			if (file.start < segment.start || file.end > segment.end) refuseCrossing(source.name, file, segment);
+			if (file.start > at) mappings.push(fromSegment(segment, { start: at, end: file.start }));
+			mappings.push({ ...fromSegment(segment, file), ...fromFile(file) });
+			at = file.end;
+		}
+		if (at < segment.end) mappings.push(fromSegment(segment, { start: at, end: segment.end }));
+	}
+	for (const file of files.slice(next)) mappings.push(fromFile(file));
+	return mappings;
+}
+
+const fromFile = ({ start, end, path, offset, deleted }: MappedFile): CoreMapping => ({
+	start,
+	end,
+	file: { path, offset, deleted },
+});
+
+function fromSegment(segment: Segment, { start, end }: Range): CoreMapping {
+	if (start === segment.start && end === segment.end) return { start, end, prot: segment.prot, segment };
+	const skipped = start - segment.start;
+	const left = segment.fileSize - skipped;
+	const fileSize = left < 0n ? 0n : left < end - start ? left : end - start;
+	const part = { start, end, prot: segment.prot, offset: fileOffset(segment.offset + skipped), fileSize };
+	return { start, end, prot: segment.prot, segment: part };
+}
+
+const refuseCrossing = (subject: string, file: MappedFile, segment: Segment): never =>
+	refuse("ERR_CORE_CORRUPT", {
+		subject,
+		finding: `NT_FILE row ${spell(file)} (${file.path}) crosses segment ${spell(segment)}`,
+		expectation: "expected it to lie within one",
+	});

@@ -1,0 +1,139 @@
+import { type FileOffset, hex } from "../bytes/address.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import type { Note } from "../elf/notes.ts";
+import { refuse } from "../errors.ts";
+import { type ElfPrpsinfo, type ElfPrstatus, elfPrpsinfo, elfPrstatus, fxregs, NT } from "../linux/elf-core.ts";
+
+/** A note this program has no use for. */
+export interface OtherNote {
+	readonly owner: string;
+	readonly type: number;
+	/** Bytes of content. */
+	readonly size: number;
+}
+
+/** The notes of one thread: its NT_PRSTATUS and what follows up to the next. */
+export interface ThreadNotes {
+	readonly status: ElfPrstatus;
+	readonly at: FileOffset;
+	fx?: Note;
+	xstate?: Note;
+	shadowStack?: Note;
+	siginfo?: Note;
+}
+
+/** All notes of a core, sorted by whom they tell about. */
+export interface SortedNotes {
+	readonly threads: readonly ThreadNotes[];
+	readonly process?: ElfPrpsinfo;
+	readonly auxv?: Note;
+	readonly files?: Note;
+	readonly xsaveLayout?: Note;
+	readonly others: readonly OtherNote[];
+	/** gdb left its target description. */
+	readonly fromGdb: boolean;
+}
+
+/**
+ * The largest contents that are read whole. NT_FILE: the kernel's own limit is at most 16 MiB (core_file_note_size_limit),
+ * gdb has none.
+ */
+const most = { auxv: 65_536, files: 32 * 1024 * 1024, xstate: 65_536, xsaveLayout: 65_536 } as const;
+
+const SIGINFO_SIZE = 128;
+const SHSTK_SIZE = 8;
+
+/**
+ * Sorts a core's notes and holds their sizes against the kernel's structures. Kernel order is PRSTATUS, PRPSINFO, SIGINFO,
+ * AUXV, FILE, FPREGSET, XSTATE, then three per further thread; gdb begins with PRPSINFO and ends with AUXV, FILE.
+ *
+ * @throws NecromancerError ERR_NOTE_SIZE, ERR_CORE_CORRUPT (a note twice, or one of a
+ *   thread before any thread).
+ */
+export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNotes {
+	const subject = source.name;
+	const threads: ThreadNotes[] = [];
+	const others: OtherNote[] = [];
+	const whole: { process?: ElfPrpsinfo; auxv?: Note; files?: Note; xsaveLayout?: Note } = {};
+	let fromGdb = false;
+	const twice = (note: Note, name: string): never =>
+		refuse("ERR_CORE_CORRUPT", {
+			subject,
+			finding: `has a second ${name} at ${hex(note.offset)}`,
+			expectation: "expected one",
+		});
+	const ofThread = (note: Note, name: string, key: "fx" | "xstate" | "shadowStack" | "siginfo"): void => {
+		const orphan = (): never =>
+			refuse("ERR_CORE_CORRUPT", {
+				subject,
+				finding: `${name} at ${hex(note.offset)} precedes every elf_prstatus`,
+				expectation: "expected it to follow its thread's",
+			});
+		const thread = threads.at(-1) ?? orphan();
+		if (thread[key] !== undefined) twice(note, `${name} of thread ${thread.status.pr_pid}`);
+		thread[key] = note;
+	};
+	const ofProcess = (note: Note, name: string, key: "auxv" | "files" | "xsaveLayout"): void => {
+		if (whole[key] !== undefined) twice(note, name);
+		whole[key] = note;
+	};
+	for (const note of notes) {
+		const exactly = (name: string, size: number): void => {
+			if (note.size !== size) wrongSize(subject, note, name, `${size}`);
+		};
+		const atMost = (name: string, size: number): void => {
+			if (note.size > size) wrongSize(subject, note, name, `at most ${size}`);
+		};
+		switch (`${note.owner}/${note.type}`) {
+			case `CORE/${NT.PRSTATUS}`:
+				exactly(elfPrstatus.name, elfPrstatus.size);
+				threads.push({ status: elfPrstatus.decode(note.read()), at: note.offset });
+				break;
+			case `CORE/${NT.PRPSINFO}`:
+				exactly(elfPrpsinfo.name, elfPrpsinfo.size);
+				if (whole.process !== undefined) twice(note, elfPrpsinfo.name);
+				whole.process = elfPrpsinfo.decode(note.read());
+				break;
+			case `CORE/${NT.SIGINFO}`:
+				exactly("siginfo", SIGINFO_SIZE);
+				ofThread(note, "siginfo", "siginfo");
+				break;
+			case `CORE/${NT.FPREGSET}`:
+				exactly("floating-point registers", fxregs.size);
+				ofThread(note, "floating-point registers", "fx");
+				break;
+			case `LINUX/${NT.X86_XSTATE}`:
+				atMost("XSAVE area", most.xstate);
+				ofThread(note, "XSAVE area", "xstate");
+				break;
+			case `LINUX/${NT.X86_SHSTK}`:
+				exactly("shadow stack pointer", SHSTK_SIZE);
+				ofThread(note, "shadow stack pointer", "shadowStack");
+				break;
+			case `CORE/${NT.AUXV}`:
+				atMost("auxiliary vector", most.auxv);
+				if (note.size % 16 !== 0) wrongSize(subject, note, "auxiliary vector", "a multiple of 16");
+				ofProcess(note, "auxiliary vector", "auxv");
+				break;
+			case `CORE/${NT.FILE}`:
+				atMost("NT_FILE", most.files);
+				ofProcess(note, "NT_FILE", "files");
+				break;
+			case `LINUX/${NT.X86_XSAVE_LAYOUT}`:
+				atMost("XSAVE layout", most.xsaveLayout);
+				ofProcess(note, "XSAVE layout", "xsaveLayout");
+				break;
+			default:
+				fromGdb ||= note.owner === "GDB";
+				others.push({ owner: note.owner, type: note.type, size: note.size });
+		}
+	}
+	return { threads, others, fromGdb, ...whole };
+}
+
+const wrongSize = (subject: string, note: Note, name: string, expected: string): never =>
+	refuse("ERR_NOTE_SIZE", {
+		subject,
+		finding: `${name} at ${hex(note.offset)} is ${note.size} bytes`,
+		expectation: `expected ${expected}`,
+	});

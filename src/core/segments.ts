@@ -1,0 +1,67 @@
+import { address, type FileOffset, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
+import { byStart, type Range } from "../bytes/range.ts";
+import { type Elf64Phdr, PF } from "../elf/file.ts";
+import { refuse } from "../errors.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+
+/**
+ * One PT_LOAD: a mapping of the dead process and as much of its beginning as the core holds.
+ *
+ * The kernel writes one for every mapping, with its true protection; gdb leaves clean file mappings and vvar out, shows
+ * PROT_NONE as readable and execute-only as readable too. A kernel core holds only zeros for vvar and, on processors with
+ * protection keys, for execute-only mappings (seen on 6.18: the dumping task may not read them).
+ */
+export interface Segment extends Range {
+	/** Bits of mmap(2): 1 read, 2 write, 4 execute. */
+	readonly prot: number;
+	/** Where its first byte lies in the core. */
+	readonly offset: FileOffset;
+	/** How many of its bytes the core holds, from the start. Often 0. */
+	readonly fileSize: bigint;
+}
+
+/**
+ * The segments of PT_LOAD headers by ascending address.
+ *
+ * @throws NecromancerError ERR_CORE_CORRUPT: unaligned, wrapping or overlapping addresses, more bytes than memory.
+ */
+export function readSegments(subject: string, loads: readonly Elf64Phdr[]): readonly Segment[] {
+	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(subject, load));
+	segments.sort(byStart);
+	for (const [i, next] of segments.entries()) {
+		const before = segments[i - 1];
+		if (before !== undefined && before.end > next.start) {
+			corrupt(subject, `segments ${spell(before)} and ${spell(next)} overlap`, "expected distinct mappings");
+		}
+	}
+	return segments;
+}
+
+function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr): Segment {
+	const end = p_vaddr + p_memsz;
+	const spelled = `segment ${hex(p_vaddr)}-${hex(end)}`;
+	if (end >= 1n << 64n) corrupt(subject, `${spelled} wraps around`, "expected it to end below 2^64");
+	if (!isPageAligned(p_vaddr) || !isPageAligned(p_memsz))
+		corrupt(subject, `${spelled} splits a page`, "expected whole pages");
+	if (p_filesz > p_memsz) {
+		corrupt(subject, `${spelled} has ${p_filesz} bytes in the file`, `expected at most its ${p_memsz} of memory`);
+	}
+	return {
+		start: address(p_vaddr),
+		end: address(end),
+		prot: protOf(p_flags),
+		offset: fileOffset(p_offset),
+		fileSize: p_filesz,
+	};
+}
+
+const protOf = (flags: number): number =>
+	((flags & PF.R) !== 0 ? PROT_READ : 0) |
+	((flags & PF.W) !== 0 ? PROT_WRITE : 0) |
+	((flags & PF.X) !== 0 ? PROT_EXEC : 0);
+
+/** A range as messages spell it. */
+export const spell = (range: Range): string => `${hex(range.start)}-${hex(range.end)}`;
+
+const corrupt = (subject: string, finding: string, expectation: string): never =>
+	refuse("ERR_CORE_CORRUPT", { subject, finding, expectation });
