@@ -1,0 +1,78 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+
+/**
+ * A process that works on a directory, as it is written into a file name: names are made atomically, contents are not.
+ * A pid alone says little: it is used again, and other pid namespaces and hosts have their own.
+ */
+export interface Holder {
+	readonly pid: number;
+	/** Ticks from boot to its start (proc_pid_stat(5), field 22). */
+	readonly start: string;
+	/** The pid namespace, by its inode number. */
+	readonly namespace: string;
+	/** The boot, by the beginning of /proc/sys/kernel/random/boot_id. */
+	readonly boot: string;
+	/** Letters, digits, `-` and `_`. */
+	readonly host: string;
+}
+
+/** This process. */
+export const ourselves = (): Holder => ({
+	pid: process.pid,
+	start: statOf("self")?.start ?? "0",
+	namespace: /\d+/.exec(attemptOr("", () => readlinkSync("/proc/self/ns/pid")))?.[0] ?? "0",
+	boot: bootId(),
+	host:
+		hostname()
+			.replace(/[^\w-]/g, "_")
+			.slice(0, 64) || "_",
+});
+
+/** As part of a file name. */
+export const textOf = ({ pid, start, namespace, boot, host }: Holder): string =>
+	[pid, start, namespace, boot, host].join(".");
+
+export function holderIn(text: string): Holder | undefined {
+	const found = /^([1-9]\d{0,9})\.(\d{1,20})\.(\d{1,20})\.([\da-f]{1,8})\.([\w-]{1,64})$/.exec(text);
+	if (found === null) return undefined;
+	const [, pid = "", start = "", namespace = "", boot = "", host = ""] = found;
+	return { pid: Number(pid), start, namespace, boot, host };
+}
+
+/**
+ * Whether a holder still runs. `unknown` when it lives, or lived, where we cannot look: on another host that shares
+ * the file system, or in another pid namespace.
+ */
+export function fateOf(holder: Holder, us: Holder = ourselves()): "alive" | "dead" | "unknown" {
+	if (holder.host === us.host && holder.boot !== us.boot) return "dead";
+	if (holder.boot !== us.boot || holder.namespace !== us.namespace) return "unknown";
+	try {
+		process.kill(holder.pid, 0);
+	} catch (cause) {
+		if ((cause as NodeJS.ErrnoException).code === "ESRCH") return "dead";
+	}
+	const stat = statOf(String(holder.pid));
+	// /proc mounted with hidepid shows nothing of other users' processes, yet kill(2) found it
+	if (stat === undefined) return "alive";
+	return stat.start === holder.start && !/[ZXx]/.test(stat.state) ? "alive" : "dead";
+}
+
+/** The command name, in parentheses, may hold spaces and parentheses itself. */
+function statOf(pid: string): { readonly state: string; readonly start: string } | undefined {
+	const text = attemptOr("", () => readFileSync(`/proc/${pid}/stat`, "latin1"));
+	const [state, ...fields] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+	const start = fields[18];
+	return state === undefined || start === undefined ? undefined : { state, start };
+}
+
+const bootId = (): string =>
+	attemptOr("0", () => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8).toLowerCase());
+
+function attemptOr<T>(otherwise: T, read: () => T): T {
+	try {
+		return read();
+	} catch {
+		return otherwise;
+	}
+}

@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import { list, remove } from "../bytes/directory.ts";
+import { createFile } from "../bytes/sink.ts";
+import { NecromancerError, refuse } from "../errors.ts";
+import { fateOf, type Holder, holderIn, ourselves, textOf } from "./holder.ts";
+import { LOCK } from "./own-names.ts";
+
+/** The right to change a directory. */
+export interface Lock {
+	readonly directory: string;
+	release(): void;
+}
+
+/**
+ * Takes the lock of a directory. Each contender first puts down a file that names it and then looks for those of others:
+ * of two at once at least one sees the other and gives way, so there are never two holders (both may be refused). What a
+ * dead process left is removed by whoever comes by; no moment exists at which a stale lock could be taken over twice.
+ *
+ * @throws NecromancerError ERR_IMAGE_LOCKED, naming the holder; ERR_IO when the directory cannot be written.
+ */
+export function lock(directory: string): Lock {
+	const us = ourselves();
+	const own = `${LOCK}${textOf(us)}`;
+	const path = join(directory, own);
+	try {
+		createFile(path, directory).close();
+	} catch (cause) {
+		if (cause instanceof NecromancerError && (cause.cause as NodeJS.ErrnoException)?.code === "EEXIST") {
+			return locked(directory, own, us, us);
+		}
+		throw cause;
+	}
+	const release = (): void => remove(path, directory);
+	try {
+		for (const name of list(directory)) {
+			const holder = name.startsWith(LOCK) && name !== own ? holderIn(name.slice(LOCK.length)) : undefined;
+			if (holder === undefined) continue;
+			if (fateOf(holder, us) !== "dead") locked(directory, name, holder, us);
+			remove(join(directory, name));
+		}
+	} catch (cause) {
+		release();
+		throw cause;
+	}
+	return { directory, release };
+}
+
+function locked(directory: string, file: string, holder: Holder, us: Holder): never {
+	const known = fateOf(holder, us) === "alive";
+	return refuse("ERR_IMAGE_LOCKED", {
+		subject: directory,
+		finding: `is being patched by pid ${holder.pid}${known ? "" : ` of another pid namespace or host (${holder.host})`}`,
+		remedy: known ? "wait for it to end" : `when it no longer runs, remove ${file} there`,
+	});
+}

@@ -1,0 +1,21 @@
+/*
+ * The names that we put into image directories besides images. CRIU looks at none of them.
+ */
+
+/** Where a new directory is built; see commit.ts. */
+export const STAGING = ".necromancer";
+/** The same when it has served. */
+export const SPENT = ".necromancer-done";
+/** Followed by who holds the lock. */
+export const LOCK = ".necromancer-lock.";
+
+const isOurs = (name: string): boolean => name === STAGING || name.startsWith(`${STAGING}-`);
+
+/** Whether `name` is that of a file in the directory itself, and none of ours. */
+export const isPlainName = (name: string): boolean =>
+	name.length > 0 &&
+	Buffer.byteLength(name) <= 255 &&
+	!/[/\0]/.test(name) &&
+	name !== "." &&
+	name !== ".." &&
+	!isOurs(name);
