@@ -1,0 +1,188 @@
+import type { ImageDraft } from "../criu/draft.ts";
+import type { FdinfoEntry } from "../criu/generated/schema.ts";
+import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
+import type { ImageDir } from "../criu/image-dir.ts";
+import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
+import type { PagesPlan } from "../criu/pages.ts";
+import { type CompleteOptions, complete } from "../task/complete.ts";
+import { caution, type Finding, note } from "../task/finding.ts";
+import { taskFromImages } from "../task/from-images.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import { programBreak } from "../task/program-break.ts";
+import type { Task } from "../task/task.ts";
+import { type HostFiles, inspectBinaries } from "./binaries.ts";
+import { type Clocks, patchTimens } from "./clock.ts";
+import { fileTable } from "./files.ts";
+import { patchPstree } from "./identity.ts";
+import { pageRuns, patchMm } from "./memory.ts";
+import { namesOf } from "./names.ts";
+import { objectImages } from "./objects.ts";
+import { patchLeader, patchThread } from "./threads.ts";
+
+export interface PatchOptions extends CompleteOptions {
+	/** Which process of the donor to replace, where it holds several. */
+	readonly donorPid?: number;
+	readonly host: HostFiles;
+	/** This host's clocks when the process died, if it died in this boot. */
+	readonly clocksAtDeath?: Clocks;
+}
+
+export interface Patched {
+	/** The process that the new images describe. */
+	readonly task: Task;
+	readonly draft: ImageDraft;
+	readonly findings: readonly Finding[];
+}
+
+/**
+ * The donor's image directory, rewritten to describe the dead process. Nothing is written: the result is the directory as
+ * a value, whose page contents are references into the core.
+ *
+ * @throws NecromancerError where donor and core do not fit, or the images are damaged.
+ */
+export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions): Patched {
+	const donorTask = taskFromImages(donor, options.donorPid);
+	const known = programBreak(dead.memory, (path) => options.host.open(path)?.source);
+	const {
+		task,
+		lenders,
+		findings: completed,
+	} = complete(dead, donorTask, {
+		...options,
+		...(known === undefined ? {} : { programBreak: known }),
+	});
+	const findings: Finding[] = [...completed];
+	const report = (finding: Finding): void => void findings.push(finding);
+	const donorPid = donorTask.identity.pid;
+	const { pid } = task.identity;
+
+	const names = namesOf(donor);
+	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
+	const write = <K extends KindName>(name: string, from: string, kind: K, edit: Edit<K>): void => {
+		const image = donor.image(from, kind);
+		names.drop(from);
+		images.set(name, encodeImage({ ...image, records: edit(image.records) }));
+	};
+	const one =
+		<K extends KindName>(edit: (value: RecordOf<K>) => RecordOf<K>): Edit<K> =>
+		(records) =>
+			records.slice(0, 1).map((record) => ({ ...record, value: edit(record.value) }));
+
+	const pstree = donor.image("pstree.img", "pstree").records.map(({ value }) => value);
+	const mmDonor = donor.one(`mm-${donorPid}.img`, "mm");
+	const others = pstree.filter((entry) => entry.pid !== donorPid && donor.has(`mm-${entry.pid}.img`));
+	const descriptors = donor.names
+		.filter((name) => /^fdinfo-\d+\.img$/.test(name))
+		.flatMap((name) => descriptorsIn(donor, name));
+	const table = `fdinfo-${donor.one(`ids-${donorPid}.img`, "ids").files_id}.img`;
+	reportQueuedData(donor, report);
+	if (donor.parent !== undefined)
+		report(
+			caution(
+				"incremental-donor",
+				donor.path,
+				`continues from ${donor.parent}; the dead process's pages need nothing of it`,
+			),
+		);
+
+	// what belongs to the donor's process alone
+	const oldPagemap = `pagemap-${donorPid}.img`;
+	const pagesId = donor.image(oldPagemap, "pagemap").head?.pages_id ?? names.fresh((n) => `pages-${n}.img`);
+	const cores = new Map(donorTask.threads.map(({ tid }) => [tid, donor.one(`core-${tid}.img`, "core")]));
+	for (const { tid } of donorTask.threads) names.drop(`core-${tid}.img`);
+	for (const name of [oldPagemap, `pages-${pagesId}.img`]) names.drop(name);
+
+	const binaries = inspectBinaries(task.memory, options.host, report);
+	const files = fileTable(
+		donor.image("files.img", "files").records.map(({ value }) => value),
+		mmDonor,
+		descriptorsIn(donor, table),
+		binaries,
+	);
+	const objects = objectImages(
+		task,
+		{
+			inodes: donor.has("memfd.img") ? donor.image("memfd.img", "memfd").records.map(({ value }) => value) : [],
+			mm: mmDonor,
+			descriptors,
+			otherMms: others.map((entry) => donor.one(`mm-${entry.pid}.img`, "mm")),
+			pagesOf: (shmid) => pagesFileOf(donor, `pagemap-shmem-${shmid}.img`),
+		},
+		files,
+		names,
+	);
+
+	write("pstree.img", "pstree.img", "pstree", (records) =>
+		patchPstree(task, donorPid, pstree).map((value, i) => ({ ...records[i], value })),
+	);
+	for (const [i, thread] of task.threads.entries()) {
+		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
+		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
+		const value = i === 0 ? patchLeader(task, thread, base) : patchThread(thread, base);
+		const image = donor.image(`core-${donorPid}.img`, "core");
+		images.set(`core-${thread.tid}.img`, encodeImage({ ...image, records: [{ value }] }));
+	}
+	write(
+		`mm-${pid}.img`,
+		`mm-${donorPid}.img`,
+		"mm",
+		one((mm) => patchMm(task.memory, mm, files, objects, report)),
+	);
+	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
+	for (const kind of ["fs", "ids"]) {
+		const from = `${kind}-${donorPid}.img`;
+		if (!names.kept.delete(from)) continue;
+		names.kept.set(`${kind}-${pid}.img`, from);
+	}
+	if (objects.inodes.length > 0) {
+		const image = donor.has("memfd.img") ? donor.image("memfd.img", "memfd") : noImage("memfd");
+		images.set("memfd.img", encodeImage({ ...image, records: objects.inodes.map((value) => ({ value })) }));
+	}
+	names.drop("memfd.img");
+	for (const name of donor.names.filter((candidate) => /^timens-\d+\.img$/.test(candidate))) {
+		const timens = patchTimens(donor.one(name, "timens"), options.clocksAtDeath);
+		if (timens === undefined) continue;
+		write(
+			name,
+			name,
+			"timens",
+			one(() => timens),
+		);
+		report(note("clock", "CLOCK_MONOTONIC", `goes on from ${timens.monotonic.tv_sec} s, not before the death`));
+	}
+	const plan: PagesPlan = {
+		pages: `pages-${pagesId}.img`,
+		pagemap: `pagemap-${pid}.img`,
+		kind: "task",
+		pagesId,
+		runs: pageRuns(task.memory, binaries),
+	};
+	return { task, findings, draft: { copies: names.kept, images, pages: [plan, ...objects.pages] } };
+}
+
+type Edit<K extends KindName> = (records: readonly ImageRecord<RecordOf<K>>[]) => readonly ImageRecord<RecordOf<K>>[];
+
+const noImage = <K extends KindName>(kind: K): Image<RecordOf<K>> => ({ kind: imageKinds[kind], records: [] });
+
+const descriptorsIn = (donor: ImageDir, table: string): FdinfoEntry[] =>
+	donor.has(table) ? donor.image(table, "fdinfo").records.map(({ value }) => value) : [];
+
+const pagesFileOf = (donor: ImageDir, pagemap: string): string | undefined => {
+	const head = donor.has(pagemap) ? donor.image(pagemap, "pagemap").head : undefined;
+	return head === undefined ? undefined : `pages-${head.pages_id}.img`;
+};
+
+/** What waits in the donor's pipes and sockets was never sent to the dead process. */
+function reportQueuedData(donor: ImageDir, report: (finding: Finding) => void): void {
+	for (const kind of ["pipes-data", "fifo-data"] as const) {
+		if (!donor.has(`${kind}.img`)) continue;
+		for (const { value } of donor.image(`${kind}.img`, kind).records)
+			if (value.bytes > 0)
+				report(caution("queued-data", `pipe ${value.pipe_id}`, `holds ${value.bytes} bytes of the donor's`));
+	}
+	if (donor.has("sk-queues.img"))
+		for (const { value } of donor.image("sk-queues.img", "sk-queues").records)
+			report(
+				caution("queued-data", `socket file ${value.id_for}`, `holds a packet of ${value.length} bytes of the donor's`),
+			);
+}

@@ -1,0 +1,70 @@
+import type { Address } from "../bytes/address.ts";
+import { completeBounds } from "./complete/bounds.ts";
+import { completeCredentials } from "./complete/credentials.ts";
+import { requireSameProgram } from "./complete/donor.ts";
+import { completeFiles } from "./complete/files.ts";
+import { completeIdentity } from "./complete/identity.ts";
+import { completeMemory } from "./complete/memory.ts";
+import { completeSignalActions } from "./complete/signals.ts";
+import { completeThreads } from "./complete/threads.ts";
+import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
+import { twinsOf } from "./complete/twins.ts";
+import type { Finding } from "./finding.ts";
+import { geographyOf, placesOf } from "./geography.ts";
+import type { PartialTask } from "./partial-task.ts";
+import { rebase } from "./rebase.ts";
+import type { Task } from "./task.ts";
+
+export interface Completed {
+	readonly task: Task;
+	/** Thread id → the donor's thread that lent it what a core cannot know. */
+	readonly lenders: ReadonlyMap<number, number>;
+	readonly findings: readonly Finding[];
+}
+
+export interface CompleteOptions {
+	/** Go on although a binary of the donor is not the one the dead process had. */
+	readonly allowMismatch?: boolean;
+	/** The exact program break, where it is known (see program-break.ts). */
+	readonly programBreak?: Address;
+}
+
+/**
+ * Makes a whole process of what a core tells (memory, registers) and what a donor knows (files, handlers, timers,
+ * limits). The core defines the address space; whatever address the donor carries goes through one {@link rebase}.
+ *
+ * @throws NecromancerError ERR_DONOR_MISMATCH, ERR_BINARY_MISMATCH, ERR_CORE_PARTIAL
+ */
+export function complete(dead: PartialTask, donor: Task, options: CompleteOptions = {}): Completed {
+	const findings: Finding[] = [];
+	const report = (finding: Finding): void => void findings.push(finding);
+
+	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
+	const bounds = completeBounds(dead, donor, options.programBreak, report);
+	const moved = rebase(geographyOf(donor.memory), { mappings: placesOf(dead.memory), ...bounds.anchors });
+	const twins = twinsOf(dead, donor, report);
+	const memory = completeMemory(dead, donor, bounds.bounds, twins, report);
+	const credentials = completeCredentials(dead, donor, report);
+	const threads = completeThreads(dead, twins, { moved, credentials, report });
+	const signalActions = completeSignalActions(donor, moved, report);
+	const posixTimers = completePosixTimers(donor, moved, twins, report);
+	intervalTimerFindings(donor, report);
+	const files = completeFiles(donor, report);
+	const identity = completeIdentity(dead, donor, report);
+	return {
+		task: {
+			identity,
+			threads,
+			memory,
+			signalActions,
+			posixTimers,
+			files,
+			intervalTimers: donor.intervalTimers,
+			limits: donor.limits,
+			pending: [],
+			stopped: false,
+		},
+		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
+		findings,
+	};
+}

@@ -1,0 +1,121 @@
+import { type Address, address, hex, plus } from "../../bytes/address.ts";
+import { contains, type Range } from "../../bytes/range.ts";
+import { PROT_WRITE } from "../../linux/mman.ts";
+import { caution, type Finding, note } from "../finding.ts";
+import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
+import type { Bounds, Task } from "../task.ts";
+
+interface CompletedBounds {
+	readonly bounds: Bounds;
+	/** For the rebase. */
+	readonly anchors: { readonly heap?: Range; readonly startStack: Address };
+}
+
+/**
+ * `prctl_mm_map` of the dead process. Code and data move with the executable; arguments, environment and stack are found
+ * on the dead stack; the heap is the first writable anonymous mapping above the executable.
+ */
+export function completeBounds(
+	dead: PartialTask,
+	donor: Task,
+	programBreak: Address | undefined,
+	report: (finding: Finding) => void,
+): CompletedBounds {
+	const { memory } = dead;
+	const theirs = donor.memory.bounds;
+	const executable = memory.mappings.filter((mapping) => mapping.file?.path === memory.executable);
+	const first = executable[0];
+	const donorsFirst = donor.memory.mappings.find(
+		(mapping) => mapping.backing.kind === "file" && mapping.backing.path === donor.memory.executable,
+	);
+	const slide = first === undefined || donorsFirst === undefined ? 0n : first.start - donorsFirst.start;
+	const stack = stackOf(dead, report);
+	const heap = heapOf(memory, executable, stack.startStack, programBreak, {
+		start: plus(theirs.startBrk, slide),
+		used: theirs.startBrk < theirs.brk,
+		below: donorsFirst !== undefined && theirs.startBrk < donorsFirst.start,
+	});
+	if (programBreak === undefined)
+		report(
+			note(
+				"brk-guessed",
+				`program break ${hex(heap.end)}`,
+				"the end of the heap mapping; libc's own variable was not found",
+			),
+		);
+	return {
+		bounds: {
+			startCode: plus(theirs.startCode, slide),
+			endCode: plus(theirs.endCode, slide),
+			startData: plus(theirs.startData, slide),
+			endData: plus(theirs.endData, slide),
+			startStack: stack.startStack,
+			argStart: stack.argStart,
+			argEnd: stack.argEnd,
+			envStart: stack.envStart,
+			envEnd: stack.envEnd,
+			startBrk: heap.start,
+			brk: heap.end,
+		},
+		anchors: { ...(heap.start < heap.end ? { heap } : {}), startStack: stack.startStack },
+	};
+}
+
+type StackPart = Pick<Bounds, "startStack" | "argStart" | "argEnd" | "envStart" | "envEnd">;
+
+/** Arguments, environment and stack; where the dead stack does not tell, addresses that the kernel accepts. */
+function stackOf(dead: PartialTask, report: (finding: Finding) => void): StackPart {
+	const { stack } = dead.memory;
+	if (stack.kind === "found") return stack;
+	report(caution("stack-guessed", dead.name, `${stack.reason}; ps and /proc/PID/cmdline may show wrong arguments`));
+	if (stack.kind === "guessed") return stack;
+	const sp = address(dead.threads[0]?.registers.sp ?? 0n);
+	return { startStack: sp, argStart: sp, argEnd: sp, envStart: sp, envEnd: sp };
+}
+
+/** How far above .bss the kernel puts the heap at most (arch_randomize_brk, arch/x86/kernel/process.c). */
+const FARTHEST_HEAP = 1n << 30n;
+
+/**
+ * The heap. Where libc's own break is known, the mapping that ends there. Else the first writable anonymous mapping above
+ * .bss and within the kernel's randomisation; without randomisation it directly follows, and the two may have become one
+ * VMA: then it starts where the donor's did, in the executable's terms. Static PIEs have it far below themselves
+ * (fs/binfmt_elf.c moves their brk out of the mmap area).
+ */
+function heapOf(
+	memory: PartialMemory,
+	executable: readonly PartialMapping[],
+	startStack: Address,
+	programBreak: Address | undefined,
+	donors: { readonly start: Address; readonly used: boolean; readonly below: boolean },
+): Range {
+	const last = executable.at(-1);
+	const none = { start: programBreak ?? donors.start, end: programBreak ?? donors.start };
+	if (last === undefined) return none;
+	const above = memory.mappings.filter((mapping) => donors.below || mapping.start >= last.end);
+	let bss = last.end;
+	for (const [i, mapping] of above.entries()) {
+		if (mapping.file !== undefined || mapping.kernel !== undefined || contains(mapping, startStack)) return none;
+		const shared = donors.used && contains(mapping, donors.start);
+		if (mapping.start === bss && !shared) {
+			bss = mapping.end;
+			continue;
+		}
+		const far = mapping.start - (donors.below ? donors.start : bss);
+		if (((mapping.prot ?? 0) & PROT_WRITE) === 0 || far > FARTHEST_HEAP || far < -FARTHEST_HEAP) return none;
+		const found = { start: shared ? donors.start : mapping.start, end: endOfRun(above, i) };
+		if (programBreak === undefined) return found;
+		return found.start <= programBreak && programBreak <= found.end ? { start: found.start, end: programBreak } : none;
+	}
+	return none;
+}
+
+/** Where the anonymous mappings that follow one another without a gap end: mprotect splits a heap into several. */
+function endOfRun(mappings: readonly PartialMapping[], from: number): Address {
+	let end = mappings[from]?.end ?? (0n as Address);
+	for (const next of mappings.slice(from + 1)) {
+		if (next.start !== end || next.file !== undefined || next.kernel !== undefined) break;
+		end = next.end;
+	}
+	return end;
+}

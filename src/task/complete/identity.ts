@@ -1,0 +1,35 @@
+import { caution, type Finding, note } from "../finding.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { Identity, Task } from "../task.ts";
+
+/**
+ * The dead process's ids. Its session leader is most likely gone, and CRIU restores a member of a foreign session only
+ * with --shell-job; so where the donor led its own session, the dead process will too.
+ */
+export function completeIdentity(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Identity {
+	const { pid, comm } = dead;
+	const { ppid } = donor.identity;
+	const led = donor.identity.sid === donor.identity.pid;
+	if (led) {
+		if (dead.sid !== undefined && dead.sid !== pid)
+			report(
+				note(
+					"session",
+					`session ${dead.sid}`,
+					`the donor led its own session and so will the process: session and group ${pid}`,
+				),
+			);
+		return { pid, ppid, comm, pgid: pid, sid: pid };
+	}
+	const pgid = dead.pgid ?? (donor.identity.pgid === donor.identity.pid ? pid : donor.identity.pgid);
+	const sid = dead.sid ?? donor.identity.sid;
+	if (sid !== pid)
+		report(
+			caution(
+				"session",
+				`session ${sid}`,
+				"the process is no session leader; restore it with --shell-job, from a shell",
+			),
+		);
+	return { pid, ppid, comm, pgid, sid };
+}

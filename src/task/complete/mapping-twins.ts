@@ -1,0 +1,131 @@
+import { address } from "../../bytes/address.ts";
+import { contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
+import { MAP } from "../../linux/mman.ts";
+import type { PartialMapping, PartialTask } from "../partial-task.ts";
+import type { Bounds, Mapping, Memory } from "../task.ts";
+import { shownByGdb } from "./protection.ts";
+import type { Twin } from "./twins.ts";
+
+/** The donor's mapping that plays the part of a dead one, and lends it what no core tells. */
+export type MappingTwins = (mapping: PartialMapping) => Mapping | undefined;
+
+/**
+ * Twins by name (file and offset, vdso, heap, stack), else by place between named neighbours, else by the thread whose
+ * stack it is.
+ */
+export function mappingTwins(dead: PartialTask, donor: Memory, bounds: Bounds, threads: readonly Twin[]): MappingTwins {
+	const donorNames = namesOf(donor);
+	const named = new Map<string, Mapping[]>();
+	for (const mapping of donor.mappings) {
+		const name = donorNames(mapping);
+		if (name !== undefined) named.set(name, [...(named.get(name) ?? []), mapping]);
+	}
+	const deadNames = deadNamesOf(dead, donor, bounds);
+	const placed = nameless(dead, donor, deadNames, donorNames);
+	const stacks = threadStacks(dead, donor, threads);
+	return (mapping) => {
+		const name = deadNames(mapping);
+		if (name === undefined) return placed.get(mapping) ?? stacks.get(mapping);
+		const same = named.get(name) ?? [];
+		return same.find(({ prot }) => prot === mapping.prot) ?? same[0];
+	};
+}
+
+type NameOf<M> = (mapping: M) => string | undefined;
+
+const namesOf =
+	(donor: Memory): NameOf<Mapping> =>
+	(mapping) => {
+		const { backing } = mapping;
+		if (backing.kind === "file") return `${backing.path}+${backing.offset}`;
+		if (backing.kind !== "anonymous") return `[${backing.kind}]`;
+		if (contains(mapping, donor.bounds.startStack)) return "[stack]";
+		return overlaps(mapping, { start: donor.bounds.startBrk, end: donor.bounds.brk }) ? "[heap]" : undefined;
+	};
+
+const deadNamesOf =
+	(dead: PartialTask, donor: Memory, bounds: Bounds): NameOf<PartialMapping> =>
+	(mapping) => {
+		const { kernel, file } = mapping;
+		if (kernel !== undefined) return `[${kernel}]`;
+		if (file !== undefined) {
+			if (file.deleted && /^\/(?:memfd:|SYSV|dev\/zero$)/.test(file.path)) return "[object]";
+			return `${file.path === dead.memory.executable ? donor.executable : file.path}+${file.offset}`;
+		}
+		if (contains(mapping, bounds.startStack)) return "[stack]";
+		return overlaps(mapping, { start: bounds.startBrk, end: bounds.brk }) ? "[heap]" : undefined;
+	};
+
+/**
+ * Pairs nameless mappings by their place: programs map in one order, so between the same two named neighbours the lists run
+ * alike from either end. A pair has the same protection, and the same size unless it is a stack that grows.
+ */
+function nameless(
+	dead: PartialTask,
+	donor: Memory,
+	deadNames: NameOf<PartialMapping>,
+	donorNames: NameOf<Mapping>,
+): ReadonlyMap<PartialMapping, Mapping> {
+	const pairs = new Map<PartialMapping, Mapping>();
+	const fits = (mapping: PartialMapping, other: Mapping): boolean =>
+		(lengthOf(mapping) === lengthOf(other) || (other.flags & MAP.GROWSDOWN) !== 0) &&
+		mapping.prot === (dead.writer === "kernel" ? other.prot : shownByGdb(other.prot));
+	const theirs = new Map(gapsOf(donor.mappings, donorNames).map((gap) => [gap.between, gap.members]));
+	for (const { between, members } of gapsOf(dead.memory.mappings, deadNames)) {
+		const others = theirs.get(between) ?? [];
+		const shared = Math.min(members.length, others.length);
+		const pairAt = (i: number): boolean => {
+			const mapping = members.at(i);
+			const other = others.at(i);
+			if (mapping === undefined || other === undefined || !fits(mapping, other)) return false;
+			pairs.set(mapping, other);
+			return true;
+		};
+		let front = 0;
+		while (front < shared && pairAt(front)) front++;
+		for (let back = 1; back <= shared - front && pairAt(-back); back++);
+	}
+	return pairs;
+}
+
+/** The nameless mappings between each two named ones. gdb leaves vvar out, so it names nothing here. */
+function gapsOf<M>(
+	mappings: readonly M[],
+	nameOf: NameOf<M>,
+): { readonly between: string; readonly members: readonly M[] }[] {
+	const gaps: { between: string; members: M[] }[] = [];
+	let below = "";
+	let members: M[] = [];
+	for (const mapping of mappings) {
+		const name = nameOf(mapping);
+		if (name === "[vvar]" || name === "[guard]") continue;
+		if (name === undefined) {
+			members.push(mapping);
+			continue;
+		}
+		gaps.push({ between: `${below}\n${name}`, members });
+		below = name;
+		members = [];
+	}
+	gaps.push({ between: `${below}\n`, members });
+	return gaps;
+}
+
+/** A thread's stack takes after the stack of the thread's twin: kernels >= 6.7 mark them against huge pages, say. */
+function threadStacks(
+	dead: PartialTask,
+	donor: Memory,
+	threads: readonly Twin[],
+): ReadonlyMap<PartialMapping, Mapping> {
+	const stacks = new Map<PartialMapping, Mapping>();
+	const [, ...others] = threads;
+	const first = others.find(({ own }) => own);
+	for (const thread of others) {
+		const mapping = rangeAt(dead.memory.mappings, address(thread.dead.registers.sp));
+		const lender = thread.own ? thread : first;
+		const found = lender && rangeAt(donor.mappings, address(lender.donor.registers.sp));
+		if (mapping !== undefined && found?.backing.kind === "anonymous" && found.backing.role === undefined)
+			stacks.set(mapping, found);
+	}
+	return stacks;
+}

@@ -1,0 +1,160 @@
+import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
+import { refuse } from "../../errors.ts";
+import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
+import { type Finding, loss, note } from "../finding.ts";
+import type { PartialMapping, PartialTask } from "../partial-task.ts";
+import type { Backing, Bounds, Content, MappedFile, Mapping, Memory, Task } from "../task.ts";
+import { kindOfMapping } from "./mapping-kind.ts";
+import { mappingTwins } from "./mapping-twins.ts";
+import { groupObjects } from "./objects.ts";
+import { protectionOf } from "./protection.ts";
+import type { Twin } from "./twins.ts";
+
+/** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
+const RESERVATION = 1n << 30n;
+
+/**
+ * The dead process's address space: ranges, protections and bytes from the core, what a core cannot tell (shared or
+ * private, growth, advice) from the donor's mapping of the same file or role.
+ */
+export function completeMemory(
+	dead: PartialTask,
+	donor: Task,
+	bounds: Bounds,
+	twins: readonly Twin[],
+	report: (finding: Finding) => void,
+): Memory {
+	requireStacks(dead);
+	const objects = groupObjects(dead.memory, donor.memory, report);
+	const twinOf = mappingTwins(dead, donor.memory, bounds, twins);
+	const mappings: Mapping[] = [];
+	for (const mapping of dead.memory.mappings) {
+		const twin = twinOf(mapping);
+		const kind = kindOfMapping(mapping, twin, objects, report);
+		if (kind === undefined) continue;
+		mappings.push({
+			start: mapping.start,
+			end: mapping.end,
+			prot: protectionOf(mapping, dead, donor.memory, twin, report),
+			shared: kind.shared,
+			backing: withRole(kind.backing, mapping, bounds),
+			flags: flagsOf(mapping, kind.backing, kind.shared, twin, bounds) | (kind.flags ?? 0),
+			advice: adviceOf(kind.backing, twin),
+		});
+	}
+	const whole = addVvar(mergeVvar(mappings), donor.memory);
+	return {
+		mappings: whole,
+		contents: contentsOf(dead.memory.contents, whole, report),
+		objects: objects.list,
+		bounds,
+		executable: donor.memory.executable,
+		files: filesOf(whole, donor.memory, dead),
+		auxv: dead.memory.auxv,
+		dumpable: donor.memory.dumpable,
+	};
+}
+
+/** Without its stacks no thread can go on: a filter without anonymous memory leaves nothing to resurrect. */
+function requireStacks(dead: PartialTask): void {
+	for (const { tid, registers } of dead.threads) {
+		const stack = rangeAt(dead.memory.mappings, address(registers.sp));
+		if (stack !== undefined && stack.held === 0n && stack.file === undefined)
+			refuse("ERR_CORE_PARTIAL", {
+				subject: dead.name,
+				finding: `the stack of thread ${tid} at ${hex(registers.sp)} is not in the core`,
+				expectation: "expected private anonymous memory to be dumped",
+				remedy: "set bit 0 of /proc/PID/coredump_filter before the next death",
+			});
+	}
+}
+
+const withRole = (backing: Backing, mapping: PartialMapping, bounds: Bounds): Backing => {
+	if (backing.kind !== "anonymous") return backing;
+	if (contains(mapping, bounds.startStack)) return { ...backing, role: "stack" };
+	return overlaps(mapping, { start: bounds.startBrk, end: bounds.brk }) ? { ...backing, role: "heap" } : backing;
+};
+
+function flagsOf(
+	mapping: PartialMapping,
+	backing: Backing,
+	shared: boolean,
+	twin: Mapping | undefined,
+	bounds: Bounds,
+): number {
+	if (mapping.kernel !== undefined) return 0;
+	if (contains(mapping, bounds.startStack)) return MAP.GROWSDOWN | ((twin?.flags ?? 0) & ~MAP.GROWSDOWN);
+	if (twin !== undefined && twin.shared === shared) return twin.flags;
+	// what was granted to the dead process must not be refused now because it cannot all be backed at once
+	const reserved = !shared && backing.kind === "anonymous" && (mapping.held === 0n || lengthOf(mapping) >= RESERVATION);
+	return reserved && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 ? MAP.NORESERVE : 0;
+}
+
+const adviceOf = (backing: Backing, twin: Mapping | undefined): bigint => {
+	if (backing.kind === "vvar") return 1n << BigInt(MADV.DONTDUMP);
+	return twin?.backing.kind === backing.kind ? twin.advice : 0n;
+};
+
+/** The kernel shows the vvar area as one or (from 6.13) two VMAs; it is one thing. */
+function mergeVvar(mappings: readonly Mapping[]): Mapping[] {
+	const merged: Mapping[] = [];
+	for (const mapping of mappings) {
+		const before = merged.at(-1);
+		if (mapping.backing.kind === "vvar" && before?.backing.kind === "vvar" && before.end === mapping.start)
+			merged[merged.length - 1] = { ...before, end: mapping.end };
+		else merged.push(mapping);
+	}
+	return merged;
+}
+
+/** gdb leaves vvar out; the vdso's code finds its data at a fixed distance below itself, as much as the donor had. */
+function addVvar(mappings: readonly Mapping[], donor: Memory): Mapping[] {
+	const vdso = mappings.find(({ backing }) => backing.kind === "vdso");
+	const twin = donor.mappings.find(({ backing }) => backing.kind === "vvar");
+	if (vdso === undefined || twin === undefined || mappings.some(({ backing }) => backing.kind === "vvar"))
+		return [...mappings];
+	const start = (vdso.start - lengthOf(twin)) as Mapping["start"];
+	const vvar: Mapping = { ...twin, start, end: vdso.start };
+	if (mappings.some((mapping) => overlaps(mapping, vvar))) return [...mappings];
+	return [...mappings, vvar].sort(byStart);
+}
+
+/** Bytes of private mappings. Shared files hold their own; shared objects carry theirs; vvar and vsyscall have none. */
+function contentsOf(
+	contents: readonly Content[],
+	mappings: readonly Mapping[],
+	report: (finding: Finding) => void,
+): Content[] {
+	const kept = contents.filter((content) => {
+		const mapping = rangeAt(mappings, content.start);
+		if (mapping === undefined || mapping.shared) return false;
+		return mapping.backing.kind === "anonymous" || mapping.backing.kind === "file" || mapping.backing.kind === "vdso";
+	});
+	for (const mapping of mappings)
+		if (mapping.shared && mapping.backing.kind === "file")
+			report(
+				note(
+					"shared-contents",
+					`mapping ${hex(mapping.start)}`,
+					`shared with ${mapping.backing.path}: shows what the file holds now`,
+				),
+			);
+	const broken = kept.find(({ start, length }) => !isPageAligned(start) || length % PAGE_SIZE !== 0n);
+	if (broken !== undefined) report(loss("contents-lost", `mapping ${hex(broken.start)}`, "not page aligned"));
+	return kept;
+}
+
+/** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
+function filesOf(mappings: readonly Mapping[], donor: Memory, dead: PartialTask): Map<string, MappedFile> {
+	const files = new Map<string, MappedFile>();
+	const paths = [
+		donor.executable,
+		...mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])),
+	];
+	for (const path of paths) {
+		const buildId = dead.memory.buildIds.get(path) ?? donor.files.get(path)?.buildId;
+		files.set(path, { path, ...donor.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
+	}
+	return files;
+}

@@ -1,0 +1,145 @@
+import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
+import { intersect, lengthOf } from "../../bytes/range.ts";
+import { caution, type Finding, loss } from "../finding.ts";
+import type { PartialMapping, PartialMemory } from "../partial-task.ts";
+import type { Content, Memory, SharedObject } from "../task.ts";
+
+/** The shared memory objects of a dead process: shared anonymous memory, memfds, System V segments. */
+export interface Objects {
+	readonly list: readonly SharedObject[];
+	/** Which object a mapping shows, and from which offset. */
+	partOf(mapping: PartialMapping): { readonly object: number; readonly offset: FileOffset } | undefined;
+}
+
+interface Group {
+	readonly name: string | undefined;
+	readonly members: PartialMapping[];
+}
+
+/**
+ * Finds the objects behind mappings that the kernel names alike ("/dev/zero (deleted)", "/memfd:x (deleted)"). The inode
+ * is not in a core, so: mappings that follow one another in memory and in the object are one (mprotect split them); memfds
+ * of one name are one object where the donor maps a single memfd of that name; everything else stands alone.
+ */
+export function groupObjects(memory: PartialMemory, donor: Memory, report: (finding: Finding) => void): Objects {
+	const groups: Group[] = [];
+	for (const mapping of memory.mappings) {
+		const name = objectName(mapping);
+		if (name === undefined) continue;
+		const offset = mapping.file?.offset ?? 0n;
+		const group = groups.find(({ name: other, members }) => {
+			if (other !== name.memfd) return false;
+			if (name.memfd !== undefined && single(donor, name.memfd)) return true;
+			const last = members.at(-1);
+			return last?.end === mapping.start && (last.file?.offset ?? 0n) + lengthOf(last) === offset;
+		});
+		if (group !== undefined) group.members.push(mapping);
+		else groups.push({ name: name.memfd, members: [mapping] });
+		if (name.sysv)
+			report(
+				caution(
+					"mapping-kind",
+					`mapping ${hex(mapping.start)}`,
+					"System V shared memory; comes back as shared memory of its own, not attached to a segment",
+				),
+			);
+	}
+	warnOfTwins(groups, report);
+	const list = groups.map((group, i) => objectOf(group, i + 1, memory.contents, report));
+	return {
+		list,
+		partOf: (mapping) => {
+			if (objectName(mapping) === undefined) return undefined;
+			const at = groups.findIndex(({ members }) => members.includes(mapping));
+			return at < 0 ? undefined : { object: at + 1, offset: fileOffset(mapping.file?.offset ?? 0n) };
+		},
+	};
+}
+
+const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv: boolean } | undefined => {
+	if (file === undefined || !file.deleted) return undefined;
+	if (file.path.startsWith("/memfd:")) return { memfd: file.path.slice("/memfd:".length), sysv: false };
+	const sysv = /^\/SYSV[0-9a-f]{8}$/.test(file.path);
+	return sysv || file.path === "/dev/zero" ? { memfd: undefined, sysv } : undefined;
+};
+
+const single = (donor: Memory, name: string): boolean =>
+	donor.objects.filter((object) => object.name === name).length === 1;
+
+function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => void): void {
+	const parts = groups.flatMap((group) => group.members.map((member) => ({ group, member })));
+	for (const [i, { group, member }] of parts.entries()) {
+		const other = parts
+			.slice(0, i)
+			.find(
+				(candidate) =>
+					candidate.group !== group &&
+					candidate.member.file?.path === member.file?.path &&
+					candidate.member.file?.offset === member.file?.offset &&
+					lengthOf(candidate.member) === lengthOf(member),
+			);
+		if (other !== undefined && group.name !== undefined)
+			report(
+				caution(
+					"mapping-kind",
+					`mapping ${hex(member.start)}`,
+					`may be the same ${member.file?.path} as ${hex(other.member.start)}; a core does not tell, they become two objects`,
+				),
+			);
+	}
+}
+
+function objectOf(
+	{ name, members }: Group,
+	id: number,
+	contents: readonly Content[],
+	report: (finding: Finding) => void,
+): SharedObject {
+	let size = 0n;
+	const parts: Content[] = [];
+	for (const member of members) {
+		const offset = member.file?.offset ?? 0n;
+		if (offset + lengthOf(member) > size) size = offset + lengthOf(member);
+		for (const content of contents) {
+			const held = intersect(member, { start: content.start, end: plus(content.start, content.length) });
+			if (held === undefined) continue;
+			const skipped = held.start - content.start;
+			parts.push({
+				start: (offset + held.start - member.start) as Address,
+				length: lengthOf(held),
+				source: content.source,
+				offset: fileOffset(content.offset + skipped),
+				available: content.available > skipped ? content.available - skipped : 0n,
+			});
+		}
+		if (member.held === 0n)
+			report(
+				loss(
+					"contents-lost",
+					`mapping ${hex(member.start)}`,
+					`shared memory ${name ?? ""} is not in the core (coredump_filter bit 1); it reads as zeros`,
+				),
+			);
+	}
+	return { id, size, contents: withoutOverlaps(parts), ...(name === undefined ? {} : { name }) };
+}
+
+/** One object may be mapped twice; its bytes are taken from the first mapping that shows them. */
+function withoutOverlaps(parts: readonly Content[]): Content[] {
+	const sorted = [...parts].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
+	const kept: Content[] = [];
+	let end = 0n;
+	for (const part of sorted) {
+		const cut = part.start < end ? end - part.start : 0n;
+		if (cut >= part.length) continue;
+		kept.push({
+			...part,
+			start: plus(part.start, cut),
+			length: part.length - cut,
+			offset: fileOffset(part.offset + cut),
+			available: part.available > cut ? part.available - cut : 0n,
+		});
+		end = part.start + part.length;
+	}
+	return kept;
+}

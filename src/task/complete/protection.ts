@@ -1,0 +1,55 @@
+import { hex } from "../../bytes/address.ts";
+import { firstEndingAbove, lengthOf } from "../../bytes/range.ts";
+import { PROT_READ, PROT_WRITE, protText } from "../../linux/mman.ts";
+import { caution, type Finding } from "../finding.ts";
+import type { PartialMapping, PartialTask } from "../partial-task.ts";
+import type { Mapping, Memory } from "../task.ts";
+
+/** folklore: gdb marks every segment of its cores readable: PROT_NONE shows as r--, execute-only as r-x. */
+export const shownByGdb = (prot: number): number => prot | PROT_READ;
+
+/**
+ * The protection of a dead mapping. The kernel's cores tell it; gdb's show every segment readable and leave clean file
+ * mappings out, so there the donor's twin decides. Without one, a readable mapping directly below a writable one is taken
+ * for the guard of a stack where the donor has guards of that size.
+ */
+export function protectionOf(
+	mapping: PartialMapping,
+	dead: PartialTask,
+	donor: Memory,
+	twin: Mapping | undefined,
+	report: (finding: Finding) => void,
+): number {
+	if (mapping.kernel !== undefined) return twin?.prot ?? mapping.prot ?? PROT_READ;
+	if (dead.writer === "kernel" && mapping.prot !== undefined) return mapping.prot;
+	if (twin !== undefined && (mapping.prot === undefined || mapping.prot === shownByGdb(twin.prot))) return twin.prot;
+	const shown = mapping.prot ?? twin?.prot ?? PROT_READ;
+	if (shown !== PROT_READ || mapping.file !== undefined) return shown;
+	if (guards(mapping, dead, donor)) return 0;
+	report(
+		caution(
+			"protection",
+			`mapping ${hex(mapping.start)}`,
+			`gdb's cores do not tell its protection; ${protText(shown)} is assumed`,
+		),
+	);
+	return shown;
+}
+
+function guards(mapping: PartialMapping, dead: PartialTask, donor: Memory): boolean {
+	const above = dead.memory.mappings[firstEndingAbove(dead.memory.mappings, mapping.end)];
+	const stack = above !== undefined && above.start === mapping.end && ((above.prot ?? 0) & PROT_WRITE) !== 0;
+	return (
+		stack &&
+		donor.mappings.some((other, i) => {
+			const next = donor.mappings[i + 1];
+			return (
+				other.prot === 0 &&
+				lengthOf(other) === lengthOf(mapping) &&
+				next?.start === other.end &&
+				(next.prot & PROT_WRITE) !== 0 &&
+				lengthOf(next) === lengthOf(above)
+			);
+		})
+	);
+}

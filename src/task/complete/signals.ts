@@ -1,0 +1,43 @@
+import { type Address, hex } from "../../bytes/address.ts";
+import { signalName } from "../../linux/signal.ts";
+import { type Finding, loss, note } from "../finding.ts";
+import type { Rebase } from "../rebase.ts";
+import type { SignalAction, Task } from "../task.ts";
+
+const SIG_DFL = 0n as Address;
+const SIG_IGN = 1n as Address;
+
+/**
+ * The donor's handlers at the dead process's addresses. A handler without a place there becomes the default action, and
+ * is reported: a jump to a foreign address would be worse.
+ */
+export function completeSignalActions(donor: Task, moved: Rebase, report: (finding: Finding) => void): SignalAction[] {
+	let carried = 0;
+	const actions = donor.signalActions.map((action): SignalAction => {
+		const restorer = action.restorer === 0n ? action.restorer : moved.address(action.restorer)?.address;
+		const custom = action.handler !== SIG_DFL && action.handler !== SIG_IGN;
+		const handler = custom ? moved.address(action.handler)?.address : action.handler;
+		if (handler !== undefined && restorer !== undefined) {
+			if (custom) carried++;
+			return { ...action, handler, restorer };
+		}
+		if (!custom) return { ...action, restorer: restorer ?? (0n as Address) };
+		report(
+			loss(
+				"address-unmapped",
+				signalName(action.signal),
+				`${handler === undefined ? "handler" : "restorer"} ${hex(handler === undefined ? action.handler : action.restorer)} of the donor has no place here; the default action is set`,
+			),
+		);
+		return { ...action, handler: SIG_DFL, restorer: SIG_DFL, flags: 0n };
+	});
+	if (carried > 0)
+		report(
+			note(
+				"handlers-from-donor",
+				`${carried} signal handler${carried === 1 ? "" : "s"}`,
+				"as the donor had set them, moved to this layout",
+			),
+		);
+	return actions;
+}

@@ -1,0 +1,205 @@
+import { type Address, address, hex, plus } from "../../bytes/address.ts";
+import { restartFixup } from "../../linux/restart.ts";
+import { abortedIp, isRseqRegistered, rseqArea, rseqCs } from "../../linux/rseq.ts";
+import { signalSetText } from "../../linux/signal.ts";
+import { PKRU, type Xstate } from "../../linux/xstate.ts";
+import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../linux/xstate-components.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
+import type { PartialMemory, PartialTask } from "../partial-task.ts";
+import type { Rebase, Rebased } from "../rebase.ts";
+import type { AlternateStack, Credentials, Rseq, Thread } from "../task.ts";
+import { recreatePending } from "./pending.ts";
+import type { Twin } from "./twins.ts";
+
+const AVX512 = componentBit(OPMASK) | componentBit(ZMM_HI256) | componentBit(HI16_ZMM);
+
+interface Circumstances {
+	readonly moved: Rebase;
+	readonly credentials: (donor: Credentials) => Credentials;
+	readonly report: (finding: Finding) => void;
+}
+
+/** Every thread of the dead process, with what only the donor knows carried to its place. */
+export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: Circumstances): Thread[] {
+	if (dead.writer === "gdb")
+		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
+	return twins.map((twin, i) => completeThread(dead, twin, i === 0, around));
+}
+
+function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: Circumstances): Thread {
+	const { moved, report } = around;
+	const { tid } = twin.dead;
+	const subject = `thread ${tid}`;
+	const pointers = { donor: address(twin.donor.registers.fs_base), dead: address(twin.dead.registers.fs_base) };
+	const carry = (donor: Address | undefined): Rebased | undefined =>
+		donor === undefined ? undefined : moved.inThread(donor, pointers);
+
+	const clearTid = carry(twin.donor.clearTid)?.address;
+	confirmTid(dead.memory, clearTid, tid, report);
+	const robustList = carry(twin.donor.robustList)?.address;
+	if (twin.donor.robustList !== undefined && robustList === undefined)
+		report(
+			caution(
+				"address-unmapped",
+				subject,
+				`robust futex list at ${hex(twin.donor.robustList)} of the donor has no place here; it is not registered`,
+			),
+		);
+	const rseq = carryRseq(dead.memory, twin, carry, subject, report);
+	const alternateStack = carryAlternateStack(twin, carry, subject, report);
+	const blocked = twin.dead.blocked ?? twin.donor.blocked;
+	const ip =
+		rseq === undefined ? undefined : interruptedCriticalSection(dead.memory, rseq, address(twin.dead.registers.ip));
+	if (ip !== undefined)
+		report(note("rseq", subject, `was inside a restartable sequence; it resumes at the abort handler ${hex(ip)}`));
+	const registers = ip === undefined ? twin.dead.registers : { ...twin.dead.registers, ip };
+	const pending = recreatePending(twin.dead.pending, blocked);
+	if (pending.length > 0)
+		report(
+			caution(
+				"pending-lost",
+				subject,
+				`${signalSetText(twin.dead.pending & blocked)} pending; queued again, but who sent it is not in a core`,
+			),
+		);
+	if (twin.dead.shadowStack !== undefined)
+		report(
+			loss(
+				"xstate",
+				subject,
+				`ran with a shadow stack (pointer ${hex(twin.dead.shadowStack)}); it resumes without one`,
+			),
+		);
+	return {
+		tid,
+		name: leader || !twin.own ? dead.comm : twin.donor.name,
+		registers: restartFixup(registers).regs,
+		xstate: completeXstate(dead, twin, subject, report),
+		blocked,
+		pending,
+		scheduling: twin.donor.scheduling,
+		parentDeathSignal: twin.donor.parentDeathSignal,
+		credentials: around.credentials(twin.donor.credentials),
+		seccomp: twin.donor.seccomp,
+		...(clearTid === undefined ? {} : { clearTid }),
+		...(robustList === undefined ? {} : { robustList }),
+		...(rseq === undefined ? {} : { rseq }),
+		...(alternateStack === undefined ? {} : { alternateStack }),
+	};
+}
+
+/** glibc keeps the thread's id where the kernel is to clear it, so the core can confirm the deduction. */
+function confirmTid(
+	memory: PartialMemory,
+	at: Address | undefined,
+	tid: number,
+	report: (finding: Finding) => void,
+): void {
+	if (at === undefined) {
+		report(
+			caution(
+				"thread-state",
+				`thread ${tid}`,
+				"the address to clear at its end is unknown; whoever joins it will wait for ever",
+			),
+		);
+		return;
+	}
+	const stored = memory.read(at, 4)?.readInt32LE(0);
+	if (stored === undefined || stored === tid) return;
+	// folklore: musl's threads clear the global __thread_list_lock instead (musl 1.1.22 and later, src/env/__init_tls.c), which reads 0
+	if (stored === 0) return;
+	report(
+		caution(
+			"thread-state",
+			`thread ${tid}`,
+			`its control block at ${hex(at)} holds thread id ${stored}; the donor's libc may be another one`,
+		),
+	);
+}
+
+function carryRseq(
+	memory: PartialMemory,
+	twin: Twin,
+	carry: (at: Address) => Rebased | undefined,
+	subject: string,
+	report: (finding: Finding) => void,
+): Rseq | undefined {
+	const { rseq } = twin.donor;
+	if (rseq === undefined) return undefined;
+	const area = carry(rseq.area)?.address;
+	const bytes = area === undefined ? undefined : memory.read(area, rseqArea.size);
+	if (area === undefined || bytes === undefined) {
+		report(
+			caution("rseq", subject, `the area at ${hex(rseq.area)} of the donor has no place here; it is not registered`),
+		);
+		return undefined;
+	}
+	// GLIBC_TUNABLES switched it off in the dead process, or its kernel had none
+	if (!isRseqRegistered(rseqArea.decode(bytes))) {
+		report(note("rseq", subject, "was not registered in the dead process, nor is it now"));
+		return undefined;
+	}
+	return { ...rseq, area };
+}
+
+const interruptedCriticalSection = (memory: PartialMemory, rseq: Rseq, ip: Address): Address | undefined => {
+	const bytes = memory.read(rseq.area, rseqArea.size);
+	if (bytes === undefined) return undefined;
+	const area = rseqArea.decode(bytes);
+	const section = area.rseq_cs === 0n ? undefined : memory.read(address(area.rseq_cs), rseqCs.size);
+	if (section === undefined) return undefined;
+	return abortedIp(ip, rseqCs.decode(section), area.flags);
+};
+
+function carryAlternateStack(
+	twin: Twin,
+	carry: (at: Address) => Rebased | undefined,
+	subject: string,
+	report: (finding: Finding) => void,
+): AlternateStack | undefined {
+	const stack = twin.donor.alternateStack;
+	if (stack === undefined || !twin.own) return undefined;
+	const base = carry(stack.base);
+	const last = carry(plus(stack.base, stack.size - 1n));
+	if (base === undefined || last === undefined || last.address - base.address !== stack.size - 1n) {
+		report(
+			loss(
+				"alternate-stack",
+				subject,
+				`the donor's signal stack at ${hex(stack.base)} has no place here; handlers run on the thread's own stack`,
+			),
+		);
+		return undefined;
+	}
+	if (base.by === "heap" || base.by === "shape")
+		report(
+			caution(
+				"alternate-stack",
+				subject,
+				`signal stack assumed at ${hex(base.address)}, by the donor's ${base.by === "heap" ? "heap" : "mappings"}`,
+			),
+		);
+	return { ...stack, base: base.address };
+}
+
+function completeXstate(dead: PartialTask, twin: Twin, subject: string, report: (finding: Finding) => void): Xstate {
+	const own = twin.dead.xstate;
+	if (own === undefined) {
+		report(loss("xstate", subject, "the core has no FPU state; it starts with the donor's"));
+		return twin.donor.xstate;
+	}
+	// folklore: gdb 13 reads the kernel's area with Intel's offsets; on a CPU that packs components tighter (AMD) it finds zeros
+	// for PKRU and says the component is in use, which would unlock every protection key
+	const pkru = own.components.get(PKRU);
+	const donors = twin.donor.xstate.components.get(PKRU);
+	if (dead.writer === "gdb" && (own.xstateBv & AVX512) !== 0n)
+		report(
+			caution("xstate", subject, "gdb's cores misplace AVX-512 registers on CPUs that lay them out unlike Intel's"),
+		);
+	if (dead.writer === "gdb" && donors !== undefined && (pkru === undefined || pkru.every((byte) => byte === 0))) {
+		const used = (1n << BigInt(PKRU)) & twin.donor.xstate.xstateBv;
+		return { ...own, xstateBv: own.xstateBv | used, components: new Map([...own.components, [PKRU, donors]]) };
+	}
+	return own;
+}

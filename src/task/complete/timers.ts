@@ -1,0 +1,41 @@
+import { address } from "../../bytes/address.ts";
+import { caution, type Finding } from "../finding.ts";
+import type { Rebase } from "../rebase.ts";
+import type { PosixTimer, Task } from "../task.ts";
+import type { Twin } from "./twins.ts";
+
+/** The donor's POSIX timers; cookies that point into its memory and thread ids are carried over. */
+export function completePosixTimers(
+	donor: Task,
+	moved: Rebase,
+	twins: readonly Twin[],
+	report: (finding: Finding) => void,
+): PosixTimer[] {
+	const leader = twins[0]?.dead.tid;
+	return donor.posixTimers.map((timer) => {
+		const value = moved.address(address(timer.value))?.address ?? timer.value;
+		const twin = twins.find((candidate) => candidate.own && candidate.donor.tid === timer.thread);
+		const thread = timer.thread === undefined || timer.thread === 0 ? timer.thread : (twin?.dead.tid ?? leader);
+		report(
+			caution(
+				"timers-from-donor",
+				`timer ${timer.id}`,
+				`armed as in the donor, ${Number(timer.remaining) / 1e9} s left`,
+			),
+		);
+		return { ...timer, value, ...(thread === undefined ? {} : { thread }) };
+	});
+}
+
+/** Says which interval timers the donor had running: the dead process gets them as they are. */
+export function intervalTimerFindings(donor: Task, report: (finding: Finding) => void): void {
+	for (const [name, timer] of Object.entries(donor.intervalTimers))
+		if (timer.remaining > 0n)
+			report(
+				caution(
+					"timers-from-donor",
+					`interval timer (${name})`,
+					`armed as in the donor, ${Number(timer.remaining) / 1e6} s left`,
+				),
+			);
+}

@@ -1,0 +1,49 @@
+import { caution, type Finding, note } from "../finding.ts";
+import type { PartialTask, PartialThread } from "../partial-task.ts";
+import type { Task, Thread } from "../task.ts";
+
+/** A thread of the dead process and the donor's thread whose attributes it takes. */
+export interface Twin {
+	readonly dead: PartialThread;
+	readonly donor: Thread;
+	/** False where the donor had no counterpart and lends its leader's attributes. */
+	readonly own: boolean;
+}
+
+/**
+ * Pairs threads by age: leader with leader, then the n-th oldest with the n-th oldest. A core names no thread but the
+ * leader, and programs start their threads in one order. Threads left over take after the donor's leader.
+ */
+export function twinsOf(dead: PartialTask, donor: Task, report: (finding: Finding) => void): readonly Twin[] {
+	const [leader, ...others] = byAge(donor.threads, donor.identity.pid);
+	if (leader === undefined) return [];
+	const twins = byAge(dead.threads, dead.pid).map((thread, i): Twin => {
+		const own = i === 0 ? leader : others[i - 1];
+		return { dead: thread, donor: own ?? leader, own: own !== undefined };
+	});
+	const alone = twins.filter((twin) => !twin.own);
+	const surplus = others.length - (twins.length - 1);
+	if (alone.length > 0)
+		report(
+			caution(
+				"thread-without-twin",
+				alone.length === 1 ? `thread ${alone[0]?.dead.tid}` : `${alone.length} threads`,
+				`the donor has ${donor.threads.length} of ${dead.threads.length} threads; name, scheduling and signal stack are taken from its leader`,
+			),
+		);
+	if (surplus > 0)
+		report(
+			note(
+				"donor-thread-dropped",
+				`${surplus} of the donor's threads`,
+				`the dead process had ${dead.threads.length}; theirs are left out`,
+			),
+		);
+	return twins;
+}
+
+/** Thread ids grow from the leader's and wrap at pid_max, which is at most 2^22 (PID_MAX_LIMIT, include/linux/threads.h). */
+function byAge<T extends { readonly tid: number }>(threads: readonly T[], pid: number): T[] {
+	const age = (tid: number): number => (tid - pid + 0x400000) % 0x400000;
+	return [...threads].sort((a, b) => age(a.tid) - age(b.tid));
+}

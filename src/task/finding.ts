@@ -1,0 +1,71 @@
+/**
+ * Something a core could not tell, or that had to be decided for the user: what it is, and what it means for the process
+ * that will live. Findings are never silent copies and never errors.
+ */
+export interface Finding {
+	/** `note`: as it should be; `caution`: may differ from the dead process; `loss`: something of it is gone. */
+	readonly weight: FindingWeight;
+	/** Stable name, for scripts and tests. */
+	readonly code: FindingCode;
+	/** What it is about: a thread, a mapping, a file, a signal. */
+	readonly subject: string;
+	/** What was found or decided, and what follows from it. */
+	readonly text: string;
+}
+
+export type FindingWeight = "note" | "caution" | "loss";
+
+/** One table of codes; README lists them from here. */
+export const findingCodes = {
+	"files-from-donor": "open files, their offsets and flags are the donor's",
+	"file-offset": "the offset of a writable file is the donor's",
+	"queued-data": "a pipe or socket of the donor holds bytes the dead process never had",
+	"handlers-from-donor": "signal handlers are the donor's, moved to the dead process's layout",
+	"address-unmapped": "an address of the donor has no place in the dead process",
+	"alternate-stack": "an alternate signal stack could not be placed",
+	"thread-without-twin": "the donor has no thread like this one; it takes the leader's attributes",
+	"donor-thread-dropped": "the donor has threads the dead process had not",
+	"thread-state": "a thread's own records could not be confirmed in the core",
+	rseq: "restartable sequences",
+	"masks-lost": "signal masks are not in this core",
+	"pending-lost": "pending signals cannot be put back",
+	"fatal-signal": "what happens when the process goes on",
+	session: "session and process group",
+	credentials: "user, groups and capabilities",
+	"timers-from-donor": "timers are the donor's",
+	clock: "the monotonic clock",
+	"stack-guessed": "arguments and environment could not be found exactly",
+	"brk-guessed": "the program break is the end of the heap mapping",
+	"auxv-trimmed": "the auxiliary vector is longer than images can hold",
+	xstate: "FPU and vector registers",
+	protection: "the protection of a mapping is not in this core",
+	"mapping-kind": "what kind of mapping it was is not in a core",
+	"mapping-dropped": "a mapping cannot be brought back",
+	"contents-lost": "bytes of a mapping are not in the core",
+	"shared-contents": "a shared file mapping shows what the file holds now",
+	"binary-differs": "a file on this host is not the one that was mapped",
+	"binary-missing": "a file is not on this host",
+	"file-gone": "a mapped file was deleted; its bytes come from the core",
+	"incremental-donor": "the donor continues from a parent directory",
+} as const;
+
+export type FindingCode = keyof typeof findingCodes;
+
+export const note = (code: FindingCode, subject: string, text: string): Finding => ({
+	weight: "note",
+	code,
+	subject,
+	text,
+});
+export const caution = (code: FindingCode, subject: string, text: string): Finding => ({
+	weight: "caution",
+	code,
+	subject,
+	text,
+});
+export const loss = (code: FindingCode, subject: string, text: string): Finding => ({
+	weight: "loss",
+	code,
+	subject,
+	text,
+});

@@ -1,0 +1,97 @@
+import { hex } from "../bytes/address.ts";
+import { buildIds } from "../core/build-ids.ts";
+import type { Core } from "../core/core.ts";
+import { type CoreMemory, coreMemory } from "../core/memory.ts";
+import { initialStack } from "../core/stack.ts";
+import type { CoreThread } from "../core/threads.ts";
+import { refuse } from "../errors.ts";
+import { AT } from "../linux/auxv.ts";
+import { readSiginfo } from "../linux/siginfo.ts";
+import { describeSiginfo } from "../linux/siginfo-text.ts";
+import { signalName } from "../linux/signal.ts";
+import { xstateFromFxregs } from "../linux/xstate.ts";
+import { contentsOfCore, mappingsOfCore } from "./from-core/memory.ts";
+import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
+
+/**
+ * What a core tells of its process.
+ *
+ * @throws NecromancerError ERR_NOTE_MISSING without an auxiliary vector that names the executable, and whatever is
+ *   wrong with the core.
+ */
+export function taskFromCore(core: Core): PartialTask {
+	const memory = coreMemory(core);
+	const { process, writer } = core;
+	const pid = process?.pr_pid ?? core.threads[0]?.status.pr_pid ?? 0;
+	const leader = core.threads.find(({ status }) => status.pr_pid === pid) ?? core.threads[0];
+	const others = core.threads.filter((thread) => thread !== leader);
+	const ids = process ?? leader?.status;
+	return {
+		name: core.source.name,
+		writer,
+		pid,
+		...some("ppid", ids?.pr_ppid),
+		...some("pgid", ids?.pr_pgrp),
+		...some("sid", ids?.pr_sid),
+		comm: process?.pr_fname ?? "",
+		...(process === undefined ? {} : { owner: { uid: process.pr_uid, gid: process.pr_gid } }),
+		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
+		death: deathOf(core),
+		memory: {
+			mappings: mappingsOfCore(core, memory),
+			contents: contentsOfCore(core, memory),
+			auxv: core.auxv,
+			executable: executableOf(core, memory),
+			buildIds: buildIds(core, memory),
+			stack: initialStack(core, memory),
+			read: (at, length) => memory.read(at, length),
+		},
+	};
+}
+
+/** gdb leaves ids it does not know at 0, which no process has. */
+const some = <K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } =>
+	value === undefined || value <= 0 ? {} : ({ [key]: value } as { readonly [P in K]: number });
+
+const threadOf = (thread: CoreThread, writer: Core["writer"]): PartialThread => {
+	const { status, fx, shadowStack } = thread;
+	const xstate = thread.xstate ?? (fx === undefined ? undefined : xstateFromFxregs(fx));
+	return {
+		tid: status.pr_pid,
+		registers: status.pr_reg,
+		...(xstate === undefined ? {} : { xstate }),
+		...(writer === "gdb" ? {} : { blocked: status.pr_sighold }),
+		pending: writer === "gdb" ? 0n : status.pr_sigpend,
+		...(shadowStack === undefined ? {} : { shadowStack }),
+	};
+};
+
+function deathOf(core: Core): Death {
+	const first = core.threads[0];
+	const tid = first?.status.pr_pid ?? 0;
+	const signal = core.writer === "gdb" ? 0 : (first?.status.pr_cursig ?? 0);
+	if (signal === 0) return { tid, signal, words: "it did not die: gdb copied it while it lived", synchronous: false };
+	if (core.siginfo === undefined) return { tid, signal, words: signalName(signal), synchronous: false };
+	const { si_code, cause } = readSiginfo(core.siginfo, core.source.name);
+	return {
+		tid,
+		signal,
+		words: describeSiginfo(core.siginfo, core.source.name),
+		// raised by the CPU, not sent: positive codes, of a fault
+		synchronous: si_code > 0 && cause.kind.startsWith("fault"),
+	};
+}
+
+function executableOf(core: Core, memory: CoreMemory): string {
+	for (const type of [AT.PHDR, AT.ENTRY]) {
+		const at = core.auxv.find((pair) => pair.type === type)?.value;
+		const path = at && memory.mappings.find(({ start, end, file }) => file && start <= at && at < end)?.file?.path;
+		if (path !== undefined && path !== 0n) return path;
+	}
+	return refuse("ERR_NOTE_MISSING", {
+		subject: core.source.name,
+		finding: `no file mapping (NT_FILE) holds the program headers (AT_PHDR ${hex(core.auxv.find(({ type }) => type === AT.PHDR)?.value ?? 0n)})`,
+		expectation: "expected the executable's",
+		remedy: "give a core whose NT_FILE note is complete",
+	});
+}

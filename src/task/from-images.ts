@@ -1,0 +1,184 @@
+import { type Address, address } from "../bytes/address.ts";
+import { xstateFromEntry } from "../criu/fpregs.ts";
+import type { CoreEntry, CredsEntry, MmEntry, TaskCoreEntry, ThreadCoreEntry } from "../criu/generated/schema.ts";
+import type { ImageDir } from "../criu/image-dir.ts";
+import { ACTION_SIGNALS } from "../criu/vma.ts";
+import { refuse } from "../errors.ts";
+import { filesFromImages } from "./from-images/files.ts";
+import { memoryFromImages } from "./from-images/memory.ts";
+import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
+
+/** The processes of an image directory, parents before children. */
+export const processesOf = (dir: ImageDir): readonly { readonly pid: number; readonly comm: string }[] =>
+	dir.image("pstree.img", "pstree").records.map(({ value }) => ({
+		pid: value.pid,
+		comm: dir.one(`core-${value.pid}.img`, "core").tc?.comm ?? "?",
+	}));
+
+/**
+ * One process of an image directory as a {@link Task}.
+ *
+ * @param pid which; may be left out where there is only one.
+ * @throws NecromancerError ERR_DONOR_AMBIGUOUS, and whatever is wrong with the images.
+ */
+export function taskFromImages(dir: ImageDir, pid?: number): Task {
+	const processes = dir.image("pstree.img", "pstree").records.map(({ value }) => value);
+	const entry =
+		pid === undefined && processes.length === 1 ? processes[0] : processes.find((process) => process.pid === pid);
+	if (entry === undefined)
+		return refuse(pid === undefined ? "ERR_DONOR_AMBIGUOUS" : "ERR_IMAGE_MISSING", {
+			subject: `${dir.path}/pstree.img`,
+			finding:
+				pid === undefined
+					? `holds ${processes.length} processes (${processes.map((p) => p.pid).join(", ")})`
+					: `has no process ${pid}`,
+			expectation: pid === undefined ? "expected one" : `only ${processes.map((p) => p.pid).join(", ")}`,
+			remedy: "choose one with --donor-pid",
+		});
+	const cores = entry.threads.map((tid) => ({
+		tid,
+		name: `core-${tid}.img`,
+		core: dir.one(`core-${tid}.img`, "core"),
+	}));
+	const leader = cores[0];
+	const tc = leader?.core.tc;
+	if (leader === undefined || tc === undefined || leader.core.thread_info === undefined)
+		return refuse("ERR_IMAGE_CORRUPT", {
+			subject: `${dir.path}/core-${entry.pid}.img`,
+			finding: leader === undefined || tc === undefined ? "has no task_core_entry" : "describes a zombie",
+			expectation: "expected a living process",
+			remedy: "dump the donor while it runs",
+		});
+	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
+	return {
+		identity: { pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
+		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
+		memory: memoryFromImages(dir, entry.pid, mm),
+		signalActions: actionsFrom(tc),
+		intervalTimers: {
+			real: intervalTimer(tc.timers?.real),
+			virtual: intervalTimer(tc.timers?.virt),
+			profiling: intervalTimer(tc.timers?.prof),
+		},
+		posixTimers: (tc.timers?.posix ?? []).map(posixTimer),
+		limits: (tc.rlimits?.rlimits ?? []).map(({ cur, max }) => ({ soft: cur, hard: max })),
+		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
+		files: filesFromImages(dir, entry.pid),
+		stopped: tc.task_state === 3,
+	};
+}
+
+const X86_64 = 1;
+
+function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: string): Thread {
+	const { thread_info: info, thread_core: attributes } = core;
+	if (core.mtype !== X86_64)
+		return refuse("ERR_DONOR_MISMATCH", {
+			subject,
+			finding: `is of machine type ${core.mtype}`,
+			expectation: "expected 1 (x86-64)",
+		});
+	if (info === undefined || attributes === undefined || attributes.creds === undefined)
+		return refuse("ERR_IMAGE_CORRUPT", {
+			subject,
+			finding: "lacks registers, attributes or credentials",
+			expectation: "expected a living thread",
+		});
+	const { sas } = attributes;
+	const rseq = attributes.rseq_entry;
+	return {
+		tid,
+		name: attributes.comm ?? tc.comm,
+		registers: info.gpregs,
+		xstate: xstateFromEntry(info.fpregs),
+		// the leader's mask stands in the task part (criu-facts B.2)
+		blocked: core.tc?.blk_sigset ?? attributes.blk_sigset ?? 0n,
+		pending: (attributes.signals_p?.signals ?? []).map(({ siginfo }) => siginfo),
+		scheduling: schedulingFrom(attributes),
+		parentDeathSignal: attributes.pdeath_sig ?? 0,
+		credentials: credentialsFrom(attributes.creds),
+		seccomp: (["none", "strict", "filter"] as const)[attributes.seccomp_mode ?? 0] ?? "none",
+		...(info.clear_tid_addr === 0n ? {} : { clearTid: address(info.clear_tid_addr) }),
+		...(attributes.futex_rla_len === 0 || attributes.futex_rla === 0n
+			? {}
+			: { robustList: address(attributes.futex_rla) }),
+		...(sas === undefined || (sas.ss_flags & SS_DISABLE) !== 0
+			? {}
+			: { alternateStack: { base: address(sas.ss_sp), size: sas.ss_size, flags: sas.ss_flags } }),
+		...(rseq === undefined || rseq.rseq_abi_pointer === 0n
+			? {}
+			: { rseq: { area: address(rseq.rseq_abi_pointer), size: rseq.rseq_abi_size, signature: rseq.signature } }),
+	};
+}
+
+const SS_DISABLE = 2;
+
+const schedulingFrom = (attributes: ThreadCoreEntry): Thread["scheduling"] => ({
+	nice: attributes.sched_nice ?? 0,
+	policy: attributes.sched_policy ?? 0,
+	priority: attributes.sched_prio ?? 0,
+});
+
+const capabilities = (words: readonly number[]): bigint => BigInt(words[0] ?? 0) | (BigInt(words[1] ?? 0) << 32n);
+
+const credentialsFrom = (creds: CredsEntry): Credentials => ({
+	uid: creds.uid,
+	gid: creds.gid,
+	euid: creds.euid,
+	egid: creds.egid,
+	suid: creds.suid,
+	sgid: creds.sgid,
+	fsuid: creds.fsuid,
+	fsgid: creds.fsgid,
+	groups: creds.groups,
+	inheritable: capabilities(creds.cap_inh),
+	permitted: capabilities(creds.cap_prm),
+	effective: capabilities(creds.cap_eff),
+	bounding: capabilities(creds.cap_bnd),
+	ambient: capabilities(creds.cap_amb),
+	securebits: creds.secbits,
+	noNewPrivileges: (creds.no_new_privs ?? 0) !== 0,
+});
+
+const actionsFrom = (tc: TaskCoreEntry): SignalAction[] =>
+	tc.sigactions.slice(0, ACTION_SIGNALS.length).map((action, i) => ({
+		signal: ACTION_SIGNALS[i] ?? 0,
+		handler: address(action.sigaction),
+		flags: action.flags,
+		restorer: address(action.restorer),
+		mask: action.mask,
+	}));
+
+type TimersEntry = NonNullable<TaskCoreEntry["timers"]>;
+
+const intervalTimer = (timer: TimersEntry["real"] | undefined): IntervalTimer => ({
+	remaining: timer === undefined ? 0n : timer.vsec * 1_000_000n + timer.vusec,
+	interval: timer === undefined ? 0n : timer.isec * 1_000_000n + timer.iusec,
+});
+
+const posixTimer = (timer: TimersEntry["posix"][number]): PosixTimer => ({
+	id: timer.it_id,
+	clock: timer.clock_id,
+	signal: timer.si_signo,
+	notify: timer.it_sigev_notify,
+	value: timer.sival_ptr,
+	remaining: timer.vsec * 1_000_000_000n + timer.vnsec,
+	interval: timer.isec * 1_000_000_000n + timer.insec,
+	overrun: timer.overrun,
+	...(timer.notify_thread_id === undefined ? {} : { thread: timer.notify_thread_id }),
+});
+
+/** The eleven addresses of an mm_entry. */
+export const boundsFrom = (mm: MmEntry): Task["memory"]["bounds"] => ({
+	startCode: mm.mm_start_code as Address,
+	endCode: mm.mm_end_code as Address,
+	startData: mm.mm_start_data as Address,
+	endData: mm.mm_end_data as Address,
+	startStack: mm.mm_start_stack as Address,
+	startBrk: mm.mm_start_brk as Address,
+	brk: mm.mm_brk as Address,
+	argStart: mm.mm_arg_start as Address,
+	argEnd: mm.mm_arg_end as Address,
+	envStart: mm.mm_env_start as Address,
+	envEnd: mm.mm_env_end as Address,
+});

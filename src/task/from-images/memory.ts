@@ -1,0 +1,175 @@
+import { type Address, address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { byStart } from "../../bytes/range.ts";
+import { buildIdText } from "../../criu/build-id.ts";
+import type { FileEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.ts";
+import { pageCount, pagemapFlags } from "../../criu/image.ts";
+import type { ImageDir } from "../../criu/image-dir.ts";
+import { PE, VMA } from "../../criu/vma.ts";
+import { refuse } from "../../errors.ts";
+import { MAP } from "../../linux/mman.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
+import { boundsFrom } from "../from-images.ts";
+import type { Backing, Content, MappedFile, Mapping, Memory, SharedObject } from "../task.ts";
+import { fileEntries } from "./files.ts";
+
+/** The address space of one process; contents refer to the pages files. */
+export function memoryFromImages(dir: ImageDir, pid: number, mm: MmEntry): Memory {
+	const entries = fileEntries(dir);
+	const inodes = new Map(
+		dir.has("memfd.img") ? dir.image("memfd.img", "memfd").records.map(({ value }) => [value.inode_id, value]) : [],
+	);
+	const objects = new Map<string, SharedObject>();
+	const objectOf = (shmid: bigint, name: string | undefined, size: bigint): number => {
+		const file = `pagemap-shmem-${shmid}.img`;
+		const known = objects.get(file);
+		const id = known?.id ?? objects.size + 1;
+		const larger = known !== undefined && known.size > size ? known.size : size;
+		const contents = known?.contents ?? contentsFrom(dir, file);
+		objects.set(file, { id, size: larger, contents, ...(name === undefined ? {} : { name }) });
+		return id;
+	};
+	const subject = `${dir.path}/mm-${pid}.img`;
+	const fileOf = (vma: VmaEntry): FileEntry =>
+		entries.get(Number(vma.shmid)) ??
+		refuse("ERR_IMAGE_CORRUPT", {
+			subject,
+			finding: `mapping ${hex(vma.start)} names file ${vma.shmid}`,
+			expectation: "which files.img does not hold",
+		});
+
+	const backingOf = (vma: VmaEntry): Backing => {
+		const { status } = vma;
+		const offset = fileOffset(vma.pgoff);
+		if (status & VMA.GUARD) return { kind: "guard" };
+		if (status & VMA.VSYSCALL) return { kind: "vsyscall" };
+		if (status & VMA.VDSO) return { kind: "vdso" };
+		if (status & VMA.VVAR) return { kind: "vvar" };
+		if (status & VMA.AIORING) return { kind: "aio" };
+		if (status & VMA.SOCKET) return { kind: "socket" };
+		if (status & VMA.SYSVIPC) return { kind: "sysv", id: vma.shmid, offset };
+		if (status & VMA.MEMFD) {
+			const inode = inodes.get(BigInt(fileOf(vma).memfd?.inode_id ?? -1));
+			if (inode === undefined)
+				return refuse("ERR_IMAGE_CORRUPT", {
+					subject,
+					finding: `mapping ${hex(vma.start)} names memfd ${vma.shmid}`,
+					expectation: "which memfd.img does not hold",
+				});
+			const name = inode.name === "/dev/zero" ? undefined : inode.name;
+			return { kind: "object", object: objectOf(BigInt(inode.shmid), name, inode.size), offset };
+		}
+		if (status & VMA.ANON_SHARED)
+			return { kind: "object", object: objectOf(vma.shmid, undefined, vma.pgoff + vma.end - vma.start), offset };
+		if (status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)) {
+			const reg = fileOf(vma).reg;
+			if (reg === undefined)
+				return refuse("ERR_IMAGE_CORRUPT", {
+					subject,
+					finding: `mapping ${hex(vma.start)} names file ${vma.shmid}`,
+					expectation: "expected a regular file",
+				});
+			return { kind: "file", path: reg.name, offset, writable: isWritable(vma) };
+		}
+		return { kind: "anonymous", ...roleOf(vma, mm) };
+	};
+
+	const mappings = mm.vmas.map((vma): Mapping => {
+		const { start, end, prot } = vma;
+		if (start >= end || start % PAGE_SIZE !== 0n || end % PAGE_SIZE !== 0n)
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject,
+				finding: `mapping ${hex(start)}-${hex(end)} is no range of pages`,
+				expectation: "expected start below end, both aligned",
+			});
+		const flags = vma.flags & ~(MAP.SHARED | MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED);
+		return {
+			start: start as Address,
+			end: end as Address,
+			prot,
+			shared: (vma.flags & MAP.SHARED) !== 0,
+			backing: backingOf(vma),
+			flags,
+			advice: vma.madv ?? 0n,
+		};
+	});
+	const exe = entries.get(mm.exe_file_id)?.reg;
+	if (exe === undefined)
+		return refuse("ERR_IMAGE_CORRUPT", {
+			subject,
+			finding: `the executable is file ${mm.exe_file_id}`,
+			expectation: "which files.img does not hold as a regular file",
+		});
+	const words = mm.mm_saved_auxv;
+	return {
+		mappings: mappings.sort(byStart),
+		contents: contentsFrom(dir, `pagemap-${pid}.img`),
+		objects: [...objects.values()],
+		bounds: boundsFrom(mm),
+		executable: exe.name,
+		files: mappedFiles(mm, entries),
+		auxv: Array.from({ length: words.length >> 1 }, (_, i) => ({
+			type: Number(words[2 * i]),
+			value: words[2 * i + 1] ?? 0n,
+		})),
+		dumpable: mm.dumpable ?? 1,
+	};
+}
+
+const isWritable = (vma: VmaEntry): boolean =>
+	vma.fdflags === undefined
+		? (vma.status & VMA.FILE_SHARED) !== 0 && (vma.prot & 2) !== 0
+		: (vma.fdflags & O_ACCMODE) !== O.RDONLY;
+
+const roleOf = (vma: VmaEntry, mm: MmEntry): { readonly role?: "heap" | "stack" } => {
+	if (vma.start <= mm.mm_start_stack && mm.mm_start_stack < vma.end) return { role: "stack" };
+	return (vma.status & VMA.HEAP) !== 0 ? { role: "heap" } : {};
+};
+
+/** What a pagemap says lies in its pages file. Entries for a parent directory's pages are not contents of this one. */
+export function contentsFrom(dir: ImageDir, pagemap: string): Content[] {
+	if (!dir.has(pagemap)) return [];
+	const image = dir.image(pagemap, "pagemap");
+	if (image.head === undefined || image.records.length === 0) return [];
+	const pages = dir.source(`pages-${image.head.pages_id}.img`);
+	const contents: Content[] = [];
+	let offset = 0n;
+	for (const { value } of image.records) {
+		if ((pagemapFlags(value) & PE.PRESENT) === 0) continue;
+		const length = pageCount(value) * PAGE_SIZE;
+		if (offset + length > pages.size)
+			refuse("ERR_IMAGE_TRUNCATED", {
+				subject: pages.name,
+				finding: `has ${pages.size} bytes`,
+				expectation: `but ${pagemap} places ${hex(value.vaddr)} at ${hex(offset)} with ${length}`,
+				remedy: "copy the directory again",
+			});
+		contents.push({
+			start: address(value.vaddr),
+			length,
+			source: pages,
+			offset: fileOffset(offset),
+			available: length,
+		});
+		offset += length;
+	}
+	return contents;
+}
+
+function mappedFiles(mm: MmEntry, entries: ReadonlyMap<number, FileEntry>): Map<string, MappedFile> {
+	const files = new Map<string, MappedFile>();
+	const ids = [
+		mm.exe_file_id,
+		...mm.vmas.filter(({ status }) => status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)).map(({ shmid }) => Number(shmid)),
+	];
+	for (const id of ids) {
+		const reg = entries.get(id)?.reg;
+		if (reg === undefined || files.has(reg.name)) continue;
+		files.set(reg.name, {
+			path: reg.name,
+			...(reg.size === undefined ? {} : { size: reg.size }),
+			...(reg.mode === undefined ? {} : { mode: reg.mode }),
+			...(reg.build_id.length === 0 ? {} : { buildId: buildIdText(reg.build_id) }),
+		});
+	}
+	return files;
+}

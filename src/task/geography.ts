@@ -1,0 +1,35 @@
+import { contains } from "../bytes/range.ts";
+import type { PartialMemory } from "./partial-task.ts";
+import type { Geography, Place } from "./rebase.ts";
+import type { Mapping, Memory } from "./task.ts";
+
+/** An address space as the rebase sees it. */
+export function geographyOf(memory: Pick<Memory, "mappings" | "bounds">): Geography {
+	const { bounds } = memory;
+	return {
+		mappings: memory.mappings.filter((mapping) => mapping.backing.kind !== "guard").map(placeOf),
+		...(bounds.startBrk < bounds.brk ? { heap: { start: bounds.startBrk, end: bounds.brk } } : {}),
+		startStack: bounds.startStack,
+	};
+}
+
+/** The mappings of a dead process, likewise. */
+export const placesOf = (memory: PartialMemory): Place[] =>
+	memory.mappings.map((mapping) => (mapping.kernel === "vdso" ? { ...mapping, file: VDSO } : mapping));
+
+const VDSO = { path: "[vdso]", offset: 0n };
+
+const placeOf = (mapping: Mapping): Place => {
+	const { start, end, prot, backing } = mapping;
+	// the vdso is a file too as far as addresses go: one image, mapped at one place
+	if (backing.kind === "vdso") return { start, end, prot, file: VDSO };
+	return backing.kind === "file"
+		? { start, end, prot, file: { path: backing.path, offset: backing.offset } }
+		: { start, end, prot };
+};
+
+/** The mapping of the donor that plays the part of a dead one: same file and offset, or same role. */
+export const mappingWith = (memory: Memory, role: "heap" | "stack"): Mapping | undefined => {
+	const anchor = role === "stack" ? memory.bounds.startStack : memory.bounds.startBrk;
+	return memory.mappings.find((mapping) => contains(mapping, anchor) && mapping.backing.kind === "anonymous");
+};

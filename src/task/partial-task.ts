@@ -1,0 +1,74 @@
+import type { Address } from "../bytes/address.ts";
+import type { InitialStack } from "../core/stack.ts";
+import type { AuxvPair } from "../linux/auxv.ts";
+import type { UserRegs } from "../linux/registers.ts";
+import type { Xstate } from "../linux/xstate.ts";
+import type { Place } from "./rebase.ts";
+import type { Content } from "./task.ts";
+
+/** What a core tells of a process: much of memory and registers, nothing of files, handlers and timers. */
+export interface PartialTask {
+	/** The core, as messages call it. */
+	readonly name: string;
+	/** gdb's cores lose masks, protections and clean mappings. */
+	readonly writer: "kernel" | "gdb";
+	readonly pid: number;
+	/** Absent where the core does not say (gdb writes 0). */
+	readonly ppid?: number;
+	readonly pgid?: number;
+	readonly sid?: number;
+	readonly comm: string;
+	/** Real ids. */
+	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** Leader first, the others from oldest to youngest. */
+	readonly threads: readonly PartialThread[];
+	readonly death: Death;
+	readonly memory: PartialMemory;
+}
+
+export interface Death {
+	/** The thread that took the signal. */
+	readonly tid: number;
+	/** 0 when the process did not die (gcore). */
+	readonly signal: number;
+	/** In words, such as `SIGSEGV at 0x0 (address not mapped)`. */
+	readonly words: string;
+	/** The instruction that raised the signal is executed again when the thread goes on. */
+	readonly synchronous: boolean;
+}
+
+export interface PartialThread {
+	readonly tid: number;
+	/** Raw: a thread inside a system call still carries the kernel's restart code. */
+	readonly registers: UserRegs;
+	readonly xstate?: Xstate;
+	/** Absent where the core does not say. */
+	readonly blocked?: bigint;
+	/** Thread-private pending set; the siginfo is not in a core. */
+	readonly pending: bigint;
+	readonly shadowStack?: bigint;
+}
+
+export interface PartialMemory {
+	/** Sorted, without overlaps; one per VMA. */
+	readonly mappings: readonly PartialMapping[];
+	/** Sorted. What the core holds of them. */
+	readonly contents: readonly Content[];
+	readonly auxv: readonly AuxvPair[];
+	/** Path of the mapping that holds the program headers (AT_PHDR). */
+	readonly executable: string;
+	/** Path → build-id in hex, for those whose first page the core holds. */
+	readonly buildIds: ReadonlyMap<string, string>;
+	readonly stack: InitialStack;
+	/** Bytes that the core itself holds, or `undefined`. */
+	read(at: Address, length: number): Buffer | undefined;
+}
+
+export interface PartialMapping extends Place {
+	/** Absent in gdb's cores where a clean mapping has no segment; untrusted there for PROT_NONE and execute-only. */
+	readonly prot?: number;
+	readonly file?: { readonly path: string; readonly offset: bigint; readonly deleted: boolean };
+	/** Bytes of it that the core holds, from its start. */
+	readonly held: bigint;
+	readonly kernel?: "vdso" | "vvar" | "vsyscall";
+}

@@ -1,0 +1,279 @@
+import type { Address, FileOffset } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import type { AuxvPair } from "../linux/auxv.ts";
+import type { UserRegs } from "../linux/registers.ts";
+import type { Xstate } from "../linux/xstate.ts";
+
+/**
+ * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
+ * into files, so a process of many gigabytes is a small value.
+ */
+export interface Task {
+	readonly identity: Identity;
+	/** Leader first. */
+	readonly threads: readonly Thread[];
+	readonly memory: Memory;
+	/** Signals 1…64 without SIGKILL and SIGSTOP, ascending. */
+	readonly signalActions: readonly SignalAction[];
+	readonly intervalTimers: IntervalTimers;
+	readonly posixTimers: readonly PosixTimer[];
+	/** Indexed by RLIMIT_ number. */
+	readonly limits: readonly Limit[];
+	/** Signals pending for the whole process: 128-byte siginfo each, oldest first. */
+	readonly pending: readonly Uint8Array[];
+	readonly files: Files;
+	/** Stopped by job control when it was dumped. */
+	readonly stopped: boolean;
+}
+
+export interface Identity {
+	/** Thread-group id, in the pid namespace of the dump. */
+	readonly pid: number;
+	readonly ppid: number;
+	readonly pgid: number;
+	readonly sid: number;
+	/** At most 15 bytes. */
+	readonly comm: string;
+}
+
+export interface Thread {
+	readonly tid: number;
+	/** At most 15 bytes. */
+	readonly name: string;
+	/** As the thread is to resume: a system call it died in is already wound back. */
+	readonly registers: UserRegs;
+	readonly xstate: Xstate;
+	/** Blocked signals, bit n-1 for signal n. */
+	readonly blocked: bigint;
+	/** Signals pending for this thread: 128-byte siginfo each. */
+	readonly pending: readonly Uint8Array[];
+	readonly alternateStack?: AlternateStack;
+	/** Where the kernel writes 0 and wakes a futex when the thread ends (set_tid_address(2)). */
+	readonly clearTid?: Address;
+	/** Head of the robust futex list (set_robust_list(2)). */
+	readonly robustList?: Address;
+	readonly rseq?: Rseq;
+	readonly scheduling: Scheduling;
+	/** Signal sent to it when its parent dies, 0 for none. */
+	readonly parentDeathSignal: number;
+	readonly credentials: Credentials;
+	readonly seccomp: "none" | "strict" | "filter";
+}
+
+export interface AlternateStack {
+	readonly base: Address;
+	/** Bytes. */
+	readonly size: bigint;
+	/** SS_ flags. */
+	readonly flags: number;
+}
+
+/** A registered `struct rseq` (rseq(2)). */
+export interface Rseq {
+	readonly area: Address;
+	/** Registered length in bytes: 32 for glibc <= 2.40 whatever the feature size. */
+	readonly size: number;
+	readonly signature: number;
+}
+
+export interface Scheduling {
+	/** -20 … 19. */
+	readonly nice: number;
+	/** SCHED_ number. */
+	readonly policy: number;
+	/** 0, or 1 … 99 for the real-time policies. */
+	readonly priority: number;
+}
+
+export interface Credentials {
+	readonly uid: number;
+	readonly gid: number;
+	readonly euid: number;
+	readonly egid: number;
+	readonly suid: number;
+	readonly sgid: number;
+	readonly fsuid: number;
+	readonly fsgid: number;
+	readonly groups: readonly number[];
+	/** Capability sets, bit n for capability n. */
+	readonly inheritable: bigint;
+	readonly permitted: bigint;
+	readonly effective: bigint;
+	readonly bounding: bigint;
+	readonly ambient: bigint;
+	readonly securebits: number;
+	readonly noNewPrivileges: boolean;
+}
+
+export interface SignalAction {
+	readonly signal: number;
+	/** 0 default, 1 ignore, else the handler's address. */
+	readonly handler: Address;
+	/** SA_ flags. */
+	readonly flags: bigint;
+	readonly restorer: Address;
+	readonly mask: bigint;
+}
+
+/** Remaining and interval, in microseconds. */
+export interface IntervalTimer {
+	readonly remaining: bigint;
+	readonly interval: bigint;
+}
+
+export interface IntervalTimers {
+	readonly real: IntervalTimer;
+	readonly virtual: IntervalTimer;
+	readonly profiling: IntervalTimer;
+}
+
+export interface PosixTimer {
+	readonly id: number;
+	readonly clock: number;
+	readonly signal: number;
+	/** SIGEV_ number. */
+	readonly notify: number;
+	/** The program's cookie, often an address. */
+	readonly value: bigint;
+	/** For SIGEV_THREAD_ID. */
+	readonly thread?: number;
+	/** Nanoseconds. */
+	readonly remaining: bigint;
+	readonly interval: bigint;
+	readonly overrun: number;
+}
+
+/** Bytes, counts or seconds; all ones is no limit. */
+export interface Limit {
+	readonly soft: bigint;
+	readonly hard: bigint;
+}
+
+export interface Memory {
+	/** Sorted, without overlaps. */
+	readonly mappings: readonly Mapping[];
+	/** Sorted. Bytes that differ from what the fresh mapping would show; for shared objects see `objects`. */
+	readonly contents: readonly Content[];
+	readonly objects: readonly SharedObject[];
+	readonly bounds: Bounds;
+	/** Path of the executable. */
+	readonly executable: string;
+	/** What is known of the mapped files, by path; the executable among them. */
+	readonly files: ReadonlyMap<string, MappedFile>;
+	readonly auxv: readonly AuxvPair[];
+	/** PR_SET_DUMPABLE. */
+	readonly dumpable: number;
+}
+
+/** How a mapped file looked; what is absent is not checked. */
+export interface MappedFile {
+	readonly path: string;
+	/** Bytes. */
+	readonly size?: bigint;
+	/** st_mode, type and permissions. */
+	readonly mode?: number;
+	/** Lower-case hex. */
+	readonly buildId?: string;
+}
+
+/** One VMA. */
+export interface Mapping extends Range {
+	/** PROT_ bits. */
+	readonly prot: number;
+	readonly shared: boolean;
+	readonly backing: Backing;
+	/** MAP_ bits beyond shared, private, anonymous and fixed: GROWSDOWN, NORESERVE, LOCKED, HUGETLB and its size. */
+	readonly flags: number;
+	/** Bit n set: madvise(n) was given. */
+	readonly advice: bigint;
+}
+
+export type Backing =
+	| { readonly kind: "anonymous"; readonly role?: "heap" | "stack" }
+	| { readonly kind: "file"; readonly path: string; readonly offset: FileOffset; readonly writable: boolean }
+	/** Shared memory with no file name of its own: shared anonymous memory and memfds. */
+	| { readonly kind: "object"; readonly object: number; readonly offset: FileOffset }
+	| { readonly kind: "sysv"; readonly id: bigint; readonly offset: FileOffset }
+	| { readonly kind: "vdso" | "vvar" | "vsyscall" | "aio" | "guard" | "socket" };
+
+/** A stretch of bytes and where to read them. */
+export interface Content {
+	readonly start: Address;
+	/** Bytes, whole pages. */
+	readonly length: bigint;
+	readonly source: ByteSource;
+	readonly offset: FileOffset;
+	/** Bytes that the source has; the rest of the length is zeros. */
+	readonly available: bigint;
+}
+
+export interface SharedObject {
+	readonly id: number;
+	/** memfd name; absent for shared anonymous memory. */
+	readonly name?: string;
+	/** Bytes. */
+	readonly size: bigint;
+	/** Contents by offset in the object: `start` is that offset. */
+	readonly contents: readonly Content[];
+}
+
+/** `struct prctl_mm_map` (include/uapi/linux/prctl.h) without the vector and the executable. */
+export interface Bounds {
+	readonly startCode: Address;
+	readonly endCode: Address;
+	readonly startData: Address;
+	readonly endData: Address;
+	readonly startStack: Address;
+	readonly startBrk: Address;
+	readonly brk: Address;
+	readonly argStart: Address;
+	readonly argEnd: Address;
+	readonly envStart: Address;
+	readonly envEnd: Address;
+}
+
+export interface Files {
+	/** Ascending by number. */
+	readonly descriptors: readonly Descriptor[];
+	readonly cwd?: string;
+	readonly root?: string;
+	readonly umask?: number;
+}
+
+export interface Descriptor {
+	readonly number: number;
+	readonly closeOnExec: boolean;
+	/** Descriptors with equal ids share one open file description. */
+	readonly description: number;
+	readonly kind: FileKind;
+	/** For named kinds. */
+	readonly path?: string;
+	/** O_ flags of the description. */
+	readonly flags: number;
+	/** Bytes, for kinds with an offset. */
+	readonly position?: bigint;
+}
+
+export type FileKind =
+	| "file"
+	| "pipe"
+	| "fifo"
+	| "inet-socket"
+	| "unix-socket"
+	| "eventfd"
+	| "epoll"
+	| "inotify"
+	| "signalfd"
+	| "packet-socket"
+	| "tty"
+	| "fanotify"
+	| "netlink-socket"
+	| "namespace"
+	| "tun"
+	| "external"
+	| "timerfd"
+	| "memfd"
+	| "bpf-map"
+	| "pidfd"
+	| "unknown";
