@@ -1,0 +1,101 @@
+import { statSync } from "node:fs";
+import { uptime } from "node:os";
+import { openFile } from "../bytes/source.ts";
+import { readCore } from "../core/core.ts";
+import { commitInPlace, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
+import { draftWork } from "../criu/draft.ts";
+import { openImageDir } from "../criu/image-dir.ts";
+import type { Lock } from "../criu/lock.ts";
+import type { WriteOptions } from "../criu/pages.ts";
+import type { Clocks } from "../patch/clock.ts";
+import { hostFiles } from "../patch/host-files.ts";
+import { type Patched, patch } from "../patch/patch.ts";
+import { taskFromCore } from "../task/from-core.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import { untilInterrupted } from "./interrupt.ts";
+import { findingsText, patchedJson, recoveryText, summaryText } from "./patch/text.ts";
+import { openProgress } from "./progress.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+export interface PatchVerb {
+	readonly core: string;
+	/** The donor's image directory. */
+	readonly images: string;
+	/** Where to write instead of in place. */
+	readonly output?: string;
+	/** Write nothing. */
+	readonly check?: boolean;
+	readonly donorPid?: number;
+	readonly allowMismatch?: boolean;
+	readonly sync?: boolean;
+	readonly json?: boolean;
+	readonly quiet?: boolean;
+	readonly verbose?: boolean;
+}
+
+/** `necromancer -c CORE -i IMGDIR`: rewrites a donor's images so that they describe the dead process. */
+export async function patchVerb(verb: PatchVerb): Promise<void> {
+	const terminal = openTerminal(process);
+	if (verb.check === true) refuseUnfinished(verb.images);
+	if (verb.check === true || verb.output !== undefined) await patchOnce(verb, terminal);
+	else
+		await whilePatching(verb.images, async (lock, recovery) => {
+			if (verb.quiet !== true) terminal.err(recoveryText(verb.images, recovery));
+			await patchOnce(verb, terminal, lock);
+		});
+}
+
+async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Promise<void> {
+	const source = openFile(verb.core);
+	const donor = openImageDir(verb.images);
+	const host = hostFiles();
+	try {
+		const dead = taskFromCore(readCore(source));
+		const clocksAtDeath = clocksWhenWritten(verb.core);
+		const patched = patch(dead, donor, {
+			host,
+			...(clocksAtDeath === undefined ? {} : { clocksAtDeath }),
+			...(verb.donorPid === undefined ? {} : { donorPid: verb.donorPid }),
+			...(verb.allowMismatch === undefined ? {} : { allowMismatch: verb.allowMismatch }),
+		});
+		const target = verb.check === true ? undefined : (verb.output ?? verb.images);
+		if (target !== undefined) {
+			const silent = verb.quiet === true || verb.json === true;
+			const progress = openProgress(terminal, silent ? 0n : draftWork(patched.draft));
+			const write = (signal: AbortSignal) => {
+				const options: WriteOptions = { sync: verb.sync ?? false, progress: progress.advance, signal };
+				return verb.output === undefined
+					? commitInPlace(patched.draft, donor, { ...options, ...(lock === undefined ? {} : { lock }) })
+					: writeElsewhere(patched.draft, donor, verb.output, options);
+			};
+			await untilInterrupted(write).finally(progress.end);
+		}
+		tell(verb, terminal, dead, patched, target);
+	} finally {
+		host.close();
+		donor.close();
+		source.close();
+	}
+}
+
+function tell(
+	verb: PatchVerb,
+	terminal: Terminal,
+	dead: PartialTask,
+	patched: Patched,
+	target: string | undefined,
+): void {
+	if (verb.json === true) terminal.out(patchedJson(dead, patched, target));
+	else if (verb.quiet !== true)
+		terminal.out(
+			findingsText(patched.findings, verb.verbose === true, terminal) + summaryText(dead, patched, target, terminal),
+		);
+}
+
+/** This host's clocks when the core was written; unknown when that was before the host started. */
+function clocksWhenWritten(core: string): Clocks | undefined {
+	const age = BigInt(Math.max(0, Math.round((Date.now() - statSync(core).mtimeMs) * 1e6)));
+	const monotonic = process.hrtime.bigint() - age;
+	const boottime = BigInt(Math.round(uptime() * 1e9)) - age;
+	return monotonic <= 0n || boottime <= 0n ? undefined : { monotonic, boottime };
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { errorTable } from "../errors.ts";
+
+const version = (): string => {
+	const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+	return typeof manifest === "object" && manifest !== null && "version" in manifest
+		? String(manifest.version)
+		: "unknown";
+};
+
+interface PatchArguments {
+	readonly core?: string;
+	readonly images?: string;
+	readonly output?: string;
+	readonly check?: boolean;
+	readonly donorPid?: number;
+	readonly allowMismatch?: boolean;
+	readonly sync?: boolean;
+	readonly json?: boolean;
+	readonly quiet?: boolean;
+	readonly verbose?: boolean;
+}
+
+/**
+ * Runs one command line and gives its exit status. Verbs load their modules when they run, so that the others start fast.
+ *
+ * @throws what a verb throws; see failure.ts.
+ */
+export async function run(args: readonly string[]): Promise<number> {
+	const program = new Command("necromancer")
+		.description("Bring a dead Linux process back to life from its core dump.")
+		.version(version(), "-V, --version")
+		.usage("-c CORE -i IMGDIR [options]\n       necromancer show PATH [options]")
+		.exitOverride()
+		.configureHelp({ showGlobalOptions: false })
+		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
+		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
+		.option("-o, --output <dir>", "write the patched images here instead and leave the donor alone")
+		.option("--check", "report findings and write nothing")
+		.addOption(new Option("--donor-pid <pid>", "which process of the donor, where it holds several").argParser(pidOf))
+		.option("--allow-mismatch", "go on although a library of the donor is another build")
+		.option("--sync", "also survive a power failure: flush every file before the switch")
+		.option("--json", "print task and findings as JSON")
+		.option("-q, --quiet", "print nothing but errors")
+		.option("-v, --verbose", "print every finding, also the harmless ones")
+		.addHelpText("after", HELP)
+		.action(async (options: PatchArguments, command: Command) => {
+			const { core, images } = options;
+			if (core === undefined || images === undefined)
+				return command.error(
+					`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing; see necromancer --help`,
+				);
+			const { patchVerb } = await import("./patch.ts");
+			await patchVerb({ ...options, core, images });
+		});
+	program
+		.command("show")
+		.description("say what a core or an image directory holds")
+		.argument("<path>", "a core file or an image directory")
+		.option("--json", "as JSON: addresses are hexadecimal strings, `schema` tells the version")
+		.addOption(new Option("--pid <pid>", "which process of an image directory").argParser(pidOf))
+		.option("-v, --verbose", "all registers and all mappings")
+		.action(async (path: string, options: { json?: boolean; verbose?: boolean; pid?: number }) => {
+			const [{ show }, { openTerminal }] = await Promise.all([import("./show.ts"), import("./terminal.ts")]);
+			const { json = false, verbose = false, pid } = options;
+			await show(path, { json, verbose, ...(pid === undefined ? {} : { pid }) }, openTerminal(process));
+		});
+	try {
+		await program.parseAsync(args, { from: "user" });
+		return 0;
+	} catch (error) {
+		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : errorTable.ERR_USAGE.exit;
+		throw error;
+	}
+}
+
+function pidOf(text: string): number {
+	const pid = Number(text);
+	if (!Number.isInteger(pid) || pid <= 0) throw new InvalidArgumentError(`expected a process id, not "${text}".`);
+	return pid;
+}
+
+const HELP = `
+A core holds a process's memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor
+does: dump the same program alive (criu dump -t PID -D IMGDIR), then
+
+  $ necromancer -c core.5739 -i IMGDIR     rewrite the donor into the dead process
+  $ criu restore -d -D IMGDIR              and it lives again
+
+  $ necromancer -c core.5739 -i IMGDIR --check        what would be done, and what cannot be known
+  $ necromancer -c core.5739 -i IMGDIR -o PATCHED     keep the donor
+  $ necromancer show core.5739                        look at a core
+  $ necromancer show IMGDIR                           look at images
+
+In place, the directory is at every moment the donor or the whole result; killed in between, the next run finishes or undoes.
+Exit status: 0 done, 1 failure, 2 usage, 3 bad core, 4 bad or unfitting images, 5 binaries differ or are missing.`;

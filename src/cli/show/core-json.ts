@@ -1,0 +1,74 @@
+import { hex } from "../../bytes/address.ts";
+import type { InitialStack } from "../../core/stack.ts";
+import { signalName } from "../../linux/signal.ts";
+import type { CoreView } from "./core-view.ts";
+import { auxvJson, countJson, fileJson, mappingJson, SCHEMA, threadJson, totalsJson } from "./json.ts";
+
+/** A core for programs; see json.ts for how values are spelled. */
+export function coreJson({ name, core, dead, comm, threads, mappings, files, findings }: CoreView) {
+	const { death, memory } = dead;
+	return {
+		schema: SCHEMA,
+		kind: "core",
+		name,
+		size: countJson(core.source.size),
+		writer: core.writer,
+		process: {
+			pid: dead.pid,
+			ppid: dead.ppid ?? null,
+			pgid: dead.pgid ?? null,
+			sid: dead.sid ?? null,
+			comm,
+			uid: dead.owner?.uid ?? null,
+			gid: dead.owner?.gid ?? null,
+			executable: memory.executable,
+		},
+		death:
+			death.signal === 0
+				? null
+				: {
+						signal: signalName(death.signal),
+						number: death.signal,
+						words: death.words,
+						tid: death.tid,
+						synchronous: death.synchronous,
+						siginfo: core.siginfo === undefined ? null : Buffer.from(core.siginfo).toString("hex"),
+					},
+		stack: stackJson(memory.stack),
+		threads: threads.map((thread) => threadJson(thread, mappings)),
+		mappings: mappings.map(mappingJson),
+		totals: totalsJson(mappings),
+		files: files.map(fileJson),
+		auxv: core.auxv.map(auxvJson),
+		otherNotes: core.otherNotes,
+		findings,
+	};
+}
+
+/** Arguments, environment and where the kernel put them; `certainty` says how well they are known. */
+function stackJson(stack: InitialStack) {
+	const reason = stack.kind === "found" ? null : stack.reason;
+	if (stack.kind === "unknown") {
+		const unknown = {
+			arguments: null,
+			execfn: null,
+			start: null,
+			argStart: null,
+			argEnd: null,
+			envStart: null,
+			envEnd: null,
+		};
+		return { certainty: stack.kind, reason, ...unknown };
+	}
+	return {
+		certainty: stack.kind,
+		reason,
+		arguments: stack.argv,
+		execfn: stack.execfn ?? null,
+		start: hex(stack.startStack),
+		argStart: hex(stack.argStart),
+		argEnd: hex(stack.argEnd),
+		envStart: hex(stack.envStart),
+		envEnd: hex(stack.envEnd),
+	};
+}

@@ -1,0 +1,113 @@
+import { basename } from "node:path";
+import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
+import { contains } from "../../bytes/range.ts";
+import { textFromBytes } from "../../bytes/text.ts";
+import type { Core } from "../../core/core.ts";
+import { isKernelOwned } from "../../core/files.ts";
+import { PROT_WRITE } from "../../linux/mman.ts";
+import { signalsIn } from "../../linux/signal.ts";
+import type { Finding } from "../../task/finding.ts";
+import { taskFromCore } from "../../task/from-core.ts";
+import type { PartialMapping, PartialTask } from "../../task/partial-task.ts";
+import { coreFindings } from "./core-findings.ts";
+import { type FileView, filesOf, type MappingView, stacksIn, type ThreadView } from "./view.ts";
+
+/** Everything that is shown of a core. */
+export interface CoreView {
+	/** The file's, without its folder. */
+	readonly name: string;
+	readonly core: Core;
+	readonly dead: PartialTask;
+	readonly comm: string;
+	readonly threads: readonly ThreadView[];
+	readonly mappings: readonly MappingView[];
+	readonly files: readonly FileView[];
+	readonly findings: readonly Finding[];
+}
+
+export function viewOfCore(core: Core): CoreView {
+	const dead = taskFromCore(core);
+	const mappings = mappingsOfDead(dead);
+	const { buildIds, executable } = dead.memory;
+	return {
+		name: basename(core.source.name),
+		core,
+		dead,
+		// note fields are bytes, one a character; see bytes/layout.ts
+		comm: textFromBytes(Buffer.from(core.process?.pr_fname ?? "", "latin1")),
+		threads: threadsOfCore(dead),
+		mappings,
+		files: filesOf(mappings, executable, (path) => {
+			const buildId = buildIds.get(path);
+			return buildId === undefined ? {} : { buildId };
+		}),
+		findings: coreFindings(dead, mappings),
+	};
+}
+
+const threadsOfCore = (dead: PartialTask): ThreadView[] =>
+	dead.threads.map(({ tid, registers, xstate, blocked, pending, shadowStack }) => ({
+		tid,
+		leader: tid === dead.pid,
+		died: dead.death.signal !== 0 && tid === dead.death.tid,
+		registers,
+		pending: signalsIn(pending),
+		...(xstate === undefined ? {} : { xstate }),
+		...(blocked === undefined ? {} : { blocked }),
+		...(shadowStack === undefined ? {} : { shadowStack }),
+	}));
+
+/** Every mapping a core tells of. Heap and stacks are told by where they lie and where stack pointers point. */
+function mappingsOfDead(dead: PartialTask): MappingView[] {
+	const { mappings, stack } = dead.memory;
+	const heap = heapOf(dead);
+	const start = stack.kind === "unknown" ? undefined : stack.startStack;
+	const stacks = stacksIn(mappings, dead.threads);
+	return mappings.map((mapping): MappingView => {
+		const { prot, file, held, kernel } = mapping;
+		const base = {
+			start: mapping.start,
+			end: mapping.end,
+			held,
+			remarks: [],
+			...(prot === undefined ? {} : { prot }),
+		};
+		if (kernel !== undefined) return { ...base, kind: kernel, label: `[${kernel}]`, rest: "kernel" };
+		if (file !== undefined) {
+			const { path, deleted } = file;
+			const kernels = isKernelOwned(file);
+			return {
+				...base,
+				kind: kernels ? "object" : "file",
+				label: path,
+				path,
+				offset: fileOffset(file.offset),
+				deleted,
+				// the bytes of a deleted file went with it
+				rest: deleted || kernels ? "nowhere" : "file",
+			};
+		}
+		if (start !== undefined && contains(mapping, start))
+			return { ...base, kind: "stack", label: "[stack]", rest: "nowhere" };
+		if (mapping === heap) return { ...base, kind: "heap", label: "[heap]", rest: "nowhere" };
+		const tid = stacks.get(mapping);
+		return { ...base, kind: "anonymous", label: tid === undefined ? "anonymous" : `[stack:${tid}]`, rest: "nowhere" };
+	});
+}
+
+/** The kernel starts the heap at most this far above .bss (arch/x86/kernel/process.c, arch_randomize_brk). */
+const BRK_RANDOM = 1n << 30n;
+
+/** The first writable anonymous mapping above the executable and its .bss, if near. A core does not say more. */
+function heapOf({ memory: { mappings, executable } }: PartialTask): PartialMapping | undefined {
+	const last = mappings.findLast(({ file }) => file?.path === executable);
+	if (last === undefined) return undefined;
+	let bss: bigint = last.end;
+	for (const mapping of mappings.slice(mappings.indexOf(last) + 1)) {
+		const anonymous = mapping.file === undefined && mapping.kernel === undefined;
+		if (!anonymous || mapping.start - last.end > BRK_RANDOM + PAGE_SIZE) return undefined;
+		if (mapping.start !== bss) return ((mapping.prot ?? 0) & PROT_WRITE) === 0 ? undefined : mapping;
+		bss = mapping.end;
+	}
+	return undefined;
+}

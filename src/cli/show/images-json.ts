@@ -1,0 +1,190 @@
+import { hex } from "../../bytes/address.ts";
+import type { Timespec } from "../../criu/generated/schema.ts";
+import { signalName } from "../../linux/signal.ts";
+import type {
+	AlternateStack,
+	Bounds,
+	Credentials,
+	IntervalTimer,
+	Limit,
+	PosixTimer,
+	SignalAction,
+	Thread,
+} from "../../task/task.ts";
+import { actionFlags, dispositionOf } from "./handlers.ts";
+import type { ImagesView, ProcessView } from "./images-view.ts";
+import {
+	auxvJson,
+	countJson,
+	fileJson,
+	hexOrNull,
+	mappingJson,
+	octal,
+	SCHEMA,
+	signalsJson,
+	threadJson,
+	totalsJson,
+} from "./json.ts";
+import { isUnlimited, limitName } from "./limits.ts";
+import { clockName } from "./timers.ts";
+
+/** An image directory for programs; see json.ts for how values are spelled. Times are seconds with nine or six decimals, as strings. */
+export function imagesJson({
+	name,
+	inventory,
+	fileCount,
+	bytes,
+	parent,
+	tree,
+	processes,
+	clock,
+	others,
+	findings,
+}: ImagesView) {
+	return {
+		schema: SCHEMA,
+		kind: "images",
+		name,
+		imageVersion: inventory.img_version,
+		files: fileCount,
+		bytes: countJson(bytes),
+		parent: parent ?? null,
+		clock: clock === undefined ? null : { monotonic: clockJson(clock.monotonic), boottime: clockJson(clock.boottime) },
+		tree,
+		processes: processes.map(processJson),
+		otherImages: others.map(({ name: file, kind, size }) => ({ name: file, kind: kind ?? null, size })),
+		findings,
+	};
+}
+
+function processJson({ pid, state, task, threadViews, mappings, files, ownNamespaces, arguments: argv }: ProcessView) {
+	const { memory, identity } = task;
+	const { cwd, root, umask, descriptors } = task.files;
+	const details = new Map(task.threads.map((thread) => [thread.tid, thread]));
+	return {
+		pid,
+		ppid: identity.ppid,
+		pgid: identity.pgid,
+		sid: identity.sid,
+		comm: identity.comm,
+		state,
+		executable: memory.executable,
+		arguments: argv,
+		cwd: cwd ?? null,
+		root: root ?? null,
+		umask: umask === undefined ? null : octal(umask),
+		ownNamespaces: ownNamespaces ?? null,
+		threads: threadViews.map((thread) => ({
+			...threadJson(thread, mappings),
+			...attributesJson(details.get(thread.tid)),
+		})),
+		mappings: mappings.map(mappingJson),
+		totals: totalsJson(mappings),
+		sharedObjects: memory.objects.map(({ id, name, size, contents }) => ({
+			id,
+			name: name ?? null,
+			size: countJson(size),
+			held: countJson(contents.reduce((sum, { length }) => sum + length, 0n)),
+		})),
+		bounds: boundsJson(memory.bounds),
+		files: files.map(fileJson),
+		auxv: memory.auxv.map(auxvJson),
+		dumpable: memory.dumpable,
+		descriptors: descriptors.map(({ number, kind, path, flags, position, description, closeOnExec }) => ({
+			number,
+			kind,
+			path: path ?? null,
+			flags: hex(flags),
+			closeOnExec,
+			position: position === undefined ? null : countJson(position),
+			description,
+		})),
+		signalActions: task.signalActions.map(actionJson),
+		pendingSignals: task.pending.map((raw) => Buffer.from(raw).toString("hex")),
+		intervalTimers: {
+			real: intervalJson(task.intervalTimers.real),
+			virtual: intervalJson(task.intervalTimers.virtual),
+			profiling: intervalJson(task.intervalTimers.profiling),
+		},
+		posixTimers: task.posixTimers.map(posixJson),
+		limits: Object.fromEntries(task.limits.map((limit, number) => [limitName(number), limitJson(limit)])),
+	};
+}
+
+/** What images know of a thread and cores do not. */
+const attributesJson = (thread: Thread | undefined) =>
+	thread === undefined
+		? {}
+		: {
+				alternateStack: thread.alternateStack === undefined ? null : stackJson(thread.alternateStack),
+				clearTid: hexOrNull(thread.clearTid),
+				robustList: hexOrNull(thread.robustList),
+				rseq:
+					thread.rseq === undefined
+						? null
+						: { area: hex(thread.rseq.area), size: thread.rseq.size, signature: hex(thread.rseq.signature) },
+				scheduling: thread.scheduling,
+				parentDeathSignal: thread.parentDeathSignal === 0 ? null : signalName(thread.parentDeathSignal),
+				credentials: credentialsJson(thread.credentials),
+				seccomp: thread.seccomp,
+			};
+
+const stackJson = ({ base, size, flags }: AlternateStack) => ({
+	base: hex(base),
+	size: countJson(size),
+	flags: hex(flags >>> 0),
+});
+
+const credentialsJson = ({ inheritable, permitted, effective, bounding, ambient, ...ids }: Credentials) => ({
+	...ids,
+	inheritable: hex(inheritable),
+	permitted: hex(permitted),
+	effective: hex(effective),
+	bounding: hex(bounding),
+	ambient: hex(ambient),
+});
+
+const boundsJson = (bounds: Bounds): Record<string, string> =>
+	Object.fromEntries(Object.entries(bounds).map(([name, at]: [string, bigint]) => [name, hex(at)]));
+
+const actionJson = (action: SignalAction) => {
+	const disposition = dispositionOf(action);
+	return {
+		signal: signalName(action.signal),
+		disposition,
+		handler: disposition === "handler" ? hex(action.handler) : null,
+		restorer: action.restorer === 0n ? null : hex(action.restorer),
+		flags: actionFlags(action.flags),
+		mask: signalsJson(action.mask),
+	};
+};
+
+const intervalJson = ({ remaining, interval }: IntervalTimer) => ({
+	remaining: decimal(remaining, 6),
+	interval: decimal(interval, 6),
+});
+
+const posixJson = ({ id, clock, signal, notify, value, thread, remaining, interval, overrun }: PosixTimer) => ({
+	id,
+	clock: clockName(clock),
+	signal: signalName(signal),
+	notify,
+	value: hex(value),
+	thread: thread ?? null,
+	remaining: decimal(remaining, 9),
+	interval: decimal(interval, 9),
+	overrun,
+});
+
+const limitJson = ({ soft, hard }: Limit) => ({ soft: limitValue(soft), hard: limitValue(hard) });
+
+const limitValue = (value: bigint): number | string => (isUnlimited(value) ? "unlimited" : countJson(value));
+
+const clockJson = ({ tv_sec, tv_nsec }: Timespec): string => decimal(tv_sec * 1_000_000_000n + tv_nsec, 9);
+
+/** Seconds, from a count of the unit that has so many digits behind the point. */
+const decimal = (value: bigint, digits: number): string => {
+	const one = 10n ** BigInt(digits);
+	const size = value < 0n ? -value : value;
+	return `${value < 0n ? "-" : ""}${size / one}.${(size % one).toString().padStart(digits, "0")}`;
+};

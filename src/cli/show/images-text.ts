@@ -1,0 +1,161 @@
+import { hex } from "../../bytes/address.ts";
+import type { TimensEntry } from "../../criu/generated/schema.ts";
+import { describeAuxv } from "../../linux/auxv.ts";
+import { describeSiginfo } from "../../linux/siginfo-text.ts";
+import { signalName } from "../../linux/signal.ts";
+import type { Task, Thread } from "../../task/task.ts";
+import { escapeText } from "../escape-text.ts";
+import type { Paint } from "../terminal.ts";
+import { commandText } from "./command.ts";
+import { descriptorsText } from "./descriptors.ts";
+import { findingsSection } from "./findings.ts";
+import { handlersText } from "./handlers.ts";
+import type { ImagesView, ProcessView, TreeEntry } from "./images-view.ts";
+import { octal } from "./json.ts";
+import { limitsText } from "./limits.ts";
+import { mappedFilesText } from "./mapped-files.ts";
+import { mappingsText } from "./mappings.ts";
+import { counted, facts, section } from "./section.ts";
+import { sizeText } from "./size-text.ts";
+import { tableLines } from "./table.ts";
+import { threadsText } from "./threads.ts";
+import { secondsText, timersText } from "./timers.ts";
+
+/** An image directory for people. */
+export function imagesText(view: ImagesView, paint: Paint, verbose: boolean): string {
+	const { name, tree, processes, fileCount, bytes, clock, others } = view;
+	const [only] = tree;
+	const who =
+		tree.length === 1 && only !== undefined
+			? `${paint.bold(escapeText(only.comm))}, pid ${only.pid}`
+			: `${tree.length} processes`;
+	return [
+		`${paint.bold(escapeText(name))}: CRIU images of ${who}, ${sizeText(bytes)} in ${counted(fileCount, "file")}\n`,
+		tree.length > 1 ? section("tree", `${tree.length}`, treeLines(tree), paint) : "",
+		...processes.map((process) => processText(process, clock, paint, verbose, tree.length > 1)),
+		section(
+			"images not shown",
+			"",
+			tableLines(
+				"lrl",
+				others.map(({ name: file, kind, size }) => [
+					escapeText(file),
+					sizeText(BigInt(size)),
+					kind ?? "no image we know",
+				]),
+			),
+			paint,
+		),
+		findingsSection("findings", view.findings, paint),
+	].join("");
+}
+
+/** Children below their parents, indented. A parent that is not in the tree is the dumper's world. */
+function treeLines(tree: readonly TreeEntry[]): string[] {
+	const depths = new Map<number, number>();
+	return tree.map(({ pid, ppid, comm, state, threads }) => {
+		const depth = (depths.get(ppid) ?? -1) + 1;
+		depths.set(pid, depth);
+		const remark = [
+			state === "running" ? [] : [state],
+			threads.length === 1 ? [] : [counted(threads.length, "thread")],
+		].flat();
+		return `  ${"  ".repeat(Math.min(depth, 32))}${pid} ${escapeText(comm)}${remark.length === 0 ? "" : ` (${remark.join(", ")})`}`;
+	});
+}
+
+function processText(
+	process: ProcessView,
+	clock: TimensEntry | undefined,
+	paint: Paint,
+	verbose: boolean,
+	several: boolean,
+): string {
+	const { pid, comm, state, task, mappings, files, threadViews, arguments: argv } = process;
+	const leader = task.threads[0];
+	const { cwd, root, umask, descriptors } = task.files;
+	const threads = new Map(task.threads.map((thread) => [thread.tid, thread]));
+	return [
+		several ? `\n${paint.bold(`process ${pid}`)} (${escapeText(comm)})\n` : "\n",
+		facts(
+			[
+				["state", state],
+				["command", argv.length === 0 ? undefined : commandText(argv, verbose)],
+				["executable", escapeText(task.memory.executable)],
+				["directory", directoryText(cwd, root, umask)],
+				["ids", idsText(task.identity)],
+				["credentials", leader === undefined ? undefined : credentialsText(leader)],
+				["namespaces", namespacesText(process.ownNamespaces)],
+				["clock", clock === undefined ? undefined : clockText(clock)],
+			],
+			paint,
+		),
+		threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid))),
+		section(
+			"pending signals",
+			`${task.pending.length}`,
+			task.pending.map((raw) => `  ${describeSiginfo(raw)}`),
+			paint,
+		),
+		mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose),
+		mappedFilesText(files, paint),
+		descriptorsText(descriptors, paint),
+		handlersText(task.signalActions, mappings, paint),
+		timersText(task, paint),
+		limitsText(task.limits, paint, verbose),
+		verbose
+			? section(
+					"auxiliary vector",
+					"",
+					task.memory.auxv.map((pair) => `  ${describeAuxv(pair)}`),
+					paint,
+				)
+			: "",
+	].join("");
+}
+
+const directoryText = (cwd: string | undefined, root: string | undefined, umask: number | undefined): string =>
+	[
+		...(cwd === undefined ? [] : [escapeText(cwd)]),
+		...(root === undefined || root === "/" ? [] : [`root ${escapeText(root)}`]),
+		...(umask === undefined ? [] : [`umask ${octal(umask)}`]),
+	].join(", ");
+
+const idsText = ({ ppid, pgid, sid }: Task["identity"]): string => `parent ${ppid}, group ${pgid}, session ${sid}`;
+
+function credentialsText({ credentials, seccomp }: Thread): string {
+	const { uid, euid, suid, fsuid, gid, egid, sgid, fsgid, groups, effective, noNewPrivileges } = credentials;
+	const four = (name: string, ids: readonly number[]): string => `${name} ${[...new Set(ids)].join("/")}`;
+	return [
+		four("uid", [uid, euid, suid, fsuid]),
+		four("gid", [gid, egid, sgid, fsgid]),
+		...(groups.length === 0 ? [] : [`groups ${groups.join(" ")}`]),
+		effective === 0n ? "no capabilities" : `capabilities ${hex(effective)}`,
+		...(noNewPrivileges ? ["no new privileges"] : []),
+		...(seccomp === "none" ? [] : [`seccomp ${seccomp}`]),
+	].join(", ");
+}
+
+const namespacesText = (own: readonly string[] | undefined): string | undefined =>
+	own === undefined ? undefined : own.length === 0 ? "the dumper's" : `its own: ${own.join(", ")}; else the dumper's`;
+
+const SECOND = 1_000_000_000n;
+
+const clockText = ({ monotonic, boottime }: TimensEntry): string =>
+	`monotonic ${secondsText(monotonic.tv_sec * SECOND + monotonic.tv_nsec, 9)}, boottime ${secondsText(boottime.tv_sec * SECOND + boottime.tv_nsec, 9)}`;
+
+/** What only images know of a thread. */
+function threadLines(thread: Thread | undefined): string[] {
+	if (thread === undefined) return [];
+	const { alternateStack: stack, clearTid, robustList, rseq, scheduling, parentDeathSignal } = thread;
+	const parts = [
+		...(clearTid === undefined ? [] : [`clear-tid ${hex(clearTid)}`]),
+		...(robustList === undefined ? [] : [`robust list ${hex(robustList)}`]),
+		...(rseq === undefined ? [] : [`rseq ${hex(rseq.area)} (${rseq.size} bytes)`]),
+		...(stack === undefined ? [] : [`signal stack ${hex(stack.base)} (${sizeText(stack.size)})`]),
+		...(scheduling.policy === 0 ? [] : [`policy ${scheduling.policy}, priority ${scheduling.priority}`]),
+		...(scheduling.nice === 0 ? [] : [`nice ${scheduling.nice}`]),
+		...(parentDeathSignal === 0 ? [] : [`${signalName(parentDeathSignal)} when its parent dies`]),
+	];
+	return parts.length === 0 ? [] : [parts.join("  ")];
+}

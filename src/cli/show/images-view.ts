@@ -1,0 +1,167 @@
+import { statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { attempt } from "../../bytes/source.ts";
+import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/generated/schema.ts";
+import type { ImageDir } from "../../criu/image-dir.ts";
+import { type KindName, kindOfFile, rawKindOfFile } from "../../criu/kinds.ts";
+import { refuse } from "../../errors.ts";
+import { type Finding, loss, note } from "../../task/finding.ts";
+import { taskFromImages } from "../../task/from-images.ts";
+import type { Task } from "../../task/task.ts";
+import { argumentsOf, mappingsOfTask } from "./task-memory.ts";
+import { type FileView, filesOf, type MappingView, type ThreadView } from "./view.ts";
+
+/** Everything that is shown of an image directory. */
+export interface ImagesView {
+	/** The directory's name. */
+	readonly name: string;
+	readonly inventory: InventoryEntry;
+	/** Files in the directory, and bytes in them altogether. */
+	readonly fileCount: number;
+	readonly bytes: bigint;
+	readonly parent?: string;
+	/** Parents before children. */
+	readonly tree: readonly TreeEntry[];
+	/** Those that were asked for and are not zombies. */
+	readonly processes: readonly ProcessView[];
+	/** Readings of the clocks at the dump. */
+	readonly clock?: TimensEntry;
+	/** Images of which nothing is shown. */
+	readonly others: readonly OtherImage[];
+	readonly findings: readonly Finding[];
+}
+
+export interface TreeEntry {
+	readonly pid: number;
+	readonly ppid: number;
+	readonly comm: string;
+	readonly state: "running" | "stopped" | "zombie" | "unknown";
+	readonly threads: readonly number[];
+}
+
+export interface ProcessView extends TreeEntry {
+	readonly task: Task;
+	readonly arguments: readonly string[];
+	readonly threadViews: readonly ThreadView[];
+	readonly mappings: readonly MappingView[];
+	readonly files: readonly FileView[];
+	/** Namespaces that the dumper did not share. Absent where the images do not tell. */
+	readonly ownNamespaces?: readonly string[];
+}
+
+export interface OtherImage {
+	readonly name: string;
+	/** Absent for a file that is no image we know. */
+	readonly kind?: string;
+	/** Bytes. */
+	readonly size: number;
+}
+
+/** @throws NecromancerError ERR_IMAGE_MISSING when there is no process `pid`; whatever is wrong with the images. */
+export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView {
+	const inventory = dir.one("inventory.img", "inventory");
+	const tree = treeOf(dir);
+	if (pid !== undefined && !tree.some((entry) => entry.pid === pid)) {
+		refuse("ERR_IMAGE_MISSING", {
+			subject: `${dir.path}/pstree.img`,
+			finding: `has no process ${pid}`,
+			expectation: `only ${tree.map((entry) => entry.pid).join(", ")}`,
+		});
+	}
+	const sizes = new Map(dir.names.map((name) => [name, attempt(name, () => statSync(join(dir.path, name)).size)]));
+	const clock = dir.names.find((name) => kindOfFile(name)?.name === "timens");
+	return {
+		name: basename(resolve(dir.path)),
+		inventory,
+		fileCount: dir.names.length,
+		bytes: BigInt([...sizes.values()].reduce((sum, size) => sum + size, 0)),
+		...(dir.parent === undefined ? {} : { parent: dir.parent }),
+		tree,
+		processes: tree
+			.filter((entry) => entry.state !== "zombie" && (pid === undefined || entry.pid === pid))
+			.map((entry) => processOf(dir, entry, inventory)),
+		...(clock === undefined ? {} : { clock: dir.one(clock, "timens") }),
+		others: othersIn(sizes),
+		findings: findingsOf(dir, tree),
+	};
+}
+
+/** task_core_entry.task_state. */
+const states: Readonly<Record<number, TreeEntry["state"]>> = { 1: "running", 2: "zombie", 3: "stopped" };
+
+const treeOf = (dir: ImageDir): TreeEntry[] =>
+	dir.image("pstree.img", "pstree").records.map(({ value: { pid, ppid, threads } }) => {
+		const { tc, thread_info } = dir.one(`core-${pid}.img`, "core");
+		const state = tc !== undefined && thread_info === undefined ? "zombie" : (states[tc?.task_state ?? 0] ?? "unknown");
+		return { pid, ppid, comm: tc?.comm ?? "", state, threads };
+	});
+
+function processOf(dir: ImageDir, entry: TreeEntry, { root_ids }: InventoryEntry): ProcessView {
+	const task = taskFromImages(dir, entry.pid);
+	const { memory } = task;
+	const mappings = mappingsOfTask(task);
+	const ids = dir.has(`ids-${entry.pid}.img`) ? dir.one(`ids-${entry.pid}.img`, "ids") : undefined;
+	return {
+		...entry,
+		task,
+		arguments: argumentsOf(memory),
+		threadViews: task.threads.map(({ tid, name, registers, xstate, blocked, pending }, i) => ({
+			tid,
+			name,
+			leader: i === 0,
+			died: false,
+			registers,
+			xstate,
+			blocked,
+			pending: pending.map(signalOf),
+		})),
+		mappings,
+		files: filesOf(mappings, memory.executable, (path) => memory.files.get(path) ?? {}),
+		...(ids === undefined || root_ids === undefined ? {} : { ownNamespaces: ownNamespaces(ids, root_ids) }),
+	};
+}
+
+/** `si_signo`, the first word of a siginfo. */
+const signalOf = (siginfo: Uint8Array): number =>
+	Buffer.from(siginfo)
+		.subarray(0, 4)
+		.reduceRight((n, byte) => n * 256 + byte, 0);
+
+const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] as const;
+
+/** Labels have a meaning only in comparison: the tree shares a namespace with the dumper where they are the same. */
+const ownNamespaces = (ids: TaskKobjIdsEntry, dumper: TaskKobjIdsEntry): string[] =>
+	namespaces.filter((name) => {
+		const label = ids[`${name}_ns_id`];
+		return label !== undefined && dumper[`${name}_ns_id`] !== undefined && label !== dumper[`${name}_ns_id`];
+	});
+
+const shown: ReadonlySet<KindName> = new Set([
+	...(["inventory", "pstree", "core", "ids", "mm", "fs", "pagemap", "fdinfo", "files", "memfd", "timens"] as const),
+]);
+
+const othersIn = (sizes: ReadonlyMap<string, number>): OtherImage[] =>
+	[...sizes].flatMap(([name, size]) => {
+		const known = kindOfFile(name);
+		const raw = rawKindOfFile(name);
+		if ((known !== undefined && shown.has(known.name)) || raw?.name === "pages") return [];
+		const kind = known?.name ?? raw?.name;
+		return [{ name, size, ...(kind === undefined ? {} : { kind }) }];
+	});
+
+const findingsOf = (dir: ImageDir, tree: readonly TreeEntry[]): Finding[] => [
+	...(dir.parent === undefined
+		? []
+		: [
+				loss(
+					"incremental-donor",
+					`parent ${dir.parent}`,
+					"unchanged pages lie in that directory: they are not counted here",
+				),
+			]),
+	...tree
+		.filter(({ state }) => state === "zombie")
+		.map(({ pid, comm }) =>
+			note("thread-state", `process ${pid} (${comm})`, "a zombie: nothing but its exit status is left"),
+		),
+];

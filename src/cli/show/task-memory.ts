@@ -1,0 +1,123 @@
+import { type Address, address, fileOffset } from "../../bytes/address.ts";
+import { byStart, contains, firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
+import { textFromBytes } from "../../bytes/text.ts";
+import { MADV, mapFlagsText } from "../../linux/mman.ts";
+import type { Content, Mapping, Memory, Task } from "../../task/task.ts";
+import { type MappingView, stacksIn } from "./view.ts";
+
+/** Every mapping of a task, with what the pages files hold of it. */
+export function mappingsOfTask({ memory, threads }: Task): MappingView[] {
+	const plain = memory.mappings.filter(({ backing }) => backing.kind !== "guard");
+	const stacks = stacksIn(plain, threads);
+	const held = holdings(memory);
+	const names = new Map(memory.objects.map(({ id, name }) => [id, name]));
+	return memory.mappings.map((mapping): MappingView => {
+		const { start, end, prot, shared, backing } = mapping;
+		const base = { start, end, prot, shared, held: held(mapping), remarks: remarksOf(mapping) };
+		switch (backing.kind) {
+			case "file":
+				return { ...base, kind: "file", label: backing.path, path: backing.path, offset: backing.offset, rest: "file" };
+			case "object": {
+				const name = names.get(backing.object);
+				const label = name === undefined ? `[shared memory ${backing.object}]` : `[memfd ${name}]`;
+				return { ...base, kind: "object", label, offset: backing.offset, rest: "nowhere" };
+			}
+			case "sysv":
+				return {
+					...base,
+					kind: "sysv",
+					label: `[System V segment ${backing.id}]`,
+					offset: backing.offset,
+					rest: "nowhere",
+				};
+			case "anonymous": {
+				const tid = stacks.get(mapping);
+				const label = tid === undefined ? "anonymous" : `[stack:${tid}]`;
+				const { role } = backing;
+				return { ...base, kind: role ?? "anonymous", label: role === undefined ? label : `[${role}]`, rest: "nowhere" };
+			}
+			default:
+				return { ...base, kind: backing.kind, label: `[${backing.kind}]`, rest: "kernel" };
+		}
+	});
+}
+
+/** Says how many bytes of a mapping are in the pages files. */
+function holdings({ contents, objects }: Memory): (mapping: Mapping) => bigint {
+	const own = contents.map(rangeOf).sort(byStart);
+	const shared = new Map(objects.map(({ id, contents: parts }) => [id, parts.map(rangeOf).sort(byStart)]));
+	return ({ start, end, backing }) => {
+		if (backing.kind === "guard") return 0n;
+		if (backing.kind !== "object") return coveredBytes({ start, end }, own);
+		const { offset } = backing;
+		return coveredBytes(
+			{ start: address(offset), end: address(offset + end - start) },
+			shared.get(backing.object) ?? [],
+		);
+	};
+}
+
+const rangeOf = ({ start, length }: Content): Range => ({ start, end: address(start + length) });
+
+/** Bytes of a range that the ranges of a sorted list cover; images of hostile making may overlap, and count once. */
+function coveredBytes(range: Range, sorted: readonly Range[]): bigint {
+	let covered = 0n;
+	let from = range.start;
+	for (let i = firstEndingAbove(sorted, range.start); i < sorted.length; i++) {
+		const next = sorted[i];
+		if (next === undefined || next.start >= range.end) break;
+		const part = from < range.end ? intersect({ start: from, end: range.end }, next) : undefined;
+		if (part === undefined) continue;
+		covered += lengthOf(part);
+		from = part.end;
+	}
+	return covered;
+}
+
+const advices: ReadonlyMap<number, string> = new Map(
+	Object.entries(MADV).map(([name, number]) => [number, `MADV_${name}`]),
+);
+
+const remarksOf = ({ flags, advice }: Mapping): string[] => [
+	...(flags === 0 ? [] : [mapFlagsText(flags)]),
+	...Array.from({ length: 64 }, (_, n) => n)
+		.filter((n) => ((advice >> BigInt(n)) & 1n) === 1n)
+		.map((n) => advices.get(n) ?? `advice ${n}`),
+];
+
+/** Longer ones are cut. */
+const MOST_ARGUMENT_BYTES = 65_536n;
+
+/** The command line as it stands in the dumped stack; empty when it is not there. */
+export function argumentsOf({ bounds: { argStart, argEnd }, contents }: Memory): string[] {
+	if (argEnd <= argStart) return [];
+	const length = argEnd - argStart < MOST_ARGUMENT_BYTES ? argEnd - argStart : MOST_ARGUMENT_BYTES;
+	const bytes = readContents(contents, argStart, Number(length));
+	if (bytes === undefined) return [];
+	const words: string[] = [];
+	for (let at = 0; at < bytes.length; ) {
+		const nul = bytes.indexOf(0, at);
+		const end = nul < 0 ? bytes.length : nul;
+		words.push(textFromBytes(bytes.subarray(at, end)));
+		at = end + 1;
+	}
+	return words;
+}
+
+/** Bytes at an address, from as many neighbouring contents as it takes. */
+function readContents(contents: readonly Content[], at: Address, length: number): Buffer | undefined {
+	const pieces: Buffer[] = [];
+	for (let done = 0; done < length; ) {
+		const next = address(at + BigInt(done));
+		const content = contents.find((candidate) => contains(rangeOf(candidate), next));
+		if (content === undefined) return undefined;
+		const into = next - content.start;
+		const left = content.length - into;
+		const count = left < BigInt(length - done) ? Number(left) : length - done;
+		const piece = content.source.read(fileOffset(content.offset + into), count);
+		if (piece === undefined) return undefined;
+		pieces.push(piece);
+		done += count;
+	}
+	return Buffer.concat(pieces);
+}
