@@ -1,5 +1,5 @@
 import { read, writeSync, writevSync } from "node:fs";
-import type { FileOffset } from "./address.ts";
+import { type FileOffset, fileOffset } from "./address.ts";
 import { attemptWrite } from "./sink.ts";
 import { attempt, type ByteSource } from "./source.ts";
 
@@ -10,26 +10,26 @@ import { attempt, type ByteSource } from "./source.ts";
 /**
  * Fills `into` from `offset`, off the main thread. The source must hold that many bytes.
  *
- * @throws NecromancerError ERR_IO when the system refuses; what `short` throws when the source ends before.
+ * @throws NecromancerError ERR_IO when the system refuses; what `short` throws, told where the source ends.
  */
 export async function readInto(
 	source: ByteSource,
 	offset: FileOffset,
 	into: Buffer,
-	short: (wanted: number, got: number) => never,
+	short: (end: FileOffset) => never,
 ): Promise<void> {
 	const { fd } = source;
 	// An offset past 2^63 is nothing that read(2) could be asked for.
-	if (offset + BigInt(into.length) > source.size) return short(into.length, remaining(source.size - offset));
+	if (offset + BigInt(into.length) > source.size) return short(fileOffset(source.size));
 	if (fd === undefined) {
 		const bytes = source.read(offset, into.length);
-		if (bytes === undefined) return short(into.length, 0);
+		if (bytes === undefined) return short(offset);
 		bytes.copy(into);
 		return;
 	}
 	for (let done = 0; done < into.length; ) {
 		const count = await readOnce(source.name, fd, into, done, offset + BigInt(done));
-		if (count === 0) short(into.length, done);
+		if (count === 0) short(fileOffset(offset + BigInt(done)));
 		done += count;
 	}
 }
@@ -71,8 +71,6 @@ function after(parts: readonly Buffer[], count: number): Buffer[] {
 	}
 	return [];
 }
-
-const remaining = (left: bigint): number => (left > 0n ? Number(left) : 0);
 
 const readOnce = (name: string, fd: number, into: Buffer, at: number, position: bigint): Promise<number> =>
 	new Promise((done, fail) => {

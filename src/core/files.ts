@@ -1,16 +1,16 @@
 import { address, type FileOffset, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
 import { cursor } from "../bytes/cursor.ts";
 import { byStart, type Range } from "../bytes/range.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
-import { pathFrom } from "./path.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
 export interface MappedFile extends Range {
 	/** Bytes into the file. */
 	readonly offset: FileOffset;
-	/** As the kernel showed it, without its " (deleted)"; what is not UTF-8 in it as {@link pathFrom} says. */
+	/** As the kernel showed it, without its " (deleted)"; what is not UTF-8 in it as {@link textFromBytes} says. */
 	readonly path: string;
 	/** The file had no name any more when the process died: another may have taken the path since. */
 	readonly deleted: boolean;
@@ -47,7 +47,7 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 		const range = { start: address(start), end: address(end) };
 		const raw = input.untilNul();
 		if (raw.length > LONGEST_NAME) corrupt(`NT_FILE row ${spell(range)} has a name of ${raw.length} bytes`, LONGEST);
-		const name = pathFrom(raw);
+		const name = textFromBytes(raw);
 		if (start >= end || !isPageAligned(start) || !isPageAligned(end)) {
 			corrupt(`NT_FILE row ${spell(range)} (${name}) is no range of pages`, "expected start below end, both aligned");
 		}

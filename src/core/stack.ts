@@ -1,11 +1,11 @@
 import { type Address, address, plus } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import { AT } from "../linux/auxv.ts";
 import { auxvPair } from "../linux/elf-core.ts";
 import type { Core } from "./core.ts";
 import type { CoreMapping } from "./mappings.ts";
 import type { CoreMemory } from "./memory.ts";
-import { pathFrom } from "./path.ts";
 
 /** What execve laid out on top of the stack (fs/binfmt_elf.c, create_elf_tables); the same as /proc/PID/stat 28, 48-51. */
 export interface StackBounds {
@@ -191,7 +191,7 @@ function strings(bytes: Buffer): string[] {
 	for (let at = 0; at < bytes.length; ) {
 		const nul = bytes.indexOf(0, at);
 		const end = nul < 0 ? bytes.length : nul;
-		found.push(pathFrom(bytes.subarray(at, end)));
+		found.push(textFromBytes(bytes.subarray(at, end)));
 		at = end + 1;
 	}
 	return found;
@@ -202,7 +202,7 @@ function stringAt(memory: CoreMemory, at: Address): string | undefined {
 	if (place.kind !== "core") return undefined;
 	const bytes = memory.read(at, Number(place.length < PATH_MAX ? place.length : PATH_MAX));
 	const nul = bytes?.indexOf(0) ?? -1;
-	return bytes === undefined || nul < 0 ? undefined : pathFrom(bytes.subarray(0, nul));
+	return bytes === undefined || nul < 0 ? undefined : textFromBytes(bytes.subarray(0, nul));
 }
 
 const unknown = (reason: string): InitialStack => ({ kind: "unknown", reason });

@@ -1,7 +1,7 @@
 import { chmodSync, constants, linkSync, symlinkSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { fileOffset } from "../bytes/address.ts";
+import { fileOffset, hex } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
 import { entryAt, syncDirectory, syncFile } from "../bytes/directory.ts";
 import { attemptWrite, type ByteSink, createFile } from "../bytes/sink.ts";
@@ -143,11 +143,11 @@ async function copyExtent(
 		const left = length - done;
 		const part = left < BigInt(buffer.length) ? buffer.subarray(0, Number(left)) : buffer;
 		const at = fileOffset(offset + done);
-		await readInto(source, at, part, (wanted, got) =>
+		await readInto(source, at, part, (end) =>
 			refuse("ERR_IMAGE_TRUNCATED", {
 				subject: source.name,
-				finding: `ends at 0x${(at + BigInt(got)).toString(16)}`,
-				expectation: `expected ${wanted} bytes at 0x${at.toString(16)}`,
+				finding: `ends at ${hex(end)}`,
+				expectation: `expected ${part.length} bytes at ${hex(at)}`,
 			}),
 		);
 		file.append(part);

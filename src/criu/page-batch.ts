@@ -86,6 +86,8 @@ interface Read {
 	readonly count: number;
 }
 
+type Wanted = Pick<Read, "offset" | "count">;
+
 /** Adds a read, or lengthens the last: the segments of a core lie in a row, and a large program has thousands. */
 function plan(reads: Read[], next: Read): void {
 	const last = reads.at(-1);
@@ -99,19 +101,19 @@ function plan(reads: Read[], next: Read): void {
 }
 
 const perform = ({ source, offset, at, count }: Read, into: Buffer, short: typeof truncated): Promise<void> =>
-	readInto(source, offset, into.subarray(at, at + count), (wanted, got) => short(source, offset, wanted, got));
+	readInto(source, offset, into.subarray(at, at + count), (end) => short(source, end, { offset, count }));
 
-const truncated = (source: ByteSource, offset: FileOffset, wanted: number, got: number): never =>
+const truncated = (source: ByteSource, end: FileOffset, { offset, count }: Wanted): never =>
 	refuse("ERR_CORE_TRUNCATED", {
 		subject: source.name,
-		finding: `ends at ${hex(offset + BigInt(got))}`,
-		expectation: `expected ${wanted} bytes at ${hex(offset)}`,
+		finding: `ends at ${hex(end)}`,
+		expectation: `expected ${count} bytes at ${hex(offset)}`,
 		remedy: "wait until it is written completely",
 	});
 
-const shrunk = (source: ByteSource, offset: FileOffset, wanted: number, got: number): never =>
+const shrunk = (source: ByteSource, end: FileOffset, { offset, count }: Wanted): never =>
 	refuse("ERR_BINARY_MISMATCH", {
 		subject: source.name,
-		finding: `became shorter while it was read and ends at ${hex(offset + BigInt(got))}`,
-		expectation: `expected ${wanted} bytes at ${hex(offset)}`,
+		finding: `became shorter while it was read and ends at ${hex(end)}`,
+		expectation: `expected ${count} bytes at ${hex(offset)}`,
 	});

@@ -1,5 +1,5 @@
 import { openFile } from "../bytes/source.ts";
-import { pathBytes } from "../core/path.ts";
+import { bytesFromText } from "../bytes/text.ts";
 import { NecromancerError } from "../errors.ts";
 import type { HostFile, HostFiles } from "./binaries.ts";
 
@@ -24,7 +24,7 @@ export function hostFiles(): OpenedFiles {
 
 function tryOpen(path: string): HostFile | undefined {
 	try {
-		const source = openFile(pathBytes(path), path);
+		const source = openFile(Buffer.from(bytesFromText(path)), path);
 		return { source, mode: source.mode ?? 0 };
 	} catch (error) {
 		if (error instanceof NecromancerError) return undefined;

@@ -49,7 +49,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const signalActions = completeSignalActions(donor, moved, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
-	const files = completeFiles(donor, report);
+	const files = completeFiles(dead, donor, report);
 	const identity = completeIdentity(dead, donor, report);
 	return {
 		task: {
