@@ -33,6 +33,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.version(version(), "-V, --version")
 		.usage("-c CORE -i IMGDIR [options]\n       necromancer show PATH [options]")
 		.exitOverride()
+		.enablePositionalOptions()
 		.configureHelp({ showGlobalOptions: false })
 		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")

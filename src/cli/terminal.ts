@@ -28,6 +28,7 @@ export interface Terminal {
 
 interface Stream {
 	write(text: string): unknown;
+	on?(event: "error", listener: (cause: NodeJS.ErrnoException) => void): unknown;
 	readonly isTTY?: boolean;
 	readonly columns?: number;
 }
@@ -39,14 +40,22 @@ export interface ProcessLike {
 	readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-export const openTerminal = ({ stdout, stderr, env }: ProcessLike): Terminal => ({
-	out: (text) => void stdout.write(text),
-	err: (text) => void stderr.write(text),
-	paint: paintFor(stdout, env),
-	errPaint: paintFor(stderr, env),
-	columns: stdout.columns || 80,
-	interactive: stderr.isTTY === true,
-});
+/** A reader that leaves early (`| head`) ends the output and is no error; any other failure to write is thrown. */
+export function openTerminal({ stdout, stderr, env }: ProcessLike): Terminal {
+	for (const stream of [stdout, stderr]) {
+		stream.on?.("error", (cause) => {
+			if (cause.code !== "EPIPE") throw cause;
+		});
+	}
+	return {
+		out: (text) => void stdout.write(text),
+		err: (text) => void stderr.write(text),
+		paint: paintFor(stdout, env),
+		errPaint: paintFor(stderr, env),
+		columns: stdout.columns || 80,
+		interactive: stderr.isTTY === true,
+	};
+}
 
 /**
  * Whether to colour: FORCE_COLOR decides where it is set (as in Node: `0` and `false` mean no, anything else and nothing

@@ -8,7 +8,7 @@ import { install } from "./install.ts";
 import { lock } from "./lock.ts";
 import { isPlainName } from "./own-names.ts";
 import type { WriteOptions } from "./pages.ts";
-import { recoverLocked } from "./recover.ts";
+import { isUnfinished, recoverLocked } from "./recover.ts";
 
 /**
  * Writes the images of a draft into a new directory and leaves the donor alone. `out` must be absent or empty. An absent
@@ -28,11 +28,11 @@ export async function writeElsewhere(
 	checkDraft(draft);
 	const target = resolve(out);
 	if (entryAt(target) === undefined) return await build(draft, donor, target, options);
-	refuseFilled(out);
+	if (!entryAt(join(target, "."))?.isDirectory() || !isUnfinished(target)) refuseFilled(out);
 	const held = lock(target);
 	try {
-		recoverLocked(target);
-		refuseFilled(out);
+		const finished = recoverLocked(target) === "finished";
+		refuseFilled(out, finished ? " of an earlier patch, finished just now" : "");
 		return await install(draft, donor, target, options);
 	} finally {
 		held.release();
@@ -72,13 +72,13 @@ function removeAbandoned(parent: string, prefix: string): void {
 	}
 }
 
-function refuseFilled(out: string): void {
+function refuseFilled(out: string, whose = ""): void {
 	const isDirectory = entryAt(join(out, "."))?.isDirectory() === true;
 	const files = isDirectory ? list(out).filter(isPlainName).length : 0;
 	if (isDirectory && files === 0) return;
 	refuse("ERR_OUTPUT_EXISTS", {
 		subject: out,
-		finding: isDirectory ? `holds ${files} ${files === 1 ? "file" : "files"}` : "is no directory",
+		finding: isDirectory ? `holds ${files} ${files === 1 ? "file" : "files"}${whose}` : "is no directory",
 		expectation: "expected an empty directory, or none",
 		remedy: "name another",
 	});

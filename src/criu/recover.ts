@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { entryAt, move, remove, removeFlat, syncDirectory } from "../bytes/directory.ts";
+import { entryAt, list, move, remove, removeFlat, syncDirectory } from "../bytes/directory.ts";
 import { refuse } from "../errors.ts";
 import { INVENTORY, PARENT } from "./draft.ts";
 import { hasJournal, type Journal, type Move, readJournal } from "./journal.ts";
 import { lock } from "./lock.ts";
-import { SPENT, STAGING } from "./own-names.ts";
+import { LOCK, SPENT, STAGING } from "./own-names.ts";
 
 /** In a staging directory, where the new files are. */
 export const NEW = "new";
@@ -21,7 +21,7 @@ export type Recovery = "clean" | "undone" | "finished";
  * belong to a patch that still runs, ERR_IO.
  */
 export function recover(directory: string): Recovery {
-	if (entryAt(join(directory, STAGING)) === undefined && entryAt(join(directory, SPENT)) === undefined) return "clean";
+	if (!isUnfinished(directory)) return "clean";
 	const held = lock(directory);
 	try {
 		return recoverLocked(directory);
@@ -29,6 +29,10 @@ export function recover(directory: string): Recovery {
 		held.release();
 	}
 }
+
+/** Whether there are leftovers of a patch, a lock at least, or a patch that still runs. */
+export const isUnfinished = (directory: string): boolean =>
+	list(directory).some((name) => name === STAGING || name === SPENT || name.startsWith(LOCK));
 
 /**
  * For those who only read.

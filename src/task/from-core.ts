@@ -1,4 +1,5 @@
 import { hex } from "../bytes/address.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import { buildIds } from "../core/build-ids.ts";
 import type { Core } from "../core/core.ts";
 import { type CoreMemory, coreMemory } from "../core/memory.ts";
@@ -33,7 +34,7 @@ export function taskFromCore(core: Core): PartialTask {
 		...some("ppid", ids?.pr_ppid),
 		...some("pgid", ids?.pr_pgrp),
 		...some("sid", ids?.pr_sid),
-		comm: process?.pr_fname ?? "",
+		comm: textFromBytes(Buffer.from(process?.pr_fname ?? "", "latin1")),
 		...(process === undefined ? {} : { owner: { uid: process.pr_uid, gid: process.pr_gid } }),
 		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
 		death: deathOf(core),

@@ -4,6 +4,7 @@ import type { CoreEntry, CredsEntry, MmEntry, TaskCoreEntry, ThreadCoreEntry } f
 import type { ImageDir } from "../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
+import { userRegs } from "../linux/registers.ts";
 import { filesFromImages } from "./from-images/files.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
@@ -89,7 +90,7 @@ function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: st
 	return {
 		tid,
 		name: attributes.comm ?? tc.comm,
-		registers: info.gpregs,
+		registers: userRegs.decode(userRegs.encode(info.gpregs)),
 		xstate: xstateFromEntry(info.fpregs),
 		// the leader's mask stands in the task part (criu-facts B.2)
 		blocked: core.tc?.blk_sigset ?? attributes.blk_sigset ?? 0n,

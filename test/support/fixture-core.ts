@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { type RawNote, readRawCore } from "./core-reader.ts";
 
 const fixtures = new URL("../../fixtures/", import.meta.url);
 
@@ -22,6 +23,13 @@ export const fixturePath = (path: string): string => new URL(path, fixtures).pat
 export const fixtureOrigin = (name: string): { command: string[]; pid: number; death: string } =>
 	JSON.parse(fixtureText(name, "origin.json"));
 
+/** The bytes of a fixture's core. */
+export const fixtureCore = (name: string): Buffer =>
+	gunzipSync(readFileSync(new URL(`${name}/core.gz`, fixtures)));
+
+/** All notes of a fixture's core, in file order. */
+export const fixtureNotes = (name: string): readonly RawNote[] => readRawCore(fixtureCore(name)).notes;
+
 /** Unpacks cores into a directory of the test's own. Call `close` in the end. */
 export function unpackedCores(): { path(name: string): string; close(): void } {
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-cores-"));
@@ -29,7 +37,7 @@ export function unpackedCores(): { path(name: string): string; close(): void } {
 	return {
 		path: (name) => {
 			const path = join(directory, `${name}.core`);
-			if (!done.has(name)) writeFileSync(path, gunzipSync(readFileSync(new URL(`${name}/core.gz`, fixtures))));
+			if (!done.has(name)) writeFileSync(path, fixtureCore(name));
 			done.add(name);
 			return path;
 		},

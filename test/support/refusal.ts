@@ -11,3 +11,14 @@ export function refusal(call: () => unknown): string {
 	}
 	return expect.fail("expected a refusal");
 }
+
+/** The same for what fails later. */
+export async function refusalOf(promise: Promise<unknown>): Promise<string> {
+	const settled = await promise.then(
+		() => () => undefined,
+		(error: unknown) => () => {
+			throw error;
+		},
+	);
+	return refusal(settled);
+}

@@ -14,13 +14,7 @@ export function coreFindings(dead: PartialTask, mappings: readonly MappingView[]
 		...lostContents(mappings),
 		...unheldContents(mappings),
 		...(shadow > 0
-			? [
-					loss(
-						"xstate",
-						counted(shadow, "shadow stack"),
-						"their pointers are here, yet nothing can set them: threads go on without",
-					),
-				]
+			? [loss("xstate", counted(shadow, "shadow stack"), "nothing can set one again: the threads go on without")]
 			: []),
 		...(gdb ? [caution("masks-lost", "signal masks", "gdb's cores have none: the donor's are taken")] : []),
 		...(gdb

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
 import { openTerminal, type ProcessLike } from "../../../src/cli/terminal.ts";
 
@@ -45,6 +46,13 @@ describe("openTerminal", () => {
 		const { terminal } = terminalOf({ out: false, err: true });
 		expect([terminal.paint.red("x"), terminal.errPaint.red("x"), terminal.interactive]).toEqual(["x", RED, true]);
 		expect(terminalOf({ out: true }).terminal.interactive).toBe(false);
+	});
+
+	it("takes a reader that leaves early for what it is", () => {
+		const stdout = Object.assign(new EventEmitter(), { write: () => true });
+		openTerminal({ stdout, stderr: { write: () => true }, env: {} });
+		expect(() => stdout.emit("error", Object.assign(new Error("write"), { code: "EPIPE" }))).not.toThrow();
+		expect(() => stdout.emit("error", Object.assign(new Error("write"), { code: "ENOSPC" }))).toThrow("write");
 	});
 
 	it("knows how wide it is", () => {

@@ -217,7 +217,7 @@ describe("what decodeRecord refuses", () => {
 	it("nesting without end", () => {
 		expect(decodeRecord("aa_namespace", of(nested(100)), "apparmor.img").name).toBe("n");
 		expect(refused("aa_namespace", of(nested(101)))).toBe(
-			"aa_namespace at +0x294 is nested too deep, expected at most 100",
+			"aa_namespace at +0x245 is nested too deep, expected at most 100",
 		);
 	});
 

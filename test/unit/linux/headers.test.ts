@@ -12,7 +12,7 @@ import { SIGINFO_SIZE, SIGINFO_UNION, siginfoFields, siginfoHead } from "../../.
 import { SI, siginfoCode } from "../../../src/linux/siginfo-codes.ts";
 import { signalName, signalNumber } from "../../../src/linux/signal.ts";
 import { syscallNames } from "../../../src/linux/syscalls.ts";
-import { hasGcc, macrosOf, numbersOf } from "../../support/gcc.ts";
+import { hasGcc, macrosOf, numbersOf } from "../../support/tools.ts";
 
 const headers = [
 	"stdio.h",

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type UserRegs, userRegs } from "../../../src/linux/registers.ts";
 import { restartFixup } from "../../../src/linux/restart.ts";
-import { fixtureNotes } from "../../support/fixture-notes.ts";
+import { fixtureNotes } from "../../support/fixture-core.ts";
 
 const zero = userRegs.decode(new Uint8Array(userRegs.size));
 const u64 = (value: bigint): bigint => BigInt.asUintN(64, value);

@@ -7,7 +7,7 @@ import {
 	type XstateLayout,
 	xstateLayoutFromNote,
 } from "../../../src/linux/xstate-layout.ts";
-import { fixtureNotes } from "../../support/fixture-notes.ts";
+import { fixtureNotes } from "../../support/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
 
 type Row = readonly [component: number, size: number, offset: number, flags?: number];

@@ -9,7 +9,7 @@ import {
 	type XstateLayout,
 	xstateFromFxregs,
 } from "../../../src/linux/xstate.ts";
-import { fixtureNotes } from "../../support/fixture-notes.ts";
+import { fixtureNotes } from "../../support/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const NT_X86_XSTATE = 0x202;

@@ -17,7 +17,10 @@ import { type UserRegs, userRegs } from "../../../../src/linux/registers.ts";
 
 const { paint } = openTerminal({ stdout: { write: () => {} }, stderr: { write: () => {} }, env: {} });
 
-const registers = (some: Partial<UserRegs>): UserRegs => ({ ...userRegs.decode(new Uint8Array(userRegs.size)), ...some });
+const registers = (some: Partial<UserRegs>): UserRegs => ({
+	...userRegs.decode(new Uint8Array(userRegs.size)),
+	...some,
+});
 
 describe("sizeText", () => {
 	it.each([
@@ -91,7 +94,7 @@ describe("callText", () => {
 		[{ orig_ax: 34n }, "pause()"],
 		[{ orig_ax: 9n }, "mmap(…)"],
 		[{ orig_ax: 9999n }, "syscall 9999(…)"],
-	])("%j", (some, text) => {
+	])("case %#", (some, text) => {
 		const call = callOf(registers(some));
 		expect(call && callText(call)).toBe(text);
 	});
@@ -173,7 +176,17 @@ describe("signals and times", () => {
 
 	it("lists timers that are set", () => {
 		const none = { remaining: 0n, interval: 0n };
-		const posix = { id: 0, clock: 1, signal: 14, notify: 4, value: 0n, thread: 7, overrun: 0, remaining: 5n, interval: 0n };
+		const posix = {
+			id: 0,
+			clock: 1,
+			signal: 14,
+			notify: 4,
+			value: 0n,
+			thread: 7,
+			overrun: 0,
+			remaining: 5n,
+			interval: 0n,
+		};
 		const text = timersText(
 			{
 				intervalTimers: { real: { remaining: 250_000n, interval: 1_000_000n }, virtual: none, profiling: none },
@@ -190,7 +203,10 @@ timers (3)
 	});
 
 	it("lists limits that limit", () => {
-		const all = Array.from({ length: 17 }, (_, i) => ({ soft: i === 3 || i === 0 ? 8192n : (1n << 64n) - 1n, hard: 9000n }));
+		const all = Array.from({ length: 17 }, (_, i) => ({
+			soft: i === 3 || i === 0 ? 8192n : (1n << 64n) - 1n,
+			hard: 9000n,
+		}));
 		expect(limitsText(all, paint, false)).toBe(`
 limits (soft, hard)
   cpu    8192 s  9000 s

@@ -1,0 +1,60 @@
+import fs, { promises } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+
+/** Thrown by every call that would change a file once the process is "dead". */
+export class Dead extends Error {}
+
+const sync = [
+	"openSync",
+	"writeSync",
+	"writevSync",
+	"ftruncateSync",
+	"mkdirSync",
+	"rmdirSync",
+	"renameSync",
+	"unlinkSync",
+	"linkSync",
+	"symlinkSync",
+	"chmodSync",
+] as const;
+
+/**
+ * Runs `work` in a world where the process dies at its `at`th call that changes files: that one and all later ones,
+ * those of clean-up included, have no effect. Yields how many there were (`at` too large: none died).
+ */
+export async function dyingAt(at: number, work: () => Promise<unknown>): Promise<{ died: boolean; calls: number }> {
+	let calls = 0;
+	const count = (): void => {
+		calls++;
+		if (calls >= at) throw new Dead();
+	};
+	const functions = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
+	const real = Object.fromEntries(sync.map((name) => [name, functions[name]]));
+	const { copyFile } = promises;
+	for (const name of sync) {
+		const call = functions[name];
+		functions[name] = (...args) => {
+			if (name !== "openSync" || (Number(args[1]) & fs.constants.O_CREAT) !== 0) count();
+			return call?.(...args);
+		};
+	}
+	promises.copyFile = async (...args) => {
+		count();
+		await copyFile(...args);
+	};
+	syncBuiltinESMExports();
+	try {
+		await work();
+		return { died: false, calls };
+	} catch (error) {
+		if (!causedByDeath(error)) throw error;
+		return { died: true, calls };
+	} finally {
+		Object.assign(functions, real);
+		promises.copyFile = copyFile;
+		syncBuiltinESMExports();
+	}
+}
+
+const causedByDeath = (error: unknown): boolean =>
+	error instanceof Dead || (error instanceof Error && causedByDeath(error.cause));
