@@ -34,6 +34,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.usage("-c CORE -i IMGDIR [options]\n       necromancer show PATH [options]")
 		.exitOverride()
 		.enablePositionalOptions()
+		.configureOutput({ outputError: (text, write) => write(usageText(text)) })
 		.configureHelp({ showGlobalOptions: false })
 		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
@@ -49,9 +50,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.action(async (options: PatchArguments, command: Command) => {
 			const { core, images } = options;
 			if (core === undefined || images === undefined)
-				return command.error(
-					`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing; see necromancer --help`,
-				);
+				return command.error(`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
@@ -75,6 +74,13 @@ export async function run(args: readonly string[]): Promise<number> {
 		throw error;
 	}
 }
+
+/** Commander's own wording in the shape of our other refusals. */
+const usageText = (text: string): string =>
+	`necromancer: ${text
+		.trim()
+		.replace(/^error: /, "")
+		.replace(/\.$/, "")}; see necromancer --help [ERR_USAGE]\n`;
 
 function pidOf(text: string): number {
 	const pid = Number(text);
