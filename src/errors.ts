@@ -24,6 +24,12 @@ export const errorTable = {
 	ERR_BINARY_MISMATCH: { exit: 5, meaning: "an executable or library differs from the one that died" },
 	ERR_BINARY_CORRUPT: { exit: 5, meaning: "an executable or library is damaged" },
 	ERR_BINARY_MISSING: { exit: 5, meaning: "a mapped file is gone and the core does not hold its bytes" },
+	ERR_FILE_MISMATCH: { exit: 5, meaning: "a file the process had is gone or not as the images say" },
+	ERR_PID_TAKEN: { exit: 6, meaning: "a process or thread id that the dead process had is in use" },
+	ERR_HOST: { exit: 6, meaning: "this host lacks what a restore needs" },
+	ERR_UNSUPPORTED: { exit: 6, meaning: "the process held something that cannot be restored yet" },
+	ERR_STEP_FAILED: { exit: 7, meaning: "a step of the restore failed; everything was undone" },
+	ERR_RESTORE_FAILED: { exit: 7, meaning: "the process did not come back as planned; everything was undone" },
 	ERR_OUTPUT_EXISTS: { exit: 1, meaning: "the output directory is not empty" },
 } as const satisfies Readonly<Record<string, { readonly exit: number; readonly meaning: string }>>;
 

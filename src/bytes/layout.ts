@@ -117,32 +117,35 @@ export const text = (count: number): Codec<string> => ({
 export function layout<
 	const F extends { readonly [K in keyof F]: Codec<never> | Codec<F[K] extends Codec<infer T> ? T : never> },
 >(name: string, fields: F): Layout<F> {
-	const offsets = new Map<string, number>();
+	const members: { readonly field: string; readonly codec: Codec<unknown>; readonly offset: number }[] = [];
 	let at = 0;
 	let align = 1;
 	for (const [field, codec] of entries(fields)) {
-		at = roundUp(at, codec.align);
-		offsets.set(field, at);
-		at += codec.size;
+		const offset = roundUp(at, codec.align);
+		members.push({ field, codec, offset });
+		at = offset + codec.size;
 		align = Math.max(align, codec.align);
 	}
 	const size = roundUp(at, align);
-	const offsetOf = (field: string): number => {
-		const offset = offsets.get(field);
-		if (offset === undefined) throw new RangeError(`${name} has no member ${field}`);
-		return offset;
-	};
+	const offsets = new Map(members.map(({ field, offset }) => [field, offset]));
 	const self: Layout<F> = {
 		name,
 		fields,
 		size,
 		align,
-		offsetOf,
-		read: (view, base) =>
-			Object.fromEntries(entries(fields).map(([f, codec]) => [f, codec.read(view, base + offsetOf(f))])) as FieldsOf<F>,
+		offsetOf: (field) => {
+			const offset = offsets.get(field);
+			if (offset === undefined) throw new RangeError(`${name} has no member ${field}`);
+			return offset;
+		},
+		read: (view, base) => {
+			const record: Record<string, unknown> = {};
+			for (const { field, codec, offset } of members) record[field] = codec.read(view, base + offset);
+			return record as FieldsOf<F>;
+		},
 		write: (view, base, value) => {
 			const record = value as Readonly<Record<string, unknown>>;
-			for (const [f, codec] of entries(fields)) codec.write(view, base + offsetOf(f), record[f]);
+			for (const { field, codec, offset } of members) codec.write(view, base + offset, record[field]);
 		},
 		decode: (raw) => self.read(viewOf(raw), 0),
 		encode: (value) => {

@@ -1,15 +1,5 @@
 import { statSync } from "node:fs";
-import { attempt, openFile } from "../bytes/source.ts";
-import { readCore } from "../core/core.ts";
-import { refuseUnfinished } from "../criu/commit.ts";
-import { openImageDir } from "../criu/image-dir.ts";
-import { coreJson } from "./show/core-json.ts";
-import { coreText } from "./show/core-text.ts";
-import { viewOfCore } from "./show/core-view.ts";
-import { imagesJson } from "./show/images-json.ts";
-import { imagesText } from "./show/images-text.ts";
-import { viewOfImages } from "./show/images-view.ts";
-import { jsonText } from "./show/json.ts";
+import { attempt } from "../bytes/source.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ShowOptions {
@@ -26,24 +16,13 @@ export interface ShowOptions {
  *
  * @throws NecromancerError whatever is wrong with it; ERR_IMAGE_UNFINISHED for a directory between old and new.
  */
-export async function show(path: string, options: ShowOptions, { out, paint }: Terminal): Promise<void> {
-	const { json, verbose, pid } = options;
+export async function show(path: string, options: ShowOptions, terminal: Terminal): Promise<void> {
+	// a core needs nothing of what reads images, whose loading takes longer than showing it
 	if (attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
-		refuseUnfinished(path);
-		const dir = openImageDir(path);
-		try {
-			const view = viewOfImages(dir, pid);
-			out(json ? jsonText(imagesJson(view)) : imagesText(view, paint, verbose));
-		} finally {
-			dir.close();
-		}
-		return;
-	}
-	const source = openFile(path);
-	try {
-		const view = viewOfCore(readCore(source));
-		out(json ? jsonText(coreJson(view)) : coreText(view, paint, verbose));
-	} finally {
-		source.close();
+		const { showImages } = await import("./show/images.ts");
+		showImages(path, options, terminal);
+	} else {
+		const { showCore } = await import("./show/core.ts");
+		showCore(path, options, terminal);
 	}
 }

@@ -13,7 +13,7 @@ import { finish, NEW } from "./recover.ts";
  *   DIR/.necromancer/new/…            all new files are written here; dying leaves the old directory, and this
  *   DIR/.necromancer/journal.json     appears by rename(2), listing what is left: from here on there is no way back
  *   DIR/inventory.img                 is removed: CRIU refuses the directory while it is a mixture
- *   DIR/…                             new files are renamed to their places, the old ones that are left over removed
+ *   DIR/…                             old files are removed, new ones renamed to their places
  *   DIR/inventory.img                 the new one comes last
  *   DIR/.necromancer                  is renamed to .necromancer-done, and removed
  *

@@ -81,7 +81,10 @@ export function finish(directory: string, { moves, removals, sync }: Journal): v
 		settle();
 	}
 	for (const { name } of waiting) {
-		if (name !== INVENTORY) move(join(staging, NEW, name), join(directory, name));
+		if (name === INVENTORY) continue;
+		// ext4 writes a file to the disk at once that is renamed over another (auto_da_alloc): a second for a few GiB
+		remove(join(directory, name));
+		move(join(staging, NEW, name), join(directory, name));
 	}
 	for (const name of removals) remove(join(directory, name));
 	settle();
@@ -92,7 +95,7 @@ export function finish(directory: string, { moves, removals, sync }: Journal): v
 	settle();
 }
 
-/** Whether a file still waits to be moved. rename(2) between two names of one file does nothing: then it stays, harmless. */
+/** Whether a file still waits to be moved. */
 function isWaiting(directory: string, { name, size }: Move): boolean {
 	const fits = (path: string): boolean => {
 		const entry = entryAt(path);

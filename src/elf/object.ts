@@ -1,20 +1,10 @@
 import elfy, { type Section } from "elfy";
 import { fileOffset } from "../bytes/address.ts";
-import { layout, u8, u16, u32, u64 } from "../bytes/layout.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { anObject, readElfHeader } from "./file.ts";
+import { elf64Sym } from "./symbol.ts";
 import { windowed } from "./window.ts";
-
-/** elf(5), one symbol of `.symtab` or `.dynsym`. */
-export const elf64Sym = layout("Elf64_Sym", {
-	st_name: u32,
-	st_info: u8,
-	st_other: u8,
-	st_shndx: u16,
-	st_value: u64,
-	st_size: u64,
-});
 
 /** A symbol that an object defines. */
 export interface ElfSymbol {

@@ -68,6 +68,12 @@ export const MADV = {
 	GUARD_REMOVE: 103,
 } as const;
 
+/** Flags of mremap(2) (include/uapi/linux/mman.h). */
+export const MREMAP = { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 } as const;
+
+/** Flags of memfd_create(2) (include/uapi/linux/memfd.h). With HUGETLB the page size is told as for mmap(2). */
+export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
+
 /** `r-x`: a protection as /proc/PID/maps prints it, without the letter for sharing. */
 export const protText = (prot: number): string =>
 	[PROT_READ, PROT_WRITE, PROT_EXEC].map((bit, i) => ((prot & bit) !== 0 ? "rwx".charAt(i) : "-")).join("");

@@ -36,3 +36,6 @@ export const userRegs = layout("user_regs_struct", {
 });
 
 export type UserRegs = Struct<typeof userRegs>;
+
+/** X86_EFLAGS_TF (arch/x86/include/uapi/asm/processor-flags.h): a trap follows every instruction. */
+export const TRAP_FLAG = 0x100n;

@@ -1,9 +1,9 @@
-import { lengthOf } from "../bytes/range.ts";
+import { lengthOf, rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { caution, type Finding, loss } from "../task/finding.ts";
-import type { MappedFile, Memory } from "../task/task.ts";
+import type { MappedFile, Mapping, Memory } from "../task/task.ts";
 
 /** How files on this host are reached. Paths in cores and images are hints: regular files only, opened for reading. */
 export interface HostFiles {
@@ -37,10 +37,12 @@ export function inspectBinaries(
 	report: (finding: Finding) => void,
 ): ReadonlyMap<string, Binary> {
 	const binaries = new Map<string, Binary>();
+	let absent: ReadonlyMap<string, bigint> | undefined;
 	for (const [path, expected] of memory.files) {
 		const here = host.open(path);
 		if (here === undefined) {
-			report(missing(memory, path));
+			absent ??= bytesNotHeld(memory);
+			report(missing(path, absent.get(path) ?? 0n));
 			binaries.set(path, { expected, proven: false, different: false });
 			continue;
 		}
@@ -63,13 +65,20 @@ export function inspectBinaries(
 	return binaries;
 }
 
-function missing(memory: Memory, path: string): Finding {
-	let absent = 0n;
-	for (const mapping of memory.mappings) {
-		if (mapping.backing.kind !== "file" || mapping.backing.path !== path) continue;
-		const held = memory.contents.filter(({ start }) => mapping.start <= start && start < mapping.end);
-		absent += lengthOf(mapping) - held.reduce((sum, { length }) => sum + length, 0n);
-	}
+/** Bytes of each mapped file that the core lacks, by path. */
+function bytesNotHeld({ mappings, contents }: Memory): ReadonlyMap<string, bigint> {
+	const absent = new Map<string, bigint>();
+	const count = (mapping: Mapping | undefined, bytes: bigint): void => {
+		if (mapping?.backing.kind !== "file") return;
+		const { path } = mapping.backing;
+		absent.set(path, (absent.get(path) ?? 0n) + bytes);
+	};
+	for (const mapping of mappings) count(mapping, lengthOf(mapping));
+	for (const { start, length } of contents) count(rangeAt(mappings, start), -length);
+	return absent;
+}
+
+function missing(path: string, absent: bigint): Finding {
 	return absent === 0n
 		? caution("binary-missing", path, "is not on this host; restore where it is")
 		: loss(

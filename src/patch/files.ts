@@ -29,7 +29,8 @@ export function fileTable(
 	descriptors: readonly FdinfoEntry[],
 	binaries: ReadonlyMap<string, Binary>,
 ): FileTable {
-	let entries = withoutSizes(donor, descriptors).map((entry) => withBuildId(entry, binaries));
+	const entries = withoutSizes(donor, descriptors).map((entry) => withBuildId(entry, binaries));
+	const removed = new Set<number>();
 	let last = donor.reduce((max, { id }) => Math.max(max, id), 0);
 	const ids = new Map<string, number>();
 	const used = new Set([
@@ -41,7 +42,7 @@ export function fileTable(
 	for (const { id, reg } of donor) if (reg !== undefined && used.has(id) && !ids.has(reg.name)) ids.set(reg.name, id);
 	const table: FileTable = {
 		get entries() {
-			return entries;
+			return entries.filter(({ id }) => !removed.has(id));
 		},
 		mapped: (path) => {
 			const known = ids.get(path);
@@ -56,12 +57,10 @@ export function fileTable(
 		},
 		add: (make) => {
 			last++;
-			entries = [...entries, make(last)];
+			entries.push(make(last));
 			return last;
 		},
-		remove: (id) => {
-			entries = entries.filter((entry) => entry.id !== id);
-		},
+		remove: (id) => void removed.add(id),
 	};
 	return table;
 }

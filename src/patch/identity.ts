@@ -1,4 +1,5 @@
 import type { PstreeEntry } from "../criu/generated/schema.ts";
+import { refuse } from "../errors.ts";
 import type { Task } from "../task/task.ts";
 
 /**
@@ -13,4 +14,27 @@ export function patchPstree(task: Task, donorPid: number, entries: readonly Pstr
 			? { ...entry, pid, pgid, sid, threads: task.threads.map(({ tid }) => tid) }
 			: { ...entry, ppid: renamed(entry.ppid), pgid: renamed(entry.pgid), sid: renamed(entry.sid) },
 	);
+}
+
+/**
+ * Refuses a dead process whose ids are taken by another process of the donor: two cannot live under one.
+ *
+ * @throws NecromancerError ERR_DONOR_MISMATCH
+ */
+export function requireFreeIds(task: Task, donorPid: number, entries: readonly PstreeEntry[], subject: string): void {
+	const taken = new Map(
+		entries
+			.filter((entry) => entry.pid !== donorPid)
+			.flatMap((entry) => [entry.pid, ...entry.threads].map((tid) => [tid, entry.pid])),
+	);
+	for (const { tid } of task.threads) {
+		const holder = taken.get(tid);
+		if (holder !== undefined)
+			refuse("ERR_DONOR_MISMATCH", {
+				subject,
+				finding: `thread ${tid} has an id that process ${holder} of the donor has`,
+				expectation: "expected it to be free",
+				remedy: "dump the donor without its relatives",
+			});
+	}
 }

@@ -9,6 +9,8 @@ export interface Names {
 	readonly kept: Map<string, string>;
 	/** Leaves a donor file out. */
 	drop(name: string): void;
+	/** Leaves a donor file out and keeps its name for a new one. */
+	replace(name: string): void;
 	/** The lowest n >= 1 for which `name(n)` is taken neither by a kept file nor by an earlier answer. */
 	fresh(name: (n: number) => string): number;
 }
@@ -16,13 +18,23 @@ export interface Names {
 export function namesOf(donor: ImageDir): Names {
 	const kept = new Map(donor.names.map((name) => [name, name]));
 	const given = new Set<string>();
+	/** Where the next search starts, by the name for 0: below, all are taken. */
+	const full = new Map<string, number>();
 	return {
 		kept,
-		drop: (name) => void kept.delete(name),
+		drop: (name) => {
+			kept.delete(name);
+			full.clear();
+		},
+		replace: (name) => {
+			kept.delete(name);
+			given.add(name);
+		},
 		fresh: (name) => {
-			let n = 1;
+			let n = full.get(name(0)) ?? 1;
 			while (kept.has(name(n)) || given.has(name(n))) n++;
 			given.add(name(n));
+			full.set(name(0), n + 1);
 			return n;
 		},
 	};

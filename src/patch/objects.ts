@@ -25,6 +25,13 @@ export interface DonorObjects {
 	pagesOf(shmid: bigint): string | undefined;
 }
 
+/** One of the donor's. */
+interface Memfd {
+	/** Id of its file entry. */
+	readonly file: bigint;
+	readonly inode: MemfdInodeEntry;
+}
+
 /** Not sealable, as memfd_create without MFD_ALLOW_SEALING leaves it. */
 const F_SEAL_SEAL = 1;
 const ANYONE_MAY = 0o100777;
@@ -53,19 +60,22 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	const shared = new Set(donor.otherMms.flatMap((mm) => [...mapped(mm, VMA.ANON_SHARED)]));
 	for (const shmid of mapped(donor.mm, VMA.ANON_SHARED)) if (!shared.has(shmid)) drop(shmid);
 	// memfds that nothing but the donor's mappings held, save those that come back under their name
-	const free: { readonly file: bigint; readonly inode: MemfdInodeEntry }[] = [];
+	const free = new Map<string, Memfd[]>();
 	for (const file of ours) {
 		const inode = inodes.get(inodeOfFile.get(file) ?? -1n);
-		if (inode !== undefined && !foreign.has(file)) free.push({ file, inode });
+		if (inode === undefined || foreign.has(file)) continue;
+		const alike = free.get(inode.name);
+		if (alike === undefined) free.set(inode.name, [{ file, inode }]);
+		else alike.push({ file, inode });
 	}
-	const returning = task.memory.objects.flatMap((object): [number, (typeof free)[number]][] => {
-		if (object.name === undefined) return [];
-		const at = free.findIndex(({ inode }) => inode.name === object.name);
-		const [found] = at < 0 ? [] : free.splice(at, 1);
+	for (const alike of free.values()) alike.reverse();
+	const returning = task.memory.objects.flatMap((object): [number, Memfd][] => {
+		const found = object.name === undefined ? undefined : free.get(object.name)?.pop();
 		return found === undefined ? [] : [[object.id, found]];
 	});
-	for (const { file, inode } of free) {
-		if (open.has(Number(file)) || shareInode(inodeOfFile, open, file, inode)) continue;
+	const opened = new Set([...inodeOfFile].flatMap(([id, inode]) => (open.has(Number(id)) ? [inode] : [])));
+	for (const { file, inode } of [...free.values()].flat()) {
+		if (opened.has(inode.inode_id)) continue;
 		files.remove(Number(file));
 		inodes.delete(inode.inode_id);
 		drop(BigInt(inode.shmid));
@@ -75,6 +85,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	const images = new Map<number, { readonly shmid: bigint; readonly memfd: boolean }>();
 	const pages: PagesPlan[] = [];
 	const known = new Map(returning);
+	let lastInode = [...inodes.keys()].reduce((max, id) => (id > max ? id : max), 0n);
 	for (const object of task.memory.objects) {
 		const back = known.get(object.id);
 		const shmid = names.fresh((n) => `pagemap-shmem-${n}.img`);
@@ -85,7 +96,11 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 			const size = object.size > back.inode.size ? object.size : back.inode.size;
 			inodes.set(back.inode.inode_id, { ...back.inode, shmid, size });
 			images.set(object.id, { shmid: back.file, memfd: true });
-		} else images.set(object.id, { shmid: BigInt(newMemfd(object, shmid, task, inodes, files)), memfd: true });
+		} else {
+			lastInode++;
+			inodes.set(lastInode, newInode(object, lastInode, shmid, task));
+			images.set(object.id, { shmid: BigInt(addMemfd(lastInode, files)), memfd: true });
+		}
 	}
 	return {
 		inodes: [...inodes.values()],
@@ -98,14 +113,6 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	};
 }
 
-/** Whether another open file of the same inode has a descriptor. */
-const shareInode = (
-	inodeOfFile: ReadonlyMap<bigint, bigint>,
-	open: ReadonlySet<number>,
-	file: bigint,
-	inode: MemfdInodeEntry,
-): boolean => [...inodeOfFile].some(([id, other]) => id !== file && other === inode.inode_id && open.has(Number(id)));
-
 const pagesOf = (object: SharedObject, shmid: number, pagesId: number): PagesPlan => ({
 	pages: `pages-${pagesId}.img`,
 	pagemap: `pagemap-shmem-${shmid}.img`,
@@ -114,28 +121,23 @@ const pagesOf = (object: SharedObject, shmid: number, pagesId: number): PagesPla
 	runs: object.contents.map((content) => ({ ...content, baseline: "zero", flags: PE.PRESENT })),
 });
 
-function newMemfd(
-	object: SharedObject,
-	shmid: number,
-	task: Task,
-	inodes: Map<bigint, MemfdInodeEntry>,
-	files: FileTable,
-): number {
-	const inodeId = [...inodes.keys()].reduce((max, id) => (id > max ? id : max), 0n) + 1n;
+function newInode(object: SharedObject, id: bigint, shmid: number, task: Task): MemfdInodeEntry {
 	const owner = task.threads[0]?.credentials;
-	inodes.set(inodeId, {
+	return {
 		name: object.name ?? "",
 		uid: owner?.uid ?? 0,
 		gid: owner?.gid ?? 0,
 		size: object.size,
 		shmid,
 		seals: F_SEAL_SEAL,
-		inode_id: inodeId,
+		inode_id: id,
 		mode: ANYONE_MAY,
-	});
-	return files.add((id) => ({
+	};
+}
+
+const addMemfd = (inode: bigint, files: FileTable): number =>
+	files.add((id) => ({
 		type: FdTypes.MEMFD,
 		id,
-		memfd: { id, flags: O.RDWR | O.LARGEFILE, pos: 0n, fown: NO_OWNER, inode_id: Number(inodeId) },
+		memfd: { id, flags: O.RDWR | O.LARGEFILE, pos: 0n, fown: NO_OWNER, inode_id: Number(inode) },
 	}));
-}

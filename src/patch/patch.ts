@@ -13,7 +13,7 @@ import type { Task } from "../task/task.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
 import { type Clocks, patchTimens } from "./clock.ts";
 import { fileTable } from "./files.ts";
-import { patchPstree } from "./identity.ts";
+import { patchPstree, requireFreeIds } from "./identity.ts";
 import { pageRuns, patchMm } from "./memory.ts";
 import { namesOf } from "./names.ts";
 import { objectImages } from "./objects.ts";
@@ -69,6 +69,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			records.slice(0, 1).map((record) => ({ ...record, value: edit(record.value) }));
 
 	const pstree = donor.image("pstree.img", "pstree").records.map(({ value }) => value);
+	requireFreeIds(task, donorPid, pstree, dead.name);
 	const mmDonor = donor.one(`mm-${donorPid}.img`, "mm");
 	const others = pstree.filter((entry) => entry.pid !== donorPid && donor.has(`mm-${entry.pid}.img`));
 	const descriptors = donor.names
@@ -90,7 +91,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const pagesId = donor.image(oldPagemap, "pagemap").head?.pages_id ?? names.fresh((n) => `pages-${n}.img`);
 	const cores = new Map(donorTask.threads.map(({ tid }) => [tid, donor.one(`core-${tid}.img`, "core")]));
 	for (const { tid } of donorTask.threads) names.drop(`core-${tid}.img`);
-	for (const name of [oldPagemap, `pages-${pagesId}.img`]) names.drop(name);
+	names.drop(oldPagemap);
+	names.replace(`pages-${pagesId}.img`);
 
 	const binaries = inspectBinaries(task.memory, options.host, report);
 	const files = fileTable(

@@ -41,7 +41,10 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 
 	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
 	const bounds = completeBounds(dead, donor, options.programBreak, report);
-	const moved = rebase(geographyOf(donor.memory), { mappings: placesOf(dead.memory), ...bounds.anchors });
+	const moved = rebase(geographyOf(donor.memory), {
+		mappings: placesOf(dead.memory, donor.memory.executable),
+		...bounds.anchors,
+	});
 	const twins = twinsOf(dead, donor, report);
 	const memory = completeMemory(dead, donor, bounds.bounds, twins, report);
 	const credentials = completeCredentials(dead, donor, report);

@@ -13,9 +13,17 @@ export function geographyOf(memory: Pick<Memory, "mappings" | "bounds">): Geogra
 	};
 }
 
-/** The mappings of a dead process, likewise. */
-export const placesOf = (memory: PartialMemory): Place[] =>
-	memory.mappings.map((mapping) => (mapping.kernel === "vdso" ? { ...mapping, file: VDSO } : mapping));
+/**
+ * The mappings of a dead process, likewise.
+ *
+ * @param executable what the donor calls the program: a copy of it elsewhere is the same program.
+ */
+export const placesOf = (memory: PartialMemory, executable: string): Place[] =>
+	memory.mappings.map((mapping) => {
+		if (mapping.kernel === "vdso") return { ...mapping, file: VDSO };
+		const { file } = mapping;
+		return file?.path === memory.executable ? { ...mapping, file: { ...file, path: executable } } : mapping;
+	});
 
 const VDSO = { path: "[vdso]", offset: 0n };
 

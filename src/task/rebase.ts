@@ -53,13 +53,18 @@ interface Module {
 }
 
 export function rebase(donor: Geography, dead: Geography): Rebase {
-	const deadModules = modulesOf(dead.mappings);
+	const deadModules = new Map<string, Module[]>();
+	for (const module of modulesOf(dead.mappings)) {
+		const alike = deadModules.get(module.path);
+		if (alike === undefined) deadModules.set(module.path, [module]);
+		else alike.push(module);
+	}
 	const slides = new Map<Place, bigint>();
 	const seen = new Map<string, number>();
 	for (const module of modulesOf(donor.mappings)) {
 		const nth = seen.get(module.path) ?? 0;
 		seen.set(module.path, nth + 1);
-		const twin = deadModules.filter((candidate) => candidate.path === module.path)[nth];
+		const twin = deadModules.get(module.path)?.[nth];
 		if (twin === undefined) continue;
 		for (const place of module.places) slides.set(place, twin.base - module.base);
 	}

@@ -4,6 +4,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import type { Xstate } from "../linux/xstate.ts";
+import type { Files } from "./files.ts";
 
 /**
  * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
@@ -232,48 +233,3 @@ export interface Bounds {
 	readonly envStart: Address;
 	readonly envEnd: Address;
 }
-
-export interface Files {
-	/** Ascending by number. */
-	readonly descriptors: readonly Descriptor[];
-	readonly cwd?: string;
-	readonly root?: string;
-	readonly umask?: number;
-}
-
-export interface Descriptor {
-	readonly number: number;
-	readonly closeOnExec: boolean;
-	/** Descriptors with equal ids share one open file description. */
-	readonly description: number;
-	readonly kind: FileKind;
-	/** For named kinds. */
-	readonly path?: string;
-	/** O_ flags of the description. */
-	readonly flags: number;
-	/** Bytes, for kinds with an offset. */
-	readonly position?: bigint;
-}
-
-export type FileKind =
-	| "file"
-	| "pipe"
-	| "fifo"
-	| "inet-socket"
-	| "unix-socket"
-	| "eventfd"
-	| "epoll"
-	| "inotify"
-	| "signalfd"
-	| "packet-socket"
-	| "tty"
-	| "fanotify"
-	| "netlink-socket"
-	| "namespace"
-	| "tun"
-	| "external"
-	| "timerfd"
-	| "memfd"
-	| "bpf-map"
-	| "pidfd"
-	| "unknown";

@@ -19,7 +19,7 @@ const rungs: Readonly<Record<string, number>> = {
 	patch: 5,
 	plan: 5,
 	host: 6,
-	blob: 6,
+	blob: 5,
 	restore: 7,
 	dump: 7,
 	catch: 7,

@@ -6,7 +6,7 @@ import { address, fileOffset } from "../../src/bytes/address.ts";
 import { type ByteSource, fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { type PageRun, workOf, writePages } from "../../src/criu/pages.ts";
 import { readPagemap, readPages } from "../support/pagemap-file.ts";
-import { scratch } from "../support/scratch.ts";
+import { quickScratch } from "../support/scratch.ts";
 
 // The model reads everything, page by page, into one map of the address space.
 
@@ -99,7 +99,7 @@ describe("pages that are written, over what the mappings show", () => {
 		const cases = fc.tuple(fc.array(run, { minLength: 1, maxLength: 8 }), fc.boolean(), fc.boolean());
 		await fc.assert(
 			fc.asyncProperty(cases, async ([models, onDisk, task]) => {
-				const directory = scratch();
+				const directory = quickScratch();
 				const { runs, expected, source } = build(models, (bytes) => {
 					if (!onDisk) return fromBuffer("core", bytes);
 					writeFileSync(join(directory, "core"), bytes);
@@ -145,7 +145,7 @@ describe("pages that are written, over what the mappings show", () => {
 	});
 
 	test("do not depend on where batches end", async () => {
-		const directory = scratch();
+		const directory = quickScratch();
 		const pages = Array.from({ length: 2500 }, (_, i) => pageOf(i % 7 === 0 || i % 300 < 40 ? 0 : 3 + (i % 2)));
 		writeFileSync(join(directory, "core"), Buffer.concat(pages));
 		const source = openFile(join(directory, "core"));

@@ -61,6 +61,9 @@ export interface BuiltCore {
 		readonly uid?: number;
 		readonly gid?: number;
 		readonly nice?: number;
+		readonly ppid?: number;
+		readonly pgrp?: number;
+		readonly sid?: number;
 	} | null;
 	/** Type and value, AT_NULL being added; `null`: no NT_AUXV. */
 	readonly auxv?: readonly (readonly [number, bigint])[] | null;
@@ -209,6 +212,9 @@ function processNote({ process, threads }: BuiltCore): BuiltNote[] {
 	raw.writeUInt32LE(process?.uid ?? 0, 16);
 	raw.writeUInt32LE(process?.gid ?? 0, 20);
 	raw.writeInt32LE(process?.pid ?? threads[0]?.tid ?? 0, 24);
+	raw.writeInt32LE(process?.ppid ?? 0, 28);
+	raw.writeInt32LE(process?.pgrp ?? 0, 32);
+	raw.writeInt32LE(process?.sid ?? 0, 36);
 	raw.write((process?.name ?? "").slice(0, 16), 40, "latin1");
 	raw.write((process?.args ?? "").slice(0, 80), 56, "latin1");
 	return [own(3, raw)];

@@ -82,7 +82,10 @@ const intel = new Map([
 
 const offsetsIn = (layout: Buffer): Map<number, number> =>
 	new Map(
-		Array.from({ length: layout.length / 16 }, (_, i) => [layout.readUInt32LE(16 * i), layout.readUInt32LE(16 * i + 8)]),
+		Array.from({ length: layout.length / 16 }, (_, i) => [
+			layout.readUInt32LE(16 * i),
+			layout.readUInt32LE(16 * i + 8),
+		]),
 	);
 
 export const wordsOf = (bytes: Buffer): bigint[] =>

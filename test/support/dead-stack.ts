@@ -22,7 +22,15 @@ export interface DeadStack {
 export function deadStack(
 	argv: readonly string[],
 	env: readonly string[],
-	{ execfn = "/bin/prog", gap = 1000, size = 0x21000, end = 0x7ffd_0000_0000n } = {},
+	{
+		execfn = "/bin/prog",
+		gap = 1000,
+		size = 0x21000,
+		end = 0x7ffd_0000_0000n,
+		vdso = 0x7fff_f7fc_1000n,
+		/** Pairs between those that every vector has. */
+		more = [] as readonly (readonly [number, bigint])[],
+	} = {},
 ): DeadStack {
 	const bytes = Buffer.alloc(size);
 	const start = end - BigInt(size);
@@ -46,10 +54,11 @@ export function deadStack(
 	at -= 16n;
 	write(at, Buffer.from("0123456789abcdef"));
 	const auxv = [
-		[33, 0x7fff_f7fc_1000n],
+		[33, vdso],
 		[51, 3376n],
 		[16, 0x178b_fbffn],
 		[6, 4096n],
+		...more,
 		[25, at],
 		[31, envEnd],
 		[15, platform],

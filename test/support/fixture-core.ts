@@ -24,8 +24,7 @@ export const fixtureOrigin = (name: string): { command: string[]; pid: number; d
 	JSON.parse(fixtureText(name, "origin.json"));
 
 /** The bytes of a fixture's core. */
-export const fixtureCore = (name: string): Buffer =>
-	gunzipSync(readFileSync(new URL(`${name}/core.gz`, fixtures)));
+export const fixtureCore = (name: string): Buffer => gunzipSync(readFileSync(new URL(`${name}/core.gz`, fixtures)));
 
 /** All notes of a fixture's core, in file order. */
 export const fixtureNotes = (name: string): readonly RawNote[] => readRawCore(fixtureCore(name)).notes;

@@ -1,4 +1,4 @@
-import { lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "vitest";
@@ -10,11 +10,14 @@ afterEach(() => {
 });
 
 /** An empty directory that goes away after the test. */
-export function scratch(): string {
-	const path = mkdtempSync(join(tmpdir(), "necromancer-test-"));
+export function scratch(parent: string = tmpdir()): string {
+	const path = mkdtempSync(join(parent, "necromancer-test-"));
 	made.push(path);
 	return path;
 }
+
+/** For tests that make files by the ten thousand: in memory where that is possible. */
+export const quickScratch = (): string => scratch(existsSync("/dev/shm") ? "/dev/shm" : tmpdir());
 
 /** Every entry of a directory by name: the content of files, and what other things are. Folders are not entered. */
 export const contentsOf = (directory: string): Record<string, string> =>

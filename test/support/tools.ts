@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** In CI a missing need is a failure; elsewhere a test that needs it says so in its title. */
-function need(what: string, found: boolean): boolean {
+export function need(what: string, found: boolean): boolean {
 	if (!found && process.env["CI"] !== undefined) throw new Error(`this test needs ${what}`);
 	return found;
 }

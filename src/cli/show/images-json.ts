@@ -1,6 +1,8 @@
 import { hex } from "../../bytes/address.ts";
 import type { Timespec } from "../../criu/generated/schema.ts";
 import { signalName } from "../../linux/signal.ts";
+import type { Descriptor } from "../../task/files.ts";
+import { pathOf, positionOf } from "../../task/files.ts";
 import type {
 	AlternateStack,
 	Bounds,
@@ -90,15 +92,7 @@ function processJson({ pid, state, task, threadViews, mappings, files, ownNamesp
 		files: files.map(fileJson),
 		auxv: memory.auxv.map(auxvJson),
 		dumpable: memory.dumpable,
-		descriptors: descriptors.map(({ number, kind, path, flags, position, description, closeOnExec }) => ({
-			number,
-			kind,
-			path: path ?? null,
-			flags: hex(flags),
-			closeOnExec,
-			position: position === undefined ? null : countJson(position),
-			description,
-		})),
+		descriptors: descriptors.map(descriptorJson),
 		signalActions: task.signalActions.map(actionJson),
 		pendingSignals: task.pending.map((raw) => Buffer.from(raw).toString("hex")),
 		intervalTimers: {
@@ -108,6 +102,20 @@ function processJson({ pid, state, task, threadViews, mappings, files, ownNamesp
 		},
 		posixTimers: task.posixTimers.map(posixJson),
 		limits: Object.fromEntries(task.limits.map((limit, number) => [limitName(number), limitJson(limit)])),
+	};
+}
+
+function descriptorJson({ number, description, closeOnExec }: Descriptor) {
+	const { id, kind, flags } = description;
+	const position = positionOf(description);
+	return {
+		number,
+		kind,
+		path: pathOf(description) ?? null,
+		flags: hex(flags),
+		closeOnExec,
+		position: position === undefined ? null : countJson(position),
+		description: id,
 	};
 }
 

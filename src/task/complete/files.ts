@@ -2,9 +2,11 @@ import { address } from "../../bytes/address.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { pollfd } from "../../linux/poll.ts";
 import { syscallName } from "../../linux/syscalls.ts";
+import type { Files } from "../files.ts";
+import { pathOf } from "../files.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
-import type { Files, Task } from "../task.ts";
+import type { Task } from "../task.ts";
 
 /** The donor's descriptors: a core knows none. Says what they are, and which offsets can only be wrong. */
 export function completeFiles(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Files {
@@ -14,15 +16,18 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 			note(
 				"files-from-donor",
 				`${descriptors.length} descriptor${descriptors.length === 1 ? "" : "s"}`,
-				descriptors.map(({ number, kind, path }) => `${number}: ${path ?? kind}`).join(", "),
+				descriptors
+					.map(({ number, description }) => `${number}: ${pathOf(description) ?? description.kind}`)
+					.join(", "),
 			),
 		);
 	const seen = new Set<number>();
-	for (const { number, description, kind, path, flags, position } of descriptors) {
-		if (seen.has(description)) continue;
-		seen.add(description);
+	for (const { number, description } of descriptors) {
+		if (seen.has(description.id) || description.kind !== "file") continue;
+		seen.add(description.id);
+		const { path, flags, position } = description;
 		const writable = (flags & O_ACCMODE) !== O.RDONLY;
-		if (kind === "file" && writable && (flags & O.APPEND) === 0 && position !== undefined && position > 0n)
+		if (writable && (flags & O.APPEND) === 0 && position > 0n)
 			report(
 				caution("file-offset", `descriptor ${number} (${path})`, `writes go on at the donor's offset ${position}`),
 			);

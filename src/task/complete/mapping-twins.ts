@@ -15,10 +15,11 @@ export type MappingTwins = (mapping: PartialMapping) => Mapping | undefined;
  */
 export function mappingTwins(dead: PartialTask, donor: Memory, bounds: Bounds, threads: readonly Twin[]): MappingTwins {
 	const donorNames = namesOf(donor);
-	const named = new Map<string, Mapping[]>();
+	const named = new Map<string, Mapping>();
 	for (const mapping of donor.mappings) {
 		const name = donorNames(mapping);
-		if (name !== undefined) named.set(name, [...(named.get(name) ?? []), mapping]);
+		if (name === undefined) continue;
+		for (const key of [name, withProt(name, mapping.prot)]) if (!named.has(key)) named.set(key, mapping);
 	}
 	const deadNames = deadNamesOf(dead, donor, bounds);
 	const placed = nameless(dead, donor, deadNames, donorNames);
@@ -26,22 +27,27 @@ export function mappingTwins(dead: PartialTask, donor: Memory, bounds: Bounds, t
 	return (mapping) => {
 		const name = deadNames(mapping);
 		if (name === undefined) return placed.get(mapping) ?? stacks.get(mapping);
-		const same = named.get(name) ?? [];
-		return same.find(({ prot }) => prot === mapping.prot) ?? same[0];
+		return named.get(withProt(name, mapping.prot)) ?? named.get(name);
 	};
 }
 
+const withProt = (name: string, prot: number | undefined): string => `${prot}\n${name}`;
+
+const objectName = (memfd: string | undefined): string => (memfd === undefined ? "[object]" : `[object ${memfd}]`);
+
 type NameOf<M> = (mapping: M) => string | undefined;
 
-const namesOf =
-	(donor: Memory): NameOf<Mapping> =>
-	(mapping) => {
+const namesOf = (donor: Memory): NameOf<Mapping> => {
+	const objects = new Map(donor.objects.map(({ id, name }) => [id, name]));
+	return (mapping) => {
 		const { backing } = mapping;
 		if (backing.kind === "file") return `${backing.path}+${backing.offset}`;
+		if (backing.kind === "object") return objectName(objects.get(backing.object));
 		if (backing.kind !== "anonymous") return `[${backing.kind}]`;
 		if (contains(mapping, donor.bounds.startStack)) return "[stack]";
 		return overlaps(mapping, { start: donor.bounds.startBrk, end: donor.bounds.brk }) ? "[heap]" : undefined;
 	};
+};
 
 const deadNamesOf =
 	(dead: PartialTask, donor: Memory, bounds: Bounds): NameOf<PartialMapping> =>
@@ -49,7 +55,8 @@ const deadNamesOf =
 		const { kernel, file } = mapping;
 		if (kernel !== undefined) return `[${kernel}]`;
 		if (file !== undefined) {
-			if (file.deleted && /^\/(?:memfd:|SYSV|dev\/zero$)/.test(file.path)) return "[object]";
+			if (file.deleted && file.path.startsWith("/memfd:")) return objectName(file.path.slice("/memfd:".length));
+			if (file.deleted && /^\/(?:SYSV|dev\/zero$)/.test(file.path)) return objectName(undefined);
 			return `${file.path === dead.memory.executable ? donor.executable : file.path}+${file.offset}`;
 		}
 		if (contains(mapping, bounds.startStack)) return "[stack]";

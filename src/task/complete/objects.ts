@@ -1,5 +1,5 @@
 import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
-import { intersect, lengthOf } from "../../bytes/range.ts";
+import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
 import { caution, type Finding, loss } from "../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import type { Content, Memory, SharedObject } from "../task.ts";
@@ -23,18 +23,30 @@ interface Group {
  */
 export function groupObjects(memory: PartialMemory, donor: Memory, report: (finding: Finding) => void): Objects {
 	const groups: Group[] = [];
+	const groupOf = new Map<PartialMapping, number>();
+	const named = new Map<string, number>();
+	const single = singles(donor);
+	let before: PartialMapping | undefined;
 	for (const mapping of memory.mappings) {
 		const name = objectName(mapping);
 		if (name === undefined) continue;
 		const offset = mapping.file?.offset ?? 0n;
-		const group = groups.find(({ name: other, members }) => {
-			if (other !== name.memfd) return false;
-			if (name.memfd !== undefined && single(donor, name.memfd)) return true;
-			const last = members.at(-1);
-			return last?.end === mapping.start && (last.file?.offset ?? 0n) + lengthOf(last) === offset;
-		});
-		if (group !== undefined) group.members.push(mapping);
-		else groups.push({ name: name.memfd, members: [mapping] });
+		const at =
+			name.memfd !== undefined && single.has(name.memfd)
+				? named.get(name.memfd)
+				: before?.end === mapping.start && (before.file?.offset ?? 0n) + lengthOf(before) === offset
+					? groupOf.get(before)
+					: undefined;
+		const group = at === undefined ? undefined : groups[at];
+		if (at !== undefined && group !== undefined && group.name === name.memfd) {
+			group.members.push(mapping);
+			groupOf.set(mapping, at);
+		} else {
+			if (name.memfd !== undefined) named.set(name.memfd, groups.length);
+			groupOf.set(mapping, groups.length);
+			groups.push({ name: name.memfd, members: [mapping] });
+		}
+		before = mapping;
 		if (name.sysv)
 			report(
 				caution(
@@ -45,13 +57,13 @@ export function groupObjects(memory: PartialMemory, donor: Memory, report: (find
 			);
 	}
 	warnOfTwins(groups, report);
-	const list = groups.map((group, i) => objectOf(group, i + 1, memory.contents, report));
+	const contents = memory.contents.map((content) => ({ ...content, end: plus(content.start, content.length) }));
+	const list = groups.map((group, i) => objectOf(group, i + 1, contents, report));
 	return {
 		list,
 		partOf: (mapping) => {
-			if (objectName(mapping) === undefined) return undefined;
-			const at = groups.findIndex(({ members }) => members.includes(mapping));
-			return at < 0 ? undefined : { object: at + 1, offset: fileOffset(mapping.file?.offset ?? 0n) };
+			const at = groupOf.get(mapping);
+			return at === undefined ? undefined : { object: at + 1, offset: fileOffset(mapping.file?.offset ?? 0n) };
 		},
 	};
 }
@@ -63,22 +75,37 @@ const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv
 	return sysv || file.path === "/dev/zero" ? { memfd: undefined, sysv } : undefined;
 };
 
-const single = (donor: Memory, name: string): boolean =>
-	donor.objects.filter((object) => object.name === name).length === 1;
+/** Names of memfds that the donor maps one object of. */
+function singles(donor: Memory): ReadonlySet<string> {
+	const once = new Set<string>();
+	const seen = new Set<string>();
+	for (const { name } of donor.objects) {
+		if (name === undefined) continue;
+		if (seen.has(name)) once.delete(name);
+		else once.add(name);
+		seen.add(name);
+	}
+	return once;
+}
 
 function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => void): void {
-	const parts = groups.flatMap((group) => group.members.map((member) => ({ group, member })));
-	for (const [i, { group, member }] of parts.entries()) {
-		const other = parts
-			.slice(0, i)
-			.find(
-				(candidate) =>
-					candidate.group !== group &&
-					candidate.member.file?.path === member.file?.path &&
-					candidate.member.file?.offset === member.file?.offset &&
-					lengthOf(candidate.member) === lengthOf(member),
-			);
-		if (other !== undefined && group.name !== undefined)
+	const parts = groups
+		.filter(({ name }) => name !== undefined)
+		.flatMap((group) => group.members.map((member) => ({ group, member })));
+	/** By what they show: the first part, and the first of another group than its. */
+	const alike = new Map<string, [(typeof parts)[number], (typeof parts)[number] | undefined]>();
+	for (const part of parts) {
+		const { group, member } = part;
+		const shows = `${member.file?.offset} ${lengthOf(member)} ${member.file?.path}`;
+		const earlier = alike.get(shows);
+		if (earlier === undefined) {
+			alike.set(shows, [part, undefined]);
+			continue;
+		}
+		const [first, second] = earlier;
+		const other = first.group === group ? second : first;
+		if (second === undefined && first.group !== group) earlier[1] = part;
+		if (other !== undefined)
 			report(
 				caution(
 					"mapping-kind",
@@ -92,7 +119,7 @@ function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => voi
 function objectOf(
 	{ name, members }: Group,
 	id: number,
-	contents: readonly Content[],
+	contents: readonly (Content & Range)[],
 	report: (finding: Finding) => void,
 ): SharedObject {
 	let size = 0n;
@@ -100,9 +127,10 @@ function objectOf(
 	for (const member of members) {
 		const offset = member.file?.offset ?? 0n;
 		if (offset + lengthOf(member) > size) size = offset + lengthOf(member);
-		for (const content of contents) {
-			const held = intersect(member, { start: content.start, end: plus(content.start, content.length) });
-			if (held === undefined) continue;
+		for (let i = firstEndingAbove(contents, member.start); i < contents.length; i++) {
+			const content = contents[i];
+			const held = content && intersect(member, content);
+			if (content === undefined || held === undefined) break;
 			const skipped = held.start - content.start;
 			parts.push({
 				start: (offset + held.start - member.start) as Address,
@@ -117,7 +145,7 @@ function objectOf(
 				loss(
 					"contents-lost",
 					`mapping ${hex(member.start)}`,
-					`shared memory ${name ?? ""} is not in the core (coredump_filter bit 1); it reads as zeros`,
+					`shared memory${name === undefined ? "" : ` ${name}`} is not in the core (coredump_filter bit 1); it reads as zeros`,
 				),
 			);
 	}

@@ -1,14 +1,14 @@
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
-import { restartFixup } from "../../linux/restart.ts";
-import { abortedIp, isRseqRegistered, rseqArea, rseqCs } from "../../linux/rseq.ts";
+import { isRseqRegistered, rseqArea } from "../../linux/rseq.ts";
 import { signalSetText } from "../../linux/signal.ts";
-import { PKRU, type Xstate } from "../../linux/xstate.ts";
+import { legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
 import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../linux/xstate-components.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Rebase, Rebased } from "../rebase.ts";
 import type { AlternateStack, Credentials, Rseq, Thread } from "../task.ts";
 import { recreatePending } from "./pending.ts";
+import { completeRegisters } from "./registers.ts";
 import type { Twin } from "./twins.ts";
 
 const AVX512 = componentBit(OPMASK) | componentBit(ZMM_HI256) | componentBit(HI16_ZMM);
@@ -48,11 +48,6 @@ function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: 
 	const rseq = carryRseq(dead.memory, twin, carry, subject, report);
 	const alternateStack = carryAlternateStack(twin, carry, subject, report);
 	const blocked = twin.dead.blocked ?? twin.donor.blocked;
-	const ip =
-		rseq === undefined ? undefined : interruptedCriticalSection(dead.memory, rseq, address(twin.dead.registers.ip));
-	if (ip !== undefined)
-		report(note("rseq", subject, `was inside a restartable sequence; it resumes at the abort handler ${hex(ip)}`));
-	const registers = ip === undefined ? twin.dead.registers : { ...twin.dead.registers, ip };
 	const pending = recreatePending(twin.dead.pending, blocked);
 	if (pending.length > 0)
 		report(
@@ -73,7 +68,7 @@ function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: 
 	return {
 		tid,
 		name: leader || !twin.own ? dead.comm : twin.donor.name,
-		registers: restartFixup(registers).regs,
+		registers: completeRegisters(twin.dead.registers, dead.memory, rseq, subject, report),
 		xstate: completeXstate(dead, twin, subject, report),
 		blocked,
 		pending,
@@ -143,15 +138,6 @@ function carryRseq(
 	return { ...rseq, area };
 }
 
-const interruptedCriticalSection = (memory: PartialMemory, rseq: Rseq, ip: Address): Address | undefined => {
-	const bytes = memory.read(rseq.area, rseqArea.size);
-	if (bytes === undefined) return undefined;
-	const area = rseqArea.decode(bytes);
-	const section = area.rseq_cs === 0n ? undefined : memory.read(address(area.rseq_cs), rseqCs.size);
-	if (section === undefined) return undefined;
-	return abortedIp(ip, rseqCs.decode(section), area.flags);
-};
-
 function carryAlternateStack(
 	twin: Twin,
 	carry: (at: Address) => Rebased | undefined,
@@ -184,11 +170,13 @@ function carryAlternateStack(
 }
 
 function completeXstate(dead: PartialTask, twin: Twin, subject: string, report: (finding: Finding) => void): Xstate {
-	const own = twin.dead.xstate;
-	if (own === undefined) {
+	if (twin.dead.xstate === undefined) {
 		report(loss("xstate", subject, "the core has no FPU state; it starts with the donor's"));
 		return twin.donor.xstate;
 	}
+	// a reserved bit, from a damaged core or a processor with more of them, would kill the thread as it resumes
+	const { fx } = twin.dead.xstate;
+	const own = { ...twin.dead.xstate, fx: { ...fx, mxcsr: legalMxcsr(fx) } };
 	// folklore: gdb 13 reads the kernel's area with Intel's offsets; on a CPU that packs components tighter (AMD) it finds zeros
 	// for PKRU and says the component is in use, which would unlock every protection key
 	const pkru = own.components.get(PKRU);

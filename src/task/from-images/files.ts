@@ -1,81 +1,86 @@
-import { FdTypes, type FileEntry } from "../../criu/generated/schema.ts";
+import type { FileEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
-import type { Descriptor, FileKind, Files } from "../task.ts";
+import type { Description, Descriptor, Files, Queued } from "../files.ts";
+import { descriptionFrom, type FileImages } from "./description.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
 export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
 	return new Map(dir.image("files.img", "files").records.map(({ value }) => [value.id, value]));
 }
 
-/** The descriptors, directories and umask of one process. */
+/** The kernel holds them in an int. */
+const LARGEST_DESCRIPTOR = 0x7fff_ffff;
+
+/**
+ * The descriptors, directories and umask of one process.
+ *
+ * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
+ */
 export function filesFromImages(dir: ImageDir, pid: number): Files {
 	const entries = fileEntries(dir);
 	const ids = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
 	const table = `fdinfo-${ids.files_id}.img`;
 	const records = dir.has(table) ? dir.image(table, "fdinfo").records : [];
-	const descriptors = records.map(({ value }): Descriptor => {
-		const entry = entries.get(value.id);
-		if (entry === undefined)
-			return refuse("ERR_IMAGE_CORRUPT", {
-				subject: `${dir.path}/${table}`,
-				finding: `descriptor ${value.fd} names file ${value.id}`,
-				expectation: "which files.img does not hold",
-			});
-		return { number: value.fd, closeOnExec: (value.flags & 1) !== 0, description: value.id, ...describe(entry) };
-	});
+	const corrupt = (finding: string, expectation: string): never =>
+		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
+	const images: FileImages = {
+		subject: `${dir.path}/files.img`,
+		entries,
+		inodes: new Map(
+			dir.has("memfd.img") ? dir.image("memfd.img", "memfd").records.map(({ value }) => [value.inode_id, value]) : [],
+		),
+		queues: queuesIn(dir),
+		unlinked: new Set(
+			dir.has("remap-fpath.img")
+				? dir.image("remap-fpath.img", "remap-fpath").records.map(({ value }) => value.orig_id)
+				: [],
+		),
+	};
+	const descriptions = new Map<number, Description>();
+	const descriptors = new Map<number, Descriptor>();
+	for (const { value } of records) {
+		const { fd: number, id, type, flags } = value;
+		const entry = entries.get(id);
+		if (entry === undefined) return corrupt(`descriptor ${number} names file ${id}`, "which files.img does not hold");
+		if (entry.type !== type)
+			corrupt(`descriptor ${number} names file ${id} of type ${type}`, `which files.img holds as type ${entry.type}`);
+		if (number > LARGEST_DESCRIPTOR) corrupt(`descriptor ${number} is out of range`, "expected a positive int");
+		if (descriptors.has(number)) corrupt(`descriptor ${number} is there twice`, "expected it once");
+		const description = descriptions.get(id) ?? descriptionFrom(entry, images);
+		descriptions.set(id, description);
+		descriptors.set(number, { number, closeOnExec: (flags & 1) !== 0, description });
+	}
 	const cwd = entries.get(fs.cwd_id)?.reg?.name;
 	const root = entries.get(fs.root_id)?.reg?.name;
 	return {
-		descriptors: descriptors.sort((a, b) => a.number - b.number),
+		descriptors: [...descriptors.values()].sort((a, b) => a.number - b.number),
 		...(cwd === undefined ? {} : { cwd }),
 		...(root === undefined ? {} : { root }),
 		...(fs.umask === undefined ? {} : { umask: fs.umask }),
 	};
 }
 
-const kinds: Readonly<Record<number, FileKind>> = {
-	[FdTypes.REG]: "file",
-	[FdTypes.PIPE]: "pipe",
-	[FdTypes.FIFO]: "fifo",
-	[FdTypes.INETSK]: "inet-socket",
-	[FdTypes.UNIXSK]: "unix-socket",
-	[FdTypes.EVENTFD]: "eventfd",
-	[FdTypes.EVENTPOLL]: "epoll",
-	[FdTypes.INOTIFY]: "inotify",
-	[FdTypes.SIGNALFD]: "signalfd",
-	[FdTypes.PACKETSK]: "packet-socket",
-	[FdTypes.TTY]: "tty",
-	[FdTypes.FANOTIFY]: "fanotify",
-	[FdTypes.NETLINKSK]: "netlink-socket",
-	[FdTypes.NS]: "namespace",
-	[FdTypes.TUNF]: "tun",
-	[FdTypes.EXT]: "external",
-	[FdTypes.TIMERFD]: "timerfd",
-	[FdTypes.MEMFD]: "memfd",
-	[FdTypes.BPFMAP]: "bpf-map",
-	[FdTypes.PIDFD]: "pidfd",
-};
-
-function describe(entry: FileEntry): Pick<Descriptor, "kind" | "path" | "flags" | "position"> {
-	const { reg, memfd } = entry;
-	const flags =
-		reg ??
-		entry.pipe ??
-		entry.isk ??
-		entry.usk ??
-		entry.efd ??
-		entry.epfd ??
-		entry.sgfd ??
-		entry.tfd ??
-		memfd ??
-		entry.tty;
-	const position = reg?.pos ?? memfd?.pos;
-	return {
-		kind: kinds[entry.type] ?? "unknown",
-		flags: flags?.flags ?? 0,
-		...(reg === undefined ? {} : { path: reg.name }),
-		...(position === undefined ? {} : { position }),
-	};
+/** What pipes hold and may hold, by kind of image and pipe id: a pipe and a FIFO may have the same. */
+function queuesIn(dir: ImageDir): FileImages["queues"] {
+	const queues = { "pipes-data": new Map<number, Queue>(), "fifo-data": new Map<number, Queue>() };
+	for (const kind of ["pipes-data", "fifo-data"] as const) {
+		if (!dir.has(`${kind}.img`)) continue;
+		for (const { value, extra } of dir.image(`${kind}.img`, kind).records) {
+			if (queues[kind].has(value.pipe_id))
+				refuse("ERR_IMAGE_CORRUPT", {
+					subject: `${dir.path}/${kind}.img`,
+					finding: `pipe ${value.pipe_id} is there twice`,
+					expectation: "expected it once",
+				});
+			queues[kind].set(value.pipe_id, {
+				...(value.size === undefined ? {} : { capacity: value.size }),
+				...(extra === undefined ? {} : { content: extra }),
+			});
+		}
+	}
+	return queues;
 }
+
+type Queue = { readonly capacity?: number; readonly content?: Queued };

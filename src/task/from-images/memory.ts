@@ -1,6 +1,5 @@
 import { type Address, address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart } from "../../bytes/range.ts";
-import { buildIdText } from "../../criu/build-id.ts";
 import type { FileEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.ts";
 import { pageCount, pagemapFlags } from "../../criu/image.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
@@ -10,6 +9,7 @@ import { MAP } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { boundsFrom } from "../from-images.ts";
 import type { Backing, Content, MappedFile, Mapping, Memory, SharedObject } from "../task.ts";
+import { looksOf } from "./description.ts";
 import { fileEntries } from "./files.ts";
 
 /** The address space of one process; contents refer to the pages files. */
@@ -164,12 +164,7 @@ function mappedFiles(mm: MmEntry, entries: ReadonlyMap<number, FileEntry>): Map<
 	for (const id of ids) {
 		const reg = entries.get(id)?.reg;
 		if (reg === undefined || files.has(reg.name)) continue;
-		files.set(reg.name, {
-			path: reg.name,
-			...(reg.size === undefined ? {} : { size: reg.size }),
-			...(reg.mode === undefined ? {} : { mode: reg.mode }),
-			...(reg.build_id.length === 0 ? {} : { buildId: buildIdText(reg.build_id) }),
-		});
+		files.set(reg.name, looksOf(reg));
 	}
 	return files;
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { commitInPlace, recover, whilePatching, writeElsewhere } from "../../../src/criu/commit.ts";
 import { dyingAt } from "../../support/crash.ts";
 import { donorAt, makeScene, newFiles, play, type Scene, stateOf } from "../../support/scene.ts";
-import { contentsOf, scratch } from "../../support/scratch.ts";
+import { contentsOf, quickScratch } from "../../support/scratch.ts";
 
 // Death is simulated here, at every call and twice in a row; test/e2e/kill-sweep.test.ts does it for real.
 
@@ -37,7 +37,7 @@ const elsewhere = async (scene: Scene, out: string): Promise<void> => {
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 test("in place: old, new, or without inventory, whenever it dies; and whole after the next run", async () => {
-	const base = scratch();
+	const base = quickScratch();
 	let seen = "";
 	for (let at = 1; ; at++) {
 		const scene = makeScene(fresh(base, `run-${at}`));
@@ -79,7 +79,7 @@ async function dieWhileRecovering(base: string, donor: string, at: number): Prom
 }
 
 test("in place, the run after a death patches what it finds", async () => {
-	const base = scratch();
+	const base = quickScratch();
 	for (let at = 1; ; at++) {
 		const scene = makeScene(fresh(base, `run-${at}`));
 		const { died } = await dyingAt(at, () => inPlace(scene));
@@ -103,7 +103,7 @@ describe.each([
 	["an empty directory", true],
 ])("elsewhere, into %s", (_, empty) => {
 	test("nothing or everything, whenever it dies; and the next run leaves no trace of it", async () => {
-		const base = scratch();
+		const base = quickScratch();
 		let seen = "";
 		for (let at = 1; ; at++) {
 			const home = fresh(base, `run-${at}`);
@@ -138,7 +138,7 @@ function fresh(base: string, name: string): string {
 }
 
 test("nothing dies in a world without death", async () => {
-	const scene = makeScene(scratch());
+	const scene = makeScene(quickScratch());
 	expect(await dyingAt(FOREVER, () => inPlace(scene))).toMatchObject({ died: false });
 	expect(contentsOf(scene.donor)).toEqual(newFiles);
 });

@@ -2,7 +2,9 @@ import { describe, expect, it } from "vitest";
 import type { Layout } from "../../../src/bytes/layout.ts";
 import { AT } from "../../../src/linux/auxv.ts";
 import { auxvPair, elfPrpsinfo, elfPrstatus, fxregs } from "../../../src/linux/elf-core.ts";
+import { epollEvent } from "../../../src/linux/epoll.ts";
 import { ERESTARTSYS, errnoNames } from "../../../src/linux/errno.ts";
+import { F, F_OWNER, FD_CLOEXEC, fOwnerEx, S_IFCHR, S_IFMT, S_IFREG } from "../../../src/linux/fcntl.ts";
 import { MADV, MAP, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE } from "../../../src/linux/mman.ts";
 import { O, O_ACCMODE } from "../../../src/linux/open.ts";
 import { userRegs } from "../../../src/linux/registers.ts";
@@ -12,6 +14,8 @@ import { SIGINFO_SIZE, SIGINFO_UNION, siginfoFields, siginfoHead } from "../../.
 import { SI, siginfoCode } from "../../../src/linux/siginfo-codes.ts";
 import { signalName, signalNumber } from "../../../src/linux/signal.ts";
 import { syscallNames } from "../../../src/linux/syscalls.ts";
+import { itimerspec, timespec } from "../../../src/linux/time.ts";
+import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../../src/linux/timerfd.ts";
 import { hasGcc, macrosOf, numbersOf } from "../../support/tools.ts";
 
 const headers = [
@@ -25,7 +29,11 @@ const headers = [
 	"linux/futex.h",
 	"linux/rseq.h",
 	"linux/mman.h",
-	"asm/fcntl.h",
+	"linux/fcntl.h",
+	"linux/stat.h",
+	"linux/timerfd.h",
+	"sys/epoll.h",
+	"time.h",
 ];
 
 /** A C structure, the layout that declares it, the names that differ between the two, and members the header may lack. */
@@ -56,6 +64,10 @@ const twins: readonly Twin[] = [
 	{ c: "struct robust_list_head", layout: robustListHead, renamed: { list: "list.next" } },
 	{ c: "struct rseq", layout: rseqArea, absent: ["node_id", "mm_cid"] },
 	{ c: "struct rseq_cs", layout: rseqCs },
+	{ c: "struct epoll_event", layout: epollEvent },
+	{ c: "struct f_owner_ex", layout: fOwnerEx },
+	{ c: "struct timespec", layout: timespec },
+	{ c: "struct itimerspec", layout: itimerspec },
 ];
 
 const unionMembers = {
@@ -89,6 +101,9 @@ const constants: readonly (readonly [string, number])[] = [
 	...Object.entries(MAP).map(([name, value]): [string, number] => [`MAP_${name}`, value]),
 	...Object.entries(MADV).map(([name, value]): [string, number] => [`MADV_${name}`, value]),
 	...Object.entries(O).map(([name, value]): [string, number] => [`O_${name}`, value]),
+	...Object.entries(F).map(([name, value]): [string, number] => [`F_${name}`, value]),
+	...Object.entries(F_OWNER).map(([name, value]): [string, number] => [`F_OWNER_${name}`, value]),
+	...Object.entries({ FD_CLOEXEC, S_IFCHR, S_IFMT, S_IFREG, TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME }),
 	...Object.entries(AT).map(([name, value]): [string, number] => [`AT_${name}`, value]),
 	...Object.entries(SI).map(([name, value]): [string, number] => [`SI_${name}`, value]),
 	...codes.filter(([name]) => name !== "" && !name.startsWith("SI_")),
@@ -116,8 +131,10 @@ const program = (): string => {
 	].join("\n");
 };
 
-describe.skipIf(!hasGcc)("what the C headers say (needs gcc and linux-libc-dev)", () => {
-	const said = hasGcc ? numbersOf(program()) : new Map<string, bigint>();
+const gcc = hasGcc();
+
+describe.skipIf(!gcc)("what the C headers say (needs gcc and linux-libc-dev)", () => {
+	const said = gcc ? numbersOf(program()) : new Map<string, bigint>();
 
 	it.each(twins)("$c lies in memory as its layout says", ({ layout, absent }) => {
 		expect(layout.size).toBe(Number(said.get(layout.name)));

@@ -1,0 +1,52 @@
+/* The few things that C cannot say: entry, raw system calls, a child on another stack, and leaving for good. */
+	.section .text.entry, "ax"
+	.globl agent, child_entry, syscall_insn, call, spawn, leave
+	.hidden child, serve, call, spawn, leave
+	.section .note.GNU-stack, "", @progbits
+	.section .text.entry, "ax"
+
+/* Entered from exec, or by jumping here with any stack. */
+agent:
+	xorl	%ebp, %ebp
+	andq	$-16, %rsp
+	call	serve
+
+/* long call(long number, const u64 *arg) */
+call:
+	movq	%rdi, %rax
+	movq	%rsi, %r11
+	movq	(%r11), %rdi
+	movq	8(%r11), %rsi
+	movq	16(%r11), %rdx
+	movq	24(%r11), %r10
+	movq	32(%r11), %r8
+	movq	40(%r11), %r9
+syscall_insn:
+	syscall
+	ret
+
+/* long spawn(u64 args, u64 size, u64 context, u64 steps): the child may stand on a stack with nothing on it. */
+spawn:
+	pushq	%r12
+	pushq	%r13
+	movq	%rdx, %r12
+	movq	%rcx, %r13
+	movl	$435, %eax
+	syscall
+	testq	%rax, %rax
+	jz	child_entry
+	popq	%r13
+	popq	%r12
+	ret
+child_entry:
+	xorl	%ebp, %ebp
+	andq	$-16, %rsp
+	movq	%r12, %rdi
+	movq	%r13, %rsi
+	call	child
+
+/* void leave(u64 stack) */
+leave:
+	movq	%rdi, %rsp
+	movl	$15, %eax
+	syscall

@@ -1,0 +1,42 @@
+import { refuseUnfinished } from "../criu/commit.ts";
+import { openImageDir } from "../criu/image-dir.ts";
+import type { HostFacts } from "../plan/circumstances.ts";
+import { type CompileOptions, compilePlan } from "../plan/compile.ts";
+import { taskFromImages } from "../task/from-images.ts";
+import { planJson } from "./plan/json.ts";
+import { planText } from "./plan/text.ts";
+import { jsonText } from "./show/json.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface PlanVerb {
+	/** The image directory. */
+	readonly images: string;
+	readonly json: boolean;
+	/** Every step; else long stages are folded. JSON has them anyway. */
+	readonly verbose: boolean;
+	/** Which process, where the images hold several. */
+	readonly pid?: number;
+	/** What to do about descriptors that cannot be opened again. */
+	readonly policy?: CompileOptions;
+}
+
+/**
+ * `necromancer plan -i DIR`: says what `restore` would do, call by call, and does nothing.
+ *
+ * @param facts measures this host.
+ * @throws NecromancerError whatever is wrong with the images, and what cannot be restored.
+ */
+export async function planVerb(
+	{ images, json, verbose, pid, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
+	{ out, paint }: Terminal,
+	facts: () => HostFacts | Promise<HostFacts>,
+): Promise<void> {
+	refuseUnfinished(images);
+	const dir = openImageDir(images);
+	try {
+		const plan = compilePlan(taskFromImages(dir, pid), await facts(), policy);
+		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
+	} finally {
+		dir.close();
+	}
+}

@@ -1,0 +1,82 @@
+import { hex } from "../../bytes/address.ts";
+import { matchArg } from "../../plan/args.ts";
+import { callNumber } from "../../plan/calls.ts";
+import { type EncodedPlan, encodePlan } from "../../plan/encode.ts";
+import type { Arg, Datum, Expect, Place, Plan, Step } from "../../plan/plan.ts";
+import { stepText } from "../../plan/text.ts";
+import { SCHEMA } from "../show/json.ts";
+
+/*
+ * The JSON of `plan`, schema 1. Words and addresses are hexadecimal strings with 0x, bytes are hexadecimal strings without.
+ * Data are referred to by their index in `data`.
+ */
+
+/** A plan for programs: what the blob is given, and why. */
+export function planJson(plan: Plan) {
+	const encoded = encodePlan(plan);
+	const indices = new Map(plan.data.map((datum, i) => [datum, i]));
+	let id = 0;
+	return {
+		schema: SCHEMA,
+		kind: "plan",
+		pid: plan.pid,
+		tids: plan.tids,
+		hole: { start: hex(plan.hole.start), end: hex(plan.hole.end) },
+		end: hex(encoded.end),
+		context: placeJson(plan.context, indices, encoded),
+		lists: plan.lists.map(({ name, steps }) => ({
+			name,
+			address: hex(encoded.firstStep(name)),
+			steps: steps.map((step) => {
+				id += 1;
+				return stepJson(step, id, indices, encoded);
+			}),
+		})),
+		data: plan.data.map((datum) => datumJson(datum, indices, encoded)),
+		findings: plan.findings,
+	};
+}
+
+type Indices = ReadonlyMap<Datum, number>;
+
+const stepJson = (step: Step, id: number, indices: Indices, encoded: EncodedPlan) => ({
+	id,
+	stage: step.stage,
+	call: step.call,
+	number: callNumber(step.call),
+	arguments: step.args.map((arg) => argJson(arg, indices, encoded)),
+	expect: expectJson(step.expect),
+	save: step.save === undefined ? null : placeJson(step.save, indices, encoded),
+	why: step.why,
+	text: stepText(step),
+});
+
+const argJson = (arg: Arg, indices: Indices, encoded: EncodedPlan) =>
+	matchArg<object>(arg, {
+		literal: (value) => ({ kind: "literal", value: hex(BigInt.asUintN(64, value)) }),
+		address: (place) => ({ kind: "address", ...placeJson(place, indices, encoded) }),
+		value: (place) => ({ kind: "valueOf", ...placeJson(place, indices, encoded) }),
+		list: (name) => ({ kind: "list", list: name, address: hex(encoded.firstStep(name)) }),
+	});
+
+const placeJson = (place: Place, indices: Indices, { addressOf }: EncodedPlan) => ({
+	data: indices.get(place.datum) ?? null,
+	offset: place.offset ?? 0,
+	address: hex(addressOf(place)),
+});
+
+const expectJson = (expect: Expect) => {
+	if (typeof expect === "string") return { kind: expect };
+	return "exactly" in expect
+		? { kind: "exactly", value: hex(BigInt.asUintN(64, expect.exactly)) }
+		: { kind: "success-or", errno: expect.successOr };
+};
+
+const datumJson = (datum: Datum, indices: Indices, encoded: EncodedPlan) => ({
+	name: datum.name,
+	address: hex(encoded.addressOf({ datum })),
+	size: datum.size,
+	align: datum.align,
+	bytes: Buffer.from(datum.bytes).toString("hex"),
+	pointers: datum.pointers.map(({ at, to }) => ({ at, to: placeJson(to, indices, encoded) })),
+});

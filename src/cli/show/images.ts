@@ -1,0 +1,20 @@
+import { refuseUnfinished } from "../../criu/commit.ts";
+import { openImageDir } from "../../criu/image-dir.ts";
+import type { ShowOptions } from "../show.ts";
+import type { Terminal } from "../terminal.ts";
+import { imagesJson } from "./images-json.ts";
+import { imagesText } from "./images-text.ts";
+import { viewOfImages } from "./images-view.ts";
+import { jsonText } from "./json.ts";
+
+/** Says what an image directory holds. */
+export function showImages(path: string, { json, verbose, pid }: ShowOptions, { out, paint }: Terminal): void {
+	refuseUnfinished(path);
+	const dir = openImageDir(path);
+	try {
+		const view = viewOfImages(dir, pid);
+		out(json ? jsonText(imagesJson(view)) : imagesText(view, paint, verbose));
+	} finally {
+		dir.close();
+	}
+}

@@ -1,0 +1,110 @@
+import type { ChildProcess } from "node:child_process";
+import type { Address } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import type { CallName } from "../plan/calls.ts";
+import { agentElf } from "./agent-elf.ts";
+import { type Blob, blob as ourBlob } from "./blob.ts";
+import { agentOn } from "./dialogue.ts";
+import type { Errand, Spot } from "./errand.ts";
+import { launch, type Streams } from "./launch.ts";
+import type { Reports } from "./reports.ts";
+import { AGENT_ROOM, type Room, roomIn } from "./room.ts";
+import { settle } from "./settle.ts";
+
+/**
+ * The blob as a process of ours that makes system calls for us: what Node cannot do, it does. It knows nothing: every call
+ * comes from here. When we die, so does it; when it dies, so do the tasks that it traces, and those that asked for it.
+ */
+export interface Agent {
+	readonly pid: number;
+	/** What it keeps for itself in the hole, and what is free. */
+	readonly room: Room;
+	/** The blob's `syscall` instruction. */
+	readonly syscallInstruction: Address;
+	/** What its tasks say. */
+	readonly reports: Reports;
+	/** Loads bytes, runs steps, sends bytes back; one request after the other. Results are not judged. */
+	run(request: AgentRequest): Promise<AgentAnswer>;
+	/**
+	 * One system call (or deed), and what it returned: an error is -errno. Bytes are passed as a pointer to a copy, and hold
+	 * afterwards what the call left in it.
+	 */
+	call(name: CallName, ...args: readonly (bigint | number | Uint8Array)[]): Promise<bigint>;
+	/** An empty errand: several calls, and structures that point at one another, in one request. */
+	errand(): Errand;
+	perform(errand: Errand, patience?: Patience): Promise<Performed>;
+	/** How it ended. */
+	readonly exited: Promise<AgentEnd>;
+	/** Ends it, and waits until it is gone. Also when it is gone already. */
+	close(): Promise<void>;
+}
+
+export interface AgentRequest extends Patience {
+	/** Anywhere in the hole but its {@link Room}. */
+	readonly load?: readonly { readonly at: Address; readonly bytes: Uint8Array }[];
+	/** The first step of a list that is in its memory by then; none when absent. */
+	readonly steps?: Address;
+	readonly reply?: { readonly at: Address; readonly length: number };
+}
+
+export interface Patience {
+	/** Milliseconds after which it is killed, as nothing is to take longer. For ever when absent. */
+	readonly patience?: number;
+	/** For messages: `starting`. */
+	readonly doing?: string;
+}
+
+export interface AgentAnswer {
+	/** Id of the step that was not satisfied. */
+	readonly stoppedAt?: bigint;
+	/** Of the last step that was run. */
+	readonly result: bigint;
+	readonly reply: Buffer;
+}
+
+/** The memory of an errand, after its calls. */
+export interface Performed {
+	/** What a call returned: an error is -errno. */
+	result(spot: Spot): bigint;
+	bytes(spot: Spot): Buffer;
+}
+
+export interface AgentEnd {
+	readonly status: number | null;
+	readonly signal: NodeJS.Signals | null;
+}
+
+export interface AgentOptions {
+	/** Where its standard streams lead; its tasks inherit them. To ours, unless said otherwise. */
+	readonly streams?: Streams;
+	/** Another blob than ours, for tests. */
+	readonly blob?: Blob;
+	/** Directories to run from, in order of preference, for tests. */
+	readonly places?: readonly string[];
+}
+
+/**
+ * Starts an agent in a hole: page aligned, more than {@link AGENT_ROOM} bytes, above vm.mmap_min_addr and away from where the
+ * kernel puts stacks and vdso. All of the hole is memory afterwards: read, write, execute.
+ *
+ * @throws NecromancerError ERR_HOST where it cannot be run, or not there.
+ */
+export async function startAgent(hole: Range, options: AgentOptions = {}): Promise<Agent> {
+	const blob = options.blob ?? ourBlob;
+	const room = roomIn(hole);
+	const program = agentElf(blob, hole.start, AGENT_ROOM);
+	for (let attempt = 1; ; attempt += 1) {
+		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places);
+		const agent = agentOn(child, blob, room);
+		try {
+			await settle(agent, blob);
+			return agent;
+		} catch (cause) {
+			await agent.close();
+			// By chance its stack or vdso lay where the hole is. Next time they lie elsewhere.
+			if (attempt === ATTEMPTS) throw cause;
+		}
+	}
+}
+
+const ATTEMPTS = 4;

@@ -1,0 +1,209 @@
+import { readFileSync } from "node:fs";
+import { PAGE_SIZE } from "../bytes/address.ts";
+import { attempt } from "../bytes/source.ts";
+import { CLONE } from "../linux/clone.ts";
+import { MADV } from "../linux/mman.ts";
+import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
+import type { Agent } from "./agent.ts";
+import { hugePagesMode, vdsoAreas, withAgent } from "./facts.ts";
+import { errorText, inChild, type Obstacle } from "./probe.ts";
+import { probeTracing } from "./probe-tracing.ts";
+
+/** One thing that a restore makes use of. */
+export interface Capability {
+	/** `clone3 set_tid`, `CAP_SETUID`. */
+	readonly name: string;
+	readonly ok: boolean;
+	/** What was found: an errno, a mode. */
+	readonly found?: string;
+	/** What is lost without it, in words. */
+	readonly without: string;
+}
+
+/**
+ * What this host, and this user on it, can do. Everything is tried, in processes made for it, not concluded from version numbers.
+ *
+ * @throws NecromancerError ERR_HOST where not even an agent runs.
+ */
+export async function probeHost(): Promise<readonly Capability[]> {
+	return withAgent(async (agent) => {
+		const found: Capability[] = [];
+		for (const { name, without, probe } of probes) {
+			const obstacle = await probe(agent);
+			found.push({ name, ok: obstacle === undefined, ...(obstacle === undefined ? {} : { found: obstacle }), without });
+		}
+		const mode = hugePagesMode();
+		found.push({
+			name: "transparent huge pages",
+			ok: mode !== "never",
+			found: mode,
+			without: "memory is filled in pages of 4 KiB, which takes three times as long",
+		});
+		return [...found, ...heldCapabilities(readStatus(agent.pid))];
+	});
+}
+
+interface Probe {
+	readonly name: string;
+	readonly without: string;
+	readonly probe: (agent: Agent) => Promise<Obstacle>;
+}
+
+const probes: readonly Probe[] = [
+	{
+		name: "clone3 set_tid",
+		without: "the process cannot have its process id and thread ids back, except in a new pid namespace",
+		probe: async (agent) => {
+			let obstacle: Obstacle;
+			for (const pid of freePids()) {
+				obstacle = await inChild(agent, (list) => list.call("alarm", [0]), { pids: [pid] });
+				if (obstacle !== "EEXIST") return obstacle;
+			}
+			return obstacle ?? "no pid is free";
+		},
+	},
+	{
+		name: "PR_SET_MM_MAP with an executable",
+		without: "/proc/PID/exe of the process names the wrong program",
+		probe: (agent) =>
+			inChild(agent, (list, errand) => {
+				const at = agent.room.free.start;
+				const fd = list.call("open", [errand.put(Buffer.from("/proc/self/exe\0")), 0]);
+				list.call("dup2", [{ valueOf: fd }, EXE_FD]);
+				const map = prctlMmMap.encode({
+					...{ start_code: at, end_code: at + PAGE_SIZE, start_data: at, end_data: at, start_brk: at, brk: at },
+					...{ start_stack: at, arg_start: at, arg_end: at, env_start: at, env_end: at },
+					...{ auxv: 0n, auxv_size: 0, exe_fd: EXE_FD },
+				});
+				return list.call("prctl", [PR.SET_MM, PR_SET_MM.MAP, errand.put(map), map.length, 0], { anyway: true });
+			}),
+	},
+	{
+		name: "ARCH_MAP_VDSO_64",
+		without: "the process asks the kernel for the time by system calls, ten times slower",
+		probe: (agent) =>
+			inChild(agent, (list) => {
+				const areas = vdsoAreas(attempt("/proc", () => readFileSync(`/proc/${agent.pid}/maps`, "latin1")));
+				for (const { start, end } of areas) list.call("munmap", [start, end - start]);
+				return list.call("arch_prctl", [ARCH.MAP_VDSO_64, areas[0]?.start ?? 0n], { anyway: true });
+			}),
+	},
+	{
+		name: "ptrace",
+		without: "the restorer's own pages stay in the process, and its registers are not checked before it runs",
+		probe: probeTracing,
+	},
+	{
+		name: "PR_TIMER_CREATE_RESTORE_IDS",
+		without: "POSIX timers get their ids by creating and deleting timers until the id comes up",
+		probe: (agent) =>
+			inChild(agent, (list) => list.call("prctl", [PR.TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0], { anyway: true })),
+	},
+	{
+		name: "MADV_GUARD_INSTALL",
+		without: "guard pages inside mappings are lost",
+		probe: (agent) =>
+			inChild(agent, (list) =>
+				list.call("madvise", [agent.room.free.start, PAGE_SIZE, MADV.GUARD_INSTALL], { anyway: true }),
+			),
+	},
+	{
+		name: "memfd_create",
+		without: "shared anonymous memory cannot be restored",
+		probe: async (agent) => {
+			const fd = await agent.call("memfd_create", Buffer.from("probe\0"), 0);
+			if (fd >= 0n) await agent.call("close", fd);
+			return errorText(fd);
+		},
+	},
+	{
+		name: "user and pid namespaces",
+		without: "--pid-namespace needs privileges",
+		probe: (agent) => inChild(agent, (list) => list.call("alarm", [0]), { flags: CLONE.NEWUSER | CLONE.NEWPID }),
+	},
+	{
+		name: "time namespace",
+		without: "the monotonic clock of the process jumps to that of this host",
+		probe: async (agent) => {
+			const unshare = (flags: number): Promise<Obstacle> =>
+				inChild(agent, (list) => list.call("unshare", [CLONE_NEWTIME], { anyway: true }), { flags });
+			return (await unshare(0)) && (await unshare(CLONE.NEWUSER));
+		},
+	},
+	{
+		name: "setgroups",
+		without: "the process keeps our supplementary groups",
+		probe: (agent) => inChild(agent, (list) => list.call("setgroups", [0, 0], { anyway: true })),
+	},
+	{
+		name: "raising limits",
+		without: "resource limits of the process that are above ours become ours",
+		probe: (agent) =>
+			inChild(agent, (list, errand) => {
+				// Downwards anybody may.
+				list.call("prlimit64", [0, RLIMIT_MSGQUEUE, errand.put(limitWords(0n)), 0]);
+				return list.call("prlimit64", [0, RLIMIT_MSGQUEUE, errand.put(limitWords(4096n)), 0], { anyway: true });
+			}),
+	},
+	{
+		name: "locking memory beyond the limit",
+		without: "memory that was locked becomes swappable where our limit is lower",
+		probe: (agent) =>
+			inChild(agent, (list, errand) => {
+				list.call("prlimit64", [0, RLIMIT_MEMLOCK, errand.put(limitWords(0n)), 0]);
+				return list.call("mlock", [agent.room.free.start, PAGE_SIZE], { anyway: true });
+			}),
+	},
+	{
+		name: "negative nice values",
+		without: "real-time scheduling and priorities above the usual are lost",
+		probe: (agent) => inChild(agent, (list) => list.call("setpriority", [0, 0, -20], { anyway: true })),
+	},
+];
+
+/** include/uapi/asm-generic/resource.h */
+const [RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE] = [8, 12] as const;
+
+/** `struct rlimit64` of equal soft and hard limit. */
+const limitWords = (value: bigint): Uint8Array => new Uint8Array(BigUint64Array.of(value, value).buffer);
+
+const EXE_FD = 200;
+
+/** include/uapi/linux/sched.h; one of the bits that clone(2) has for the exit signal. */
+const CLONE_NEWTIME = 0x80;
+
+/** Some pids that nobody had a moment ago, from the top, where the kernel comes last. */
+function freePids(): number[] {
+	const max = Number(attempt("/proc", () => readFileSync("/proc/sys/kernel/pid_max", "latin1")));
+	return Array.from({ length: 16 }, (_, i) => max - 1 - 7 * i).filter((pid) => pid > 1 && !isTaken(pid));
+}
+
+function isTaken(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch (cause) {
+		return (cause as NodeJS.ErrnoException).code !== "ESRCH";
+	}
+}
+
+const readStatus = (pid: number): string => attempt("/proc", () => readFileSync(`/proc/${pid}/status`, "latin1"));
+
+/** Which of the capabilities that matter are in the effective set of a /proc/PID/status. */
+export function heldCapabilities(status: string): readonly Capability[] {
+	const [, word = "0"] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+	const effective = BigInt(`0x${word}`);
+	return privileges.map(([number, name, without]) => ({ name, ok: ((effective >> number) & 1n) === 1n, without }));
+}
+
+/** capabilities(7), by number (include/uapi/linux/capability.h). */
+const privileges: readonly (readonly [number: bigint, name: string, without: string])[] = [
+	[2n, "CAP_DAC_READ_SEARCH", "files that only their owner may read cannot be opened for the process"],
+	[5n, "CAP_KILL", "signals of other users that were pending are lost"],
+	[6n, "CAP_SETGID", "processes of other groups cannot be restored as what they were"],
+	[7n, "CAP_SETUID", "processes of other users cannot be restored as what they were"],
+	[8n, "CAP_SETPCAP", "the bounding set of the process is not narrowed again"],
+	[19n, "CAP_SYS_PTRACE", "processes of other users cannot be traced"],
+	[21n, "CAP_SYS_ADMIN", "namespaces need a user namespace around them"],
+	[40n, "CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN is needed for process ids and the executable's name"],
+];

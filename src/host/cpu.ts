@@ -1,0 +1,84 @@
+import { viewOf } from "../bytes/layout.ts";
+import { refuse } from "../errors.ts";
+import { xfeatComponent } from "../linux/elf-core.ts";
+import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
+import { AVX, componentBit, componentsIn, XTILEDATA } from "../linux/xstate-components.ts";
+import type { Agent } from "./agent.ts";
+
+/** The floating-point state that a new process of this host has. */
+export interface CpuState {
+	readonly xcr0: bigint;
+	readonly xstate: XstateLayout;
+}
+
+/** arch_prctl(2): the components a process may use, by what the processor has and the kernel switched on. Linux >= 5.16. */
+const ARCH_GET_XCOMP_PERM = 0x1022;
+
+/** Leaf of cpuid that enumerates XSAVE (Intel SDM volume 1, 13.2): subleaf 0 is the whole, 2 and up are the components. */
+const XSAVE_LEAF = 0xd;
+
+/**
+ * Asks processor and kernel by way of an agent.
+ *
+ * folklore: on processors with AMX, the kernel's area ends before the 8 KiB of tiles until a process asks for them. A signal
+ * frame that claims to be longer than the kernel's area loses all but x87 and SSE, and nobody is told.
+ *
+ * @throws NecromancerError ERR_HOST on a processor without XSAVE: older than 2008.
+ */
+export async function measureCpu(agent: Agent): Promise<CpuState> {
+	const mask = Buffer.alloc(8);
+	const asked = await agent.call("arch_prctl", ARCH_GET_XCOMP_PERM, mask);
+	const [features, whole] = await cpuid(agent, [
+		[1, 0],
+		[XSAVE_LEAF, 0],
+	]);
+	if (features === undefined || whole === undefined || (features.ecx & OSXSAVE) === 0) {
+		return refuse("ERR_HOST", {
+			subject: "processor",
+			finding: "has no XSAVE, or the kernel does not use it",
+			expectation: "expected one made after 2008",
+		});
+	}
+	const supported = BigInt(whole.eax) | (BigInt(whole.edx) << 32n);
+	// A kernel that cannot be asked knows nothing that a process would have to ask for.
+	const xcr0 = asked === 0n ? mask.readBigUInt64LE() : supported & ~componentBit(XTILEDATA);
+	const components = componentsIn(xcr0).filter((component) => component >= AVX);
+	const leaves = await cpuid(
+		agent,
+		components.map((component) => [XSAVE_LEAF, component]),
+	);
+	const rows = leaves.map(({ eax, ebx }, i) =>
+		xfeatComponent.encode({ type: components[i] ?? 0, size: eax, offset: ebx, flags: 0 }),
+	);
+	const xstate = xstateLayoutFromNote(Buffer.concat(rows), "processor");
+	return { xcr0, xstate: xcr0 === supported ? { ...xstate, size: Math.max(xstate.size, whole.ebx) } : xstate };
+}
+
+/** Of ecx of leaf 1: XGETBV and XSAVE may be used by programs. */
+const OSXSAVE = 1 << 27;
+
+interface CpuidWords {
+	readonly eax: number;
+	readonly ebx: number;
+	readonly ecx: number;
+	readonly edx: number;
+}
+
+/** What the processor says to leaves and subleaves. */
+async function cpuid(
+	agent: Agent,
+	asked: readonly (readonly [leaf: number, subleaf: number])[],
+): Promise<CpuidWords[]> {
+	const errand = agent.errand();
+	const spots = asked.map(([leaf, subleaf]) => {
+		const into = errand.space(16);
+		errand.call("cpuid", leaf, subleaf, into);
+		return into;
+	});
+	const done = await agent.perform(errand, { patience: 20_000, doing: "asking the processor" });
+	return spots.map((spot) => {
+		const view = viewOf(done.bytes(spot));
+		const word = (at: number): number => view.getUint32(at, true);
+		return { eax: word(0), ebx: word(4), ecx: word(8), edx: word(12) };
+	});
+}

@@ -1,0 +1,113 @@
+import type { ChildProcess } from "node:child_process";
+import { Duplex } from "node:stream";
+import { plus } from "../bytes/address.ts";
+import { refuse } from "../errors.ts";
+import { AGENT_FD, REPORT_FD, reportLayout, requestLayout } from "../plan/abi.ts";
+import type { Agent, AgentAnswer, AgentEnd, AgentRequest, Performed } from "./agent.ts";
+import type { Blob } from "./blob.ts";
+import { type Errand, errandIn, type Spot } from "./errand.ts";
+import { readReport, reportsFrom } from "./reports.ts";
+import type { Room } from "./room.ts";
+import { type ByteStream, byteStream } from "./stream.ts";
+
+/** A started process of the blob, as an agent. */
+export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
+	const socket = streamAt(child, AGENT_FD);
+	const reports = streamAt(child, REPORT_FD);
+	const exited = new Promise<AgentEnd>((done) => {
+		child.once("exit", (status, signal) => done({ status, signal }));
+	});
+	let impatient: string | undefined;
+
+	const lost = async (doing: string | undefined): Promise<never> => {
+		// It is of no use without its socket, wherever it hangs.
+		child.kill("SIGKILL");
+		const { status, signal } = await exited;
+		return refuse("ERR_HOST", {
+			subject: "agent",
+			finding: impatient ?? `ended with ${signal ?? `status ${status}`}${doing === undefined ? "" : ` while ${doing}`}`,
+			expectation: "expected an answer",
+		});
+	};
+	const ask = async (request: AgentRequest): Promise<AgentAnswer> => {
+		const { load = [], steps = room.nothing, reply, doing } = request;
+		const last = load.at(-1);
+		// Sent at once, and answered in order: whoever asks next gets the answer after this one.
+		const before = load
+			.slice(0, -1)
+			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: room.nothing }, bytes));
+		const [report, bytes] = await exchange(
+			socket,
+			{ load_at: last?.at ?? 0n, steps, reply_at: reply?.at ?? 0n, reply_bytes: BigInt(reply?.length ?? 0) },
+			last?.bytes,
+		);
+		await Promise.all(before);
+		if (report === undefined || bytes === undefined) return lost(doing);
+		const { id, result } = readReport(report);
+		return { ...(id === 0n ? {} : { stoppedAt: id }), result, reply: bytes };
+	};
+	const run = async (request: AgentRequest): Promise<AgentAnswer> => {
+		const { patience, doing } = request;
+		if (patience === undefined) return ask(request);
+		const timer = setTimeout(() => {
+			impatient ??= `gave no answer within ${patience} ms${doing === undefined ? "" : ` while ${doing}`}`;
+			child.kill("SIGKILL");
+		}, patience);
+		return ask(request).finally(() => clearTimeout(timer));
+	};
+	const errand = (): Errand => errandIn(room.errands);
+	const perform: Agent["perform"] = async (task, patience = {}) => {
+		const { at, bytes, steps, data } = task.encode();
+		const { reply } = await run({ ...patience, load: [{ at, bytes }], steps, reply: { at, length: data } });
+		return performed(at, reply);
+	};
+	return {
+		pid: child.pid ?? 0,
+		room,
+		syscallInstruction: plus(room.blob, BigInt(blob.symbols.syscall_insn)),
+		reports: reportsFrom(reports),
+		run,
+		call: async (name, ...args) => {
+			const one = errand();
+			const spots = args.map((arg) => (arg instanceof Uint8Array ? one.put(arg, 16) : arg));
+			const result = one.call(name, ...spots);
+			const done = await perform(one, { doing: name });
+			for (const [i, arg] of args.entries()) {
+				const spot = spots[i];
+				if (arg instanceof Uint8Array && typeof spot === "object") arg.set(done.bytes(spot));
+			}
+			return done.result(result);
+		},
+		errand,
+		perform,
+		exited,
+		close: async () => {
+			child.kill("SIGKILL");
+			await exited;
+			socket.close();
+			reports.close();
+		},
+	};
+}
+
+function exchange(
+	socket: ByteStream,
+	request: { load_at: bigint; steps: bigint; reply_at?: bigint; reply_bytes?: bigint },
+	load: Uint8Array = new Uint8Array(),
+): Promise<[Buffer | undefined, Buffer | undefined]> {
+	const { reply_at = 0n, reply_bytes = 0n } = request;
+	socket.send(requestLayout.encode({ ...request, load_bytes: BigInt(load.length), reply_at, reply_bytes }));
+	if (load.length > 0) socket.send(load);
+	return Promise.all([socket.take(reportLayout.size), socket.take(Number(reply_bytes))]);
+}
+
+const performed = (at: bigint, memory: Buffer): Performed => {
+	const bytes = (spot: Spot): Buffer => memory.subarray(Number(spot.at - at), Number(spot.at - at) + spot.size);
+	return { bytes, result: (spot) => bytes(spot).readBigInt64LE() };
+};
+
+function streamAt(child: ChildProcess, fd: number): ByteStream {
+	const socket: unknown = child.stdio[fd];
+	if (!(socket instanceof Duplex)) throw new TypeError(`descriptor ${fd} of a child is no socket`);
+	return byteStream(socket);
+}

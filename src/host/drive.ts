@@ -1,0 +1,86 @@
+import { PTRACE, PTRACE_SYSCALL_INFO, type PtraceSyscallInfo, ptraceSyscallInfo } from "../linux/ptrace.ts";
+import { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP } from "../linux/signal.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import type { Agent } from "./agent.ts";
+import type { Errand, Spot } from "./errand.ts";
+import { lostThread } from "./lost-thread.ts";
+
+/**
+ * Lets stopped threads run until each has left the system call `number`. Threads wait for one another on the way, so they
+ * go as they come: a request resumes those that stopped last, waits for the first to stop again, and takes along all that have
+ * stopped by then. With many threads a request does much; with one it is one stop.
+ *
+ * @param owed Signals to deliver on resuming, by tid. Taken, and added to.
+ * @param patience Milliseconds for one request.
+ * @throws NecromancerError ERR_STEP_FAILED when a thread dies, or gets the signal for an impossible frame.
+ */
+export async function driveToExit(
+	agent: Agent,
+	tids: readonly number[],
+	number: number,
+	owed: Map<number, number>,
+	patience: number,
+): Promise<void> {
+	const left = new Set(tids);
+	const inside = new Set<number>();
+	for (let ready = [...tids]; left.size > 0; ) {
+		const errand = agent.errand();
+		const now = ready.slice(0, AT_ONCE);
+		const later = ready.slice(AT_ONCE);
+		for (const tid of now) {
+			errand.call("ptrace", PTRACE.SYSCALL, tid, 0, owed.get(tid) ?? 0);
+			owed.delete(tid);
+		}
+		const slots = Array.from({ length: Math.min(left.size, AT_ONCE) }, (_, i) =>
+			// Some are not resumed yet: those that were may wait for them.
+			waitSlot(errand, i === 0 && later.length === 0 ? 0 : WAIT.NOHANG),
+		);
+		const done = await agent.perform(errand, { patience, doing: `waiting for ${left.size} threads to be released` });
+		ready = later;
+		for (const { who, status, info } of slots) {
+			const tid = Number(done.result(who));
+			if (!left.has(tid)) continue;
+			const what = waitStatus(done.bytes(status).readUInt32LE());
+			if (!arrived(tid, what, ptraceSyscallInfo.decode(done.bytes(info)), number, inside)) {
+				if (what.kind === "signal") owed.set(tid, what.signal);
+				ready.push(tid);
+			} else left.delete(tid);
+		}
+	}
+}
+
+/** Threads in one request. */
+const AT_ONCE = 200;
+
+interface WaitSlot {
+	readonly who: Spot;
+	readonly status: Spot;
+	readonly info: Spot;
+}
+
+/** Whichever thread has stopped, and where: nothing when none has. */
+function waitSlot(errand: Errand, flags: number): WaitSlot {
+	const status = errand.space(8);
+	const info = errand.space(ptraceSyscallInfo.size);
+	const who = errand.call("wait4", -1, status, WAIT.ALL | flags, 0);
+	errand.call("ptrace", PTRACE.GET_SYSCALL_INFO, { valueOf: who }, info.size, info);
+	return { who, status, info };
+}
+
+/** What the kernel sends for a thread that cannot go on where it is. */
+const fatal: readonly number[] = [SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS];
+
+function arrived(
+	tid: number,
+	what: WaitStatus,
+	{ op, nr }: PtraceSyscallInfo,
+	number: number,
+	inside: Set<number>,
+): boolean {
+	if (what.kind === "exited" || what.kind === "killed") return lostThread(tid, what);
+	if (what.kind === "signal" && fatal.includes(what.signal)) return lostThread(tid, what);
+	if (what.kind !== "syscall") return false;
+	if (op === PTRACE_SYSCALL_INFO.EXIT && inside.has(tid)) return true;
+	if (op === PTRACE_SYSCALL_INFO.ENTRY && nr === BigInt(number)) inside.add(tid);
+	return false;
+}

@@ -1,0 +1,167 @@
+import { type Address, address } from "../bytes/address.ts";
+import { viewOf } from "../bytes/layout.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { EXPECT, stepLayout } from "../plan/abi.ts";
+import { type CallName, callNumber, DO_END } from "../plan/calls.ts";
+
+/**
+ * One request for the agent: system calls in a row, and the memory they refer to. Everything has its address at once, so
+ * that structures can point at one another.
+ */
+export interface Errand {
+	/** Memory that holds these bytes when the calls begin. */
+	put(bytes: Uint8Array, align?: number): Spot;
+	/** So many zero bytes. */
+	space(size: number, align?: number): Spot;
+	/** Appends a call; the spot holds its result afterwards. Whatever it returns, the next one follows. */
+	call(name: CallName, ...args: readonly Operand[]): Spot;
+	/** Another list of steps, for a task to run. Unlike those of the errand itself, it ends at the first that fails. */
+	list(): ErrandList;
+	/** Bytes that another call would take. */
+	readonly taken: number;
+	/** All of it, as it has to lie in memory. */
+	encode(): EncodedErrand;
+}
+
+export interface ErrandList {
+	/** Appends a call that must succeed; with `anyway` it need not. */
+	call(name: CallName, args: readonly Operand[], options?: { readonly anyway: boolean }): Spot;
+}
+
+/** A place in the errand's memory. */
+export interface Spot {
+	readonly at: Address;
+	/** Bytes. */
+	readonly size: number;
+}
+
+export type Operand =
+	| bigint
+	| number
+	/** Its address. */
+	| Spot
+	/** The 64 bits that it holds by then. */
+	| { readonly valueOf: Spot }
+	/** The first step of a list. */
+	| { readonly stepsOf: ErrandList };
+
+export interface EncodedErrand {
+	readonly at: Address;
+	readonly bytes: Uint8Array;
+	/** The first step. */
+	readonly steps: Address;
+	/** Bytes from `at` on that are worth reading afterwards. */
+	readonly data: number;
+	/** The names of the calls, for messages. */
+	readonly calls: readonly CallName[];
+}
+
+interface Entry {
+	readonly call: CallName;
+	readonly args: readonly Operand[];
+	readonly store: Spot;
+	readonly expect: number;
+}
+
+/** An errand without calls, whose memory begins at the start of `area`. */
+export function errandIn(area: Range): Errand {
+	const contents: { readonly from: number; readonly bytes: Uint8Array }[] = [];
+	const lists = new Map<ErrandList, Entry[]>();
+	let used = 0;
+	let steps = 0;
+	const space = (size: number, align = 8): Spot => {
+		const from = Math.ceil(used / align) * align;
+		used = from + size;
+		return { at: address(area.start + BigInt(from)), size };
+	};
+	const openList = (usual: number): ErrandList => {
+		const entries: Entry[] = [];
+		steps += 1;
+		const list: ErrandList = {
+			call: (call, args, options) => {
+				const store = space(8);
+				entries.push({ call, args, store, expect: options?.anyway === true ? EXPECT.ANYTHING : usual });
+				steps += 1;
+				return store;
+			},
+		};
+		lists.set(list, entries);
+		return list;
+	};
+	const own = openList(EXPECT.ANYTHING);
+	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
+	return {
+		space,
+		put: (bytes, align) => {
+			const spot = space(bytes.length, align);
+			contents.push({ from: Number(spot.at - area.start), bytes });
+			return spot;
+		},
+		call: (name, ...args) => own.call(name, args),
+		list: () => openList(EXPECT.SUCCESS),
+		get taken() {
+			return takes();
+		},
+		encode: () => {
+			const size = takes();
+			if (BigInt(size) > lengthOf(area)) {
+				throw new RangeError(`an errand of ${size} bytes in an area of ${lengthOf(area)}`);
+			}
+			const bytes = new Uint8Array(size);
+			for (const content of contents) bytes.set(content.bytes, content.from);
+			const starts = startsOf(lists, Math.ceil(used / 8) * 8);
+			const addressOf = (list: ErrandList): Address => address(area.start + BigInt(starts.get(list) ?? 0));
+			for (const [list, entries] of lists) writeSteps(bytes, starts.get(list) ?? 0, entries, addressOf);
+			return {
+				at: area.start,
+				bytes,
+				steps: addressOf(own),
+				data: used,
+				calls: (lists.get(own) ?? []).map(({ call }) => call),
+			};
+		},
+	};
+}
+
+function startsOf(lists: ReadonlyMap<ErrandList, readonly Entry[]>, from: number): Map<ErrandList, number> {
+	const starts = new Map<ErrandList, number>();
+	let at = from;
+	for (const [list, entries] of lists) {
+		starts.set(list, at);
+		at += (entries.length + 1) * stepLayout.size;
+	}
+	return starts;
+}
+
+function writeSteps(
+	bytes: Uint8Array,
+	start: number,
+	entries: readonly Entry[],
+	addressOf: (list: ErrandList) => Address,
+): void {
+	const view = viewOf(bytes);
+	const step = { indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
+	for (const [i, { call, args, store, expect }] of entries.entries()) {
+		stepLayout.write(view, start + i * stepLayout.size, {
+			...step,
+			call: callNumber(call),
+			indirect: args.reduce<number>((bits, arg, n) => (isIndirect(arg) ? bits | (1 << n) : bits), 0),
+			expect,
+			id: i + 1,
+			arg: args.map((arg) => wordOf(arg, addressOf)),
+			store: store.at,
+		});
+	}
+	stepLayout.write(view, start + entries.length * stepLayout.size, { ...step, call: DO_END });
+}
+
+const isIndirect = (arg: Operand): boolean =>
+	typeof arg === "object" && Object.hasOwn(arg, "valueOf") && !Object.hasOwn(arg, "at");
+
+function wordOf(arg: Operand, addressOf: (list: ErrandList) => Address): bigint {
+	if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
+	if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
+	if ("at" in arg) return arg.at;
+	if ("stepsOf" in arg) return addressOf(arg.stepsOf);
+	return arg.valueOf.at;
+}

@@ -1,0 +1,108 @@
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { address } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import { attempt } from "../bytes/source.ts";
+import { refuse } from "../errors.ts";
+import type { HostFacts } from "../plan/circumstances.ts";
+import { type Agent, startAgent } from "./agent.ts";
+import { measureCpu } from "./cpu.ts";
+import { AGENT_ROOM } from "./room.ts";
+
+/**
+ * What a plan has to know of this host. What only a program of machine code can ask is asked by `agent`, or by one made for the
+ * moment.
+ *
+ * @throws NecromancerError ERR_HOST, ERR_IO where /proc is not mounted.
+ */
+export async function measureHost(agent?: Agent): Promise<HostFacts> {
+	const { xcr0, xstate } = await (agent === undefined ? withAgent(measureCpu) : measureCpu(agent));
+	return {
+		xstate,
+		xcr0,
+		vdso: measureVdso(),
+		hugePages: hugePagesMode(),
+		processors: availableParallelism(),
+		limits: limitsFrom(readProc("/proc/self/limits")),
+		capabilities: capabilitiesFrom(readProc(`/proc/${agent?.pid ?? "self"}/status`)),
+	};
+}
+
+/** A place that is free in any new process. */
+const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
+
+/** Lends an agent that is gone afterwards. */
+export async function withAgent<T>(use: (agent: Agent) => Promise<T>): Promise<T> {
+	const agent = await startAgent(ANYWHERE, { streams: "ignore" });
+	try {
+		return await use(agent);
+	} finally {
+		await agent.close();
+	}
+}
+
+/** Our own: every process of this kernel has the same bytes. */
+function measureVdso(): HostFacts["vdso"] {
+	const areas = vdsoAreas(readProc("/proc/self/maps"));
+	const vdso = areas.at(-1);
+	const first = areas[0];
+	if (vdso === undefined || first === undefined) {
+		return refuse("ERR_HOST", {
+			subject: "/proc/self/maps",
+			finding: "has no [vdso]",
+			expectation: "expected a kernel that was not started with vdso=0",
+		});
+	}
+	const image = Buffer.alloc(Number(vdso.end - vdso.start));
+	const fd = attempt("/proc/self/mem", () => openSync("/proc/self/mem", "r"));
+	try {
+		attempt("/proc/self/mem", () => readSync(fd, image, 0, image.length, vdso.start));
+	} finally {
+		closeSync(fd);
+	}
+	return { image, vvarLength: vdso.start - first.start };
+}
+
+/** The ranges of a /proc/PID/maps that belong to the vdso, which is the last: ascending and without gaps. */
+export function vdsoAreas(maps: string): readonly Range[] {
+	return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) .* \[(?:vvar|vvar_vclock|vdso)\]$/gm)].map(
+		([, start = "0", end = "0"]) => ({ start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)) }),
+	);
+}
+
+/** The switch of /sys/kernel/mm/transparent_hugepage/enabled; without one, never. */
+export function hugePagesMode(text = readHugePages()): HostFacts["hugePages"] {
+	const [, mode] = /\[(always|madvise)\]/.exec(text) ?? [];
+	return mode === "always" || mode === "madvise" ? mode : "never";
+}
+
+function readHugePages(): string {
+	try {
+		return readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "latin1");
+	} catch {
+		return "";
+	}
+}
+
+/** The rows of /proc/PID/limits, whose order is that of the RLIMIT_ numbers (fs/proc/base.c, lnames). */
+export const limitsFrom = (text: string): HostFacts["limits"] =>
+	text
+		.split("\n")
+		.slice(1)
+		.filter((line) => line !== "")
+		.map((line) => {
+			const [, soft = "", hard = ""] = /^Max .*?\s{2,}(\S+)\s+(\S+)/.exec(line) ?? [];
+			return { soft: limit(soft), hard: limit(hard) };
+		});
+
+/** The sets of /proc/PID/status. */
+export function capabilitiesFrom(status: string): NonNullable<HostFacts["capabilities"]> {
+	const set = (name: string): bigint =>
+		BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
+	return { permitted: set("CapPrm"), bounding: set("CapBnd") };
+}
+
+/** RLIM_INFINITY is all ones. */
+const limit = (text: string): bigint => (text === "unlimited" ? (1n << 64n) - 1n : BigInt(text));
+
+const readProc = (path: string): string => attempt(path, () => readFileSync(path, "latin1"));

@@ -1,0 +1,36 @@
+import { PAGE_SIZE, plus } from "../bytes/address.ts";
+import { NecromancerError } from "../errors.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import { WAIT } from "../linux/wait.ts";
+import { contextLayout, REPORT_FD } from "../plan/abi.ts";
+import type { Agent } from "./agent.ts";
+import { errorText, type Obstacle } from "./probe.ts";
+import { tracerOn } from "./ptrace.ts";
+import { addSpawn } from "./spawn.ts";
+
+/** Traces a process that is made for it, and has it unmap a page of its own, as at the end of a restore. */
+export async function probeTracing(agent: Agent): Promise<Obstacle> {
+	const { free } = agent.room;
+	const errand = agent.errand();
+	const list = errand.list();
+	// It sleeps until it is killed, or until nobody is there who could.
+	list.call("read", [REPORT_FD, errand.space(8), 1]);
+	const context = errand.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
+	const pid = (await agent.perform(errand, { doing: "making a process" })).result(made);
+	if (pid < 0n) return errorText(pid);
+	const tid = Number(pid);
+	try {
+		const tracer = tracerOn(agent);
+		await tracer.seize([tid]);
+		await tracer.interrupt([tid]);
+		await tracer.injectMunmap(tid, agent.syscallInstruction, { start: free.start, end: plus(free.start, PAGE_SIZE) });
+		return undefined;
+	} catch (cause) {
+		if (cause instanceof NecromancerError) return cause.finding;
+		throw cause;
+	} finally {
+		await agent.call("kill", tid, SIGKILL);
+		await agent.call("wait4", tid, 0, WAIT.ALL, 0);
+	}
+}

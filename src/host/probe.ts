@@ -1,0 +1,46 @@
+import { errnoName } from "../linux/errno.ts";
+import { PR } from "../linux/prctl.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import { WAIT, waitStatus } from "../linux/wait.ts";
+import { contextLayout, FAILED_STATUS } from "../plan/abi.ts";
+import type { Agent } from "./agent.ts";
+import type { Errand, ErrandList, Spot } from "./errand.ts";
+import { addSpawn, type Spawning } from "./spawn.ts";
+
+/** Why something cannot be done, as an errno's name or in words; `undefined` when it can. */
+export type Obstacle = string | undefined;
+
+/**
+ * Tries a call in a process that is made for it and gone afterwards.
+ *
+ * @param write Adds the steps to the child's list: what comes before the call must succeed. The spot that comes back holds
+ *   the result to judge: an error, or a multiple of 256.
+ */
+export async function inChild(
+	agent: Agent,
+	write: (list: ErrandList, errand: Errand) => Spot,
+	making: Pick<Spawning, "flags" | "pids"> = {},
+): Promise<Obstacle> {
+	const errand = agent.errand();
+	const list = errand.list();
+	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
+	const judged = write(list, errand);
+	list.call("exit_group", [{ valueOf: judged }]);
+	// Nobody is told; the exit status says it all.
+	const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+	const pid = addSpawn(errand, agent, { context, steps: { stepsOf: list }, ...making });
+	const word = errand.space(8);
+	errand.call("wait4", { valueOf: pid }, word, WAIT.ALL, 0);
+	const done = await agent.perform(errand, { patience: 10_000, doing: "trying what this host can do" });
+	const obstacle = errorText(done.result(pid));
+	if (obstacle !== undefined) return obstacle;
+	const end = waitStatus(done.bytes(word).readUInt32LE());
+	if (end.kind !== "exited") return "the process that tried it died";
+	if (end.status === FAILED_STATUS) return "it could not be tried";
+	return end.status === 0 ? undefined : errnoName(256 - end.status);
+}
+
+/** The name of the errno that a call returned. */
+export const errorText = (result: bigint): Obstacle => (result < 0n ? errnoName(Number(result)) : undefined);
+
+const NOWHERE = (1n << 64n) - 1n;

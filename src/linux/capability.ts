@@ -1,0 +1,53 @@
+import { i32, layout, u32 } from "../bytes/layout.ts";
+
+/** Capabilities (include/uapi/linux/capability.h) in order of their bits. */
+const names = `
+	CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
+	NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
+	SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
+	MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`
+	.trim()
+	.split(/\s+/);
+
+/** How many there are as of Linux 5.9, which brought the last. */
+export const CAPABILITIES = names.length;
+
+/** `CAP_SYS_ADMIN` for 21, `capability 50` for one without a name. */
+export const capabilityName = (bit: number): string =>
+	names[bit] === undefined ? `capability ${bit}` : `CAP_${names[bit]}`;
+
+/** The capabilities of a set, ascending: bit n for capability n. */
+export const capabilitiesIn = (set: bigint): number[] =>
+	Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => ((set >> BigInt(bit)) & 1n) !== 0n);
+
+/** `_LINUX_CAPABILITY_VERSION_3`: two of {@link capUserData}, the low 32 capabilities first. */
+export const CAPABILITY_VERSION_3 = 0x2008_0522;
+
+export const capUserHeader = layout("__user_cap_header_struct", {
+	version: u32,
+	/** A thread; 0 for the caller. */
+	pid: i32,
+});
+
+export const capUserData = layout("__user_cap_data_struct", { effective: u32, permitted: u32, inheritable: u32 });
+
+/** What capset(2) reads after its header. */
+export function encodeCapabilities(sets: Readonly<Record<keyof typeof capUserData.fields, bigint>>): Uint8Array {
+	const bytes = new Uint8Array(2 * capUserData.size);
+	for (const half of [0, 1]) {
+		const word = (set: bigint): number => Number(BigInt.asUintN(32, set >> BigInt(32 * half)));
+		const { effective, permitted, inheritable } = sets;
+		bytes.set(
+			capUserData.encode({
+				effective: word(effective),
+				permitted: word(permitted),
+				inheritable: word(inheritable),
+			}),
+			half * capUserData.size,
+		);
+	}
+	return bytes;
+}
+
+/** SECBIT_NO_SETUID_FIXUP (include/uapi/linux/securebits.h): changing user ids leaves the capabilities alone. */
+export const SECBIT_NO_SETUID_FIXUP = 4;

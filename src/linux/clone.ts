@@ -1,0 +1,48 @@
+import { layout, type Struct, u64 } from "../bytes/layout.ts";
+
+/** Flags of clone3(2) (include/uapi/linux/sched.h). */
+export const CLONE = {
+	VM: 0x100,
+	FS: 0x200,
+	FILES: 0x400,
+	SIGHAND: 0x800,
+	PTRACE: 0x2000,
+	VFORK: 0x4000,
+	PARENT: 0x8000,
+	THREAD: 0x1_0000,
+	NEWNS: 0x2_0000,
+	SYSVSEM: 0x4_0000,
+	SETTLS: 0x8_0000,
+	PARENT_SETTID: 0x10_0000,
+	CHILD_CLEARTID: 0x20_0000,
+	UNTRACED: 0x80_0000,
+	CHILD_SETTID: 0x100_0000,
+	NEWUTS: 0x400_0000,
+	NEWIPC: 0x800_0000,
+	NEWUSER: 0x1000_0000,
+	NEWPID: 0x2000_0000,
+	NEWNET: 0x4000_0000,
+	IO: 0x8000_0000,
+} as const;
+
+/** What makes a task a thread: it shares everything that pthread_create(3) shares. */
+export const CLONE_AS_THREAD = CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM;
+
+/** `struct clone_args` (include/uapi/linux/sched.h), 88 bytes as of Linux 5.7. */
+export const cloneArgs = layout("clone_args", {
+	flags: u64,
+	pidfd: u64,
+	child_tid: u64,
+	parent_tid: u64,
+	exit_signal: u64,
+	/** The lowest byte. */
+	stack: u64,
+	stack_size: u64,
+	tls: u64,
+	/** `pid_t *`, the innermost namespace first. */
+	set_tid: u64,
+	set_tid_size: u64,
+	cgroup: u64,
+});
+
+export type CloneArgs = Struct<typeof cloneArgs>;

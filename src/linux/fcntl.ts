@@ -1,0 +1,34 @@
+import { i32, layout } from "../bytes/layout.ts";
+import { O } from "./open.ts";
+
+/** Commands of fcntl(2) (include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h). */
+export const F = {
+	GETFD: 1,
+	SETFD: 2,
+	GETFL: 3,
+	SETFL: 4,
+	SETSIG: 10,
+	SETOWN_EX: 15,
+	DUPFD_CLOEXEC: 1030,
+	SETPIPE_SZ: 1031,
+} as const;
+
+/** The one flag of a descriptor, as opposed to a description. */
+export const FD_CLOEXEC = 1;
+
+/** As a file descriptor: paths start at the working directory. As arguments are 64 bits wide, it is negative there too. */
+export const AT_FDCWD = -100n;
+
+/** What F_SETFL can change of a description (`SETFL_MASK`, fs/fcntl.c). */
+export const SETTABLE_FLAGS = O.APPEND | O.NONBLOCK | O.ASYNC | O.DIRECT | O.NOATIME;
+
+/** Whom `struct f_owner_ex` names. */
+export const F_OWNER = { TID: 0, PID: 1, PGRP: 2 } as const;
+
+/** `struct f_owner_ex` (include/uapi/asm-generic/fcntl.h): 8 bytes. */
+export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
+
+/** The part of st_mode that says what kind of file it is (include/uapi/linux/stat.h), and the kinds. */
+export const S_IFMT = 0o170000;
+export const S_IFCHR = 0o020000;
+export const S_IFREG = 0o100000;

@@ -1,0 +1,48 @@
+import { layout, type Struct, u8, u32, u64 } from "../bytes/layout.ts";
+
+/** Requests of ptrace(2) (include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h). */
+export const PTRACE = {
+	CONT: 7,
+	GETREGS: 12,
+	SETREGS: 13,
+	DETACH: 17,
+	SYSCALL: 24,
+	GETREGSET: 0x4204,
+	SETREGSET: 0x4205,
+	SEIZE: 0x4206,
+	INTERRUPT: 0x4207,
+	LISTEN: 0x4208,
+	GETSIGMASK: 0x420a,
+	SETSIGMASK: 0x420b,
+	GET_SYSCALL_INFO: 0x420e,
+	GET_RSEQ_CONFIGURATION: 0x420f,
+} as const;
+
+/** Options of PTRACE_SEIZE. */
+export const PTRACE_O = {
+	/** Stops at system calls are told from the signal SIGTRAP: they have bit 7 set. */
+	TRACESYSGOOD: 0x1,
+	/** The traced die with their tracer. */
+	EXITKILL: 0x10_0000,
+} as const;
+
+/** What PTRACE_INTERRUPT ends in, and group stops. */
+export const PTRACE_EVENT_STOP = 128;
+
+/** Bytes of a signal mask. */
+export const SIGSET_SIZE = 8;
+
+/** `struct ptrace_syscall_info` as far as both kinds of stop have it, and the first word of what follows. */
+export const ptraceSyscallInfo = layout("ptrace_syscall_info", {
+	/** {@link PTRACE_SYSCALL_INFO} */
+	op: u8,
+	arch: u32,
+	instruction_pointer: u64,
+	stack_pointer: u64,
+	/** Of an entry the number of the call, of an exit what it returns. */
+	nr: u64,
+});
+
+export type PtraceSyscallInfo = Struct<typeof ptraceSyscallInfo>;
+
+export const PTRACE_SYSCALL_INFO = { NONE: 0, ENTRY: 1, EXIT: 2, SECCOMP: 3 } as const;

@@ -1,0 +1,30 @@
+import { i64, layout, type Struct } from "../bytes/layout.ts";
+
+/** `struct timespec` as the kernel's `__kernel_timespec` (include/uapi/linux/time_types.h): 16 bytes. */
+export const timespec = layout("timespec", { tv_sec: i64, tv_nsec: i64 });
+
+/** `struct itimerspec` (include/uapi/linux/time_types.h): 32 bytes. */
+export const itimerspec = layout("itimerspec", { it_interval: timespec, it_value: timespec });
+
+const NANOSECONDS = 1_000_000_000n;
+
+export const timespecOf = (nanoseconds: bigint): Struct<typeof timespec> => ({
+	tv_sec: nanoseconds / NANOSECONDS,
+	tv_nsec: nanoseconds % NANOSECONDS,
+});
+
+/** `struct __kernel_old_timeval` (include/uapi/linux/time_types.h): 16 bytes. */
+export const timeval = layout("timeval", { tv_sec: i64, tv_usec: i64 });
+
+/** `struct itimerval` (include/uapi/linux/time.h): 32 bytes. */
+export const itimerval = layout("itimerval", { it_interval: timeval, it_value: timeval });
+
+const MICROSECONDS = 1_000_000n;
+
+export const timevalOf = (microseconds: bigint): Struct<typeof timeval> => ({
+	tv_sec: microseconds / MICROSECONDS,
+	tv_usec: microseconds % MICROSECONDS,
+});
+
+/** First argument of setitimer(2). */
+export const ITIMER = { REAL: 0, VIRTUAL: 1, PROF: 2 } as const;

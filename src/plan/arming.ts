@@ -1,0 +1,70 @@
+import { F, F_OWNER, fOwnerEx, SETTABLE_FLAGS } from "../linux/fcntl.ts";
+import { O } from "../linux/open.ts";
+import { itimerspec, timespecOf } from "../linux/time.ts";
+import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/timerfd.ts";
+import type { Description, SignalOwner, Timerfd } from "../task/files.ts";
+import type { Task } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import type { ListDraft } from "./draft.ts";
+import { type FilePolicy, slotsOf } from "./files/slots.ts";
+import { word } from "./files/special.ts";
+
+const ESRCH = 3;
+
+/**
+ * What descriptors do by themselves, set going last: timers, and signals about input, whose owner may be a thread and
+ * whose sender is remembered with the credentials of who sets it.
+ */
+export function planArming(task: Task, around: Circumstances, policy: FilePolicy): void {
+	const list = around.draft.list("leader");
+	const done = new Set<string>();
+	for (const { number, key, content } of slotsOf(task.files, policy, () => {})) {
+		if (content.kind === "substitute" || done.has(key)) continue;
+		done.add(key);
+		if (content.kind === "timerfd") arm(around, list, number, content);
+		if (content.owner !== undefined) setOwner(task, around, list, number, content.owner);
+		if ((content.flags & O.ASYNC) !== 0) setAsync(list, number, content);
+	}
+}
+
+function arm({ draft }: Circumstances, list: ListDraft, number: number, timer: Timerfd): void {
+	const { ticks, settings, remaining, interval } = timer;
+	const fd = BigInt(number);
+	if ((settings & TFD_TIMER_ABSTIME) !== 0)
+		draft.report({
+			subject: `timer descriptor ${number}`,
+			text: "was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
+		});
+	if (remaining !== 0n || interval !== 0n) {
+		const spec = draft.bytes(
+			`time of timer ${number}`,
+			itimerspec.encode({ it_interval: timespecOf(interval), it_value: timespecOf(remaining) }),
+		);
+		list.add("leave", "timerfd_settime", [fd, 0n, spec, 0n], `timer ${number} goes on`);
+	}
+	if (ticks === 0n) return;
+	const count = draft.bytes(`ticks of timer ${number}`, word(ticks));
+	list.add("leave", "ioctl", [fd, BigInt(TFD_IOC_SET_TICKS), count], `timer ${number} has expired before`);
+}
+
+function setOwner(
+	{ identity, threads }: Task,
+	{ draft }: Circumstances,
+	list: ListDraft,
+	number: number,
+	{ type, pid, signal }: SignalOwner,
+): void {
+	const fd = BigInt(number);
+	if (signal !== 0) list.add("leave", "fcntl", [fd, BigInt(F.SETSIG), BigInt(signal)], `signal about ${number}`);
+	if (pid === 0) return;
+	// a process of the past, or of another pid namespace, cannot be told
+	const ours = type !== F_OWNER.PGRP && (pid === identity.pid || threads.some(({ tid }) => tid === pid));
+	const owner = draft.bytes(`owner of ${number}`, fOwnerEx.encode({ type, pid }), { align: 4 });
+	list.add("leave", "fcntl", [fd, BigInt(F.SETOWN_EX), owner], `who is told about ${number}`, {
+		expect: ours ? "success" : { successOr: ESRCH },
+	});
+}
+
+function setAsync(list: ListDraft, number: number, { flags }: Description): void {
+	list.add("leave", "fcntl", [BigInt(number), BigInt(F.SETFL), BigInt(flags & SETTABLE_FLAGS)], `${number} signals`);
+}

@@ -1,0 +1,26 @@
+import { syscallNumbers } from "../linux/syscalls.ts";
+
+/** The deeds of the blob that are not one system call (src/blob/blob.h). */
+export const deeds = {
+	/** clone3(args, size); the child goes on with a context at the first step of a list. */
+	spawn: 0xff01,
+	/** Sleep on a futex until its word has a value. */
+	await: 0xff02,
+	/** rt_sigreturn from a frame: nothing comes after. */
+	leave: 0xff03,
+	/** cpuid(leaf, subleaf, where four words go). */
+	cpuid: 0xff04,
+} as const;
+
+/** Ends a list of steps. */
+export const DO_END = 0xff00;
+
+/** A system call by its name (unistd.h), or a deed. */
+export type CallName = string;
+
+/** The number the blob knows a call by. */
+export function callNumber(name: CallName): number {
+	const number = (deeds as Readonly<Record<string, number>>)[name] ?? syscallNumbers.get(name);
+	if (number === undefined) throw new RangeError(`no system call ${name}`);
+	return number;
+}

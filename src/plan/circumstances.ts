@@ -1,0 +1,39 @@
+import type { Address } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import type { XstateLayout } from "../linux/xstate.ts";
+import type { PlanDraft } from "./draft.ts";
+import type { Place } from "./plan.ts";
+
+/** What a plan has to know of the host that will carry it out. Measured by host/facts.ts, made up in tests. */
+export interface HostFacts {
+	/** Where this CPU's XSAVE components lie in a signal frame (CPUID leaf 0xd). */
+	readonly xstate: XstateLayout;
+	/** The components the system has switched on. */
+	readonly xcr0: bigint;
+	/** The kernel's own vdso image and the length of the vvar area in front of it, bytes. */
+	readonly vdso: { readonly image: Uint8Array; readonly vvarLength: bigint };
+	/** `/sys/kernel/mm/transparent_hugepage/enabled`. */
+	readonly hugePages: "always" | "madvise" | "never";
+	/** Processors this process may run on. */
+	readonly processors: number;
+	/** RLIMIT_NOFILE, RLIMIT_STACK… of the restorer, by RLIMIT_ number: what a restore may have to raise first. */
+	readonly limits: readonly { readonly soft: bigint; readonly hard: bigint }[];
+	/** What the restorer can hand on, bit n for capability n; everything where it is not known. */
+	readonly capabilities?: { readonly permitted: bigint; readonly bounding: bigint };
+}
+
+/** What every part of the compiler shares. */
+export interface Circumstances {
+	readonly draft: PlanDraft;
+	readonly facts: HostFacts;
+	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
+	readonly hole: Range;
+	/** `struct context`; `report_fd` is its first word. */
+	readonly context: Place;
+	/** The report socket's number and everything the plan opens for a while are at or above this; all of the dead's below. */
+	readonly firstWorkFd: number;
+	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
+	readonly go: Place;
+	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
+	readonly reserve: (length: bigint) => Address;
+}

@@ -1,0 +1,81 @@
+import type { Range } from "../bytes/range.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import type { Task } from "../task/task.ts";
+import { contextLayout, REPORT_FD } from "./abi.ts";
+import { planArming } from "./arming.ts";
+import { planBounds, planDumpable } from "./bounds.ts";
+import type { Circumstances, HostFacts } from "./circumstances.ts";
+import { planCredentials } from "./credentials.ts";
+import { planDirectories } from "./directories.ts";
+import { planDraft } from "./draft.ts";
+import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
+import { chooseHole, reserver } from "./hole.ts";
+import { planIdentity } from "./identity.ts";
+import { planLeave } from "./leave.ts";
+import { planMemory } from "./memory.ts";
+import type { Plan } from "./plan.ts";
+import { planSignals } from "./signals.ts";
+import { planThreads } from "./threads.ts";
+import { planTimers } from "./timers.ts";
+import { planVdso } from "./vdso.ts";
+
+export interface CompileOptions extends FilePolicy {}
+
+const MIB = 1n << 20n;
+
+/**
+ * Compiles a process into the system calls that make it. Pure: the same task, host facts and options give the same plan.
+ *
+ * @throws NecromancerError for what cannot be restored: sockets, seccomp filters, registers that would kill it at once.
+ */
+export function compilePlan(task: Task, facts: HostFacts, options: CompileOptions): Plan {
+	const draft = planDraft(bytesFromText);
+	const hole = holeFor(task);
+	const { pid } = task.identity;
+	const around: Circumstances = {
+		draft,
+		facts,
+		hole,
+		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
+		firstWorkFd: firstWorkFd(task, options),
+		go: draft.cell("go"),
+		reserve: reserver(task.memory.mappings, hole),
+	};
+	planIdentity(task, around);
+	planFiles(task, around, options);
+	planMemory(task, around);
+	planVdso(task, around);
+	planBounds(task, around);
+	planSignals(task, around);
+	planThreads(task, around);
+	planTimers(task, around);
+	planDirectories(task, around);
+	planCredentials(task, around);
+	planDumpable(task, around);
+	planArming(task, around, options);
+	planLeave(task, around);
+	return {
+		pid,
+		tids: task.threads.map(({ tid }) => tid),
+		hole,
+		lists: draft.lists,
+		data: draft.data,
+		context: around.context,
+		findings: draft.findings,
+	};
+}
+
+/** Where blob and plan will live while the process is made. The same for the same task. */
+export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(task));
+
+/** Generous: steps, structures, path names, a stack and a frame for each thread. The encoder checks. */
+const roomFor = ({ threads, memory, files }: Task): bigint =>
+	4n * MIB +
+	BigInt(threads.length) * (MIB / 8n) +
+	BigInt(memory.mappings.length) * 4096n +
+	BigInt(memory.contents.length) * 512n +
+	BigInt(files.descriptors.length) * 8192n;
+
+/** Above every descriptor of the process, on a round number. */
+const firstWorkFd = ({ files }: Task, options: CompileOptions): number =>
+	Math.max(64, 2 ** Math.ceil(Math.log2(highestNumber(files, options) + 1)));

@@ -1,0 +1,109 @@
+import { u32, viewOf } from "../bytes/layout.ts";
+import {
+	CAPABILITIES,
+	CAPABILITY_VERSION_3,
+	capabilitiesIn,
+	capabilityName,
+	capUserHeader,
+	encodeCapabilities,
+	SECBIT_NO_SETUID_FIXUP,
+} from "../linux/capability.ts";
+import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import type { Task, Thread } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import type { ListDraft } from "./draft.ts";
+import { planLimits } from "./limits.ts";
+import type { Arg, Place } from "./plan.ts";
+
+const EPERM = 1;
+
+/**
+ * What the process may do, in the hands of its leader: limits, then the leader's credentials. Nothing that needs a privilege
+ * comes after.
+ */
+export function planCredentials(task: Task, around: Circumstances): void {
+	planLimits(task, around);
+	const [leader] = task.threads;
+	if (leader === undefined) return;
+	const list = around.draft.list("leader");
+	addCredentials(list, leader, around);
+	// the kernel forgets it when credentials change (commit_creds, kernel/cred.c)
+	list.add(
+		"credentials",
+		"prctl",
+		[BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n],
+		"still dies with the restorer",
+	);
+}
+
+/**
+ * The credentials of the thread that runs the list: for the kernel each thread has its own.
+ *
+ * What only a privileged restorer can change, and an unprivileged one need not, may fail with EPERM: then the thread keeps
+ * what the restorer itself had, never more. User and group ids and capabilities must be as planned.
+ */
+export function addCredentials(list: ListDraft, { tid, credentials }: Thread, around: Circumstances): void {
+	const { draft, facts } = around;
+	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
+	const add = (call: string, args: readonly Arg[], why: string, tolerant = false): void =>
+		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});
+	const prctl = (option: number, value: number | bigint, why: string, tolerant = false): void =>
+		add("prctl", [BigInt(option), BigInt(value), 0n, 0n, 0n], why, tolerant);
+
+	const members = groups.length === 0 ? 0n : draft.bytes(`groups of thread ${tid}`, groupBytes(groups), { align: 4 });
+	add("setgroups", [BigInt(groups.length), members], "its supplementary groups", true);
+	prctl(PR.SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, "capabilities stay while ids change", true);
+	add("setresgid", [gid, egid, sgid].map(BigInt), "its group");
+	addFilesystemId(list, "setfsgid", fsgid, egid);
+	add("setresuid", [uid, euid, suid].map(BigInt), "its user");
+	addFilesystemId(list, "setfsuid", fsuid, euid);
+	prctl(PR.SET_SECUREBITS, securebits, "its securebits", securebits === 0);
+
+	for (let bit = 0; bit < CAPABILITIES; bit++)
+		if (((credentials.bounding >> BigInt(bit)) & 1n) === 0n)
+			prctl(PR.CAPBSET_DROP, bit, `can never get ${capabilityName(bit)}`, true);
+	const { permitted = ALL, bounding = ALL } = facts.capabilities ?? {};
+	const sets = {
+		effective: credentials.effective & permitted,
+		permitted: credentials.permitted & permitted,
+		inheritable: credentials.inheritable & bounding,
+	};
+	const lost = credentials.permitted & ~permitted;
+	if (lost !== 0n)
+		draft.report({
+			subject: `thread ${tid}`,
+			text: `had ${capabilitiesIn(lost).map(capabilityName).join(", ")}, which the restorer cannot give`,
+		});
+	add(
+		"capset",
+		[headerFor(around), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(sets))],
+		"its capabilities",
+	);
+	for (const bit of capabilitiesIn(credentials.ambient & sets.permitted & sets.inheritable))
+		add(
+			"prctl",
+			[PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0].map(BigInt),
+			`keeps ${capabilityName(bit)} across exec`,
+		);
+	if (credentials.noNewPrivileges) prctl(PR.SET_NO_NEW_PRIVS, 1, "exec gives it no new privileges");
+}
+
+const ALL = (1n << 64n) - 1n;
+
+/** Follows the effective id unless it was set apart. The call returns the old one whatever happens, so it is asked twice. */
+function addFilesystemId(list: ListDraft, call: "setfsuid" | "setfsgid", id: number, effective: number): void {
+	if (id === effective) return;
+	const what = call === "setfsuid" ? "user" : "group";
+	list.add("credentials", call, [BigInt(id)], `its ${what} for files`, { expect: "anything" });
+	list.add("credentials", call, [BigInt(id)], `its ${what} for files is that`, { expect: { exactly: BigInt(id) } });
+}
+
+function groupBytes(groups: readonly number[]): Uint8Array {
+	const bytes = new Uint8Array(groups.length * u32.size);
+	for (const [i, group] of groups.entries()) u32.write(viewOf(bytes), i * u32.size, group);
+	return bytes;
+}
+
+const headerFor = ({ draft }: Circumstances): Place =>
+	draft.bytes("capset header", capUserHeader.encode({ version: CAPABILITY_VERSION_3, pid: 0 }), { align: 4 });

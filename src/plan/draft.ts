@@ -1,0 +1,78 @@
+import type { CallName } from "./calls.ts";
+import type { Arg, Datum, Expect, Place, PlanFinding, Stage, Step, StepList } from "./plan.ts";
+
+/**
+ * A plan in the making. The parts of the compiler write steps into lists and data into one pool; nothing is read back.
+ */
+export interface PlanDraft {
+	/** Opens (or continues) the list of that name. */
+	list(name: string): ListDraft;
+	/** A datum of these bytes. */
+	bytes(name: string, bytes: Uint8Array, options?: DatumOptions): Place;
+	/** A NUL-terminated string; the text's bytes come from `bytesFromText`. */
+	path(name: string, text: string): Place;
+	/** Eight zero bytes that a step saves its result into. */
+	cell(name: string): Place;
+	/** Zeroed memory: a stack, a buffer. */
+	space(name: string, size: number, align?: number): Place;
+	report(finding: PlanFinding): void;
+	readonly lists: readonly StepList[];
+	readonly data: readonly Datum[];
+	readonly findings: readonly PlanFinding[];
+}
+
+export interface DatumOptions {
+	readonly align?: number;
+	readonly pointers?: readonly { readonly at: number; readonly to: Place }[];
+}
+
+export interface ListDraft {
+	/** Appends a step. `expect` is "success" unless said otherwise. */
+	add(stage: Stage, call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void;
+}
+
+export interface StepOptions {
+	readonly expect?: Expect;
+	readonly save?: Place;
+}
+
+export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
+	const lists = new Map<string, Step[]>();
+	const data: Datum[] = [];
+	const findings: PlanFinding[] = [];
+	const put = (
+		name: string,
+		bytes: Uint8Array,
+		size: number,
+		{ align = 8, pointers = [] }: DatumOptions = {},
+	): Place => {
+		const datum: Datum = { name, bytes, size, align, pointers };
+		data.push(datum);
+		return { datum };
+	};
+	return {
+		list: (name) => {
+			const steps = lists.get(name) ?? [];
+			lists.set(name, steps);
+			return {
+				add: (stage, call, args, why, { expect = "success", save } = {}) => {
+					if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
+					steps.push({ stage, call, args, expect, why, ...(save === undefined ? {} : { save }) });
+				},
+			};
+		},
+		bytes: (name, bytes, options) => put(name, bytes, bytes.length, options),
+		path: (name, text) => {
+			const bytes = toBytes(text);
+			return put(name, bytes, bytes.length + 1, { align: 1 });
+		},
+		cell: (name) => put(name, new Uint8Array(), 8),
+		space: (name, size, align = 16) => put(name, new Uint8Array(), size, { align }),
+		report: (finding) => void findings.push(finding),
+		get lists() {
+			return [...lists].map(([name, steps]) => ({ name, steps }));
+		},
+		data,
+		findings,
+	};
+}

@@ -1,0 +1,56 @@
+import { NecromancerError } from "../errors.ts";
+import { errnoName } from "../linux/errno.ts";
+import type { EncodedPlan, NumberedStep } from "./encode.ts";
+import { remedyFor } from "./remedies.ts";
+import { resultText, shortCallText } from "./text.ts";
+
+/** What the blob says of a step that was not satisfied. */
+export interface StepReport {
+	readonly id: bigint;
+	/** What the call returned, errors as -errno; its 64 bits with or without sign. */
+	readonly result: bigint;
+}
+
+/**
+ * A failed step in words: `step 31 of 412 (bounds: program break): prctl(PR_SET_MM, …) returned EPERM; needs CAP_…`.
+ *
+ * @returns ERR_STEP_FAILED; ERR_RESTORE_FAILED for an id that no step has.
+ */
+export function stepFailure({ steps }: Pick<EncodedPlan, "steps">, { id, result }: StepReport): NecromancerError {
+	const failed = steps.get(Number(id));
+	const value = BigInt.asIntN(64, result);
+	if (failed === undefined)
+		return new NecromancerError("ERR_RESTORE_FAILED", {
+			subject: `step ${id}`,
+			finding: `returned ${value}`,
+			expectation: `but the plan has ${steps.size} steps`,
+		});
+	const remedy = isError(value) ? remedyFor(failed.step, errnoName(Number(value))) : oddRemedy(failed, value);
+	const expectation = isError(value) ? undefined : expectationText(failed);
+	return new NecromancerError("ERR_STEP_FAILED", {
+		subject: subjectOf(failed),
+		finding: `${shortCallText(failed.step)} returned ${resultText(failed.step.call, value)}`,
+		...(expectation === undefined ? {} : { expectation }),
+		...(remedy === undefined ? {} : { remedy }),
+	});
+}
+
+/** The leader is who one thinks of; others are named. */
+const subjectOf = ({ id, total, list, step: { stage, why } }: NumberedStep): string =>
+	`step ${id} of ${total} (${stage}${list === "leader" ? "" : ` of ${list}`}: ${why})`;
+
+const isError = (value: bigint): boolean => value < 0n && value >= -4095n;
+
+const expectationText = ({ step: { call, expect } }: NumberedStep): string | undefined =>
+	typeof expect === "object" && "exactly" in expect ? `expected ${resultText(call, expect.exactly)}` : undefined;
+
+/** What helps when a call went well and still returned something else. */
+function oddRemedy({ step: { call, expect } }: NumberedStep, value: bigint): string | undefined {
+	if (typeof expect !== "object" || !("exactly" in expect) || isError(BigInt.asIntN(64, expect.exactly)))
+		return undefined;
+	const short = value < expect.exactly;
+	if (/^p?readv?(64)?$/.test(call) && short) return "the file is shorter than its page map says: dump or copy it again";
+	if (/^p?writev?(64)?$/.test(call) && short) return "free space or room in the pipe (fs.pipe-max-size)";
+	if (call === "mmap") return "something else is mapped there";
+	return undefined;
+}

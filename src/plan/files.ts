@@ -1,0 +1,69 @@
+import type { Task } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import { addDuplicate, deskOf } from "./files/desk.ts";
+import { addEpollTargets, openEpoll } from "./files/epoll.ts";
+import { openByName, openFile } from "./files/named.ts";
+import { pipesOn } from "./files/pipes.ts";
+import { type FilePolicy, highestNumber, type Slot, slotsOf } from "./files/slots.ts";
+import { openEventfd, openSignalfd, openTimerfd } from "./files/special.ts";
+
+export { type FilePolicy, highestNumber } from "./files/slots.ts";
+
+const LAST_DESCRIPTOR = 0xffff_ffffn;
+
+/**
+ * Opens what the dead process had open, under its numbers. Each description is made once and duplicated; the numbers come in
+ * ascending order, so nearly all of it lands where it belongs.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
+ */
+export function planFiles({ files }: Task, around: Circumstances, policy: FilePolicy): void {
+	const { firstWorkFd, draft } = around;
+	const desk = deskOf(around);
+	const slots = slotsOf(files, policy, draft.report);
+	const highest = highestNumber(files, policy);
+	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
+	desk.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
+
+	const firsts = new Map<string, Slot>();
+	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
+	const pipes = pipesOn(desk, [...firsts.values()]);
+	for (const slot of slots) {
+		const { number, closeOnExec, key, content } = slot;
+		const first = firsts.get(key) ?? slot;
+		desk.reach(number);
+		if (first !== slot) {
+			addDuplicate(desk, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
+			continue;
+		}
+		switch (content.kind) {
+			case "pipe":
+				pipes.place({ ...slot, content });
+				break;
+			case "fifo":
+				pipes.hold(content);
+				openByName(desk, slot, content.file.path, content.flags);
+				break;
+			case "file":
+				openFile(desk, slot, content);
+				break;
+			case "substitute":
+				openByName(desk, slot, content.path, content.flags);
+				break;
+			case "eventfd":
+				openEventfd(desk, slot, content);
+				break;
+			case "epoll":
+				openEpoll(desk, slot, content);
+				break;
+			case "signalfd":
+				openSignalfd(desk, slot, content);
+				break;
+			case "timerfd":
+				openTimerfd(desk, slot, content);
+				break;
+		}
+	}
+	addEpollTargets(desk, new Map(slots.map((slot) => [slot.number, slot])));
+	desk.add("close_range", [BigInt(firstWorkFd + 1), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
+}

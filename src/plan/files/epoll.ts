@@ -1,0 +1,56 @@
+import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
+import type { Epoll } from "../../task/files.ts";
+import type { StepOptions } from "../draft.ts";
+import { addNew, addStatusFlags, type Desk } from "./desk.ts";
+import type { Slot } from "./slots.ts";
+
+const EPERM = 1;
+
+/** Without what it watches: that is added when all descriptors are there. */
+export function openEpoll(desk: Desk, slot: Slot, { flags }: Epoll): void {
+	addNew(desk, slot, "epoll_create1", (closing) => [BigInt(closing)], `descriptor ${slot.number}`);
+	addStatusFlags(desk, BigInt(slot.number), 0, flags);
+}
+
+/** @param slots all, by number. */
+export function addEpollTargets(desk: Desk, slots: ReadonlyMap<number, Slot>): void {
+	const { draft } = desk.around;
+	const done = new Set<string>();
+	for (const { number, key, content } of slots.values()) {
+		if (content.kind !== "epoll" || done.has(key)) continue;
+		done.add(key);
+		const watched = new Set<number>();
+		for (const target of content.targets) {
+			const slot = slots.get(target.number);
+			const lost = (why: string): void =>
+				draft.report({ subject: `epoll descriptor ${number}`, text: `no longer watches ${target.number}, ${why}` });
+			if (slot === undefined) {
+				// folklore: the number was closed while a duplicate kept the file; epoll goes on watching a file without a number
+				lost("which is not open");
+				continue;
+			}
+			if (watched.has(target.number)) {
+				lost("which stands for two files");
+				continue;
+			}
+			watched.add(target.number);
+			if (slot.content.kind === "substitute" && slot.content.path === "/dev/null") {
+				lost("which is /dev/null now");
+				continue;
+			}
+			const event = draft.bytes(
+				`event of ${target.number} for ${number}`,
+				epollEvent.encode({ events: target.events, data: target.data }),
+			);
+			// what has a name may be one that cannot be watched: another file took the place, or the number
+			const named = slot.content.kind === "substitute" || slot.content.kind === "file";
+			const options: StepOptions = named ? { expect: { successOr: EPERM } } : {};
+			desk.add(
+				"epoll_ctl",
+				[BigInt(number), BigInt(EPOLL_CTL_ADD), BigInt(target.number), event],
+				`${number} watches ${target.number}`,
+				options,
+			);
+		}
+	}
+}

@@ -1,0 +1,25 @@
+import { AT_FDCWD, S_IFCHR, S_IFMT } from "../../linux/fcntl.ts";
+import { O } from "../../linux/open.ts";
+import type { OpenFile } from "../../task/files.ts";
+import { addNew, type Desk } from "./desk.ts";
+import { openFlags } from "./open-flags.ts";
+import type { Slot } from "./slots.ts";
+
+const SEEK_SET = 0n;
+
+/** A file by its name, with the flags of the description it stands for. */
+export function openByName(desk: Desk, slot: Slot, path: string, flags: number): void {
+	const name = desk.around.draft.path(`path of descriptor ${slot.number}`, path);
+	const how = openFlags(flags);
+	addNew(desk, slot, "openat", (closing) => [AT_FDCWD, name, BigInt(how | closing)], `descriptor ${slot.number}`);
+}
+
+/** A regular file, a directory or a device, at its offset. */
+export function openFile(desk: Desk, slot: Slot, { path, flags, position, mode }: OpenFile): void {
+	openByName(desk, slot, path, flags);
+	// devices of characters have no offset, or one that they give themselves; what is opened with O_PATH has none either
+	const seekable = ((mode ?? 0) & S_IFMT) !== S_IFCHR && (flags & O.PATH) === 0;
+	if (position === 0n || !seekable) return;
+	const at = { expect: { exactly: position } };
+	desk.add("lseek", [BigInt(slot.number), position, SEEK_SET], "where it was read or written last", at);
+}

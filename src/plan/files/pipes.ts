@@ -1,0 +1,154 @@
+import { fileOffset } from "../../bytes/address.ts";
+import { array, layout, u32 } from "../../bytes/layout.ts";
+import { AT_FDCWD, F } from "../../linux/fcntl.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
+import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
+import type { Arg, Place } from "../plan.ts";
+import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./desk.ts";
+import { openFlags } from "./open-flags.ts";
+import type { Slot } from "./slots.ts";
+
+/** What pipe2(2) fills; nobody reads it, since the numbers are known. */
+const pipeEnds = layout("pipe ends", { fd: array(u32, 2) });
+
+/** Bytes that are copied into a pipe at a time: what a pipe holds unless told otherwise. */
+const CHUNK = 65536;
+
+export interface PipeSlot extends Slot {
+	readonly content: PipeEnd;
+}
+
+export interface Pipes {
+	/** Gives its number to the end of a pipe, whose turn it is. */
+	place(slot: PipeSlot): void;
+	/** Opens a FIFO both ways until all are made, so that no end waits for its counterpart, and fills it. */
+	hold(fifo: Fifo): void;
+}
+
+/** @param slots the first of each description, ascending. */
+export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
+	const parked = new Map<string, Place>();
+	const inPlace = new Set<string>();
+	const made = new Set<number>();
+	const held = new Set<number>();
+	const ends = new Map<number, PipeSlot[]>();
+	for (const slot of slots.filter(isPipeSlot)) {
+		const { id } = slot.content.pipe;
+		const known = ends.get(id);
+		if (known === undefined) ends.set(id, [slot]);
+		else known.push(slot);
+	}
+	const fill = filler(desk, slots);
+
+	const make = (slot: PipeSlot): void => {
+		const { pipe } = slot.content;
+		if (made.has(pipe.id)) return;
+		made.add(pipe.id);
+		const all = ends.get(pipe.id) ?? [];
+		const reader = all.find(({ content }) => (content.flags & O_ACCMODE) === O.RDONLY);
+		const writer = all.find(({ content }) => (content.flags & O_ACCMODE) === O.WRONLY);
+		const [low, high] = [desk.landing(), desk.landing(1)];
+		const { draft } = desk.around;
+		// a pipe that holds less than its content must fail, not wait for a reader
+		const flags = pipe.content === undefined ? 0 : O.NONBLOCK;
+		const both = draft.space(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
+		desk.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
+		if (pipe.content !== undefined && all.some(({ content }) => (content.flags & O.DIRECT) !== 0))
+			draft.report({ subject: `pipe ${pipe.id}`, text: "what waits in it is no longer cut into packets (O_DIRECT)" });
+		fill(pipe, BigInt(high), "pipe");
+		for (const extra of all) {
+			if (extra === reader || extra === writer) continue;
+			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
+			const path = draft.path(`an end of pipe ${pipe.id}`, `/proc/self/fd/${low}`);
+			const how = BigInt(openFlags(extra.content.flags));
+			const landed = desk.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);
+			parked.set(extra.key, desk.park(landed, `end of pipe ${pipe.id} for ${extra.number}`));
+		}
+		const put = (end: PipeSlot | undefined, landed: number): void => {
+			// as before: a reader finds the end of the pipe, a writer is told that nobody reads
+			if (end === undefined) {
+				desk.add("close", [BigInt(landed)], `nobody had this end of pipe ${pipe.id}`);
+				if (all.some(({ content }) => (content.flags & O_ACCMODE) === O.RDWR)) return;
+				const what = landed === low ? "writing to it fails with EPIPE" : "reading from it finds its end";
+				draft.report({
+					subject: `descriptor ${slot.number}`,
+					text: `is a pipe whose other end the process had not; ${what}`,
+				});
+				return;
+			}
+			addStatusFlags(desk, BigInt(landed), flags, end.content.flags);
+			const stays = end.number === landed;
+			if (stays && end.closeOnExec) addCloseOnExec(desk, landed);
+			if (!stays && end.key !== slot.key) {
+				parked.set(end.key, desk.park(landed, `end of pipe ${pipe.id} for ${end.number}`));
+				return;
+			}
+			desk.settle(landed, end.number, end.closeOnExec);
+			inPlace.add(end.key);
+		};
+		// the slot's own end last: the other may be on its number
+		if (slot.key === reader?.key) {
+			put(writer, high);
+			put(reader, low);
+		} else {
+			put(reader, low);
+			put(writer, high);
+		}
+	};
+
+	const hold = ({ file: { path }, pipe }: Fifo): void => {
+		if (held.has(pipe.id)) return;
+		held.add(pipe.id);
+		const { draft } = desk.around;
+		const landed = desk.open(
+			"openat",
+			[AT_FDCWD, draft.path(`path of FIFO ${pipe.id}`, path), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
+			"both ends of a FIFO, so that no end waits for the other",
+		);
+		const fd = desk.park(landed, `both ends of FIFO ${pipe.id}`);
+		fill(pipe, { valueOf: fd }, "fifo");
+	};
+	const place = (slot: PipeSlot): void => {
+		make(slot);
+		const { key, number, closeOnExec } = slot;
+		const cell = parked.get(key);
+		if (inPlace.has(key)) return;
+		if (cell === undefined) throw new Error(`descriptor ${number} was not made with its pipe`);
+		addDuplicate(desk, { valueOf: cell }, number, closeOnExec, "to its number");
+	};
+	return { place, hold };
+}
+
+const isPipeSlot = (slot: Slot): slot is PipeSlot => slot.content.kind === "pipe";
+
+/** Opens the files with what pipes held, once each, and returns what writes it into a pipe. */
+function filler(desk: Desk, slots: readonly Slot[]): (pipe: Pipe, end: Arg, kind: "pipe" | "fifo") => void {
+	const { draft } = desk.around;
+	const contents = slots.flatMap(({ content }) =>
+		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
+	);
+	const opened = new Map<string, Place>();
+	for (const { source } of contents) {
+		if (opened.has(source.name)) continue;
+		const path = draft.path(`path of ${source.name}`, source.name);
+		const landed = desk.open("openat", [AT_FDCWD, path, BigInt(O.RDONLY)], "what pipes held");
+		opened.set(source.name, desk.park(landed, `descriptor of ${source.name}`));
+	}
+	const buffer = contents.length === 0 ? undefined : draft.space("pipe buffer", CHUNK, 4096);
+	const copy = ({ source, offset, length }: Queued, end: Arg, what: string): void => {
+		const fd = opened.get(source.name);
+		if (fd === undefined || buffer === undefined) throw new Error(`${source.name} was not opened`);
+		for (let done = 0n; done < length; done += BigInt(CHUNK)) {
+			const chunk = length - done < CHUNK ? length - done : BigInt(CHUNK);
+			const at = fileOffset(offset + done);
+			// not splice(2): pieces that are not aligned in the file take more of the pipe's slots than they need
+			desk.add("pread64", [{ valueOf: fd }, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
+			desk.add("write", [end, buffer, chunk], `into ${what}`, { expect: { exactly: chunk } });
+		}
+	};
+	return ({ id, capacity, content }, end, kind) => {
+		if (capacity !== undefined)
+			desk.add("fcntl", [end, BigInt(F.SETPIPE_SZ), BigInt(capacity)], `room in ${kind} ${id}`);
+		if (content !== undefined) copy(content, end, `${kind} ${id}`);
+	};
+}

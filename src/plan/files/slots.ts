@@ -1,0 +1,126 @@
+import { refuse } from "../../errors.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
+import type {
+	Description,
+	Epoll,
+	Eventfd,
+	Fifo,
+	Files,
+	OpenFile,
+	OtherDescription,
+	PipeEnd,
+	Signalfd,
+	Timerfd,
+} from "../../task/files.ts";
+import type { PlanFinding } from "../plan.ts";
+
+/** What is done about descriptors that cannot be opened as they were. */
+export interface FilePolicy {
+	/** Files that take the place of a descriptor's, by number; also of one that the dead process did not have. */
+	readonly fds: ReadonlyMap<number, string>;
+	/** `null` puts /dev/null in the place of whatever else cannot be opened. */
+	readonly missing: "error" | "null";
+}
+
+/** One descriptor to be. Slots with equal keys share one description. */
+export interface Slot {
+	readonly number: number;
+	readonly closeOnExec: boolean;
+	readonly key: string;
+	readonly content: Openable | Substitute;
+}
+
+/** What this version can open again. */
+export type Openable = OpenFile | PipeEnd | Fifo | Eventfd | Epoll | Signalfd | Timerfd;
+
+/** Another file in the place of a descriptor's. */
+export interface Substitute {
+	readonly kind: "substitute";
+	readonly path: string;
+	readonly flags: number;
+}
+
+/**
+ * What each number shall refer to, ascending.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for all at once that cannot be opened and have no substitute.
+ */
+export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: PlanFinding) => void): Slot[] {
+	const refused: { readonly number: number; readonly what: string }[] = [];
+	const slots = descriptors.map(({ number, closeOnExec, description }): Slot => {
+		const named = policy.fds.get(number);
+		const content = openable(description);
+		if (named === undefined && typeof content !== "string")
+			return { number, closeOnExec, key: `${description.id}`, content };
+		if (named === undefined) {
+			if (policy.missing === "error") refused.push({ number, what: `${content}` });
+			else report({ subject: `descriptor ${number}`, text: `was ${content}; /dev/null takes its place` });
+		}
+		const path = named ?? "/dev/null";
+		const flags = description.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK);
+		return { number, closeOnExec, key: `${description.id}=${path}`, content: { kind: "substitute", path, flags } };
+	});
+	if (refused.length > 0) refuseAll(refused);
+	const known = new Set(descriptors.map(({ number }) => number));
+	for (const [number, path] of policy.fds)
+		if (!known.has(number))
+			slots.push({
+				number,
+				closeOnExec: false,
+				key: `new ${number}`,
+				content: { kind: "substitute", path, flags: O.RDWR },
+			});
+	return slots.sort((a, b) => a.number - b.number);
+}
+
+/** The highest number that will be taken, -1 for none. */
+export const highestNumber = ({ descriptors }: Files, { fds }: FilePolicy): number =>
+	[...descriptors.map(({ number }) => number), ...fds.keys()].reduce((most, number) => Math.max(most, number), -1);
+
+/** The description, or what it was if this version cannot open that. */
+function openable(description: Description): Openable | string {
+	switch (description.kind) {
+		case "file":
+			return description.unlinked ? `the deleted file ${description.path}` : description;
+		case "pipe":
+		case "fifo":
+		case "eventfd":
+		case "epoll":
+		case "signalfd":
+		case "timerfd":
+			return description;
+		case "memfd":
+			return `the memfd ${description.name}`;
+		case "tty":
+			return description.path === undefined ? "a terminal" : `the terminal ${description.path}`;
+		default:
+			return otherNames[description.kind];
+	}
+}
+
+const otherNames: Readonly<Record<Exclude<OtherDescription["kind"], "tty">, string>> = {
+	"inet-socket": "an internet socket",
+	"unix-socket": "a unix socket",
+	"packet-socket": "a packet socket",
+	"netlink-socket": "a netlink socket",
+	inotify: "an inotify instance",
+	fanotify: "a fanotify group",
+	namespace: "a namespace",
+	tun: "a network tunnel",
+	external: "a file of a CRIU plugin",
+	"bpf-map": "a BPF map",
+	pidfd: "a pidfd",
+	unknown: "a file of an unknown kind",
+};
+
+function refuseAll(refused: readonly { readonly number: number; readonly what: string }[]): never {
+	const [only] = refused;
+	const numbers = refused.map(({ number }) => number).join(", ");
+	const one = only !== undefined && refused.length === 1;
+	return refuse("ERR_UNSUPPORTED", {
+		subject: one ? `descriptor ${numbers}` : `descriptors ${numbers}`,
+		finding: one ? `was ${only.what}` : refused.map(({ number, what }) => `${number} was ${what}`).join(", "),
+		expectation: "which this version cannot restore",
+		remedy: `name another file with --fd ${only?.number ?? "N"}=PATH, or let /dev/null take its place with --missing-fds null`,
+	});
+}

@@ -1,0 +1,64 @@
+import { hex, TASK_SIZE } from "../bytes/address.ts";
+import { refuse } from "../errors.ts";
+import { TRAP_FLAG } from "../linux/registers.ts";
+import { SMALLEST_ALTERNATE_STACK } from "../linux/sigaction.ts";
+import { FPSTATE_ALIGN, lostComponents, sigframe, USER_CS, USER_SS } from "../linux/sigframe.ts";
+import { xstateComponentName } from "../linux/xstate-components.ts";
+import type { Thread } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import type { Place } from "./plan.ts";
+
+const USER32_CS = 0x23n;
+
+/**
+ * Refuses what would not run: the kernel would take it, and the first instruction would kill the process.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for seccomp and for 32-bit code, ERR_IMAGE_CORRUPT for impossible registers.
+ */
+export function requireRunnable({ tid, seccomp, registers: { ip, cs, fs_base, gs_base } }: Thread): void {
+	const subject = `thread ${tid}`;
+	if (seccomp !== "none")
+		refuse("ERR_UNSUPPORTED", {
+			subject,
+			finding: seccomp === "strict" ? "runs in seccomp's strict mode" : "runs under seccomp filters",
+			expectation: "expected neither: they cannot be restored yet",
+			remedy: "make the donor without them",
+		});
+	if (cs === USER32_CS)
+		refuse("ERR_UNSUPPORTED", {
+			subject,
+			finding: "runs 32-bit code (cs 0x23)",
+			expectation: `expected 64-bit code, ${hex(USER_CS)}`,
+		});
+	const corrupt = (finding: string, expectation: string): never =>
+		refuse("ERR_IMAGE_CORRUPT", { subject, finding, expectation });
+	if (cs !== USER_CS) corrupt(`cs is ${hex(cs)}`, `expected ${hex(USER_CS)}`);
+	if (!isCanonical(ip)) corrupt(`rip is ${hex(ip)}`, "expected a canonical address");
+	for (const [name, base] of Object.entries({ fs_base, gs_base }))
+		if (base >= TASK_SIZE) corrupt(`${name} is ${hex(base)}`, `expected less than ${hex(TASK_SIZE)}`);
+}
+
+/** With 47 bits of user space; [vsyscall] is at the other end. */
+const isCanonical = (at: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, at)) === at;
+
+/** Where a thread leaves from: the `struct ucontext` of a frame for this CPU. */
+export function frameOf(thread: Thread, { draft, facts }: Circumstances): Place {
+	const { tid, registers, alternateStack, xstate } = thread;
+	const report = (text: string): void => draft.report({ subject: `thread ${tid}`, text });
+	const lost = lostComponents(xstate, facts).map(xstateComponentName);
+	if (lost.length > 0) report(`used ${lost.join(", ")}, which this processor has not; those registers are reset`);
+	const { flags, ss, ds, es, fs, gs } = registers;
+	if ((flags & TRAP_FLAG) !== 0n) report("was being single-stepped; it resumes without the trap flag");
+	if (ss !== USER_SS && ss !== 0n) report(`ss was ${hex(ss)}; it is ${hex(USER_SS)} now`);
+	const segments = Object.entries({ ds, es, fs, gs }).filter(([, selector]) => selector !== 0n);
+	if (segments.length > 0)
+		report(`${segments.map(([name, selector]) => `${name} was ${hex(selector)}`).join(", ")}; selectors are 0 now`);
+	if (alternateStack !== undefined && alternateStack.size < SMALLEST_ALTERNATE_STACK)
+		report(`its alternate signal stack of ${alternateStack.size} bytes is too small for the kernel; it has none now`);
+	const frame = sigframe({ ...thread, registers: { ...registers, flags: flags & ~TRAP_FLAG } }, facts);
+	const fpstate = draft.bytes(`XSAVE area of thread ${tid}`, frame.fpstate, { align: FPSTATE_ALIGN });
+	return draft.bytes(`frame of thread ${tid}`, frame.ucontext, {
+		align: 16,
+		pointers: [{ at: frame.fpstateAt, to: fpstate }],
+	});
+}

@@ -1,0 +1,64 @@
+import { F } from "../linux/fcntl.ts";
+import { PR } from "../linux/prctl.ts";
+import { type LimitName, limitNumber, rlimit64 } from "../linux/resource.ts";
+import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import type { Task } from "../task/task.ts";
+import { REPORT_FD } from "./abi.ts";
+import type { Circumstances } from "./circumstances.ts";
+import type { ListDraft } from "./draft.ts";
+
+/**
+ * What the carrier is before it becomes anything: deaf to signals, bound to the restorer's life, in a session of its own, and
+ * with its report socket above all numbers that the process will use.
+ *
+ * A session of its own even where the process had another's: a stopped process that is left alone in the restorer's would be
+ * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
+ */
+export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Circumstances): void {
+	const { draft, context, firstWorkFd } = around;
+	const leader = draft.list("leader");
+	const all = new Uint8Array(Number(SIGSET_BYTES)).fill(0xff);
+	leader.add(
+		"identity",
+		"rt_sigprocmask",
+		[SIG_SETMASK, draft.bytes("all signals", all), 0n, SIGSET_BYTES],
+		"no signal before it is complete",
+	);
+	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with the restorer");
+	leader.add("identity", "setsid", [], sid === pid ? "leads its session" : "a session of its own", {
+		expect: { exactly: BigInt(pid) },
+	});
+	const lost = [sid === pid ? "" : `session ${sid}`, pgid === pid ? "" : `process group ${pgid}`].filter(Boolean);
+	if (lost.length > 0)
+		draft.report({
+			subject: `process ${pid}`,
+			text: `was in ${lost.join(" and ")}; now it leads its own, without a terminal`,
+		});
+	raiseLimits(leader, around);
+	leader.add(
+		"identity",
+		"fcntl",
+		[BigInt(REPORT_FD), BigInt(F.DUPFD_CLOEXEC), BigInt(firstWorkFd)],
+		"the socket that failures are told to, out of the way",
+		{ expect: { exactly: BigInt(firstWorkFd) }, save: context },
+	);
+}
+
+/** Limits that a restorer can run into while it makes a process. They become the process's own at the end. */
+const inTheWay: readonly LimitName[] = ["FSIZE", "DATA", "NPROC", "NOFILE", "MEMLOCK", "AS", "SIGPENDING"];
+
+/** Descriptors that are open for a moment beside those of the process. */
+const WORK_FDS = 1024n;
+
+function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Circumstances): void {
+	for (const name of inTheWay) {
+		const limit = facts.limits[limitNumber(name)];
+		if (limit === undefined) continue;
+		const least = name === "NOFILE" ? BigInt(firstWorkFd) + WORK_FDS : 0n;
+		const hard = limit.hard > least ? limit.hard : least;
+		if (limit.soft === hard) continue;
+		const room = draft.bytes(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
+		leader.add("identity", "prlimit64", [0n, BigInt(limitNumber(name)), room, 0n], `room to work: ${name}`);
+	}
+}

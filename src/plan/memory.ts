@@ -1,0 +1,74 @@
+import { type Address, TASK_SIZE } from "../bytes/address.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { MADV, MAP } from "../linux/mman.ts";
+import type { Mapping, Task } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import { planBlanks, planFill } from "./fill.ts";
+import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
+import { mapObjects } from "./objects.ts";
+import type { Spacious } from "./readings.ts";
+import { surveyMemory } from "./survey.ts";
+
+/**
+ * Makes the dead process's address space: everything but the hole goes, every mapping comes at its place, the bytes come
+ * straight from the files that hold them, and protections last. The vdso has its own part.
+ *
+ * @throws NecromancerError as `surveyMemory` and `mapObjects` do, and ERR_HOST where no room is left to work in.
+ */
+export function planMemory({ identity, memory }: Task, around: Circumstances): void {
+	const { regular, guards, stretches, blanks, filled } = surveyMemory(memory);
+	clear(around);
+	const objects = mapObjects(memory, regular, filled, around);
+	mapFiles(regular, filled, around);
+	mapAnonymous(regular, filled, around);
+	advise(regular, around);
+	planFill([...stretches, ...objects.stretches], spaciousOf(regular, around), identity.pid, around);
+	planBlanks(blanks, around);
+	objects.finish();
+	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
+	guard(guards, around);
+}
+
+/** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
+function clear({ draft, hole }: Circumstances): void {
+	const leader = draft.list("leader");
+	const below: Range = { start: 0n as Address, end: hole.start };
+	const above: Range = { start: hole.end, end: TASK_SIZE };
+	leader.add("clear", "munmap", [below.start, lengthOf(below)], "everything below the hole");
+	leader.add("clear", "munmap", [above.start, lengthOf(above)], "everything above the hole");
+}
+
+/** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */
+const spaciousOf = (mappings: readonly Mapping[], { facts }: Circumstances): Spacious[] =>
+	mappings
+		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
+		.map((mapping) => {
+			const { start, end } = mapping;
+			return { start, end, huge: facts.hugePages !== "never" && !isAdvised(mapping, MADV.NOHUGEPAGE) };
+		});
+
+const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;
+
+function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const mapping of mappings)
+		if (now(mapping) !== protOf(mapping))
+			leader.add(
+				"protect",
+				"mprotect",
+				[mapping.start, lengthOf(mapping), BigInt(protOf(mapping))],
+				"its bytes are in",
+			);
+}
+
+/** After the bytes: pages that become guards lose theirs. */
+function guard(guards: readonly Range[], { draft }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const range of guards)
+		leader.add(
+			"protect",
+			"madvise",
+			[range.start, lengthOf(range), BigInt(MADV.GUARD_INSTALL)],
+			"pages that fault (Linux 6.13)",
+		);
+}

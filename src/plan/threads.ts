@@ -1,0 +1,130 @@
+import { i32, viewOf } from "../bytes/layout.ts";
+import { CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
+import { ALL_WAITERS, FUTEX } from "../linux/futex.ts";
+import { ARCH, PR } from "../linux/prctl.ts";
+import { robustListHead } from "../linux/robust-list.ts";
+import { PRIO_PROCESS, SCHED } from "../linux/sched.ts";
+import type { Task, Thread } from "../task/task.ts";
+import type { Circumstances } from "./circumstances.ts";
+import { addCredentials } from "./credentials.ts";
+import type { ListDraft } from "./draft.ts";
+import { frameOf, requireRunnable } from "./frame.ts";
+import type { Place } from "./plan.ts";
+import { addPending } from "./signals.ts";
+
+const [EPERM, EACCES] = [1, 13];
+
+/** A thread's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
+const STACK_SIZE = 4096;
+
+/**
+ * Makes all threads, each with its id, and has each make itself what it was. When the leader goes on, all are complete and
+ * sleep until `go`.
+ *
+ * @throws NecromancerError for threads that would not run ({@link requireRunnable}).
+ */
+export function planThreads(task: Task, around: Circumstances): void {
+	for (const thread of task.threads) requireRunnable(thread);
+	const list = around.draft.list("leader");
+	const [leader, ...others] = task.threads;
+	if (leader === undefined) return;
+	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, around) }));
+	addState(list, leader, around);
+	addPending(list, task, leader, around);
+	for (const { thread, ready } of made)
+		list.add("threads", "await", [ready, BigInt(thread.tid)], `thread ${thread.tid} is complete`);
+}
+
+/** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
+function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circumstances): Place {
+	const { draft, context, go } = around;
+	const { tid, parentDeathSignal } = thread;
+	const name = `thread ${tid}`;
+	const args = cloneArgsOf(thread, around);
+	leader.add("threads", "spawn", [args, BigInt(cloneArgs.size), context, { list: name }], name, {
+		expect: { exactly: BigInt(tid) },
+	});
+	const list = draft.list(name);
+	const ready = draft.cell(`whether ${name} is complete`);
+	addState(list, thread, around);
+	list.add(
+		"threads",
+		"prctl",
+		[BigInt(PR.SET_NAME), draft.path(`name of ${name}`, thread.name), 0n, 0n, 0n],
+		"its name",
+	);
+	addPending(list, task, thread, around);
+	addCredentials(list, thread, around);
+	if (parentDeathSignal !== 0)
+		list.add(
+			"credentials",
+			"prctl",
+			[BigInt(PR.SET_PDEATHSIG), BigInt(parentDeathSignal), 0n, 0n, 0n],
+			"its signal when the parent dies",
+		);
+	list.add("leave", "gettid", [], "is complete", { expect: { exactly: BigInt(tid) }, save: ready });
+	list.add("leave", "futex", [ready, BigInt(FUTEX.WAKE), ALL_WAITERS, 0n, 0n, 0n], "the leader may wait for that");
+	list.add("leave", "await", [go, 1n], "until all may go");
+	list.add("leave", "leave", [frameOf(thread, around)], "where it was");
+	return ready;
+}
+
+/** folklore: pthread_create(3) has the kernel set TLS and clear the id at the end; here the thread does both itself (set_tid_address). */
+function cloneArgsOf({ tid }: Thread, { draft }: Circumstances): Place {
+	const id = new Uint8Array(i32.size);
+	i32.write(viewOf(id), 0, tid);
+	const set_tid = draft.bytes(`id of thread ${tid}`, id, { align: 4 });
+	const stack = draft.space(`stack of thread ${tid}`, STACK_SIZE);
+	const args = cloneArgs.encode({
+		...{ flags: BigInt(CLONE_AS_THREAD), pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n },
+		...{ stack: 0n, stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: 1n, cgroup: 0n },
+	});
+	return draft.bytes(`clone_args of thread ${tid}`, args, {
+		pointers: [
+			{ at: cloneArgs.offsetOf("stack"), to: stack },
+			{ at: cloneArgs.offsetOf("set_tid"), to: set_tid },
+		],
+	});
+}
+
+/** What the kernel knows of a thread beside its registers and its credentials. */
+function addState(list: ListDraft, thread: Thread, { draft }: Circumstances): void {
+	const { tid, registers, clearTid, robustList, rseq } = thread;
+	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_FS), registers.fs_base], "its thread-local storage");
+	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_GS), registers.gs_base], "its gs base");
+	if (clearTid !== undefined)
+		list.add("threads", "set_tid_address", [clearTid], "the word that is cleared at its end", {
+			expect: { exactly: BigInt(tid) },
+		});
+	if (robustList !== undefined)
+		list.add("threads", "set_robust_list", [robustList, BigInt(robustListHead.size)], "locks to free if it dies");
+	if (rseq !== undefined)
+		list.add(
+			"threads",
+			"rseq",
+			[rseq.area, BigInt(rseq.size), 0n, BigInt(rseq.signature)],
+			"its restartable sequences",
+		);
+	addScheduling(list, thread, draft);
+}
+
+/** Less is taken where more is not allowed: a process that runs at another priority is better than none. */
+function addScheduling(
+	list: ListDraft,
+	{ tid, scheduling: { nice, policy, priority } }: Thread,
+	draft: Circumstances["draft"],
+): void {
+	list.add("threads", "setpriority", [PRIO_PROCESS, 0n, BigInt(nice)], "its niceness, where that is allowed", {
+		expect: { successOr: EACCES },
+	});
+	if ((policy & ~SCHED.RESET_ON_FORK) === SCHED.DEADLINE) {
+		draft.report({ subject: `thread ${tid}`, text: "had the policy SCHED_DEADLINE, whose times are not known" });
+		return;
+	}
+	const bytes = new Uint8Array(i32.size);
+	i32.write(viewOf(bytes), 0, priority);
+	const param = draft.bytes(`priority of thread ${tid}`, bytes, { align: 4 });
+	list.add("threads", "sched_setscheduler", [0n, BigInt(policy), param], "its scheduling, where that is allowed", {
+		expect: { successOr: EPERM },
+	});
+}

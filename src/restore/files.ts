@@ -1,0 +1,140 @@
+import { statSync } from "node:fs";
+import { attempt, openFile } from "../bytes/source.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { sameBuildId } from "../criu/build-id.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import { refuse } from "../errors.ts";
+import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import type { FilePolicy } from "../plan/files.ts";
+import type { MappedFile, Task } from "../task/task.ts";
+
+/** A file that is not as the dead process had it. */
+export interface FileMismatch {
+	readonly path: string;
+	readonly problem: "missing" | "size" | "mode" | "build-id";
+	readonly finding: string;
+	readonly expectation: string;
+	/** Who had it open, by number; empty when it was mapped or a directory. */
+	readonly descriptors: readonly number[];
+}
+
+/** How files on this host are looked at; links are followed. */
+export interface HostLook {
+	/** `undefined` where there is nothing. */
+	stat(path: string): { readonly size: bigint; readonly mode: number } | undefined;
+	/** Of a regular file, lower-case hex. */
+	buildId(path: string): string | undefined;
+}
+
+/**
+ * Holds every file that the process had mapped or open, its executable and its directories against this host: there,
+ * with the size, the mode and the build-id that the images name. What they do not name is not looked at. Descriptors
+ * with another file in their place do not count.
+ *
+ * @returns all mismatches, in the order of the descriptors, mapped files first.
+ */
+export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = new Map()): FileMismatch[] {
+	const wanted = new Map<string, { readonly looks: MappedFile[]; readonly descriptors: number[]; mapped: boolean }>();
+	const want = (looks: MappedFile, descriptor?: number): void => {
+		const known = wanted.get(looks.path) ?? { looks: [], descriptors: [], mapped: false };
+		wanted.set(looks.path, known);
+		known.looks.push(looks);
+		if (descriptor === undefined) known.mapped = true;
+		else known.descriptors.push(descriptor);
+	};
+	for (const looks of task.memory.files.values()) want(looks);
+	const { cwd, root, descriptors } = task.files;
+	for (const { number, description } of descriptors) {
+		if (fds.has(number)) continue;
+		if (description.kind === "file" && !description.unlinked) want(description, number);
+		if (description.kind === "fifo") want(description.file, number);
+	}
+	for (const path of [cwd, root]) if (path !== undefined) want({ path });
+	return [...wanted.values()].flatMap(({ looks, descriptors: numbers, mapped }) => {
+		const found = looks.flatMap((it) => mismatch(it, host) ?? [])[0];
+		return found === undefined ? [] : [{ ...found, descriptors: mapped ? [] : numbers }];
+	});
+}
+
+function mismatch(
+	{ path, size, mode, buildId }: MappedFile,
+	host: HostLook,
+): Omit<FileMismatch, "descriptors"> | undefined {
+	const here = host.stat(path);
+	if (here === undefined)
+		return { path, problem: "missing", finding: "is not here", expectation: "expected that file" };
+	if (mode !== undefined && mode !== here.mode)
+		return { path, problem: "mode", finding: `has mode ${octal(here.mode)}`, expectation: `expected ${octal(mode)}` };
+	if (buildId !== undefined && (here.mode & S_IFMT) === S_IFREG) {
+		const id = host.buildId(path);
+		if (id === undefined || !sameBuildId(id, buildId))
+			return { path, problem: "build-id", finding: `has build-id ${id ?? "none"}`, expectation: `expected ${buildId}` };
+	}
+	if (size !== undefined && size !== here.size)
+		return { path, problem: "size", finding: `has ${here.size} bytes`, expectation: `expected ${size}` };
+	return undefined;
+}
+
+const octal = (mode: number): string => `0${mode.toString(8)}`;
+
+/**
+ * With `missing: "null"`, descriptors whose file is not here get /dev/null; nothing helps against the other mismatches.
+ *
+ * @throws NecromancerError ERR_FILE_MISMATCH with all of them.
+ */
+export function settleMismatches(mismatches: readonly FileMismatch[], policy: FilePolicy): FilePolicy {
+	const replaced = ({ problem, descriptors }: FileMismatch): boolean =>
+		policy.missing === "null" && problem === "missing" && descriptors.length > 0;
+	const left = mismatches.filter((it) => !replaced(it));
+	if (left.length > 0) refuseMismatches(left);
+	const extra = mismatches.flatMap(({ descriptors }) =>
+		descriptors.map((number): [number, string] => [number, "/dev/null"]),
+	);
+	return { ...policy, fds: new Map([...extra, ...policy.fds]) };
+}
+
+function refuseMismatches(mismatches: readonly FileMismatch[]): never {
+	const [only] = mismatches;
+	const remedy = mismatches.every(({ descriptors }) => descriptors.length > 0)
+		? "put back what the process had, or name another file with --fd N=PATH"
+		: "restore where the files are as they were";
+	if (only !== undefined && mismatches.length === 1)
+		return refuse("ERR_FILE_MISMATCH", {
+			subject: only.path,
+			finding: only.finding,
+			expectation: only.expectation,
+			remedy,
+		});
+	return refuse("ERR_FILE_MISMATCH", {
+		subject: `${mismatches.length} files`,
+		finding: mismatches.map(({ path, finding, expectation }) => `${path} ${finding} (${expectation})`).join(", "),
+		remedy,
+	});
+}
+
+const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
+
+/** This host's own files. */
+export const hostLook: HostLook = {
+	stat: (path) => {
+		// no file has such a name, and Node throws something else
+		if (path.includes("\0")) return undefined;
+		return attempt(path, () => {
+			try {
+				const { size, mode } = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
+				return { size, mode: Number(mode) };
+			} catch (error) {
+				if (NOT_THERE.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+				throw error;
+			}
+		});
+	},
+	buildId: (path) => {
+		const source = openFile(Buffer.from(bytesFromText(path)), path);
+		try {
+			return buildIdOfFile(source);
+		} finally {
+			source.close();
+		}
+	},
+};

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { type Address, address, hex } from "../bytes/address.ts";
+import { textFromBytes } from "../bytes/text.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import type { Mapping, Task } from "../task/task.ts";
+
+/**
+ * Holds a restored process against its task, through /proc: threads, mappings, descriptors, name. What differs, in words;
+ * nothing when it is as planned. The process may run meanwhile, so only what a program seldom changes is looked at unless
+ * it is `stopped`.
+ */
+export function verify(pid: number, task: Task, stopped: boolean): string[] {
+	const differences: string[] = [];
+	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
+	try {
+		compareMappings(proc("maps"), task, stopped, differences);
+		if (!stopped) return differences;
+		const tids = readdirSync(`/proc/${pid}/task`).length;
+		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
+		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
+		const expected = new Set(task.files.descriptors.map(({ number }) => number));
+		for (const fd of fds) if (!expected.delete(fd)) differences.push(`descriptor ${fd} is open, expected it closed`);
+		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
+		const comm = proc("comm").replace(/\n$/, "");
+		if (comm !== task.identity.comm) differences.push(`it is called ${comm}, expected ${task.identity.comm}`);
+	} catch (error) {
+		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
+	}
+	return differences;
+}
+
+/** A range with one protection and one kind of backing, neighbours of a kind joined: the kernel merges and splits at will. */
+interface Stretch {
+	readonly start: Address;
+	end: Address;
+	readonly look: string;
+}
+
+function compareMappings(maps: string, task: Task, stopped: boolean, differences: string[]): void {
+	const actual = joined(maps.split("\n").filter(Boolean).map(stretchOfLine).filter(isUser));
+	const planned = joined(task.memory.mappings.filter(({ backing }) => backing.kind !== "guard").map(stretchOfMapping).filter(isUser));
+	const present = new Map(actual.map((stretch) => [key(stretch), stretch]));
+	for (const stretch of planned) if (!present.delete(key(stretch))) differences.push(`${key(stretch)} is not mapped as planned`);
+	// a running program maps more at once; a stopped one has nothing but what was planned
+	if (stopped) for (const stretch of present.values()) differences.push(`${key(stretch)} is mapped, and was not planned`);
+}
+
+const key = ({ start, end, look }: Stretch): string => `${hex(start)}-${hex(end)} ${look}`;
+
+const isUser = ({ start }: Stretch): boolean => start < 1n << 63n;
+
+function stretchOfLine(line: string): Stretch {
+	const [, start = "0", end = "0", perms = "", name = ""] =
+		/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
+	return { start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)), look: `${perms} ${lookOfName(name)}` };
+}
+
+const lookOfName = (name: string): string => {
+	if (/^\[(?:heap|stack|anon:.*)\]$/.test(name)) return "";
+	if (/^\[vvar/.test(name)) return "[vvar]";
+	// shared memory without a file: the name is the kernel's affair
+	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : name;
+};
+
+function stretchOfMapping({ start, end, prot, shared, backing }: Mapping): Stretch {
+	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
+	const look =
+		backing.kind === "file"
+			? backing.path
+			: backing.kind === "object" || backing.kind === "sysv"
+				? "[shared]"
+				: backing.kind === "anonymous"
+					? ""
+					: `[${backing.kind}]`;
+	return { start, end, look: `${perms} ${look}` };
+}
+
+function joined(stretches: readonly Stretch[]): Stretch[] {
+	const out: Stretch[] = [];
+	for (const stretch of stretches) {
+		const last = out.at(-1);
+		if (last !== undefined && last.end === stretch.start && last.look === stretch.look) last.end = stretch.end;
+		else out.push({ ...stretch });
+	}
+	return out;
+}

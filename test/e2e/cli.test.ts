@@ -1,0 +1,108 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+// The command as a user types it: what it says, where, and how it ends. `npm test` builds dist/ first.
+
+const root = resolve(import.meta.dirname, "../..");
+const main = join(root, "dist/cli/main.js");
+const scratch = mkdtempSync(join(tmpdir(), "necromancer-cli-"));
+
+const run = (...args: string[]) => {
+	const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+		cwd: scratch,
+		encoding: "utf8",
+		env: { PATH: process.env["PATH"] },
+	});
+	return { status, stdout, stderr };
+};
+
+beforeAll(() => {
+	if (!existsSync(main)) spawnSync("npx", ["tsc", "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+	const core = gunzipSync(readFileSync(join(root, "fixtures/counter-static/core.gz")));
+	writeFileSync(join(scratch, "core"), core);
+	writeFileSync(join(scratch, "short"), core.subarray(0, 100_000));
+});
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const donor = join(root, "fixtures/counter-static/images");
+
+describe("necromancer", () => {
+	it("says what is missing", () => {
+		expect(run()).toEqual({
+			status: 2,
+			stdout: "",
+			stderr: "necromancer: -c CORE is missing; see necromancer --help [ERR_USAGE]\n",
+		});
+		expect(run("-c", "core").stderr).toBe("necromancer: -i IMGDIR is missing; see necromancer --help [ERR_USAGE]\n");
+	});
+
+	it("refuses what it does not know", () => {
+		expect(run("--resurrect")).toEqual({
+			status: 2,
+			stdout: "",
+			stderr: "necromancer: unknown option '--resurrect'; see necromancer --help [ERR_USAGE]\n",
+		});
+		expect(run("show", "--pid", "x", "core").stderr).toBe(
+			"necromancer: option '--pid <pid>' argument 'x' is invalid. expected a process id, not \"x\"; see necromancer --help [ERR_USAGE]\n",
+		);
+	});
+
+	it("tells its version and how it is used", () => {
+		const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+		expect(run("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+		expect(run("--help")).toMatchObject({ status: 0, stderr: "" });
+		expect(run("--help").stdout).toContain("necromancer -c core.5739 -i IMGDIR");
+	});
+
+	it("checks without writing", () => {
+		expect(run("-c", "core", "-i", donor, "--check")).toEqual({
+			status: 0,
+			stdout:
+				"check: counter-static (pid 25364, 1 thread; SIGABRT sent by pid 25359 (uid 0)) can be patched into this donor; nothing lost; nothing was written\n",
+			stderr: "",
+		});
+	});
+
+	it("prints findings and outcome as JSON, and nothing else", () => {
+		const { stdout, stderr, status } = run("-c", "core", "-i", donor, "--check", "--json");
+		expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
+		expect(JSON.parse(stdout)).toMatchObject({
+			schema: 1,
+			kind: "patch",
+			written: null,
+			pid: 25364,
+			threads: [25364],
+			death: { signal: 6 },
+		});
+	});
+
+	it("reaches show with its options", () => {
+		expect(JSON.parse(run("show", "--json", "core").stdout)).toMatchObject({ schema: 1, kind: "core" });
+	});
+
+	it.each([
+		["a core cut short", ["-c", "short", "-i", donor], 3, "ERR_CORE_TRUNCATED"],
+		["no core at all", ["-c", "absent", "-i", donor], 1, "ERR_IO"],
+		[
+			"a donor of another program",
+			["-c", "core", "-i", join(root, "fixtures/perl/images"), "--check"],
+			4,
+			"ERR_DONOR_MISMATCH",
+		],
+		["a directory without images", ["-c", "core", "-i", ".", "--check"], 4, "ERR_IMAGE_MISSING"],
+		["something that is no core", ["show", main], 3, "ERR_CORE_MAGIC"],
+	])("refuses %s", (_, args, status, code) => {
+		const outcome = run(...args);
+		expect(outcome).toMatchObject({ status, stdout: "" });
+		expect(outcome.stderr).toMatch(new RegExp(`^necromancer: .*\\[${code}\\]\\n$`));
+	});
+
+	it("lets nothing of a hostile name reach the terminal", () => {
+		const { stderr } = run("show", "\u001b[31mred");
+		expect(stderr).toBe("necromancer: \\x1b[31mred: open failed with ENOENT (no such file) [ERR_IO]\n");
+	});
+});

@@ -1,0 +1,77 @@
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { digests, fingerprint } from "../support/directory-print.ts";
+import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
+import { patchInto } from "../support/patching.ts";
+
+describe("necromancer -c CORE -i IMGDIR (as npm run build made it)", () => {
+	const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+	const scratch = mkdtempSync(join(tmpdir(), "necromancer-command-"));
+	afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+	const core = join(scratch, "core");
+	const donor = fixturePath("counter-static/images");
+	beforeAll(() => {
+		expect(existsSync(program), "run npm run build first").toBe(true);
+		writeFileSync(core, fixtureCore("counter-static"));
+	});
+	const run = (...args: string[]) => {
+		const { status, stdout, stderr } = spawnSync(process.execPath, [program, "-c", core, ...args], {
+			encoding: "utf8",
+		});
+		return { status, stdout, stderr };
+	};
+	const silent = { status: 0, stdout: "", stderr: "" };
+	const copy = (name: string): string => {
+		const path = join(scratch, name);
+		cpSync(donor, path, { recursive: true });
+		return path;
+	};
+
+	it("writes nothing with --check", () => {
+		const path = copy("checked");
+		const before = fingerprint(path);
+		const { status, stdout, stderr } = run("-i", path, "--check");
+		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+		expect(stdout).toMatch(/^check: counter-static \(pid 25364, 1 thread; .*; nothing was written$/m);
+		expect(fingerprint(path)).toBe(before);
+	});
+
+	it("leaves the donor alone with -o, and writes there what it writes in place", () => {
+		const path = copy("kept");
+		const before = fingerprint(path);
+		const out = join(scratch, "elsewhere");
+		expect(run("-i", path, "-o", out, "-q")).toEqual(silent);
+		expect(fingerprint(path)).toBe(before);
+		expect(run("-i", path, "-q")).toEqual(silent);
+		expect(withoutClock(path)).toEqual(withoutClock(out));
+	});
+
+	it("changes nothing the second time", () => {
+		const path = copy("twice");
+		expect(run("-i", path, "-q")).toEqual(silent);
+		const once = digests(path);
+		expect(run("-i", path, "-q")).toEqual(silent);
+		expect(digests(path)).toEqual(once);
+	});
+
+	it("writes what the functions write", async () => {
+		const out = join(scratch, "by command");
+		expect(run("-i", donor, "-o", out, "-q")).toEqual(silent);
+		const { images } = await patchInto(core, donor, join(scratch, "by functions"));
+		// which pages are left to files hangs on the files that this host has
+		const edited = images.names.filter((name) => !/^(pagemap-|pages-|timens-)/.test(name));
+		const [ours, theirs] = [digests(images.path), digests(out)];
+		expect(Object.keys(theirs)).toEqual(Object.keys(ours));
+		for (const name of edited) expect(theirs[name], name).toBe(ours[name]);
+	});
+});
+
+/** The clock of a patch hangs on when the core was written and how long this host has been up. */
+const withoutClock = (directory: string): Record<string, string> => {
+	const { "timens-0.img": _clock, ...others } = digests(directory);
+	return others;
+};

@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { compilePlan } from "../../src/plan/compile.ts";
+import { type EncodeOptions, encodePlan } from "../../src/plan/encode.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
+import { madeHost } from "../support/made-host.ts";
+import { agreeable, flatMemory, type Outcome, runModel } from "../support/model-kernel.ts";
+
+/*
+ * The plans of all donors as the bytes that the blob gets, run to the end on a kernel that refuses nothing: whether what was
+ * saved arrives where it is needed, and whether all threads find together.
+ */
+
+function planFor(name: string): Plan {
+	const dir = openImageDir(fixturePath(`${name}/images`));
+	try {
+		return compilePlan(taskFromImages(dir), madeHost(), { fds: new Map(), missing: "error" });
+	} finally {
+		dir.close();
+	}
+}
+
+function run(plan: Plan, options: EncodeOptions = {}): Outcome {
+	const { pieces, end, firstStep, contextAt } = encodePlan(plan, options);
+	return runModel({
+		...{ pieces, memory: flatMemory([{ start: plan.hole.start, end }]), models: [agreeable], pid: plan.pid },
+		...{ steps: firstStep("leader"), context: contextAt },
+	});
+}
+
+describe.each(fixtureNames)("the plan of %s", (name) => {
+	const plan = planFor(name);
+
+	it("lets every thread live, and leaves none behind", () => {
+		const { left, reports, exited, waiting, calls } = run(plan);
+		expect(left.map(({ tid }) => tid).sort()).toEqual([...plan.tids].sort());
+		expect(new Set(left.map(({ frame }) => frame)).size).toBe(plan.tids.length);
+		expect(reports).toEqual([{ task: BigInt(plan.pid), id: 0n, result: 0n }]);
+		expect([exited, waiting]).toEqual([[], []]);
+		const total = plan.lists.reduce((sum, { steps }) => sum + steps.length, 0);
+		expect(new Set(calls.map(({ id }) => id)).size).toBe(total);
+	});
+});
+
+describe("the plan of threads", () => {
+	it("fails at every step, with the word of that step", () => {
+		const plan = planFor("threads");
+		const total = plan.lists.reduce((sum, { steps }) => sum + steps.length, 0);
+		for (let failStep = 1; failStep <= total; failStep++) {
+			const { reports, exited } = run(plan, { failStep });
+			expect(reports.at(-1)).toEqual({ task: BigInt(plan.pid), id: BigInt(failStep), result: -38n });
+			expect(exited).toContainEqual(expect.objectContaining({ status: 111, group: true }));
+		}
+	});
+});

@@ -1,0 +1,268 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { fileOffset } from "../../src/bytes/address.ts";
+import { fromBuffer } from "../../src/bytes/source.ts";
+import { planArming } from "../../src/plan/arming.ts";
+import { planDirectories } from "../../src/plan/directories.ts";
+import { type FilePolicy, planFiles } from "../../src/plan/files.ts";
+import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
+import type { Task } from "../../src/task/task.ts";
+import { circumstancesFor } from "../support/made-circumstances.ts";
+import { type ModelDescription, type ModelFile, type ModelKernel, modelKernel } from "../support/model-files.ts";
+
+// Whatever a process had open, under whatever numbers: carried out by a kernel, the plan ends with exactly that.
+
+const [APPEND, NONBLOCK, LARGEFILE] = [0x400, 0x800, 0x8000];
+const PID = 4711;
+const FIRST_WORK_FD = 128;
+
+const stored = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 31 + (i >> 8)) & 255));
+const source = fromBuffer("pipes-data.img", stored);
+const files = new Map<string, ModelFile>([
+	["pipes-data.img", stored],
+	["/dev/null", "device"],
+	["/log", Buffer.alloc(10)],
+	["/data", Buffer.alloc(10)],
+	["/fifo/1", "fifo"],
+	["/fifo/2", "fifo"],
+]);
+
+const flagsOf = (access: fc.Arbitrary<number>, ...more: number[]): fc.Arbitrary<number> =>
+	fc.tuple(access, fc.subarray(more)).map(([mode, rest]) => rest.reduce((all, bit) => all | bit, mode));
+const anyAccess = fc.constantFrom(0, 1, 2);
+const content = fc.option(
+	fc.record({
+		source: fc.constant(source),
+		offset: fc.nat(100_000).map(fileOffset),
+		length: fc.integer({ min: 1, max: 200_000 }).map(BigInt),
+	}),
+	{ nil: undefined },
+);
+const pipeOf = (id: number): fc.Arbitrary<Pipe> =>
+	content.map((held) => ({ id, ...(held === undefined ? {} : { content: held, capacity: 262_144 }) }));
+const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 2n });
+
+const owner = fc.option(
+	fc.record({ type: fc.constantFrom(0, 1, 2), pid: fc.constantFrom(0, PID, PID + 1, 99), signal: fc.nat(64) }),
+	{ nil: undefined },
+);
+
+/** Bodies of descriptions that share the given pipes. */
+const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<object> =>
+	fc.oneof(
+		fc.record({
+			kind: fc.constant("file"),
+			path: fc.constantFrom("/log", "/data"),
+			flags: flagsOf(anyAccess, APPEND, NONBLOCK, LARGEFILE),
+			position: fc.oneof(fc.constant(0n), fc.bigInt({ min: 1n, max: 2n ** 40n })),
+			unlinked: fc.constant(false),
+			mode: fc.constant(0o100644),
+		}),
+		fc.record({
+			kind: fc.constant("file"),
+			path: fc.constant("/dev/null"),
+			flags: flagsOf(anyAccess),
+			position: fc.constantFrom(0n, 5n),
+			unlinked: fc.constant(false),
+			mode: fc.constant(0o020666),
+		}),
+		fc.record({
+			kind: fc.constant("pipe"),
+			pipe: fc.constantFrom(...pipes),
+			flags: flagsOf(fc.constantFrom(0, 0, 0, 1, 1, 1, 2), NONBLOCK),
+		}),
+		fc.constantFrom(...fifos).chain((pipe) =>
+			fc.record({
+				kind: fc.constant("fifo"),
+				pipe: fc.constant(pipe),
+				file: fc.constant({ path: `/fifo/${pipe.id}` }),
+				flags: flagsOf(anyAccess, NONBLOCK),
+			}),
+		),
+		fc.record({ kind: fc.constant("eventfd"), counter: u64, flags: flagsOf(fc.constant(2), NONBLOCK) }),
+		fc.record({ kind: fc.constant("epoll"), flags: fc.constant(2), targets: fc.constant([]) }),
+		fc.record({ kind: fc.constant("signalfd"), mask: u64, flags: flagsOf(fc.constant(2), NONBLOCK) }),
+		fc.record({
+			kind: fc.constant("timerfd"),
+			clock: fc.constantFrom(0, 1),
+			ticks: fc.constantFrom(0n, 3n),
+			settings: fc.constantFrom(0, 1),
+			remaining: fc.bigInt({ min: 0n, max: 2n ** 60n }),
+			interval: fc.bigInt({ min: 0n, max: 2n ** 60n }),
+			flags: flagsOf(fc.constant(2), NONBLOCK),
+		}),
+		fc.record({
+			kind: fc.constantFrom("tty", "unix-socket", "memfd"),
+			flags: flagsOf(anyAccess),
+			name: fc.constant("m"),
+		}),
+	);
+
+interface Scene {
+	readonly files: Files;
+	readonly policy: FilePolicy;
+}
+
+const scene: fc.Arbitrary<Scene> = fc
+	.tuple(fc.tuple(pipeOf(1), pipeOf(2), pipeOf(3)), fc.tuple(pipeOf(1), pipeOf(2)))
+	.chain(([pipes, fifos]) =>
+		fc.tuple(
+			fc.array(fc.tuple(bodies(pipes, fifos), owner), { minLength: 1, maxLength: 12 }),
+			fc.uniqueArray(fc.oneof({ weight: 4, arbitrary: fc.nat(14) }, { weight: 1, arbitrary: fc.nat(100) }), {
+				maxLength: 20,
+			}),
+		),
+	)
+	.chain(([made, numbers]) => {
+		const descriptions = made.map(
+			([body, who], id) => ({ id, ...body, ...(who === undefined ? {} : { owner: who }) }) as Description,
+		);
+		const descriptors = fc.tuple(
+			...numbers.map((number) =>
+				fc.record({
+					number: fc.constant(number),
+					closeOnExec: fc.boolean(),
+					description: fc.constantFrom(...descriptions),
+				}),
+			),
+		);
+		return fc.record({
+			descriptors,
+			watched: fc.array(fc.tuple(fc.nat(20), fc.nat(), u64), { maxLength: 6 }),
+			fds: fc.uniqueArray(fc.tuple(fc.nat(20), fc.constantFrom("/log", "/data")), {
+				maxLength: 2,
+				selector: ([n]) => n,
+			}),
+		});
+	})
+	.map(({ descriptors, watched, fds }) => {
+		const targets = watched.map(([number, events, data]) => ({ number, events, data }));
+		const known = new Map(descriptors.map(({ description }) => [description.id, description]));
+		const watching = new Map(
+			[...known].map(([id, it]): [number, Description] => [id, it.kind === "epoll" ? { ...it, targets } : it]),
+		);
+		return {
+			files: {
+				descriptors: descriptors
+					.map((it: Descriptor) => ({ ...it, description: watching.get(it.description.id) ?? it.description }))
+					.sort((a, b) => a.number - b.number),
+				cwd: "/home",
+				root: "/",
+				umask: 0o27,
+			},
+			policy: { fds: new Map(fds), missing: "null" as const },
+		};
+	});
+
+const taskWith = (those: Files): Task =>
+	({ identity: { pid: PID, pgid: PID }, threads: [{ tid: PID }, { tid: PID + 1 }], files: those }) as unknown as Task;
+
+function carriedOut({ files: those, policy }: Scene): ModelKernel {
+	const around = circumstancesFor(FIRST_WORK_FD);
+	planFiles(taskWith(those), around, policy);
+	planDirectories(taskWith(those), around);
+	planArming(taskWith(those), around, policy);
+	const kernel = modelKernel(files, FIRST_WORK_FD);
+	for (const list of around.draft.lists) kernel.run(list.steps);
+	return kernel;
+}
+
+/** What a number must refer to, by the kinds of the model; links between descriptions aside. */
+function expected({ description }: Descriptor, substitute: string | undefined): Partial<ModelDescription> {
+	const { kind, flags } = description;
+	const path = substitute ?? ("name" in description || kind === "tty" ? "/dev/null" : undefined);
+	if (substitute !== undefined || !openable(description))
+		return { kind: "file", path: path ?? "/dev/null", flags: flags & (3 | APPEND | NONBLOCK), position: 0n };
+	const common = {
+		flags,
+		...(description.owner === undefined ? {} : ownerOf(description.owner)),
+	};
+	switch (description.kind) {
+		case "file": {
+			const position = description.path === "/dev/null" ? 0n : description.position;
+			return { ...common, kind: "file", path: description.path, position };
+		}
+		case "fifo":
+			return { ...common, kind: "pipe", path: description.file.path };
+		case "eventfd":
+			return { ...common, kind: "eventfd", counter: description.counter };
+		case "signalfd":
+			return { ...common, kind: "signalfd", mask: description.mask };
+		case "timerfd": {
+			const { clock, ticks, remaining, interval } = description;
+			return { ...common, kind: "timerfd", clock, counter: ticks, value: remaining, interval };
+		}
+		default:
+			return { ...common, kind: description.kind === "pipe" ? "pipe" : "epoll" };
+	}
+}
+
+const ownerOf = ({ type, pid, signal }: { type: number; pid: number; signal: number }): object => ({
+	...(pid === 0 ? {} : { owner: { type, pid } }),
+	...(signal === 0 ? {} : { signal }),
+});
+
+const openable = ({ kind }: Description): boolean => !["tty", "unix-socket", "memfd"].includes(kind);
+
+/** Which numbers belong together, as lists. */
+const groups = <T>(items: readonly (readonly [number, T])[]): number[][] => {
+	const found = new Map<T, number[]>();
+	for (const [number, key] of items) found.set(key, [...(found.get(key) ?? []), number]);
+	return [...found.values()];
+};
+
+test("a plan ends with the descriptors of the process, and with nothing else", () => {
+	fc.assert(
+		fc.property(scene, (it) => {
+			const { descriptors } = it.files;
+			const { fds } = it.policy;
+			const { table, cwd, umask } = carriedOut(it);
+			const added = [...fds].filter(([number]) => !descriptors.some((had) => had.number === number));
+			const numbers = [...descriptors.map(({ number }) => number), ...added.map(([number]) => number), FIRST_WORK_FD];
+			expect([...table.keys()].sort((a, b) => a - b)).toEqual(numbers.sort((a, b) => a - b));
+			expect([cwd, umask]).toEqual(["/home", 0o27]);
+			for (const [number, path] of added)
+				expect(table.get(number)).toMatchObject({ closeOnExec: false, description: { kind: "file", path, flags: 2 } });
+			for (const descriptor of descriptors) {
+				const entry = table.get(descriptor.number);
+				expect(entry?.closeOnExec).toBe(descriptor.closeOnExec);
+				expect(entry?.description).toMatchObject(expected(descriptor, fds.get(descriptor.number)));
+			}
+			// one description where there was one, and no more than that
+			expect(groups(descriptors.map(({ number }) => [number, table.get(number)?.description]))).toEqual(
+				groups(
+					descriptors.map(({ number, description }) => [number, `${description.id} ${fds.get(number) ?? "as it was"}`]),
+				),
+			);
+			const ends = descriptors.filter(({ number }) => !fds.has(number));
+			expect(
+				groups(ends.flatMap(({ number }) => table.get(number)?.description.pipe ?? []).map((pipe, i) => [i, pipe])),
+			).toEqual(
+				groups(
+					ends
+						.flatMap(({ description: { kind, ...rest } }) => ("pipe" in rest ? `${kind} ${rest.pipe.id}` : []))
+						.map((id, i) => [i, id]),
+				),
+			);
+			for (const { number, description } of ends) {
+				if (description.kind !== "pipe" && description.kind !== "fifo") continue;
+				const held = description.pipe.content;
+				const bytes =
+					held === undefined ? Buffer.of() : stored.subarray(Number(held.offset), Number(held.offset + held.length));
+				expect(table.get(number)?.description.pipe?.content.equals(bytes)).toBe(true);
+			}
+			for (const { number, description } of ends) {
+				if (description.kind !== "epoll") continue;
+				const targets = table.get(number)?.description.targets;
+				for (const { number: target, events, data } of description.targets) {
+					const watched = table.get(target)?.description;
+					const first = description.targets.find((other) => other.number === target);
+					if (first?.data !== data || first.events !== events) continue;
+					if (watched === undefined || watched.kind === "file") expect(targets?.has(target)).toBe(false);
+					else expect(targets?.get(target)).toEqual({ description: watched, events, data });
+				}
+			}
+		}),
+		{ numRuns: 400 },
+	);
+});

@@ -1,0 +1,88 @@
+import { type Address, address } from "../../src/bytes/address.ts";
+import { bytesFromText } from "../../src/bytes/text.ts";
+import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
+import { planCredentials } from "../../src/plan/credentials.ts";
+import { planDraft } from "../../src/plan/draft.ts";
+import { encodePlan } from "../../src/plan/encode.ts";
+import { planIdentity } from "../../src/plan/identity.ts";
+import { planLeave } from "../../src/plan/leave.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { planSignals } from "../../src/plan/signals.ts";
+import { planThreads } from "../../src/plan/threads.ts";
+import { planTimers } from "../../src/plan/timers.ts";
+import type { Task } from "../../src/task/task.ts";
+import { flatMemory, runModel } from "./model-kernel.ts";
+import { allCapable, modelThreads, type ThreadsKernel } from "./model-threads.ts";
+import { type FrameContent, readFrame } from "./read-frame.ts";
+
+// The parts of a plan that make a process of its threads, and what a kernel makes of them.
+
+const HOLE = { start: address(0x2000_0000_0000n), end: address(0x2000_0100_0000n) };
+
+/** Offset and size of components in a frame; the last is the end. */
+const places = (...rows: readonly (readonly [number, number, number])[]): HostFacts["xstate"] => ({
+	size: Math.max(576, ...rows.map(([, offset, size]) => offset + size)),
+	places: new Map(rows.map(([component, offset, size]) => [component, { component, offset, size }])),
+	origin: "note",
+});
+
+const avx = [2, 576, 256] as const;
+export const processors = {
+	amd: { xstate: places(avx, [9, 2432, 8]), xcr0: 0x207n },
+	old: { xstate: places(avx), xcr0: 7n },
+	older: { xstate: places(), xcr0: 3n },
+	intel: { xstate: places(avx, [5, 1088, 64], [6, 1152, 512], [7, 1664, 1024], [9, 2688, 8]), xcr0: 0x2e7n },
+} as const;
+
+export const factsOf = (processor: keyof typeof processors, more: Partial<HostFacts> = {}): HostFacts => ({
+	...processors[processor],
+	...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, hugePages: "never", processors: 1, limits: [] },
+	...more,
+});
+
+/** Those parts of a task's plan, in their order. */
+export function planOfThreads(task: Task, facts: HostFacts): Plan {
+	const draft = planDraft(bytesFromText);
+	const { pid } = task.identity;
+	const words = Buffer.alloc(16);
+	words.writeBigUInt64LE(4n, 0);
+	words.writeBigUInt64LE(BigInt(pid), 8);
+	const context = draft.bytes("report socket", words);
+	const around: Circumstances = {
+		...{ draft, facts, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
+		reserve: () => 0n as Address,
+	};
+	planIdentity(task, around);
+	planSignals(task, around);
+	planThreads(task, around);
+	planTimers(task, around);
+	planCredentials(task, around);
+	planLeave(task, around);
+	return {
+		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context },
+		...{ lists: draft.lists, data: draft.data, findings: draft.findings },
+	};
+}
+
+export const anyKernel = (more: Partial<ThreadsKernel> = {}): ThreadsKernel => ({
+	...{ credentials: allCapable(), restoreIds: true, nice: 0, hardLimit: (1n << 64n) - 1n },
+	...more,
+});
+
+/** Runs it on a kernel in the small, to the end. */
+export function runThreads(plan: Plan, facts: HostFacts, kernel: ThreadsKernel) {
+	const { model, process } = modelThreads(kernel);
+	const encoded = encodePlan(plan);
+	const memory = flatMemory([HOLE]);
+	const outcome = runModel({
+		...{ pieces: encoded.pieces, memory, models: [model], pid: plan.pid },
+		...{ steps: encoded.firstStep("leader"), context: encoded.contextAt },
+	});
+	const failed = outcome.reports
+		.filter(({ id }) => id !== 0n)
+		.map(({ id, result }) => ({ result, ...encoded.steps.get(Number(id))?.step }));
+	const frames = new Map<number, FrameContent>(
+		outcome.left.map(({ tid, frame }) => [tid, readFrame(memory, frame, facts.xstate.size)]),
+	);
+	return { process, outcome, failed, frames };
+}

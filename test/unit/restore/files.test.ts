@@ -1,0 +1,173 @@
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { FilePolicy } from "../../../src/plan/files.ts";
+import {
+	checkFiles,
+	type FileMismatch,
+	type HostLook,
+	hostLook,
+	settleMismatches,
+} from "../../../src/restore/files.ts";
+import type { Description } from "../../../src/task/files.ts";
+import type { MappedFile, Task } from "../../../src/task/task.ts";
+import { fixturePath } from "../../support/fixture-core.ts";
+import { refusal } from "../../support/refusal.ts";
+import { scratch } from "../../support/scratch.ts";
+
+const REGULAR = 0o100644;
+
+/** A host of these files: mode, size, build-id. */
+const host = (files: Readonly<Record<string, readonly [mode: number, size?: number, buildId?: string]>>): HostLook => ({
+	stat: (path) => {
+		const file = files[path];
+		return file === undefined ? undefined : { mode: file[0], size: BigInt(file[1] ?? 0) };
+	},
+	buildId: (path) => files[path]?.[2],
+});
+
+function taskOf(
+	mapped: readonly MappedFile[],
+	open: readonly (readonly [number: number, description: object])[],
+	cwd?: string,
+): Task {
+	const descriptors = open.map(([number, description]) => ({
+		number,
+		closeOnExec: false,
+		description: { id: number, flags: 0, ...description } as Description,
+	}));
+	return {
+		memory: { files: new Map(mapped.map((file) => [file.path, file])) },
+		files: { descriptors, ...(cwd === undefined ? {} : { cwd }) },
+	} as unknown as Task;
+}
+
+const file = (path: string, more: object = {}): object => ({
+	kind: "file",
+	path,
+	position: 0n,
+	unlinked: false,
+	...more,
+});
+const texts = (mismatches: readonly FileMismatch[]): string[] =>
+	mismatches.map(
+		({ path, problem, finding, expectation, descriptors }) =>
+			`${problem}: ${path} ${finding}, ${expectation} (${descriptors.join(" ")})`,
+	);
+
+describe("checkFiles", () => {
+	it("finds nothing where all is as it was, or nothing is said", () => {
+		const here = host({ "/bin/p": [0o100755, 10, "abcdef01"], "/log": [REGULAR, 99], "/": [0o040755] });
+		const task = taskOf(
+			[{ path: "/bin/p", size: 10n, mode: 0o100755, buildId: "abcdef01" }],
+			[
+				[1, file("/log", { mode: REGULAR, size: 99n })],
+				[2, file("/log")],
+				[3, { kind: "pipe", pipe: { id: 1 } }],
+				[4, file("/gone", { unlinked: true })],
+			],
+			"/",
+		);
+		expect(checkFiles(task, here)).toEqual([]);
+	});
+
+	// folklore: images hold build-ids padded to whole words; an id of 20 bytes has none, others may
+	it("takes a build-id and its padded form for one", () => {
+		const here = host({ "/lib": [REGULAR, 10, "abcdef0123"] });
+		expect(checkFiles(taskOf([{ path: "/lib", buildId: "abcdef0123000000" }], []), here)).toEqual([]);
+	});
+
+	it("finds all that differ", () => {
+		const here = host({
+			"/lib/a": [REGULAR, 10, "11111111"],
+			"/lib/b": [REGULAR, 10],
+			"/log": [REGULAR, 5],
+			"/data": [0o100600, 5],
+			"/run/f": [REGULAR, 5],
+		});
+		const task = taskOf(
+			[{ path: "/lib/a", buildId: "22222222" }, { path: "/lib/b", buildId: "22222222" }, { path: "/lib/c" }],
+			[
+				[3, file("/log", { size: 4n })],
+				[4, file("/data", { mode: REGULAR })],
+				[5, file("/gone")],
+				[6, file("/gone", { size: 1n })],
+				[7, file("/lib/c")],
+				[8, { kind: "fifo", file: { path: "/run/f", mode: 0o010644 }, pipe: { id: 1 } }],
+			],
+			"/home",
+		);
+		expect(texts(checkFiles(task, here))).toEqual([
+			"build-id: /lib/a has build-id 11111111, expected 22222222 ()",
+			"build-id: /lib/b has build-id none, expected 22222222 ()",
+			"missing: /lib/c is not here, expected that file ()",
+			"size: /log has 5 bytes, expected 4 (3)",
+			"mode: /data has mode 0100600, expected 0100644 (4)",
+			"missing: /gone is not here, expected that file (5 6)",
+			"mode: /run/f has mode 0100644, expected 010644 (8)",
+			"missing: /home is not here, expected that file ()",
+		]);
+	});
+
+	it("passes over descriptors with another file in their place", () => {
+		const task = taskOf([], [[3, file("/gone")]]);
+		expect(checkFiles(task, host({}), new Map([[3, "/elsewhere"]]))).toEqual([]);
+	});
+});
+
+describe("settleMismatches", () => {
+	const strict: FilePolicy = { fds: new Map([[1, "/out"]]), missing: "error" };
+	const gone: FileMismatch = {
+		...{ path: "/gone", problem: "missing", finding: "is not here", expectation: "expected that file" },
+		descriptors: [5, 6],
+	};
+	const grown: FileMismatch = {
+		...{ path: "/log", problem: "size", finding: "has 5 bytes", expectation: "expected 4", descriptors: [3] },
+	};
+
+	it("lets pass what has none", () => {
+		expect(settleMismatches([], strict)).toEqual(strict);
+	});
+
+	it("refuses one, and several at once", () => {
+		expect(refusal(() => settleMismatches([grown], strict))).toBe(
+			"ERR_FILE_MISMATCH /log: has 5 bytes, expected 4; put back what the process had, or name another file with --fd N=PATH",
+		);
+		expect(refusal(() => settleMismatches([gone, { ...grown, path: "/lib", descriptors: [] }], strict))).toBe(
+			"ERR_FILE_MISMATCH 2 files: /gone is not here (expected that file), /lib has 5 bytes (expected 4); " +
+				"restore where the files are as they were",
+		);
+	});
+
+	it("puts /dev/null in the place of what is not here, where that is asked for", () => {
+		const lenient: FilePolicy = { ...strict, missing: "null" };
+		expect(settleMismatches([gone], lenient)).toEqual({
+			missing: "null",
+			fds: new Map([
+				[5, "/dev/null"],
+				[6, "/dev/null"],
+				[1, "/out"],
+			]),
+		});
+		for (const other of [grown, { ...gone, descriptors: [] }])
+			expect(refusal(() => settleMismatches([other], lenient))).toMatch(/^ERR_FILE_MISMATCH /);
+	});
+});
+
+describe("this host", () => {
+	it("has modes, sizes and build-ids", () => {
+		const folder = scratch();
+		const path = join(folder, "file \udcff");
+		writeFileSync(Buffer.concat([Buffer.from(`${folder}/file `), Buffer.of(0xff)]), "12345");
+		chmodSync(Buffer.concat([Buffer.from(`${folder}/file `), Buffer.of(0xff)]), 0o640);
+		mkdirSync(join(folder, "d"), 0o700);
+		expect(hostLook.stat(path)).toEqual({ size: 5n, mode: 0o100640 });
+		expect(hostLook.stat(join(folder, "d"))?.mode).toBe(0o040700);
+		for (const missing of ["nothing", "file", "d/x", "with\0nul"]) {
+			expect(hostLook.stat(join(folder, missing))).toBeUndefined();
+			expect(hostLook.stat(join(path, missing))).toBeUndefined();
+		}
+		expect(hostLook.buildId(path)).toBeUndefined();
+		expect(hostLook.buildId(fixturePath("bin/counter"))).toMatch(/^[0-9a-f]{40}$/);
+	});
+});

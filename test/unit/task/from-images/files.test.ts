@@ -1,0 +1,232 @@
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { openImageDir } from "../../../../src/criu/image-dir.ts";
+import type { Description, Files } from "../../../../src/task/files.ts";
+import { taskFromImages } from "../../../../src/task/from-images.ts";
+import { type BuiltFileEntry, image, memfdFile, pipeFile, writeDonor } from "../../../support/donor-builder.ts";
+import { livingDonor } from "../../../support/pair.ts";
+import { present } from "../../../support/present.ts";
+import { refusal } from "../../../support/refusal.ts";
+import { scratch } from "../../../support/scratch.ts";
+import { delimited, framed, imageBytes, number, word } from "../../../support/wire.ts";
+
+type Bytes = readonly number[];
+
+const [FDINFO, PIPES_DATA, FIFO_DATA, REMAP] = [0x56213732, 0x56453709, 0x59333054, 0x59133954];
+const NOBODY = [1, 2, 3, 4, 5].flatMap((field) => number(field, 0));
+/** uid, euid, signal, type, pid. */
+const owner = (signal: number, type: number, pid: number): Bytes =>
+	[0, 0, signal, type, pid].flatMap((value, i) => number(i + 1, value));
+const part = (field: number, ...fields: readonly Bytes[]): Bytes => delimited(field, fields.flat());
+const flow = (field: number, who: Bytes = NOBODY): Bytes => delimited(field, [...who]);
+
+/** Descriptors from 20 up, one for each file. */
+function filesOf(
+	entries: readonly BuiltFileEntry[],
+	extra: Readonly<Record<string, Buffer>> = {},
+	fdinfo: readonly (readonly [fd: number, id: number, type: number, flags: number])[] = entries.map((entry, i) => [
+		20 + i,
+		entry.id,
+		entry.type ?? 1,
+		i % 2,
+	]),
+): { readonly files: Files; readonly close: () => void } {
+	const donor = livingDonor();
+	const table = image(
+		FDINFO,
+		...fdinfo.map(([fd, id, type, flags]) => [number(1, id), number(2, flags), number(3, type), number(4, fd)].flat()),
+	);
+	const dir = openImageDir(
+		writeDonor(join(scratch(), "d"), {
+			...donor,
+			files: [...donor.files, ...entries],
+			extra: { "fdinfo-2.img": table, ...extra },
+		}),
+	);
+	try {
+		return { files: taskFromImages(dir).files, close: dir.close };
+	} catch (error) {
+		dir.close();
+		throw error;
+	}
+}
+
+function described(entry: BuiltFileEntry, extra: Readonly<Record<string, Buffer>> = {}): Description {
+	const { files, close } = filesOf([entry], extra);
+	close();
+	return present(files.descriptors[0]).description;
+}
+
+const refused = (...args: Parameters<typeof filesOf>): string =>
+	refusal(() => filesOf(...args)).replace(/\S*\/d\//, "");
+
+describe("descriptors from images", () => {
+	it("a regular file: flags without O_CLOEXEC, offset, size, mode and build-id", () => {
+		const file = { id: 50, name: "/srv/data", flags: 0o2102002, position: 77, size: 4096, mode: 0o100640 };
+		expect(described({ ...file, buildId: "01234567" })).toEqual({
+			...{ kind: "file", id: 50, path: "/srv/data", flags: 0o102002, position: 77n, unlinked: false },
+			...{ size: 4096n, mode: 0o100640, buildId: "01234567" },
+		});
+		expect(described({ id: 50, name: "/srv/data" })).toEqual({
+			...{ kind: "file", id: 50, path: "/srv/data", flags: 0, position: 0n, unlinked: false },
+		});
+	});
+
+	it("a file that had lost its name", () => {
+		const remap = image(REMAP, [...number(1, 50), ...number(2, 3), ...number(3, 1)]);
+		expect(described({ id: 50, name: "/tmp/gone" }, { "remap-fpath.img": remap })).toMatchObject({ unlinked: true });
+	});
+
+	it("who is told of input", () => {
+		const pipe = part(18, number(1, 50), number(2, 9), number(3, 0o20000), flow(4, owner(12, 1, 200)));
+		expect(described({ id: 50, type: 2, body: pipe })).toEqual({
+			...{ kind: "pipe", id: 50, flags: 0o20000, owner: { type: 1, pid: 200, signal: 12 }, pipe: { id: 9 } },
+		});
+	});
+
+	it("a pipe with what waits in it, where it lies", () => {
+		const data = (magic: number, text: string): Buffer =>
+			imageBytes(
+				magic,
+				framed([...number(1, 8), ...number(2, 0), ...number(3, 4096)]),
+				framed([...number(1, 9), ...number(2, text.length), ...number(3, 65536)]),
+				[...Buffer.from(text)],
+			);
+		const fifo = part(17, number(1, 53), number(2, 9), number(3, 54));
+		const { files, close } = filesOf(
+			[
+				{ id: 50, type: 2, body: pipeFile(50, 9, 0) },
+				{ id: 51, type: 2, body: pipeFile(51, 9, 1) },
+				{ id: 52, type: 2, body: pipeFile(52, 8, 1) },
+				{ id: 53, type: 3, body: fifo },
+				{ id: 54, name: "/run/fifo", flags: 0o4002, mode: 0o10600 },
+			],
+			{ "pipes-data.img": data(PIPES_DATA, "pipe!"), "fifo-data.img": data(FIFO_DATA, "named") },
+		);
+		const contentOf = (number: number): string | undefined => {
+			const description = files.descriptors.find((it) => it.number === number)?.description;
+			if (description === undefined || !("pipe" in description)) return undefined;
+			const { content } = description.pipe;
+			return content?.source.read(content.offset, Number(content.length))?.toString();
+		};
+		expect([20, 21, 22, 23].map(contentOf)).toEqual(["pipe!", "pipe!", undefined, "named"]);
+		expect(files.descriptors[2]?.description).toEqual({
+			kind: "pipe",
+			id: 52,
+			flags: 1,
+			pipe: { id: 8, capacity: 4096 },
+		});
+		expect(files.descriptors[3]?.description).toMatchObject({
+			...{ kind: "fifo", id: 53, flags: 0o4002, file: { path: "/run/fifo", mode: 0o10600 } },
+			pipe: { id: 9, capacity: 65536 },
+		});
+		close();
+	});
+
+	it.each<[string, number, Bytes, object]>([
+		[
+			"an eventfd",
+			6,
+			part(8, number(1, 50), number(2, 0o4002), flow(3), number(4, 2n ** 40n)),
+			{ kind: "eventfd", flags: 0o4002, counter: 2n ** 40n },
+		],
+		[
+			"an epoll instance",
+			7,
+			part(
+				9,
+				number(1, 50),
+				number(2, 2),
+				flow(3),
+				delimited(4, [...number(1, 0), ...number(2, 6), ...number(3, 0x80000001), ...number(4, 2n ** 64n - 1n)]),
+			),
+			{ kind: "epoll", flags: 2, targets: [{ number: 6, events: 0x80000001, data: 2n ** 64n - 1n }] },
+		],
+		[
+			"a signalfd",
+			9,
+			part(10, number(1, 50), number(2, 2), flow(3), number(4, 0x3000)),
+			{ kind: "signalfd", flags: 2, mask: 0x3000n },
+		],
+		[
+			"a timerfd",
+			17,
+			part(
+				12,
+				...[number(1, 50), number(2, 2), flow(3), number(4, 1), number(5, 3), number(6, 1)],
+				...[number(7, 5), number(8, 6), number(9, 7), number(10, 8)],
+			),
+			{
+				...{ kind: "timerfd", flags: 2, clock: 1, ticks: 3n, settings: 1 },
+				...{ remaining: 5_000_000_006n, interval: 7_000_000_008n },
+			},
+		],
+		["a memfd", 18, memfdFile(50, 7), { kind: "memfd", flags: 0o100002, name: "", inode: 7, position: 0n }],
+		[
+			"a namespace",
+			14,
+			part(5, number(1, 50), number(2, 1), number(3, 2), number(4, 0)),
+			{ kind: "namespace", flags: 0 },
+		],
+		["a kind of the future", 77, [], { kind: "unknown", flags: 0 }],
+	])("%s", (_, type, body, expected) => {
+		expect(described({ id: 50, type, body })).toEqual({ id: 50, ...expected });
+	});
+
+	it("a terminal, by its device", () => {
+		const tty = part(19, number(1, 50), number(2, 3), number(3, 0o100002), flow(4), number(6, 51));
+		const { files, close } = filesOf([
+			{ id: 50, type: 11, body: tty },
+			{ id: 51, name: "/dev/pts/3" },
+		]);
+		close();
+		expect(files.descriptors[0]?.description).toEqual({ kind: "tty", id: 50, flags: 0o100002, path: "/dev/pts/3" });
+	});
+
+	it("duplicates share a description, each with its own FD_CLOEXEC; numbers come in order", () => {
+		const { files, close } = filesOf([{ id: 50, name: "/srv/data" }], {}, [
+			[7, 50, 1, 1],
+			[3, 50, 1, 0],
+		]);
+		close();
+		expect(files.descriptors.map(({ number: fd, closeOnExec }) => [fd, closeOnExec])).toEqual([
+			[3, false],
+			[7, true],
+		]);
+		expect(files.descriptors[0]?.description).toBe(files.descriptors[1]?.description);
+		expect(files).toMatchObject({ cwd: "/", root: "/", umask: 0o22 });
+	});
+
+	it("refuses what contradicts itself", () => {
+		const file = { id: 50, name: "/srv/data" };
+		expect(refused([file], {}, [[3, 50, 2, 0]])).toBe(
+			"ERR_IMAGE_CORRUPT fdinfo-2.img: descriptor 3 names file 50 of type 2, which files.img holds as type 1",
+		);
+		expect(refused([file], {}, [[0xffffffff, 50, 1, 0]])).toBe(
+			"ERR_IMAGE_CORRUPT fdinfo-2.img: descriptor 4294967295 is out of range, expected a positive int",
+		);
+		expect(
+			refused(
+				[file],
+				{},
+				[3, 3].map((fd) => [fd, 50, 1, 0] as const),
+			),
+		).toBe("ERR_IMAGE_CORRUPT fdinfo-2.img: descriptor 3 is there twice, expected it once");
+		expect(refused([{ id: 50, type: 2, body: [] }])).toBe(
+			"ERR_IMAGE_CORRUPT files.img: file 50 of type 2 lacks the part that describes it",
+		);
+		expect(refused([{ id: 50, type: 3, body: part(17, number(1, 50), number(2, 9), number(3, 54)) }])).toBe(
+			"ERR_IMAGE_CORRUPT files.img: fifo 50 names file 54, which it does not hold",
+		);
+		const twice = imageBytes(
+			PIPES_DATA,
+			framed([...number(1, 8), ...number(2, 0)]),
+			framed([...number(1, 8), ...number(2, 0)]),
+		);
+		expect(refused([file], { "pipes-data.img": twice })).toBe(
+			"ERR_IMAGE_CORRUPT pipes-data.img: pipe 8 is there twice, expected it once",
+		);
+		const short = imageBytes(PIPES_DATA, framed([...number(1, 8), ...number(2, 100)]), word(1));
+		expect(refused([file], { "pipes-data.img": short })).toMatch(/^ERR_IMAGE_TRUNCATED pipes-data\.img/);
+	});
+});
