@@ -1,4 +1,5 @@
 import {
+	chmodSync,
 	closeSync,
 	constants,
 	fsyncSync,
@@ -40,6 +41,13 @@ export function remove(path: string, name: string = path): void {
 		}
 	});
 }
+
+export const OWNER_ONLY_FILE = 0o600;
+export const OWNER_ONLY_DIRECTORY = 0o700;
+
+/** Takes a file or directory from everybody but its owner. */
+export const makePrivate = (path: string, mode: number, name: string = path): void =>
+	attempt(name, () => chmodSync(path, mode));
 
 /** rename(2): replaces a file at `to`, and is either done or not, whenever the process is killed. */
 export const move = (from: string, to: string, name: string = to): void =>

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { errorTable } from "../errors.ts";
+import type { RestoreVerb } from "./restore.ts";
 
 const version = (): string => {
 	const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -28,6 +29,7 @@ interface PatchArguments {
  * @throws what a verb throws; see failure.ts.
  */
 export async function run(args: readonly string[]): Promise<number> {
+	let status = 0;
 	const program = new Command("necromancer")
 		.description("Bring a dead Linux process back to life from its core dump.")
 		.version(version(), "-V, --version")
@@ -66,9 +68,53 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { json = false, verbose = false, pid } = options;
 			await show(path, { json, verbose, ...(pid === undefined ? {} : { pid }) }, openTerminal(process));
 		});
+	program
+		.command("restore")
+		.description("make the process that an image directory describes; no CRIU is needed")
+		.requiredOption("-i, --images <dir>", "the images, of CRIU or patched by us")
+		.addOption(new Option("--pid <pid>", "which process, where the images hold several").argParser(pidOf))
+		.option("-d, --detach", "leave it to itself; otherwise its exit status becomes ours")
+		.option("-s, --leave-stopped", "leave it stopped, and to itself")
+		.addOption(new Option("--fd <n=path>", "open PATH as descriptor N (may be repeated)").argParser(descriptorOf))
+		.addOption(
+			new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
+				.choices(["error", "null"])
+				.default("error"),
+		)
+		.option("--pidfile <file>", "write its pid there")
+		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")
+		.option("-v, --verbose", "say what is not as it was")
+		.action(async (options: RestoreVerb) => {
+			const { restoreVerb } = await import("./restore.ts");
+			status = await restoreVerb(options);
+		});
+	program
+		.command("plan")
+		.description("print the system calls that a restore would make, and touch nothing")
+		.requiredOption("-i, --images <dir>", "the images, of CRIU or patched by us")
+		.addOption(new Option("--pid <pid>", "which process, where the images hold several").argParser(pidOf))
+		.option("--json", "as JSON")
+		.option("-v, --verbose", "every step")
+		.action(async (options: { images: string; pid?: number; json?: boolean; verbose?: boolean }) => {
+			const [{ planVerb }, { openTerminal }, { measureHost }] = await Promise.all([
+				import("./plan.ts"),
+				import("./terminal.ts"),
+				import("../host/facts.ts"),
+			]);
+			const { json = false, verbose = false, ...rest } = options;
+			await planVerb({ ...rest, json, verbose }, openTerminal(process), () => measureHost());
+		});
+	program
+		.command("check")
+		.description("probe what this host can do for a restore, and say what is lost without")
+		.option("--json", "as JSON")
+		.action(async (options: { json?: boolean }) => {
+			const [{ checkVerb }, { openTerminal }] = await Promise.all([import("./check.ts"), import("./terminal.ts")]);
+			await checkVerb(options.json === true, openTerminal(process));
+		});
 	try {
 		await program.parseAsync(args, { from: "user" });
-		return 0;
+		return status;
 	} catch (error) {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : errorTable.ERR_USAGE.exit;
 		throw error;
@@ -81,6 +127,14 @@ const usageText = (text: string): string =>
 		.trim()
 		.replace(/^error: /, "")
 		.replace(/\.$/, "")}; see necromancer --help [ERR_USAGE]\n`;
+
+/** `--fd 5=/tmp/log`, gathered. The kernel itself takes no number above 2^20 (sysctl_nr_open). */
+function descriptorOf(text: string, before: ReadonlyMap<number, string> = new Map()): ReadonlyMap<number, string> {
+	const [, number, path] = /^(\d{1,7})=(.+)$/s.exec(text) ?? [];
+	if (number === undefined || path === undefined || Number(number) >= 1 << 20)
+		throw new InvalidArgumentError(`expected N=PATH with a descriptor below 1048576, not "${text}".`);
+	return new Map([...before, [Number(number), path]]);
+}
 
 function pidOf(text: string): number {
 	const pid = Number(text);

@@ -1,3 +1,5 @@
+import { join } from "node:path";
+import { makePrivate, OWNER_ONLY_DIRECTORY, OWNER_ONLY_FILE } from "../bytes/directory.ts";
 import { refuse } from "../errors.ts";
 import { checkDraft, type ImageDraft, INVENTORY, namesIn, type Written } from "./draft.ts";
 import type { ImageDir } from "./image-dir.ts";
@@ -57,7 +59,11 @@ export async function commitInPlace(draft: ImageDraft, donor: ImageDir, options:
 		const copies = new Map([...draft.copies].filter(([name]) => !stay.has(name)));
 		const wanted = new Set(namesIn(draft));
 		const removals = donor.names.filter((name) => !wanted.has(name) && isPlainName(name));
-		return await install({ ...draft, copies }, donor, donor.path, options, { removals, link: true });
+		const written = await install({ ...draft, copies }, donor, donor.path, options, { removals, link: true });
+		// what stayed is as private now as what is new: together they are a process's memory
+		for (const [name] of untouched) makePrivate(join(donor.path, name), OWNER_ONLY_FILE);
+		makePrivate(donor.path, OWNER_ONLY_DIRECTORY);
+		return written;
 	} finally {
 		if (options.lock === undefined) held.release();
 	}

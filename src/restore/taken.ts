@@ -14,7 +14,9 @@ export function requireFreeIds(tids: readonly number[]): void {
 			subject: `pid ${tid}`,
 			finding: `is taken by "${holder.comm}"${holder.zombie ? ", which is dead but not yet reaped by its parent" : ""}`,
 			expectation: "expected it to be free",
-			remedy: holder.zombie ? "end its parent, or restore into a new pid namespace with --pid-namespace" : "restore into a new pid namespace with --pid-namespace",
+			remedy: holder.zombie
+				? "end its parent, or restore into a new pid namespace with --pid-namespace"
+				: "restore into a new pid namespace with --pid-namespace",
 		});
 	}
 }

@@ -1,24 +1,25 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { type Address, address, hex } from "../bytes/address.ts";
+import { overlaps } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { Mapping, Task } from "../task/task.ts";
 
 /**
- * Holds a restored process against its task, through /proc: threads, mappings, descriptors, name. What differs, in words;
- * nothing when it is as planned. The process may run meanwhile, so only what a program seldom changes is looked at unless
- * it is `stopped`.
+ * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors,
+ * name. What differs, in words; nothing when it is as planned.
+ *
+ * @param added descriptors that the user put in besides the task's own.
  */
-export function verify(pid: number, task: Task, stopped: boolean): string[] {
+export function verify(pid: number, task: Task, added: ReadonlyMap<number, string> = new Map()): string[] {
 	const differences: string[] = [];
 	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
 	try {
-		compareMappings(proc("maps"), task, stopped, differences);
-		if (!stopped) return differences;
+		compareMappings(proc("maps"), task, differences);
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
 		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
-		const expected = new Set(task.files.descriptors.map(({ number }) => number));
+		const expected = new Set([...task.files.descriptors.map(({ number }) => number), ...added.keys()]);
 		for (const fd of fds) if (!expected.delete(fd)) differences.push(`descriptor ${fd} is open, expected it closed`);
 		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
 		const comm = proc("comm").replace(/\n$/, "");
@@ -36,23 +37,30 @@ interface Stretch {
 	readonly look: string;
 }
 
-function compareMappings(maps: string, task: Task, stopped: boolean, differences: string[]): void {
-	const actual = joined(maps.split("\n").filter(Boolean).map(stretchOfLine).filter(isUser));
-	const planned = joined(task.memory.mappings.filter(({ backing }) => backing.kind !== "guard").map(stretchOfMapping).filter(isUser));
+function compareMappings(maps: string, task: Task, differences: string[]): void {
+	// images of another kernel keep their vdso's place as plain memory and get this kernel's elsewhere
+	const kernels = task.memory.mappings.filter(({ backing }) => backing.kind === "vdso" || backing.kind === "vvar");
+	const isPrograms = ({ start, end, look }: Stretch): boolean =>
+		start < 1n << 63n && !/ \[v(?:dso|var)\]$/.test(look) && !kernels.some((range) => overlaps(range, { start, end }));
+	const actual = joined(maps.split("\n").filter(Boolean).map(stretchOfLine).filter(isPrograms));
+	const mappings = task.memory.mappings.filter(({ backing }) => backing.kind !== "guard");
+	const planned = joined(mappings.map(stretchOfMapping).filter(isPrograms));
 	const present = new Map(actual.map((stretch) => [key(stretch), stretch]));
-	for (const stretch of planned) if (!present.delete(key(stretch))) differences.push(`${key(stretch)} is not mapped as planned`);
-	// a running program maps more at once; a stopped one has nothing but what was planned
-	if (stopped) for (const stretch of present.values()) differences.push(`${key(stretch)} is mapped, and was not planned`);
+	for (const stretch of planned)
+		if (!present.delete(key(stretch))) differences.push(`${key(stretch)} is not mapped as planned`);
+	for (const stretch of present.values()) differences.push(`${key(stretch)} is mapped, and was not planned`);
 }
 
 const key = ({ start, end, look }: Stretch): string => `${hex(start)}-${hex(end)} ${look}`;
 
-const isUser = ({ start }: Stretch): boolean => start < 1n << 63n;
-
 function stretchOfLine(line: string): Stretch {
 	const [, start = "0", end = "0", perms = "", name = ""] =
 		/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
-	return { start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)), look: `${perms} ${lookOfName(name)}` };
+	return {
+		start: address(BigInt(`0x${start}`)),
+		end: address(BigInt(`0x${end}`)),
+		look: `${perms} ${lookOfName(name)}`,
+	};
 }
 
 const lookOfName = (name: string): string => {

@@ -1,0 +1,100 @@
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { attempt } from "../bytes/source.ts";
+import { refuseUnfinished } from "../criu/commit.ts";
+import { openImageDir } from "../criu/image-dir.ts";
+import { signalName } from "../linux/signal.ts";
+import type { WaitStatus } from "../linux/wait.ts";
+import { type Restored, restore } from "../restore/restore.ts";
+import { taskFromImages } from "../task/from-images.ts";
+import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
+
+export interface RestoreVerb {
+	readonly images: string;
+	readonly pid?: number;
+	readonly detach?: boolean;
+	readonly leaveStopped?: boolean;
+	/** `false` for --no-ptrace. */
+	readonly ptrace?: boolean;
+	readonly fd?: ReadonlyMap<number, string>;
+	readonly missingFds?: "error" | "null";
+	readonly pidfile?: string;
+	readonly verbose?: boolean;
+}
+
+/** The environment variable that makes one step of a restore fail, by its number in `necromancer plan`. */
+const FAIL_STEP = "NECROMANCER_FAIL_STEP";
+
+/**
+ * `necromancer restore -i DIR`: makes the process that images describe. Without -d it is our child, and its exit status
+ * becomes ours.
+ *
+ * @returns our exit status.
+ */
+export async function restoreVerb(verb: RestoreVerb): Promise<number> {
+	const terminal = openTerminal(process);
+	refuseUnfinished(verb.images);
+	// the carrier opens page files by name and may have another working directory by then
+	const dir = openImageDir(resolve(verb.images));
+	let restored: Restored;
+	try {
+		const failStep = Number(process.env[FAIL_STEP] ?? 0);
+		const task = taskFromImages(dir, verb.pid);
+		restored = await restore(task, {
+			stopped: verb.leaveStopped === true || task.stopped,
+			untraced: verb.ptrace === false,
+			fds: verb.fd ?? new Map(),
+			missing: verb.missingFds ?? "error",
+			...(failStep > 0 ? { failStep } : {}),
+		});
+	} finally {
+		dir.close();
+	}
+	if (verb.pidfile !== undefined) {
+		const { pidfile } = verb;
+		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
+	}
+	tell(verb, restored, terminal);
+	if (verb.detach === true || verb.leaveStopped === true) {
+		await restored.release();
+		return 0;
+	}
+	return await follow(restored);
+}
+
+function tell(
+	{ verbose, leaveStopped }: RestoreVerb,
+	{ pid, findings, leftover }: Restored,
+	{ err, errPaint }: Terminal,
+): void {
+	if (verbose === true)
+		for (const { subject, text } of findings)
+			err(`${errPaint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`);
+	if (leftover !== undefined)
+		err(
+			`${errPaint.yellow("caution")} without ptrace ${(leftover.end - leftover.start) >> 10n} KiB of ours stay mapped in it\n`,
+		);
+	err(
+		`${errPaint.green("restored")} process ${pid}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+	);
+}
+
+const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+
+/** Waits for the process and ends as it ends; what ends us meanwhile is passed on to it. */
+async function follow(restored: Restored): Promise<number> {
+	const passOn = (signal: NodeJS.Signals): void => {
+		try {
+			process.kill(restored.pid, signal);
+		} catch {
+			// it has just ended by itself
+		}
+	};
+	for (const signal of passedOn) process.on(signal, passOn);
+	const end: WaitStatus = await restored.wait();
+	for (const signal of passedOn) process.off(signal, passOn);
+	if (end.kind === "exited") return end.status;
+	if (end.kind !== "killed") return 1;
+	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
+	return 128 + end.signal;
+}
