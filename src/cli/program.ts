@@ -33,7 +33,9 @@ export async function run(args: readonly string[]): Promise<number> {
 	const program = new Command("necromancer")
 		.description("Bring a dead Linux process back to life from its core dump.")
 		.version(version(), "-V, --version")
-		.usage("-c CORE -i IMGDIR [options]\n       necromancer show PATH [options]")
+		.usage(
+			"-c CORE -i IMGDIR [options]\n       necromancer restore -i IMGDIR [options]\n       necromancer show PATH [options]",
+		)
 		.exitOverride()
 		.enablePositionalOptions()
 		.configureOutput({ outputError: (text, write) => write(usageText(text)) })
@@ -147,12 +149,15 @@ A core holds a process's memory and registers; it knows nothing of open files, s
 does: dump the same program alive (criu dump -t PID -D IMGDIR), then
 
   $ necromancer -c core.5739 -i IMGDIR     rewrite the donor into the dead process
-  $ criu restore -d -D IMGDIR              and it lives again
+  $ necromancer restore -i IMGDIR -d       and it lives again (criu restore -d -D IMGDIR does the same)
 
   $ necromancer -c core.5739 -i IMGDIR --check        what would be done, and what cannot be known
   $ necromancer -c core.5739 -i IMGDIR -o PATCHED     keep the donor
   $ necromancer show core.5739                        look at a core
   $ necromancer show IMGDIR                           look at images
+  $ necromancer plan -i IMGDIR                        every system call of a restore, and why
+  $ necromancer check                                 what this host can do
 
 In place, the directory is at every moment the donor or the whole result; killed in between, the next run finishes or undoes.
-Exit status: 0 done, 1 failure, 2 usage, 3 bad core, 4 bad or unfitting images, 5 binaries differ or are missing.`;
+Exit status: 0 done, 1 failure, 2 usage, 3 bad core, 4 bad or unfitting images, 5 binaries or files
+differ or are missing, 6 this host cannot, 7 the restore failed and was undone.`;

@@ -37,9 +37,9 @@ export function summaryText(
 	if (target === undefined)
 		return `${paint.bold("check")}: ${who} can be patched into this donor; ${counts(findings)}; nothing was written\n`;
 	const resume = dead.death.synchronous
-		? `it resumes at the instruction that killed it: restore it stopped (criu restore --leave-stopped) and change what made it fail\n`
+		? `it resumes at the instruction that killed it: restore it stopped (-s) and change what made it fail\n`
 		: "";
-	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${counts(findings)}\n${resume}next: criu restore -d -D ${escapeText(target)}\n`;
+	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${counts(findings)}\n${resume}next: necromancer restore -i ${escapeText(target)} -d\n`;
 }
 
 const counts = (findings: readonly Finding[]): string => {
