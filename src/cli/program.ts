@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { errorTable } from "../errors.ts";
+import type { PatchVerb } from "./patch.ts";
 import type { RestoreVerb } from "./restore.ts";
 
 const version = (): string => {
@@ -9,19 +10,6 @@ const version = (): string => {
 		? String(manifest.version)
 		: "unknown";
 };
-
-interface PatchArguments {
-	readonly core?: string;
-	readonly images?: string;
-	readonly output?: string;
-	readonly check?: boolean;
-	readonly donorPid?: number;
-	readonly allowMismatch?: boolean;
-	readonly sync?: boolean;
-	readonly json?: boolean;
-	readonly quiet?: boolean;
-	readonly verbose?: boolean;
-}
 
 /**
  * Runs one command line and gives its exit status. Verbs load their modules when they run, so that the others start fast.
@@ -51,7 +39,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.option("-q, --quiet", "print nothing but errors")
 		.option("-v, --verbose", "print every finding, also the harmless ones")
 		.addHelpText("after", HELP)
-		.action(async (options: PatchArguments, command: Command) => {
+		.action(async (options: Partial<PatchVerb>, command: Command) => {
 			const { core, images } = options;
 			if (core === undefined || images === undefined)
 				return command.error(`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
