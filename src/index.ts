@@ -1,0 +1,32 @@
+/** The library: what the command line is made of. */
+export type { Address, FileOffset } from "./bytes/address.ts";
+export type { Range } from "./bytes/range.ts";
+export { type ByteSource, fromBuffer, openFile } from "./bytes/source.ts";
+export { type Core, readCore } from "./core/core.ts";
+export { type CoreMemory, coreMemory, type Whereabouts } from "./core/memory.ts";
+export {
+	type CommitOptions,
+	commitInPlace,
+	recover,
+	refuseUnfinished,
+	whilePatching,
+	writeElsewhere,
+} from "./criu/commit.ts";
+export type { ImageDraft } from "./criu/draft.ts";
+export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
+export { type ImageDir, openImageDir } from "./criu/image-dir.ts";
+export { type ErrorCode, errorTable, NecromancerError, type Refusal } from "./errors.ts";
+export { measureHost } from "./host/facts.ts";
+export type { HostFile, HostFiles } from "./patch/binaries.ts";
+export { hostFiles } from "./patch/host-files.ts";
+export { type Patched, type PatchOptions, patch } from "./patch/patch.ts";
+export type { HostFacts } from "./plan/circumstances.ts";
+export { type CompileOptions, compilePlan } from "./plan/compile.ts";
+export type { Plan, Step, StepList } from "./plan/plan.ts";
+export { type Restored, type RestoreOptions, restore } from "./restore/restore.ts";
+export { type Completed, type CompleteOptions, complete } from "./task/complete.ts";
+export { type Finding, type FindingCode, findingCodes } from "./task/finding.ts";
+export { taskFromCore } from "./task/from-core.ts";
+export { taskFromImages } from "./task/from-images.ts";
+export type { PartialTask } from "./task/partial-task.ts";
+export type { Mapping, Memory, Task, Thread } from "./task/task.ts";
