@@ -4,6 +4,7 @@ import { NecromancerError, refuse } from "../errors.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { measureHost } from "../host/facts.ts";
 import { tracerOn } from "../host/ptrace.ts";
+import type { Report } from "../host/reports.ts";
 import { spawnTask } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { SIGKILL, SIGSTOP, signalName } from "../linux/signal.ts";
@@ -52,20 +53,23 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	requireFreeIds(task.threads.map(({ tid }) => tid));
 	const agent = await startAgent(holeFor(task));
 	let pid: number | undefined;
+	let encoded: EncodedPlan | undefined;
 	try {
 		const facts = await measureHost(agent);
 		const plan = compilePlan(task, facts, policy);
-		const encoded = encodePlan(plan, options.failStep === undefined ? {} : { failStep: options.failStep });
+		encoded = encodePlan(plan, options.failStep === undefined ? {} : { failStep: options.failStep });
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
 		pid = await makeCarrier(agent, encoded, task);
 		await untilReady(agent, pid, encoded);
 		const leftover =
 			options.untraced === true
 				? await letGo(agent, pid, plan, options)
-				: await lead(agent, pid, task, facts, plan, encoded, options);
+				: await lead(agent, pid, task, facts, plan, options);
 		return living(agent, pid, plan.findings, leftover);
 	} catch (error) {
-		await undo(agent, pid);
+		const report = await undo(agent, pid);
+		// it died because a step failed: that says more
+		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
 	}
 }
@@ -131,7 +135,6 @@ async function lead(
 	task: Task,
 	facts: HostFacts,
 	plan: Plan,
-	encoded: EncodedPlan,
 	options: RestoreOptions,
 ): Promise<undefined> {
 	const tracer = tracerOn(agent);
@@ -139,14 +142,7 @@ async function lead(
 	await tracer.seize(tids);
 	await tracer.interrupt(tids);
 	agent.reports.send(GO);
-	try {
-		await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
-	} catch (error) {
-		// it died because a step failed: that says more
-		const report = await agent.reports.next();
-		if (report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
-		throw error;
-	}
+	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
 	await requireRegisters(tracer, tids, task, facts);
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, options.fds));
@@ -217,16 +213,24 @@ function living(agent: Agent, pid: number, findings: readonly PlanFinding[], lef
 	};
 }
 
-/** Ends what was made, and waits for it: nobody leaves a ghost. */
-async function undo(agent: Agent, pid: number | undefined): Promise<void> {
+/**
+ * Ends what was made, and waits for it: nobody leaves a ghost.
+ *
+ * @returns what it still had to say, if anything.
+ */
+async function undo(agent: Agent, pid: number | undefined): Promise<Report | undefined> {
 	try {
-		if (pid !== undefined) {
-			await agent.call("kill", BigInt(pid), BigInt(SIGKILL));
-			await agent.call("wait4", BigInt(pid), 0n, BigInt(WAIT.ALL), 0n);
-		}
+		if (pid === undefined) return undefined;
+		await agent.call("kill", BigInt(pid), BigInt(SIGKILL));
+		// a process ends for its parent when its traced threads have been waited for, in whatever order they end
+		for (let ended = 0n; ended >= 0n && ended !== BigInt(pid); )
+			ended = await agent.call("wait4", -1n, 0n, BigInt(WAIT.ALL), 0n);
+		// nobody holds the other end any more: this does not wait
+		return await agent.reports.next();
 	} catch (error) {
 		// the agent is gone, and took with it whatever it traced
 		if (!(error instanceof NecromancerError)) throw error;
+		return undefined;
 	} finally {
 		await agent.close();
 	}
