@@ -84,10 +84,10 @@ static const struct step *run(const struct step *step, long *result)
 		do
 			*result = perform(step, arg);
 		while (step->expect == EXPECT_REPEAT && !failed(*result));
-		if (step->store)
-			*(u64 *)step->store = *result;
 		if (!satisfied(step, *result))
 			return step;
+		if (step->store)
+			*(u64 *)step->store = *result;
 	}
 	return 0;
 }

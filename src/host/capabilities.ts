@@ -118,7 +118,7 @@ const probes: readonly Probe[] = [
 	},
 	{
 		name: "user and pid namespaces",
-		without: "--pid-namespace needs privileges",
+		without: "restoring in a pid namespace of its own needs privileges",
 		probe: (agent) => inChild(agent, (list) => list.call("alarm", [0]), { flags: CLONE.NEWUSER | CLONE.NEWPID }),
 	},
 	{

@@ -35,13 +35,13 @@ const remedies: readonly Remedy[] = [
 	{
 		calls: "spawn clone3",
 		errno: "EEXIST",
-		text: "the id is taken: end its holder, or restore into a new pid namespace with --pid-namespace",
+		text: "the id is taken: end its holder, or restore in a new pid namespace (unshare -pf --mount-proc)",
 	},
 	{ calls: "spawn clone3", errno: "EPERM", text: `${CHECKPOINT} over the pid namespace` },
 	{
 		calls: "spawn clone3",
 		errno: "EINVAL",
-		text: "ids end at kernel.pid_max: raise it, or restore into a new pid namespace with --pid-namespace",
+		text: "ids end at kernel.pid_max: raise it, or restore in a new pid namespace (unshare -pf --mount-proc)",
 	},
 	{
 		calls: "spawn clone3",

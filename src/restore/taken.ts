@@ -15,8 +15,8 @@ export function requireFreeIds(tids: readonly number[]): void {
 			finding: `is taken by "${holder.comm}"${holder.zombie ? ", which is dead but not yet reaped by its parent" : ""}`,
 			expectation: "expected it to be free",
 			remedy: holder.zombie
-				? "end its parent, or restore into a new pid namespace with --pid-namespace"
-				: "restore into a new pid namespace with --pid-namespace",
+				? "end its parent, or restore in a new pid namespace (unshare -pf --mount-proc)"
+				: "restore in a new pid namespace (unshare -pf --mount-proc)",
 		});
 	}
 }

@@ -102,14 +102,14 @@ describe("a list of steps", () => {
 		expect(answer).toEqual({ result: BigInt(agent.pid), reply: words(agent.pid) });
 	});
 
-	it("ends at the first step that is not satisfied, and says which", async () => {
+	it("ends at the first step that is not satisfied, says which, and stores nothing of it", async () => {
 		const agent = await start();
 		const answer = await run(agent, [
 			{ call: NR.getpid },
 			{ call: NR.close, args: [99], id: 7777, store: DATA },
 			{ call: NR.exit_group, args: [1] },
 		]);
-		expect(answer).toEqual({ stoppedAt: 7777n, result: -9n, reply: words(-9) });
+		expect(answer).toEqual({ stoppedAt: 7777n, result: -9n, reply: words(0) });
 	});
 
 	it.each([
