@@ -1,11 +1,10 @@
 import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
-import { stepLayout } from "../plan/abi.ts";
+import { AGENT_ROOM, stepLayout } from "../plan/abi.ts";
 import { DO_END } from "../plan/calls.ts";
 import type { Blob } from "./blob.ts";
 
-/** How much of a hole's beginning the agent needs for itself, bytes. The rest is free for plans. */
-export const AGENT_ROOM = 0x4_0000n;
+export { AGENT_ROOM };
 
 /** What lies where in the beginning of a hole. */
 export interface Room {

@@ -1,14 +1,13 @@
 import { entryFromXstate } from "../criu/fpregs.ts";
 import type { CoreEntry, ThreadCoreEntry, ThreadInfoX86 } from "../criu/generated/schema.ts";
+import { robustListHead } from "../linux/robust-list.ts";
+import { SS_DISABLE } from "../linux/sigaction.ts";
 import type { Task, Thread } from "../task/task.ts";
 import { credsEntry } from "./credentials.ts";
 import { patchTaskCore } from "./signals.ts";
 
 const X86_64 = 1;
 const NATIVE = 1;
-const SS_DISABLE = 2;
-/** `sizeof(struct robust_list_head)`: any other length makes set_robust_list(2) fail. */
-const ROBUST_LIST_SIZE = 24;
 
 /** The leader's core image: thread part and task part. */
 export const patchLeader = (task: Task, thread: Thread, donor: CoreEntry): CoreEntry => ({
@@ -55,7 +54,8 @@ function patchAttributes(thread: Thread, donor: ThreadCoreEntry): ThreadCoreEntr
 	return {
 		...base,
 		futex_rla: robustList ?? 0n,
-		futex_rla_len: robustList === undefined ? 0 : ROBUST_LIST_SIZE,
+		// any other length makes set_robust_list(2) fail
+		futex_rla_len: robustList === undefined ? 0 : robustListHead.size,
 		blk_sigset: thread.blocked,
 		comm: thread.name,
 		signals_p: { signals: thread.pending.map((siginfo) => ({ siginfo })) },

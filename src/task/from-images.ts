@@ -5,6 +5,7 @@ import type { ImageDir } from "../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
 import { userRegs } from "../linux/registers.ts";
+import { SS_DISABLE } from "../linux/sigaction.ts";
 import { filesFromImages } from "./from-images/files.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
@@ -111,8 +112,6 @@ function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: st
 			: { rseq: { area: address(rseq.rseq_abi_pointer), size: rseq.rseq_abi_size, signature: rseq.signature } }),
 	};
 }
-
-const SS_DISABLE = 2;
 
 const schedulingFrom = (attributes: ThreadCoreEntry): Thread["scheduling"] => ({
 	nice: attributes.sched_nice ?? 0,

@@ -1,5 +1,5 @@
 import { type Address, address, plus } from "../bytes/address.ts";
-import { firstEndingAbove, type Range, rangeAt } from "../bytes/range.ts";
+import { contains, firstEndingAbove, type Range, rangeAt } from "../bytes/range.ts";
 
 /** What the rebase needs to know of an address space, the donor's or the dead one's. */
 export interface Geography {
@@ -101,9 +101,9 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 	};
 
 	const inHeap = (at: Address): Rebased | undefined => {
-		if (donor.heap === undefined || dead.heap === undefined || !within(donor.heap, at)) return undefined;
+		if (donor.heap === undefined || dead.heap === undefined || !contains(donor.heap, at)) return undefined;
 		const candidate = plus(dead.heap.start, at - donor.heap.start);
-		return within(dead.heap, candidate) ? { address: candidate, by: "heap" } : undefined;
+		return contains(dead.heap, candidate) ? { address: candidate, by: "heap" } : undefined;
 	};
 
 	// argc's own address, not the end of the mapping, is the anchor: the kernel puts a random gap between the two
@@ -112,9 +112,9 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 		if (donor.startStack === undefined || dead.startStack === undefined) return undefined;
 		const from = rangeAt(donor.mappings, donor.startStack);
 		const to = rangeAt(dead.mappings, dead.startStack);
-		if (from === undefined || to === undefined || !within(from, at)) return undefined;
+		if (from === undefined || to === undefined || !contains(from, at)) return undefined;
 		const candidate = plus(dead.startStack, at - donor.startStack);
-		return within(to, candidate) ? { address: candidate, by: "stack" } : undefined;
+		return contains(to, candidate) ? { address: candidate, by: "stack" } : undefined;
 	};
 
 	// memory from mmap has no name; a mapping of equal size and protection at the distance of its neighbours is its twin
@@ -150,7 +150,7 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 			const distance = address(pointers.dead - pointers.donor);
 			if (block !== undefined && place === block && target !== undefined) {
 				const candidate = plus(at, distance);
-				if (within(target, candidate)) return { address: candidate, by: "thread" };
+				if (contains(target, candidate)) return { address: candidate, by: "thread" };
 			}
 			return anywhere(at, [distance]);
 		},
@@ -160,8 +160,6 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 		},
 	};
 }
-
-const within = (range: Range, at: Address): boolean => range.start <= at && at < range.end;
 
 /** A file's offset 0 begins a module; its later mappings join until the next offset 0 of the same file. */
 function modulesOf(mappings: readonly Place[]): Module[] {
