@@ -100,19 +100,20 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 			: undefined;
 	};
 
+	const isHeap = (at: Address): boolean => donor.heap !== undefined && contains(donor.heap, at);
 	const inHeap = (at: Address): Rebased | undefined => {
-		if (donor.heap === undefined || dead.heap === undefined || !contains(donor.heap, at)) return undefined;
+		if (donor.heap === undefined || dead.heap === undefined) return undefined;
 		const candidate = plus(dead.heap.start, at - donor.heap.start);
 		return contains(dead.heap, candidate) ? { address: candidate, by: "heap" } : undefined;
 	};
 
 	// argc's own address, not the end of the mapping, is the anchor: the kernel puts a random gap between the two
 	// (arch_align_stack, arch/x86/kernel/process.c), so frames keep their distance from argc only
+	const donorStack = donor.startStack === undefined ? undefined : rangeAt(donor.mappings, donor.startStack);
 	const onStack = (at: Address): Rebased | undefined => {
 		if (donor.startStack === undefined || dead.startStack === undefined) return undefined;
-		const from = rangeAt(donor.mappings, donor.startStack);
 		const to = rangeAt(dead.mappings, dead.startStack);
-		if (from === undefined || to === undefined || !contains(from, at)) return undefined;
+		if (to === undefined) return undefined;
 		const candidate = plus(dead.startStack, at - donor.startStack);
 		return contains(to, candidate) ? { address: candidate, by: "stack" } : undefined;
 	};
@@ -133,12 +134,10 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 		const place = rangeAt(donor.mappings, at);
 		if (place === undefined) return undefined;
 		if (place.file !== undefined) return inFile(at, place);
-		return (
-			inHeap(at) ??
-			onStack(at) ??
-			inBss(at, place) ??
-			byShape(at, place, [...extra, ...nearbySlides(donor.mappings, place, slides)])
-		);
+		// heap and stack have a twin of their own: what lies beyond its ends has no other
+		if (isHeap(at)) return inHeap(at);
+		if (place === donorStack) return onStack(at);
+		return inBss(at, place) ?? byShape(at, place, [...extra, ...nearbySlides(donor.mappings, place, slides)]);
 	};
 
 	return {

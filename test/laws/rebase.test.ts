@@ -101,6 +101,23 @@ describe("rebase", () => {
 		);
 	});
 
+	it("gives nothing for stack beyond the dead one's, though an anonymous mapping of the same shape lies at a module's distance", () => {
+		const drawn = {
+			modules: [[{ pages: 1, prot: 1 }]],
+			bss: [0, 0, 0, 0, 0, 0],
+			heapPages: 1,
+			stackPages: 3,
+		};
+		const spaces = [1n, 1n, 1n, 1n, 1n, 1n, 1n, 1n, 1n, 1n];
+		const donor = layOut(drawn, spaces, 512n);
+		const dead = layOut(drawn, spaces, 1536n);
+		const from = donor.parts.at(-1);
+		if (from === undefined) throw new Error("no part");
+		const moved = rebase(donor.geography, dead.geography);
+		expect(moved.address(from.start)).toBeUndefined();
+		expect(moved.address(address(from.start + 1024n))).toEqual({ address: from.start, by: "stack" });
+	});
+
 	it("gives nothing for an address that the donor has not mapped, and never leaves the dead process's mappings", () => {
 		fc.assert(
 			fc.property(plan, plan, gaps, gaps, fc.bigInt({ min: 0n, max: 1n << 48n }), (one, other, here, there, at) => {
