@@ -89,6 +89,8 @@ export interface Fifo extends DescriptionCommon {
 export interface Eventfd extends DescriptionCommon {
 	readonly kind: "eventfd";
 	readonly counter: bigint;
+	/** EFD_SEMAPHORE, where known. */
+	readonly semaphore?: boolean;
 }
 
 export interface Epoll extends DescriptionCommon {

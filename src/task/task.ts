@@ -36,6 +36,10 @@ export interface Identity {
 	readonly sid: number;
 	/** At most 15 bytes. */
 	readonly comm: string;
+	/** /proc/PID/oom_score_adj, -1000 … 1000. */
+	readonly oomScoreAdjust?: number;
+	/** PR_SET_CHILD_SUBREAPER. */
+	readonly childSubreaper?: boolean;
 }
 
 export interface Thread {
@@ -55,6 +59,8 @@ export interface Thread {
 	/** Head of the robust futex list (set_robust_list(2)). */
 	readonly robustList?: Address;
 	readonly rseq?: Rseq;
+	/** 32-bit words where its thread library keeps `tid`, to be rewritten should it get another one. */
+	readonly tidWords?: readonly Address[];
 	readonly scheduling: Scheduling;
 	/** Signal sent to it when its parent dies, 0 for none. */
 	readonly parentDeathSignal: number;
@@ -165,6 +171,8 @@ export interface Memory {
 	readonly auxv: readonly AuxvPair[];
 	/** PR_SET_DUMPABLE. */
 	readonly dumpable: number;
+	/** PR_SET_THP_DISABLE. */
+	readonly hugePagesDisabled?: boolean;
 }
 
 /** How a mapped file looked; what is absent is not checked. */
@@ -213,6 +221,12 @@ export interface SharedObject {
 	readonly id: number;
 	/** memfd name; absent for shared anonymous memory. */
 	readonly name?: string;
+	/** F_SEAL_ bits, MFD_ flags of its making, permissions and owner, for a memfd. */
+	readonly seals?: number;
+	readonly memfdFlags?: number;
+	readonly mode?: number;
+	readonly uid?: number;
+	readonly gid?: number;
 	/** Bytes. */
 	readonly size: bigint;
 	/** Contents by offset in the object: `start` is that offset. */
