@@ -10,6 +10,7 @@ import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import type { Task } from "../task/task.ts";
+import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
 import { type Clocks, patchTimens } from "./clock.ts";
 import { fileTable } from "./files.ts";
@@ -17,7 +18,6 @@ import { patchPstree, requireFreeIds } from "./identity.ts";
 import { pageRuns, patchMm } from "./memory.ts";
 import { namesOf } from "./names.ts";
 import { objectImages } from "./objects.ts";
-import { patchLeader, patchThread } from "./threads.ts";
 
 export interface PatchOptions extends CompleteOptions {
 	/** Which process of the donor to replace, where it holds several. */
@@ -120,7 +120,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	for (const [i, thread] of task.threads.entries()) {
 		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
 		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
-		const value = i === 0 ? patchLeader(task, thread, base) : patchThread(thread, base);
+		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);
 		const image = donor.image(`core-${donorPid}.img`, "core");
 		images.set(`core-${thread.tid}.img`, encodeImage({ ...image, records: [{ value }] }));
 	}
