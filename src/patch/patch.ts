@@ -4,6 +4,7 @@ import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
+import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
@@ -11,11 +12,12 @@ import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import type { Task } from "../task/task.ts";
 import { leaderCore, threadCore } from "../task/to-images/cores.ts";
+import { mmEntry } from "../task/to-images/mm.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
-import { type Clocks, patchTimens } from "./clock.ts";
+import { patchTimens } from "./clock.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
-import { pageRuns, patchMm } from "./memory.ts";
+import { patchedRuns } from "./memory.ts";
 import { namesOf } from "./names.ts";
 import { objectImages } from "./objects.ts";
 
@@ -128,7 +130,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		`mm-${pid}.img`,
 		`mm-${donorPid}.img`,
 		"mm",
-		one((mm) => patchMm(task.memory, mm, files, objects, report)),
+		one((mm) => mmEntry(task.memory, mm, { file: files.mapped, object: objects.imageOf }, report)),
 	);
 	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
 	for (const kind of ["fs", "ids"]) {
@@ -157,7 +159,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		pagemap: `pagemap-${pid}.img`,
 		kind: "task",
 		pagesId,
-		runs: pageRuns(task.memory, binaries),
+		runs: patchedRuns(task.memory, binaries),
 	};
 	return { task, findings, draft: { copies: names.kept, images, pages: [plan, ...objects.pages] } };
 }
