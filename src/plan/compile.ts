@@ -17,9 +17,10 @@ import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
 import { planThreads } from "./threads.ts";
 import { planTimers } from "./timers.ts";
+import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy {}
+export interface CompileOptions extends FilePolicy, TracerPolicy {}
 
 const MIB = 1n << 20n;
 
@@ -52,6 +53,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planDirectories(task, around);
 	planCredentials(task, around);
 	planDumpable(task, around);
+	planTracer(options, around);
 	planArming(task, around, options);
 	planLeave(task, around);
 	return {
