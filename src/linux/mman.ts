@@ -72,7 +72,10 @@ export const MADV = {
 export const MREMAP = { MAYMOVE: 1, FIXED: 2, DONTUNMAP: 4 } as const;
 
 /** Flags of memfd_create(2) (include/uapi/linux/memfd.h). With HUGETLB the page size is told as for mmap(2). */
-export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4 } as const;
+export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2, HUGETLB: 4, NOEXEC_SEAL: 8, EXEC: 0x10 } as const;
+
+/** What a memfd no longer allows (F_ADD_SEALS, include/uapi/linux/fcntl.h). */
+export const F_SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8, FUTURE_WRITE: 0x10, EXEC: 0x20 } as const;
 
 /** `r-x`: a protection as /proc/PID/maps prints it, without the letter for sharing. */
 export const protText = (prot: number): string =>

@@ -69,7 +69,12 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 		else alike.push({ file, inode });
 	}
 	for (const alike of free.values()) alike.reverse();
-	const returning = task.memory.objects.flatMap((object): [number, Memfd][] => {
+	// what no mapping shows is the donor's own, and stays as it is
+	const shown = new Set(
+		task.memory.mappings.flatMap(({ backing }) => (backing.kind === "object" ? [backing.object] : [])),
+	);
+	const dead = task.memory.objects.filter(({ id }) => shown.has(id));
+	const returning = dead.flatMap((object): [number, Memfd][] => {
 		const found = object.name === undefined ? undefined : free.get(object.name)?.pop();
 		return found === undefined ? [] : [[object.id, found]];
 	});
@@ -86,7 +91,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	const pages: PagesPlan[] = [];
 	const known = new Map(returning);
 	let lastInode = [...inodes.keys()].reduce((max, id) => (id > max ? id : max), 0n);
-	for (const object of task.memory.objects) {
+	for (const object of dead) {
 		const back = known.get(object.id);
 		const shmid = names.fresh((n) => `pagemap-shmem-${n}.img`);
 		const pagesId = names.fresh((n) => `pages-${n}.img`);

@@ -4,6 +4,7 @@ import { completeCredentials } from "./complete/credentials.ts";
 import { requireSameProgram } from "./complete/donor.ts";
 import { completeFiles } from "./complete/files.ts";
 import { completeIdentity } from "./complete/identity.ts";
+import { agreeOnMemfds } from "./complete/memfds.ts";
 import { completeMemory } from "./complete/memory.ts";
 import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
@@ -46,13 +47,13 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 		...bounds.anchors,
 	});
 	const twins = twinsOf(dead, donor, report);
-	const memory = completeMemory(dead, donor, bounds.bounds, twins, report);
+	const ownMemory = completeMemory(dead, donor, bounds.bounds, twins, report);
 	const credentials = completeCredentials(dead, donor, report);
 	const threads = completeThreads(dead, twins, { moved, credentials, report });
 	const signalActions = completeSignalActions(donor, moved, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
-	const files = completeFiles(dead, donor, report);
+	const { memory, files } = agreeOnMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
 	const identity = completeIdentity(dead, donor, report);
 	return {
 		task: {

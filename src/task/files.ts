@@ -128,8 +128,8 @@ export interface Timerfd extends DescriptionCommon {
 export interface MemfdDescription extends DescriptionCommon {
 	readonly kind: "memfd";
 	readonly name: string;
-	/** Descriptions and mappings with equal inodes show one object. */
-	readonly inode: number;
+	/** Id of the `SharedObject` behind it, in the task's memory; mappings may show the same. */
+	readonly object: number;
 	/** Bytes. */
 	readonly position: bigint;
 }

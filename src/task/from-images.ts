@@ -8,6 +8,7 @@ import { userRegs } from "../linux/registers.ts";
 import { SS_DISABLE } from "../linux/sigaction.ts";
 import { filesFromImages } from "./from-images/files.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
+import { objectsOf } from "./from-images/objects.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
 
 /** The processes of an image directory, parents before children. */
@@ -52,10 +53,13 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 			remedy: "dump the donor while it runs",
 		});
 	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
+	const objects = objectsOf(dir);
+	const memory = memoryFromImages(dir, entry.pid, mm, objects);
+	const files = filesFromImages(dir, entry.pid, objects);
 	return {
 		identity: { pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
 		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
-		memory: memoryFromImages(dir, entry.pid, mm),
+		memory: { ...memory, objects: objects.list() },
 		signalActions: actionsFrom(tc),
 		intervalTimers: {
 			real: intervalTimer(tc.timers?.real),
@@ -65,7 +69,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		posixTimers: (tc.timers?.posix ?? []).map(posixTimer),
 		limits: (tc.rlimits?.rlimits ?? []).map(({ cur, max }) => ({ soft: cur, hard: max })),
 		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
-		files: filesFromImages(dir, entry.pid),
+		files,
 		stopped: tc.task_state === 3,
 	};
 }

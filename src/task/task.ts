@@ -221,9 +221,11 @@ export interface SharedObject {
 	readonly id: number;
 	/** memfd name; absent for shared anonymous memory. */
 	readonly name?: string;
-	/** F_SEAL_ bits, MFD_ flags of its making, permissions and owner, for a memfd. */
+	/** F_SEAL_ bits, for a memfd. */
 	readonly seals?: number;
+	/** MFD_ flags it was made with, MFD_CLOEXEC aside. */
 	readonly memfdFlags?: number;
+	/** st_mode, and who owns it. */
 	readonly mode?: number;
 	readonly uid?: number;
 	readonly gid?: number;

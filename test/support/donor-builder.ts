@@ -115,6 +115,12 @@ export interface BuiltMemfd {
 	readonly shmid: number;
 	readonly name: string;
 	readonly size: number;
+	/** Default F_SEAL_SEAL, root's, 0100777. */
+	readonly seals?: number;
+	readonly owner?: readonly [uid: number, gid: number];
+	readonly mode?: number;
+	/** MFD_HUGETLB with its size. */
+	readonly huge?: number;
 	/** Offset → page. */
 	readonly pages?: readonly (readonly [bigint, Buffer])[];
 }
@@ -255,16 +261,17 @@ function fileEntry({ id, type = 1, body, ...file }: BuiltFileEntry): Bytes {
 }
 
 /** The entry of an open memfd, to be the `body` of a file of type 18. */
-export const memfdFile = (id: number, inode: number): Bytes =>
-	message(20, number(1, id), number(2, 0o100002), number(3, 0), message(4, NOBODY), number(5, inode));
+export const memfdFile = (id: number, inode: number, flags = 0o100002, position = 0): Bytes =>
+	message(20, number(1, id), number(2, flags), number(3, position), message(4, NOBODY), number(5, inode));
 
 /** The entry of a pipe's end, to be the `body` of a file of type 2. */
 export const pipeFile = (id: number, pipe: number, flags: number): Bytes =>
 	message(18, number(1, id), number(2, pipe), number(3, flags), message(4, NOBODY));
 
-const memfd = ({ inode, shmid, name, size }: BuiltMemfd): Bytes => [
-	...[...delimited(1, name), ...number(2, 0), ...number(3, 0), ...number(4, size), ...number(5, shmid)],
-	...[...number(6, 1), ...number(7, inode), ...number(9, 0o100777)],
+const memfd = ({ inode, shmid, name, size, seals = 1, owner: [uid, gid] = [0, 0], ...more }: BuiltMemfd): Bytes => [
+	...[...delimited(1, name), ...number(2, uid), ...number(3, gid), ...number(4, size), ...number(5, shmid)],
+	...[...number(6, seals), ...number(7, inode), ...(more.huge === undefined ? [] : number(8, more.huge))],
+	...number(9, more.mode ?? 0o100777),
 ];
 
 /** The signals that have an action: all but SIGKILL and SIGSTOP. */

@@ -3,6 +3,7 @@ import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/r
 import { caution, type Finding, loss } from "../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import type { Content, Memory, SharedObject } from "../task.ts";
+import { mapped } from "./memfds.ts";
 
 /** The shared memory objects of a dead process: shared anonymous memory, memfds, System V segments. */
 export interface Objects {
@@ -79,7 +80,7 @@ const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv
 function singles(donor: Memory): ReadonlySet<string> {
 	const once = new Set<string>();
 	const seen = new Set<string>();
-	for (const { name } of donor.objects) {
+	for (const { name } of mapped(donor)) {
 		if (name === undefined) continue;
 		if (seen.has(name)) once.delete(name);
 		else once.add(name);

@@ -1,23 +1,17 @@
 import { buildIdText } from "../../criu/build-id.ts";
-import {
-	FdTypes,
-	type FileEntry,
-	type FownEntry,
-	type MemfdInodeEntry,
-	type RegFileEntry,
-} from "../../criu/generated/schema.ts";
+import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { O } from "../../linux/open.ts";
 import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from "../files.ts";
 import type { MappedFile } from "../task.ts";
+import type { ObjectTable } from "./objects.ts";
 
 /** What a file entry refers to. */
 export interface FileImages {
 	/** What messages call files.img. */
 	readonly subject: string;
 	readonly entries: ReadonlyMap<number, FileEntry>;
-	/** memfd.img, by inode. */
-	readonly inodes: ReadonlyMap<bigint, MemfdInodeEntry>;
+	readonly objects: ObjectTable;
 	/** By pipe id. */
 	readonly queues: Readonly<
 		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Queued }>>
@@ -89,8 +83,14 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 		}
 		case FdTypes.MEMFD: {
 			const memfd = part(entry.memfd);
-			const name = images.inodes.get(BigInt(memfd.inode_id))?.name ?? "";
-			return { kind: "memfd", ...common(memfd), name, inode: memfd.inode_id, position: memfd.pos };
+			const shown = images.objects.memfd(BigInt(memfd.inode_id), "descriptor");
+			if (shown === undefined)
+				return refuse("ERR_IMAGE_CORRUPT", {
+					subject: images.subject,
+					finding: `memfd ${id} names inode ${memfd.inode_id}`,
+					expectation: "which memfd.img does not hold",
+				});
+			return { kind: "memfd", ...common(memfd), ...shown, position: memfd.pos };
 		}
 		default:
 			return other(entry, images);

@@ -3,6 +3,7 @@ import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
 import type { Description, Descriptor, Files, Queued } from "../files.ts";
 import { descriptionFrom, type FileImages } from "./description.ts";
+import type { ObjectTable } from "./objects.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
 export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
@@ -13,11 +14,11 @@ export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
 const LARGEST_DESCRIPTOR = 0x7fff_ffff;
 
 /**
- * The descriptors, directories and umask of one process.
+ * The descriptors, directories and umask of one process; the memory that memfds among them show is in `objects`.
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
  */
-export function filesFromImages(dir: ImageDir, pid: number): Files {
+export function filesFromImages(dir: ImageDir, pid: number, objects: ObjectTable): Files {
 	const entries = fileEntries(dir);
 	const ids = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
@@ -28,9 +29,7 @@ export function filesFromImages(dir: ImageDir, pid: number): Files {
 	const images: FileImages = {
 		subject: `${dir.path}/files.img`,
 		entries,
-		inodes: new Map(
-			dir.has("memfd.img") ? dir.image("memfd.img", "memfd").records.map(({ value }) => [value.inode_id, value]) : [],
-		),
+		objects,
 		queues: queuesIn(dir),
 		unlinked: new Set(
 			dir.has("remap-fpath.img")

@@ -1,33 +1,26 @@
-import { type Address, address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart } from "../../bytes/range.ts";
 import type { FileEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.ts";
-import { pageCount, pagemapFlags } from "../../criu/image.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
-import { PE, VMA } from "../../criu/vma.ts";
+import { VMA } from "../../criu/vma.ts";
 import { refuse } from "../../errors.ts";
 import { MAP } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { boundsFrom } from "../from-images.ts";
-import type { Backing, Content, MappedFile, Mapping, Memory, SharedObject } from "../task.ts";
+import type { Backing, MappedFile, Mapping, Memory } from "../task.ts";
+import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
 import { fileEntries } from "./files.ts";
+import type { ObjectTable } from "./objects.ts";
 
-/** The address space of one process; contents refer to the pages files. */
-export function memoryFromImages(dir: ImageDir, pid: number, mm: MmEntry): Memory {
+/** The address space of one process; contents refer to the pages files, and what it shares is in `objects`. */
+export function memoryFromImages(
+	dir: ImageDir,
+	pid: number,
+	mm: MmEntry,
+	objects: ObjectTable,
+): Omit<Memory, "objects"> {
 	const entries = fileEntries(dir);
-	const inodes = new Map(
-		dir.has("memfd.img") ? dir.image("memfd.img", "memfd").records.map(({ value }) => [value.inode_id, value]) : [],
-	);
-	const objects = new Map<string, SharedObject>();
-	const objectOf = (shmid: bigint, name: string | undefined, size: bigint): number => {
-		const file = `pagemap-shmem-${shmid}.img`;
-		const known = objects.get(file);
-		const id = known?.id ?? objects.size + 1;
-		const larger = known !== undefined && known.size > size ? known.size : size;
-		const contents = known?.contents ?? contentsFrom(dir, file);
-		objects.set(file, { id, size: larger, contents, ...(name === undefined ? {} : { name }) });
-		return id;
-	};
 	const subject = `${dir.path}/mm-${pid}.img`;
 	const fileOf = (vma: VmaEntry): FileEntry =>
 		entries.get(Number(vma.shmid)) ??
@@ -48,18 +41,17 @@ export function memoryFromImages(dir: ImageDir, pid: number, mm: MmEntry): Memor
 		if (status & VMA.SOCKET) return { kind: "socket" };
 		if (status & VMA.SYSVIPC) return { kind: "sysv", id: vma.shmid, offset };
 		if (status & VMA.MEMFD) {
-			const inode = inodes.get(BigInt(fileOf(vma).memfd?.inode_id ?? -1));
-			if (inode === undefined)
+			const memfd = objects.memfd(BigInt(fileOf(vma).memfd?.inode_id ?? -1), "mapping");
+			if (memfd === undefined)
 				return refuse("ERR_IMAGE_CORRUPT", {
 					subject,
 					finding: `mapping ${hex(vma.start)} names memfd ${vma.shmid}`,
 					expectation: "which memfd.img does not hold",
 				});
-			const name = inode.name === "/dev/zero" ? undefined : inode.name;
-			return { kind: "object", object: objectOf(BigInt(inode.shmid), name, inode.size), offset };
+			return { kind: "object", object: memfd.object, offset };
 		}
 		if (status & VMA.ANON_SHARED)
-			return { kind: "object", object: objectOf(vma.shmid, undefined, vma.pgoff + vma.end - vma.start), offset };
+			return { kind: "object", object: objects.anonymous(vma.shmid, vma.pgoff + vma.end - vma.start), offset };
 		if (status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)) {
 			const reg = fileOf(vma).reg;
 			if (reg === undefined)
@@ -103,7 +95,6 @@ export function memoryFromImages(dir: ImageDir, pid: number, mm: MmEntry): Memor
 	return {
 		mappings: mappings.sort(byStart),
 		contents: contentsFrom(dir, `pagemap-${pid}.img`),
-		objects: [...objects.values()],
 		bounds: boundsFrom(mm),
 		executable: exe.name,
 		files: mappedFiles(mm, entries),
@@ -124,36 +115,6 @@ const roleOf = (vma: VmaEntry, mm: MmEntry): { readonly role?: "heap" | "stack" 
 	if (vma.start <= mm.mm_start_stack && mm.mm_start_stack < vma.end) return { role: "stack" };
 	return (vma.status & VMA.HEAP) !== 0 ? { role: "heap" } : {};
 };
-
-/** What a pagemap says lies in its pages file. Entries for a parent directory's pages are not contents of this one. */
-export function contentsFrom(dir: ImageDir, pagemap: string): Content[] {
-	if (!dir.has(pagemap)) return [];
-	const image = dir.image(pagemap, "pagemap");
-	if (image.head === undefined || image.records.length === 0) return [];
-	const pages = dir.source(`pages-${image.head.pages_id}.img`);
-	const contents: Content[] = [];
-	let offset = 0n;
-	for (const { value } of image.records) {
-		if ((pagemapFlags(value) & PE.PRESENT) === 0) continue;
-		const length = pageCount(value) * PAGE_SIZE;
-		if (offset + length > pages.size)
-			refuse("ERR_IMAGE_TRUNCATED", {
-				subject: pages.name,
-				finding: `has ${pages.size} bytes`,
-				expectation: `but ${pagemap} places ${hex(value.vaddr)} at ${hex(offset)} with ${length}`,
-				remedy: "copy the directory again",
-			});
-		contents.push({
-			start: address(value.vaddr),
-			length,
-			source: pages,
-			offset: fileOffset(offset),
-			available: length,
-		});
-		offset += length;
-	}
-	return contents;
-}
 
 function mappedFiles(mm: MmEntry, entries: ReadonlyMap<number, FileEntry>): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();

@@ -266,7 +266,7 @@ describe("descriptors that cannot be opened", () => {
 			[0, terminal],
 			[1, terminal],
 			[3, socket],
-			[4, { kind: "memfd", name: "jit", inode: 3, position: 0n }],
+			[4, { kind: "memfd", name: "jit", object: 3, position: 0n }],
 			[5, file("/tmp/gone", { unlinked: true })],
 		];
 		expect(refusal(() => planned(taskOf(several)))).toBe(

@@ -192,3 +192,62 @@ describe("a second object of one name", () => {
 		expect(objectsOf(two("/dev/zero (deleted)"))).toEqual({ objects: 2, told: [] });
 	});
 });
+
+describe("memfds that the donor has open", () => {
+	const at = 0x7f20_0018_0000n;
+	const donor = livingDonor();
+	/** Descriptor 9 is of inode 7, descriptor 10 of inode 8; a mapping shows inode 7. */
+	const opened: BuiltDonor = withVma(
+		{
+			...donor,
+			files: [
+				...donor.files,
+				{ id: 8, type: 18, body: memfdFile(8, 7) },
+				{ id: 9, type: 18, body: memfdFile(9, 8, 0o100000, 3) },
+			],
+			memfds: [
+				{ inode: 7, shmid: 31, name: "a", size: 8192, seals: 2, mode: 0o100600, pages: [[0n, filled(9)]] },
+				{ inode: 8, shmid: 32, name: "a", size: 4096, pages: [[0n, filled(8)]] },
+			],
+			descriptors: [
+				{ fd: 9, id: 8, type: 18 },
+				{ fd: 10, id: 9, type: 18 },
+			],
+		},
+		{ start: at, end: at + P, prot: 3, flags: 1, status: 0x4081, shmid: 8 },
+	);
+	const own = 0x7f10_0018_0000n;
+	const core = withSegment(
+		deadCore(),
+		{ start: own, end: own + P, prot: 3, bytes: filled(1) },
+		{ path: "/memfd:a (deleted)", offset: 0n },
+	);
+
+	test("show the dead process's memory where both map it, with the donor's seals, mode and size", () => {
+		const { task, findings } = completed(core, opened);
+		expect(task.memory.mappings.find(({ start }) => start === own)?.backing).toMatchObject({ object: 1 });
+		expect(task.files.descriptors.map(({ description }) => description)).toMatchObject([
+			{ kind: "memfd", name: "a", object: 1 },
+			{ kind: "memfd", name: "a", object: 2, position: 3n },
+		]);
+		expect(task.memory.objects).toMatchObject([
+			{ id: 1, name: "a", seals: 2, mode: 0o100600, size: 8192n, contents: [{ source: { name: "core" } }] },
+			{ id: 2, name: "a", seals: 1, size: 4096n, contents: [{ start: 0n, length: P }] },
+		]);
+		expect(findings).toContainEqual({
+			weight: "caution",
+			code: "files-from-donor",
+			subject: "descriptor 10 (memfd a)",
+			text: "the dead process had it not mapped: its bytes are the donor's",
+		});
+	});
+
+	test("keep the donor's where the dead process had none", () => {
+		const { task } = completed(deadCore(), opened);
+		expect(task.memory.objects.map(({ id, size }) => [id, size])).toEqual([
+			[1, 8192n],
+			[2, 4096n],
+		]);
+		expect(task.files.descriptors.map(({ description }) => description)).toMatchObject([{ object: 1 }, { object: 2 }]);
+	});
+});

@@ -3,14 +3,24 @@ import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
 import type { Description, Files } from "../../../../src/task/files.ts";
 import { taskFromImages } from "../../../../src/task/from-images.ts";
-import { type BuiltFileEntry, image, memfdFile, pipeFile, writeDonor } from "../../../support/donor-builder.ts";
-import { livingDonor } from "../../../support/pair.ts";
+import type { Task } from "../../../../src/task/task.ts";
+import {
+	type BuiltFileEntry,
+	type BuiltMemfd,
+	image,
+	memfdFile,
+	pipeFile,
+	writeDonor,
+} from "../../../support/donor-builder.ts";
+import { livingDonor, withVma } from "../../../support/pair.ts";
 import { present } from "../../../support/present.ts";
 import { refusal } from "../../../support/refusal.ts";
 import { scratch } from "../../../support/scratch.ts";
 import { delimited, framed, imageBytes, number, word } from "../../../support/wire.ts";
 
 type Bytes = readonly number[];
+
+const FREE = 0x7f20_0018_0000n;
 
 const [FDINFO, PIPES_DATA, FIFO_DATA, REMAP] = [0x56213732, 0x56453709, 0x59333054, 0x59133954];
 const NOBODY = [1, 2, 3, 4, 5].flatMap((field) => number(field, 0));
@@ -51,6 +61,31 @@ function filesOf(
 	}
 }
 
+/** Descriptors from 20 up, one for each file, of a process with memfds and, at `FREE`, a mapping of file 50. */
+function memfdsOf(
+	entries: readonly (readonly [id: number, inode: number, flags?: number, position?: number])[],
+	memfds: readonly BuiltMemfd[],
+	mapped: boolean,
+	open: readonly number[] = entries.map(([id]) => id),
+): Pick<Task, "files" | "memory"> {
+	const donor = livingDonor();
+	const files = entries.map(([id, ...rest]) => ({ id, type: 18, body: memfdFile(id, ...rest) }));
+	const vma = { start: FREE, end: FREE + 4096n, prot: 3, flags: 1, status: 0x4081, shmid: 50, fdflags: 2 };
+	const dir = openImageDir(
+		writeDonor(join(scratch(), "d"), {
+			...(mapped ? withVma(donor, vma) : donor),
+			files: [...donor.files, ...files],
+			descriptors: open.map((id, i) => ({ fd: 20 + i, id, type: 18 })),
+			memfds,
+		}),
+	);
+	try {
+		return taskFromImages(dir);
+	} finally {
+		dir.close();
+	}
+}
+
 function described(entry: BuiltFileEntry, extra: Readonly<Record<string, Buffer>> = {}): Description {
 	const { files, close } = filesOf([entry], extra);
 	close();
@@ -59,6 +94,68 @@ function described(entry: BuiltFileEntry, extra: Readonly<Record<string, Buffer>
 
 const refused = (...args: Parameters<typeof filesOf>): string =>
 	refusal(() => filesOf(...args)).replace(/\S*\/d\//, "");
+
+describe("memfds from images", () => {
+	const jit: BuiltMemfd = { inode: 7, shmid: 31, name: "jit", size: 5000 };
+
+	it("are one object for descriptors and mappings, with bytes, seals, mode and owner", () => {
+		const page: readonly [bigint, Buffer] = [4096n, Buffer.alloc(4096, 1)];
+		const { files, memory } = memfdsOf(
+			[
+				[50, 7, 0o100002, 12],
+				[51, 7, 0o100000],
+			],
+			[{ ...jit, seals: 0xe, owner: [5, 6], mode: 0o100640, pages: [page] }],
+			true,
+		);
+		expect(files.descriptors.map(({ description }) => description)).toEqual([
+			{ kind: "memfd", id: 50, flags: 0o100002, name: "jit", object: 1, position: 12n },
+			{ kind: "memfd", id: 51, flags: 0o100000, name: "jit", object: 1, position: 0n },
+		]);
+		expect(memory.mappings.find(({ start }) => start === FREE)?.backing).toMatchObject({ object: 1 });
+		expect(memory.objects).toMatchObject([
+			{
+				...{ id: 1, name: "jit", seals: 0xe, memfdFlags: 2, mode: 0o100640, uid: 5, gid: 6, size: 5000n },
+				contents: [{ start: 4096n, length: 4096n, offset: 0n }],
+			},
+		]);
+	});
+
+	it("are objects too where only a descriptor shows them; those that could not be sealed stay so", () => {
+		const { memory } = memfdsOf(
+			[
+				[50, 7],
+				[51, 8],
+			],
+			[jit, { ...jit, inode: 8, shmid: 32, seals: 0, huge: 0x5400_0004 }],
+			false,
+		);
+		expect(memory.objects).toMatchObject([
+			{ id: 1, name: "jit", seals: 1, memfdFlags: 0 },
+			{ id: 2, name: "jit", seals: 0, memfdFlags: 0x5400_0006 },
+		]);
+	});
+
+	it("have CRIU's name for shared anonymous memory only where a descriptor shows that they are memfds", () => {
+		const zero = { ...jit, name: "/dev/zero" };
+		expect(memfdsOf([[50, 7]], [zero], true).memory.objects).toMatchObject([{ id: 1, name: "/dev/zero", seals: 1 }]);
+		const both: Parameters<typeof memfdsOf>[0] = [
+			[50, 7],
+			[51, 8],
+		];
+		const { objects } = memfdsOf(both, [zero, { ...jit, inode: 8, shmid: 32 }], true, [51]).memory;
+		expect(objects.map(({ name, seals }) => [name, seals])).toEqual([
+			[undefined, undefined],
+			["jit", 1],
+		]);
+	});
+
+	it("must be in memfd.img", () => {
+		expect(refused([{ id: 50, type: 18, body: memfdFile(50, 7) }])).toBe(
+			"ERR_IMAGE_CORRUPT files.img: memfd 50 names inode 7, which memfd.img does not hold",
+		);
+	});
+});
 
 describe("descriptors from images", () => {
 	it("a regular file: flags without O_CLOEXEC, offset, size, mode and build-id", () => {
@@ -161,7 +258,6 @@ describe("descriptors from images", () => {
 				...{ remaining: 5_000_000_006n, interval: 7_000_000_008n },
 			},
 		],
-		["a memfd", 18, memfdFile(50, 7), { kind: "memfd", flags: 0o100002, name: "", inode: 7, position: 0n }],
 		[
 			"a namespace",
 			14,

@@ -1,0 +1,36 @@
+import { address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { pageCount, pagemapFlags } from "../../criu/image.ts";
+import type { ImageDir } from "../../criu/image-dir.ts";
+import { PE } from "../../criu/vma.ts";
+import { refuse } from "../../errors.ts";
+import type { Content } from "../task.ts";
+
+/** What a pagemap says lies in its pages file. Entries for a parent directory's pages are not contents of this one. */
+export function contentsFrom(dir: ImageDir, pagemap: string): Content[] {
+	if (!dir.has(pagemap)) return [];
+	const image = dir.image(pagemap, "pagemap");
+	if (image.head === undefined || image.records.length === 0) return [];
+	const pages = dir.source(`pages-${image.head.pages_id}.img`);
+	const contents: Content[] = [];
+	let offset = 0n;
+	for (const { value } of image.records) {
+		if ((pagemapFlags(value) & PE.PRESENT) === 0) continue;
+		const length = pageCount(value) * PAGE_SIZE;
+		if (offset + length > pages.size)
+			refuse("ERR_IMAGE_TRUNCATED", {
+				subject: pages.name,
+				finding: `has ${pages.size} bytes`,
+				expectation: `but ${pagemap} places ${hex(value.vaddr)} at ${hex(offset)} with ${length}`,
+				remedy: "copy the directory again",
+			});
+		contents.push({
+			start: address(value.vaddr),
+			length,
+			source: pages,
+			offset: fileOffset(offset),
+			available: length,
+		});
+		offset += length;
+	}
+	return contents;
+}
