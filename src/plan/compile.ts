@@ -12,14 +12,14 @@ import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
 import { planLeave } from "./leave.ts";
-import { planMemory } from "./memory.ts";
+import { type MemoryOptions, planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
 import { planThreads } from "./threads.ts";
 import { planTimers } from "./timers.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions {}
 
 const MIB = 1n << 20n;
 
@@ -43,7 +43,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	};
 	planIdentity(task, around);
 	planFiles(task, around, options);
-	planMemory(task, around);
+	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
 	planSignals(task, around);
@@ -58,6 +58,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
 		hole,
+		views,
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
