@@ -12,7 +12,7 @@ import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
 import { planLeave } from "./leave.ts";
-import { planMemory } from "./memory.ts";
+import { type MemoryOptions, planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
 import { planThreads } from "./threads.ts";
@@ -20,7 +20,7 @@ import { planTimers } from "./timers.ts";
 import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy, TracerPolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy {}
 
 const MIB = 1n << 20n;
 
@@ -44,7 +44,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	};
 	planIdentity(task, around);
 	planFiles(task, around, options);
-	planMemory(task, around);
+	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
 	planSignals(task, around);
@@ -60,6 +60,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
 		hole,
+		views,
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
