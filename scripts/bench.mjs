@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync, statfsSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { donor, writeLargeCore, writeManyMappings, writeSmallCore } from "./bench/cores.mjs";
+import { donorOf, writeLargeCore, writeManyMappings, writeSmallCore } from "./bench/cores.mjs";
 import { machineOf } from "./bench/machine.mjs";
 import { pairs, peakMemory, run, stop } from "./bench/measure.mjs";
 import { tableOf, verdictOf } from "./bench/table.mjs";
@@ -18,6 +18,7 @@ const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--jso
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/cli/main.js");
+const donor = donorOf("counter");
 const cli = (...args) => [process.execPath, program, ...args];
 
 async function bench(dir, size, runs, tell) {

@@ -1,12 +1,12 @@
-// Makes cores to measure with: that of fixtures/counter with more memory than it had, laid out as the kernel does it.
+// Makes cores to measure with: that of a fixture with more memory than it had, laid out as the kernel does it.
 import { randomFillSync } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 
-const fixture = new URL("../../fixtures/counter/", import.meta.url);
+const fixture = (name) => new URL(`../../fixtures/${name}/`, import.meta.url);
 
 /** The images of another run of the same program. */
-export const donor = new URL("images", fixture).pathname;
+export const donorOf = (name) => new URL("images", fixture(name)).pathname;
 
 const PAGE = 4096;
 const CHUNK = 4 << 20;
@@ -18,11 +18,11 @@ const READ_WRITE = 6;
 /** Between the program's heap and its libraries, where the fixture has nothing. */
 const FREE = 0x6000_0000_0000n;
 
-/** The fixture's core as it is. */
+/** The core of fixtures/counter as it is. */
 export const writeSmallCore = (path) => writeCore(path, []);
 
 /** One more mapping of `size` bytes: `random`, `zero` (every hundredth page is random) or `hole` (nothing on the disk). */
-export const writeLargeCore = (path, size, content) => writeCore(path, [{ start: FREE, size, content }]);
+export const writeLargeCore = (path, size, content, name) => writeCore(path, [{ start: FREE, size, content }], name);
 
 /** As many more mappings as `count`, each a page that is not zero, none touching the next. */
 export const writeManyMappings = (path, count) =>
@@ -35,8 +35,8 @@ export const writeManyMappings = (path, count) =>
 		})),
 	);
 
-function writeCore(path, added) {
-	const old = gunzipSync(readFileSync(new URL("core.gz", fixture)));
+function writeCore(path, added, name = "counter") {
+	const old = gunzipSync(readFileSync(new URL("core.gz", fixture(name))));
 	const rows = programHeaders(old);
 	const notes = rows.filter(({ type }) => type !== PT_LOAD);
 	const loads = [...rows.filter(({ type }) => type === PT_LOAD), ...added.map(asLoad)].sort((a, b) =>

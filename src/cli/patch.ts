@@ -12,8 +12,9 @@ import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
 import { taskFromCore } from "../task/from-core.ts";
 import type { PartialTask } from "../task/partial-task.ts";
+import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
-import { findingsText, patchedJson, recoveryText, summaryText } from "./patch/text.ts";
+import { patchedJson, recoveryText, summaryText } from "./patch/text.ts";
 import { openProgress } from "./progress.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
@@ -88,7 +89,8 @@ function tell(
 	if (verb.json === true) terminal.out(patchedJson(dead, patched, target));
 	else if (verb.quiet !== true)
 		terminal.out(
-			findingsText(patched.findings, verb.verbose === true, terminal) + summaryText(dead, patched, target, terminal),
+			findingsText(patched.findings, verb.verbose === true, terminal.paint) +
+				summaryText(dead, patched, target, terminal),
 		);
 }
 

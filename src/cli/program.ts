@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { errorTable } from "../errors.ts";
+import { Command, CommanderError, pidOption } from "./command-line.ts";
+import { addCheck } from "./commands/check.ts";
+import { addPlan } from "./commands/plan.ts";
+import { addRestore } from "./commands/restore.ts";
+import { addShow } from "./commands/show.ts";
 import type { PatchVerb } from "./patch.ts";
-import type { RestoreVerb } from "./restore.ts";
 
 const version = (): string => {
 	const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -32,7 +35,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
 		.option("-o, --output <dir>", "write the patched images here instead and leave the donor alone")
 		.option("--check", "report findings and write nothing")
-		.addOption(new Option("--donor-pid <pid>", "which process of the donor, where it holds several").argParser(pidOf))
+		.addOption(pidOption("--donor-pid <pid>", "which process of the donor, where it holds several"))
 		.option("--allow-mismatch", "go on although a library of the donor is another build")
 		.option("--sync", "also survive a power failure: flush every file before the switch")
 		.option("--json", "print task and findings as JSON")
@@ -46,61 +49,9 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	program
-		.command("show")
-		.description("say what a core or an image directory holds")
-		.argument("<path>", "a core file or an image directory")
-		.option("--json", "as JSON: addresses are hexadecimal strings, `schema` tells the version")
-		.addOption(new Option("--pid <pid>", "which process of an image directory").argParser(pidOf))
-		.option("-v, --verbose", "all registers and all mappings")
-		.action(async (path: string, options: { json?: boolean; verbose?: boolean; pid?: number }) => {
-			const [{ show }, { openTerminal }] = await Promise.all([import("./show.ts"), import("./terminal.ts")]);
-			const { json = false, verbose = false, pid } = options;
-			await show(path, { json, verbose, ...(pid === undefined ? {} : { pid }) }, openTerminal(process));
-		});
-	program
-		.command("restore")
-		.description("make the process that an image directory describes; no CRIU is needed")
-		.requiredOption("-i, --images <dir>", "the images, of CRIU or patched by us")
-		.addOption(new Option("--pid <pid>", "which process, where the images hold several").argParser(pidOf))
-		.option("-d, --detach", "leave it to itself; otherwise its exit status becomes ours")
-		.option("-s, --leave-stopped", "leave it stopped, and to itself")
-		.addOption(new Option("--fd <n=path>", "open PATH as descriptor N (may be repeated)").argParser(descriptorOf))
-		.addOption(
-			new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
-				.choices(["error", "null"])
-				.default("error"),
-		)
-		.option("--pidfile <file>", "write its pid there")
-		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")
-		.option("-v, --verbose", "say what is not as it was")
-		.action(async (options: RestoreVerb) => {
-			const { restoreVerb } = await import("./restore.ts");
-			status = await restoreVerb(options);
-		});
-	program
-		.command("plan")
-		.description("print the system calls that a restore would make, and touch nothing")
-		.requiredOption("-i, --images <dir>", "the images, of CRIU or patched by us")
-		.addOption(new Option("--pid <pid>", "which process, where the images hold several").argParser(pidOf))
-		.option("--json", "as JSON")
-		.option("-v, --verbose", "every step")
-		.action(async (options: { images: string; pid?: number; json?: boolean; verbose?: boolean }) => {
-			const [{ planVerb }, { openTerminal }, { measureHost }] = await Promise.all([
-				import("./plan.ts"),
-				import("./terminal.ts"),
-				import("../host/facts.ts"),
-			]);
-			const { json = false, verbose = false, ...rest } = options;
-			await planVerb({ ...rest, json, verbose }, openTerminal(process), () => measureHost());
-		});
-	program
-		.command("check")
-		.description("probe what this host can do for a restore, and say what is lost without")
-		.option("--json", "as JSON")
-		.action(async (options: { json?: boolean }) => {
-			const [{ checkVerb }, { openTerminal }] = await Promise.all([import("./check.ts"), import("./terminal.ts")]);
-			await checkVerb(options.json === true, openTerminal(process));
+	for (const add of [addShow, addRestore, addPlan, addCheck])
+		add(program, (ended) => {
+			status = ended;
 		});
 	try {
 		await program.parseAsync(args, { from: "user" });
@@ -117,20 +68,6 @@ const usageText = (text: string): string =>
 		.trim()
 		.replace(/^error: /, "")
 		.replace(/\.$/, "")}; see necromancer --help [ERR_USAGE]\n`;
-
-/** `--fd 5=/tmp/log`, gathered. The kernel itself takes no number above 2^20 (sysctl_nr_open). */
-function descriptorOf(text: string, before: ReadonlyMap<number, string> = new Map()): ReadonlyMap<number, string> {
-	const [, number, path] = /^(\d{1,7})=(.+)$/s.exec(text) ?? [];
-	if (number === undefined || path === undefined || Number(number) >= 1 << 20)
-		throw new InvalidArgumentError(`expected N=PATH with a descriptor below 1048576, not "${text}".`);
-	return new Map([...before, [Number(number), path]]);
-}
-
-function pidOf(text: string): number {
-	const pid = Number(text);
-	if (!Number.isInteger(pid) || pid <= 0) throw new InvalidArgumentError(`expected a process id, not "${text}".`);
-	return pid;
-}
 
 const HELP = `
 A core holds a process's memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor

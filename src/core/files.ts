@@ -69,7 +69,8 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 	return { files, pageSize };
 }
 
-const DELETED = " (deleted)";
+/** What the kernel adds to the name of a file that has none any more. */
+export const DELETED = " (deleted)";
 /** Far above PATH_MAX, which bounds what a process may say and not how deep a file lies. */
 const LONGEST_NAME = 65_536;
 const LONGEST = `expected at most ${LONGEST_NAME}`;

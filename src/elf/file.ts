@@ -17,7 +17,7 @@ export const PF = { X: 1, W: 2, R: 4 } as const;
 /** `e_phnum` of a file with more program headers than the field can say: section header 0 has the count in `sh_info`. */
 export const PN_XNUM = 0xffff;
 
-const EM_X86_64 = 62;
+export const EM_X86_64 = 62;
 
 /** elf(5), 64 bytes at the start of every ELF64 file. */
 export const elf64Ehdr = layout("Elf64_Ehdr", {

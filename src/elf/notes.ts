@@ -113,5 +113,16 @@ function noteAt(source: ByteSource, window: ReadAt, at: bigint, start: bigint, e
 	return { note, next: align(descEnd) };
 }
 
+/** A note as a core holds it: name and descriptor each padded to 4 bytes. The owner is Latin-1. */
+export function encodeNote(owner: string, type: number, descriptor: Uint8Array): Uint8Array {
+	const padded = (length: number): number => Math.ceil(length / 4) * 4;
+	const name = Buffer.from(`${owner}\0`, "latin1");
+	const bytes = new Uint8Array(elf64Nhdr.size + padded(name.length) + padded(descriptor.length));
+	bytes.set(elf64Nhdr.encode({ n_namesz: name.length, n_descsz: descriptor.length, n_type: type }));
+	bytes.set(name, elf64Nhdr.size);
+	bytes.set(descriptor, elf64Nhdr.size + padded(name.length));
+	return bytes;
+}
+
 const limit = (source: ByteSource, finding: string, most: string): never =>
 	refuse("ERR_CORE_CORRUPT", { subject: source.name, finding, expectation: `expected at most ${most}` });

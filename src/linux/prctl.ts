@@ -28,6 +28,7 @@ export const PR = {
 	GET_THP_DISABLE: 42,
 	CAP_AMBIENT: 47,
 	TIMER_CREATE_RESTORE_IDS: 77,
+	SET_PTRACER: 0x59616d61,
 } as const;
 
 /** Second arguments of PR_SET_MM. All others need CAP_SYS_RESOURCE in the initial user namespace. */

@@ -150,6 +150,27 @@ export function guessXstateLayout(size: number, xcr0: bigint, writer: "kernel" |
 	});
 }
 
+/**
+ * The layout in which components of these sizes (2 and up) are written: Intel's places, which every gdb knows; behind them, in
+ * steps of 64 bytes, whatever Intel has no place for or keeps for another.
+ */
+export function writtenXstateLayout(sizes: ReadonlyMap<number, number>): XstateLayout {
+	const ascending = [...sizes].sort(([a], [b]) => a - b);
+	const taken = new Set<number>();
+	const places: XstateComponentPlace[] = [];
+	for (const [component, size] of ascending) {
+		const offset = intelOffsets.get(component);
+		if (offset === undefined || taken.has(offset) || xstateComponents.get(component)?.size !== size) continue;
+		taken.add(offset);
+		places.push({ component, offset, size });
+	}
+	for (const [component, size] of ascending) {
+		if (places.some((place) => place.component === component)) continue;
+		places.push({ component, offset: Math.ceil(layoutOf(places, "note").size / 64) * 64, size });
+	}
+	return layoutOf(places, places.length === 0 ? "legacy" : "note");
+}
+
 /** The components 2 and up of a mask that a layout has no place for: what is lost when it is used. */
 export const unplacedComponents = (mask: bigint, { places }: XstateLayout): number[] =>
 	componentsIn(mask).filter((component) => component >= AVX && !places.has(component));

@@ -12,14 +12,15 @@ import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
 import { planLeave } from "./leave.ts";
-import { planMemory } from "./memory.ts";
+import { type MemoryOptions, planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
 import { planThreads } from "./threads.ts";
 import { planTimers } from "./timers.ts";
+import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy {}
 
 const MIB = 1n << 20n;
 
@@ -43,7 +44,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	};
 	planIdentity(task, around);
 	planFiles(task, around, options);
-	planMemory(task, around);
+	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
 	planSignals(task, around);
@@ -52,12 +53,14 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planDirectories(task, around);
 	planCredentials(task, around);
 	planDumpable(task, around);
+	planTracer(options, around);
 	planArming(task, around, options);
 	planLeave(task, around);
 	return {
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
 		hole,
+		views,
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,

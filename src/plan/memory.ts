@@ -8,25 +8,44 @@ import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } f
 import { mapObjects } from "./objects.ts";
 import type { Spacious } from "./readings.ts";
 import { surveyMemory } from "./survey.ts";
+import { mapViews, withViews } from "./views.ts";
+
+export interface MemoryOptions {
+	/**
+	 * Private memory shows the files that hold its bytes, instead of getting copies. Time to life is then the same whatever the
+	 * size, at a price: these files must stay as they are as long as the process lives (it gets SIGBUS where one was cut
+	 * short), /proc/PID/maps names them, a debugger's own dump leaves out what was not written to, and what the program
+	 * gives back by MADV_DONTNEED comes back with its old bytes and not as zeros, as allocators may rely on.
+	 */
+	readonly lazy?: boolean;
+}
 
 /**
  * Makes the dead process's address space: everything but the hole goes, every mapping comes at its place, the bytes come
  * straight from the files that hold them, and protections last. The vdso has its own part.
  *
+ * @returns where a file shows that is not the mapping's own; ascending, without overlaps.
  * @throws NecromancerError as `surveyMemory` and `mapObjects` do, and ERR_HOST where no room is left to work in.
  */
-export function planMemory({ identity, memory }: Task, around: Circumstances): void {
-	const { regular, guards, stretches, blanks, filled } = surveyMemory(memory);
+export function planMemory(
+	{ identity, memory }: Task,
+	around: Circumstances,
+	{ lazy = false }: MemoryOptions = {},
+): readonly Range[] {
+	const survey = surveyMemory(memory);
+	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
 	clear(around);
 	const objects = mapObjects(memory, regular, filled, around);
 	mapFiles(regular, filled, around);
 	mapAnonymous(regular, filled, around);
+	mapViews(views, around);
 	advise(regular, around);
 	planFill([...stretches, ...objects.stretches], spaciousOf(regular, around), identity.pid, around);
 	planBlanks(blanks, around);
 	objects.finish();
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
 	guard(guards, around);
+	return views.map(({ start, end }) => ({ start, end }));
 }
 
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */

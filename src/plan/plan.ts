@@ -13,6 +13,8 @@ export interface Plan {
 	readonly tids: readonly number[];
 	/** Free in the dead process's layout: the blob, the plan, its stacks and frames live here until the end. */
 	readonly hole: Range;
+	/** Memory that shows a file which is not its own, ascending: its bytes lie there. */
+	readonly views: readonly Range[];
 	/** What each runs: the leader first, then threads and fillers that others spawn by name. */
 	readonly lists: readonly StepList[];
 	/** Every datum the steps refer to, in order of declaration. */

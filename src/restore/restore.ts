@@ -56,7 +56,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	let encoded: EncodedPlan | undefined;
 	try {
 		const facts = await measureHost(agent);
-		const plan = compilePlan(task, facts, policy);
+		const plan = compilePlan(task, facts, { ...options, ...policy });
 		encoded = encodePlan(plan, options.failStep === undefined ? {} : { failStep: options.failStep });
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
 		pid = await makeCarrier(agent, encoded, task);
@@ -145,7 +145,7 @@ async function lead(
 	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
 	await requireRegisters(tracer, tids, task, facts);
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
-	requireAsPlanned(pid, verify(pid, task, options.fds));
+	requireAsPlanned(pid, verify(pid, task, options.fds, plan.views));
 	await tracer.detach(tids, options.stopped);
 }
 

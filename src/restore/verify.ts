@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { type Address, address, hex } from "../bytes/address.ts";
-import { overlaps } from "../bytes/range.ts";
+import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { Mapping, Task } from "../task/task.ts";
@@ -10,12 +10,18 @@ import type { Mapping, Task } from "../task/task.ts";
  * name. What differs, in words; nothing when it is as planned.
  *
  * @param added descriptors that the user put in besides the task's own.
+ * @param views memory that shows a file which is not its own; see Plan.
  */
-export function verify(pid: number, task: Task, added: ReadonlyMap<number, string> = new Map()): string[] {
+export function verify(
+	pid: number,
+	task: Task,
+	added: ReadonlyMap<number, string> = new Map(),
+	views: readonly Range[] = [],
+): string[] {
 	const differences: string[] = [];
 	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
 	try {
-		compareMappings(proc("maps"), task, differences);
+		compareMappings(proc("maps"), task, views, differences);
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
 		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
@@ -37,14 +43,16 @@ interface Stretch {
 	readonly look: string;
 }
 
-function compareMappings(maps: string, task: Task, differences: string[]): void {
+function compareMappings(maps: string, task: Task, views: readonly Range[], differences: string[]): void {
 	// images of another kernel keep their vdso's place as plain memory and get this kernel's elsewhere
 	const kernels = task.memory.mappings.filter(({ backing }) => backing.kind === "vdso" || backing.kind === "vvar");
 	const isPrograms = ({ start, end, look }: Stretch): boolean =>
 		start < 1n << 63n && !/ \[v(?:dso|var)\]$/.test(look) && !kernels.some((range) => overlaps(range, { start, end }));
-	const actual = joined(maps.split("\n").filter(Boolean).map(stretchOfLine).filter(isPrograms));
+	const shown = united(views);
+	const lines = maps.split("\n").filter(Boolean);
+	const actual = joined(lines.map((line) => stretchOfLine(line, shown)).filter(isPrograms));
 	const mappings = task.memory.mappings.filter(({ backing }) => backing.kind !== "guard");
-	const planned = joined(mappings.map(stretchOfMapping).filter(isPrograms));
+	const planned = joined(mappings.flatMap((mapping) => stretchesOfMapping(mapping, shown)).filter(isPrograms));
 	const present = new Map(actual.map((stretch) => [key(stretch), stretch]));
 	for (const stretch of planned)
 		if (!present.delete(key(stretch))) differences.push(`${key(stretch)} is not mapped as planned`);
@@ -53,14 +61,26 @@ function compareMappings(maps: string, task: Task, differences: string[]): void 
 
 const key = ({ start, end, look }: Stretch): string => `${hex(start)}-${hex(end)} ${look}`;
 
-function stretchOfLine(line: string): Stretch {
-	const [, start = "0", end = "0", perms = "", name = ""] =
+/** Neighbours made one: so may the kernel's mappings of them be. */
+function united(views: readonly Range[]): readonly Range[] {
+	const out: { readonly start: Address; end: Address }[] = [];
+	for (const { start, end } of views) {
+		const last = out.at(-1);
+		if (last?.end === start) last.end = end;
+		else out.push({ start, end });
+	}
+	return out;
+}
+
+/** Which file a view is of is not looked at: the kernel's name for it need not be the one it was opened by. */
+const VIEW = "[view of a file]";
+
+function stretchOfLine(line: string, views: readonly Range[]): Stretch {
+	const [, from = "0", to = "0", perms = "", name = ""] =
 		/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
-	return {
-		start: address(BigInt(`0x${start}`)),
-		end: address(BigInt(`0x${end}`)),
-		look: `${perms} ${lookOfName(name)}`,
-	};
+	const [start, end] = [address(BigInt(`0x${from}`)), address(BigInt(`0x${to}`))];
+	const view = name.startsWith("/") ? rangeAt(views, start) : undefined;
+	return { start, end, look: `${perms} ${view !== undefined && end <= view.end ? VIEW : lookOfName(name)}` };
 }
 
 const lookOfName = (name: string): string => {
@@ -70,7 +90,8 @@ const lookOfName = (name: string): string => {
 	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : name;
 };
 
-function stretchOfMapping({ start, end, prot, shared, backing }: Mapping): Stretch {
+function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[] {
+	const { prot, shared, backing } = mapping;
 	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
 	const look =
 		backing.kind === "file"
@@ -80,7 +101,9 @@ function stretchOfMapping({ start, end, prot, shared, backing }: Mapping): Stret
 				: backing.kind === "anonymous"
 					? ""
 					: `[${backing.kind}]`;
-	return { start, end, look: `${perms} ${look}` };
+	const own = gaps(mapping, views).map((gap) => ({ ...gap, look: `${perms} ${look}` }));
+	const shown = gaps(mapping, own).map((part) => ({ ...part, look: `${perms} ${VIEW}` }));
+	return [...own, ...shown].sort(byStart);
 }
 
 function joined(stretches: readonly Stretch[]): Stretch[] {

@@ -76,7 +76,7 @@ async function live(task: Task) {
 	planLeave(task, around);
 	const plan = {
 		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context },
-		...{ lists: draft.lists, data: draft.data, findings: draft.findings },
+		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 	};
 	const encoded = encodePlan(plan);
 	await agent.run({ load: encoded.pieces });

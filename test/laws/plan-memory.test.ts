@@ -18,6 +18,7 @@ import {
 	pagesFile,
 	taskOf,
 } from "../support/memory-task.ts";
+import { joinAreas, type ModelArea } from "../support/model-memory.ts";
 
 const LIB = "/lib/libm.so";
 const LOG = "/var/log/shared";
@@ -140,7 +141,31 @@ describe("a plan of memory", () => {
 			{ numRuns: 60 },
 		);
 	});
+
+	it("ends with the same bytes where it is lazy, and with the same mappings but for the files that show", () => {
+		fc.assert(
+			fc.property(fc.array(sketch, { minLength: 1, maxLength: 12 }), (sketches) => {
+				const task = build(sketches, [undefined, "cache", undefined]);
+				const model = executed(task, images, {}, {}, { lazy: true });
+				expect(model.areas().reduce(nameless, [])).toEqual(expectedAreas(task).reduce(nameless, []));
+				const shown = model.areas().filter(({ what }) => what === PAGES);
+				expect(model.views.reduce((sum, view) => sum + lengthOf(view), 0n)).toBe(
+					shown.reduce((sum, { start, end }) => sum + (end - start), 0n),
+				);
+				expect(model.open).toEqual([]);
+				for (const { start, end } of task.memory.mappings)
+					for (let at: bigint = start; at < end; at += BigInt(PAGE))
+						if (model.page(at).compare(expectedPage(task, at, files)) !== 0)
+							expect.fail(`page 0x${at.toString(16)} differs`);
+			}),
+			{ numRuns: 40 },
+		);
+	});
 });
+
+/** Neighbours made one, whatever is behind them. */
+const nameless = (done: ModelArea[], area: ModelArea): ModelArea[] =>
+	joinAreas(done, { ...area, what: "anonymous", offset: 0n });
 
 describe("a hole", () => {
 	const ranges = fc

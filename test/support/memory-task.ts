@@ -1,11 +1,12 @@
 import { type Address, address, fileOffset, PAGE_SIZE } from "../../src/bytes/address.ts";
+import type { Range } from "../../src/bytes/range.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
 import { planBounds } from "../../src/plan/bounds.ts";
 import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { type PlanDraft, planDraft } from "../../src/plan/draft.ts";
 import { chooseHole, reserver } from "../../src/plan/hole.ts";
-import { planMemory } from "../../src/plan/memory.ts";
+import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import { planVdso } from "../../src/plan/vdso.ts";
 import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../src/task/task.ts";
@@ -116,13 +117,14 @@ export function taskOf(parts: MemoryParts): Task {
 export interface Planned {
 	readonly draft: PlanDraft;
 	readonly hole: { readonly start: Address; readonly end: Address };
+	readonly views: readonly Range[];
 	/** The leader's. */
 	readonly steps: readonly Step[];
 	/** `call argument argument …`, literals in hexadecimal. */
 	readonly calls: readonly string[];
 }
 
-export function planned(task: Task, facts: Partial<HostFacts> = {}): Planned {
+export function planned(task: Task, facts: Partial<HostFacts> = {}, options: MemoryOptions = {}): Planned {
 	const draft = planDraft(bytesFromText);
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
 	const around: Circumstances = {
@@ -138,11 +140,11 @@ export function planned(task: Task, facts: Partial<HostFacts> = {}): Planned {
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
-	planMemory(task, around);
+	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
 	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
-	return { draft, hole, steps, calls: steps.map(callText) };
+	return { draft, hole, views, steps, calls: steps.map(callText) };
 }
 
 const callText = ({ call, args }: Step): string =>
@@ -156,8 +158,9 @@ export function executed(
 	files: ReadonlyMap<string, Buffer>,
 	facts: Partial<HostFacts> = {},
 	host: Partial<ModelHost> = {},
+	options: MemoryOptions = {},
 ): ModelMemory & Planned {
-	const plan = planned(task, facts);
+	const plan = planned(task, facts, options);
 	const all = new Map([["/bin/victim", Buffer.alloc(1)], ...files]);
 	const { vdso } = facts;
 	const model = modelMemory({

@@ -235,9 +235,10 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		if (at === undefined || length === undefined || prot === undefined || flags === undefined) return E.INVAL;
 		const bits = Number(flags);
 		if (at % PAGE !== 0n || length <= 0n || length % PAGE !== 0n || (offset ?? 0n) % PAGE !== 0n) return E.INVAL;
-		if ((bits & 0x10_0000) === 0) throw new Error("mmap without FIXED_NOREPLACE");
+		const replaces = (bits & 0x10_0010) === 0x10;
+		if ((bits & 0x10_0000) === 0 && !replaces) throw new Error("mmap at a place of the kernel's choice");
 		if (at < 0x1_0000n || at + length > TASK_END) return E.NOMEM;
-		if (busy(at, at + length)) return E.EXIST;
+		if (!replaces && busy(at, at + length)) return E.EXIST;
 		const type = ({ 1: "shared", 2: "private", 8: "droppable" } as const)[bits & 0xf];
 		if (type === undefined) return E.INVAL;
 		const anonymous = (bits & 0x20) !== 0;
@@ -246,6 +247,11 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		if (!anonymous && (bits & 0x4_0000) !== 0) return E.INVAL;
 		if (!anonymous && type === "shared" && (prot & 2n) !== 0n && file?.writable !== true) return -13n;
 		const inode = anonymous ? (type === "shared" ? object("/dev/zero", length) : undefined) : file?.inode;
+		if (replaces) {
+			if (cut(at, at + length)?.every((area) => area.type === "private") !== true)
+				throw new Error("mmap over something else than private memory");
+			unmap(at, at + length);
+		}
 		const marks = new Set<string>();
 		if ((bits & 0x100) !== 0) marks.add("growsdown");
 		if ((bits & 0x2000) !== 0) marks.add("locked");
@@ -288,6 +294,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 			}
 			return 0n;
 		}
+		if (advice === 18 && parts.some(({ inode }) => inode !== undefined)) return E.INVAL;
 		if (![1, 2, 10, 12, 14, 15, 16, 18].includes(advice)) throw new Error(`madvise(${advice}) is no lasting advice`);
 		for (const part of parts) part.marks.add(`${advice}`);
 		return 0n;

@@ -16,7 +16,7 @@ export function planOf(write: (draft: PlanDraft) => void, more: Partial<Plan> = 
 	write(draft);
 	return {
 		...{ pid: PID, tids: [PID], hole: HOLE, context },
-		...{ lists: draft.lists, data: draft.data, findings: draft.findings },
+		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 		...more,
 	};
 }

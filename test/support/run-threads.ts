@@ -60,7 +60,7 @@ export function planOfThreads(task: Task, facts: HostFacts): Plan {
 	planLeave(task, around);
 	return {
 		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context },
-		...{ lists: draft.lists, data: draft.data, findings: draft.findings },
+		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 	};
 }
 

@@ -1,23 +1,8 @@
 import type { Recovery } from "../../criu/recover.ts";
 import type { Patched } from "../../patch/patch.ts";
-import type { Finding } from "../../task/finding.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
+import { findingCounts } from "../findings.ts";
 import { escapeText, type Terminal } from "../terminal.ts";
-
-/** One line a finding, gravest first; notes only on request. */
-export function findingsText(findings: readonly Finding[], all: boolean, { paint }: Terminal): string {
-	const order = ["loss", "caution", "note"] as const;
-	const shown = order.flatMap((weight) =>
-		findings.filter((finding) => finding.weight === weight && (all || weight !== "note")),
-	);
-	const colour = { loss: paint.red, caution: paint.yellow, note: paint.dim };
-	return shown
-		.map(
-			({ weight, subject, text }) =>
-				`${colour[weight](weight.padEnd(7))} ${escapeText(subject)}: ${escapeText(text)}\n`,
-		)
-		.join("");
-}
 
 /** What became of an earlier patch of the directory that was cut short. */
 export const recoveryText = (directory: string, recovery: Recovery): string =>
@@ -35,21 +20,12 @@ export function summaryText(
 	const { pid, comm } = task.identity;
 	const who = `${escapeText(comm)} (pid ${pid}, ${task.threads.length} thread${task.threads.length === 1 ? "" : "s"}; ${escapeText(dead.death.words)})`;
 	if (target === undefined)
-		return `${paint.bold("check")}: ${who} can be patched into this donor; ${counts(findings)}; nothing was written\n`;
+		return `${paint.bold("check")}: ${who} can be patched into this donor; ${findingCounts(findings)}; nothing was written\n`;
 	const resume = dead.death.synchronous
 		? `it resumes at the instruction that killed it: restore it stopped (-s) and change what made it fail\n`
 		: "";
-	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${counts(findings)}\n${resume}next: necromancer restore -i ${escapeText(target)} -d\n`;
+	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${findingCounts(findings)}\n${resume}next: necromancer restore -i ${escapeText(target)} -d\n`;
 }
-
-const counts = (findings: readonly Finding[]): string => {
-	const of = (weight: Finding["weight"]): number => findings.filter((finding) => finding.weight === weight).length;
-	const losses = of("loss");
-	const cautions = of("caution");
-	return losses + cautions === 0
-		? "nothing lost"
-		: `${losses} loss${losses === 1 ? "" : "es"}, ${cautions} caution${cautions === 1 ? "" : "s"}`;
-};
 
 /** The outcome for programs. */
 export const patchedJson = (dead: PartialTask, { task, findings }: Patched, target: string | undefined): string =>

@@ -55,6 +55,8 @@ const clone = pointerTo(
 const exeDescriptor = known((value) => (value === 0xffff_ffffn ? "-1" : value.toString()));
 const bounds = pointerTo(struct(prctlMmMap, { auxv: pointer, auxv_size: count, exe_fd: exeDescriptor }));
 
+const tracerOf = known((value) => (value === (1n << 64n) - 1n ? "PR_SET_PTRACER_ANY" : value.toString()));
+
 const capability = known((value) => capabilityName(Number(value)));
 
 /** What follows the option of prctl(2); five hexadecimal numbers otherwise. */
@@ -66,6 +68,7 @@ const prctlSpells: ReadonlyMap<number, readonly Spell[]> = new Map([
 	[PR.CAPBSET_DROP, [capability]],
 	[PR.SET_TIMERSLACK, [int]],
 	[PR.SET_CHILD_SUBREAPER, [int]],
+	[PR.SET_PTRACER, [tracerOf]],
 	[PR.SET_MM, [oneOf(PR_SET_MM, "PR_SET_MM_"), bounds, count]],
 	[PR.CAP_AMBIENT, [oneOf(PR_CAP_AMBIENT, "PR_CAP_AMBIENT_"), capability]],
 ]);

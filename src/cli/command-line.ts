@@ -1,0 +1,60 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+export { Command, CommanderError } from "commander";
+
+/** Adds a verb to the program. A verb's modules are loaded when it runs, so that the others start fast. */
+export type AddCommand = (program: Command, end: (status: number) => void) => void;
+
+/** `--pid 5739`: a process id. */
+export const pidOption = (flags: string, text: string): Option => new Option(flags, text).argParser(pidOf);
+
+/** `--fd 5=/tmp/log`, gathered into a map. */
+export const descriptorOption = (flags: string, text: string): Option =>
+	new Option(flags, text).argParser(descriptorOf);
+
+/** `--map-file /old=/new`, gathered into a map. */
+export const renameOption = (flags: string, text: string): Option => new Option(flags, text).argParser(renameOf);
+
+/** `--search DIR`, gathered into a list. */
+export const listOption = (flags: string, text: string): Option =>
+	new Option(flags, text).argParser((value: string, before: readonly string[] = []) => [...before, value]);
+
+/** `--max-size 64G`: bytes. */
+export const sizeOption = (flags: string, text: string): Option => new Option(flags, text).argParser(sizeOf);
+
+/** What becomes of descriptors that cannot be opened. */
+export const missingFdsOption = (): Option =>
+	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
+		.choices(["error", "null"])
+		.default("error");
+
+export function pidOf(text: string): number {
+	const pid = Number(text);
+	if (!Number.isInteger(pid) || pid <= 0) throw new InvalidArgumentError(`expected a process id, not "${text}".`);
+	return pid;
+}
+
+/** The kernel itself takes no number above 2^20 (sysctl_nr_open). */
+function descriptorOf(text: string, before: ReadonlyMap<number, string> = new Map()): ReadonlyMap<number, string> {
+	const [, number, path] = /^(\d{1,7})=(.+)$/s.exec(text) ?? [];
+	if (number === undefined || path === undefined || Number(number) >= 1 << 20)
+		throw new InvalidArgumentError(`expected N=PATH with a descriptor below 1048576, not "${text}".`);
+	return new Map([...before, [Number(number), path]]);
+}
+
+function renameOf(text: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+	const [, old, path] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+	if (old === undefined || path === undefined)
+		throw new InvalidArgumentError(`expected OLD=NEW with two paths, not "${text}".`);
+	return new Map([...before, [old, path]]);
+}
+
+const UNITS: Readonly<Record<string, bigint>> = { "": 1n, K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n };
+
+function sizeOf(text: string): bigint {
+	const [, digits, unit] = /^(\d{1,15})([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
+	const factor = unit === undefined ? undefined : UNITS[unit.toUpperCase()];
+	if (digits === undefined || factor === undefined)
+		throw new InvalidArgumentError(`expected a size such as 512M or 64G, not "${text}".`);
+	return BigInt(digits) * factor;
+}

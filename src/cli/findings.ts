@@ -1,0 +1,28 @@
+import type { Finding } from "../task/finding.ts";
+import { escapeText } from "./escape-text.ts";
+import type { Paint } from "./terminal.ts";
+
+/** One line a finding, gravest first; notes only on request. */
+export function findingsText(findings: readonly Finding[], all: boolean, paint: Paint): string {
+	const order = ["loss", "caution", "note"] as const;
+	const shown = order.flatMap((weight) =>
+		findings.filter((finding) => finding.weight === weight && (all || weight !== "note")),
+	);
+	const colour = { loss: paint.red, caution: paint.yellow, note: paint.dim };
+	return shown
+		.map(
+			({ weight, subject, text }) =>
+				`${colour[weight](weight.padEnd(7))} ${escapeText(subject)}: ${escapeText(text)}\n`,
+		)
+		.join("");
+}
+
+/** How much is not as it was. */
+export const findingCounts = (findings: readonly Finding[]): string => {
+	const of = (weight: Finding["weight"]): number => findings.filter((finding) => finding.weight === weight).length;
+	const losses = of("loss");
+	const cautions = of("caution");
+	return losses + cautions === 0
+		? "nothing lost"
+		: `${losses} loss${losses === 1 ? "" : "es"}, ${cautions} caution${cautions === 1 ? "" : "s"}`;
+};

@@ -1,0 +1,48 @@
+import type { Address, FileOffset } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import type { AuxvPair } from "../linux/auxv.ts";
+import type { ElfPrpsinfo } from "../linux/elf-core.ts";
+import type { XstateLayout } from "../linux/xstate.ts";
+import type { MappedFile } from "./files.ts";
+import type { CoreThread } from "./threads.ts";
+
+/** A core that is to be written: what a {@link Core} is for one that is read. */
+export interface CoreDraft {
+	/** NT_PRPSINFO. */
+	readonly process: ElfPrpsinfo;
+	/** The first took the signal; its `siginfo` becomes NT_SIGINFO. `fx` is taken from `xstate` where it is absent. */
+	readonly threads: readonly CoreThread[];
+	/** Up to, not including, AT_NULL. */
+	readonly auxv: readonly AuxvPair[];
+	/** NT_FILE, by ascending address. */
+	readonly files: readonly MappedFile[];
+	/** PT_LOAD, by ascending address, without overlaps. */
+	readonly segments: readonly DraftSegment[];
+	/**
+	 * Where components lie in the threads' XSAVE areas; NT_X86_XSAVE_LAYOUT says it too. When absent, in Intel's places, which
+	 * every gdb knows.
+	 */
+	readonly xstate?: XstateLayout;
+}
+
+/** One mapping. */
+export interface DraftSegment extends Range {
+	/** Bits of mmap(2). */
+	readonly prot: number;
+	/** How many of its bytes the core holds, from its start. */
+	readonly fileSize: bigint;
+	/** Where they come from: ascending, without overlaps, within the segment. Between them are zeros. */
+	readonly contents: readonly DraftContent[];
+}
+
+/** A stretch of bytes and where to read them. */
+export interface DraftContent {
+	readonly start: Address;
+	/** Bytes. */
+	readonly length: bigint;
+	readonly source: ByteSource;
+	readonly offset: FileOffset;
+	/** Bytes that the source has; the rest of the length is zeros. */
+	readonly available: bigint;
+}

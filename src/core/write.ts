@@ -1,0 +1,140 @@
+import { ftruncateSync } from "node:fs";
+import { type FileOffset, fileOffset, hex, PAGE_SIZE } from "../bytes/address.ts";
+import { readInto, writeFrom } from "../bytes/bulk.ts";
+import { attemptWrite, type ByteSink } from "../bytes/sink.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { refuse } from "../errors.ts";
+import type { CoreDraft } from "./draft.ts";
+import { layOut } from "./lay-out.ts";
+
+export interface WriteCoreOptions {
+	/** Told how many bytes of memory were dealt with since the last call. */
+	readonly progress?: (bytes: bigint) => void;
+	/** Ends the work with its reason. The file is then of no use. */
+	readonly signal?: AbortSignal;
+}
+
+/** What a core came to. */
+export interface WrittenCore {
+	/** Bytes, holes included. */
+	readonly size: bigint;
+	/** Bytes of memory that were not zeros. */
+	readonly written: bigint;
+}
+
+/** Bytes that are read at once. */
+const CHUNK = 1 << 20;
+const PAGE = Number(PAGE_SIZE);
+
+/**
+ * Writes a core as the kernel would. Pages of zeros become holes. The next bytes are read while some are looked at and
+ * written; of memory, no more than these is held at any time.
+ *
+ * @param sink A new file.
+ * @throws NecromancerError ERR_IO, also where a source ends before its bytes; RangeError for a draft that is no core.
+ */
+export async function writeCore(
+	draft: CoreDraft,
+	sink: ByteSink,
+	options: WriteCoreOptions = {},
+): Promise<WrittenCore> {
+	const { fd, name } = sink;
+	const { head, offsets, tail, tailAt, size } = layOut(draft);
+	writeFrom(fd, name, [Buffer.concat(head)], 0);
+	const written = await writeMemory(draft, offsets, sink, options);
+	if (tail.length > 0) writeFrom(fd, name, [Buffer.from(tail)], Number(tailAt));
+	attemptWrite(name, () => ftruncateSync(fd, Number(size)));
+	return { size, written };
+}
+
+async function writeMemory(
+	draft: CoreDraft,
+	offsets: readonly FileOffset[],
+	{ fd, name }: ByteSink,
+	{ progress, signal }: WriteCoreOptions,
+): Promise<bigint> {
+	const chunks = chunksOf(draft, offsets);
+	let written = 0n;
+	let spare: Buffer = Buffer.allocUnsafeSlow(CHUNK);
+	let next = readNext(chunks, Buffer.allocUnsafeSlow(CHUNK));
+	try {
+		for (let filled = await next; filled !== undefined; filled = await next) {
+			signal?.throwIfAborted();
+			next = readNext(chunks, spare);
+			next.catch(() => {}); // met when its turn comes, or not at all when writing fails before
+			written += writeSifted(fd, name, filled.bytes, Number(filled.chunk.to));
+			progress?.(BigInt(filled.bytes.length));
+			spare = filled.buffer;
+		}
+		return written;
+	} finally {
+		await Promise.allSettled([next]); // over before its source goes
+	}
+}
+
+/** Bytes on their way from a source to the core. */
+interface Chunk {
+	readonly source: ByteSource;
+	readonly from: FileOffset;
+	readonly to: FileOffset;
+	readonly length: number;
+}
+
+function* chunksOf({ segments }: CoreDraft, offsets: readonly FileOffset[]): Generator<Chunk, undefined> {
+	for (const [i, segment] of segments.entries()) {
+		const base = (offsets[i] ?? 0n) - segment.start;
+		for (const { start, length, source, offset, available } of segment.contents) {
+			const held = available < length ? available : length;
+			for (let done = 0n; done < held; done += BigInt(CHUNK)) {
+				const left = held - done;
+				const from = fileOffset(offset + done);
+				const to = fileOffset(base + start + done);
+				yield { source, from, to, length: left < BigInt(CHUNK) ? Number(left) : CHUNK };
+			}
+		}
+	}
+	return undefined;
+}
+
+interface Filled {
+	readonly chunk: Chunk;
+	/** The beginning of `buffer`. */
+	readonly bytes: Buffer;
+	readonly buffer: Buffer;
+}
+
+async function readNext(chunks: Generator<Chunk, undefined>, buffer: Buffer): Promise<Filled | undefined> {
+	const { value: chunk } = chunks.next();
+	if (chunk === undefined) return undefined;
+	const bytes = buffer.subarray(0, chunk.length);
+	await readInto(chunk.source, chunk.from, bytes, (end) =>
+		refuse("ERR_IO", {
+			subject: chunk.source.name,
+			finding: `ends at ${hex(end)} while it is copied`,
+			expectation: `expected bytes up to ${hex(chunk.from + BigInt(chunk.length))}`,
+		}),
+	);
+	return { chunk, bytes, buffer };
+}
+
+const zeroPage = Buffer.alloc(PAGE);
+
+/** Writes what is not zeros, and leaves holes for the rest. Pages are those of the core. */
+function writeSifted(fd: number, name: string, bytes: Buffer, to: number): bigint {
+	let written = 0;
+	let start = -1;
+	const put = (end: number): void => {
+		if (start < 0) return;
+		writeFrom(fd, name, [bytes.subarray(start, end)], to + start);
+		written += end - start;
+		start = -1;
+	};
+	for (let at = 0; at < bytes.length; ) {
+		const end = Math.min(at + PAGE - ((to + at) % PAGE), bytes.length);
+		if (bytes.compare(zeroPage, 0, end - at, at, end) === 0) put(at);
+		else if (start < 0) start = at;
+		at = end;
+	}
+	put(bytes.length);
+	return BigInt(written);
+}
