@@ -9,7 +9,7 @@ import { windowed } from "./window.ts";
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 
 /** Segment types, `p_type`. */
-export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4 } as const;
+export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, PHDR: 6 } as const;
 
 /** Segment permissions, `p_flags`. */
 export const PF = { X: 1, W: 2, R: 4 } as const;

@@ -48,6 +48,11 @@ export const findingCodes = {
 	"file-gone": "a mapped file was deleted; its bytes come from the core",
 	"not-in-images": "CRIU's image format has no place for something of the process",
 	"incremental-donor": "the donor continues from a parent directory",
+	"thread-deduced": "what a thread had told the kernel, as its libc's own records in the core prove it",
+	"descriptor-deduced": "a descriptor that threads or event loops name gets a stand-in of its kind",
+	"files-default": "descriptors that nothing names are closed, the standard ones are /dev/null",
+	"handlers-default": "signal handlers are not in a core; every signal does its default",
+	default: "what neither core nor donor tells is as for a new process",
 } as const;
 
 export type FindingCode = keyof typeof findingCodes;

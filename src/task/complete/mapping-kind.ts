@@ -62,7 +62,7 @@ export function kindOfMapping(
 			caution(
 				"mapping-kind",
 				subject,
-				`${file.path}: shared or private is not in a core and the donor does not map it; private is assumed`,
+				`${file.path}: shared or private is not in a core, and no donor tells; private is assumed`,
 			),
 		);
 	return { backing: { kind: "file", path: file.path, offset: fileOffset(file.offset), writable }, shared };
