@@ -77,5 +77,18 @@ export const refuse = (code: ErrorCode, refusal: Refusal, options?: ErrorOptions
 	throw new NecromancerError(code, refusal, options);
 };
 
+/** Throws one refusal for one fault or several of a kind, so that all can be mended at once. `what`: the kind, plural. */
+export const refuseAll = (
+	code: ErrorCode,
+	what: string,
+	faults: readonly (Pick<Refusal, "subject" | "finding"> & { readonly expectation: string })[],
+	remedy: string,
+): never => {
+	const [only] = faults;
+	if (only !== undefined && faults.length === 1) return refuse(code, { ...only, remedy });
+	const finding = faults.map((fault) => `${fault.subject} ${fault.finding} (${fault.expectation})`).join(", ");
+	return refuse(code, { subject: `${faults.length} ${what}`, finding, remedy });
+};
+
 const wording = ({ subject, finding, expectation, remedy }: Refusal): string =>
 	`${subject}: ${finding}${expectation === undefined ? "" : `, ${expectation}`}${remedy === undefined ? "" : `; ${remedy}`}`;
