@@ -45,6 +45,7 @@ export const findingCodes = {
 	"shared-contents": "a shared file mapping shows what the file holds now",
 	"binary-differs": "a file on this host is not the one that was mapped",
 	"binary-missing": "a file is not on this host",
+	"file-unverified": "nothing tells whether a mapped file is still the one that was mapped",
 	"file-gone": "a mapped file was deleted; its bytes come from the core",
 	"not-in-images": "CRIU's image format has no place for something of the process",
 	"incremental-donor": "the donor continues from a parent directory",

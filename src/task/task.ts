@@ -164,7 +164,7 @@ export interface Memory {
 	readonly contents: readonly Content[];
 	readonly objects: readonly SharedObject[];
 	readonly bounds: Bounds;
-	/** Path of the executable. */
+	/** Path of the executable; empty when there is no such file any more. */
 	readonly executable: string;
 	/** What is known of the mapped files, by path; the executable among them. */
 	readonly files: ReadonlyMap<string, MappedFile>;

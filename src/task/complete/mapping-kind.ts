@@ -1,5 +1,6 @@
 import { fileOffset, hex } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
+import { isKernelPath } from "../../core/files.ts";
 import { MAP, MAP_HUGE_SHIFT, PROT_WRITE } from "../../linux/mman.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping } from "../partial-task.ts";
@@ -34,7 +35,7 @@ export function kindOfMapping(
 		report(caution("mapping-kind", subject, "huge pages of unknown size; 2 MiB pages are asked for"));
 		return { backing: { kind: "anonymous" }, shared: false, flags: MAP.HUGETLB | (21 << MAP_HUGE_SHIFT) };
 	}
-	if (file.path.startsWith("/[aio]") || !file.path.startsWith("/") || isDevice(file.path)) {
+	if (file.path.startsWith("/[aio]") || !file.path.startsWith("/") || isKernelPath(file.path)) {
 		report(loss("mapping-dropped", subject, `${file.path}: kernel or device memory, which a core cannot bring back`));
 		return undefined;
 	}
@@ -67,6 +68,3 @@ export function kindOfMapping(
 		);
 	return { backing: { kind: "file", path: file.path, offset: fileOffset(file.offset), writable }, shared };
 }
-
-const isDevice = (path: string): boolean =>
-	path.startsWith("/dev/") && !path.startsWith("/dev/shm/") && !path.startsWith("/dev/hugepages/");
