@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { attempt } from "../bytes/source.ts";
-import { refuseUnfinished } from "../criu/commit.ts";
 import { openImageDir } from "../criu/image-dir.ts";
+import { refuseUnfinished } from "../criu/unfinished.ts";
 import { signalName } from "../linux/signal.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import { type Restored, restore } from "../restore/restore.ts";
