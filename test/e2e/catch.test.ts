@@ -138,7 +138,7 @@ describe("a core of our own", () => {
 			const elfutils = spawnSync("eu-readelf", ["-n", path], { encoding: "utf8" });
 			expect(elfutils.status).toBe(0);
 			expect(elfutils.stdout).toContain(`pid: ${charge.pid},`);
-			expect(elfutils.stdout).toMatch(/fname: sleep\s*$/m);
+			expect(elfutils.stdout).toMatch(/fname: sleep\b/);
 			expect(elfutils.stdout).toMatch(/sender PID: \d+/);
 		},
 	);
