@@ -20,12 +20,12 @@ const rungs: Readonly<Record<string, number>> = {
 	plan: 5,
 	host: 6,
 	blob: 5,
-	raise: 7,
 	restore: 7,
 	dump: 7,
 	catch: 7,
-	"index.ts": 8,
-	cli: 8,
+	raise: 8,
+	"index.ts": 9,
+	cli: 9,
 };
 
 const modules = readdirSync(src, { recursive: true, encoding: "utf8" }).filter(
