@@ -2,6 +2,7 @@ import type { Raised, Summoned } from "../../raise/raise.ts";
 import { escapeText } from "../escape-text.ts";
 import { findingCounts } from "../findings.ts";
 import type { Paint } from "../terminal.ts";
+import { FORGET_STOP } from "./gdb.ts";
 
 export interface Outcome {
 	readonly raised: Raised;
@@ -42,7 +43,7 @@ const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>
 	signal === 0 ? escapeText(words) : `it had died of ${escapeText(words)}, taken by thread ${tid}`;
 
 const NEXT: readonly { readonly command: (pid: number) => string; readonly text: string }[] = [
-	{ command: (pid) => `gdb -p ${pid}`, text: "look into it, call its functions" },
+	{ command: (pid) => `gdb -p ${pid} -iex "${FORGET_STOP}"`, text: "look into it, call its functions" },
 	{ command: (pid) => `kill -CONT ${pid}`, text: "let it go on" },
 	{ command: (pid) => `kill -KILL ${pid}`, text: "let it rest" },
 ];
