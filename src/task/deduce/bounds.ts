@@ -1,8 +1,8 @@
-import { type Address, pageCeil } from "../../bytes/address.ts";
+import { type Address, hex, pageCeil } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import { breakGuessed, endOfRun, FARTHEST_HEAP, stackOf } from "../complete/bounds.ts";
-import { caution, type Finding } from "../finding.ts";
+import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
 import { programBreak } from "../program-break.ts";
 import type { OpenObject } from "../program-objects.ts";
@@ -32,7 +32,9 @@ export function deduceBounds(dead: PartialTask, open: OpenObject, report: (findi
 	const bss = program === undefined ? to : pageCeil(bssEnd(program));
 	const known = programBreak(memory, open);
 	const heap = heapUpTo(memory, known, bss) ?? firstHeap(memory, bss);
-	if (known === undefined || heap.end !== known) report(breakGuessed(heap.end));
+	if (heap.start === heap.end)
+		report(note("brk-guessed", `program break ${hex(heap.end)}`, "there was no heap; one would begin here"));
+	else if (heap.end !== known) report(breakGuessed(heap.end));
 	return {
 		...stretch,
 		...{ startStack, argStart, argEnd, envStart, envEnd },

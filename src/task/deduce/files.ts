@@ -35,9 +35,10 @@ export function deduceFiles(
 	};
 	for (const [number, path] of fds) named(number, path);
 	for (const stand of deduced) {
-		const { number } = stand;
-		// writing nowhere is what the standard ones are for; reading there would be the end of the input
-		if (descriptors.has(number) || number === 1 || number === 2 || (number === 0 && tty !== undefined)) continue;
+		const { number, what } = stand;
+		// a terminal can be waited on, and writing nowhere is what /dev/null is for; reading there would be the end of the input
+		const standard = what.kind === "silence" && number <= 2 && (number > 0 || tty !== undefined);
+		if (descriptors.has(number) || standard) continue;
 		descriptors.set(number, { number, closeOnExec: stand.closeOnExec, description: standIn(stand, dead) });
 		report(findingOf(stand));
 	}
@@ -89,17 +90,7 @@ function findingOf({ number, what, why }: Deduced): Finding {
 	const subject = `descriptor ${number}`;
 	switch (what.kind) {
 		case "epoll":
-			return what.targets.length === 0
-				? caution(
-						"descriptor-deduced",
-						subject,
-						`an epoll instance (${why}); what it watched is not known, so it only wakes for timeouts`,
-					)
-				: note(
-						"descriptor-deduced",
-						subject,
-						`an epoll instance (${why}) that watches ${what.targets.map((target) => target.number).join(", ")}`,
-					);
+			return epollFinding(subject, what, why);
 		case "eventfd":
 			return note("descriptor-deduced", subject, `an eventfd that has counted nothing (${why})`);
 		case "end":
@@ -115,4 +106,21 @@ function findingOf({ number, what, why }: Deduced): Finding {
 				`of a kind that a core does not tell (${why}); a pipe stands in, from which nothing comes`,
 			);
 	}
+}
+
+function epollFinding(
+	subject: string,
+	{ targets, complete }: Extract<Deduced["what"], { readonly kind: "epoll" }>,
+	why: string,
+): Finding {
+	const watched = targets.length === 0 ? "nothing yet" : targets.map(({ number }) => number).join(", ");
+	if (complete === true)
+		return note("descriptor-deduced", subject, `an epoll instance (${why}) that watches ${watched}`);
+	return caution(
+		"descriptor-deduced",
+		subject,
+		targets.length === 0
+			? `an epoll instance (${why}); what it watched is not known, so it only wakes for timeouts`
+			: `an epoll instance (${why}) that watches ${watched}; what else it watched is not known`,
+	);
 }

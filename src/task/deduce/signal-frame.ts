@@ -20,8 +20,8 @@ import type { AlternateStack } from "../task.ts";
 /** What the kernel left on a stack when it called a handler. */
 export interface SignalFrame {
 	readonly at: Address;
-	/** The signal whose handler was called. */
-	readonly signal: number;
+	/** The signal whose handler was called; handlers without SA_SIGINFO are not told, and then nor are we. */
+	readonly signal?: number;
 	/** The mask that comes back when the handler returns. */
 	readonly interruptedMask: bigint;
 	/** As it was set when the handler was called. */
@@ -72,11 +72,10 @@ function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: Partial
 		if ((uc_flags & BigInt(UC.FP_XSTATE)) === 0n || uc_link !== 0n) continue;
 		if (!isCode(memory, bytes.readBigUInt64LE(start))) continue;
 		const { si_signo } = siginfoHead.decode(bytes.subarray(start + SIGINFO));
-		if (si_signo < 1 || si_signo > SIGNAL_MAX) continue;
 		const alternateStack = stackIn(uc_stack, memory);
 		return {
 			at,
-			signal: si_signo,
+			...(si_signo >= 1 && si_signo <= SIGNAL_MAX ? { signal: si_signo } : {}),
 			interruptedMask: uc_sigmask,
 			...(alternateStack === undefined ? {} : { alternateStack }),
 		};

@@ -84,7 +84,11 @@ function reportFrame(
 			? "which runs on its own stack"
 			: `with a signal stack at ${hex(alternateStack.base)}-${hex(plus(alternateStack.base, alternateStack.size))}`;
 	report(
-		note("thread-deduced", subject, `is inside a handler of ${signalName(signal)} (frame at ${hex(at)}), ${where}`),
+		note(
+			"thread-deduced",
+			subject,
+			`is inside a handler${signal === undefined ? "" : ` of ${signalName(signal)}`} (frame at ${hex(at)}), ${where}`,
+		),
 	);
 }
 
