@@ -1,10 +1,12 @@
 import { fstatSync, realpathSync, statSync } from "node:fs";
+import { basename } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { fileOffset } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
 import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
 import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { type Owner, ownerOfCore } from "./privilege.ts";
 import { makeTemporaryFile } from "./temporary-file.ts";
 import { unpack } from "./unpack.ts";
 
@@ -26,8 +28,8 @@ export interface OpenedCore {
 	readonly path: string;
 	/** It is a copy of ours, whose name goes when it is closed. Whoever maps or has it open by then keeps it. */
 	readonly temporary: boolean;
-	/** Whose the given file is; of what comes through a pipe, us. */
-	readonly owner: { readonly uid: number; readonly gid: number };
+	/** Whose it is; of what comes through a pipe, us. */
+	readonly owner: Owner;
 	/** What messages call it. */
 	readonly name: string;
 	close(): void;
@@ -61,11 +63,11 @@ export async function openCoreSource(path: string | "-", options: OpenCoreOption
 async function openGiven(source: ByteSource, path: string, options: OpenCoreOptions): Promise<OpenedCore> {
 	const { name, fd = -1 } = source;
 	const stat = fstatSync(fd, { bigint: true });
-	const owner = { uid: Number(stat.uid), gid: Number(stat.gid) };
+	const place = placeOf(path, stat);
+	const owner = ownerOfCore(basename(place ?? path), { uid: Number(stat.uid), gid: Number(stat.gid) });
 	const most = stat.size < BigInt(PACKING_BYTES) ? Number(stat.size) : PACKING_BYTES;
 	const packing = packingOf(source.read(fileOffset(0), most) ?? Buffer.alloc(0));
-	const place = packing === undefined ? placeOf(path, stat) : undefined;
-	if (place !== undefined)
+	if (packing === undefined && place !== undefined)
 		return {
 			source: { ...source, path: place },
 			path: place,

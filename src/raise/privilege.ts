@@ -75,7 +75,10 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 	else if (!trust && core.uid !== 0 && dead.owner?.uid !== uid)
 		tell(caution, `${said}, but the core is uid ${core.uid}'s, and gets no more rights; --trust gives it those it had`);
 	else if (root && !trust)
-		tell(caution, "it lives as root, because the core is root's: who else could have had root write it?");
+		tell(
+			caution,
+			"it lives as root, since its core is root's; a handler that stores other users' cores as root vouches for nothing",
+		);
 	else if (dead.owner !== undefined && dead.owner.gid !== gid)
 		tell(note, `its group was ${dead.owner.gid}; it gets the user's own`);
 	if (wasSetUid(dead))

@@ -22,15 +22,26 @@ export async function unpack(
 	take: Take,
 	signal?: AbortSignal,
 ): Promise<void> {
+	let refused: { readonly why: unknown } | undefined;
 	const drain = async (stream: AsyncIterable<Buffer>): Promise<void> => {
 		for await (const bytes of stream) {
-			signal?.throwIfAborted();
-			take(bytes);
+			try {
+				signal?.throwIfAborted();
+				take(bytes);
+			} catch (why) {
+				refused = { why };
+				throw why;
+			}
 		}
 	};
-	if (packing === undefined) return drain(input);
-	if (packing === "gzip") return gunzip(input, name, drain);
-	return unpackWith(packing, input, name, drain);
+	try {
+		if (packing === undefined) await drain(input);
+		else if (packing === "gzip") await gunzip(input, name, drain);
+		else await unpackWith(packing, input, name, drain);
+	} catch (error) {
+		// a pipeline that is torn down may tell of that instead of the reason
+		throw refused === undefined ? error : refused.why;
+	}
 }
 
 /** Large enough that the calls do not count. */
