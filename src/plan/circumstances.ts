@@ -12,7 +12,7 @@ export interface HostFacts {
 	readonly xcr0: bigint;
 	/** The kernel's own vdso image and the length of the vvar area in front of it, bytes. */
 	readonly vdso: { readonly image: Uint8Array; readonly vvarLength: bigint };
-	/** `/sys/kernel/mm/transparent_hugepage/enabled`. */
+	/** `/sys/kernel/mm/transparent_hugepage/enabled`; `never` also where they are there and slow. */
 	readonly hugePages: "always" | "madvise" | "never";
 	/** Processors this process may run on. */
 	readonly processors: number;
