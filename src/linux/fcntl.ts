@@ -11,6 +11,7 @@ export const F = {
 	SETOWN_EX: 15,
 	DUPFD_CLOEXEC: 1030,
 	SETPIPE_SZ: 1031,
+	ADD_SEALS: 1033,
 } as const;
 
 /** The one flag of a descriptor, as opposed to a description. */

@@ -7,6 +7,7 @@ import { O } from "../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Bounds, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { ownFile } from "./files/named.ts";
 import type { Place } from "./plan.ts";
 
 /**
@@ -68,7 +69,8 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 		set();
 	} else {
 		const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
-		const path = draft.path("path of the executable", executable);
+		const ghost = memory.executableGhost === undefined ? undefined : around.ghosts?.get(memory.executableGhost);
+		const path = draft.path("path of the executable", ghost === undefined ? executable : ownFile(ghost));
 		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
 			save: exe,
 		});

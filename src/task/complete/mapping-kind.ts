@@ -28,7 +28,11 @@ export function kindOfMapping(
 	if (file === undefined) return { backing: { kind: "anonymous" }, shared: false };
 	const subject = `mapping ${hex(mapping.start)}`;
 	const part = objects.partOf(mapping);
-	if (part !== undefined) return { backing: { kind: "object", ...part }, shared: twin?.shared ?? true };
+	if (part !== undefined) {
+		const reader = twin?.backing.kind === "object" && twin.backing.writable === false;
+		const writable = reader && ((mapping.prot ?? 0) & PROT_WRITE) === 0 ? ({ writable: false } as const) : {};
+		return { backing: { kind: "object", ...part, ...writable }, shared: twin?.shared ?? true };
+	}
 	// a private mapping of /dev/zero is anonymous memory by another name
 	if (file.path === "/dev/zero") return { backing: { kind: "anonymous" }, shared: false };
 	if (file.deleted && file.path === "/anon_hugepage") {

@@ -51,6 +51,8 @@ export function completeMemory(
 		objects: objects.list,
 		bounds,
 		executable: donor?.executable ?? dead.memory.executable,
+		...(donor?.executableGhost === undefined ? {} : { executableGhost: donor.executableGhost }),
+		...(donor?.ghosts === undefined ? {} : { ghosts: donor.ghosts }),
 		files: filesOf(whole, donor, dead),
 		auxv: dead.memory.auxv,
 		dumpable: donor?.dumpable ?? 1,
