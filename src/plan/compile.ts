@@ -11,7 +11,8 @@ import { planDraft } from "./draft.ts";
 import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
-import { planLeave } from "./leave.ts";
+import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "./ids.ts";
+import { type LeavePolicy, planLeave } from "./leave.ts";
 import { planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
@@ -20,7 +21,7 @@ import { planTimers } from "./timers.ts";
 import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy, TracerPolicy {}
+export interface CompileOptions extends FilePolicy, TracerPolicy, IdPolicy, LeavePolicy {}
 
 const MIB = 1n << 20n;
 
@@ -35,6 +36,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const { pid } = task.identity;
 	const around: Circumstances = {
 		draft,
+		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
 		facts,
 		hole,
 		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
@@ -42,6 +44,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
+	reportFreshIds(task, around);
 	planIdentity(task, around);
 	planFiles(task, around, options);
 	planMemory(task, around);
@@ -55,7 +58,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planDumpable(task, around);
 	planTracer(options, around);
 	planArming(task, around, options);
-	planLeave(task, around);
+	planLeave(task, around, options);
 	return {
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
@@ -63,6 +66,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
+		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
 		findings: draft.findings,
 	};
 }

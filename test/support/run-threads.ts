@@ -5,6 +5,7 @@ import { planCredentials } from "../../src/plan/credentials.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
 import { planIdentity } from "../../src/plan/identity.ts";
+import { sameIds } from "../../src/plan/ids.ts";
 import { planLeave } from "../../src/plan/leave.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { planSignals } from "../../src/plan/signals.ts";
@@ -49,7 +50,7 @@ export function planOfThreads(task: Task, facts: HostFacts): Plan {
 	words.writeBigUInt64LE(BigInt(pid), 8);
 	const context = draft.bytes("report socket", words);
 	const around: Circumstances = {
-		...{ draft, facts, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, facts, ids: sameIds, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
 		reserve: () => 0n as Address,
 	};
 	planIdentity(task, around);
