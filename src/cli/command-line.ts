@@ -12,6 +12,10 @@ export const pidOption = (flags: string, text: string): Option => new Option(fla
 export const descriptorOption = (flags: string, text: string): Option =>
 	new Option(flags, text).argParser(descriptorOf);
 
+/** A switch that does not go together with another, which is named as a property: `freshIds`. */
+export const exclusiveOption = (flags: string, text: string, other: string): Option =>
+	new Option(flags, text).conflicts(other);
+
 /** `--map-file /old=/new`, gathered into a map. */
 export const renameOption = (flags: string, text: string): Option => new Option(flags, text).argParser(renameOf);
 

@@ -87,7 +87,13 @@ export function attainable(wanted: Credentials, facts: HostFacts): Attainable {
 
 const ALL = (1n << 64n) - 1n;
 
-const names = (set: bigint): string => capabilitiesIn(set).map(capabilityName).join(", ");
+function names(set: bigint): string {
+	const bits = capabilitiesIn(set);
+	return bits.length > MOST_NAMES ? `${bits.length} capabilities` : bits.map(capabilityName).join(", ");
+}
+
+/** Of root's forty nobody wants to read all. */
+const MOST_NAMES = 5;
 
 const list = (groups: readonly number[]): string => (groups.length === 0 ? "none" : groups.join(", "));
 

@@ -29,7 +29,7 @@ export function planCredentials(task: Task, around: Circumstances): void {
 	if (leader === undefined) return;
 	const list = around.draft.list("leader");
 	reportUserNamespace(task, around);
-	addCredentials(list, leader, around);
+	addCredentials(list, task, leader, around);
 	// the kernel forgets it when credentials change (commit_creds, kernel/cred.c)
 	list.add(
 		"credentials",
@@ -58,10 +58,18 @@ function reportUserNamespace(
  * What only a privileged restorer can change, and an unprivileged one need not, may fail with EPERM: then the thread keeps
  * what the restorer itself had, never more. What it is known beforehand to lack is not tried but reported ({@link attainable}).
  */
-export function addCredentials(list: ListDraft, { tid, credentials: wanted }: Thread, around: Circumstances): void {
-	const { draft } = around;
-	const { credentials, setsGroups, narrows, lost } = attainable(wanted, around.facts);
-	for (const text of lost) draft.report({ subject: `thread ${tid}`, text });
+export function addCredentials(
+	list: ListDraft,
+	{ threads: [leader] }: Task,
+	{ tid, credentials: wanted }: Thread,
+	around: Circumstances,
+): void {
+	const { draft, facts } = around;
+	const { credentials, setsGroups, narrows, lost } = attainable(wanted, facts);
+	// what all of them lose is said once
+	const ofLeader = leader === undefined || leader.tid === tid ? [] : attainable(leader.credentials, facts).lost;
+	const subject = leader?.tid === tid ? `process ${tid}` : `thread ${tid}`;
+	for (const text of lost) if (!ofLeader.includes(text)) draft.report({ subject, text });
 	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
 	const add = (call: string, args: readonly Arg[], why: string, tolerant = false): void =>
 		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});

@@ -58,7 +58,7 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circum
 		"its name",
 	);
 	addPending(list, task, thread, around);
-	addCredentials(list, thread, around);
+	addCredentials(list, task, thread, around);
 	if (parentDeathSignal !== 0)
 		list.add(
 			"credentials",

@@ -1,4 +1,4 @@
-import { type AddCommand, descriptorOption, missingFdsOption, pidOption } from "../command-line.ts";
+import { type AddCommand, descriptorOption, exclusiveOption, missingFdsOption, pidOption } from "../command-line.ts";
 import type { RestoreVerb } from "../restore.ts";
 
 export const addRestore: AddCommand = (program, end) => {
@@ -9,6 +9,16 @@ export const addRestore: AddCommand = (program, end) => {
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
 		.option("-d, --detach", "leave it to itself; otherwise its exit status becomes ours")
 		.option("-s, --leave-stopped", "leave it stopped, and to itself")
+		.addOption(
+			exclusiveOption("--pid-namespace", "with its ids in a pid namespace of its own, where they are free", "freshIds"),
+		)
+		.addOption(
+			exclusiveOption(
+				"--fresh-ids",
+				"with whatever process and thread ids are free: needs no privilege",
+				"pidNamespace",
+			),
+		)
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
 		.option("--pidfile <file>", "write its pid there")

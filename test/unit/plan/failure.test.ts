@@ -45,7 +45,7 @@ describe("a failed step", () => {
 	const cases: [string, string][] = [
 		[
 			said("threads", "spawn", [0n, 88n, 0n, 0n], error(EEXIST)),
-			"spawn(NULL, 88, …) returned EEXIST; the id is taken: end its holder, or restore in a new pid namespace (unshare -pf --mount-proc)",
+			"spawn(NULL, 88, …) returned EEXIST; the id is taken: end its holder, or restore with --pid-namespace or --fresh-ids",
 		],
 		[
 			said("threads", "spawn", [0n, 88n], error(EPERM)),
