@@ -24,6 +24,8 @@ export interface Ids {
 	arg(tid: number): Arg;
 	/** For a step that returns the id of the thread that it is about. */
 	returned(tid: number): StepOptions;
+	/** For the step that makes a thread. */
+	made(tid: number): StepOptions;
 	/** What a thread does first: where the kernel chooses, it asks who it is. */
 	introduce(list: ListDraft, stage: Stage, tid: number): void;
 	/** Writes a new id into 32 bits of memory that holds the old one, if the process had that. */
@@ -35,6 +37,7 @@ export const sameIds: Ids = {
 	cells: new Map(),
 	arg: BigInt,
 	returned: (tid) => ({ expect: { exactly: BigInt(tid) } }),
+	made: (tid) => ({ expect: { exactly: BigInt(tid) } }),
 	introduce: () => {},
 	rewrite: () => {},
 };
@@ -46,15 +49,16 @@ export function freshIds({ identity: { pid }, threads }: Pick<Task, "identity" |
 		const cell = cells.get(tid);
 		return cell === undefined ? BigInt(tid) : { valueOf: cell };
 	};
-	const returned = (tid: number): StepOptions => {
+	const made = (tid: number): StepOptions => {
 		const save = cells.get(tid);
-		return save === undefined ? { expect: { exactly: BigInt(tid) } } : { save };
+		return save === undefined ? {} : { save };
 	};
 	return {
 		cells,
 		arg,
-		returned,
-		introduce: (list, stage, tid) => list.add(stage, "gettid", [], `the id that ${tid} has now`, returned(tid)),
+		returned: () => ({}),
+		made,
+		introduce: (list, stage, tid) => list.add(stage, "gettid", [], `the id that ${tid} has now`, made(tid)),
 		rewrite: (list, stage, tid, at, why) => {
 			const cell = cells.get(tid);
 			if (cell === undefined) return;

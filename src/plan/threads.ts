@@ -45,7 +45,7 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circum
 	const name = `thread ${tid}`;
 	const args = cloneArgsOf(thread, around);
 	leader.add("threads", "spawn", [args, BigInt(cloneArgs.size), context, { list: name }], name, {
-		...ids.returned(tid),
+		...ids.made(tid),
 	});
 	const list = draft.list(name);
 	const ready = draft.cell(`whether ${name} is complete`);

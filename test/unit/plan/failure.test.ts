@@ -49,7 +49,7 @@ describe("a failed step", () => {
 		],
 		[
 			said("threads", "spawn", [0n, 88n], error(EPERM)),
-			"spawn(NULL, 88) returned EPERM; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the pid namespace",
+			"spawn(NULL, 88) returned EPERM; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the pid namespace, or --pid-namespace, or --fresh-ids",
 		],
 		[
 			said("map", "mmap", [0x5000n, 4096n, 3n, 0x22n], error(ENOMEM)),
