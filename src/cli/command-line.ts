@@ -12,6 +12,17 @@ export const pidOption = (flags: string, text: string): Option => new Option(fla
 export const descriptorOption = (flags: string, text: string): Option =>
 	new Option(flags, text).argParser(descriptorOf);
 
+/** Both ways to do without free ids; they exclude each other. */
+export const pidNamespaceOption = (): Option =>
+	new Option("--pid-namespace", "with its ids in a pid namespace of its own, where they are free").conflicts(
+		"freshIds",
+	);
+
+export const freshIdsOption = (): Option =>
+	new Option("--fresh-ids", "with whatever process and thread ids are free: needs no privilege").conflicts(
+		"pidNamespace",
+	);
+
 /** `--map-file /old=/new`, gathered into a map. */
 export const renameOption = (flags: string, text: string): Option => new Option(flags, text).argParser(renameOf);
 

@@ -15,6 +15,8 @@ export interface RestoreVerb {
 	readonly leaveStopped?: boolean;
 	/** `false` for --no-ptrace. */
 	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
 	readonly pidfile?: string;
@@ -36,11 +38,14 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 	// the carrier opens page files by name and may have another working directory by then
 	const dir = openImageDir(resolve(verb.images));
 	let restored: Restored;
+	let known: number;
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const task = taskFromImages(dir, verb.pid);
+		known = task.identity.pid;
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,
+			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
 			untraced: verb.ptrace === false,
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
@@ -53,7 +58,7 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 		const { pidfile } = verb;
 		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
 	}
-	tell(verb, restored, terminal);
+	tell(verb, restored, known, terminal);
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();
 		return 0;
@@ -63,7 +68,8 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 
 function tell(
 	{ verbose, leaveStopped }: RestoreVerb,
-	{ pid, findings, leftover }: Restored,
+	{ pid, ids, findings, leftover }: Restored,
+	known: number,
 	{ err, errPaint }: Terminal,
 ): void {
 	if (verbose === true)
@@ -73,7 +79,8 @@ function tell(
 		err(
 			`${errPaint.yellow("caution")} without ptrace ${(leftover.end - leftover.start) >> 10n} KiB of ours stay mapped in it\n`,
 		);
+	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
 	err(
-		`${errPaint.green("restored")} process ${pid}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+		`${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
 	);
 }

@@ -1,3 +1,4 @@
+import { CAP } from "../linux/capability.ts";
 import { F } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
 import { type LimitName, limitNumber, rlimit64 } from "../linux/resource.ts";
@@ -5,6 +6,7 @@ import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Task } from "../task/task.ts";
 import { REPORT_FD } from "./abi.ts";
+import { may } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 
@@ -16,8 +18,9 @@ import type { ListDraft } from "./draft.ts";
  * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
  */
 export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Circumstances): void {
-	const { draft, context, firstWorkFd } = around;
+	const { draft, context, firstWorkFd, ids } = around;
 	const leader = draft.list("leader");
+	ids.introduce(leader, "identity", pid);
 	const all = new Uint8Array(Number(SIGSET_BYTES)).fill(0xff);
 	leader.add(
 		"identity",
@@ -27,7 +30,7 @@ export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Cir
 	);
 	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with the restorer");
 	leader.add("identity", "setsid", [], sid === pid ? "leads its session" : "a session of its own", {
-		expect: { exactly: BigInt(pid) },
+		...ids.returned(pid),
 	});
 	const lost = [sid === pid ? "" : `session ${sid}`, pgid === pid ? "" : `process group ${pgid}`].filter(Boolean);
 	if (lost.length > 0)
@@ -56,7 +59,8 @@ function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Circumsta
 		const limit = facts.limits[limitNumber(name)];
 		if (limit === undefined) continue;
 		const least = name === "NOFILE" ? BigInt(firstWorkFd) + WORK_FDS : 0n;
-		const hard = limit.hard > least ? limit.hard : least;
+		// without the capability what there is must do: most processes have few descriptors
+		const hard = limit.hard > least || !may(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
 		if (limit.soft === hard) continue;
 		const room = draft.bytes(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
 		leader.add("identity", "prlimit64", [0n, BigInt(limitNumber(name)), room, 0n], `room to work: ${name}`);

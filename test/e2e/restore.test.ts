@@ -325,7 +325,7 @@ describe.skipIf(!usable("counter-static"))(`an id that is taken${lacking("counte
 			stdout: "",
 			stderr:
 				`necromancer: pid ${pid}: is taken by "counter-static", expected it to be free; ` +
-				"restore in a new pid namespace (unshare -pf --mount-proc) [ERR_PID_TAKEN]\n",
+				"restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids [ERR_PID_TAKEN]\n",
 		});
 		expect(room.pids()).toEqual([pid]);
 	});

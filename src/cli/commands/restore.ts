@@ -1,4 +1,11 @@
-import { type AddCommand, descriptorOption, missingFdsOption, pidOption } from "../command-line.ts";
+import {
+	type AddCommand,
+	descriptorOption,
+	freshIdsOption,
+	missingFdsOption,
+	pidNamespaceOption,
+	pidOption,
+} from "../command-line.ts";
 import type { RestoreVerb } from "../restore.ts";
 
 export const addRestore: AddCommand = (program, end) => {
@@ -9,6 +16,8 @@ export const addRestore: AddCommand = (program, end) => {
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
 		.option("-d, --detach", "leave it to itself; otherwise its exit status becomes ours")
 		.option("-s, --leave-stopped", "leave it stopped, and to itself")
+		.addOption(pidNamespaceOption())
+		.addOption(freshIdsOption())
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
 		.option("--pidfile <file>", "write its pid there")
