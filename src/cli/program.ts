@@ -3,6 +3,7 @@ import { errorTable } from "../errors.ts";
 import { Command, CommanderError, pidOption } from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
 import { addPlan } from "./commands/plan.ts";
+import { addRaise } from "./commands/raise.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addShow } from "./commands/show.ts";
 import type { PatchVerb } from "./patch.ts";
@@ -49,7 +50,7 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	for (const add of [addShow, addRestore, addPlan, addCheck])
+	for (const add of [addRaise, addShow, addRestore, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
 		});

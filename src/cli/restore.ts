@@ -1,12 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { attempt } from "../bytes/source.ts";
-import { refuseUnfinished } from "../criu/commit.ts";
 import { openImageDir } from "../criu/image-dir.ts";
-import { signalName } from "../linux/signal.ts";
-import type { WaitStatus } from "../linux/wait.ts";
+import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { follow } from "./follow.ts";
 import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -77,24 +76,4 @@ function tell(
 	err(
 		`${errPaint.green("restored")} process ${pid}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
 	);
-}
-
-const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
-
-/** Waits for the process and ends as it ends; what ends us meanwhile is passed on to it. */
-async function follow(restored: Restored): Promise<number> {
-	const passOn = (signal: NodeJS.Signals): void => {
-		try {
-			process.kill(restored.pid, signal);
-		} catch {
-			// it has just ended by itself
-		}
-	};
-	for (const signal of passedOn) process.on(signal, passOn);
-	const end: WaitStatus = await restored.wait();
-	for (const signal of passedOn) process.off(signal, passOn);
-	if (end.kind === "exited") return end.status;
-	if (end.kind !== "killed") return 1;
-	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
-	return 128 + end.signal;
 }

@@ -5,7 +5,8 @@ import { CLONE } from "../linux/clone.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Agent } from "./agent.ts";
-import { hugePagesMode, vdsoAreas, withAgent } from "./facts.ts";
+import { vdsoAreas, withAgent } from "./facts.ts";
+import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";
 import { probeTracing } from "./probe-tracing.ts";
 
@@ -33,10 +34,11 @@ export async function probeHost(): Promise<readonly Capability[]> {
 			found.push({ name, ok: obstacle === undefined, ...(obstacle === undefined ? {} : { found: obstacle }), without });
 		}
 		const mode = hugePagesMode();
+		const lost = reportsFreePages();
 		found.push({
 			name: "transparent huge pages",
-			ok: mode !== "never",
-			found: mode,
+			ok: mode !== "never" && !lost,
+			found: lost ? "the host of this virtual machine takes free ones away" : mode,
 			without: "memory is filled in pages of 4 KiB, which takes three times as long",
 		});
 		return [...found, ...heldCapabilities(readStatus(agent.pid))];

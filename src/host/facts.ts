@@ -7,6 +7,7 @@ import { refuse } from "../errors.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { measureCpu } from "./cpu.ts";
+import { hugePagesWorth } from "./huge-pages.ts";
 import { AGENT_ROOM } from "./room.ts";
 
 /**
@@ -21,7 +22,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		xstate,
 		xcr0,
 		vdso: measureVdso(),
-		hugePages: hugePagesMode(),
+		hugePages: hugePagesWorth(),
 		processors: availableParallelism(),
 		limits: limitsFrom(readProc("/proc/self/limits")),
 		capabilities: capabilitiesFrom(readProc(`/proc/${agent?.pid ?? "self"}/status`)),
@@ -68,20 +69,6 @@ export function vdsoAreas(maps: string): readonly Range[] {
 	return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) .* \[(?:vvar|vvar_vclock|vdso)\]$/gm)].map(
 		([, start = "0", end = "0"]) => ({ start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)) }),
 	);
-}
-
-/** The switch of /sys/kernel/mm/transparent_hugepage/enabled; without one, never. */
-export function hugePagesMode(text = readHugePages()): HostFacts["hugePages"] {
-	const [, mode] = /\[(always|madvise)\]/.exec(text) ?? [];
-	return mode === "always" || mode === "madvise" ? mode : "never";
-}
-
-function readHugePages(): string {
-	try {
-		return readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "latin1");
-	} catch {
-		return "";
-	}
 }
 
 /** The rows of /proc/PID/limits, whose order is that of the RLIMIT_ numbers (fs/proc/base.c, lnames). */

@@ -11,6 +11,7 @@ export const F = {
 	SETOWN_EX: 15,
 	DUPFD_CLOEXEC: 1030,
 	SETPIPE_SZ: 1031,
+	ADD_SEALS: 1033,
 } as const;
 
 /** The one flag of a descriptor, as opposed to a description. */
@@ -31,4 +32,5 @@ export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 /** The part of st_mode that says what kind of file it is (include/uapi/linux/stat.h), and the kinds. */
 export const S_IFMT = 0o170000;
 export const S_IFCHR = 0o020000;
+export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;

@@ -7,6 +7,7 @@ import { O } from "../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Bounds, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { ownFile } from "./files/named.ts";
 import type { Place } from "./plan.ts";
 
 /**
@@ -14,6 +15,9 @@ import type { Place } from "./plan.ts";
  * writes. What `saved_auxv` (56 words there, fewer in older kernels) cannot hold is refused.
  */
 const AUXV_WORDS = 44;
+
+/** "No file" as a 32-bit member: the process keeps the executable it has. */
+const SAME_EXECUTABLE = 0xffff_ffff;
 
 /** vm.mmap_min_addr: the kernel wants every bound at or above it, even one that means nothing. */
 const LOWEST = 0x1_0000n;
@@ -47,24 +51,32 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 			env_end: bounds.envEnd,
 			auxv: 0n,
 			auxv_size: vector?.bytes ?? 0,
-			exe_fd: 0,
+			exe_fd: executable === "" ? SAME_EXECUTABLE : 0,
 		}),
 	);
 	const map = draft.bytes("prctl_mm_map", room, {
 		pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }],
 	});
-	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
-	const path = draft.path("path of the executable", executable);
-	leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
-		save: exe,
-	});
-	leader.add(
-		"bounds",
-		"prctl",
-		[BigInt(PR.SET_MM), BigInt(PR_SET_MM.MAP), map, BigInt(prctlMmMap.size), 0n],
-		"code, data, heap, stack, arguments, auxiliary vector and executable",
-	);
-	leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	const set = (): void =>
+		leader.add(
+			"bounds",
+			"prctl",
+			[BigInt(PR.SET_MM), BigInt(PR_SET_MM.MAP), map, BigInt(prctlMmMap.size), 0n],
+			`code, data, heap, stack, arguments, auxiliary vector${executable === "" ? "" : " and executable"}`,
+		);
+	if (executable === "") {
+		draft.report({ subject: "executable", text: "is gone: /proc/PID/exe leads to the restorer's own" });
+		set();
+	} else {
+		const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
+		const ghost = memory.executableGhost === undefined ? undefined : around.ghosts?.get(memory.executableGhost);
+		const path = draft.path("path of the executable", ghost === undefined ? executable : ownFile(ghost));
+		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
+			save: exe,
+		});
+		set();
+		leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	}
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), draft.path("name", identity.comm), 0n, 0n, 0n], "its name");
 }
 

@@ -12,10 +12,12 @@ export interface HostFacts {
 	readonly xcr0: bigint;
 	/** The kernel's own vdso image and the length of the vvar area in front of it, bytes. */
 	readonly vdso: { readonly image: Uint8Array; readonly vvarLength: bigint };
-	/** `/sys/kernel/mm/transparent_hugepage/enabled`. */
+	/** `/sys/kernel/mm/transparent_hugepage/enabled`; `never` also where they are there and slow. */
 	readonly hugePages: "always" | "madvise" | "never";
 	/** Processors this process may run on. */
 	readonly processors: number;
+	/** Whether memfd_create(2) knows MFD_EXEC and MFD_NOEXEC_SEAL (Linux 6.3). */
+	readonly memfdExec?: boolean;
 	/** RLIMIT_NOFILE, RLIMIT_STACK… of the restorer, by RLIMIT_ number: what a restore may have to raise first. */
 	readonly limits: readonly { readonly soft: bigint; readonly hard: bigint }[];
 	/** What the restorer can hand on, bit n for capability n; everything where it is not known. */
@@ -34,6 +36,8 @@ export interface Circumstances {
 	readonly firstWorkFd: number;
 	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
 	readonly go: Place;
+	/** The descriptors, above `firstWorkFd`, of files without a name while the process is made, by `GhostFile` id. */
+	readonly ghosts?: ReadonlyMap<number, number>;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
 }

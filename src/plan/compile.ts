@@ -8,6 +8,7 @@ import type { Circumstances, HostFacts } from "./circumstances.ts";
 import { planCredentials } from "./credentials.ts";
 import { planDirectories } from "./directories.ts";
 import { planDraft } from "./draft.ts";
+import { closeGhosts, ghostNumbers } from "./files/ghosts.ts";
 import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
@@ -33,12 +34,14 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const draft = planDraft(bytesFromText);
 	const hole = holeFor(task);
 	const { pid } = task.identity;
+	const workFd = firstWorkFd(task, options);
 	const around: Circumstances = {
 		draft,
 		facts,
 		hole,
+		ghosts: ghostNumbers(task, options, workFd),
 		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
-		firstWorkFd: firstWorkFd(task, options),
+		firstWorkFd: workFd,
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
@@ -47,6 +50,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
+	closeGhosts(around);
 	planSignals(task, around);
 	planThreads(task, around);
 	planTimers(task, around);
@@ -76,8 +80,13 @@ const roomFor = ({ threads, memory, files }: Task): bigint =>
 	4n * MIB +
 	BigInt(threads.length) * (MIB / 8n) +
 	BigInt(memory.mappings.length) * 4096n +
-	BigInt(memory.contents.length) * 512n +
+	BigInt(contentsOf(memory)) * 512n +
+	BigInt(memory.objects.length) * 4096n +
+	BigInt(memory.ghosts?.length ?? 0) * 16384n +
 	BigInt(files.descriptors.length) * 8192n;
+
+const contentsOf = ({ contents, objects, ghosts = [] }: Task["memory"]): number =>
+	[...objects, ...ghosts].reduce((sum, it) => sum + it.contents.length, contents.length);
 
 /** Above every descriptor of the process, on a round number. */
 const firstWorkFd = ({ files }: Task, options: CompileOptions): number =>

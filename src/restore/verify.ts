@@ -87,15 +87,20 @@ const lookOfName = (name: string): string => {
 	if (/^\[(?:heap|stack|anon:.*)\]$/.test(name)) return "";
 	if (/^\[vvar/.test(name)) return "[vvar]";
 	// shared memory without a file: the name is the kernel's affair
-	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : name;
+	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : lookOfPath(name);
 };
+
+/** What has no name has a number instead: `/tmp/#1234 (deleted)`. */
+const lookOfPath = (path: string): string => (path.endsWith(" (deleted)") ? "[deleted]" : path);
 
 function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[] {
 	const { prot, shared, backing } = mapping;
 	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
 	const look =
 		backing.kind === "file"
-			? backing.path
+			? backing.ghost === undefined
+				? lookOfPath(backing.path)
+				: "[deleted]"
 			: backing.kind === "object" || backing.kind === "sysv"
 				? "[shared]"
 				: backing.kind === "anonymous"

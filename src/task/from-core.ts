@@ -35,7 +35,9 @@ export function taskFromCore(core: Core): PartialTask {
 		...some("pgid", ids?.pr_pgrp),
 		...some("sid", ids?.pr_sid),
 		comm: textFromBytes(Buffer.from(process?.pr_fname ?? "", "latin1")),
-		...(process === undefined ? {} : { owner: { uid: process.pr_uid, gid: process.pr_gid } }),
+		...(process === undefined
+			? {}
+			: { owner: { uid: process.pr_uid, gid: process.pr_gid }, nice: niceOf(process.pr_nice) }),
 		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
 		death: deathOf(core),
 		memory: {
@@ -49,6 +51,9 @@ export function taskFromCore(core: Core): PartialTask {
 		},
 	};
 }
+
+/** A signed byte, which our layouts do not have. A damaged core's is brought into range. */
+const niceOf = (byte: number): number => Math.max(-20, Math.min(19, (byte << 24) >> 24));
 
 /** gdb leaves ids it does not know at 0, which no process has. */
 const some = <K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } =>

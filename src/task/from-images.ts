@@ -6,7 +6,8 @@ import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
 import { userRegs } from "../linux/registers.ts";
 import { SS_DISABLE } from "../linux/sigaction.ts";
-import { filesFromImages } from "./from-images/files.ts";
+import { fileEntries, filesFromImages } from "./from-images/files.ts";
+import { ghostsOf } from "./from-images/ghosts.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import { objectsOf } from "./from-images/objects.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
@@ -54,8 +55,10 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		});
 	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
 	const objects = objectsOf(dir);
-	const memory = memoryFromImages(dir, entry.pid, mm, objects);
-	const files = filesFromImages(dir, entry.pid, objects);
+	const ghosts = ghostsOf(dir, fileEntries(dir));
+	const shared = { objects, ghosts };
+	const memory = memoryFromImages(dir, entry.pid, mm, shared);
+	const files = filesFromImages(dir, entry.pid, shared);
 	return {
 		identity: {
 			...{ pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
@@ -63,7 +66,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 			...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
 		},
 		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
-		memory: { ...memory, objects: objects.list() },
+		memory: { ...memory, objects: objects.list(), ...(ghosts.list().length === 0 ? {} : { ghosts: ghosts.list() }) },
 		signalActions: actionsFrom(tc),
 		intervalTimers: {
 			real: intervalTimer(tc.timers?.real),

@@ -9,6 +9,7 @@ import { chooseHole, reserver } from "../../src/plan/hole.ts";
 import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import { planVdso } from "../../src/plan/vdso.ts";
+import type { Files } from "../../src/task/files.ts";
 import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../src/task/task.ts";
 import { joinAreas, type ModelArea, type ModelHost, type ModelMemory, modelMemory } from "./model-memory.ts";
 
@@ -97,6 +98,8 @@ export interface MemoryParts {
 	readonly auxv?: Memory["auxv"];
 	readonly dumpable?: number;
 	readonly ip?: bigint;
+	readonly descriptors?: Files["descriptors"];
+	readonly ghosts?: Memory["ghosts"];
 }
 
 export function taskOf(parts: MemoryParts): Task {
@@ -109,9 +112,11 @@ export function taskOf(parts: MemoryParts): Task {
 		files: new Map(),
 		auxv: parts.auxv ?? [],
 		dumpable: parts.dumpable ?? 1,
+		...(parts.ghosts === undefined ? {} : { ghosts: parts.ghosts }),
 	};
 	const identity = { pid: PID, ppid: 1, pgid: PID, sid: PID, comm: "victim" };
-	return { identity, memory, threads: [{ tid: PID, registers: { ip: parts.ip ?? 0n } }] } as unknown as Task;
+	const files: Files = { descriptors: parts.descriptors ?? [] };
+	return { identity, memory, files, threads: [{ tid: PID, registers: { ip: parts.ip ?? 0n } }] } as unknown as Task;
 }
 
 export interface Planned {

@@ -4,7 +4,7 @@ import { refuse } from "../../errors.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
-import type { Backing, Bounds, Content, MappedFile, Mapping, Memory, Task } from "../task.ts";
+import type { Backing, Bounds, Content, MappedFile, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
@@ -17,18 +17,18 @@ const RESERVATION = 1n << 30n;
 
 /**
  * The dead process's address space: ranges, protections and bytes from the core, what a core cannot tell (shared or
- * private, growth, advice) from the donor's mapping of the same file or role.
+ * private, growth, advice) from the donor's mapping of the same file or role; without a donor, as is the rule.
  */
 export function completeMemory(
 	dead: PartialTask,
-	donor: Task,
+	donor: Memory | undefined,
 	bounds: Bounds,
 	twins: readonly Twin[],
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
-	const objects = groupObjects(dead.memory, donor.memory, report);
-	const twinOf = mappingTwins(dead, donor.memory, bounds, twins);
+	const objects = groupObjects(dead.memory, donor, report);
+	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
 		const twin = twinOf(mapping);
@@ -37,23 +37,25 @@ export function completeMemory(
 		mappings.push({
 			start: mapping.start,
 			end: mapping.end,
-			prot: protectionOf(mapping, dead, donor.memory, twin, report),
+			prot: protectionOf(mapping, dead, donor, twin, report),
 			shared: kind.shared,
 			backing: withRole(kind.backing, mapping, bounds),
 			flags: flagsOf(mapping, kind.backing, kind.shared, twin, bounds) | (kind.flags ?? 0),
 			advice: adviceOf(kind.backing, twin),
 		});
 	}
-	const whole = addVvar(withOneVvar(mappings), donor.memory);
+	const whole = addVvar(withOneVvar(mappings), donor);
 	return {
 		mappings: whole,
 		contents: contentsOf(dead.memory.contents, whole, report),
 		objects: objects.list,
 		bounds,
-		executable: donor.memory.executable,
-		files: filesOf(whole, donor.memory, dead),
+		executable: donor?.executable ?? dead.memory.executable,
+		...(donor?.executableGhost === undefined ? {} : { executableGhost: donor.executableGhost }),
+		...(donor?.ghosts === undefined ? {} : { ghosts: donor.ghosts }),
+		files: filesOf(whole, donor, dead),
 		auxv: dead.memory.auxv,
-		dumpable: donor.memory.dumpable,
+		dumpable: donor?.dumpable ?? 1,
 	};
 }
 
@@ -98,9 +100,9 @@ const adviceOf = (backing: Backing, twin: Mapping | undefined): bigint => {
 };
 
 /** gdb leaves vvar out; the vdso's code finds its data at a fixed distance below itself, as much as the donor had. */
-function addVvar(mappings: readonly Mapping[], donor: Memory): Mapping[] {
+function addVvar(mappings: readonly Mapping[], donor: Memory | undefined): Mapping[] {
 	const vdso = mappings.find(({ backing }) => backing.kind === "vdso");
-	const twin = donor.mappings.find(({ backing }) => backing.kind === "vvar");
+	const twin = donor?.mappings.find(({ backing }) => backing.kind === "vvar");
 	if (vdso === undefined || twin === undefined || mappings.some(({ backing }) => backing.kind === "vvar"))
 		return [...mappings];
 	const start = (vdso.start - lengthOf(twin)) as Mapping["start"];
@@ -135,15 +137,15 @@ function contentsOf(
 }
 
 /** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
-function filesOf(mappings: readonly Mapping[], donor: Memory, dead: PartialTask): Map<string, MappedFile> {
+function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: PartialTask): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const paths = [
-		donor.executable,
+		donor?.executable ?? dead.memory.executable,
 		...mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])),
 	];
 	for (const path of paths) {
-		const buildId = dead.memory.buildIds.get(path) ?? donor.files.get(path)?.buildId;
-		files.set(path, { path, ...donor.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
+		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
+		files.set(path, { path, ...donor?.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
 	}
 	return files;
 }

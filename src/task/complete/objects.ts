@@ -22,7 +22,11 @@ interface Group {
  * is not in a core, so: mappings that follow one another in memory and in the object are one (mprotect split them); memfds
  * of one name are one object where the donor maps a single memfd of that name; everything else stands alone.
  */
-export function groupObjects(memory: PartialMemory, donor: Memory, report: (finding: Finding) => void): Objects {
+export function groupObjects(
+	memory: PartialMemory,
+	donor: Memory | undefined,
+	report: (finding: Finding) => void,
+): Objects {
 	const groups: Group[] = [];
 	const groupOf = new Map<PartialMapping, number>();
 	const named = new Map<string, number>();
@@ -77,10 +81,10 @@ const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv
 };
 
 /** Names of memfds that the donor maps one object of. */
-function singles(donor: Memory): ReadonlySet<string> {
+function singles(donor: Memory | undefined): ReadonlySet<string> {
 	const once = new Set<string>();
 	const seen = new Set<string>();
-	for (const { name } of mapped(donor)) {
+	for (const { name } of donor === undefined ? [] : mapped(donor)) {
 		if (name === undefined) continue;
 		if (seen.has(name)) once.delete(name);
 		else once.add(name);

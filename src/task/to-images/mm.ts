@@ -93,7 +93,7 @@ function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 				shmid,
 				flags,
 				status: VMA.REGULAR | VMA.MEMFD | ofFile,
-				fdflags: shared && sealed ? O.RDONLY : O.RDWR,
+				fdflags: (shared && sealed) || backing.writable === false ? O.RDONLY : O.RDWR,
 			};
 		}
 		case "sysv": {

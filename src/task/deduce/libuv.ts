@@ -1,0 +1,158 @@
+import { type Address, address, plus } from "../../bytes/address.ts";
+import { array, bytes, i32, layout, u32, u64 } from "../../bytes/layout.ts";
+import { rangeAt } from "../../bytes/range.ts";
+import { PROT_EXEC } from "../../linux/mman.ts";
+import type { PartialMemory } from "../partial-task.ts";
+import { type OpenObject, variablesOf } from "../program-objects.ts";
+import { selfPointers } from "./search.ts";
+
+/** An event loop of libuv, by its own records. */
+export interface UvLoop {
+	readonly at: Address;
+	/** The epoll instance. */
+	readonly backend: number;
+	/** What wakes the loop from other threads: an eventfd, or the ends of a pipe. */
+	readonly async?: { readonly read: number; readonly write?: number };
+	/** What carries signals from the handler into the loop. */
+	readonly signalPipe?: { readonly read: number; readonly write: number };
+	/** What it watches, ascending; `events` is what epoll had been told, EPOLL flags. */
+	readonly watchers: readonly { readonly descriptor: number; readonly events: number }[];
+}
+
+const queue = array(u64, 2);
+
+/** `uv__io_t` (libuv 1.x, uv/unix.h). */
+const uvIo = layout("uv__io_t", {
+	cb: u64,
+	pending_queue: queue,
+	watcher_queue: queue,
+	/** What it is to be watched for from the next round on. */
+	pevents: u32,
+	/** What epoll has been told. */
+	events: u32,
+	fd: i32,
+});
+
+/** The beginning of `uv_loop_t`, the same in all of libuv 1.x (uv.h, uv/unix.h). */
+const uvLoop = layout("uv_loop_t", {
+	data: u64,
+	active_handles: u32,
+	handle_queue: queue,
+	active_reqs: u64,
+	internal_fields: u64,
+	stop_flag: u32,
+	flags: u64,
+	backend_fd: i32,
+	pending_queue: queue,
+	watcher_queue: queue,
+	watchers: u64,
+	nwatchers: u32,
+	nfds: u32,
+	wq: queue,
+	wq_mutex: bytes(40),
+	wq_async: bytes(128),
+	cloexec_lock: bytes(56),
+	closing_handles: u64,
+	process_handles: queue,
+	prepare_handles: queue,
+	check_handles: queue,
+	idle_handles: queue,
+	async_handles: queue,
+	async_unused: u64,
+	async_io_watcher: uvIo,
+	async_wfd: i32,
+	timer_heap: layout("timer_heap", { min: u64, nelts: u32 }),
+	timer_counter: u64,
+	time: u64,
+	signal_pipefd: array(i32, 2),
+	signal_io_watcher: uvIo,
+});
+
+const MOST_WATCHERS = 65_536;
+
+/**
+ * The loops in the dead process's memory. A loop between two rounds has an empty queue of pending watchers, which points at
+ * itself; it is believed when every watcher that its table has is for the descriptor under whose number it stands, calls
+ * code, and when there are as many as it says.
+ */
+export function uvLoops(memory: PartialMemory, places: readonly { start: Address; end: Address }[]): UvLoop[] {
+	const found = new Map<Address, UvLoop>();
+	for (const at of selfPointers(memory, places)) {
+		const start = plus(at, -BigInt(uvLoop.offsetOf("pending_queue")));
+		const loop = found.has(start) ? undefined : loopAt(start, memory);
+		if (loop !== undefined) found.set(start, loop);
+	}
+	return [...found.values()];
+}
+
+function loopAt(at: Address, memory: PartialMemory): UvLoop | undefined {
+	const raw = memory.read(at, uvLoop.size);
+	if (raw === undefined) return undefined;
+	const loop = uvLoop.decode(raw);
+	const { backend_fd, nwatchers, nfds } = loop;
+	if (backend_fd < 0 || backend_fd >= MOST_WATCHERS || nfds === 0 || nfds > nwatchers || nwatchers > MOST_WATCHERS)
+		return undefined;
+	const watchers = watchersOf(loop, memory);
+	if (watchers?.size !== nfds) return undefined;
+	const place = (field: "async_io_watcher" | "signal_io_watcher"): bigint => at + BigInt(uvLoop.offsetOf(field));
+	const async = loop.async_io_watcher.fd;
+	const [read = -1, write = -1] = loop.signal_pipefd;
+	return {
+		at,
+		backend: backend_fd,
+		...(watchers.get(async)?.at === place("async_io_watcher")
+			? { async: { read: async, ...(loop.async_wfd >= 0 ? { write: loop.async_wfd } : {}) } }
+			: {}),
+		...(read >= 0 && write >= 0 && write < MOST_WATCHERS && loop.signal_io_watcher.fd === read
+			? { signalPipe: { read, write } }
+			: {}),
+		watchers: [...watchers].map(([descriptor, { events }]) => ({ descriptor, events })),
+	};
+}
+
+/** By descriptor; `undefined` when the table is none. */
+function watchersOf(
+	{
+		watchers,
+		nwatchers,
+		backend_fd,
+	}: { readonly watchers: bigint; readonly nwatchers: number; readonly backend_fd: number },
+	memory: PartialMemory,
+): ReadonlyMap<number, { readonly at: bigint; readonly events: number }> | undefined {
+	const table = memory.read(address(watchers), nwatchers * 8);
+	if (table === undefined) return undefined;
+	const found = new Map<number, { readonly at: bigint; readonly events: number }>();
+	for (let descriptor = 0; descriptor < nwatchers; descriptor++) {
+		const at = table.readBigUInt64LE(descriptor * 8);
+		if (at === 0n) continue;
+		const raw = memory.read(address(at), uvIo.size);
+		if (raw === undefined) return undefined;
+		const { cb, fd, events } = uvIo.decode(raw);
+		const calls = rangeAt(memory.mappings, address(cb));
+		if (fd !== descriptor || fd === backend_fd || ((calls?.prot ?? 0) & PROT_EXEC) === 0) return undefined;
+		found.set(descriptor, { at, events });
+	}
+	return found;
+}
+
+const LOCK = "uv__signal_lock_pipefd";
+
+/**
+ * The pipe that libuv uses as a lock around its signal handlers; the byte in it is the lock. Without it the process aborts as
+ * soon as it handles a signal. Found by symbol; a stripped libuv has it right behind the first loop's epoll instance, for it
+ * is made while that loop is.
+ */
+export function uvLockPipe(
+	memory: PartialMemory,
+	open: OpenObject,
+	loops: readonly UvLoop[],
+): { readonly read: number; readonly write: number } | undefined {
+	for (const variables of variablesOf(memory, open, /\/libuv[-.][^/]*$/, [LOCK])) {
+		const at = variables.get(LOCK);
+		const ends = at === undefined ? undefined : memory.read(at, 8);
+		const [read, write] = [ends?.readInt32LE(0) ?? -1, ends?.readInt32LE(4) ?? -1];
+		if (read >= 0 && write >= 0 && read < MOST_WATCHERS && write < MOST_WATCHERS) return { read, write };
+	}
+	const first = loops.find(({ backend, signalPipe }) => signalPipe?.read === backend + 3);
+	return first === undefined ? undefined : { read: first.backend + 1, write: first.backend + 2 };
+}
