@@ -14,7 +14,7 @@ import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import { ourRights, primaryGroup } from "./our-rights.ts";
-import { ownerOfCore, privilegeOf } from "./privilege.ts";
+import { privilegeOf } from "./privilege.ts";
 
 export interface RaiseOptions extends RestoreOptions, Omit<FileSearch, "reader" | "writtenAt"> {
 	/** Lends what a core cannot know: files, handlers, timers, limits. Without one these are deduced, or as in a new process. */
@@ -52,7 +52,7 @@ export function summon(core: OpenedCore, options: RaiseOptions): Summoned {
 	const whole = taskFromCore(readCore(core.source));
 	const { credentials, findings: rights } = privilegeOf({
 		dead: whole,
-		core: ownerOfCore(core.name.slice(core.name.lastIndexOf("/") + 1), core.owner),
+		core: core.owner,
 		us: ourRights(),
 		trust: options.trust === true,
 		primaryGroup,
