@@ -43,11 +43,11 @@ export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Sur
 	for (const content of memory.contents) {
 		for (const { mapping, part } of partsOf(content, solid)) {
 			if (mapping.backing.kind === "vdso" || mapping.backing.kind === "vvar") continue;
-			filled.add(mapping);
 			const skipped = part.start - content.start;
 			const held = content.available > skipped ? content.available - skipped : 0n;
 			const length = held < lengthOf(part) ? held : lengthOf(part);
 			const { source } = content;
+			if (length > 0n || mapping.backing.kind !== "anonymous") filled.add(mapping);
 			if (length > 0n)
 				stretches.push({ start: part.start, length, source, offset: (content.offset + skipped) as FileOffset });
 			// fresh anonymous memory is zeros already
