@@ -17,7 +17,9 @@ import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import type { Plan, PlanFinding } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { checkFiles, hostLook, settleMismatches } from "./files.ts";
+import { placeGhosts } from "./ghosts.ts";
 import { registerDifferences } from "./registers.ts";
+import { shortfalls } from "./shortfalls.ts";
 import { requireFreeIds } from "./taken.ts";
 import { verify } from "./verify.ts";
 
@@ -49,7 +51,7 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	const policy = settleMismatches(checkFiles(task, hostLook, options.fds), options);
+	const policy = placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options));
 	requireFreeIds(task.threads.map(({ tid }) => tid));
 	const agent = await startAgent(holeFor(task));
 	let pid: number | undefined;
@@ -64,8 +66,8 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		const leftover =
 			options.untraced === true
 				? await letGo(agent, pid, plan, options)
-				: await lead(agent, pid, task, facts, plan, options);
-		return living(agent, pid, plan.findings, leftover);
+				: await lead(agent, pid, task, facts, plan, encoded, options);
+		return living(agent, pid, [...plan.findings, ...shortfalls(pid, task)], leftover);
 	} catch (error) {
 		const report = await undo(agent, pid);
 		// it died because a step failed: that says more
@@ -135,6 +137,7 @@ async function lead(
 	task: Task,
 	facts: HostFacts,
 	plan: Plan,
+	encoded: EncodedPlan,
 	options: RestoreOptions,
 ): Promise<undefined> {
 	const tracer = tracerOn(agent);
@@ -142,7 +145,9 @@ async function lead(
 	await tracer.seize(tids);
 	await tracer.interrupt(tids);
 	agent.reports.send(GO);
-	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
+	// by now the last steps have nobody to tell but us
+	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
+	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
 	await requireRegisters(tracer, tids, task, facts);
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, options.fds, plan.views));
