@@ -7,6 +7,7 @@ import { signalName } from "../linux/signal.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { logged } from "./log-file.ts";
 import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -19,7 +20,10 @@ export interface RestoreVerb {
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
 	readonly pidfile?: string;
-	readonly verbose?: boolean;
+	/** A file for what would go to stderr. */
+	readonly logFile?: string;
+	/** 0: errors only; 1 and more: what is not as it was. The usual when absent: that it lives. */
+	readonly verbosity?: number;
 }
 
 /** The environment variable that makes one step of a restore fail, by its number in `necromancer plan`. */
@@ -31,8 +35,12 @@ const FAIL_STEP = "NECROMANCER_FAIL_STEP";
  *
  * @returns our exit status.
  */
-export async function restoreVerb(verb: RestoreVerb): Promise<number> {
-	const terminal = openTerminal(process);
+export const restoreVerb = (verb: RestoreVerb): Promise<number> =>
+	verb.logFile === undefined
+		? restoreAs(verb, openTerminal(process))
+		: logged(verb.logFile, (terminal) => restoreAs(verb, terminal));
+
+async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number> {
 	refuseUnfinished(verb.images);
 	// the carrier opens page files by name and may have another working directory by then
 	const dir = openImageDir(resolve(verb.images));
@@ -59,15 +67,16 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 		await restored.release();
 		return 0;
 	}
-	return await follow(restored);
+	return await follow(restored, terminal);
 }
 
 function tell(
-	{ verbose, leaveStopped }: RestoreVerb,
+	{ verbosity, leaveStopped }: RestoreVerb,
 	{ pid, findings, leftover }: Restored,
 	{ err, errPaint }: Terminal,
 ): void {
-	if (verbose === true)
+	if (verbosity === 0) return;
+	if (verbosity !== undefined)
 		for (const { subject, text } of findings)
 			err(`${errPaint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`);
 	if (leftover !== undefined)
@@ -82,7 +91,7 @@ function tell(
 const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 /** Waits for the process and ends as it ends; what ends us meanwhile is passed on to it. */
-async function follow(restored: Restored): Promise<number> {
+async function follow(restored: Restored, { err }: Terminal): Promise<number> {
 	const passOn = (signal: NodeJS.Signals): void => {
 		try {
 			process.kill(restored.pid, signal);
@@ -95,6 +104,6 @@ async function follow(restored: Restored): Promise<number> {
 	for (const signal of passedOn) process.off(signal, passOn);
 	if (end.kind === "exited") return end.status;
 	if (end.kind !== "killed") return 1;
-	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
+	err(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
 	return 128 + end.signal;
 }
