@@ -73,7 +73,7 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 	}
 	tell(verb, outcome, terminal);
 	if (gdb !== undefined) return await withGdb(gdb, verb, outcome);
-	if (verb.wait === true) return await follow(restored);
+	if (verb.wait === true) return await follow(restored, terminal);
 	await restored.release();
 	return 0;
 }
