@@ -7,7 +7,7 @@ import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import type { Lock } from "../criu/lock.ts";
 import type { WriteOptions } from "../criu/pages.ts";
-import type { Clocks } from "../patch/clock.ts";
+import type { Clocks } from "../linux/time.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
 import { taskFromCore } from "../task/from-core.ts";

@@ -21,6 +21,9 @@ export interface ImageDraft {
 	readonly pages: readonly PagesPlan[];
 }
 
+/** The directory that a draft replaces or takes after. */
+export type Donor = Pick<ImageDir, "path" | "parent">;
+
 /** What was written. */
 export interface Written {
 	/** By the name of the pagemap. */
@@ -47,7 +50,7 @@ export const draftWork = ({ images, pages }: ImageDraft): bigint =>
 
 /**
  * Writes the files of a draft into an existing directory, where their names must be free. Files are made with mode 0600,
- * never through a link; a donor's link `parent` is made anew. On failure what was written stays: the directory is one that the caller throws away.
+ * never through a link; a donor's link `parent` is made anew. A draft that copies nothing needs no donor. On failure what was written stays: the directory is one that the caller throws away.
  *
  * @param link - Kept files may become second names of the donor's instead of copies: right where the donor's own go away.
  * @throws NecromancerError ERR_IO, ERR_IMAGE_TRUNCATED when an image became shorter, ERR_IMAGE_CORRUPT when a kept name
@@ -56,7 +59,7 @@ export const draftWork = ({ images, pages }: ImageDraft): bigint =>
  */
 export async function writeDraft(
 	draft: ImageDraft,
-	donor: ImageDir,
+	donor: Donor | undefined,
 	target: string,
 	options: WriteOptions = {},
 	link = false,
@@ -64,6 +67,7 @@ export async function writeDraft(
 	checkDraft(draft);
 	for (const [name, from] of draft.copies) {
 		options.signal?.throwIfAborted();
+		if (donor === undefined) throw new RangeError(`the draft copies ${from} of no donor`);
 		await keep(join(donor.path, from), join(target, name), link);
 		if (options.sync) syncFile(join(target, name));
 	}
@@ -82,9 +86,9 @@ export async function writeDraft(
 	const pages = new Map<string, WrittenPages>();
 	for (const plan of draft.pages) pages.set(plan.pagemap, await writePages(target, plan, options));
 	// Other processes of an incremental dump may still need the directory it continues.
-	const { parent } = donor;
-	if (parent !== undefined && !link) {
-		attempt(target, () => symlinkSync(resolve(donor.path, parent), join(target, PARENT)));
+	if (donor?.parent !== undefined && !link) {
+		const parent = resolve(donor.path, donor.parent);
+		attempt(target, () => symlinkSync(parent, join(target, PARENT)));
 	}
 	if (options.sync) syncDirectory(target);
 	return { pages };

@@ -1,9 +1,8 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { entryAt, list, makeDirectory, move, removeFlat, syncDirectory } from "../bytes/directory.ts";
 import { refuse } from "../errors.ts";
-import { checkDraft, type ImageDraft, type Written, writeDraft } from "./draft.ts";
+import { checkDraft, type Donor, type ImageDraft, type Written, writeDraft } from "./draft.ts";
 import { fateOf, holderIn, ourselves, textOf } from "./holder.ts";
-import type { ImageDir } from "./image-dir.ts";
 import { install } from "./install.ts";
 import { lock } from "./lock.ts";
 import { isPlainName } from "./own-names.ts";
@@ -11,7 +10,7 @@ import type { WriteOptions } from "./pages.ts";
 import { isUnfinished, recoverLocked } from "./recover.ts";
 
 /**
- * Writes the images of a draft into a new directory and leaves the donor alone. `out` must be absent or empty. An absent
+ * Writes the images of a draft into a new directory and leaves the donor, if there is one, alone. `out` must be absent or empty. An absent
  * one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at the end; into
  * an empty one, which may be a mount point, the files move as they do in place. When it fails or is aborted, nothing is
  * left; what SIGKILL leaves, the next call for the same `out` removes.
@@ -21,7 +20,7 @@ import { isUnfinished, recoverLocked } from "./recover.ts";
  */
 export async function writeElsewhere(
 	draft: ImageDraft,
-	donor: ImageDir,
+	donor: Donor | undefined,
 	out: string,
 	options: WriteOptions = {},
 ): Promise<Written> {
@@ -39,7 +38,12 @@ export async function writeElsewhere(
 	}
 }
 
-async function build(draft: ImageDraft, donor: ImageDir, target: string, options: WriteOptions): Promise<Written> {
+async function build(
+	draft: ImageDraft,
+	donor: Donor | undefined,
+	target: string,
+	options: WriteOptions,
+): Promise<Written> {
 	const parent = dirname(target);
 	const prefix = `.${basename(target).slice(0, LONGEST)}.necromancer.`;
 	removeAbandoned(parent, prefix);

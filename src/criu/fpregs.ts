@@ -47,25 +47,25 @@ export function xstateFromEntry(entry: UserX86FpregsEntry): Xstate {
 }
 
 /**
- * The image of an FPU state. `base` is the record it replaces: unknown fields stay. Lists are written for every component
- * the state has or the base had, so that the set of lists still describes a CPU.
+ * The image of an FPU state. `base` is the record it replaces, if any: unknown fields stay. Lists are written for every
+ * component the state has or the base had, so that the set of lists still describes a CPU.
  */
-export function entryFromXstate(xstate: Xstate, base: UserX86FpregsEntry): UserX86FpregsEntry {
+export function entryFromXstate(xstate: Xstate, base?: UserX86FpregsEntry): UserX86FpregsEntry {
 	const { fx } = xstate;
 	const words: Partial<Record<(typeof lists)[number]["field"], readonly (number | bigint)[]>> = {};
 	for (const { component, field, word, count } of lists) {
 		const bytes = xstate.components.get(component);
 		if (bytes !== undefined) words[field] = fromBytes(bytes, word, count);
-		else if ((base.xsave?.[field].length ?? 0) > 0) words[field] = fromBytes(new Uint8Array(), word, count);
+		else if ((base?.xsave?.[field].length ?? 0) > 0) words[field] = fromBytes(new Uint8Array(), word, count);
 	}
 	const xsave = {
-		...base.xsave,
-		...emptyLists(base.xsave),
+		...base?.xsave,
+		...emptyLists(base?.xsave),
 		...words,
 		xstate_bv: xstate.xstateBv & REPRESENTABLE,
 	} as UserX86XsaveEntry;
 	return {
-		...base,
+		...(base ?? { padding: [] }),
 		cwd: fx.cwd,
 		swd: fx.swd,
 		// the one-bit-per-register tag of FXSAVE, as the core has it

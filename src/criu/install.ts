@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { entryAt, makeDirectory, removeFlat, syncDirectory } from "../bytes/directory.ts";
-import { type ImageDraft, namesIn, PARENT, type Written, writeDraft } from "./draft.ts";
-import type { ImageDir } from "./image-dir.ts";
+import { type Donor, type ImageDraft, namesIn, PARENT, type Written, writeDraft } from "./draft.ts";
 import { type Journal, withdrawJournal, writeJournal } from "./journal.ts";
 import { STAGING } from "./own-names.ts";
 import type { WriteOptions } from "./pages.ts";
@@ -37,7 +36,7 @@ export interface Replacing {
  */
 export async function install(
 	draft: ImageDraft,
-	donor: ImageDir,
+	donor: Donor | undefined,
 	directory: string,
 	options: WriteOptions,
 	{ removals, link }: Replacing = { removals: [], link: false },

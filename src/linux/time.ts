@@ -28,3 +28,9 @@ export const timevalOf = (microseconds: bigint): Struct<typeof timeval> => ({
 
 /** First argument of setitimer(2). */
 export const ITIMER = { REAL: 0, VIRTUAL: 1, PROF: 2 } as const;
+
+/** Readings of CLOCK_MONOTONIC and CLOCK_BOOTTIME at one moment, in nanoseconds. */
+export interface Clocks {
+	readonly monotonic: bigint;
+	readonly boottime: bigint;
+}

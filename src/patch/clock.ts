@@ -1,10 +1,5 @@
 import type { TimensEntry, Timespec } from "../criu/generated/schema.ts";
-
-/** Clock readings in nanoseconds: CLOCK_MONOTONIC and CLOCK_BOOTTIME of a host when the dead process ended. */
-export interface Clocks {
-	readonly monotonic: bigint;
-	readonly boottime: bigint;
-}
+import type { Clocks } from "../linux/time.ts";
 
 const SECOND = 1_000_000_000n;
 

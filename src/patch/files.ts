@@ -8,6 +8,7 @@ import {
 } from "../criu/generated/schema.ts";
 import { VMA } from "../criu/vma.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import { NO_OWNER } from "../task/to-images/owner.ts";
 import type { Binary } from "./binaries.ts";
 
 /** files.img in the making: the donor's entries, edited, and new ones behind them. */
@@ -19,9 +20,6 @@ export interface FileTable {
 	add(make: (id: number) => FileEntry): number;
 	remove(id: number): void;
 }
-
-/** No owner for SIGIO: `fown_entry` is required and all zero means unset. */
-export const NO_OWNER = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 } as const;
 
 export function fileTable(
 	donor: readonly FileEntry[],

@@ -1,9 +1,10 @@
 import { type FdinfoEntry, FdTypes, type MemfdInodeEntry, type MmEntry } from "../criu/generated/schema.ts";
 import type { PagesPlan } from "../criu/pages.ts";
-import { PE, VMA } from "../criu/vma.ts";
-import { O } from "../linux/open.ts";
-import type { SharedObject, Task } from "../task/task.ts";
-import { type FileTable, NO_OWNER } from "./files.ts";
+import { VMA } from "../criu/vma.ts";
+import type { Task } from "../task/task.ts";
+import { isSealed, memfdFile, memfdInode, objectPages } from "../task/to-images/memfd.ts";
+import type { ShownObject } from "../task/to-images/mm.ts";
+import type { FileTable } from "./files.ts";
 import type { Names } from "./names.ts";
 
 /** Where the images keep the shared memory of the dead process. */
@@ -11,8 +12,7 @@ export interface ObjectImages {
 	/** memfd.img's records. */
 	readonly inodes: readonly MemfdInodeEntry[];
 	readonly pages: readonly PagesPlan[];
-	/** `shmid` is what a VMA names: an object id, or for a memfd the id of its file entry. */
-	imageOf(object: number): { readonly shmid: bigint; readonly memfd: boolean };
+	imageOf(object: number): ShownObject;
 }
 
 export interface DonorObjects {
@@ -31,10 +31,6 @@ interface Memfd {
 	readonly file: bigint;
 	readonly inode: MemfdInodeEntry;
 }
-
-/** Not sealable, as memfd_create without MFD_ALLOW_SEALING leaves it. */
-const F_SEAL_SEAL = 1;
-const ANYONE_MAY = 0o100777;
 
 /**
  * Writes shared anonymous memory in the form that needs no memfd (CRIU 4.2 restores both), and memfds by name: the donor's
@@ -87,7 +83,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	}
 	for (const [, { inode }] of returning) drop(BigInt(inode.shmid));
 
-	const images = new Map<number, { readonly shmid: bigint; readonly memfd: boolean }>();
+	const images = new Map<number, ShownObject>();
 	const pages: PagesPlan[] = [];
 	const known = new Map(returning);
 	let lastInode = [...inodes.keys()].reduce((max, id) => (id > max ? id : max), 0n);
@@ -95,16 +91,18 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 		const back = known.get(object.id);
 		const shmid = names.fresh((n) => `pagemap-shmem-${n}.img`);
 		const pagesId = names.fresh((n) => `pages-${n}.img`);
-		pages.push(pagesOf(object, shmid, pagesId));
-		if (object.name === undefined) images.set(object.id, { shmid: BigInt(shmid), memfd: false });
+		pages.push(objectPages(object, shmid, pagesId));
+		if (object.name === undefined) images.set(object.id, { shmid: BigInt(shmid), memfd: false, sealed: false });
 		else if (back !== undefined) {
 			const size = object.size > back.inode.size ? object.size : back.inode.size;
 			inodes.set(back.inode.inode_id, { ...back.inode, shmid, size });
-			images.set(object.id, { shmid: back.file, memfd: true });
+			images.set(object.id, { shmid: back.file, memfd: true, sealed: isSealed(back.inode) });
 		} else {
 			lastInode++;
-			inodes.set(lastInode, newInode(object, lastInode, shmid, task));
-			images.set(object.id, { shmid: BigInt(addMemfd(lastInode, files)), memfd: true });
+			const inode = lastInode;
+			inodes.set(inode, memfdInode(object, inode, shmid, task));
+			const file = files.add((id) => memfdFile(id, inode));
+			images.set(object.id, { shmid: BigInt(file), memfd: true, sealed: isSealed(object) });
 		}
 	}
 	return {
@@ -117,32 +115,3 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 		},
 	};
 }
-
-const pagesOf = (object: SharedObject, shmid: number, pagesId: number): PagesPlan => ({
-	pages: `pages-${pagesId}.img`,
-	pagemap: `pagemap-shmem-${shmid}.img`,
-	kind: "shared-object",
-	pagesId,
-	runs: object.contents.map((content) => ({ ...content, baseline: "zero", flags: PE.PRESENT })),
-});
-
-function newInode(object: SharedObject, id: bigint, shmid: number, task: Task): MemfdInodeEntry {
-	const owner = task.threads[0]?.credentials;
-	return {
-		name: object.name ?? "",
-		uid: owner?.uid ?? 0,
-		gid: owner?.gid ?? 0,
-		size: object.size,
-		shmid,
-		seals: F_SEAL_SEAL,
-		inode_id: id,
-		mode: ANYONE_MAY,
-	};
-}
-
-const addMemfd = (inode: bigint, files: FileTable): number =>
-	files.add((id) => ({
-		type: FdTypes.MEMFD,
-		id,
-		memfd: { id, flags: O.RDWR | O.LARGEFILE, pos: 0n, fown: NO_OWNER, inode_id: Number(inode) },
-	}));

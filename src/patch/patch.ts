@@ -4,20 +4,22 @@ import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
+import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import type { Task } from "../task/task.ts";
+import { leaderCore, threadCore } from "../task/to-images/cores.ts";
+import { mmEntry } from "../task/to-images/mm.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
-import { type Clocks, patchTimens } from "./clock.ts";
+import { patchTimens } from "./clock.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
-import { pageRuns, patchMm } from "./memory.ts";
+import { patchedRuns } from "./memory.ts";
 import { namesOf } from "./names.ts";
 import { objectImages } from "./objects.ts";
-import { patchLeader, patchThread } from "./threads.ts";
 
 export interface PatchOptions extends CompleteOptions {
 	/** Which process of the donor to replace, where it holds several. */
@@ -120,7 +122,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	for (const [i, thread] of task.threads.entries()) {
 		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
 		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
-		const value = i === 0 ? patchLeader(task, thread, base) : patchThread(thread, base);
+		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);
 		const image = donor.image(`core-${donorPid}.img`, "core");
 		images.set(`core-${thread.tid}.img`, encodeImage({ ...image, records: [{ value }] }));
 	}
@@ -128,7 +130,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		`mm-${pid}.img`,
 		`mm-${donorPid}.img`,
 		"mm",
-		one((mm) => patchMm(task.memory, mm, files, objects, report)),
+		one((mm) => mmEntry(task.memory, mm, { file: files.mapped, object: objects.imageOf }, report)),
 	);
 	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
 	for (const kind of ["fs", "ids"]) {
@@ -157,7 +159,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		pagemap: `pagemap-${pid}.img`,
 		kind: "task",
 		pagesId,
-		runs: pageRuns(task.memory, binaries),
+		runs: patchedRuns(task.memory, binaries),
 	};
 	return { task, findings, draft: { copies: names.kept, images, pages: [plan, ...objects.pages] } };
 }

@@ -1,8 +1,9 @@
-import { type Address, type FileOffset, hex, isPageAligned, plus, TASK_SIZE } from "../bytes/address.ts";
-import { firstEndingAbove, intersect, lengthOf, type Range } from "../bytes/range.ts";
+import { type Address, type FileOffset, hex, plus, TASK_SIZE } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { Content, Mapping, Memory } from "../task/task.ts";
+import { contentParts } from "../task/content-parts.ts";
+import type { Mapping, Memory } from "../task/task.ts";
 
 /** Bytes of a file and the address they go to. */
 export interface Stretch {
@@ -41,18 +42,13 @@ export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Sur
 	const blanks: Range[] = [];
 	const filled = new Set<Mapping>();
 	for (const content of memory.contents) {
-		for (const { mapping, part } of partsOf(content, solid)) {
+		for (const { mapping, start, length, source, offset, available } of contentParts(content, solid)) {
 			if (mapping.backing.kind === "vdso" || mapping.backing.kind === "vvar") continue;
 			filled.add(mapping);
-			const skipped = part.start - content.start;
-			const held = content.available > skipped ? content.available - skipped : 0n;
-			const length = held < lengthOf(part) ? held : lengthOf(part);
-			const { source } = content;
-			if (length > 0n)
-				stretches.push({ start: part.start, length, source, offset: (content.offset + skipped) as FileOffset });
+			if (available > 0n) stretches.push({ start, length: available, source, offset });
 			// fresh anonymous memory is zeros already
-			if (length < lengthOf(part) && mapping.backing.kind !== "anonymous")
-				blanks.push({ start: plus(part.start, length), end: part.end });
+			if (available < length && mapping.backing.kind !== "anonymous")
+				blanks.push({ start: plus(start, available), end: plus(start, length) });
 		}
 	}
 	return { regular: solid.filter(isRegular), guards, stretches, blanks, filled };
@@ -82,26 +78,6 @@ function check(mapping: Mapping, next: Mapping | undefined): void {
 			finding: `ends at ${hex(mapping.end)}`,
 			expectation: `but the next mapping starts at ${hex(next.start)}`,
 		});
-}
-
-/** The mappings a run of contents lies in. CRIU lets one run span neighbours. */
-function* partsOf(content: Content, solid: readonly Mapping[]): Generator<{ mapping: Mapping; part: Range }> {
-	const whole = { start: content.start, end: plus(content.start, content.length) };
-	const stray = (at: bigint): never =>
-		refuse("ERR_IMAGE_CORRUPT", {
-			subject: content.source.name,
-			finding: `holds bytes of ${hex(at)}`,
-			expectation: "expected an address in private memory",
-		});
-	if (!isPageAligned(whole.start) || !isPageAligned(whole.end) || whole.end < whole.start) stray(whole.start);
-	let at = whole.start;
-	for (let i = firstEndingAbove(solid, at); at < whole.end; i++) {
-		const mapping = solid[i];
-		const part = mapping === undefined ? undefined : intersect(mapping, whole);
-		if (mapping === undefined || part === undefined || part.start !== at || mapping.shared) return stray(at);
-		yield { mapping, part };
-		at = part.end;
-	}
 }
 
 /** `mapping 0x7f0000000000`. */

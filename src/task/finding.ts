@@ -46,6 +46,7 @@ export const findingCodes = {
 	"binary-differs": "a file on this host is not the one that was mapped",
 	"binary-missing": "a file is not on this host",
 	"file-gone": "a mapped file was deleted; its bytes come from the core",
+	"not-in-images": "CRIU's image format has no place for something of the process",
 	"incremental-donor": "the donor continues from a parent directory",
 } as const;
 

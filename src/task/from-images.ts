@@ -57,7 +57,11 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 	const memory = memoryFromImages(dir, entry.pid, mm, objects);
 	const files = filesFromImages(dir, entry.pid, objects);
 	return {
-		identity: { pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
+		identity: {
+			...{ pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
+			...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
+			...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
+		},
 		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
 		memory: { ...memory, objects: objects.list() },
 		signalActions: actionsFrom(tc),

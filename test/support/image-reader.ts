@@ -9,6 +9,8 @@ export interface Message {
 	/** Field numbers in the order of the wire, repetitions included. */
 	readonly fields: readonly number[];
 	has(field: number): boolean;
+	/** Every value of a field: numbers of varints, bytes of the rest. */
+	values(field: number): readonly (bigint | Buffer)[];
 	/** The value of a varint field that must be there. */
 	number(field: number): bigint;
 	/** Packed or not. */
@@ -56,6 +58,7 @@ export function messageOf(bytes: Buffer): Message {
 	const message: Message = {
 		fields: found.map(({ field }) => field),
 		has: (field) => all(field).length > 0,
+		values: all,
 		number: (field) => {
 			const value = last(field);
 			return typeof value === "bigint" ? value : fail(`field ${field} is no number`);

@@ -5,6 +5,7 @@ import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import type { Backing, Bounds, Content, MappedFile, Mapping, Memory, Task } from "../task.ts";
+import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
@@ -43,7 +44,7 @@ export function completeMemory(
 			advice: adviceOf(kind.backing, twin),
 		});
 	}
-	const whole = addVvar(mergeVvar(mappings), donor.memory);
+	const whole = addVvar(withOneVvar(mappings), donor.memory);
 	return {
 		mappings: whole,
 		contents: contentsOf(dead.memory.contents, whole, report),
@@ -95,18 +96,6 @@ const adviceOf = (backing: Backing, twin: Mapping | undefined): bigint => {
 	if (backing.kind === "vvar") return 1n << BigInt(MADV.DONTDUMP);
 	return twin?.backing.kind === backing.kind ? twin.advice : 0n;
 };
-
-/** The kernel shows the vvar area as one or (from 6.13) two VMAs; it is one thing. */
-function mergeVvar(mappings: readonly Mapping[]): Mapping[] {
-	const merged: Mapping[] = [];
-	for (const mapping of mappings) {
-		const before = merged.at(-1);
-		if (mapping.backing.kind === "vvar" && before?.backing.kind === "vvar" && before.end === mapping.start)
-			merged[merged.length - 1] = { ...before, end: mapping.end };
-		else merged.push(mapping);
-	}
-	return merged;
-}
 
 /** gdb leaves vvar out; the vdso's code finds its data at a fixed distance below itself, as much as the donor had. */
 function addVvar(mappings: readonly Mapping[], donor: Memory): Mapping[] {

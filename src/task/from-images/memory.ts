@@ -103,6 +103,7 @@ export function memoryFromImages(
 			value: words[2 * i + 1] ?? 0n,
 		})),
 		dumpable: mm.dumpable ?? 1,
+		...(mm.thp_disabled === undefined ? {} : { hugePagesDisabled: mm.thp_disabled }),
 	};
 }
 

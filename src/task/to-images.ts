@@ -1,0 +1,95 @@
+import type { ImageDraft } from "../criu/draft.ts";
+import type { PstreeEntry } from "../criu/generated/schema.ts";
+import { type Extent, encodeImage, type ImageRecord } from "../criu/image.ts";
+import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
+import type { PagesPlan } from "../criu/pages.ts";
+import type { Clocks } from "../linux/time.ts";
+import type { Finding } from "./finding.ts";
+import type { Task } from "./task.ts";
+import { leaderCore, threadCore } from "./to-images/cores.ts";
+import { fileBook } from "./to-images/file-book.ts";
+import { fileImages } from "./to-images/files.ts";
+import { mmEntry } from "./to-images/mm.ts";
+import { objectImages } from "./to-images/objects.ts";
+import { pageRuns } from "./to-images/pages.ts";
+import { reportLosses, writable } from "./to-images/representable.ts";
+import { FILES_ID, inventory, kernelIds, timens } from "./to-images/surroundings.ts";
+
+export interface ImageOptions {
+	/**
+	 * `false` leaves all bytes of memory out. Such images are a donor and nothing else: neither CRIU nor we can restore
+	 * them, but patching with a core brings the memory.
+	 */
+	readonly pages: boolean;
+	/** What the process's clocks show. Without them CRIU restores it to the clocks of the host. */
+	readonly clocks?: Clocks;
+}
+
+export interface TaskImages {
+	/** A whole directory, for `writeElsewhere`; it takes nothing of another. Page contents are references. */
+	readonly draft: ImageDraft;
+	/** What the images cannot hold. */
+	readonly findings: readonly Finding[];
+}
+
+/**
+ * A process as the images that CRIU 4.2 would have made of it: the inverse of `taskFromImages`. It is the root of its tree,
+ * with the namespaces and the cgroup of whoever restores it. Ids of file descriptions become those of file entries.
+ *
+ * @throws NecromancerError ERR_IMAGE_CORRUPT where contents lie outside private memory.
+ * @throws RangeError when a number does not fit its field: a bug of the caller.
+ */
+export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): TaskImages {
+	const findings: Finding[] = [];
+	const report = (finding: Finding): void => void findings.push(finding);
+	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
+	const write = <K extends KindName>(name: string, kind: K, records: readonly ImageRecord<RecordOf<K>>[]): void =>
+		void images.set(name, encodeImage({ kind: imageKinds[kind], records }));
+	const values = <T>(list: readonly T[]): ImageRecord<T>[] => list.map((value) => ({ value }));
+
+	reportLosses(task, report);
+	const { pid } = task.identity;
+	const memory = writable(task.memory, report);
+	const book = fileBook(task.files, memory.files);
+	const objects = objectImages(task, book);
+	const mm = mmEntry(memory, undefined, { file: book.mapped, object: objects.shown }, report);
+	const files = fileImages(task, book, objects.inode, report);
+
+	write("inventory.img", "inventory", values([inventory]));
+	write("pstree.img", "pstree", values([pstreeEntry(task)]));
+	write(`ids-${pid}.img`, "ids", values([kernelIds]));
+	for (const [i, thread] of task.threads.entries())
+		write(`core-${thread.tid}.img`, "core", values([i === 0 ? leaderCore(task, thread) : threadCore(thread)]));
+	write(`mm-${pid}.img`, "mm", values([mm]));
+	write(`fs-${pid}.img`, "fs", values([files.fs]));
+	write(`fdinfo-${FILES_ID}.img`, "fdinfo", values(files.descriptors));
+	write("files.img", "files", values(book.entries));
+	if (files.pipes.length > 0) write("pipes-data.img", "pipes-data", files.pipes);
+	if (files.fifos.length > 0) write("fifo-data.img", "fifo-data", files.fifos);
+	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
+	if (clocks !== undefined) write("timens-0.img", "timens", values([timens(clocks)]));
+
+	const plan: PagesPlan = {
+		...{ pages: `pages-${TASK_PAGES}.img`, pagemap: `pagemap-${pid}.img`, pagesId: TASK_PAGES },
+		...{ kind: "task", runs: pages ? pageRuns(memory) : [] },
+	};
+	const plans = [plan, ...objects.pages];
+	if (!pages)
+		for (const { pages: file, pagemap, pagesId } of plans) {
+			images.set(pagemap, emptyPagemap(pagesId));
+			images.set(file, []);
+		}
+	return { draft: { copies: new Map(), images, pages: pages ? plans : [] }, findings };
+}
+
+const TASK_PAGES = 1;
+
+/** Images name the parent only of those whose parent is in the images too. */
+const pstreeEntry = ({ identity: { pid, pgid, sid }, threads }: Task): PstreeEntry => ({
+	...{ pid, ppid: 0, pgid, sid },
+	threads: threads.map(({ tid }) => tid),
+});
+
+/** A pagemap without entries, which writePages refuses for a task: nobody could restore it. */
+const emptyPagemap = (pagesId: number) =>
+	encodeImage({ kind: imageKinds.pagemap, head: { pages_id: pagesId }, records: [] });

@@ -1,0 +1,83 @@
+import { FdTypes, type FileEntry, type FownEntry } from "../../criu/generated/schema.ts";
+import { timespecOf } from "../../linux/time.ts";
+import type { Description } from "../files.ts";
+import { caution, type Finding, loss } from "../finding.ts";
+import { type FileBook, regularFile } from "./file-book.ts";
+import { memfdFile } from "./memfd.ts";
+
+/** What the entry of a description refers to. */
+export interface Surroundings {
+	readonly book: FileBook;
+	/** Descriptors by which an epoll instance can name what it watches. */
+	readonly numbers: ReadonlySet<number>;
+	readonly owner: FownEntry;
+	/** The memfd.img record of a shared object. */
+	inode(object: number): bigint;
+	/** What messages call it. */
+	readonly subject: string;
+	readonly report: (finding: Finding) => void;
+}
+
+/**
+ * The file entry of an open file description, under its own id. Of what images of one process cannot hold it keeps that
+ * there was something, in a form that neither restorer opens by itself: a number that comes free means trouble.
+ */
+export function descriptionEntry(description: Description, around: Surroundings): FileEntry {
+	const { id, flags } = description;
+	const { book, owner: fown, subject, report } = around;
+	switch (description.kind) {
+		case "file":
+			return regularFile(id, description, { flags, position: description.position, owner: fown });
+		case "pipe":
+			return { type: FdTypes.PIPE, id, pipe: { id, pipe_id: description.pipe.id, flags, fown } };
+		case "fifo": {
+			const opening = { flags, position: 0n, owner: fown };
+			const regf_id = book.add((fresh) => regularFile(fresh, description.file, opening));
+			return { type: FdTypes.FIFO, id, fifo: { id, pipe_id: description.pipe.id, regf_id } };
+		}
+		case "eventfd":
+			if (description.semaphore === true)
+				report(caution("not-in-images", subject, "is a semaphore (EFD_SEMAPHORE); a read will take all it counts"));
+			return { type: FdTypes.EVENTFD, id, efd: { id, flags, fown, counter: description.counter } };
+		case "epoll": {
+			const lost = description.targets.filter(({ number }) => !around.numbers.has(number));
+			for (const { number } of lost)
+				report(loss("not-in-images", subject, `watched ${number}, which is closed now and open elsewhere`));
+			const tfd = description.targets
+				.filter((target) => !lost.includes(target))
+				.map(({ number, events, data }) => ({ id: 0, tfd: number, events, data }));
+			return { type: FdTypes.EVENTPOLL, id, epfd: { id, flags, fown, tfd } };
+		}
+		case "signalfd":
+			return { type: FdTypes.SIGNALFD, id, sgfd: { id, flags, fown, sigmask: description.mask } };
+		case "timerfd": {
+			const value = timespecOf(description.remaining);
+			const interval = timespecOf(description.interval);
+			return {
+				type: FdTypes.TIMERFD,
+				id,
+				tfd: {
+					id,
+					flags,
+					fown,
+					clockid: description.clock,
+					ticks: description.ticks,
+					settime_flags: description.settings,
+					...{ vsec: value.tv_sec, vnsec: value.tv_nsec },
+					...{ isec: interval.tv_sec, insec: interval.tv_nsec },
+				},
+			};
+		}
+		case "memfd":
+			return memfdFile(id, around.inode(description.object), { flags, position: description.position, owner: fown });
+		default:
+			report(
+				loss(
+					"not-in-images",
+					subject,
+					`${description.kind}${description.path === undefined ? "" : ` ${description.path}`}: its number is kept, to be given something else`,
+				),
+			);
+			return { type: FdTypes.EXT, id, ext: { id, fown } };
+	}
+}

@@ -1,0 +1,67 @@
+import { buildIdWords } from "../../criu/build-id.ts";
+import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/generated/schema.ts";
+import { O } from "../../linux/open.ts";
+import type { Files } from "../files.ts";
+import type { MappedFile, Memory } from "../task.ts";
+import { NO_OWNER } from "./owner.ts";
+
+/** files.img in the making. */
+export interface FileBook {
+	readonly entries: readonly FileEntry[];
+	/** Adds an entry, under `id` or the lowest that no description has. */
+	add(make: (id: number) => FileEntry, id?: number): number;
+	/** The entry that mappings of `path` and the executable name. */
+	mapped(path: string): number;
+}
+
+/** A book in which the descriptions have their own ids. */
+export function fileBook({ descriptors }: Files, looks: Memory["files"]): FileBook {
+	const entries: FileEntry[] = [];
+	const taken = new Set(descriptors.map(({ description }) => description.id));
+	const mapped = new Map<string, number>();
+	let next = 1;
+	const add = (make: (id: number) => FileEntry, own?: number): number => {
+		while (own === undefined && taken.has(next)) next++;
+		const id = own ?? next++;
+		entries.push(make(id));
+		return id;
+	};
+	return {
+		entries,
+		add,
+		mapped: (path) => {
+			const known = mapped.get(path);
+			if (known !== undefined) return known;
+			const id = add((fresh) => regularFile(fresh, looks.get(path) ?? { path }));
+			mapped.set(path, id);
+			return id;
+		},
+	};
+}
+
+/** How a file was opened, where it was. */
+export interface Opening {
+	readonly flags: number;
+	readonly position: bigint;
+	readonly owner: FownEntry;
+}
+
+const TO_READ: Opening = { flags: O.RDONLY, position: 0n, owner: NO_OWNER };
+
+/** What is known of how it looked is what a restore will check. */
+export const regularFile = (id: number, file: MappedFile, opening = TO_READ): FileEntry => ({
+	type: FdTypes.REG,
+	id,
+	reg: regEntry(id, file, opening),
+});
+
+const regEntry = (id: number, file: MappedFile, { flags, position, owner }: Opening): RegFileEntry => ({
+	id,
+	flags,
+	pos: position,
+	fown: owner,
+	name: file.path,
+	...(file.size === undefined ? {} : { size: file.size }),
+	...(file.mode === undefined ? {} : { mode: file.mode }),
+	build_id: file.buildId === undefined ? [] : buildIdWords(file.buildId),
+});

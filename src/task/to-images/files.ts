@@ -1,0 +1,78 @@
+import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/generated/schema.ts";
+import type { ImageRecord } from "../../criu/image.ts";
+import type { Files, Pipe } from "../files.ts";
+import { caution, type Finding } from "../finding.ts";
+import type { Task } from "../task.ts";
+import { descriptionEntry } from "./descriptions.ts";
+import { type FileBook, regularFile } from "./file-book.ts";
+import { fownEntry } from "./owner.ts";
+
+const FD_CLOEXEC = 1;
+
+/** What is open, as the images of descriptors and pipes; descriptions go into the book. */
+export interface FileImages {
+	readonly descriptors: readonly FdinfoEntry[];
+	readonly pipes: readonly ImageRecord<PipeDataEntry>[];
+	readonly fifos: readonly ImageRecord<PipeDataEntry>[];
+	readonly fs: FsEntry;
+}
+
+/** @param inode the memfd.img record of a shared object. */
+export function fileImages(
+	{ files, threads }: Pick<Task, "files" | "threads">,
+	book: FileBook,
+	inode: (object: number) => bigint,
+	report: (finding: Finding) => void,
+): FileImages {
+	const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
+	const numbers = new Set(files.descriptors.map(({ number }) => number));
+	const types = new Map<number, number>();
+	const pipes = new Map<number, Pipe>();
+	const fifos = new Map<number, Pipe>();
+	const descriptors = files.descriptors.map(({ number, closeOnExec, description }): FdinfoEntry => {
+		const { id, kind } = description;
+		if (!types.has(id)) {
+			const owner = fownEntry(description.owner, credentials);
+			const entry = descriptionEntry(description, {
+				...{ book, numbers, owner, inode, report },
+				subject: `descriptor ${number}`,
+			});
+			book.add(() => entry, id);
+			types.set(id, entry.type);
+		}
+		if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
+		if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
+		return { id, flags: closeOnExec ? FD_CLOEXEC : 0, type: types.get(id) ?? 0, fd: number };
+	});
+	return {
+		descriptors,
+		pipes: [...pipes.values()].flatMap(queueOf),
+		fifos: [...fifos.values()].flatMap(queueOf),
+		fs: directories(files, book, report),
+	};
+}
+
+/** What waits in a pipe; nothing is said of one of which nothing is known. */
+const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] =>
+	capacity === undefined && content === undefined
+		? []
+		: [
+				{
+					value: {
+						pipe_id: id,
+						bytes: Number(content?.length ?? 0n),
+						...(capacity === undefined ? {} : { size: capacity }),
+					},
+					...(content === undefined ? {} : { extra: content }),
+				},
+			];
+
+function directories({ cwd, root, umask }: Files, book: FileBook, report: (finding: Finding) => void): FsEntry {
+	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));
+	const directory = (path: string): number => book.add((id) => regularFile(id, { path }));
+	return {
+		cwd_id: directory(cwd ?? "/"),
+		root_id: directory(root ?? "/"),
+		...(umask === undefined ? {} : { umask }),
+	};
+}

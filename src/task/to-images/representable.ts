@@ -1,0 +1,37 @@
+import { hex } from "../../bytes/address.ts";
+import { REPRESENTABLE } from "../../criu/fpregs.ts";
+import { caution, type Finding, loss } from "../finding.ts";
+import type { Memory, Task } from "../task.ts";
+import { withOneVvar } from "../vvar.ts";
+
+/** Says what of identity and threads images of one process cannot hold, or its restorer will not bring back by itself. */
+export function reportLosses({ identity, threads }: Task, report: (finding: Finding) => void): void {
+	const { pid, sid } = identity;
+	if (sid !== pid)
+		report(
+			caution(
+				"session",
+				`session ${sid}`,
+				"the process is no session leader; restore it with --shell-job, from a shell",
+			),
+		);
+	for (const { tid, seccomp, xstate } of threads) {
+		const subject = `thread ${tid}`;
+		if (seccomp === "filter")
+			report(loss("not-in-images", subject, "its seccomp filters; that it had some stops a restore"));
+		const beyond = xstate.xstateBv & ~REPRESENTABLE;
+		if (beyond !== 0n) report(loss("xstate", subject, `components ${hex(beyond)} are in use and will be reset`));
+	}
+}
+
+/** The memory as images hold it: vvar in one piece, and no rings of packet sockets. */
+export function writable(memory: Memory, report: (finding: Finding) => void): Memory {
+	const mappings = withOneVvar(memory.mappings).filter(({ backing, start }) => {
+		if (backing.kind === "sysv")
+			report(caution("not-in-images", `mapping ${hex(start)}`, "System V memory; its bytes stay in the kernel"));
+		if (backing.kind !== "socket") return true;
+		report(loss("mapping-dropped", `mapping ${hex(start)}`, "was the ring of a packet socket"));
+		return false;
+	});
+	return { ...memory, mappings };
+}
