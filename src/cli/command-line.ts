@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 
-export { Command, CommanderError } from "commander";
+export { Command, CommanderError, Option } from "commander";
 
 /** Adds a verb to the program. A verb's modules are loaded when it runs, so that the others start fast. */
 export type AddCommand = (program: Command, end: (status: number) => void) => void;

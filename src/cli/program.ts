@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { errorTable } from "../errors.ts";
 import { Command, CommanderError, pidOption } from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
+import { addDump } from "./commands/dump.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addShow } from "./commands/show.ts";
@@ -49,7 +50,7 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	for (const add of [addShow, addRestore, addPlan, addCheck])
+	for (const add of [addShow, addDump, addRestore, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
 		});

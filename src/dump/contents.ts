@@ -1,4 +1,4 @@
-import { fileOffset } from "../bytes/address.ts";
+import { fileOffset, pageCeil, plus } from "../bytes/address.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { TouchedRange } from "../host/page-scan.ts";
@@ -28,9 +28,9 @@ export function touchedOf(
 	const contents: Content[] = [];
 	const guards: Mapping[] = [];
 	let next = 0;
-	for (const { mapping, orphan } of classified) {
+	for (const { mapping, orphan, fileEnd } of classified) {
 		const whole = orphan !== undefined && !mapping.shared;
-		if (mapping.backing.kind === "vdso" || whole) contents.push(contentOf(mapping, source));
+		if (mapping.backing.kind === "vdso" || whole) contents.push(...wholeOf(mapping, fileEnd, source));
 		for (; (pages[next]?.end ?? mapping.end) <= mapping.start; ) next++;
 		for (let i = next; i < pages.length; i++) {
 			const page = pages[i];
@@ -46,7 +46,14 @@ export function touchedOf(
 const hasContents = ({ backing: { kind }, shared, flags }: Mapping): boolean =>
 	!shared && (kind === "anonymous" || kind === "file" || kind === "object") && (flags & MAP.DROPPABLE) === 0;
 
-export const contentOf = (range: Range, source: ByteSource): Content => ({
+/** Nothing can be read where a mapping reaches beyond the pages of its file. */
+function wholeOf(mapping: Mapping, fileEnd: bigint | undefined, source: ByteSource): Content[] {
+	const { start, end } = mapping;
+	const readable = fileEnd === undefined ? end : pageCeil(plus(start, fileEnd > 0n ? fileEnd : 0n));
+	return readable <= start ? [] : [contentOf({ start, end: readable < end ? readable : end }, source)];
+}
+
+const contentOf = (range: Range, source: ByteSource): Content => ({
 	start: range.start,
 	length: lengthOf(range),
 	source,

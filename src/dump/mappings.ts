@@ -14,6 +14,8 @@ export interface Classified {
 	readonly mapping: Mapping;
 	/** It shows a file that has lost its name, and is memory without a file from now on. */
 	readonly orphan?: string;
+	/** Bytes from the mapping's start to the end of that file, where known. */
+	readonly fileEnd?: bigint;
 }
 
 /** Gives out the ids of shared memory. */

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
-import { lengthOf } from "../bytes/range.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { Agent } from "../host/agent.ts";
 import { dataRanges } from "../host/data-ranges.ts";
@@ -42,8 +42,8 @@ export function objectTable(pid: number): ObjectTable {
 	};
 	return {
 		ofMapping: (entry) => {
-			const { start, end, device, inode, name } = entry;
-			const object = find(device, inode, `/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`);
+			const { device, inode, name } = entry;
+			const object = find(device, inode, mapLink(pid, entry));
 			object.entries.push(entry);
 			const memfd = memfdName(name);
 			if (memfd !== undefined) object.name = memfd;
@@ -83,6 +83,10 @@ export function objectTable(pid: number): ObjectTable {
 		},
 	};
 }
+
+/** What a mapping shows, as a link that leads there also when it has no name. */
+export const mapLink = (pid: number, { start, end }: Range): string =>
+	`/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
 
 /** `memfd` of `/memfd:memfd (deleted)`. */
 export function memfdName(name: string): string | undefined {

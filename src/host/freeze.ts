@@ -3,7 +3,7 @@ import { refuse } from "../errors.ts";
 import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
-import { SIGKILL, SIGSTOP } from "../linux/signal.ts";
+import { SIGKILL } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
 import type { Agent } from "./agent.ts";
 import { inBatches } from "./batch.ts";
@@ -102,8 +102,6 @@ export async function release(agent: Agent, tids: readonly number[], signals: It
 		read: () => {},
 	});
 }
-
-export const STOPPED: readonly number[] = [SIGSTOP];
 
 /** Ends a process that {@link freeze} stopped; when this returns it is for its parent to reap. */
 export async function finish(agent: Agent, pid: number): Promise<void> {

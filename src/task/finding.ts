@@ -47,6 +47,10 @@ export const findingCodes = {
 	"binary-missing": "a file is not on this host",
 	"file-gone": "a mapped file was deleted; its bytes come from the core",
 	"not-in-images": "CRIU's image format has no place for something of the process",
+	replaced: "something comes back as a thing of another kind",
+	"descriptor-dropped": "a descriptor was left out",
+	"file-locks": "locks on files are not kept",
+	"children-left": "processes that a process has made are not dumped with it",
 	"incremental-donor": "the donor continues from a parent directory",
 } as const;
 
