@@ -29,9 +29,11 @@ export interface FilesPolicy {
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, report } = policy;
-	const open = openDescriptors(pid);
 	const lender = await lenderOf(agent, pid);
 	try {
+		const before = openDescriptors(pid);
+		await lender.wind(before.filter((one) => kindOf(one).kind === "timerfd").map(({ number }) => number));
+		const open = openDescriptors(pid);
 		const groups = await groupsOf(open, lender);
 		const owners = await lender.owners(groups.map(([{ number }]) => number));
 		const pipes = await pipesOf(groups, lender);

@@ -6,6 +6,7 @@ import { KCMP } from "../linux/kcmp.ts";
 import { O } from "../linux/open.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { SO_DOMAIN, SOL_SOCKET } from "../linux/socket.ts";
+import { itimerspec } from "../linux/time.ts";
 import type { Agent } from "./agent.ts";
 import { inBatches } from "./batch.ts";
 import type { Errand, Spot } from "./errand.ts";
@@ -21,6 +22,11 @@ export interface Lender {
 	/** AF_ number of a socket, F_SEAL_ bits of a memfd; -1 for anything else. */
 	domains(numbers: readonly number[]): Promise<readonly number[]>;
 	seals(numbers: readonly number[]): Promise<readonly number[]>;
+	/**
+	 * Has timers count up to now. folklore: a timerfd that expires again and again stands still from its first expiration on
+	 * until somebody reads or asks, and fdinfo shows it as if it would never expire again.
+	 */
+	wind(numbers: readonly number[]): Promise<void>;
 	/** What a pipe can hold, and a copy of what waits at its reading end; `number` must be readable for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
@@ -100,6 +106,13 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 				(errand, copy) => errand.call("fcntl", copy, F.GET_SEALS, 0),
 				(_, result, asked) => Math.max(-1, Number(result(asked))),
 			),
+		wind: async (numbers) => {
+			await each(
+				numbers,
+				(errand, copy) => errand.call("timerfd_gettime", copy, errand.space(itimerspec.size)),
+				() => undefined,
+			);
+		},
 		pipe: async (number, readable) => {
 			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);
 			if (copy < 0n) refuseCall(`descriptor ${number}`, "pidfd_getfd", copy);
