@@ -57,21 +57,22 @@ export async function remoteCall(
 	const calling = { ...regs, ip: instruction, ax, di, si, dx, r10, r8, r9, orig_ax: NO_CALL };
 	for (let attempt = 1; attempt <= TRIES; attempt++) {
 		const errand = agent.errand();
+		// folklore: a thread that job control had stopped has another stop in store, which would come instead of the first
+		const drained = addStop(errand, tid);
 		addTakeOver(errand, tid, calling);
 		const entry = addRun(errand, PTRACE.SYSCALL, tid);
 		const exit = addRun(errand, PTRACE.SYSCALL, tid);
 		const result = errand.space(userRegs.size);
 		errand.call("ptrace", PTRACE.GETREGS, tid, 0, result);
-		errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
-		const still = addRun(errand, PTRACE.CONT, tid);
+		const still = addStop(errand, tid);
 		addGiveBack(errand, { tid, regs, mask });
 		const done = await agent.perform(errand, { patience: PATIENCE, doing: `${name} in thread ${tid}` });
-		const stops = [entry, exit, still].map((spot) => waitStatus(done.bytes(spot).readUInt32LE()));
+		const stops = [drained, entry, exit, still].map((spot) => waitStatus(done.bytes(spot).readUInt32LE()));
 		for (const stop of stops) {
 			if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop);
 			if (stop.kind === "signal") owed.add(stop.signal);
 		}
-		if (stops.map(({ kind }) => kind).join() === "syscall,syscall,event")
+		if (stops.map(({ kind }) => kind).join() === "event,syscall,syscall,event")
 			return BigInt.asIntN(64, userRegs.decode(done.bytes(result)).ax);
 	}
 	return refuse("ERR_HOST", {
@@ -175,6 +176,12 @@ function addGiveBack(errand: Errand, { tid, regs, mask }: Standing): void {
 function addRun(errand: Errand, request: number, tid: number): Spot {
 	errand.call("ptrace", request, tid, 0, 0);
 	return addWait(errand, tid);
+}
+
+/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own: none is in store afterwards. */
+function addStop(errand: Errand, tid: number): Spot {
+	errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+	return addRun(errand, PTRACE.CONT, tid);
 }
 
 function addWait(errand: Errand, tid: number): Spot {
