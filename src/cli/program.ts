@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { errorTable } from "../errors.ts";
 import { Command, CommanderError, type ImagesOptions, imagesOf, pidOption } from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
+import { addDump } from "./commands/dump.ts";
 import { addPlan } from "./commands/plan.ts";
 import { addRaise } from "./commands/raise.ts";
 import { addRestore } from "./commands/restore.ts";
@@ -52,7 +53,7 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	for (const add of [addRaise, addShow, addRestore, addPlan, addCheck])
+	for (const add of [addRaise, addDump, addShow, addRestore, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
 		});

@@ -11,6 +11,7 @@ import { syscallNumbers } from "../linux/syscalls.ts";
 import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import type { Agent, Patience, Performed } from "./agent.ts";
+import { inBatches } from "./batch.ts";
 import { driveToExit } from "./drive.ts";
 import type { Errand, Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
@@ -56,9 +57,6 @@ export interface Tracer {
 /** No stop takes longer on a host that is alive. Milliseconds. */
 const PATIENCE = 30_000;
 
-/** Threads that one request deals with. */
-const AT_ONCE = 256;
-
 const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
 
 export function tracerOn(agent: Agent): Tracer {
@@ -66,26 +64,14 @@ export function tracerOn(agent: Agent): Tracer {
 	const owed = new Map<number, number>();
 
 	/** Does the same to each of many threads, in as few requests as fit. */
-	const each = async <T>(
+	const each = <T>(
 		tids: readonly number[],
 		doing: string,
 		add: (errand: Errand, tid: number) => T,
 		read: (done: Performed, added: T, tid: number) => void,
 		after?: (errand: Errand, tid: number) => void,
-	): Promise<void> => {
-		for (let from = 0; from < tids.length; ) {
-			const errand = agent.errand();
-			const batch: (readonly [number, T])[] = [];
-			for (const tid of tids.slice(from, from + AT_ONCE)) {
-				batch.push([tid, add(errand, tid)]);
-				if (errand.taken > Number(lengthOf(agent.room.errands)) / 4) break;
-			}
-			for (const [tid] of batch) after?.(errand, tid);
-			const done = await agent.perform(errand, patience(doing));
-			for (const [tid, added] of batch) read(done, added, tid);
-			from += batch.length;
-		}
-	};
+	): Promise<void> =>
+		inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...(after === undefined ? {} : { after }) });
 
 	const must = (done: Performed, result: Spot, tid: number, call: string): void => {
 		const value = done.result(result);

@@ -1,4 +1,4 @@
-import { array, layout, type Struct, u8, u32, u64 } from "../bytes/layout.ts";
+import { array, i32, layout, type Struct, u8, u32, u64 } from "../bytes/layout.ts";
 
 /** Requests of ptrace(2) (include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h). */
 export const PTRACE = {
@@ -13,6 +13,7 @@ export const PTRACE = {
 	SEIZE: 0x4206,
 	INTERRUPT: 0x4207,
 	LISTEN: 0x4208,
+	PEEKSIGINFO: 0x4209,
 	GETSIGMASK: 0x420a,
 	SETSIGMASK: 0x420b,
 	GET_SYSCALL_INFO: 0x420e,
@@ -49,3 +50,25 @@ export const ptraceSyscallInfo = layout("ptrace_syscall_info", {
 export type PtraceSyscallInfo = Struct<typeof ptraceSyscallInfo>;
 
 export const PTRACE_SYSCALL_INFO = { NONE: 0, ENTRY: 1, EXIT: 2, SECCOMP: 3 } as const;
+
+/** `struct ptrace_peeksiginfo_args`: which of the signals that wait are copied out. */
+export const ptracePeeksiginfoArgs = layout("ptrace_peeksiginfo_args", {
+	/** How many to pass over. */
+	off: u64,
+	/** {@link PEEKSIGINFO_SHARED} */
+	flags: u32,
+	/** The most to copy. */
+	nr: i32,
+});
+
+/** Those of the whole process, not of one thread. */
+export const PEEKSIGINFO_SHARED = 1;
+
+/** `struct ptrace_rseq_configuration`; all zeros where nothing is registered. */
+export const ptraceRseqConfiguration = layout("ptrace_rseq_configuration", {
+	rseq_abi_pointer: u64,
+	rseq_abi_size: u32,
+	signature: u32,
+	flags: u32,
+	pad: u32,
+});
