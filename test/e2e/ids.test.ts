@@ -243,11 +243,8 @@ describe.skipIf(!able).each(modes)(`a process with %s${needs}`, (_, mode) => {
 		const room = await aRoom();
 		const read = readImages(images);
 		const log = present([...regFilesOf(read).values()].find(({ name }) => name === LOG));
-		const number = read.names
-			.filter((name) => name.startsWith("fdinfo-"))
-			.flatMap((name) => read.records(name))
-			.find((fd) => Number(fd.number(1)) === log.id)
-			?.number(4);
+		const fds = read.names.filter((name) => name.startsWith("fdinfo-")).flatMap(read.records);
+		const number = fds.find((fd) => Number(fd.number(1)) === log.id)?.number(4);
 		// it ends with 4 when it cannot write
 		const { status, stderr } = restoreIn(room, ...mode, "--fd", `${number}=/dev/full`);
 		expect([status, stderr]).toEqual([4, expect.stringMatching(/^restored process \d+.*\n$/)]);
