@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
@@ -25,6 +25,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		vdso: measureVdso(),
 		hugePages: hugePagesWorth(),
 		processors: availableParallelism(),
+		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
 		limits: limitsFrom(readProc("/proc/self/limits")),
 		user: userFrom(status),
 		capabilities: capabilitiesFrom(status),

@@ -80,6 +80,8 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 		`code, data, heap, stack, arguments${links ? ", auxiliary vector and executable" : " and auxiliary vector"}`,
 	);
 	if (links) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	if (memory.hugePagesDisabled === true)
+		leader.add("bounds", "prctl", [BigInt(PR.SET_THP_DISABLE), 1n, 0n, 0n, 0n], "no huge pages");
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), draft.path("name", identity.comm), 0n, 0n, 0n], "its name");
 }
 

@@ -2,6 +2,7 @@ import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
+import type { Report } from "../host/reports.ts";
 import { syscallNumbers } from "../linux/syscalls.ts";
 import { WAIT } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
@@ -64,7 +65,9 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	await tracer.interrupt(tids);
 	const here = idsHere(ids, pid, tids, plan, encoded);
 	agent.reports.send(GO);
-	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
+	// by now the last steps have nobody to tell but us
+	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
+	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
 	await requireRegisters(tracer, tids, here, complete);
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, fds, plan.views));

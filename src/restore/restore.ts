@@ -10,8 +10,10 @@ import type { PlanFinding } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { endOf, makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
 import { checkFiles, hostLook, settleMismatches } from "./files.ts";
+import { placeGhosts } from "./ghosts.ts";
 import type { IdChoice } from "./ids.ts";
 import { lead, letGo } from "./lead.ts";
+import { shortfalls } from "./shortfalls.ts";
 import { requireFreeIds, requireNoFirst } from "./taken.ts";
 
 export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself"> {
@@ -47,7 +49,10 @@ export interface Restored {
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
 	const { ids = "same", stopped, untraced = false, failStep } = options;
-	const policy = { ...options, ...settleMismatches(checkFiles(task, hostLook, options.fds), options) };
+	const policy = {
+		...options,
+		...placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options)),
+	};
 	const tids = task.threads.map(({ tid }) => tid);
 	if (ids === "same") requireFreeIds(tids);
 	if (ids === "namespace") requireNoFirst(tids);
@@ -74,7 +79,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		await untilReady(agent, pid, encoded);
 		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids };
 		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
-		return living(agent, { pid, ids, findings: plan.findings }, leftover, init);
+		return living(agent, { pid, ids, findings: [...plan.findings, ...shortfalls(pid, task)] }, leftover, init);
 	} catch (error) {
 		const report = await undo(agent, made);
 		// it died because a step failed: that says more
