@@ -7,9 +7,13 @@ const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 /**
  * Waits for a process of ours; what would end us meanwhile is passed on to it.
  *
+ * @param err where to say what killed it.
  * @returns its exit status, or 128 + n when signal n killed it.
  */
-export async function follow(restored: Restored): Promise<number> {
+export async function follow(
+	restored: Restored,
+	err = (text: string): void => void process.stderr.write(text),
+): Promise<number> {
 	const passOn = (signal: NodeJS.Signals): void => {
 		try {
 			process.kill(restored.pid, signal);
@@ -22,6 +26,6 @@ export async function follow(restored: Restored): Promise<number> {
 	for (const signal of passedOn) process.off(signal, passOn);
 	if (end.kind === "exited") return end.status;
 	if (end.kind !== "killed") return 1;
-	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
+	err(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
 	return 128 + end.signal;
 }

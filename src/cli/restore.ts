@@ -6,6 +6,7 @@ import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import { follow } from "./follow.ts";
+import { logged } from "./log-file.ts";
 import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -20,7 +21,10 @@ export interface RestoreVerb {
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
 	readonly pidfile?: string;
-	readonly verbose?: boolean;
+	/** A file for what would go to stderr. */
+	readonly logFile?: string;
+	/** 0: errors only; 1 and more: what is not as it was. The usual when absent: that it lives. */
+	readonly verbosity?: number;
 }
 
 /** The environment variable that makes one step of a restore fail, by its number in `necromancer plan`. */
@@ -32,8 +36,12 @@ const FAIL_STEP = "NECROMANCER_FAIL_STEP";
  *
  * @returns our exit status.
  */
-export async function restoreVerb(verb: RestoreVerb): Promise<number> {
-	const terminal = openTerminal(process);
+export const restoreVerb = (verb: RestoreVerb): Promise<number> =>
+	verb.logFile === undefined
+		? restoreAs(verb, openTerminal(process))
+		: logged(verb.logFile, (terminal) => restoreAs(verb, terminal));
+
+async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number> {
 	refuseUnfinished(verb.images);
 	// the carrier opens page files by name and may have another working directory by then
 	const dir = openImageDir(resolve(verb.images));
@@ -63,16 +71,17 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 		await restored.release();
 		return 0;
 	}
-	return await follow(restored);
+	return await follow(restored, terminal.err);
 }
 
 function tell(
-	{ verbose, leaveStopped }: RestoreVerb,
+	{ verbosity, leaveStopped }: RestoreVerb,
 	{ pid, ids, findings, leftover }: Restored,
 	known: number,
 	{ err, errPaint }: Terminal,
 ): void {
-	if (verbose === true)
+	if (verbosity === 0) return;
+	if (verbosity !== undefined)
 		for (const { subject, text } of findings)
 			err(`${errPaint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`);
 	if (leftover !== undefined)
