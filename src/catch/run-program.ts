@@ -46,19 +46,26 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const context = errand.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
 	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
 	const pid = (await agent.perform(errand, { patience: 20_000, doing: "making a process" })).result(made);
-	const cannot = (result: bigint): never =>
-		refuse("ERR_HOST", {
+	if (pid < 0n)
+		return refuse("ERR_HOST", {
 			subject: path,
-			finding: `cannot be run: ${errnoName(Number(result))}`,
-			expectation: "expected a program",
+			finding: `no process can be made for it: clone3 failed with ${errnoName(Number(pid))}`,
+			expectation: "expected to be allowed one more",
+			// folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone instead
+			...(pid === ENOSYS && { remedy: "allow clone3 (docker run --security-opt seccomp=unconfined)" }),
 		});
-	if (pid < 0n) return cannot(pid);
 	// only the child holds the other end then, until it is the program
 	await agent.call("close", REPORT_FD);
 	const report = await agent.reports.next();
-	if (report !== undefined) return cannot(report.result);
-	return Number(pid);
+	if (report === undefined) return Number(pid);
+	return refuse("ERR_HOST", {
+		subject: path,
+		finding: `cannot be run: ${errnoName(Number(report.result))}`,
+		expectation: "expected a program",
+	});
 }
+
+const ENOSYS = -38n;
 
 /** The hard limit of our own, which is the agent's too. Where that is 0 bytes, 1 cannot be had. */
 const coreLimit = (): bigint =>

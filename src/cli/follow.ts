@@ -1,6 +1,7 @@
 import { signalName } from "../linux/signal.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import type { Restored } from "../restore/restore.ts";
+import type { Terminal } from "./terminal.ts";
 
 const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
@@ -9,7 +10,7 @@ const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
  *
  * @returns its exit status, or 128 + n when signal n killed it.
  */
-export async function follow(restored: Restored): Promise<number> {
+export async function follow(restored: Restored, { err }: Pick<Terminal, "err">): Promise<number> {
 	const passOn = (signal: NodeJS.Signals): void => {
 		try {
 			process.kill(restored.pid, signal);
@@ -22,6 +23,6 @@ export async function follow(restored: Restored): Promise<number> {
 	for (const signal of passedOn) process.off(signal, passOn);
 	if (end.kind === "exited") return end.status;
 	if (end.kind !== "killed") return 1;
-	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
+	err(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
 	return 128 + end.signal;
 }

@@ -7,6 +7,7 @@ import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import type { Lock } from "../criu/lock.ts";
 import type { WriteOptions } from "../criu/pages.ts";
+import { holesOf } from "../host/holes.ts";
 import type { Clocks } from "../linux/time.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
@@ -51,7 +52,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Prom
 	const donor = openImageDir(verb.images);
 	const host = hostFiles();
 	try {
-		const dead = taskFromCore(readCore(source));
+		const dead = taskFromCore(readCore(source), await holesOf(source));
 		const clocksAtDeath = clocksWhenWritten(verb.core);
 		const patched = patch(dead, donor, {
 			host,

@@ -41,6 +41,8 @@ export interface RaiseVerb {
 	readonly trust?: boolean;
 	/** `false` for --no-ptrace. */
 	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
 	readonly check?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -71,7 +73,7 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 	}
 	tell(verb, outcome, terminal);
 	if (gdb !== undefined) return await withGdb(gdb, verb, outcome);
-	if (verb.wait === true) return await follow(restored);
+	if (verb.wait === true) return await follow(restored, terminal);
 	await restored.release();
 	return 0;
 }
@@ -119,7 +121,9 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		lazy: verb.lazy === true,
 		trust: verb.trust === true,
 		allowMismatch: verb.allowMismatch === true,
-		...(verb.gdb === true ? { tracer: process.pid } : {}),
+		debugged: verb.gdb === true,
+		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
+		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(verb.tty === true ? { tty: ourTerminal() } : {}),
 		...(donor === undefined ? {} : { donor: taskFromImages(donor, verb.donorPid) }),
 		...(sysroot === undefined ? {} : { sysroot }),

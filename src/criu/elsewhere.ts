@@ -38,6 +38,17 @@ export async function writeElsewhere(
 	}
 }
 
+/**
+ * For those who have much to do before they write: says at once what {@link writeElsewhere} would.
+ *
+ * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_IO where the directory around it is not there.
+ */
+export function requireFree(out: string): void {
+	const target = resolve(out);
+	list(dirname(target));
+	if (entryAt(target) !== undefined) refuseFilled(out);
+}
+
 async function build(
 	draft: ImageDraft,
 	donor: Donor | undefined,

@@ -8,6 +8,7 @@ import type { Agent } from "./agent.ts";
 import { vdsoAreas, withAgent } from "./facts.ts";
 import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";
+import { probePidNamespace } from "./probe-namespace.ts";
 import { probeTracing } from "./probe-tracing.ts";
 
 /** One thing that a restore makes use of. */
@@ -119,9 +120,14 @@ const probes: readonly Probe[] = [
 		},
 	},
 	{
+		name: "pid namespace",
+		without: "a pid namespace for the process needs a user namespace around it",
+		probe: (agent) => probePidNamespace(agent),
+	},
+	{
 		name: "user and pid namespaces",
-		without: "restoring in a pid namespace of its own needs privileges",
-		probe: (agent) => inChild(agent, (list) => list.call("alarm", [0]), { flags: CLONE.NEWUSER | CLONE.NEWPID }),
+		without: "only with privileges can a process have the ids back that it had",
+		probe: (agent) => probePidNamespace(agent, { withUser: true }),
 	},
 	{
 		name: "time namespace",

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
@@ -18,15 +18,27 @@ import { AGENT_ROOM } from "./room.ts";
  */
 export async function measureHost(agent?: Agent): Promise<HostFacts> {
 	const { xcr0, xstate } = await (agent === undefined ? withAgent(measureCpu) : measureCpu(agent));
+	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
 	return {
 		xstate,
 		xcr0,
 		vdso: measureVdso(),
 		hugePages: hugePagesWorth(),
 		processors: availableParallelism(),
+		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
 		limits: limitsFrom(readProc("/proc/self/limits")),
-		capabilities: capabilitiesFrom(readProc(`/proc/${agent?.pid ?? "self"}/status`)),
+		user: userFrom(status),
+		capabilities: capabilitiesFrom(status),
 	};
+}
+
+/** Effective ids and supplementary groups of a /proc/PID/status, as the reader's user namespace calls them. */
+export function userFrom(status: string): NonNullable<HostFacts["user"]> {
+	const numbers = (name: string): readonly number[] =>
+		(new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter(Boolean).map(Number);
+	const [, uid = 0] = numbers("Uid");
+	const [, gid = 0] = numbers("Gid");
+	return { uid, gid, groups: numbers("Groups") };
 }
 
 /** A place that is free in any new process. */

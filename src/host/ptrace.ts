@@ -11,9 +11,11 @@ import { syscallNumbers } from "../linux/syscalls.ts";
 import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import type { Agent, Patience, Performed } from "./agent.ts";
+import { inBatches } from "./batch.ts";
 import { driveToExit } from "./drive.ts";
 import type { Errand, Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
+import type { Report } from "./reports.ts";
 
 /**
  * ptrace(2) by way of an agent, for many threads at once. What is traced dies with the agent. Threads are to be stopped for
@@ -36,8 +38,12 @@ export interface Tracer {
 	setSigmask(tid: number, mask: SignalSet): Promise<void>;
 	/** On to the next entry or exit of a system call; signals that come on the way are delivered. */
 	syscallStep(tid: number): Promise<PtraceSyscallInfo>;
-	/** Lets all of them run, each until it leaves the system call of that number, and stops there. */
-	toSyscallExit(tids: readonly number[], number: number): Promise<void>;
+	/**
+	 * Lets all of them run, each until it leaves the system call of that number, and stops there.
+	 *
+	 * @param told Called with what one reports that cannot go on, before it ends.
+	 */
+	toSyscallExit(tids: readonly number[], number: number, told?: (report: Report) => Promise<void>): Promise<void>;
 	/**
 	 * Unmaps memory of a stopped thread's process with the thread's own hands, by the `syscall` instruction at
 	 * `instruction`, which may lie in what is unmapped. Its registers and its mask are as before. All other threads are to be
@@ -51,9 +57,6 @@ export interface Tracer {
 /** No stop takes longer on a host that is alive. Milliseconds. */
 const PATIENCE = 30_000;
 
-/** Threads that one request deals with. */
-const AT_ONCE = 256;
-
 const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
 
 export function tracerOn(agent: Agent): Tracer {
@@ -61,26 +64,14 @@ export function tracerOn(agent: Agent): Tracer {
 	const owed = new Map<number, number>();
 
 	/** Does the same to each of many threads, in as few requests as fit. */
-	const each = async <T>(
+	const each = <T>(
 		tids: readonly number[],
 		doing: string,
 		add: (errand: Errand, tid: number) => T,
 		read: (done: Performed, added: T, tid: number) => void,
 		after?: (errand: Errand, tid: number) => void,
-	): Promise<void> => {
-		for (let from = 0; from < tids.length; ) {
-			const errand = agent.errand();
-			const batch: (readonly [number, T])[] = [];
-			for (const tid of tids.slice(from, from + AT_ONCE)) {
-				batch.push([tid, add(errand, tid)]);
-				if (errand.taken > Number(lengthOf(agent.room.errands)) / 4) break;
-			}
-			for (const [tid] of batch) after?.(errand, tid);
-			const done = await agent.perform(errand, patience(doing));
-			for (const [tid, added] of batch) read(done, added, tid);
-			from += batch.length;
-		}
-	};
+	): Promise<void> =>
+		inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...(after === undefined ? {} : { after }) });
 
 	const must = (done: Performed, result: Spot, tid: number, call: string): void => {
 		const value = done.result(result);
@@ -209,7 +200,7 @@ export function tracerOn(agent: Agent): Tracer {
 				const iov = errand.put(iovec.encode({ iov_base: into.at, iov_len: BigInt(size) }));
 				return { into, result: errand.call("ptrace", PTRACE.GETREGSET, tid, NT.X86_XSTATE, iov) };
 			}),
-		toSyscallExit: (tids, number) => driveToExit(agent, tids, number, owed, PATIENCE),
+		toSyscallExit: (tids, number, told) => driveToExit(agent, tids, number, owed, PATIENCE, told),
 		injectMunmap: async (tid, instruction, range) => {
 			const [[regs], [mask]] = [await getRegs([tid]), await getSigmask([tid])];
 			if (regs === undefined || mask === undefined) return;

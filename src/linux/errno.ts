@@ -21,7 +21,12 @@ export const ERESTARTNOINTR = 513;
 export const ERESTARTNOHAND = 514;
 export const ERESTART_RESTARTBLOCK = 516;
 
+export const EPERM = 1;
+export const ESRCH = 3;
 export const EINTR = 4;
+export const ENXIO = 6;
+export const EINVAL = 22;
+export const ENOTTY = 25;
 
 /** Number to name, kernel-internal restart codes included. */
 export const errnoNames: ReadonlyMap<number, string> = new Map([

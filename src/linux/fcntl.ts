@@ -8,10 +8,14 @@ export const F = {
 	GETFL: 3,
 	SETFL: 4,
 	SETSIG: 10,
+	GETSIG: 11,
 	SETOWN_EX: 15,
+	GETOWN_EX: 16,
 	DUPFD_CLOEXEC: 1030,
 	SETPIPE_SZ: 1031,
+	GETPIPE_SZ: 1032,
 	ADD_SEALS: 1033,
+	GET_SEALS: 1034,
 } as const;
 
 /** The one flag of a descriptor, as opposed to a description. */
@@ -31,6 +35,7 @@ export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 
 /** The part of st_mode that says what kind of file it is (include/uapi/linux/stat.h), and the kinds. */
 export const S_IFMT = 0o170000;
+export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;

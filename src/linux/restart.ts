@@ -48,3 +48,36 @@ const interrupted = (regs: UserRegs): RestartFixup => ({
 	regs: { ...regs, ax: BigInt.asUintN(64, -BigInt(EINTR)) },
 	restart: "interrupted",
 });
+
+/** The system calls that leave a restart block behind when they are interrupted (`set_restart_fn` of the kernel). */
+const resumable: ReadonlySet<number | undefined> = new Set(
+	["poll", "nanosleep", "futex", "clock_nanosleep"].map((name) => syscallNumbers.get(name)),
+);
+
+/** `mov eax, imm32` right before a `syscall`, as every libc has it: b8, four bytes, 0f 05. */
+export const RESTART_CODE_BYTES = 7;
+
+/**
+ * The registers with which a living thread, stopped in a system call, makes that call again from its start: what an image of
+ * it holds. Unlike a dead thread it was not told to stop: a relative sleep starts again as a whole, rather than to end
+ * with an EINTR that a program without signal handlers never sees.
+ *
+ * folklore: a thread that was stopped before, by a debugger or by job control, sleeps in restart_syscall(2), and its registers
+ * no longer say in what. The instruction that loaded the number does.
+ *
+ * @param code The {@link RESTART_CODE_BYTES} bytes before `ip`; nothing where they cannot be read.
+ */
+export function windBack(regs: UserRegs, code: Uint8Array = new Uint8Array()): UserRegs {
+	const interrupted = BigInt.asIntN(64, regs.ax) === -BigInt(ERESTART_RESTARTBLOCK);
+	const call = BigInt.asIntN(64, regs.orig_ax);
+	if (!interrupted || call < 0n) return restartFixup(regs).regs;
+	if (call !== NR_RESTART_SYSCALL) return restarted(regs).regs;
+	const number = loadedNumber(code);
+	return resumable.has(number) ? restarted({ ...regs, orig_ax: BigInt(number ?? 0) }).regs : restartFixup(regs).regs;
+}
+
+function loadedNumber(code: Uint8Array): number | undefined {
+	const [load, , , , , syscall, and] = code;
+	if (code.length !== RESTART_CODE_BYTES || load !== 0xb8 || syscall !== 0x0f || and !== 0x05) return undefined;
+	return new DataView(code.buffer, code.byteOffset).getUint32(1, true);
+}

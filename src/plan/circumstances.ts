@@ -2,6 +2,7 @@ import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { XstateLayout } from "../linux/xstate.ts";
 import type { PlanDraft } from "./draft.ts";
+import type { Ids } from "./ids.ts";
 import type { Place } from "./plan.ts";
 
 /** What a plan has to know of the host that will carry it out. Measured by host/facts.ts, made up in tests. */
@@ -22,11 +23,19 @@ export interface HostFacts {
 	readonly limits: readonly { readonly soft: bigint; readonly hard: bigint }[];
 	/** What the restorer can hand on, bit n for capability n; everything where it is not known. */
 	readonly capabilities?: { readonly permitted: bigint; readonly bounding: bigint };
+	/** Whom the restorer runs as, outside any user namespace of the process; somebody who may become anybody where not known. */
+	readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
+	/**
+	 * The only ids of the user namespace that was made for the process, which stand for the restorer's own outside; absent
+	 * where it has none of its own. `capabilities` count only within it: for limits, priorities and the like there are none.
+	 */
+	readonly userNamespace?: { readonly uid: number; readonly gid: number };
 }
 
 /** What every part of the compiler shares. */
 export interface Circumstances {
 	readonly draft: PlanDraft;
+	readonly ids: Ids;
 	readonly facts: HostFacts;
 	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
 	readonly hole: Range;

@@ -12,7 +12,8 @@ import { closeGhosts, ghostNumbers } from "./files/ghosts.ts";
 import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
-import { planLeave } from "./leave.ts";
+import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "./ids.ts";
+import { type LeavePolicy, planLeave } from "./leave.ts";
 import { type MemoryOptions, planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
@@ -21,7 +22,7 @@ import { planTimers } from "./timers.ts";
 import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {}
 
 const MIB = 1n << 20n;
 
@@ -37,6 +38,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const workFd = firstWorkFd(task, options);
 	const around: Circumstances = {
 		draft,
+		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
 		facts,
 		hole,
 		ghosts: ghostNumbers(task, options, workFd),
@@ -45,6 +47,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
+	reportFreshIds(task, around);
 	planIdentity(task, around);
 	planFiles(task, around, options);
 	const views = planMemory(task, around, options);
@@ -59,7 +62,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planDumpable(task, around);
 	planTracer(options, around);
 	planArming(task, around, options);
-	planLeave(task, around);
+	planLeave(task, around, options);
 	return {
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
@@ -68,6 +71,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
+		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
 		findings: draft.findings,
 	};
 }

@@ -51,9 +51,15 @@ export function planFill(
 	for (const reading of own) read(leader, reading, files, around);
 	for (const { number, tid, running } of fillers) {
 		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
-		leader.add("fill", "tgkill", [BigInt(pid), { valueOf: tid }, 0n], "wait until its thread id is free again", {
-			expect: "until-error",
-		});
+		leader.add(
+			"fill",
+			"tgkill",
+			[around.ids.arg(pid), { valueOf: tid }, 0n],
+			"wait until its thread id is free again",
+			{
+				expect: "until-error",
+			},
+		);
 	}
 	for (const file of files.values()) leader.add("fill", "close", [{ valueOf: file }], "the bytes are in place");
 }

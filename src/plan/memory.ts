@@ -1,7 +1,7 @@
 import { type Address, TASK_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { MADV, MAP } from "../linux/mman.ts";
-import type { Mapping, Task } from "../task/task.ts";
+import type { Mapping, Memory, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { settleGhosts } from "./files/ghosts.ts";
 import { type FilePolicy, slotsOf } from "./files/slots.ts";
@@ -45,7 +45,7 @@ export function planMemory(
 	mapAnonymous(regular, filled, around);
 	mapViews(views, around);
 	advise(regular, around);
-	planFill([...stretches, ...objects.stretches], spaciousOf(regular, around), identity.pid, around);
+	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, around), identity.pid, around);
 	planBlanks(blanks, around);
 	objects.finish();
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
@@ -65,12 +65,17 @@ function clear({ draft, hole }: Circumstances): void {
 }
 
 /** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */
-const spaciousOf = (mappings: readonly Mapping[], { facts }: Circumstances): Spacious[] =>
+const spaciousOf = (
+	mappings: readonly Mapping[],
+	{ hugePagesDisabled = false }: Memory,
+	{ facts }: Circumstances,
+): Spacious[] =>
 	mappings
 		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
 		.map((mapping) => {
 			const { start, end } = mapping;
-			return { start, end, huge: facts.hugePages !== "never" && !isAdvised(mapping, MADV.NOHUGEPAGE) };
+			const huge = facts.hugePages !== "never" && !hugePagesDisabled && !isAdvised(mapping, MADV.NOHUGEPAGE);
+			return { start, end, huge };
 		});
 
 const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;

@@ -1,7 +1,10 @@
 import { statSync } from "node:fs";
 import { readCore } from "../core/core.ts";
+import { measureIds } from "../host/ids.ts";
 import { hostFiles } from "../patch/host-files.ts";
+import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
+import type { IdChoice } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, restore } from "../restore/restore.ts";
 import { complete } from "../task/complete.ts";
 import { deduce } from "../task/deduce.ts";
@@ -14,9 +17,13 @@ import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import { ourRights, primaryGroup } from "./our-rights.ts";
-import { ownerOfCore, privilegeOf } from "./privilege.ts";
+import { privilegeOf } from "./privilege.ts";
 
-export interface RaiseOptions extends RestoreOptions, Omit<FileSearch, "reader" | "writtenAt"> {
+export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
+	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
+	readonly ids?: IdChoice;
+	/** A debugger that we start will attach to it. */
+	readonly debugged?: boolean;
 	/** Lends what a core cannot know: files, handlers, timers, limits. Without one these are deduced, or as in a new process. */
 	readonly donor?: Task;
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
@@ -44,7 +51,12 @@ export interface Raised extends Summoned {
  */
 export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
 	const summoned = summon(core, options);
-	return { ...summoned, restored: await restore(summoned.task, options) };
+	const { task } = summoned;
+	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
+	// our own id means nothing in another pid namespace
+	const tracer = ids === "namespace" ? "anybody" : process.pid;
+	const restored = await restore(task, { ...options, ids, ...(options.debugged === true ? { tracer } : {}) });
+	return { ...summoned, restored };
 }
 
 /** What `raise` would make, with nothing made. */
@@ -52,7 +64,7 @@ export function summon(core: OpenedCore, options: RaiseOptions): Summoned {
 	const whole = taskFromCore(readCore(core.source));
 	const { credentials, findings: rights } = privilegeOf({
 		dead: whole,
-		core: ownerOfCore(core.name.slice(core.name.lastIndexOf("/") + 1), core.owner),
+		core: core.owner,
 		us: ourRights(),
 		trust: options.trust === true,
 		primaryGroup,

@@ -4,10 +4,11 @@ import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts"
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { Mapping, Task } from "../task/task.ts";
+import { strayFiles } from "./same-files.ts";
 
 /**
- * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors,
- * name. What differs, in words; nothing when it is as planned.
+ * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors
+ * and what they share with mappings, name. What differs, in words; nothing when it is as planned.
  *
  * @param added descriptors that the user put in besides the task's own.
  * @param views memory that shows a file which is not its own; see Plan.
@@ -21,7 +22,9 @@ export function verify(
 	const differences: string[] = [];
 	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
 	try {
-		compareMappings(proc("maps"), task, views, differences);
+		const maps = proc("maps");
+		compareMappings(maps, task, views, differences);
+		differences.push(...strayFiles(pid, task, maps, added));
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
 		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);

@@ -52,7 +52,8 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	const own = deduceCredentials(dead, report);
 	const threads = deduceThreads(dead, { open, credentials: options.credentials ?? own, report });
 	const signalActions = defaultActions(dead, report);
-	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, report);
+	const named = new Set(options.fds?.keys());
+	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);
 	const files = {
 		...deduceFiles(dead, descriptors, options, report),
 		...deduceSurroundings(dead, bounds, options, report),

@@ -12,15 +12,18 @@ import { describeSiginfo } from "../linux/siginfo-text.ts";
 import { signalName } from "../linux/signal.ts";
 import { xstateFromFxregs } from "../linux/xstate.ts";
 import { contentsOfCore, mappingsOfCore } from "./from-core/memory.ts";
+import { type FileRange, withoutHoles } from "./holes.ts";
 import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
 
 /**
  * What a core tells of its process.
  *
+ * @param holes of the core's file, where they are known: what lies in them need not be read.
+ *
  * @throws NecromancerError ERR_NOTE_MISSING without an auxiliary vector that names the executable, and whatever is
  *   wrong with the core.
  */
-export function taskFromCore(core: Core): PartialTask {
+export function taskFromCore(core: Core, holes: readonly FileRange[] = []): PartialTask {
 	const memory = coreMemory(core);
 	const { process, writer } = core;
 	const pid = process?.pr_pid ?? core.threads[0]?.status.pr_pid ?? 0;
@@ -42,7 +45,7 @@ export function taskFromCore(core: Core): PartialTask {
 		death: deathOf(core),
 		memory: {
 			mappings: mappingsOfCore(core, memory),
-			contents: contentsOfCore(core, memory),
+			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
 			executable: executableOf(core, memory),
 			buildIds: buildIds(core, memory),

@@ -1,6 +1,13 @@
 import { type Address, address } from "../bytes/address.ts";
 import { xstateFromEntry } from "../criu/fpregs.ts";
-import type { CoreEntry, CredsEntry, MmEntry, TaskCoreEntry, ThreadCoreEntry } from "../criu/generated/schema.ts";
+import type {
+	CoreEntry,
+	CredsEntry,
+	MmEntry,
+	PstreeEntry,
+	TaskCoreEntry,
+	ThreadCoreEntry,
+} from "../criu/generated/schema.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
@@ -60,11 +67,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 	const memory = memoryFromImages(dir, entry.pid, mm, shared);
 	const files = filesFromImages(dir, entry.pid, shared);
 	return {
-		identity: {
-			...{ pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
-			...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
-			...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
-		},
+		identity: identityFrom(entry, tc),
 		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
 		memory: { ...memory, objects: objects.list(), ...(ghosts.list().length === 0 ? {} : { ghosts: ghosts.list() }) },
 		signalActions: actionsFrom(tc),
@@ -80,6 +83,12 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		stopped: tc.task_state === 3,
 	};
 }
+
+const identityFrom = ({ pid, ppid, pgid, sid }: PstreeEntry, tc: TaskCoreEntry): Task["identity"] => ({
+	...{ pid, ppid, pgid, sid, comm: tc.comm },
+	...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
+	...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
+});
 
 const X86_64 = 1;
 

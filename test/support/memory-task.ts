@@ -6,6 +6,7 @@ import { planBounds } from "../../src/plan/bounds.ts";
 import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { type PlanDraft, planDraft } from "../../src/plan/draft.ts";
 import { chooseHole, reserver } from "../../src/plan/hole.ts";
+import { sameIds } from "../../src/plan/ids.ts";
 import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import { planVdso } from "../../src/plan/vdso.ts";
@@ -135,6 +136,7 @@ export function planned(task: Task, facts: Partial<HostFacts> = {}, options: Mem
 	const around: Circumstances = {
 		draft,
 		hole,
+		ids: sameIds,
 		facts: {
 			...{ xstate: {} as never, xcr0: 0n, limits: [] },
 			...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, hugePages: "madvise", processors: 1 },

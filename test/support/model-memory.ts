@@ -501,10 +501,11 @@ export function modelMemory(host: ModelHost): ModelMemory {
 				if (a !== 35n) return a === 15n ? 0n : E.INVAL;
 				if (b !== 14n || d !== 104n) return E.INVAL;
 				const map = Buffer.from(holeBytes(c).subarray(0, 104));
-				const exe = fileOf(BigInt(map.readUInt32LE(100)));
-				if (exe === undefined) return E.BADF;
+				const descriptor = map.readUInt32LE(100);
+				const exe = fileOf(BigInt(descriptor));
+				if (exe === undefined && descriptor !== 0xffff_ffff) return E.BADF;
 				bounds.map = map;
-				bounds.exe = exe.inode.name;
+				if (exe !== undefined) bounds.exe = exe.inode.name;
 				const length = map.readUInt32LE(96);
 				if (length > 0) bounds.auxv = Buffer.from(holeBytes(map.readBigUInt64LE(88)).subarray(0, length));
 				return 0n;

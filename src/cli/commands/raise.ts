@@ -1,8 +1,10 @@
 import {
 	type AddCommand,
 	descriptorOption,
+	freshIdsOption,
 	listOption,
 	missingFdsOption,
+	pidNamespaceOption,
 	pidOption,
 	renameOption,
 	sizeOption,
@@ -25,6 +27,9 @@ export const addRaise: AddCommand = (program, end) => {
 		.option("--gdb", "hand it to gdb, stopped; when gdb quits, it ends")
 		.option("--keep", "with --gdb: it lives on when gdb quits")
 		.option("--pidfile <file>", "write its pid there")
+		.optionsGroup("Its ids (its own where they are free and may be chosen, else in a pid namespace, else fresh):")
+		.addOption(pidNamespaceOption())
+		.addOption(freshIdsOption())
 		.optionsGroup("Its files:")
 		.option("--sysroot <dir>", "find the mapped files below DIR, as in the dead process's root")
 		.addOption(renameOption("--map-file <old=new>", "take NEW for the mapped file OLD (may be repeated)"))

@@ -33,7 +33,14 @@ export function makeGhosts(
 ): void {
 	for (const ghost of ghosts) {
 		const number = numbers.get(ghost.id);
-		if (number !== undefined) make(desk, ghost, number, policy.ghosts?.get(ghost.id) ?? directoryOf(ghost.path));
+		if (number === undefined) continue;
+		const elsewhere = policy.ghosts?.get(ghost.id);
+		if (elsewhere !== undefined)
+			desk.around.draft.report({
+				subject: `${ghost.path}, deleted`,
+				text: `cannot be made without a name where it was; it lies in ${elsewhere} now`,
+			});
+		make(desk, ghost, number, elsewhere ?? directoryOf(ghost.path));
 	}
 }
 

@@ -72,7 +72,7 @@ export const fileCalls: Readonly<Record<string, readonly Spell[]>> = {
 	dup3: [descriptor, descriptor, statusFlags],
 	epoll_create1: [statusFlags],
 	epoll_ctl: [descriptor, epollOps, descriptor, event],
-	eventfd2: [count, statusFlags],
+	eventfd2: [count, flags({ EFD_SEMAPHORE: 1, EFD_CLOEXEC: O.CLOEXEC, EFD_NONBLOCK: O.NONBLOCK })],
 	fchdir: [descriptor],
 	fchmod: [descriptor, octal],
 	fchown: [descriptor, int, int],

@@ -56,6 +56,7 @@ export function completeMemory(
 		files: filesOf(whole, donor, dead),
 		auxv: dead.memory.auxv,
 		dumpable: donor?.dumpable ?? 1,
+		...(donor?.hugePagesDisabled === undefined ? {} : { hugePagesDisabled: donor.hugePagesDisabled }),
 	};
 }
 

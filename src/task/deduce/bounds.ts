@@ -29,7 +29,9 @@ export function deduceBounds(dead: PartialTask, open: OpenObject, report: (findi
 		);
 	const stretch =
 		program === undefined ? { startCode: from, endCode: to, startData: from, endData: to } : codeAndData(program);
-	const bss = program === undefined ? to : pageCeil(bssEnd(program));
+	// where nothing says how large .bss is, what adjoins the executable is taken for it
+	const adjoining = memory.mappings.find((mapping) => mapping.start === to && isAnonymous(mapping));
+	const bss = program === undefined ? (adjoining?.end ?? to) : pageCeil(bssEnd(program));
 	const known = programBreak(memory, open);
 	const heap = heapUpTo(memory, known, bss) ?? firstHeap(memory, bss);
 	if (heap.start === heap.end)

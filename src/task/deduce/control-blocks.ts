@@ -34,6 +34,9 @@ const MUSL = { prev: 16, next: 24, firstAfterCanary: 48 } as const;
 /** Locks that one thread can hold before its list is taken for garbage; the kernel's own bound (ROBUST_LIST_LIMIT). */
 const MOST_LOCKS = 2048;
 
+/** Of all lists together. */
+const MOST_STEPS = 1 << 20;
+
 /** The control blocks of a core: those of threads whose fs_base points at itself, as every libc's does on x86-64. */
 export function controlBlocks(threads: readonly PartialThread[], memory: PartialMemory): ControlBlock[] {
 	const taken = new Set<bigint>();
@@ -58,10 +61,11 @@ export const layoutOf = (blocks: readonly ControlBlock[], memory: PartialMemory)
  * it, and in front of that the thread's id.
  */
 function glibcLayout(blocks: readonly ControlBlock[], memory: PartialMemory): ControlLayout | undefined {
+	const budget = { steps: MOST_STEPS };
 	for (const head of offsetsIn(blocks, GLIBC_TID_BEFORE_HEAD + MUSL.firstAfterCanary, robustListHead.size, 8)) {
-		const distances = new Set(blocks.map((block) => lockDistance(block, head, memory)));
-		if (distances.size !== 1 || distances.has(undefined)) continue;
-		if (!blocks.every((block) => leadsBack(block, head))) continue;
+		const distance = blocks[0]?.bytes.readBigInt64LE(head + robustListHead.offsetOf("futex_offset"));
+		if (distance === undefined || !isNear(distance)) continue;
+		if (!blocks.every((block) => isRobustList(block, head, distance, memory, budget))) continue;
 		const tid = head - GLIBC_TID_BEFORE_HEAD;
 		const ids = blocks.map(({ bytes }) => bytes.readInt32LE(tid));
 		const own = blocks.every((block, i) => block.tid === ids[i]);
@@ -72,26 +76,29 @@ function glibcLayout(blocks: readonly ControlBlock[], memory: PartialMemory): Co
 	return undefined;
 }
 
-/** glibc's `robust_prev` is the last lock of the list, or the head when there is none. */
-function leadsBack({ at, bytes }: ControlBlock, head: number): boolean {
-	const self = plus(at, BigInt(head));
-	const empty = bytes.readBigUInt64LE(head) === self;
-	const last = bytes.readBigUInt64LE(head - GLIBC_PREV_BEFORE_HEAD);
-	return empty === (last === self) && last !== 0n;
-}
+/** A lock is 4 bytes, near its entry in the list, and never is it. */
+const isNear = (distance: bigint): boolean =>
+	distance !== 0n && distance >= -4096n && distance <= 4096n && distance % 4n === 0n;
 
-/** From an entry of the robust list to its lock, where that is a list; a lock is 4 bytes, near its entry, and never is it. */
-function lockDistance({ at, bytes }: ControlBlock, head: number, memory: PartialMemory): bigint | undefined {
+/** A list of locks at that distance, which leads back to its head; `robust_prev` is the last of them, or the head of none. */
+function isRobustList(
+	{ at, bytes }: ControlBlock,
+	head: number,
+	distance: bigint,
+	memory: PartialMemory,
+	budget: { steps: number },
+): boolean {
+	const self = plus(at, BigInt(head));
 	const { list, futex_offset } = robustListHead.decode(bytes.subarray(head));
-	const near = futex_offset !== 0n && futex_offset >= -4096n && futex_offset <= 4096n && futex_offset % 4n === 0n;
-	if (!near) return undefined;
+	const last = bytes.readBigUInt64LE(head - GLIBC_PREV_BEFORE_HEAD);
+	if (futex_offset !== distance || (list === self) !== (last === self) || last === 0n) return false;
 	let next = list & ~1n;
-	for (let locks = 0; next !== at + BigInt(head); locks++) {
-		const entry = locks < MOST_LOCKS ? memory.read(address(next), 8) : undefined;
-		if (entry === undefined) return undefined;
+	for (let locks = 0; next !== self; locks++) {
+		const entry = locks < MOST_LOCKS && budget.steps-- > 0 ? memory.read(address(next), 8) : undefined;
+		if (entry === undefined) return false;
 		next = entry.readBigUInt64LE(0) & ~1n;
 	}
-	return futex_offset;
+	return true;
 }
 
 /**

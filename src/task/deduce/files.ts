@@ -4,7 +4,7 @@ import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts
 import { caution, type Finding, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Content } from "../task.ts";
-import type { Deduced } from "./descriptors.ts";
+import type { Deduced } from "./stand.ts";
 
 export interface FilesOptions {
 	/** Files that the user names, by descriptor. */

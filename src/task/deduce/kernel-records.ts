@@ -44,7 +44,7 @@ export function kernelRecords(
 			caution(
 				"thread-state",
 				counted(threads.length),
-				`${MUSL_LOCK} of musl was not found (a stripped libc); it is not cleared when a thread ends, and whoever makes or ends one then waits for ever`,
+				`${MUSL_LOCK} of musl was not found (a stripped libc); it is not cleared when one of them ends, and whoever makes or ends a thread after that waits for ever`,
 			),
 		);
 	return ({ tid }) => {

@@ -68,7 +68,9 @@ const uvLoop = layout("uv_loop_t", {
 	signal_io_watcher: uvIo,
 });
 
+/** Entries of all loops' tables together, and how many empty lists are looked at: hostile memory may be full of either. */
 const MOST_WATCHERS = 65_536;
+const MOST_LOOKS = 262_144;
 
 /**
  * The loops in the dead process's memory. A loop between two rounds has an empty queue of pending watchers, which points at
@@ -77,21 +79,35 @@ const MOST_WATCHERS = 65_536;
  */
 export function uvLoops(memory: PartialMemory, places: readonly { start: Address; end: Address }[]): UvLoop[] {
 	const found = new Map<Address, UvLoop>();
+	let [looks, table] = [MOST_LOOKS, MOST_WATCHERS];
 	for (const at of selfPointers(memory, places)) {
+		if (looks-- === 0) break;
 		const start = plus(at, -BigInt(uvLoop.offsetOf("pending_queue")));
-		const loop = found.has(start) ? undefined : loopAt(start, memory);
+		const watchers = found.has(start) ? 0 : tableOf(start, memory);
+		if (watchers === 0 || watchers > table) continue;
+		table -= watchers;
+		const loop = loopAt(start, memory);
 		if (loop !== undefined) found.set(start, loop);
 	}
 	return [...found.values()];
+}
+
+/** How many entries a loop's table of watchers has, by a first look; 0 for what is none. */
+function tableOf(at: Address, memory: PartialMemory): number {
+	const from = uvLoop.offsetOf("backend_fd");
+	const bytes = memory.read(plus(at, BigInt(from)), uvLoop.offsetOf("wq") - from);
+	if (bytes === undefined) return 0;
+	const backend = bytes.readInt32LE(0);
+	const nwatchers = bytes.readUInt32LE(uvLoop.offsetOf("nwatchers") - from);
+	const nfds = bytes.readUInt32LE(uvLoop.offsetOf("nfds") - from);
+	return backend >= 0 && backend < MOST_WATCHERS && nfds > 0 && nfds <= nwatchers ? nwatchers : 0;
 }
 
 function loopAt(at: Address, memory: PartialMemory): UvLoop | undefined {
 	const raw = memory.read(at, uvLoop.size);
 	if (raw === undefined) return undefined;
 	const loop = uvLoop.decode(raw);
-	const { backend_fd, nwatchers, nfds } = loop;
-	if (backend_fd < 0 || backend_fd >= MOST_WATCHERS || nfds === 0 || nfds > nwatchers || nwatchers > MOST_WATCHERS)
-		return undefined;
+	const { backend_fd, nfds } = loop;
 	const watchers = watchersOf(loop, memory);
 	if (watchers?.size !== nfds) return undefined;
 	const place = (field: "async_io_watcher" | "signal_io_watcher"): bigint => at + BigInt(uvLoop.offsetOf(field));

@@ -64,12 +64,25 @@ export function* selfPointers(memory: PartialMemory, places: readonly Range[]): 
 	}
 }
 
-/** Whether two 32-bit numbers stand side by side anywhere, as the ends of a pipe do in `int ends[2]`. */
-export function hasPair(memory: PartialMemory, places: readonly Range[], first: number, second: number): boolean {
-	for (const { words } of pieces(memory, places))
-		for (let i = words.indexOf(first); i >= 0; i = words.indexOf(first, i + 1))
-			if (words[i + 1] === second) return true;
-	return false;
+/** Those of some numbers that stand somewhere with the next higher behind them, as the ends of a pipe do in `int ends[2]`. */
+export function pairsOf(
+	numbers: ReadonlySet<number>,
+	memory: PartialMemory,
+	places: readonly Range[],
+): ReadonlySet<number> {
+	const found = new Set<number>();
+	if (numbers.size === 0) return found;
+	const highest = Math.max(...numbers);
+	for (const { words } of pieces(memory, places)) {
+		let before = 0;
+		for (let i = 0; i < words.length; i++) {
+			const word = words[i] ?? 0;
+			if (word === before + 1 && before <= highest && numbers.has(before)) found.add(before);
+			before = word;
+		}
+		if (found.size === numbers.size) break;
+	}
+	return found;
 }
 
 function* pieces(

@@ -36,8 +36,9 @@ const FRAME = SIGINFO + SIGINFO_SIZE;
 /** The frame is aligned like a call's, and lies below the XSAVE area by less than this. */
 const SLACK = 32;
 
-/** How far up a stack a frame is looked for, bytes. */
-const SEARCHED = 256n * 1024n;
+/** How far up a stack a frame is looked for, and how far up all stacks together, bytes. */
+const SEARCHED = 256 * 1024;
+const SEARCHED_OF_ALL = 256 * 1024 * 1024;
 
 const magic = Buffer.alloc(4);
 magic.writeUInt32LE(FP_XSTATE_MAGIC1);
@@ -45,13 +46,20 @@ magic.writeUInt32LE(FP_XSTATE_MAGIC1);
 /**
  * The innermost signal frame on a thread's stack: an XSAVE area with the kernel's mark, and below it a frame that points at it
  * and returns into code.
+ *
+ * @param threads of the process: the more, the less far is looked.
  */
-export function signalFrameOf({ registers }: PartialThread, memory: PartialMemory): SignalFrame | undefined {
+export function signalFrameOf(
+	{ registers }: PartialThread,
+	memory: PartialMemory,
+	threads: number,
+): SignalFrame | undefined {
 	const sp = address(registers.sp);
 	const stack = rangeAt(memory.mappings, sp);
 	if (stack === undefined) return undefined;
 	const room = stack.end - sp;
-	const bytes = memory.read(sp, Number(room < SEARCHED ? room : SEARCHED));
+	const most = BigInt(Math.max(4096, Math.min(SEARCHED, Math.floor(SEARCHED_OF_ALL / threads))));
+	const bytes = memory.read(sp, Number(room < most ? room : most));
 	if (bytes === undefined) return undefined;
 	for (let mark = bytes.indexOf(magic); mark >= 0; mark = bytes.indexOf(magic, mark + 1)) {
 		const fpstate = sp + BigInt(mark - FPX_SW_BYTES);

@@ -42,7 +42,7 @@ function deduceThread(
 ): Thread {
 	const { tid } = thread;
 	const subject = `thread ${tid}`;
-	const frame = signalFrameOf(thread, dead.memory);
+	const frame = signalFrameOf(thread, dead.memory, dead.threads.length);
 	if (frame !== undefined) reportFrame(frame, subject, report);
 	const blocked = thread.blocked ?? 0n;
 	const pending = recreatePending(thread.pending, blocked);

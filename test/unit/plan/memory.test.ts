@@ -221,7 +221,7 @@ describe("shared objects", () => {
 			contents: [content(pages, AT + 0x10_1000n, 1, 20)],
 		});
 		agree(task);
-		expect(middle(task)).toContain("munmap 200000801000 3000");
+		expect(middle(task)).toContain("munmap 200000801000 2000");
 	});
 
 	it("asks for huge pages where the object had them, at an address that fits", () => {

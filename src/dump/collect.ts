@@ -1,0 +1,80 @@
+import type { Agent } from "../host/agent.ts";
+import type { CpuState } from "../host/cpu.ts";
+import { limitsFrom } from "../host/facts.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
+import { waitingSignals } from "../host/thread-records.ts";
+import { readProcStat } from "../linux/proc-stat.ts";
+import { readProcStatus } from "../linux/proc-status.ts";
+import { readProcTimers } from "../linux/proc-timers.ts";
+import type { Finding } from "../task/finding.ts";
+import type { Identity, Task } from "../task/task.ts";
+import type { MissingDescriptors } from "./descriptor-policy.ts";
+import { filesOf } from "./files.ts";
+import { interview } from "./interview.ts";
+import { memoryOf } from "./memory.ts";
+import type { ObjectTable } from "./objects.ts";
+import { ofProcess } from "./proc.ts";
+import { questionsFor } from "./questions.ts";
+import { syscallInstructionOf } from "./syscall-instruction.ts";
+import { askedOf, stoppedThreads, threadFrom } from "./threads.ts";
+
+/** A process that stands still, and what it takes to look at it. */
+export interface Still {
+	readonly pid: number;
+	/** Leader first. */
+	readonly tids: readonly number[];
+	/** Job control had stopped it before we did. */
+	readonly stopped: boolean;
+	readonly cpu: CpuState;
+	readonly memory: ProcessMemory;
+	readonly objects: ObjectTable;
+	/** Signals that come meanwhile and that it is still to get. Added to. */
+	readonly owed: Set<number>;
+	readonly pages: boolean;
+	readonly missing: MissingDescriptors;
+	readonly report: (finding: Finding) => void;
+}
+
+/**
+ * A stopped process as a task. Afterwards it stands as before; its memory is referred to, so it has to stand until that is
+ * written.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_STEP_FAILED when it is killed.
+ */
+export async function collect(agent: Agent, still: Still): Promise<Task> {
+	const { pid, tids, cpu, memory, objects, owed, pages, missing, report } = still;
+	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
+	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
+	const syscallInstruction = syscallInstructionOf(pid, memory);
+	const standing = threads.map((thread) => thread.standing);
+	const answers = await interview(agent, { standing, memory, syscallInstruction, owed }, questions);
+
+	const status = readProcStatus(ofProcess(pid, "status"));
+	const stat = readProcStat(ofProcess(pid, "stat"));
+	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, pages, report });
+	const files = await filesOf(agent, pid, status, { missing, objects, report });
+	const shared = await objects.collect(agent, pages, memory.source);
+	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
+	return {
+		identity: { ...identityOf(pid, stat), ...(childSubreaper ? { childSubreaper } : {}) },
+		threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
+		memory: { ...own, objects: shared },
+		...{ signalActions, intervalTimers, posixTimers },
+		limits: limitsFrom(ofProcess(pid, "limits")),
+		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),
+		files,
+		stopped: still.stopped,
+	};
+}
+
+const identityOf = (pid: number, { ppid, pgid, sid }: ReturnType<typeof readProcStat>): Identity => ({
+	...{ pid, ppid, pgid, sid },
+	comm: ofProcess(pid, "comm").replace(/\n$/, ""),
+	oomScoreAdjust: Number(ofProcess(pid, "oom_score_adj")),
+});
+
+function questionsAnswered<T>(answers: ReadonlyMap<number, T>, tid: number): T {
+	const found = answers.get(tid);
+	if (found === undefined) throw new RangeError(`thread ${tid} was not asked`);
+	return found;
+}

@@ -1,0 +1,67 @@
+import { fileOffset, pageCeil, plus } from "../bytes/address.ts";
+import { intersect, lengthOf, type Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import type { TouchedRange } from "../host/page-scan.ts";
+import { MAP } from "../linux/mman.ts";
+import type { Content, Mapping } from "../task/task.ts";
+import type { Classified } from "./mappings.ts";
+
+/** What of an address space is not as a fresh mapping would show it. */
+export interface Touched {
+	/** Ascending, each within one mapping. */
+	readonly contents: readonly Content[];
+	/** Pages that fault, inside mappings. */
+	readonly guards: readonly Mapping[];
+}
+
+/**
+ * Sorts the pages of a process by its mappings: private memory that was written, the vdso, and guards. Shared memory and pages
+ * that are still the file's are left out.
+ *
+ * @param pages Ascending.
+ */
+export function touchedOf(
+	classified: readonly Classified[],
+	pages: readonly TouchedRange[],
+	source: ByteSource,
+): Touched {
+	const contents: Content[] = [];
+	const guards: Mapping[] = [];
+	let next = 0;
+	for (const { mapping, orphan, fileEnd } of classified) {
+		const whole = orphan !== undefined && !mapping.shared;
+		if (mapping.backing.kind === "vdso" || whole) contents.push(...wholeOf(mapping, fileEnd, source));
+		for (; (pages[next]?.end ?? mapping.end) <= mapping.start; ) next++;
+		for (let i = next; i < pages.length; i++) {
+			const page = pages[i];
+			const part = page === undefined ? undefined : intersect(mapping, page);
+			if (page === undefined || part === undefined) break;
+			if (page.guard) guards.push(guardAt(part));
+			else if (!page.ofFile && !whole && hasContents(mapping)) contents.push(contentOf(part, source));
+		}
+	}
+	return { contents, guards };
+}
+
+const hasContents = ({ backing: { kind }, shared, flags }: Mapping): boolean =>
+	!shared && (kind === "anonymous" || kind === "file" || kind === "object") && (flags & MAP.DROPPABLE) === 0;
+
+/** Nothing can be read where a mapping reaches beyond the pages of its file. */
+function wholeOf(mapping: Mapping, fileEnd: bigint | undefined, source: ByteSource): Content[] {
+	const { start, end } = mapping;
+	const readable = fileEnd === undefined ? end : pageCeil(plus(start, fileEnd > 0n ? fileEnd : 0n));
+	return readable <= start ? [] : [contentOf({ start, end: readable < end ? readable : end }, source)];
+}
+
+const contentOf = (range: Range, source: ByteSource): Content => ({
+	start: range.start,
+	length: lengthOf(range),
+	source,
+	offset: fileOffset(range.start),
+	available: lengthOf(range),
+});
+
+const guardAt = ({ start, end }: Range): Mapping => ({
+	...{ start, end, prot: 0, shared: false, flags: 0, advice: 0n },
+	backing: { kind: "guard" },
+});

@@ -1,0 +1,79 @@
+import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { nanosecondsIn } from "../linux/fdinfo.ts";
+import { O, O_ACCMODE } from "../linux/open.ts";
+import type { Description, Pipe, SignalOwner } from "../task/files.ts";
+import type { MappedFile } from "../task/task.ts";
+import { pipeKey } from "./files.ts";
+import type { ObjectTable } from "./objects.ts";
+import { deviceText, kindOf, type OpenDescriptor } from "./open-files.ts";
+
+/** An open file of which all is known that there is to know. */
+export interface Described {
+	readonly id: number;
+	readonly open: OpenDescriptor;
+	readonly owner?: SignalOwner;
+	readonly objects: ObjectTable;
+	/** By {@link pipeKey}. */
+	readonly pipes: ReadonlyMap<string, Pipe>;
+	/** Numbers of what is not dumped: nobody can watch them. */
+	readonly lost: ReadonlySet<number>;
+}
+
+/** The description of an open file; `undefined` for what cannot be dumped. */
+export function describe({ id, open, owner, objects, pipes, lost }: Described): Description | undefined {
+	const { number, info, stat } = open;
+	const flags = info.flags & ~O.CLOEXEC;
+	const common = { id, flags, ...(owner === undefined ? {} : { owner }) };
+	const field = (name: string): string => info.field(name) ?? "";
+	const kind = kindOf(open);
+	switch (kind.kind) {
+		case "file":
+			return { kind: "file", ...common, ...looksOf(kind.path, open), position: info.position, unlinked: false };
+		case "fifo": {
+			const pipe = pipes.get(pipeKey(open));
+			return pipe === undefined ? undefined : { kind: "fifo", ...common, file: looksOf(kind.path, open), pipe };
+		}
+		case "pipe": {
+			const pipe = pipes.get(pipeKey(open));
+			return pipe === undefined ? undefined : { kind: "pipe", ...common, pipe };
+		}
+		case "eventfd": {
+			const semaphore = info.field("eventfd-semaphore");
+			return {
+				kind: "eventfd",
+				...common,
+				counter: BigInt(`0x${field("eventfd-count") || "0"}`),
+				...(semaphore === undefined ? {} : { semaphore: semaphore === "1" }),
+			};
+		}
+		case "epoll":
+			return { kind: "epoll", ...common, targets: info.targets.filter((target) => !lost.has(target.number)) };
+		case "signalfd":
+			return { kind: "signalfd", ...common, mask: BigInt(`0x${field("sigmask") || "0"}`) };
+		case "timerfd":
+			return {
+				kind: "timerfd",
+				...common,
+				clock: Number(field("clockid")),
+				ticks: BigInt(field("ticks") || 0),
+				settings: Number.parseInt(field("settime flags") || "0", 8),
+				remaining: nanosecondsIn(info.field("it_value")),
+				interval: nanosecondsIn(info.field("it_interval")),
+			};
+		case "memfd": {
+			const object = objects.ofDescriptor(number, kind.name, deviceText(stat.dev), stat.ino);
+			return { kind: "memfd", ...common, name: kind.name, object, position: info.position };
+		}
+		case "tty":
+			return { kind: "tty", ...common, path: kind.path };
+		case "other":
+			return undefined;
+	}
+}
+
+/** The size of a file that only grows says nothing: it may have grown before the process is back. */
+function looksOf(path: string, { info, stat }: OpenDescriptor): MappedFile {
+	const mode = Number(stat.mode);
+	const growing = (info.flags & O_ACCMODE) === O.WRONLY && (info.flags & O.APPEND) !== 0;
+	return { path, mode, ...((mode & S_IFMT) === S_IFREG && !growing ? { size: stat.size } : {}) };
+}

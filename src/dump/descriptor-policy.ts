@@ -1,0 +1,34 @@
+import { refuse } from "../errors.ts";
+import { kindOf, type OpenDescriptor } from "./open-files.ts";
+
+/** What becomes of descriptors that cannot be dumped yet: sockets above all. */
+export type MissingDescriptors =
+	/** There is no dump. */
+	| "error"
+	/** /dev/null takes the number. */
+	| "null"
+	/** The number is free. */
+	| "skip";
+
+/**
+ * Refuses a process by the names of what it has open, before anything is done to it.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for all of them at once.
+ */
+export function requireDumpable(open: readonly OpenDescriptor[], policy: MissingDescriptors): void {
+	if (policy !== "error") return;
+	const refused = open.flatMap((descriptor) => {
+		const kind = kindOf(descriptor);
+		return kind.kind === "other" ? [{ number: descriptor.number, words: kind.words }] : [];
+	});
+	const [only] = refused;
+	if (only === undefined) return;
+	const one = refused.length === 1;
+	const numbers = refused.map(({ number }) => number).join(", ");
+	refuse("ERR_UNSUPPORTED", {
+		subject: one ? `descriptor ${numbers}` : `descriptors ${numbers}`,
+		finding: one ? `is ${only.words}` : refused.map(({ number, words }) => `${number} is ${words}`).join(", "),
+		expectation: "which this version cannot dump",
+		remedy: "let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
+	});
+}

@@ -1,0 +1,125 @@
+import { uptime } from "node:os";
+import { draftWork, type Written } from "../criu/draft.ts";
+import { requireFree, writeElsewhere } from "../criu/elsewhere.ts";
+import type { WriteOptions } from "../criu/pages.ts";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import { measureCpu } from "../host/cpu.ts";
+import { withAgent } from "../host/facts.ts";
+import { finish, freeze, release } from "../host/freeze.ts";
+import { openMemory } from "../host/process-memory.ts";
+import { PR } from "../linux/prctl.ts";
+import { SIGSTOP } from "../linux/signal.ts";
+import type { Clocks } from "../linux/time.ts";
+import { caution, type Finding } from "../task/finding.ts";
+import type { Task } from "../task/task.ts";
+import { imagesFromTask } from "../task/to-images.ts";
+import { collect, type Still } from "./collect.ts";
+import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
+import { objectTable } from "./objects.ts";
+import { openDescriptors } from "./open-files.ts";
+import { type Candidate, requireCandidate, requireSame } from "./requirements.ts";
+
+export interface DumpOptions extends WriteOptions {
+	/** The directory: absent or empty. */
+	readonly images: string;
+	/** What becomes of the process when its images are complete. When they are not, it goes on in any case. */
+	readonly afterwards: "end" | "run" | "stop";
+	/** Without its memory, as a donor for a core. */
+	readonly pages: boolean;
+	readonly missing: MissingDescriptors;
+	/** Told how many bytes there are to write, before the first is. */
+	readonly announce?: (bytes: bigint) => void;
+}
+
+/** What came of a dump. */
+export interface Dumped {
+	readonly task: Task;
+	readonly findings: readonly Finding[];
+	readonly written: Written;
+	/** Milliseconds for which the process stood still. */
+	readonly frozen: number;
+}
+
+/**
+ * Writes the images of a living process, with all its threads. Whatever goes wrong, and whoever is killed, it goes on as it
+ * was: traced without a claim on its life, it is let go by the death of its tracer too.
+ *
+ * @throws NecromancerError ERR_PROCESS, ERR_UNSUPPORTED, ERR_HOST, ERR_OUTPUT_EXISTS, mostly before it is touched; ERR_IO.
+ */
+export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
+	const { images, afterwards, signal } = options;
+	requireFree(images);
+	const candidate = requireCandidate(pid);
+	requireDumpable(openDescriptors(pid), options.missing);
+	const findings = leftBehind(candidate, afterwards);
+	return await withAgent(async (agent) => {
+		// it must not be killed in the middle of a request: it ends by itself when we are gone
+		await agent.call("prctl", PR.SET_PDEATHSIG, 0);
+		const cpu = await measureCpu(agent);
+		const owed = new Set<number>();
+		signal?.throwIfAborted();
+		const since = performance.now();
+		const tids = await freeze(agent, pid);
+		try {
+			requireSame(candidate);
+			const still = { pid, tids, stopped: candidate.status.state === "T", cpu, owed };
+			const { task, written } = await write(agent, still, options, findings);
+			if (afterwards === "end") await finish(agent, pid);
+			else await release(agent, tids, afterwards === "stop" ? [...owed, SIGSTOP] : owed);
+			return { task, findings, written, frozen: Math.round(performance.now() - since) };
+		} catch (cause) {
+			await release(agent, tids, owed).catch(() => undefined);
+			throw cause;
+		}
+	});
+}
+
+/** A parent cannot be brought back to its children, nor they to it. */
+function leftBehind({ pid, children }: Candidate, afterwards: DumpOptions["afterwards"]): Finding[] {
+	if (children.length === 0) return [];
+	const list = children.slice(0, 5).join(", ") + (children.length > 5 ? ", …" : "");
+	if (afterwards === "end")
+		refuse("ERR_UNSUPPORTED", {
+			subject: `process ${pid}`,
+			finding: `has child processes (${list})`,
+			expectation: "which this version does not dump with it",
+			remedy: "end them first, or dump it with -R and let it run",
+		});
+	return [
+		caution(
+			"children-left",
+			`process ${pid}`,
+			`its child processes (${list}) are not dumped; it will not find them again`,
+		),
+	];
+}
+
+async function write(
+	agent: Agent,
+	still: Pick<Still, "pid" | "tids" | "stopped" | "cpu" | "owed">,
+	options: DumpOptions,
+	findings: Finding[],
+): Promise<{ readonly task: Task; readonly written: Written }> {
+	const { pid } = still;
+	const { images, pages, missing, announce } = options;
+	const memory = openMemory(pid);
+	const objects = objectTable(pid);
+	try {
+		const report = (finding: Finding): void => void findings.push(finding);
+		const task = await collect(agent, { ...still, memory, objects, report, pages, missing });
+		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow() });
+		findings.push(...lost);
+		announce?.(draftWork(draft));
+		options.signal?.throwIfAborted();
+		return { task, written: await writeElsewhere(draft, undefined, images, options) };
+	} finally {
+		objects.close();
+		memory.close();
+	}
+}
+
+const clocksNow = (): Clocks => ({
+	monotonic: process.hrtime.bigint(),
+	boottime: BigInt(Math.round(uptime() * 1e9)),
+});

@@ -1,0 +1,153 @@
+import { statSync } from "node:fs";
+import { hex } from "../bytes/address.ts";
+import { contains } from "../bytes/range.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { refuse } from "../errors.ts";
+import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
+import type { SmapsEntry } from "../linux/smaps.ts";
+import type { Backing, Bounds, Mapping } from "../task/task.ts";
+import { withoutDeleted } from "./proc.ts";
+
+/** What a VMA of the living process is in a task. */
+export interface Classified {
+	readonly entry: SmapsEntry;
+	readonly mapping: Mapping;
+	/** It shows a file that has lost its name, and is memory without a file from now on. */
+	readonly orphan?: string;
+	/** Bytes from the mapping's start to the end of that file, where known. */
+	readonly fileEnd?: bigint;
+}
+
+/** Gives out the ids of shared memory. */
+export type ObjectOf = (entry: SmapsEntry) => number;
+
+/**
+ * The VMAs of a process as mappings of a task.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for all at once that cannot be dumped.
+ */
+export function classify(entries: readonly SmapsEntry[], bounds: Bounds, objectOf: ObjectOf): readonly Classified[] {
+	const refused: string[] = [];
+	const found: Classified[] = [];
+	for (const entry of joinedVvar(entries)) {
+		const obstacle = obstacleOf(entry);
+		if (obstacle === undefined) found.push(classified(entry, bounds, objectOf));
+		else refused.push(`${hex(entry.start)} ${obstacle}`);
+	}
+	if (refused.length > 0)
+		refuse("ERR_UNSUPPORTED", {
+			subject: refused.length === 1 ? "mapping" : `${refused.length} mappings`,
+			finding: refused.slice(0, 5).join(", "),
+			expectation: "which cannot be dumped yet",
+		});
+	return found;
+}
+
+/** The pages in front of the vdso, however many VMAs a kernel makes of them. */
+function joinedVvar(entries: readonly SmapsEntry[]): SmapsEntry[] {
+	const joined: SmapsEntry[] = [];
+	for (const entry of entries) {
+		const last = joined.at(-1);
+		if (isVvar(entry) && last !== undefined && isVvar(last) && last.end === entry.start)
+			joined[joined.length - 1] = { ...last, end: entry.end };
+		else joined.push(entry);
+	}
+	return joined;
+}
+
+const isVvar = ({ name }: SmapsEntry): boolean => name.startsWith("[vvar");
+
+function obstacleOf(entry: SmapsEntry): string | undefined {
+	const { name, flags } = entry;
+	if (isVvar(entry) || name === "[vdso]" || name === "[vsyscall]") return undefined;
+	if (flags.has("ss")) return "is a shadow stack";
+	if (flags.has("um") || flags.has("uw") || flags.has("ui")) return "is watched by userfaultfd";
+	if (name.startsWith("/[aio]")) return "is a ring of asynchronous I/O (io_setup)";
+	if (name.startsWith("socket:")) return "is the ring of a packet socket";
+	if (name.startsWith("anon_inode:")) return `shows ${name}`;
+	if (name.startsWith("/secretmem")) return "is memory that nobody else may read (memfd_secret)";
+	if (flags.has("io") || flags.has("pf")) return `shows the device ${name}`;
+	return undefined;
+}
+
+function classified(entry: SmapsEntry, bounds: Bounds, objectOf: ObjectOf): Classified {
+	const { start, end, prot, shared } = entry;
+	const { backing, orphan } = backingOf(entry, bounds, objectOf);
+	return {
+		entry,
+		mapping: { start, end, prot, shared, backing, flags: mapFlags(entry), advice: adviceOf(entry) },
+		...(orphan === undefined ? {} : { orphan }),
+	};
+}
+
+function backingOf(
+	entry: SmapsEntry,
+	bounds: Bounds,
+	objectOf: ObjectOf,
+): { readonly backing: Backing; readonly orphan?: string } {
+	const { name, shared, offset } = entry;
+	if (name === "[vdso]") return { backing: { kind: "vdso" } };
+	if (isVvar(entry)) return { backing: { kind: "vvar" } };
+	if (name === "[vsyscall]") return { backing: { kind: "vsyscall" } };
+	const object = (): Backing => ({ kind: "object", object: objectOf(entry), offset });
+	if (isSharedMemory(entry)) return { backing: object() };
+	if (entry.inode === 0n || !name.startsWith("/") || name === HUGE_PAGES)
+		return { backing: { kind: "anonymous", ...roleOf(entry, bounds) } };
+	const { path, deleted } = withoutDeleted(name);
+	if (!deleted || isThere(entry)) return { backing: { kind: "file", path: name, offset, writable: false } };
+	return { backing: shared ? object() : { kind: "anonymous" }, orphan: path };
+}
+
+const HUGE_PAGES = "/anon_hugepage (deleted)";
+
+/** Names that the kernel gives to memory of no file. */
+export const isMemfd = (name: string): boolean => name.startsWith("/memfd:");
+export const isSystemV = (name: string): boolean => /^\/SYSV[0-9a-f]{8}/.test(name);
+
+const isSharedMemory = ({ name, shared }: SmapsEntry): boolean =>
+	isMemfd(name) ||
+	(shared &&
+		(name.startsWith("/dev/zero (deleted)") ||
+			name.startsWith("[anon_shmem:") ||
+			isSystemV(name) ||
+			name === HUGE_PAGES));
+
+/** Some file is really called so. */
+function isThere({ name, inode }: SmapsEntry): boolean {
+	try {
+		return statSync(Buffer.from(bytesFromText(name)), { bigint: true }).ino === inode;
+	} catch {
+		return false;
+	}
+}
+
+function roleOf(entry: SmapsEntry, { startStack }: Bounds): { readonly role?: "heap" | "stack" } {
+	if (contains(entry, startStack)) return { role: "stack" };
+	return entry.name === "[heap]" ? { role: "heap" } : {};
+}
+
+const mapWords: readonly (readonly [string, number])[] = [
+	["gd", MAP.GROWSDOWN],
+	["lo", MAP.LOCKED],
+	["nr", MAP.NORESERVE],
+	["dp", MAP.DROPPABLE],
+];
+
+function mapFlags({ flags, pageSize }: SmapsEntry): number {
+	const huge = flags.has("ht") ? MAP.HUGETLB | (Math.log2(pageSize) << MAP_HUGE_SHIFT) : 0;
+	return mapWords.reduce((bits, [word, bit]) => (flags.has(word) ? bits | bit : bits), huge);
+}
+
+const adviceWords: readonly (readonly [string, number])[] = [
+	["rr", MADV.RANDOM],
+	["sr", MADV.SEQUENTIAL],
+	["dc", MADV.DONTFORK],
+	["mg", MADV.MERGEABLE],
+	["hg", MADV.HUGEPAGE],
+	["nh", MADV.NOHUGEPAGE],
+	["dd", MADV.DONTDUMP],
+	["wf", MADV.WIPEONFORK],
+];
+
+const adviceOf = ({ flags }: SmapsEntry): bigint =>
+	adviceWords.reduce((bits, [word, number]) => (flags.has(word) ? bits | (1n << BigInt(number)) : bits), 0n);

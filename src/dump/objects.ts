@@ -1,0 +1,164 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import type { Agent } from "../host/agent.ts";
+import { dataRanges } from "../host/data-ranges.ts";
+import { F } from "../linux/fcntl.ts";
+import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
+import type { SmapsEntry } from "../linux/smaps.ts";
+import type { Content, SharedObject } from "../task/task.ts";
+import { withoutDeleted } from "./proc.ts";
+
+/** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */
+export interface ObjectTable {
+	/** The id of the object that a mapping shows. */
+	readonly ofMapping: (entry: SmapsEntry) => number;
+	/** The id of a memfd that is open as descriptor `number`. */
+	readonly ofDescriptor: (number: number, name: string, device: string, inode: bigint) => number;
+	/** All that were asked for, with references to their bytes unless `pages` is false. */
+	readonly collect: (agent: Agent, pages: boolean, memory: ByteSource) => Promise<readonly SharedObject[]>;
+	/** Closes the files that contents refer to. */
+	readonly close: () => void;
+}
+
+interface Found {
+	readonly id: number;
+	/** memfd name. */
+	name?: string;
+	/** Where it can be opened. */
+	readonly path: string;
+	readonly entries: SmapsEntry[];
+}
+
+export function objectTable(pid: number): ObjectTable {
+	const objects = new Map<string, Found>();
+	const opened: number[] = [];
+	const find = (device: string, inode: bigint, path: string): Found => {
+		const key = `${device} ${inode}`;
+		const known = objects.get(key) ?? { id: objects.size + 1, path, entries: [] };
+		objects.set(key, known);
+		return known;
+	};
+	return {
+		ofMapping: (entry) => {
+			const { device, inode, name } = entry;
+			const object = find(device, inode, mapLink(pid, entry));
+			object.entries.push(entry);
+			const memfd = memfdName(name);
+			if (memfd !== undefined) object.name = memfd;
+			return object.id;
+		},
+		ofDescriptor: (number, name, device, inode) => {
+			const object = find(device, inode, `/proc/${pid}/fd/${number}`);
+			object.name = name;
+			return object.id;
+		},
+		collect: async (agent, pages, memory) => {
+			const found: SharedObject[] = [];
+			for (const object of objects.values()) {
+				const { id, name, path } = object;
+				const fd = tryOpen(path);
+				if (fd === undefined) {
+					found.push(throughMappings(object, pages ? memory : undefined));
+					continue;
+				}
+				opened.push(fd);
+				const { size, mode, uid, gid } = fstatSync(fd, { bigint: true });
+				const source: ByteSource = { name: path, fd, size, read: () => undefined, close: () => {} };
+				const looks =
+					name === undefined
+						? {}
+						: {
+								...{ name, mode: Number(mode), uid: Number(uid), gid: Number(gid) },
+								...(await sealsOf(agent, path, object)),
+							};
+				const contents = pages ? contentsOf(source, await dataRanges(agent, path)) : [];
+				found.push({ id, size, contents, ...looks });
+			}
+			return found;
+		},
+		close: () => {
+			for (const fd of opened.splice(0)) closeSync(fd);
+		},
+	};
+}
+
+/** What a mapping shows, as a link that leads there also when it has no name. */
+export const mapLink = (pid: number, { start, end }: Range): string =>
+	`/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
+
+/** `memfd` of `/memfd:memfd (deleted)`. */
+export function memfdName(name: string): string | undefined {
+	const { path } = withoutDeleted(name);
+	return path.startsWith("/memfd:") ? path.slice("/memfd:".length) : undefined;
+}
+
+/** Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without. */
+function tryOpen(path: string): number | undefined {
+	try {
+		return openSync(path, "r");
+	} catch {
+		return undefined;
+	}
+}
+
+async function sealsOf(
+	agent: Agent,
+	path: string,
+	{ entries }: Found,
+): Promise<{ readonly seals: number; readonly memfdFlags: number }> {
+	const fd = await agent.call("open", Buffer.from(`${path}\0`), 0);
+	const told = await agent.call("fcntl", fd, F.GET_SEALS, 0);
+	await agent.call("close", fd);
+	const seals = told < 0n ? F_SEAL.SEAL : Number(told);
+	const huge = entries.some(({ flags }) => flags.has("ht"))
+		? MFD.HUGETLB | ((Math.log2(entries[0]?.pageSize ?? 0) & MAP_HUGE_MASK) << MAP_HUGE_SHIFT)
+		: 0;
+	// one that was made without sealing is sealed against seals, and against nothing else
+	return { seals, memfdFlags: huge | (seals === F_SEAL.SEAL ? 0 : MFD.ALLOW_SEALING) };
+}
+
+/** Where nobody tells of holes, all of it. */
+const contentsOf = (
+	source: ByteSource,
+	ranges: readonly { readonly start: bigint; readonly end: bigint }[] = [{ start: 0n, end: source.size }],
+): Content[] =>
+	ranges
+		.filter(({ start, end }) => start < end)
+		.map(({ start, end }) => {
+			const from = start & ~(PAGE_SIZE - 1n);
+			return {
+				start: address(from),
+				length: pagesUp(end - from),
+				source,
+				offset: fileOffset(from),
+				available: end - from,
+			};
+		});
+
+/**
+ * Without the right to its file, an object is as large as its mappings show, and all of that is read: pages that were never
+ * there become zeros of its own.
+ */
+function throughMappings({ id, name, entries }: Found, memory: ByteSource | undefined): SharedObject {
+	const contents: Content[] = [];
+	let size = 0n;
+	for (const { start, end, offset } of [...entries].sort((a, b) => (a.offset < b.offset ? -1 : 1))) {
+		const last = offset + lengthOf({ start, end });
+		if (last <= size) continue;
+		const from = offset > size ? BigInt(offset) : size;
+		size = last;
+		if (memory === undefined) continue;
+		contents.push({
+			start: address(from),
+			length: last - from,
+			source: memory,
+			offset: fileOffset(start + (from - offset)),
+			available: last - from,
+		});
+	}
+	return { id, size, contents, ...(name === undefined ? {} : { name }) };
+}
+
+const pagesUp = (length: bigint): bigint => (length + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n);

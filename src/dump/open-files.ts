@@ -1,0 +1,109 @@
+import { type BigIntStats, statSync } from "node:fs";
+import { attempt } from "../bytes/source.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
+import type { OtherDescription } from "../task/files.ts";
+import { memfdName } from "./objects.ts";
+import { descriptorsOf, linkOfProcess, ofProcess, withoutDeleted } from "./proc.ts";
+
+/** A descriptor as /proc shows it. */
+export interface OpenDescriptor {
+	readonly number: number;
+	/** Its path, or a name such as `pipe:[4711]`. */
+	readonly link: string;
+	readonly info: Fdinfo;
+	readonly stat: BigIntStats;
+}
+
+/** Ascending. @throws NecromancerError ERR_IO */
+export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
+	descriptorsOf(pid).map((number) => ({
+		number,
+		link: linkOfProcess(pid, `fd/${number}`),
+		info: readFdinfo(ofProcess(pid, `fdinfo/${number}`)),
+		stat: attempt(`/proc/${pid}/fd/${number}`, () => statSync(`/proc/${pid}/fd/${number}`, { bigint: true })),
+	}));
+
+/** What a descriptor refers to, as far as its link and its inode tell. */
+export type OpenKind =
+	| { readonly kind: "file"; readonly path: string }
+	| { readonly kind: "fifo"; readonly path: string }
+	| { readonly kind: "pipe" | "eventfd" | "epoll" | "signalfd" | "timerfd" }
+	| { readonly kind: "memfd"; readonly name: string }
+	| { readonly kind: "tty"; readonly path: string }
+	/** Not to be dumped yet. */
+	| {
+			readonly kind: "other";
+			readonly other: Exclude<OtherDescription["kind"], "tty"> | "orphan";
+			readonly words: string;
+	  };
+
+const anonymous: Readonly<Record<string, OpenKind["kind"] & ("eventfd" | "epoll" | "signalfd" | "timerfd")>> = {
+	"anon_inode:[eventfd]": "eventfd",
+	"anon_inode:[eventpoll]": "epoll",
+	"anon_inode:[signalfd]": "signalfd",
+	"anon_inode:[timerfd]": "timerfd",
+};
+
+const others: readonly (readonly [RegExp, Exclude<OtherDescription["kind"], "tty">, string])[] = [
+	[/^socket:/, "unknown", "a socket"],
+	[/^anon_inode:\[?inotify/, "inotify", "an inotify instance"],
+	[/^anon_inode:\[?fanotify/, "fanotify", "a fanotify group"],
+	[/^anon_inode:\[?pidfd|^pidfd:/, "pidfd", "a pidfd"],
+	[/^anon_inode:\[?bpf/, "bpf-map", "a BPF object"],
+	[/^[a-z_]+:\[\d+\]$/, "namespace", "a namespace"],
+];
+
+export function kindOf({ link, stat }: Pick<OpenDescriptor, "link" | "stat">): OpenKind {
+	const named = anonymous[link];
+	if (named !== undefined) return { kind: named };
+	if (link.startsWith("pipe:[")) return { kind: "pipe" };
+	for (const [pattern, other, words] of others) if (pattern.test(link)) return { kind: "other", other, words };
+	if (!link.startsWith("/")) return { kind: "other", other: "unknown", words: `${link}` };
+	const name = memfdName(link);
+	if (name !== undefined) return { kind: "memfd", name };
+	return namedKind(link, stat);
+}
+
+function namedKind(link: string, stat: BigIntStats): OpenKind {
+	const type = Number(stat.mode) & S_IFMT;
+	if (type === S_IFCHR) {
+		if (isTerminal(stat.rdev)) return { kind: "tty", path: link };
+		if (majorOf(stat.rdev) !== MEMORY_DEVICES) return { kind: "other", other: "external", words: `the device ${link}` };
+	} else if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFIFO)
+		return { kind: "other", other: "unknown", words: `the special file ${link}` };
+	if (!isStillThere(link, stat)) {
+		const { path } = withoutDeleted(link);
+		return { kind: "other", other: "orphan", words: `the deleted file ${path}` };
+	}
+	return { kind: type === S_IFIFO ? "fifo" : "file", path: link };
+}
+
+/** Its name leads to it and to no other: it was neither deleted nor replaced, and nothing is mounted over it. */
+function isStillThere(path: string, { ino, dev }: BigIntStats): boolean {
+	try {
+		const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
+		return here.ino === ino && here.dev === dev;
+	} catch {
+		return false;
+	}
+}
+
+/** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
+const MEMORY_DEVICES = 1;
+
+/** Terminals of all kinds, /dev/tty and /dev/ptmx (Documentation/admin-guide/devices.txt). */
+const isTerminal = (device: bigint): boolean => {
+	const major = majorOf(device);
+	return major === 4 || major === 5 || (major >= 136 && major <= 143) || major === 204;
+};
+
+/** `dev_t` as stat(2) gives it (glibc's gnu_dev_major). */
+export const majorOf = (device: bigint): number =>
+	Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn & 0xffff_ffffn));
+export const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
+
+/** `00:01`, as /proc/PID/maps has it. */
+export const deviceText = (device: bigint): string =>
+	[majorOf(device), minorOf(device)].map((part) => part.toString(16).padStart(2, "0")).join(":");

@@ -1,0 +1,241 @@
+import { type Address, address } from "../bytes/address.ts";
+import { i32, u64, viewOf } from "../bytes/layout.ts";
+import type { Range } from "../bytes/range.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { ACTION_SIGNALS } from "../criu/vma.ts";
+import { PR } from "../linux/prctl.ts";
+import type { ProcTimer } from "../linux/proc-timers.ts";
+import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
+import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../linux/sigframe.ts";
+import { ITIMER, itimerspec, itimerval } from "../linux/time.ts";
+import { contextLayout } from "../plan/abi.ts";
+import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
+import type { Arg, Place, Plan } from "../plan/plan.ts";
+import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
+
+/** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
+export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
+	readonly tid: number;
+}
+
+/** What nobody but the process itself is told. */
+export interface Answers {
+	readonly signalActions: readonly SignalAction[];
+	readonly intervalTimers: {
+		readonly real: IntervalTimer;
+		readonly virtual: IntervalTimer;
+		readonly profiling: IntervalTimer;
+	};
+	readonly posixTimers: readonly PosixTimer[];
+	readonly brk: Address;
+	readonly dumpable: number;
+	readonly hugePagesDisabled: boolean;
+	readonly childSubreaper: boolean;
+	/** By thread id. */
+	readonly threads: ReadonlyMap<number, ThreadAnswers>;
+}
+
+export interface ThreadAnswers {
+	readonly alternateStack?: AlternateStack;
+	/** 0 for none; absent on a kernel that does not tell (CONFIG_CHECKPOINT_RESTORE). */
+	readonly clearTid?: Address;
+	readonly parentDeathSignal: number;
+	readonly securebits: number;
+}
+
+/** Reads so many bytes of the process where the plan has a place. */
+export type Recall = (place: Place, length: number) => Uint8Array;
+
+export interface Questions {
+	/** For the blob at the start of a hole in the process. One list a thread, in the order of the threads. */
+	readonly plan: (hole: Range) => Plan;
+	readonly context: Place;
+	/** Where the stack of a thread's list begins; it has {@link STACK_SIZE} bytes. */
+	readonly stackOf: (tid: number) => Place;
+	/** The list of a thread, and how many calls it makes up to and with {@link LAST_CALL}. */
+	readonly listOf: (tid: number) => { readonly name: string; readonly calls: number };
+	readonly read: (recall: Recall) => Answers;
+}
+
+/** Says that a thread has asked all. */
+export const LAST_CALL = "getppid";
+
+/** The blob needs a few hundred bytes of it. */
+export const STACK_SIZE = 4096;
+
+/**
+ * The system calls that a process is to make about itself: each thread about its own, the first about what they share. At the
+ * end of each list stands a way out that only a thread takes whom nobody leads any more: rt_sigreturn from a frame with all
+ * that it had.
+ *
+ * @param threads Leader first.
+ */
+export function questionsFor(threads: readonly Asked[], timers: readonly ProcTimer[], processor: Processor): Questions {
+	const draft = planDraft(bytesFromText);
+	// nobody hears of it: no step is judged
+	const context = draft.bytes("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const stacks = new Map<number, Place>();
+	const lists = new Map<number, { readonly name: string; readonly calls: number }>();
+	const readers = new Map<number, (recall: Recall) => ThreadAnswers>();
+	let shared: ((recall: Recall) => Omit<Answers, "threads">) | undefined;
+	for (const thread of threads) {
+		const name = `thread ${thread.tid}`;
+		const { ask, count } = asker(draft.list(name));
+		shared ??= askShared(draft, ask, timers);
+		readers.set(thread.tid, askThread(draft, ask));
+		ask(LAST_CALL, [], "done");
+		ask("leave", [frameOf(draft, thread, processor)], "where it was, should nobody lead it back");
+		stacks.set(thread.tid, draft.space(`stack of ${name}`, STACK_SIZE));
+		lists.set(thread.tid, { name, calls: count() - 1 });
+	}
+	const known = <T>(found: T | undefined): T => {
+		if (found === undefined) throw new RangeError("no such thread was asked");
+		return found;
+	};
+	return {
+		plan: (hole) => ({
+			pid: threads[0]?.tid ?? 0,
+			tids: threads.map(({ tid }) => tid),
+			hole,
+			lists: draft.lists,
+			data: draft.data,
+			context,
+			findings: draft.findings,
+			views: [],
+		}),
+		context,
+		stackOf: (tid) => known(stacks.get(tid)),
+		listOf: (tid) => known(lists.get(tid)),
+		read: (recall) => ({
+			...known(shared)(recall),
+			threads: new Map([...readers].map(([tid, read]) => [tid, read(recall)])),
+		}),
+	};
+}
+
+type Ask = (call: string, args: readonly Arg[], why: string, save?: Place) => void;
+
+function asker(list: ListDraft): { readonly ask: Ask; readonly count: () => number } {
+	let made = 0;
+	return {
+		ask: (call, args, why, save) => {
+			made += 1;
+			list.add("signals", call, args, why, { expect: "anything", ...(save === undefined ? {} : { save }) });
+		},
+		count: () => made,
+	};
+}
+
+/** What all threads share. */
+function askShared(
+	draft: PlanDraft,
+	ask: Ask,
+	timers: readonly ProcTimer[],
+): (recall: Recall) => Omit<Answers, "threads"> {
+	const { size } = kernelSigaction;
+	const actions = draft.space("signal actions", ACTION_SIGNALS.length * size);
+	for (const [i, signal] of ACTION_SIGNALS.entries())
+		ask("rt_sigaction", [BigInt(signal), 0n, { ...actions, offset: i * size }, SIGSET_BYTES], "what a signal does");
+	const intervals = draft.space("interval timers", 3 * itimerval.size);
+	for (const which of Object.values(ITIMER))
+		ask("getitimer", [BigInt(which), { ...intervals, offset: which * itimerval.size }], "an interval timer");
+	const posix = timers.map((timer) => {
+		const time = draft.space(`time of timer ${timer.id}`, itimerspec.size);
+		const overrun = draft.cell(`overrun of timer ${timer.id}`);
+		ask("timer_gettime", [BigInt(timer.id), time], `when timer ${timer.id} expires`);
+		ask("timer_getoverrun", [BigInt(timer.id)], `how often it did unseen`, overrun);
+		return { timer, time, overrun };
+	});
+	const brk = draft.cell("program break");
+	ask("brk", [0n], "the program break", brk);
+	const dumpable = draft.cell("dumpable");
+	ask("prctl", [BigInt(PR.GET_DUMPABLE), 0n, 0n, 0n, 0n], "whether it may be dumped", dumpable);
+	const hugePages = draft.cell("huge pages disabled");
+	ask("prctl", [BigInt(PR.GET_THP_DISABLE), 0n, 0n, 0n, 0n], "whether it has no huge pages", hugePages);
+	const subreaper = draft.cell("subreaper");
+	ask("prctl", [BigInt(PR.GET_CHILD_SUBREAPER), subreaper, 0n, 0n, 0n], "whether orphans come to it");
+
+	return (recall) => {
+		const number = (place: Place): bigint => BigInt.asIntN(64, u64.read(viewOf(recall(place, 8)), 0));
+		const interval = (which: number): IntervalTimer => {
+			const { it_value, it_interval } = itimerval.decode(
+				recall({ ...intervals, offset: which * itimerval.size }, itimerval.size),
+			);
+			return { remaining: microseconds(it_value), interval: microseconds(it_interval) };
+		};
+		const all = recall(actions, ACTION_SIGNALS.length * size);
+		return {
+			signalActions: ACTION_SIGNALS.map((signal, i) => {
+				const { sa_handler, sa_flags, sa_restorer, sa_mask } = kernelSigaction.decode(all.subarray(i * size));
+				const [handler, restorer] = [address(sa_handler), address(sa_restorer)];
+				return { signal, handler, flags: sa_flags, restorer, mask: sa_mask };
+			}),
+			intervalTimers: {
+				real: interval(ITIMER.REAL),
+				virtual: interval(ITIMER.VIRTUAL),
+				profiling: interval(ITIMER.PROF),
+			},
+			posixTimers: posix.map(({ timer, time, overrun }) => {
+				const { it_value, it_interval } = itimerspec.decode(recall(time, itimerspec.size));
+				const missed = number(overrun);
+				return {
+					...timer,
+					remaining: nanoseconds(it_value),
+					interval: nanoseconds(it_interval),
+					overrun: missed < 0n ? 0 : Number(missed),
+				};
+			}),
+			brk: address(number(brk)),
+			dumpable: Number(number(dumpable)),
+			hugePagesDisabled: number(hugePages) === 1n,
+			childSubreaper: i32.read(viewOf(recall(subreaper, 8)), 0) === 1,
+		};
+	};
+}
+
+/** What each thread has for itself. */
+function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswers {
+	const stack = draft.space("alternate stack", stackT.size);
+	ask("sigaltstack", [0n, stack], "its alternate signal stack");
+	const clearTid = draft.cell("clear-tid address");
+	const told = draft.cell("whether the clear-tid address is told");
+	ask("prctl", [BigInt(PR.GET_TID_ADDRESS), clearTid, 0n, 0n, 0n], "the word that is cleared at its end", told);
+	const death = draft.cell("parent-death signal");
+	ask("prctl", [BigInt(PR.GET_PDEATHSIG), death, 0n, 0n, 0n], "its signal when the parent dies");
+	const securebits = draft.cell("securebits");
+	ask("prctl", [BigInt(PR.GET_SECUREBITS), 0n, 0n, 0n, 0n], "how its capabilities behave", securebits);
+	return (recall) => {
+		const word = (place: Place): bigint => u64.read(viewOf(recall(place, 8)), 0);
+		const { ss_sp, ss_flags, ss_size } = stackT.decode(recall(stack, stackT.size));
+		return {
+			...((ss_flags & SS_DISABLE) !== 0
+				? {}
+				: { alternateStack: { base: address(ss_sp), size: ss_size, flags: ss_flags } }),
+			...(word(told) === 0n ? { clearTid: address(word(clearTid)) } : {}),
+			parentDeathSignal: i32.read(viewOf(recall(death, 8)), 0),
+			securebits: Number(BigInt.asUintN(32, word(securebits))),
+		};
+	};
+}
+
+/**
+ * folklore: a frame cannot say "leave the alternate stack as it is"; but one that is too small for the kernel is passed over
+ * without a word.
+ */
+function frameOf(draft: PlanDraft, thread: Asked, processor: Processor): Place {
+	const { ucontext, fpstate, fpstateAt } = sigframe(
+		{ ...thread, alternateStack: { base: address(0n), size: 0n, flags: 0 } },
+		processor,
+	);
+	const area = draft.bytes(`XSAVE area of thread ${thread.tid}`, fpstate, { align: FPSTATE_ALIGN });
+	return draft.bytes(`frame of thread ${thread.tid}`, ucontext, {
+		align: 16,
+		pointers: [{ at: fpstateAt, to: area }],
+	});
+}
+
+const microseconds = ({ tv_sec, tv_usec }: { readonly tv_sec: bigint; readonly tv_usec: bigint }): bigint =>
+	tv_sec * 1_000_000n + tv_usec;
+
+const nanoseconds = ({ tv_sec, tv_nsec }: { readonly tv_sec: bigint; readonly tv_nsec: bigint }): bigint =>
+	tv_sec * 1_000_000_000n + tv_nsec;

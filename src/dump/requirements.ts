@@ -1,0 +1,119 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import { refuseTraced } from "../host/freeze.ts";
+import { type ProcStat, readProcStat } from "../linux/proc-stat.ts";
+import { type ProcStatus, readProcStatus } from "../linux/proc-status.ts";
+import { childrenOf, ofProcess, threadsOf } from "./proc.ts";
+
+/** A process that can be dumped, as far as can be seen while it runs. */
+export interface Candidate {
+	readonly pid: number;
+	readonly stat: ProcStat;
+	readonly status: ProcStatus;
+	/** Its child processes. */
+	readonly children: readonly number[];
+}
+
+/**
+ * Looks a process over before it is touched, so that one that cannot be dumped is never stopped.
+ *
+ * @throws NecromancerError ERR_PROCESS for what is no process to be dumped, ERR_UNSUPPORTED for what cannot be dumped yet,
+ *   ERR_HOST where we may not.
+ */
+export function requireCandidate(pid: number): Candidate {
+	const status = statusOf(pid);
+	if (status === undefined)
+		return refuse("ERR_PROCESS", {
+			subject: `process ${pid}`,
+			finding: "is not there",
+			expectation: "expected a living process",
+		});
+	const no = (finding: string, expectation: string, remedy?: string): never =>
+		refuse("ERR_PROCESS", {
+			subject: `process ${pid}`,
+			finding,
+			expectation,
+			...(remedy === undefined ? {} : { remedy }),
+		});
+	if (status.tgid !== pid)
+		no(`is a thread of process ${status.tgid}`, "expected a process", `name ${status.tgid} instead`);
+	if (pid === process.pid) no("is this very program", "expected another");
+	if (status.state === "Z" || status.state === "X")
+		no("is dead but not yet reaped by its parent", "expected a living process");
+	if (status.kernelThread) no("is a thread of the kernel", "expected a program");
+	requireAccess(pid, status);
+	if (status.tracer !== 0) refuseTraced(pid, status.tracer);
+	requireNamespaces(pid);
+	requireNoSeccomp(pid);
+	const stat = readProcStat(ofProcess(pid, "stat"));
+	return { pid, stat, status, children: childrenOf(pid) };
+}
+
+/** @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile. */
+export function requireSame({ pid, stat }: Candidate): void {
+	if (readProcStat(ofProcess(pid, "stat")).startTime === stat.startTime) return;
+	refuse("ERR_PROCESS", {
+		subject: `process ${pid}`,
+		finding: "ended, and another has its id",
+		expectation: "expected it to live",
+	});
+}
+
+function statusOf(pid: number): ProcStatus | undefined {
+	try {
+		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1"));
+	} catch {
+		return undefined;
+	}
+}
+
+/** The kernel gives these links to whoever may trace, and to nobody else. */
+function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
+	try {
+		readlinkSync(`/proc/${pid}/exe`);
+	} catch (cause) {
+		const { code } = cause as NodeJS.ErrnoException;
+		if (code !== "EACCES" && code !== "EPERM") return;
+		const ours = process.geteuid?.();
+		refuse("ERR_HOST", {
+			subject: `process ${pid}`,
+			finding: uid === ours ? "may not be traced by us" : `belongs to user ${uid}, and we are ${ours}`,
+			expectation: "expected to be allowed to trace it",
+			remedy: "be root or have CAP_SYS_PTRACE",
+		});
+	}
+}
+
+/** Those that change what paths, ids and times mean. */
+const decisive = ["pid", "mnt", "user", "time"] as const;
+
+function requireNamespaces(pid: number): void {
+	const linkOf = (whose: string, name: string): string | undefined => {
+		try {
+			return readlinkSync(`/proc/${whose}/ns/${name}`);
+		} catch {
+			return undefined;
+		}
+	};
+	const foreign = decisive.filter((name) => linkOf(`${pid}`, name) !== linkOf("self", name));
+	if (foreign.length === 0) return;
+	refuse("ERR_UNSUPPORTED", {
+		subject: `process ${pid}`,
+		finding: `is in other namespaces than we are (${foreign.join(", ")})`,
+		expectation: "expected the same: names and ids mean something else there",
+		remedy: `run us there: nsenter -t ${pid} -a necromancer dump ...`,
+	});
+}
+
+function requireNoSeccomp(pid: number): void {
+	for (const tid of threadsOf(pid)) {
+		const { seccomp } = readProcStatus(ofProcess(pid, `task/${tid}/status`));
+		if (seccomp === 0) continue;
+		refuse("ERR_UNSUPPORTED", {
+			subject: `thread ${tid}`,
+			finding: seccomp === 1 ? "runs in seccomp's strict mode" : "runs under seccomp filters",
+			expectation: "expected neither: they cannot be dumped yet",
+			remedy: "start it without its sandbox",
+		});
+	}
+}

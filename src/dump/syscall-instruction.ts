@@ -1,0 +1,38 @@
+import { type Address, plus } from "../bytes/address.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import { vdsoAreas } from "../host/facts.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
+import { ofProcess } from "./proc.ts";
+
+const SYSCALL = Buffer.from([0x0f, 0x05]);
+
+/** Bytes that are searched at a time, and of one mapping. */
+const MOST = 1 << 20;
+
+/**
+ * Where a process has a `syscall` instruction: in its vdso, which calls the kernel where it cannot tell the time by itself,
+ * or else in its own code.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED where none is found.
+ */
+export function syscallInstructionOf(pid: number, memory: ProcessMemory): Address {
+	const maps = ofProcess(pid, "maps");
+	for (const range of [...vdsoAreas(maps).slice(-1), ...codeIn(maps)]) {
+		const length = Number(lengthOf(range));
+		const bytes = memory.peek(range.start, Math.min(length, MOST));
+		const found = bytes?.indexOf(SYSCALL) ?? -1;
+		if (found >= 0) return plus(range.start, BigInt(found));
+	}
+	return refuse("ERR_UNSUPPORTED", {
+		subject: `process ${pid}`,
+		finding: "has no system call instruction in sight",
+		expectation: "expected one in its vdso or its code",
+	});
+}
+
+const codeIn = (maps: string): Range[] =>
+	[...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) r?.x(?!.*\[vsyscall\])/gm)].map(([, start, end]) => ({
+		start: BigInt(`0x${start}`) as Address,
+		end: BigInt(`0x${end}`) as Address,
+	}));

@@ -1,0 +1,133 @@
+import { address } from "../bytes/address.ts";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import type { CpuState } from "../host/cpu.ts";
+import type { Standing } from "../host/guest.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
+import { tracerOn } from "../host/ptrace.ts";
+import { type ThreadRecords, threadRecords, waitingSignals } from "../host/thread-records.ts";
+import { readProcStat } from "../linux/proc-stat.ts";
+import { type ProcStatus, readProcStatus } from "../linux/proc-status.ts";
+import type { UserRegs } from "../linux/registers.ts";
+import { RESTART_CODE_BYTES, windBack } from "../linux/restart.ts";
+import { abortedIp, rseqArea, rseqCs } from "../linux/rseq.ts";
+import { USER_CS } from "../linux/sigframe.ts";
+import { readXstate, type Xstate } from "../linux/xstate.ts";
+import type { Credentials, Thread } from "../task/task.ts";
+import { ofProcess } from "./proc.ts";
+import type { Asked, ThreadAnswers } from "./questions.ts";
+
+/** A stopped thread as the kernel shows it to its tracer and in /proc. */
+export interface Stopped {
+	readonly tid: number;
+	/** What it goes on with, as far as it is not left running: see {@link windBack}. */
+	readonly registers: UserRegs;
+	/** What it has to have when it is let go. */
+	readonly standing: Standing;
+	readonly xstate: Xstate;
+	readonly records: ThreadRecords;
+	readonly status: ProcStatus;
+	readonly pending: readonly Uint8Array[];
+}
+
+/**
+ * All about the threads of a stopped process that can be seen from outside.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for 32-bit code, ERR_HOST.
+ */
+export async function stoppedThreads(
+	agent: Agent,
+	pid: number,
+	tids: readonly number[],
+	memory: ProcessMemory,
+	cpu: CpuState,
+): Promise<readonly Stopped[]> {
+	const tracer = tracerOn(agent);
+	const regs = await tracer.getRegs(tids);
+	const masks = await tracer.getSigmask(tids);
+	const areas = await tracer.getXstate(tids, cpu.xstate.size);
+	const records = await threadRecords(agent, tids);
+	const stopped: Stopped[] = [];
+	for (const [i, tid] of tids.entries()) {
+		const [own, mask, area, record] = [regs[i], masks[i], areas[i], records[i]];
+		if (own === undefined || mask === undefined || area === undefined || record === undefined)
+			throw new RangeError(`nothing is known of thread ${tid}`);
+		require64Bit(tid, own);
+		const status = readProcStatus(ofProcess(pid, `task/${tid}/status`));
+		const resuming = withoutSection(own, record, memory);
+		const code = memory.peek(address(resuming.ip - BigInt(RESTART_CODE_BYTES)), RESTART_CODE_BYTES);
+		stopped.push({
+			tid,
+			registers: windBack(resuming, code),
+			standing: { tid, regs: resuming, mask },
+			xstate: readXstate(area, cpu.xstate, `thread ${tid}`),
+			records: record,
+			status,
+			pending: status.pending === 0n ? [] : await waitingSignals(agent, tid, "thread"),
+		});
+	}
+	return stopped;
+}
+
+function require64Bit(tid: number, { cs }: UserRegs): void {
+	if (cs === USER_CS) return;
+	refuse("ERR_UNSUPPORTED", {
+		subject: `thread ${tid}`,
+		finding: `runs 32-bit code (cs 0x${cs.toString(16)})`,
+		expectation: "expected 64-bit code, 0x33",
+	});
+}
+
+/**
+ * A thread inside a restartable sequence would be sent to the abort handler on its way out of the kernel. But the kernel looks
+ * where it is on that way, and we send it elsewhere in between.
+ */
+function withoutSection(regs: UserRegs, { rseq }: ThreadRecords, memory: ProcessMemory): UserRegs {
+	if (rseq === undefined) return regs;
+	const bytes = memory.peek(rseq.area, rseqArea.size);
+	const area = bytes === undefined ? undefined : rseqArea.decode(bytes);
+	if (area === undefined || area.rseq_cs === 0n) return regs;
+	const section = memory.peek(address(area.rseq_cs), rseqCs.size);
+	const ip = section === undefined ? undefined : abortedIp(address(regs.ip), rseqCs.decode(section), area.flags);
+	return ip === undefined ? regs : { ...regs, ip };
+}
+
+export const askedOf = ({ tid, registers, xstate, standing: { mask } }: Stopped): Asked => ({
+	tid,
+	registers,
+	xstate,
+	blocked: mask,
+});
+
+/** A thread with what it told about itself. */
+export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers): Thread {
+	const { tid, registers, xstate, standing, records, status, pending } = stopped;
+	const { nice, realTimePriority } = readProcStat(ofProcess(pid, `task/${tid}/stat`));
+	const { alternateStack, clearTid, parentDeathSignal, securebits } = answers;
+	return {
+		tid,
+		name: ofProcess(pid, `task/${tid}/comm`).replace(/\n$/, ""),
+		registers,
+		xstate,
+		blocked: standing.mask,
+		pending,
+		...(alternateStack === undefined ? {} : { alternateStack }),
+		...(clearTid === undefined || clearTid === 0n ? {} : { clearTid }),
+		...(records.robustList === 0n ? {} : { robustList: records.robustList }),
+		...(records.rseq === undefined ? {} : { rseq: records.rseq }),
+		scheduling: { nice, policy: records.policy, priority: realTimePriority },
+		parentDeathSignal,
+		credentials: credentialsOf(status, securebits),
+		seccomp: (["none", "strict", "filter"] as const)[status.seccomp] ?? "none",
+	};
+}
+
+function credentialsOf(status: ProcStatus, securebits: number): Credentials {
+	const [uid, euid, suid, fsuid] = status.uids;
+	const [gid, egid, sgid, fsgid] = status.gids;
+	const { groups, inheritable, permitted, effective, bounding, ambient, noNewPrivileges } = status;
+	return {
+		...{ uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, inheritable, permitted, effective },
+		...{ bounding, ambient, securebits, noNewPrivileges },
+	};
+}

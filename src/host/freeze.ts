@@ -1,0 +1,157 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
+import { readProcStatus } from "../linux/proc-status.ts";
+import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import { WAIT, waitStatus } from "../linux/wait.ts";
+import type { Agent } from "./agent.ts";
+import { inBatches } from "./batch.ts";
+import { lostThread } from "./lost-thread.ts";
+
+/** No stop takes longer on a host that is alive. Milliseconds. */
+const PATIENCE = 30_000;
+
+/**
+ * Stops every thread of a process of somebody else's, wherever it is, until none is left that runs. Whatever happens to the
+ * agent from then on, the process outlives it and goes on: that is what sets this apart from how we trace what we made.
+ * A signal that was just about to be delivered is: the thread stops behind it.
+ *
+ * @returns thread ids, leader first.
+ * @throws NecromancerError ERR_PROCESS where it ends meanwhile or another traces it, ERR_HOST where we may not.
+ */
+export async function freeze(agent: Agent, pid: number): Promise<readonly number[]> {
+	const held = new Set<number>();
+	const gone = new Set<number>();
+	for (;;) {
+		const fresh = threadsOf(pid).filter((tid) => !held.has(tid) && !gone.has(tid));
+		if (fresh.length === 0) break;
+		const seized: number[] = [];
+		await inBatches(agent, fresh, {
+			doing: "attaching to threads",
+			patience: PATIENCE,
+			add: (errand, tid) => {
+				const result = errand.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.TRACESYSGOOD);
+				errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+				return result;
+			},
+			read: (done, result, tid) => {
+				const value = done.result(result);
+				if (value >= 0n) seized.push(tid);
+				else if (hasEnded(pid, tid, value)) gone.add(tid);
+				else refuseSeize(pid, tid, value);
+			},
+		});
+		for (let waiting = seized; waiting.length > 0; ) waiting = await settle(agent, pid, waiting, held, gone);
+	}
+	if (!held.has(pid))
+		refuse("ERR_PROCESS", {
+			subject: `process ${pid}`,
+			finding: "ended while it was stopped",
+			expectation: "expected it to live",
+		});
+	return [pid, ...[...held].filter((tid) => tid !== pid).sort((a, b) => a - b)];
+}
+
+/** Waits for threads that were told to stop. Those whose signal had to be delivered first are to be waited for again. */
+async function settle(
+	agent: Agent,
+	pid: number,
+	tids: readonly number[],
+	held: Set<number>,
+	gone: Set<number>,
+): Promise<number[]> {
+	const again: { readonly tid: number; readonly signal: number }[] = [];
+	await inBatches(agent, tids, {
+		doing: `stopping process ${pid}`,
+		patience: PATIENCE,
+		add: (errand, tid) => {
+			const status = errand.space(8);
+			return { status, result: errand.call("wait4", tid, status, WAIT.ALL, 0) };
+		},
+		read: (done, { status, result }, tid) => {
+			const what = waitStatus(done.bytes(status).readUInt32LE());
+			if (done.result(result) < 0n || what.kind === "exited" || what.kind === "killed") {
+				if (tid === pid) lostThread(tid, what);
+				gone.add(tid);
+			} else if (what.kind === "signal") again.push({ tid, signal: what.signal });
+			else held.add(tid);
+		},
+	});
+	await inBatches(agent, again, {
+		doing: "delivering signals",
+		patience: PATIENCE,
+		add: (errand, { tid, signal }) => errand.call("ptrace", PTRACE.CONT, tid, 0, signal),
+		read: () => {},
+	});
+	return again.map(({ tid }) => tid);
+}
+
+/**
+ * Lets go of a process that {@link freeze} stopped: it goes on, or stays stopped where it was stopped by job control.
+ *
+ * @param signals Stop signals that came meanwhile, or that are wanted.
+ */
+export async function release(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
+	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);
+	await inBatches(agent, tids, {
+		doing: "letting threads go",
+		patience: PATIENCE,
+		add: (errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, 0),
+		// whoever has ended needs no letting go
+		read: () => {},
+	});
+}
+
+/** Ends a process that {@link freeze} stopped; when this returns it is for its parent to reap. */
+export async function finish(agent: Agent, pid: number): Promise<void> {
+	await agent.call("kill", pid, SIGKILL);
+	for (let ended = 0n; ended >= 0n; ) {
+		const errand = agent.errand();
+		const result = errand.call("wait4", -1, 0, WAIT.ALL, 0);
+		ended = (await agent.perform(errand, { patience: PATIENCE, doing: `ending process ${pid}` })).result(result);
+	}
+}
+
+function threadsOf(pid: number): number[] {
+	try {
+		return readdirSync(`/proc/${pid}/task`).map(Number);
+	} catch {
+		return [];
+	}
+}
+
+const statusOf = (pid: number, tid: number) => {
+	try {
+		return readProcStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, "latin1"));
+	} catch {
+		return undefined;
+	}
+};
+
+/** The kernel says EPERM of a thread that is a zombie already. */
+function hasEnded(pid: number, tid: number, result: bigint): boolean {
+	if (result === -BigInt(ESRCH)) return true;
+	const state = statusOf(pid, tid)?.state ?? "X";
+	return result === -BigInt(EPERM) && (state === "Z" || state === "X");
+}
+
+function refuseSeize(pid: number, tid: number, result: bigint): never {
+	const tracer = statusOf(pid, tid)?.tracer ?? 0;
+	if (tracer !== 0) return refuseTraced(pid, tracer);
+	return refuse("ERR_HOST", {
+		subject: `thread ${tid}`,
+		finding: `ptrace(PTRACE_SEIZE) failed with ${errnoName(Number(result))}`,
+		expectation: "expected to be allowed to trace it",
+		remedy: "be root or have CAP_SYS_PTRACE, and see that no security module is in the way",
+	});
+}
+
+/** @throws NecromancerError ERR_PROCESS */
+export const refuseTraced = (pid: number, tracer: number): never =>
+	refuse("ERR_PROCESS", {
+		subject: `process ${pid}`,
+		finding: `is traced by process ${tracer}`,
+		expectation: "expected to be its only tracer",
+		remedy: "quit the debugger first",
+	});

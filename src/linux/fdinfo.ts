@@ -1,0 +1,45 @@
+/** What /proc/PID/fdinfo/N tells of an open file (fs/proc/fd.c, and `show_fdinfo` of each kind). */
+export interface Fdinfo {
+	/** Bytes; a directory's cookie. */
+	readonly position: bigint;
+	/** O_ flags, O_CLOEXEC among them. */
+	readonly flags: number;
+	/** Lines about file locks that were taken by way of this descriptor. */
+	readonly locks: readonly string[];
+	/** One line's value, by its name; `undefined` where there is none. */
+	field(name: string): string | undefined;
+	/** Every `tfd:` line of an epoll instance. */
+	readonly targets: readonly { readonly number: number; readonly events: number; readonly data: bigint }[];
+}
+
+export function readFdinfo(text: string): Fdinfo {
+	const fields = new Map<string, string>();
+	const locks: string[] = [];
+	const targets: { number: number; events: number; data: bigint }[] = [];
+	for (const line of text.split("\n")) {
+		const target = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)/.exec(line);
+		if (target !== null) {
+			const [, number, events, data] = target;
+			targets.push({ number: Number(number), events: Number.parseInt(events ?? "", 16), data: BigInt(`0x${data}`) });
+			continue;
+		}
+		const colon = line.indexOf(":");
+		if (colon < 0) continue;
+		const [name, value] = [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+		if (name === "lock") locks.push(value);
+		else fields.set(name, value);
+	}
+	return {
+		position: BigInt(fields.get("pos") ?? 0),
+		flags: Number.parseInt(fields.get("flags") ?? "0", 8),
+		locks,
+		targets,
+		field: (name) => fields.get(name),
+	};
+}
+
+/** `(5, 250)`, seconds and nanoseconds, as nanoseconds. */
+export function nanosecondsIn(pair: string | undefined): bigint {
+	const [, seconds = 0, rest = 0] = /^\((\d+), (\d+)\)$/.exec(pair ?? "") ?? [];
+	return BigInt(seconds) * 1_000_000_000n + BigInt(rest);
+}
