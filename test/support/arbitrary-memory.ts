@@ -121,9 +121,12 @@ const laid = (
 							: kind === "vsyscall" || kind === "aio"
 								? { kind }
 								: { kind: "anonymous", ...(heap ? { role: "heap" } : {}) };
-			const shared = backing.kind === "sysv" || ((backing.kind === "file" || backing.kind === "object") && share);
+			const shared =
+				backing.kind === "sysv" ||
+				backing.kind === "aio" ||
+				((backing.kind === "file" || backing.kind === "object") && share);
 			const mapping: Mapping = { ...common, start: address(start), end, shared, backing };
-			const holds = !shared && kind !== "vsyscall";
+			const holds = kind === "aio" || (!shared && kind !== "vsyscall");
 			return (holds ? contentsIn(start, pages) : fc.constant([])).map((contents) => ({ mapping, contents }));
 		});
 

@@ -107,7 +107,7 @@ function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 		case "vsyscall":
 			return { ...anonymous, status: VMA.ANON_PRIVATE | VMA.VSYSCALL };
 		case "aio":
-			return { ...entry, flags, status: VMA.AIORING };
+			return { ...entry, flags, status: VMA.AIORING, fdflags: O.RDWR };
 		case "guard":
 			return { ...entry, prot: 0, flags: 0, status: VMA.GUARD };
 		case "socket":
