@@ -2,7 +2,8 @@ import { fileOffset, hex } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import { frames } from "./frames.ts";
 import type { GhostFileEntry } from "./generated/schema.ts";
-import type { Extent, ImageRecord } from "./image.ts";
+import { type Extent, encodeImage, framed, type ImageRecord } from "./image.ts";
+import { imageKinds } from "./kinds.ts";
 import { decodeRecord } from "./protobuf.ts";
 
 /** What a file without a name held, and how long it was. */
@@ -40,3 +41,12 @@ export function ghostContent({ value, extra }: ImageRecord<GhostFileEntry>, name
 	}
 	return { size, extents };
 }
+
+/** The pieces of a ghost-file image, chunk by chunk: holes stay holes. The inverse of {@link ghostContent}. */
+export const encodeGhost = (entry: GhostFileEntry, { size, extents }: GhostContent): (Uint8Array | Extent)[] => [
+	...encodeImage({ kind: imageKinds["ghost-file"], records: [{ value: { ...entry, chunks: true, size } }] }),
+	...extents.flatMap(({ at, source, offset, length }) => [
+		framed("ghost_chunk_entry", { len: length, off: at }),
+		{ source, offset, length },
+	]),
+];
