@@ -74,7 +74,7 @@ export function summon(core: OpenedCore, options: RaiseOptions): Summoned {
 		...(options.trust === true ? {} : { reader: credentials }),
 		...writtenAt(core),
 	});
-	const dead = relocate(whole, files.found, files.gone);
+	const dead = relocate(whole, files);
 	const { task, findings } = understood(dead, credentials, options);
 	return { dead, task, findings: [...files.findings, ...rights, ...findings] };
 }

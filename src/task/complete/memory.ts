@@ -2,8 +2,9 @@ import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import { type Finding, loss, note } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
+import { linkedPaths } from "../relocate.ts";
 import type { Backing, Bounds, Content, MappedFile, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
@@ -44,13 +45,22 @@ export function completeMemory(
 			advice: adviceOf(kind.backing, twin),
 		});
 	}
+	const executable = executableOf(dead, donor);
+	if (executable === "")
+		report(
+			caution(
+				"file-gone",
+				dead.memory.executable,
+				"is the executable: /proc/PID/exe leads to the restorer's own, and a debugger has to be told where another copy is",
+			),
+		);
 	const whole = addVvar(withOneVvar(mappings), donor);
 	return {
 		mappings: whole,
 		contents: contentsOf(dead.memory.contents, whole, report),
 		objects: objects.list,
 		bounds,
-		executable: donor?.executable ?? dead.memory.executable,
+		executable,
 		...(donor?.executableGhost === undefined ? {} : { executableGhost: donor.executableGhost }),
 		...(donor?.ghosts === undefined ? {} : { ghosts: donor.ghosts }),
 		files: filesOf(whole, donor, dead),
@@ -137,14 +147,21 @@ function contentsOf(
 	return kept;
 }
 
+/** The donor's; without one the dead process's own, unless that had lost its name. */
+function executableOf({ memory }: PartialTask, donor: Memory | undefined): string {
+	if (donor !== undefined) return donor.executable;
+	return linkedPaths(memory.mappings).has(memory.executable) ? memory.executable : "";
+}
+
 /** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
 function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: PartialTask): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const paths = [
-		donor?.executable ?? dead.memory.executable,
+		executableOf(dead, donor),
 		...mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])),
 	];
 	for (const path of paths) {
+		if (path === "") continue;
 		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
 		files.set(path, { path, ...donor?.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
 	}
