@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
 import type { BuiltCore } from "../../../support/core-builder.ts";
 import { deduced, poke, told, withGlibc, withRegisters } from "../../../support/lone-core.ts";
-import { changeSegment, deadCore, deadPlaces, deadThread, filled, P, stackOf } from "../../../support/pair.ts";
+import {
+	changeSegment,
+	deadCore,
+	deadPlaces,
+	deadThread,
+	filled,
+	P,
+	stackOf,
+	withSegment,
+} from "../../../support/pair.ts";
 
 const { exe, heap, stackEnd } = deadPlaces;
 const [AT_PHDR, AT_PHENT, AT_PHNUM, AT_UID, AT_EUID, AT_GID, AT_EGID] = [3, 4, 5, 11, 12, 13, 14];
@@ -101,6 +110,44 @@ describe("memory", () => {
 		const guard = stackOf(deadPlaces, 1).start - P;
 		const gdb: BuiltCore = changeSegment({ ...core, style: "gdb" }, guard, (it) => ({ ...it, prot: 1 }));
 		expect(deduced(gdb).task.memory.mappings.find(({ start }) => start === guard)?.prot).toBe(0);
+	});
+});
+
+describe("memfds of one name", () => {
+	const at = [0x7f10_0018_0000n, 0x7f10_0019_0000n];
+	const code = Buffer.concat([filled(0x90), filled(0)]);
+	const mapped = (bytes: readonly Buffer[], offsets: readonly bigint[] = [0n, 0n]) =>
+		bytes.reduce(
+			(core, held, i) =>
+				withSegment(
+					core,
+					{ start: at[i] ?? 0n, end: (at[i] ?? 0n) + 2n * P, prot: i === 0 ? 3 : 5, bytes: held },
+					{ path: "/memfd:jit (deleted)", offset: offsets[i] ?? 0n },
+				),
+			lone(),
+		);
+	const objectsOf = (core: BuiltCore): number => deduced(core).task.memory.objects.length;
+
+	test("are one object where they show the same bytes, once to write and once to run", () => {
+		const found = deduced(mapped([code, code]));
+		expect(found.task.memory.objects.length).toBe(1);
+		expect(told(found, "mapping-kind")).toEqual([
+			"note /memfd:jit: its 2 mappings show the same bytes; they are taken for one object",
+		]);
+	});
+
+	test("are one where a page of each shows the same", () => {
+		expect(
+			objectsOf(mapped([Buffer.concat([filled(1), filled(2)]), Buffer.concat([filled(2), filled(3)])], [0n, P])),
+		).toBe(1);
+	});
+
+	test.each([
+		["they show other bytes", [code, Buffer.concat([filled(0x90), filled(1)])], [0n, 0n]],
+		["they show only zeros", [filled(0, 2), filled(0, 2)], [0n, 0n]],
+		["they show other parts", [code, code], [0n, 8n * P]],
+	] as const)("are two where %s", (_, bytes, offsets) => {
+		expect(objectsOf(mapped(bytes, offsets))).toBe(2);
 	});
 });
 
