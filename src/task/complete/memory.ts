@@ -11,6 +11,7 @@ import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
 import { protectionOf } from "./protection.ts";
+import { provedSingles, singlesOf } from "./single-objects.ts";
 import type { Twin } from "./twins.ts";
 
 /** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
@@ -28,7 +29,8 @@ export function completeMemory(
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
-	const objects = groupObjects(dead.memory, donor, report);
+	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
+	const objects = groupObjects(dead.memory, single, report);
 	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
