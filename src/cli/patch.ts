@@ -1,6 +1,5 @@
 import { statSync } from "node:fs";
 import { uptime } from "node:os";
-import { openFile } from "../bytes/source.ts";
 import { readCore } from "../core/core.ts";
 import { commitInPlace, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
 import { draftWork } from "../criu/draft.ts";
@@ -15,6 +14,7 @@ import { taskFromCore } from "../task/from-core.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
+import { openCore } from "./open-core.ts";
 import { patchedJson, recoveryText, summaryText } from "./patch/text.ts";
 import { openProgress } from "./progress.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -48,12 +48,15 @@ export async function patchVerb(verb: PatchVerb): Promise<void> {
 }
 
 async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Promise<void> {
-	const source = openFile(verb.core);
 	const donor = openImageDir(verb.images);
+	const core = await openCore(verb.core, terminal).catch((error: unknown) => {
+		donor.close();
+		throw error;
+	});
 	const host = hostFiles();
 	try {
-		const dead = taskFromCore(readCore(source), await holesOf(source));
-		const clocksAtDeath = clocksWhenWritten(verb.core);
+		const dead = taskFromCore(readCore(core.source), await holesOf(core.source));
+		const clocksAtDeath = core.temporary ? undefined : clocksWhenWritten(core.path);
 		const patched = patch(dead, donor, {
 			host,
 			...(clocksAtDeath === undefined ? {} : { clocksAtDeath }),
@@ -76,7 +79,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Prom
 	} finally {
 		host.close();
 		donor.close();
-		source.close();
+		core.close();
 	}
 }
 

@@ -14,7 +14,7 @@ import { taskFromCore } from "../task/from-core.ts";
 import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
-import { relocate } from "../task/relocate.ts";
+import { relocate, relocateDonor } from "../task/relocate.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
@@ -82,7 +82,8 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		...writtenAt(core),
 	});
 	const dead = relocate(whole, files);
-	const { task, findings } = understood(dead, credentials, options);
+	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
+	const { task, findings } = understood(dead, credentials, { ...options, ...donor });
 	return { dead, task, findings: [...files.findings, ...rights, ...findings] };
 }
 

@@ -1,4 +1,5 @@
 import type { PartialMapping, PartialTask } from "./partial-task.ts";
+import type { Task } from "./task.ts";
 
 /** What has become of the files that a dead process had mapped. */
 export interface Relocation {
@@ -34,6 +35,24 @@ export function relocate(dead: PartialTask, { found, gone, others }: Relocation)
 			}),
 			executable: move(memory.executable),
 			buildIds: new Map(kept.map(([path, id]) => [move(path), id])),
+		},
+	};
+}
+
+/** A donor whose mapped files lie where those of the dead process were found, so that both still name the same files alike. */
+export function relocateDonor(donor: Task, { found }: Pick<Relocation, "found">): Task {
+	const { memory } = donor;
+	const move = (path: string): string => found.get(path) ?? path;
+	return {
+		...donor,
+		memory: {
+			...memory,
+			mappings: memory.mappings.map((mapping) => {
+				const { backing } = mapping;
+				return backing.kind === "file" ? { ...mapping, backing: { ...backing, path: move(backing.path) } } : mapping;
+			}),
+			executable: move(memory.executable),
+			files: new Map([...memory.files.values()].map((file) => [move(file.path), { ...file, path: move(file.path) }])),
 		},
 	};
 }

@@ -1,5 +1,5 @@
 import { O, O_ACCMODE } from "../../linux/open.ts";
-import type { Files } from "../files.ts";
+import type { Descriptor, Files } from "../files.ts";
 import { pathOf } from "../files.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
@@ -31,7 +31,15 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 			);
 	}
 	reportMissing(dead, donor, report);
-	return donor.files;
+	return { ...donor.files, descriptors: descriptors.map(ungrown) };
+}
+
+/** What the process had open for writing may have grown since the donor was dumped: no size is expected of it. */
+function ungrown(descriptor: Descriptor): Descriptor {
+	const { description } = descriptor;
+	if (description.kind !== "file" || (description.flags & O_ACCMODE) === O.RDONLY) return descriptor;
+	const { size: _size, ...rest } = description;
+	return { ...descriptor, description: rest };
 }
 
 /** A thread that died waiting on a descriptor will fail at once where the donor has none of that number. */
