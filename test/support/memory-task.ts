@@ -5,6 +5,7 @@ import { bytesFromText } from "../../src/bytes/text.ts";
 import { planBounds } from "../../src/plan/bounds.ts";
 import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { type PlanDraft, planDraft } from "../../src/plan/draft.ts";
+import { closeGhosts } from "../../src/plan/files/ghosts.ts";
 import { chooseHole, reserver } from "../../src/plan/hole.ts";
 import { sameIds } from "../../src/plan/ids.ts";
 import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
@@ -130,7 +131,16 @@ export interface Planned {
 	readonly calls: readonly string[];
 }
 
-export function planned(task: Task, facts: Partial<HostFacts> = {}, options: MemoryOptions = {}): Planned {
+export interface PlannedOptions extends MemoryOptions {
+	/** Descriptors of files without a name, by id. */
+	readonly ghosts?: ReadonlyMap<number, number>;
+}
+
+export function planned(
+	task: Task,
+	facts: Partial<HostFacts> = {},
+	{ ghosts, ...options }: PlannedOptions = {},
+): Planned {
 	const draft = planDraft(bytesFromText);
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
 	const around: Circumstances = {
@@ -144,12 +154,14 @@ export function planned(task: Task, facts: Partial<HostFacts> = {}, options: Mem
 		},
 		context: draft.bytes("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
+		...(ghosts === undefined ? {} : { ghosts }),
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
 	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
+	closeGhosts(around);
 	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
 	return { draft, hole, views, steps, calls: steps.map(callText) };
 }
@@ -165,7 +177,7 @@ export function executed(
 	files: ReadonlyMap<string, Buffer>,
 	facts: Partial<HostFacts> = {},
 	host: Partial<ModelHost> = {},
-	options: MemoryOptions = {},
+	options: PlannedOptions = {},
 ): ModelMemory & Planned {
 	const plan = planned(task, facts, options);
 	const all = new Map([["/bin/victim", Buffer.alloc(1)], ...files]);

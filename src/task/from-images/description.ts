@@ -97,7 +97,8 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 					finding: `memfd ${id} names inode ${memfd.inode_id}`,
 					expectation: "which memfd.img does not hold",
 				});
-			return { kind: "memfd", ...common(memfd), ...shown, position: memfd.pos };
+			const { name, object } = shown;
+			return { kind: "memfd", ...common(memfd), name, object, position: memfd.pos };
 		}
 		default:
 			return other(entry, images);

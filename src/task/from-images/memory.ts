@@ -48,7 +48,8 @@ export function memoryFromImages(
 					finding: `mapping ${hex(vma.start)} names memfd ${vma.shmid}`,
 					expectation: "which memfd.img does not hold",
 				});
-			return { kind: "object", object: memfd.object, offset, ...(isWritable(vma, true) ? {} : { writable: false }) };
+			const reader = !memfd.readOnly && !isWritable(vma, true);
+			return { kind: "object", object: memfd.object, offset, ...(reader ? { writable: false } : {}) };
 		}
 		if (status & VMA.ANON_SHARED)
 			return { kind: "object", object: objects.anonymous(vma.shmid, vma.pgoff + vma.end - vma.start), offset };
