@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { machineOf } from "./bench/machine.mjs";
 import { pairs, peakMemory, stop } from "./bench/measure.mjs";
 import { patching } from "./bench/patching.mjs";
+import { raising } from "./bench/raising.mjs";
 import { restoring } from "./bench/restoring.mjs";
 import { tableOf, verdictOf } from "./bench/table.mjs";
 
@@ -14,14 +15,14 @@ const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--onl
   --dir DIR    where inputs and outputs go, in a folder of their own (default: this checkout)
   --size MIB   what the large cores hold (default 1024); needs three times as much free
   --runs N     counted pairs for each ratio, after one to warm up (default 5)
-  --only PART  patch or restore
+  --only PART  patch, restore or raise
   --json       figures for programs
 `;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/cli/main.js");
 /** By the word that `--only` takes. */
-const sections = { patch: patching, restore: restoring };
+const sections = { patch: patching, restore: restoring, raise: raising };
 const cli = (...args) => [process.execPath, program, ...args];
 
 async function bench(dir, size, runs, only, tell) {

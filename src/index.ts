@@ -15,6 +15,7 @@ export {
 export type { ImageDraft } from "./criu/draft.ts";
 export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
 export { type ImageDir, openImageDir } from "./criu/image-dir.ts";
+export { type Dumped, type DumpOptions, dump } from "./dump/dump.ts";
 export { type ErrorCode, errorTable, NecromancerError, type Refusal } from "./errors.ts";
 export { measureHost } from "./host/facts.ts";
 export type { HostFile, HostFiles } from "./patch/binaries.ts";

@@ -1,9 +1,9 @@
 // How fast a process is made from images.
-import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { donorOf, writeLargeCore } from "./cores.mjs";
+import { criuRestore, NO_CRIU } from "./criu.mjs";
 import { output, run } from "./measure.mjs";
 import { openRoom } from "./room.mjs";
 
@@ -30,25 +30,12 @@ export async function restoring({ at, size, cli, node, compare, memory, skip }) 
 		const bare = async () => Number(await output([process.execPath, preadv, bytes]));
 		const name = `restore ${size} MiB`;
 		await compare(name, 0.5, restore(large), ["preadv, one thread, 4 KiB pages", bare], again);
-		const criu = criuHere();
-		if (criu === undefined) skip(`${name} against criu restore`, "needs criu >= 4, on PATH or in CRIU");
-		else {
-			const theirs = [criu, "restore", "-d", "--leave-stopped", "--manage-cgroups=ignore", "-D", large];
-			await compare(name, 0.5, restore(large), ["criu restore", room.command(theirs)], again);
-		}
+		const criu = criuRestore();
+		if (criu === undefined) skip("… against criu restore", NO_CRIU);
+		else await compare(name, 0.5, restore(large), ["criu restore", room.command(criu(large))], again);
 		await room.clear();
 		await memory("… peak memory", 150, cli("restore", "-s", "-i", large), room.command);
 	} finally {
 		await room.close();
-	}
-}
-
-function criuHere() {
-	const path = process.env.CRIU ?? "criu";
-	try {
-		const [, major] = /Version: (\d+)/.exec(execFileSync(path, ["--version"], { encoding: "utf8" })) ?? [];
-		return Number(major) >= 4 ? path : undefined;
-	} catch {
-		return undefined;
 	}
 }

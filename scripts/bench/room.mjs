@@ -52,6 +52,8 @@ export async function openRoom(directory, fixture) {
 	return {
 		/** What runs a command in it. */
 		command,
+		/** The ids of all processes in it but its first. */
+		others,
 		/** Ends all who live in it, and waits until their memory is free again. */
 		clear: async () => {
 			for (const pid of others()) await run(command(["kill", "-KILL", pid])).catch(() => {});

@@ -1,18 +1,15 @@
-import { readdirSync } from "node:fs";
-import { address } from "../bytes/address.ts";
-import type { Range } from "../bytes/range.ts";
-import { createFile } from "../bytes/sink.ts";
+import { readdirSync, rmSync } from "node:fs";
+import { type ByteSink, createFile } from "../bytes/sink.ts";
 import { type WrittenCore, writeCore } from "../core/write.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
-import { measureCpu } from "../host/cpu.ts";
+import { ANYWHERE } from "../host/facts.ts";
 import { lostThread } from "../host/lost-thread.ts";
+import { openMemory } from "../host/process-memory.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
-import { AGENT_ROOM } from "../host/room.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { coreOfDying } from "./live-core.ts";
-import { processMemory } from "./process-memory.ts";
 import { type ProgramToRun, runProgram } from "./run-program.ts";
 
 /** A program that runs under our eyes, and ends when we do. */
@@ -34,9 +31,6 @@ export interface Killed {
 	readonly end: WaitStatus;
 }
 
-/** A place that is free in any new process. */
-const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
-
 /**
  * Runs a program whose core is to be had whatever core_pattern says: we trace it in the moment of its death, and write the core
  * ourselves. Its standard streams lead to /dev/null.
@@ -54,26 +48,36 @@ export async function runCaught(program: ProgramToRun): Promise<Charge> {
 	}
 }
 
-async function killCaught(agent: Agent, pid: number, signal: number, core: string): Promise<Killed> {
-	const cpu = await measureCpu(agent);
-	const tracer = tracerOn(agent);
-	const seized = threadsOf(pid);
-	await tracer.seize(seized);
-	process.kill(pid, signal);
-	await untilSignal(agent, tracer, pid, signal);
-	const tids = await stopOthers(tracer, pid, new Set(seized));
-	const siginfo = new Uint8Array(SIGINFO_SIZE);
-	await agent.call("ptrace", PTRACE.GETSIGINFO, pid, 0, siginfo);
-	const memory = processMemory(pid);
-	const sink = createFile(core);
+async function killCaught(agent: Agent, pid: number, signal: number, path: string): Promise<Killed> {
+	// where there is no place for its core, it lives on
+	const sink = createFile(path);
 	try {
-		const draft = await coreOfDying({ pid, tids, siginfo }, tracer, cpu, memory);
-		const written = await writeCore(draft, sink);
+		const tracer = tracerOn(agent);
+		const seized = threadsOf(pid);
+		await tracer.seize(seized);
+		process.kill(pid, signal);
+		await untilSignal(agent, tracer, pid, signal);
+		const tids = await stopOthers(tracer, pid, new Set(seized));
+		const core = await writeDying(agent, pid, tids, sink);
 		// the leader last: its death ends the others, traced or not
 		await tracer.detach([...tids.slice(1), pid], false);
-		return { core: written, end: await endOf(agent, pid) };
+		return { core, end: await endOf(agent, pid) };
+	} catch (cause) {
+		rmSync(path, { force: true });
+		throw cause;
 	} finally {
 		sink.close();
+	}
+}
+
+/** @param tids The one that is about to get the signal first. */
+async function writeDying(agent: Agent, pid: number, tids: readonly number[], sink: ByteSink): Promise<WrittenCore> {
+	const siginfo = new Uint8Array(SIGINFO_SIZE);
+	await agent.call("ptrace", PTRACE.GETSIGINFO, tids[0] ?? pid, 0, siginfo);
+	const memory = openMemory(pid);
+	try {
+		return await writeCore(await coreOfDying(agent, { pid, tids, siginfo }, memory), sink);
+	} finally {
 		memory.close();
 	}
 }

@@ -1,12 +1,15 @@
 import { readFileSync } from "node:fs";
-import { attempt, type ByteSource } from "../bytes/source.ts";
+import { attempt } from "../bytes/source.ts";
 import type { CoreDraft } from "../core/draft.ts";
 import type { CoreThread } from "../core/threads.ts";
-import type { CpuState } from "../host/cpu.ts";
-import type { Tracer } from "../host/ptrace.ts";
-import type { AuxvPair } from "../linux/auxv.ts";
-import { AT } from "../linux/auxv.ts";
+import type { Agent } from "../host/agent.ts";
+import { measureCpu } from "../host/cpu.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
+import { tracerOn } from "../host/ptrace.ts";
+import { AT, type AuxvPair } from "../linux/auxv.ts";
 import { auxvPair, type ElfPrpsinfo, type ElfPrstatus } from "../linux/elf-core.ts";
+import { readProcStat } from "../linux/proc-stat.ts";
+import { readProcStatus } from "../linux/proc-status.ts";
 import { siginfoHead } from "../linux/siginfo.ts";
 import { readXstate } from "../linux/xstate.ts";
 import { liveMemory } from "./live-memory.ts";
@@ -21,71 +24,59 @@ export interface Dying {
 }
 
 /**
- * The core that the kernel would write of a process in this moment.
+ * The core that the kernel would write of a process in this moment: registers are raw, as it would have them there.
  *
- * @param memory its memory, from where the bytes will come when the core is written.
+ * @param agent Its tracer.
+ * @param memory Its memory: from there the bytes will come when the core is written.
  * @throws NecromancerError ERR_IO, ERR_HOST.
  */
 export async function coreOfDying(
+	agent: Agent,
 	{ pid, tids, siginfo }: Dying,
-	tracer: Tracer,
-	cpu: CpuState,
-	memory: ByteSource,
+	memory: ProcessMemory,
 ): Promise<CoreDraft> {
-	const [regs, areas, masks] = [
-		await tracer.getRegs(tids),
-		await tracer.getXstate(tids, cpu.xstate.size),
-		await tracer.getSigmask(tids),
-	];
+	const tracer = tracerOn(agent);
+	const cpu = await measureCpu(agent);
+	const regs = await tracer.getRegs(tids);
+	const areas = await tracer.getXstate(tids, cpu.xstate.size);
+	const masks = await tracer.getSigmask(tids);
 	const process = processOf(pid);
 	const { si_signo, si_code, si_errno } = siginfoHead.decode(siginfo);
 	const { pr_ppid, pr_pgrp, pr_sid } = process;
 	const threads = tids.flatMap((tid, i): CoreThread[] => {
 		const [pr_reg, area, blocked] = [regs[i], areas[i], masks[i]];
 		if (pr_reg === undefined || area === undefined || blocked === undefined) return [];
-		const xstate = readXstate(area, cpu.xstate, `thread ${tid}`);
 		const status: ElfPrstatus = {
 			...{ si_signo, si_code, si_errno, pr_cursig: si_signo },
-			pr_sigpend: maskIn(readProc(`/proc/${pid}/task/${tid}/status`), "SigPnd"),
+			pr_sigpend: readProcStatus(readProc(`/proc/${pid}/task/${tid}/status`)).pending,
 			pr_sighold: blocked,
 			...{ pr_pid: tid, pr_ppid, pr_pgrp, pr_sid },
 			...{ pr_utime: never, pr_stime: never, pr_cutime: never, pr_cstime: never },
 			...{ pr_reg, pr_fpvalid: 1 },
 		};
+		const xstate = readXstate(area, cpu.xstate, `thread ${tid}`);
 		return [{ status, xstate, ...(i === 0 && { siginfo }) }];
 	});
-	return { process, threads, auxv: auxvOf(pid), ...liveMemory(pid, memory) };
+	return { process, threads, auxv: auxvOf(pid), ...(await liveMemory(agent, pid, memory)) };
 }
 
 const never = { tv_sec: 0n, tv_usec: 0n } as const;
 
 const readProc = (path: string): string => attempt(path, () => readFileSync(path, "latin1"));
 
-/** proc(5): fields of stat by their number, counted behind the name, which may hold anything. */
+/** Bytes that `pr_psargs` holds before its NUL. */
+const PSARGS = 79;
+
 function processOf(pid: number): ElfPrpsinfo {
-	const stat = readProc(`/proc/${pid}/stat`);
-	const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-	const field = (number: number): number => Number(fields[number - 3] ?? 0);
-	const status = readProc(`/proc/${pid}/status`);
+	const { ppid, pgid, sid, nice } = readProcStat(readProc(`/proc/${pid}/stat`));
+	const { uids, gids } = readProcStatus(readProc(`/proc/${pid}/status`));
 	return {
-		pr_state: 0,
-		pr_sname: "R".charCodeAt(0),
-		pr_zomb: 0,
-		pr_nice: field(19) & 0xff,
-		pr_flag: BigInt(field(9)),
-		pr_uid: realId(status, "Uid"),
-		pr_gid: realId(status, "Gid"),
-		...{ pr_pid: pid, pr_ppid: field(4), pr_pgrp: field(5), pr_sid: field(6) },
+		...{ pr_state: 0, pr_sname: "R".charCodeAt(0), pr_zomb: 0, pr_nice: nice & 0xff, pr_flag: 0n },
+		...{ pr_uid: uids[0], pr_gid: gids[0], pr_pid: pid, pr_ppid: ppid, pr_pgrp: pgid, pr_sid: sid },
 		pr_fname: readProc(`/proc/${pid}/comm`).replace(/\n$/, ""),
-		pr_psargs: readProc(`/proc/${pid}/cmdline`).slice(0, 79).replaceAll("\0", " "),
+		pr_psargs: readProc(`/proc/${pid}/cmdline`).slice(0, PSARGS).replaceAll("\0", " "),
 	};
 }
-
-const realId = (status: string, name: string): number =>
-	Number(new RegExp(`^${name}:\\t(\\d+)`, "m").exec(status)?.[1] ?? 0);
-
-const maskIn = (status: string, name: string): bigint =>
-	BigInt(`0x${new RegExp(`^${name}:\\t([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
 
 function auxvOf(pid: number): AuxvPair[] {
 	const path = `/proc/${pid}/auxv`;

@@ -1,53 +1,92 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
-import { type Address, address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
-import { lengthOf, type Range } from "../bytes/range.ts";
+import { readFileSync } from "node:fs";
+import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import type { DraftContent, DraftSegment } from "../core/draft.ts";
 import { DELETED, type MappedFile } from "../core/files.ts";
+import type { Agent } from "../host/agent.ts";
+import { touchedPages } from "../host/page-scan.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
 import { PROT_READ } from "../linux/mman.ts";
-import { type LiveMapping, mappingsFrom } from "./smaps.ts";
+import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
 
 /**
  * Segments and file rows of a stopped process's core, as the kernel would choose them with its default coredump_filter
  * (0x33): memory of its own and shared memory without a file; of unchanged files only the page an ELF header is on.
  *
- * @param memory its memory, from where the bytes will come.
- * @throws NecromancerError ERR_IO unless we may trace it.
+ * @param memory Its memory: from there the bytes will come.
+ * @throws NecromancerError ERR_IO, ERR_HOST.
  */
-export function liveMemory(
+export async function liveMemory(
+	agent: Agent,
 	pid: number,
-	memory: ByteSource,
-): { readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] } {
+	memory: ProcessMemory,
+): Promise<{ readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] }> {
 	const path = `/proc/${pid}/smaps`;
-	const mappings = mappingsFrom(textFromBytes(attempt(path, () => readFileSync(path))));
-	const pagemap = `/proc/${pid}/pagemap`;
-	const fd = attempt(pagemap, () => openSync(pagemap, "r"));
-	try {
-		const present = (range: Range): Range[] => attempt(pagemap, () => presentIn(fd, range));
-		return {
-			segments: mappings.map((mapping) => segmentOf(mapping, memory, present)),
-			files: mappings.filter(({ backed }) => backed).map(fileOf),
-		};
-	} finally {
-		closeSync(fd);
-	}
+	const entries = readSmaps(textFromBytes(attempt(path, () => readFileSync(path))));
+	const touched = await touchedPages(
+		agent,
+		pid,
+		entries.filter((entry) => entry.touched > 0n),
+	);
+	const own = touched.filter(({ ofFile, guard }) => !ofFile && !guard);
+	const source = readableSource(memory);
+	let next = 0;
+	const ownOf = (range: Range): Range[] => {
+		for (; (own[next]?.end ?? range.end) <= range.start; ) next++;
+		const found: Range[] = [];
+		for (let i = next; i < own.length; i++) {
+			const pages = own[i];
+			const part = pages && intersect(pages, range);
+			if (part === undefined) break;
+			found.push(part);
+		}
+		return found;
+	};
+	return {
+		segments: entries.map((entry) => segmentOf(entry, ownOf(entry), source)),
+		files: entries.filter(({ inode }) => inode !== 0n).map(fileOf),
+	};
 }
 
-function segmentOf(mapping: LiveMapping, memory: ByteSource, present: (range: Range) => Range[]): DraftSegment {
-	const { start, end, prot, name, flags, backed } = mapping;
+/** Pages that cannot be read (guards, beyond the end of a mapped file) are zeros: the kernel leaves holes for them. */
+function readableSource({ source, peek }: ProcessMemory): ByteSource {
+	return {
+		name: source.name,
+		size: source.size,
+		read: (offset, length) => {
+			const whole = peek(offset as bigint as Address, length);
+			if (whole !== undefined) return whole;
+			const pieces: Buffer[] = [];
+			for (let at: bigint = offset; at < offset + BigInt(length); ) {
+				const left = offset + BigInt(length) - at;
+				const inPage = PAGE_SIZE - (at % PAGE_SIZE);
+				const count = Number(inPage < left ? inPage : left);
+				pieces.push(peek(at as Address, count) ?? Buffer.alloc(count));
+				at += BigInt(count);
+			}
+			return Buffer.concat(pieces);
+		},
+		close: () => {},
+	};
+}
+
+/** @param own The pages of it that are no file's. */
+function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource): DraftSegment {
+	const { start, end, prot, name, flags, inode } = entry;
 	const held = (fileSize: bigint, ranges: readonly Range[]): DraftSegment => ({
 		...{ start, end, prot, fileSize },
 		contents: ranges.map((range) => contentOf(range, memory)),
 	});
 	const size = end - start;
-	if (name === "[vdso]") return held(size, [mapping]);
+	if (name === "[vdso]") return held(size, [entry]);
 	// nobody may read them from outside, and the kernel leaves room for them all the same
 	if (/^\[(?:vvar|vvar_vclock|vsyscall)\]$/.test(name)) return held(size, []);
-	if (flags.includes("dd") || flags.includes("io")) return held(0n, []);
-	if (mapping.shared) return name.endsWith(DELETED) ? held(size, [mapping]) : held(0n, []);
-	if (mapping.own === 0n) return isElf(mapping, memory) ? held(PAGE_SIZE, [firstPage(mapping)]) : held(0n, []);
-	return held(size, backed ? [mapping] : present(mapping));
+	if (flags.has("dd") || flags.has("io")) return held(0n, []);
+	if (entry.shared) return name.endsWith(DELETED) ? held(size, [entry]) : held(0n, []);
+	if (own.length === 0) return isElf(entry, memory) ? held(PAGE_SIZE, [firstPage(entry)]) : held(0n, []);
+	return held(size, inode === 0n ? own : [entry]);
 }
 
 const contentOf = (range: Range, memory: ByteSource): DraftContent => ({
@@ -62,43 +101,13 @@ const firstPage = ({ start }: Range): Range => ({ start, end: plus(start, PAGE_S
 
 const ELF_MAGIC = 0x7f454c46;
 
-const isElf = ({ start, prot, offset, backed }: LiveMapping, memory: ByteSource): boolean =>
-	backed &&
+const isElf = ({ start, prot, offset, inode }: SmapsEntry, memory: ByteSource): boolean =>
+	inode !== 0n &&
 	offset === 0n &&
 	(prot & PROT_READ) !== 0 &&
 	memory.read(fileOffset(start), 4)?.readUInt32BE() === ELF_MAGIC;
 
-const fileOf = ({ start, end, offset, name }: LiveMapping): MappedFile => {
-	const unescaped = name.replaceAll("\\012", "\n");
-	const deleted = unescaped.endsWith(DELETED);
-	return { start, end, offset, path: deleted ? unescaped.slice(0, -DELETED.length) : unescaped, deleted };
+const fileOf = ({ start, end, offset, name }: SmapsEntry): MappedFile => {
+	const deleted = name.endsWith(DELETED);
+	return { start, end, offset, path: deleted ? name.slice(0, -DELETED.length) : name, deleted };
 };
-
-/** Bit 63 of an entry of pagemap: in memory; 62: swapped out (Documentation/admin-guide/mm/pagemap.rst). */
-const PRESENT = 3n << 62n;
-const ENTRY = 8;
-/** Pages that are asked about at once. */
-const AT_ONCE = 65_536;
-
-/** The pages of a range that a process has touched. */
-function presentIn(fd: number, { start, end }: Range): Range[] {
-	const found: Range[] = [];
-	const buffer = Buffer.alloc(AT_ONCE * ENTRY);
-	let from: Address | undefined;
-	const close = (to: Address): void => {
-		if (from !== undefined) found.push({ start: from, end: to });
-		from = undefined;
-	};
-	for (let at: bigint = start; at < end; at += BigInt(AT_ONCE) * PAGE_SIZE) {
-		const left = (end - at) / PAGE_SIZE;
-		const pages = left < BigInt(AT_ONCE) ? Number(left) : AT_ONCE;
-		const read = readSync(fd, buffer, 0, pages * ENTRY, (at / PAGE_SIZE) * BigInt(ENTRY)) / ENTRY;
-		for (let page = 0; page < read; page++) {
-			const here = address(at + BigInt(page) * PAGE_SIZE);
-			if ((buffer.readBigUInt64LE(page * ENTRY) & PRESENT) === 0n) close(here);
-			else from ??= here;
-		}
-	}
-	close(end);
-	return found;
-}

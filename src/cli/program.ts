@@ -75,8 +75,9 @@ const usageText = (text: string): string =>
 
 const HELP = `
 A core holds a process's memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor
-does: dump the same program alive (criu dump -t PID -D IMGDIR), then
+does: the same program, dumped alive.
 
+  $ necromancer dump -t 5739 -i IMGDIR -R  dump a living process, and let it go on (criu dump does as well)
   $ necromancer -c core.5739 -i IMGDIR     rewrite the donor into the dead process
   $ necromancer restore -i IMGDIR -d       and it lives again (criu restore -d -D IMGDIR does the same)
 

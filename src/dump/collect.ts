@@ -39,7 +39,7 @@ export interface Still {
  * A stopped process as a task. Afterwards it stands as before; its memory is referred to, so it has to stand until that is
  * written.
  *
- * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_STEP_FAILED when it is killed.
+ * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, still: Still): Promise<Task> {
 	const { pid, tids, cpu, memory, objects, owed, pages, missing, report } = still;

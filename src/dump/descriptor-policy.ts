@@ -1,5 +1,6 @@
 import { refuse } from "../errors.ts";
 import { kindOf, type OpenDescriptor } from "./open-files.ts";
+import { socketWords } from "./socket-words.ts";
 
 /** What becomes of descriptors that cannot be dumped yet: sockets above all. */
 export type MissingDescriptors =
@@ -15,11 +16,11 @@ export type MissingDescriptors =
  *
  * @throws NecromancerError ERR_UNSUPPORTED for all of them at once.
  */
-export function requireDumpable(open: readonly OpenDescriptor[], policy: MissingDescriptors): void {
+export function requireDumpable(pid: number, open: readonly OpenDescriptor[], policy: MissingDescriptors): void {
 	if (policy !== "error") return;
 	const refused = open.flatMap((descriptor) => {
-		const kind = kindOf(descriptor);
-		return kind.kind === "other" ? [{ number: descriptor.number, words: kind.words }] : [];
+		const words = wordsOf(pid, descriptor);
+		return words === undefined ? [] : [{ number: descriptor.number, words }];
 	});
 	const [only] = refused;
 	if (only === undefined) return;
@@ -31,4 +32,11 @@ export function requireDumpable(open: readonly OpenDescriptor[], policy: Missing
 		expectation: "which this version cannot dump",
 		remedy: "let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	});
+}
+
+/** What a descriptor is that cannot be dumped; `undefined` when it can. */
+export function wordsOf(pid: number, descriptor: OpenDescriptor): string | undefined {
+	const kind = kindOf(descriptor);
+	if (kind.kind !== "other") return undefined;
+	return descriptor.link.startsWith("socket:") ? socketWords(pid, descriptor.link) : kind.words;
 }

@@ -18,7 +18,7 @@ import { collect, type Still } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
-import { type Candidate, requireCandidate, requireSame } from "./requirements.ts";
+import { type Candidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
 
 export interface DumpOptions extends WriteOptions {
 	/** The directory: absent or empty. */
@@ -51,7 +51,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const { images, afterwards, signal } = options;
 	requireFree(images);
 	const candidate = requireCandidate(pid);
-	requireDumpable(openDescriptors(pid), options.missing);
+	requireDumpable(pid, openDescriptors(pid), options.missing);
 	const findings = leftBehind(candidate, afterwards);
 	return await withAgent(async (agent) => {
 		// it must not be killed in the middle of a request: it ends by itself when we are gone
@@ -70,6 +70,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 			return { task, findings, written, frozen: Math.round(performance.now() - since) };
 		} catch (cause) {
 			await release(agent, tids, owed).catch(() => undefined);
+			requireAlive(candidate, cause);
 			throw cause;
 		}
 	});

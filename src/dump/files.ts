@@ -10,7 +10,7 @@ import type { ProcStatus } from "../linux/proc-status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
 import { caution, type Finding, loss } from "../task/finding.ts";
 import { type Described, describe } from "./descriptions.ts";
-import type { MissingDescriptors } from "./descriptor-policy.ts";
+import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
 import type { ObjectTable } from "./objects.ts";
 import { kindOf, type OpenDescriptor, openDescriptors } from "./open-files.ts";
 import { linkOfProcess, withoutDeleted } from "./proc.ts";
@@ -46,7 +46,7 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 				...{ id: i + 1, open: first, objects, pipes, lost },
 				...(owner === undefined || (owner.pid === 0 && owner.signal === 0) ? {} : { owner }),
 			};
-			const description = describe(described) ?? substitute(described, missing, report);
+			const description = describe(described) ?? substitute(pid, described, missing, report);
 			for (const { number, info, link } of group) {
 				if (description !== undefined)
 					descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
@@ -127,12 +127,12 @@ export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat
 
 /** Another file, or none, in the place of what cannot be dumped. */
 function substitute(
+	pid: number,
 	{ id, open }: Described,
 	missing: MissingDescriptors,
 	report: (finding: Finding) => void,
 ): Description | undefined {
-	const kind = kindOf(open);
-	const words = kind.kind === "other" ? kind.words : open.link;
+	const words = wordsOf(pid, open) ?? open.link;
 	const subject = `descriptor ${open.number}`;
 	if (missing !== "null") {
 		report(loss("descriptor-dropped", subject, `was ${words}; it is closed`));

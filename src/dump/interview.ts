@@ -26,7 +26,7 @@ export interface Interviewed {
  * Has a stopped process answer questions about itself: the blob is lent to it for as long as that takes, in memory of its
  * own that is gone afterwards. All threads stand as before.
  *
- * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_STEP_FAILED when it dies.
+ * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_PROCESS when it dies.
  */
 export async function interview(agent: Agent, process: Interviewed, questions: Questions): Promise<Answers> {
 	const { standing, syscallInstruction, owed } = process;

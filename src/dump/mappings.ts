@@ -18,20 +18,25 @@ export interface Classified {
 	readonly fileEnd?: bigint;
 }
 
-/** Gives out the ids of shared memory. */
-export type ObjectOf = (entry: SmapsEntry) => number;
+/** What the mappings alone do not tell. */
+export interface Behind {
+	/** Gives out the ids of shared memory. */
+	readonly objectOf: (entry: SmapsEntry) => number;
+	/** Whether a shared mapping's file was opened for writing. */
+	readonly isWritable: (entry: SmapsEntry) => boolean;
+}
 
 /**
  * The VMAs of a process as mappings of a task.
  *
  * @throws NecromancerError ERR_UNSUPPORTED for all at once that cannot be dumped.
  */
-export function classify(entries: readonly SmapsEntry[], bounds: Bounds, objectOf: ObjectOf): readonly Classified[] {
+export function classify(entries: readonly SmapsEntry[], bounds: Bounds, behind: Behind): readonly Classified[] {
 	const refused: string[] = [];
 	const found: Classified[] = [];
 	for (const entry of joinedVvar(entries)) {
 		const obstacle = obstacleOf(entry);
-		if (obstacle === undefined) found.push(classified(entry, bounds, objectOf));
+		if (obstacle === undefined) found.push(classified(entry, bounds, behind));
 		else refused.push(`${hex(entry.start)} ${obstacle}`);
 	}
 	if (refused.length > 0)
@@ -70,9 +75,9 @@ function obstacleOf(entry: SmapsEntry): string | undefined {
 	return undefined;
 }
 
-function classified(entry: SmapsEntry, bounds: Bounds, objectOf: ObjectOf): Classified {
+function classified(entry: SmapsEntry, bounds: Bounds, behind: Behind): Classified {
 	const { start, end, prot, shared } = entry;
-	const { backing, orphan } = backingOf(entry, bounds, objectOf);
+	const { backing, orphan } = backingOf(entry, bounds, behind);
 	return {
 		entry,
 		mapping: { start, end, prot, shared, backing, flags: mapFlags(entry), advice: adviceOf(entry) },
@@ -83,18 +88,19 @@ function classified(entry: SmapsEntry, bounds: Bounds, objectOf: ObjectOf): Clas
 function backingOf(
 	entry: SmapsEntry,
 	bounds: Bounds,
-	objectOf: ObjectOf,
+	behind: Behind,
 ): { readonly backing: Backing; readonly orphan?: string } {
 	const { name, shared, offset } = entry;
 	if (name === "[vdso]") return { backing: { kind: "vdso" } };
 	if (isVvar(entry)) return { backing: { kind: "vvar" } };
 	if (name === "[vsyscall]") return { backing: { kind: "vsyscall" } };
-	const object = (): Backing => ({ kind: "object", object: objectOf(entry), offset });
+	const object = (): Backing => ({ kind: "object", object: behind.objectOf(entry), offset });
 	if (isSharedMemory(entry)) return { backing: object() };
 	if (entry.inode === 0n || !name.startsWith("/") || name === HUGE_PAGES)
 		return { backing: { kind: "anonymous", ...roleOf(entry, bounds) } };
 	const { path, deleted } = withoutDeleted(name);
-	if (!deleted || isThere(entry)) return { backing: { kind: "file", path: name, offset, writable: false } };
+	if (!deleted || isThere(entry))
+		return { backing: { kind: "file", path: name, offset, writable: shared && behind.isWritable(entry) } };
 	return { backing: shared ? object() : { kind: "anonymous" }, orphan: path };
 }
 

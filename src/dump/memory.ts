@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { lstatSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
 import { openFile } from "../bytes/source.ts";
@@ -10,8 +10,9 @@ import { touchedPages } from "../host/page-scan.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { AT, type AuxvPair } from "../linux/auxv.ts";
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { PROT_WRITE } from "../linux/mman.ts";
 import type { ProcStat } from "../linux/proc-stat.ts";
-import { readSmaps } from "../linux/smaps.ts";
+import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
 import { caution, type Finding } from "../task/finding.ts";
 import type { Bounds, MappedFile, Mapping, Memory } from "../task/task.ts";
 import { touchedOf } from "./contents.ts";
@@ -45,7 +46,11 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const executable = executableOf(pid);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
 	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps")));
-	const classified = withWholeFiles(pid, classify(entries, bounds, objects.ofMapping), report);
+	const classified = withWholeFiles(
+		pid,
+		classify(entries, bounds, { objectOf: objects.ofMapping, isWritable: (entry) => isWritable(pid, entry) }),
+		report,
+	);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);
 	const { contents, guards } = touchedOf(
@@ -101,6 +106,15 @@ function withWholeFiles(
 		const size = sizeAt(mapLink(pid, one.entry));
 		return size === undefined ? one : { ...one, fileEnd: size - one.entry.offset };
 	});
+}
+
+/** The link has the permissions with which the file was opened. */
+function isWritable(pid: number, entry: SmapsEntry): boolean {
+	try {
+		return (lstatSync(mapLink(pid, entry)).mode & 0o200) !== 0;
+	} catch {
+		return (entry.prot & PROT_WRITE) !== 0;
+	}
 }
 
 function sizeAt(path: string): bigint | undefined {

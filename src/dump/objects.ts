@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
-import type { ByteSource } from "../bytes/source.ts";
+import { attempt, type ByteSource } from "../bytes/source.ts";
 import type { Agent } from "../host/agent.ts";
 import { dataRanges } from "../host/data-ranges.ts";
 import { F } from "../linux/fcntl.ts";
@@ -65,7 +65,7 @@ export function objectTable(pid: number): ObjectTable {
 				}
 				opened.push(fd);
 				const { size, mode, uid, gid } = fstatSync(fd, { bigint: true });
-				const source: ByteSource = { name: path, fd, size, read: () => undefined, close: () => {} };
+				const source = sourceOf(path, fd, size);
 				const looks =
 					name === undefined
 						? {}
@@ -102,6 +102,23 @@ function tryOpen(path: string): number | undefined {
 		return undefined;
 	}
 }
+
+/** Unlike `openFile` it takes what is no regular file with a name. */
+const sourceOf = (name: string, fd: number, size: bigint): ByteSource => ({
+	name,
+	fd,
+	size,
+	read: (offset, length) => {
+		const buffer = Buffer.alloc(length);
+		for (let done = 0; done < length; ) {
+			const count = attempt(name, () => readSync(fd, buffer, done, length - done, offset + BigInt(done)));
+			if (count === 0) return undefined;
+			done += count;
+		}
+		return buffer;
+	},
+	close: () => {},
+});
 
 async function sealsOf(
 	agent: Agent,

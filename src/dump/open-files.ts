@@ -3,7 +3,6 @@ import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
-import type { OtherDescription } from "../task/files.ts";
 import { memfdName } from "./objects.ts";
 import { descriptorsOf, linkOfProcess, ofProcess, withoutDeleted } from "./proc.ts";
 
@@ -33,11 +32,7 @@ export type OpenKind =
 	| { readonly kind: "memfd"; readonly name: string }
 	| { readonly kind: "tty"; readonly path: string }
 	/** Not to be dumped yet. */
-	| {
-			readonly kind: "other";
-			readonly other: Exclude<OtherDescription["kind"], "tty"> | "orphan";
-			readonly words: string;
-	  };
+	| { readonly kind: "other"; readonly words: string };
 
 const anonymous: Readonly<Record<string, OpenKind["kind"] & ("eventfd" | "epoll" | "signalfd" | "timerfd")>> = {
 	"anon_inode:[eventfd]": "eventfd",
@@ -46,21 +41,22 @@ const anonymous: Readonly<Record<string, OpenKind["kind"] & ("eventfd" | "epoll"
 	"anon_inode:[timerfd]": "timerfd",
 };
 
-const others: readonly (readonly [RegExp, Exclude<OtherDescription["kind"], "tty">, string])[] = [
-	[/^socket:/, "unknown", "a socket"],
-	[/^anon_inode:\[?inotify/, "inotify", "an inotify instance"],
-	[/^anon_inode:\[?fanotify/, "fanotify", "a fanotify group"],
-	[/^anon_inode:\[?pidfd|^pidfd:/, "pidfd", "a pidfd"],
-	[/^anon_inode:\[?bpf/, "bpf-map", "a BPF object"],
-	[/^[a-z_]+:\[\d+\]$/, "namespace", "a namespace"],
+const others: readonly (readonly [RegExp, string])[] = [
+	[/^socket:/, "a socket"],
+	[/^anon_inode:\[?inotify/, "an inotify instance"],
+	[/^anon_inode:\[?fanotify/, "a fanotify group"],
+	[/^anon_inode:\[?pidfd|^pidfd:/, "a pidfd"],
+	[/^anon_inode:\[?bpf/, "a BPF object"],
+	[/^anon_inode:\[?io_uring/, "a ring of io_uring"],
+	[/^[a-z_]+:\[\d+\]$/, "a namespace"],
 ];
 
 export function kindOf({ link, stat }: Pick<OpenDescriptor, "link" | "stat">): OpenKind {
 	const named = anonymous[link];
 	if (named !== undefined) return { kind: named };
 	if (link.startsWith("pipe:[")) return { kind: "pipe" };
-	for (const [pattern, other, words] of others) if (pattern.test(link)) return { kind: "other", other, words };
-	if (!link.startsWith("/")) return { kind: "other", other: "unknown", words: `${link}` };
+	for (const [pattern, words] of others) if (pattern.test(link)) return { kind: "other", words };
+	if (!link.startsWith("/")) return { kind: "other", words: link };
 	const name = memfdName(link);
 	if (name !== undefined) return { kind: "memfd", name };
 	return namedKind(link, stat);
@@ -70,12 +66,12 @@ function namedKind(link: string, stat: BigIntStats): OpenKind {
 	const type = Number(stat.mode) & S_IFMT;
 	if (type === S_IFCHR) {
 		if (isTerminal(stat.rdev)) return { kind: "tty", path: link };
-		if (majorOf(stat.rdev) !== MEMORY_DEVICES) return { kind: "other", other: "external", words: `the device ${link}` };
+		if (majorOf(stat.rdev) !== MEMORY_DEVICES) return { kind: "other", words: `the device ${link}` };
 	} else if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFIFO)
-		return { kind: "other", other: "unknown", words: `the special file ${link}` };
+		return { kind: "other", words: `the special file ${link}` };
 	if (!isStillThere(link, stat)) {
 		const { path } = withoutDeleted(link);
-		return { kind: "other", other: "orphan", words: `the deleted file ${path}` };
+		return { kind: "other", words: `the deleted file ${path}` };
 	}
 	return { kind: type === S_IFIFO ? "fifo" : "file", path: link };
 }

@@ -171,7 +171,7 @@ function askShared(
 				return { signal, handler, flags: sa_flags, restorer, mask: sa_mask };
 			}),
 			intervalTimers: {
-				real: interval(ITIMER.REAL),
+				real: withNextExpiry(interval(ITIMER.REAL)),
 				virtual: interval(ITIMER.VIRTUAL),
 				profiling: interval(ITIMER.PROF),
 			},
@@ -192,6 +192,15 @@ function askShared(
 		};
 	};
 }
+
+/**
+ * folklore: the real timer starts anew only when its SIGALRM is delivered; as long as that waits it shows no time left, like one
+ * that was never set. But only one that is set has an interval.
+ */
+const withNextExpiry = ({ remaining, interval }: IntervalTimer): IntervalTimer => ({
+	remaining: remaining === 0n ? interval : remaining,
+	interval,
+});
 
 /** What each thread has for itself. */
 function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswers {

@@ -59,6 +59,21 @@ export function requireSame({ pid, stat }: Candidate): void {
 	});
 }
 
+/**
+ * What goes wrong with a process that is killed meanwhile says nothing of why.
+ *
+ * @throws NecromancerError ERR_PROCESS
+ */
+export function requireAlive({ pid }: Candidate, cause: unknown): void {
+	const state = statusOf(pid)?.state;
+	if (state !== undefined && state !== "Z" && state !== "X") return;
+	refuse(
+		"ERR_PROCESS",
+		{ subject: `process ${pid}`, finding: "ended while it was dumped", expectation: "expected it to live" },
+		{ cause },
+	);
+}
+
 function statusOf(pid: number): ProcStatus | undefined {
 	try {
 		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1"));

@@ -42,7 +42,7 @@ export function userFrom(status: string): NonNullable<HostFacts["user"]> {
 }
 
 /** A place that is free in any new process. */
-const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
+export const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
 
 /** Lends an agent that is gone afterwards. */
 export async function withAgent<T>(use: (agent: Agent) => Promise<T>): Promise<T> {

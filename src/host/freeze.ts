@@ -72,7 +72,7 @@ async function settle(
 		read: (done, { status, result }, tid) => {
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			if (done.result(result) < 0n || what.kind === "exited" || what.kind === "killed") {
-				if (tid === pid) lostThread(tid, what);
+				if (tid === pid) lostThread(tid, what, "ERR_PROCESS");
 				gone.add(tid);
 			} else if (what.kind === "signal") again.push({ tid, signal: what.signal });
 			else held.add(tid);

@@ -42,7 +42,7 @@ const TRIES = 3;
  *
  * @param owed Signals that came between and that its process is still to get. Added to.
  * @returns what it returned: an error is -errno.
- * @throws NecromancerError ERR_STEP_FAILED when it dies, ERR_HOST when it is not left alone.
+ * @throws NecromancerError ERR_PROCESS when it dies, ERR_HOST when it is not left alone.
  */
 export async function remoteCall(
 	agent: Agent,
@@ -69,7 +69,7 @@ export async function remoteCall(
 		const done = await agent.perform(errand, { patience: PATIENCE, doing: `${name} in thread ${tid}` });
 		const stops = [drained, entry, exit, still].map((spot) => waitStatus(done.bytes(spot).readUInt32LE()));
 		for (const stop of stops) {
-			if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop);
+			if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop, "ERR_PROCESS");
 			if (stop.kind === "signal") owed.add(stop.signal);
 		}
 		if (stops.map(({ kind }) => kind).join() === "event,syscall,syscall,event")
@@ -106,7 +106,7 @@ export interface Visit {
  * Has threads run their lists up to the last call, all at the same time. They stand afterwards as before.
  *
  * @param owed as for {@link remoteCall}.
- * @throws NecromancerError ERR_STEP_FAILED when one dies.
+ * @throws NecromancerError ERR_PROCESS when one dies.
  */
 export async function runGuests(
 	agent: Agent,
@@ -144,7 +144,7 @@ export async function runGuests(
 		after: addGiveBack,
 		read: (done, status, { tid }) => {
 			const what = waitStatus(done.bytes(status).readUInt32LE());
-			if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what);
+			if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what, "ERR_PROCESS");
 			if (what.kind === "signal") owed.add(what.signal);
 		},
 	});
@@ -157,7 +157,7 @@ async function runAhead(agent: Agent, { tid, calls }: Guest, later: Map<number, 
 	const done = await agent.perform(errand, { patience: PATIENCE, doing: `asking thread ${tid}` });
 	for (const stop of stops) {
 		const what = waitStatus(done.bytes(stop).readUInt32LE());
-		if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what);
+		if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what, "ERR_PROCESS");
 		if (what.kind === "signal") later.set(tid, what.signal);
 	}
 }

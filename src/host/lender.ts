@@ -5,7 +5,6 @@ import { F, fOwnerEx } from "../linux/fcntl.ts";
 import { KCMP } from "../linux/kcmp.ts";
 import { O } from "../linux/open.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
-import { SO_DOMAIN, SOL_SOCKET } from "../linux/socket.ts";
 import { itimerspec } from "../linux/time.ts";
 import type { Agent } from "./agent.ts";
 import { inBatches } from "./batch.ts";
@@ -19,9 +18,6 @@ export interface Lender {
 	owners(
 		numbers: readonly number[],
 	): Promise<readonly { readonly type: number; readonly pid: number; readonly signal: number }[]>;
-	/** AF_ number of a socket, F_SEAL_ bits of a memfd; -1 for anything else. */
-	domains(numbers: readonly number[]): Promise<readonly number[]>;
-	seals(numbers: readonly number[]): Promise<readonly number[]>;
 	/**
 	 * Has timers count up to now. folklore: a timerfd that expires again and again stands still from its first expiration on
 	 * until somebody reads or asks, and fdinfo shows it as if it would never expire again.
@@ -89,22 +85,6 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 					const named = result(signal);
 					return { ...fOwnerEx.decode(bytes(owner)), signal: named < 0n ? 0 : Number(named) };
 				},
-			),
-		domains: (numbers) =>
-			each(
-				numbers,
-				(errand, copy) => {
-					const value = errand.space(8);
-					const length = errand.put(Uint8Array.of(4, 0, 0, 0));
-					return { value, result: errand.call("getsockopt", copy, SOL_SOCKET, SO_DOMAIN, value, length) };
-				},
-				(bytes, result, asked) => (result(asked.result) < 0n ? -1 : u32.read(viewOf(bytes(asked.value)), 0)),
-			),
-		seals: (numbers) =>
-			each(
-				numbers,
-				(errand, copy) => errand.call("fcntl", copy, F.GET_SEALS, 0),
-				(_, result, asked) => Math.max(-1, Number(result(asked))),
 			),
 		wind: async (numbers) => {
 			await each(

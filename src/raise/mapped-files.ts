@@ -1,9 +1,10 @@
-import type { Stats } from "node:fs";
+import { type Stats, statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
+import type { Relocation } from "../task/relocate.ts";
 import { isBelow, reachBelow, realPath } from "./below.ts";
 import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
 import { judgeFile, type Verdict } from "./judge-file.ts";
@@ -28,12 +29,7 @@ export interface FileSearch {
 	readonly writtenAt?: number;
 }
 
-/** For `relocate`. */
-export interface FoundFiles {
-	/** The path that a file was mapped under → where it is here, absolute and without symbolic links. */
-	readonly found: ReadonlyMap<string, string>;
-	/** Files that come from the core: nothing here is them, and the core holds all that was mapped of them. */
-	readonly gone: ReadonlySet<string>;
+export interface FoundFiles extends Relocation {
 	readonly findings: readonly Finding[];
 }
 
@@ -65,6 +61,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 	const byId = buildIdSearch(search.search ?? []);
 	const found = new Map<string, string>();
 	const gone = new Set<string>();
+	const others = new Set<string>();
 	const findings: Finding[] = [];
 	const faults: Fault[] = [];
 	for (const file of wanted) {
@@ -72,6 +69,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 		const settled = settle(file, "path" in given ? given : undefined, byId, search);
 		if (settled !== undefined) {
 			found.set(file.path, settled.path);
+			if (settled.verdict.kind === "different") others.add(file.path);
 			findings.push(...findingsAbout(file, settled, search));
 		} else if (file.deleted) continue;
 		else if (file.absent === 0n) {
@@ -80,7 +78,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 		} else faults.push(faultOf(file, given));
 	}
 	if (faults.length > 0) refuseFaults(faults, byId);
-	return { found, gone, findings };
+	return { found, gone, others, findings };
 }
 
 /** What to take for a file; `undefined` when nothing here is it. */
@@ -220,7 +218,23 @@ function refuseFaults(faults: readonly Fault[], byId: BuildIdSearch): never {
 	);
 }
 
-function requireKnown({ mapFiles = new Map() }: FileSearch, wanted: readonly WantedFile[], core: string): void {
+/** What the user names must be there: a typing error would else be a missing file, of all files. */
+function requireKnown(
+	{ mapFiles = new Map(), sysroot, search = [] }: FileSearch,
+	wanted: readonly WantedFile[],
+	core: string,
+): void {
+	const named = [
+		...(sysroot === undefined ? [] : [["--sysroot", sysroot]]),
+		...search.map((path) => ["--search", path]),
+	];
+	for (const [option, path = ""] of named)
+		if (!isDirectory(path))
+			refuse("ERR_USAGE", {
+				subject: `${option} ${path}`,
+				finding: "is no directory",
+				expectation: "expected one to look in",
+			});
 	const paths = new Set(wanted.map(({ path }) => path));
 	for (const [from, to] of mapFiles) {
 		const subject = `--map-file ${from}=${to}`;
@@ -232,5 +246,13 @@ function requireKnown({ mapFiles = new Map() }: FileSearch, wanted: readonly Wan
 			});
 		if (reachBelow("/", realPath(to))?.stat.isFile() !== true)
 			refuse("ERR_USAGE", { subject, finding: `${to} is no regular file`, expectation: "expected the one to map" });
+	}
+}
+
+function isDirectory(path: string): boolean {
+	try {
+		return statSync(path).isDirectory();
+	} catch {
+		return false;
 	}
 }

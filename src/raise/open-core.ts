@@ -47,7 +47,16 @@ export const USUAL_MAX_SIZE = 1n << 36n;
  *   ERR_CORE_TOO_LARGE, ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT, ERR_HOST from unpacking.
  */
 export async function openCoreSource(path: string | "-", options: OpenCoreOptions): Promise<OpenedCore> {
-	if (path !== "-") return openGiven(openFile(path), path, options);
+	if (path !== "-") {
+		if (attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isFIFO() === true)
+			refuse("ERR_IO", {
+				subject: path,
+				finding: "is a pipe",
+				expectation: "expected a file",
+				remedy: "give - and let it be standard input",
+			});
+		return openGiven(openFile(path), path, options);
+	}
 	const name = "standard input";
 	const stat = attempt(name, () => fstatSync(0, { bigint: true }));
 	if (stat.isFile()) return openGiven(openFile("/proc/self/fd/0", name), "/proc/self/fd/0", options);

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { readCore } from "../core/core.ts";
+import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { chooseIds } from "../restore/choose-ids.ts";
@@ -10,6 +11,7 @@ import { complete } from "../task/complete.ts";
 import { deduce } from "../task/deduce.ts";
 import type { Finding } from "../task/finding.ts";
 import { taskFromCore } from "../task/from-core.ts";
+import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import { relocate } from "../task/relocate.ts";
@@ -50,7 +52,8 @@ export interface Raised extends Summoned {
  * @throws NecromancerError for a core that is damaged, mapped files that are others or missing, and what `restore` throws.
  */
 export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
-	const summoned = summon(core, options);
+	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
+	const summoned = summon(core, options, options.lazy === true ? [] : await holesOf(core.source));
 	const { task } = summoned;
 	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace
@@ -59,9 +62,13 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 	return { ...summoned, restored };
 }
 
-/** What `raise` would make, with nothing made. */
-export function summon(core: OpenedCore, options: RaiseOptions): Summoned {
-	const whole = taskFromCore(readCore(core.source));
+/**
+ * What `raise` would make, with nothing made.
+ *
+ * @param holes of the core's file, where they are known: their zeros are not read.
+ */
+export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
+	const whole = taskFromCore(readCore(core.source), holes);
 	const { credentials, findings: rights } = privilegeOf({
 		dead: whole,
 		core: core.owner,
@@ -74,7 +81,7 @@ export function summon(core: OpenedCore, options: RaiseOptions): Summoned {
 		...(options.trust === true ? {} : { reader: credentials }),
 		...writtenAt(core),
 	});
-	const dead = relocate(whole, files.found, files.gone);
+	const dead = relocate(whole, files);
 	const { task, findings } = understood(dead, credentials, options);
 	return { dead, task, findings: [...files.findings, ...rights, ...findings] };
 }

@@ -130,7 +130,9 @@ function guard(directory: string): { readonly release: () => void } {
 	return {
 		release: () => {
 			process.off("exit", remove);
-			watcher.stdin.end();
+			// we do not end before it has: nobody is left behind, not even for a moment
+			watcher.ref();
+			watcher.kill("SIGKILL");
 		},
 	};
 }

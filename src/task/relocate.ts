@@ -1,19 +1,24 @@
 import type { PartialMapping, PartialTask } from "./partial-task.ts";
 
+/** What has become of the files that a dead process had mapped. */
+export interface Relocation {
+	/** The path that a file was mapped under → where it is here, absolute and without symbolic links. */
+	readonly found: ReadonlyMap<string, string>;
+	/** Paths of files that are to come from the core: it holds all that was mapped of them. */
+	readonly gone: ReadonlySet<string>;
+	/** Paths of found files that are known to be others. */
+	readonly others: ReadonlySet<string>;
+}
+
 /**
- * The same dead process with its files where this host has them.
- *
- * @param found The path that a file was mapped under → where it is here. A file that had been deleted has a path again then.
- * @param gone Paths of files that are to come from the core: their mappings become as those of deleted files.
+ * The same dead process with its files where this host has them. A deleted file that was found has a path again; mappings of
+ * one that is gone become as those of deleted files. Other files are not held to the build-ids of those they stand for.
  */
-export function relocate(
-	dead: PartialTask,
-	found: ReadonlyMap<string, string>,
-	gone: ReadonlySet<string>,
-): PartialTask {
+export function relocate(dead: PartialTask, { found, gone, others }: Relocation): PartialTask {
 	const { memory } = dead;
 	const linked = linkedPaths(memory.mappings);
 	const move = (path: string): string => (gone.has(path) ? path : (found.get(path) ?? path));
+	const kept = [...memory.buildIds].filter(([path]) => !others.has(path));
 	return {
 		...dead,
 		memory: {
@@ -28,7 +33,7 @@ export function relocate(
 				return { ...mapping, file: { ...file, path: here, deleted: false } };
 			}),
 			executable: move(memory.executable),
-			buildIds: new Map([...memory.buildIds].map(([path, id]) => [move(path), id])),
+			buildIds: new Map(kept.map(([path, id]) => [move(path), id])),
 		},
 	};
 }

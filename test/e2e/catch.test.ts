@@ -149,10 +149,21 @@ describe("a core of our own", () => {
 		);
 	});
 
+	it("does not take another file's place, and leaves the process alive then", async () => {
+		const charge = await caught("/bin/sleep", ["60"]);
+		const path = join(scratch(), "core");
+		writeFileSync(path, "mine");
+		expect(await refusalOf(charge.kill(SIGABRT, path))).toBe(`ERR_IO ${path}: open failed with EEXIST`);
+		expect(readFileSync(path, "utf8")).toBe("mine");
+		expect(isDead(charge.pid)).toBe(false);
+	});
+
 	it("is not made of a process that ends before the signal comes", async () => {
 		const charge = await caught("/bin/true", []);
 		expect(await soon(() => isDead(charge.pid))).toBe(true);
-		expect(await refusalOf(charge.kill(SIGABRT, join(scratch(), "core")))).toMatch(/^ERR_HOST thread \d+: ptrace/);
+		const dir = scratch();
+		expect(await refusalOf(charge.kill(SIGABRT, join(dir, "core")))).toMatch(/^ERR_HOST thread \d+: ptrace/);
+		expect(readdirSync(dir)).toEqual([]);
 	});
 });
 

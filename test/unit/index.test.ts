@@ -20,6 +20,7 @@ it("exports what README's verbs are made of", () => {
 		"compilePlan",
 		"complete",
 		"coreMemory",
+		"dump",
 		"encodeImage",
 		"errorTable",
 		"findingCodes",

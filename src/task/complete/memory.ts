@@ -2,14 +2,16 @@ import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import { type Finding, loss, note } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
+import { linkedPaths } from "../relocate.ts";
 import type { Backing, Bounds, Content, MappedFile, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
 import { protectionOf } from "./protection.ts";
+import { provedSingles, singlesOf } from "./single-objects.ts";
 import type { Twin } from "./twins.ts";
 
 /** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
@@ -27,7 +29,8 @@ export function completeMemory(
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
-	const objects = groupObjects(dead.memory, donor, report);
+	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
+	const objects = groupObjects(dead.memory, single, report);
 	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
@@ -44,13 +47,22 @@ export function completeMemory(
 			advice: adviceOf(kind.backing, twin),
 		});
 	}
+	const executable = executableOf(dead, donor);
+	if (executable === "")
+		report(
+			caution(
+				"file-gone",
+				dead.memory.executable,
+				"is the executable: /proc/PID/exe leads to the restorer's own, and a debugger has to be told where another copy is",
+			),
+		);
 	const whole = addVvar(withOneVvar(mappings), donor);
 	return {
 		mappings: whole,
 		contents: contentsOf(dead.memory.contents, whole, report),
 		objects: objects.list,
 		bounds,
-		executable: donor?.executable ?? dead.memory.executable,
+		executable,
 		...(donor?.executableGhost === undefined ? {} : { executableGhost: donor.executableGhost }),
 		...(donor?.ghosts === undefined ? {} : { ghosts: donor.ghosts }),
 		files: filesOf(whole, donor, dead),
@@ -137,14 +149,21 @@ function contentsOf(
 	return kept;
 }
 
+/** The donor's; without one the dead process's own, unless that had lost its name. */
+function executableOf({ memory }: PartialTask, donor: Memory | undefined): string {
+	if (donor !== undefined) return donor.executable;
+	return linkedPaths(memory.mappings).has(memory.executable) ? memory.executable : "";
+}
+
 /** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
 function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: PartialTask): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const paths = [
-		donor?.executable ?? dead.memory.executable,
+		executableOf(dead, donor),
 		...mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])),
 	];
 	for (const path of paths) {
+		if (path === "") continue;
 		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
 		files.set(path, { path, ...donor?.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
 	}

@@ -90,11 +90,14 @@ function* pieces(
 	places: readonly Range[],
 ): Generator<{ readonly at: Address; readonly words: Uint32Array }> {
 	for (const { start, end } of places)
-		for (let at = start; at < end; at = plus(at, PIECE)) {
+		for (let at: bigint = start; at < end; at += PIECE) {
 			const length = end - at < PIECE ? end - at : PIECE;
-			const bytes = memory.read(at, Number(length));
+			const bytes = memory.read(address(at), Number(length));
 			if (bytes === undefined) continue;
 			const aligned = bytes.byteOffset % 4 === 0 ? bytes : Buffer.from(bytes);
-			yield { at, words: new Uint32Array(aligned.buffer, aligned.byteOffset, Math.floor(aligned.length / 4)) };
+			yield {
+				at: address(at),
+				words: new Uint32Array(aligned.buffer, aligned.byteOffset, Math.floor(aligned.length / 4)),
+			};
 		}
 }

@@ -74,6 +74,7 @@ describe("where files are found", () => {
 				[LIBC, join(sysroot, LIBC)],
 			]),
 			gone: new Set(),
+			others: new Set(),
 			findings: [],
 		});
 	});
@@ -102,6 +103,7 @@ describe("where files are found", () => {
 				[LIBC, join(search, "b/libc")],
 			]),
 			gone: new Set(),
+			others: new Set(),
 			findings: [],
 		});
 	});
@@ -167,6 +169,7 @@ describe("files that differ or are missing", () => {
 		const sysroot = place(scratch(), { [EXE]: program(OTHER_ID, 1), [LIBC]: libcFile });
 		const found = find(undefined, { sysroot, allowMismatch: true });
 		expect(found.found.get(EXE)).toBe(join(sysroot, EXE));
+		expect(found.others).toEqual(new Set([EXE]));
 		expect(texts(found)).toEqual([
 			`caution binary-differs ${EXE}: has build-id ${OTHER_ID} at ${join(sysroot, EXE)}, expected ${EXE_BUILD_ID}; taken all the same`,
 		]);
@@ -320,6 +323,17 @@ describe("--map-file", () => {
 			`ERR_USAGE --map-file ${LIBC}=${sysroot}: ${sysroot} is no regular file, expected the one to map`,
 		);
 	});
+});
+
+it("directories that are named are there", () => {
+	const gone = join(scratch(), "gone");
+	const file = join(place(scratch(), { "/x": libcFile }), "x");
+	expect(refused(undefined, { sysroot: gone })).toBe(
+		`ERR_USAGE --sysroot ${gone}: is no directory, expected one to look in`,
+	);
+	expect(refused(undefined, { search: [file] })).toBe(
+		`ERR_USAGE --search ${file}: is no directory, expected one to look in`,
+	);
 });
 
 it("a process may have very many mappings of a file, and very many files", () => {

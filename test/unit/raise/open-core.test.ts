@@ -94,7 +94,7 @@ describe("a plain core", () => {
 		const room = scratch();
 		execFileSync("mkfifo", [join(room, "fifo")]);
 		for (const [name, what] of [
-			["fifo", "is no regular file, expected a file"],
+			["fifo", "is a pipe, expected a file; give - and let it be standard input"],
 			["", "is a directory, expected a file"],
 			["gone", "open failed with ENOENT (no such file)"],
 		] as const)
