@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
 import { built } from "../support/built.ts";
 import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/fixture-core.ts";
 import { readImages } from "../support/image-reader.ts";
@@ -19,6 +21,7 @@ import {
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 import { fileHere, regFilesOf, restoredMemory, vmasOf } from "../support/witness.ts";
+import { writeImagesOf } from "../support/written-images.ts";
 
 // Processes that live again: made by the program as a user runs it, each in namespaces of its own.
 
@@ -148,6 +151,16 @@ describe.skipIf(!able)(`restored processes go on${needs}`, () => {
 			expect(first.seed).not.toBe(dead.seed);
 			expectContinuous(lines, { ...first, length: first.length === undefined ? undefined : first.number });
 		});
+
+		if (fixture.startsWith("threads"))
+			it(`${fixture}: the donor, from images written anew`, async () => {
+				const dir = openImageDir(donorOf(fixture));
+				const images = join(mkdtempSync(join(directory, "anew-")), "images");
+				expect(await writeImagesOf(taskFromImages(dir), images)).toEqual([]);
+				dir.close();
+				const lines = await lifeAfter(await roomFor(fixture), fixture, images);
+				expectContinuous(lines, present(lines[0]));
+			});
 
 		it(`${fixture}: the dead process in its place`, async () => {
 			const room = await roomFor(fixture);

@@ -1,7 +1,8 @@
 import { type GhostFileEntry, type RemapFilePathEntry, RemapType, type Timeval } from "../../criu/generated/schema.ts";
 import { encodeGhost } from "../../criu/ghost.ts";
-import type { Extent } from "../../criu/image.ts";
-import { S_IFDIR, S_IFIFO, S_IFMT } from "../../linux/fcntl.ts";
+import { type Extent, encodeImage } from "../../criu/image.ts";
+import { imageKinds } from "../../criu/kinds.ts";
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { timevalOf } from "../../linux/time.ts";
 import type { Credentials, GhostFile } from "../task.ts";
 
@@ -44,6 +45,7 @@ export const ghostName = ({ id }: GhostFile): string => `ghost-file-${id.toStrin
 export function ghostImage({ mode, uid, gid, size, contents, accessed, modified }: GhostFile): (Uint8Array | Extent)[] {
 	const times = accessed === undefined || modified === undefined ? {} : { atim: time(accessed), mtim: time(modified) };
 	const entry: GhostFileEntry = { uid, gid, mode, ...times };
+	if ((mode & S_IFMT) !== S_IFREG) return encodeImage({ kind: imageKinds["ghost-file"], records: [{ value: entry }] });
 	const extents = contents
 		.filter(({ available }) => available > 0n)
 		.map(({ start, source, offset, available }) => ({ at: start, source, offset, length: available }));
