@@ -72,23 +72,27 @@ const uvLoop = layout("uv_loop_t", {
 const MOST_WATCHERS = 65_536;
 const MOST_LOOKS = 262_144;
 
+/** Lists of a loop of which hardly ever all have members: pending watchers, finished work, child processes. */
+const OFTEN_EMPTY = ["pending_queue", "wq", "process_handles"] as const;
+
 /**
- * The loops in the dead process's memory. A loop between two rounds has an empty queue of pending watchers, which points at
- * itself; it is believed when every watcher that its table has is for the descriptor under whose number it stands, calls
+ * The loops in the dead process's memory. Some of a loop's lists are empty at any time, and an empty list points at itself. A
+ * loop is believed when every watcher that its table has is for the descriptor under whose number it stands, calls
  * code, and when there are as many as it says.
  */
 export function uvLoops(memory: PartialMemory, places: readonly { start: Address; end: Address }[]): UvLoop[] {
 	const found = new Map<Address, UvLoop>();
 	let [looks, table] = [MOST_LOOKS, MOST_WATCHERS];
-	for (const at of selfPointers(memory, places)) {
-		if (looks-- === 0) break;
-		const start = plus(at, -BigInt(uvLoop.offsetOf("pending_queue")));
-		const watchers = found.has(start) ? 0 : tableOf(start, memory);
-		if (watchers === 0 || watchers > table) continue;
-		table -= watchers;
-		const loop = loopAt(start, memory);
-		if (loop !== undefined) found.set(start, loop);
-	}
+	for (const at of selfPointers(memory, places))
+		for (const list of OFTEN_EMPTY) {
+			if (looks-- <= 0) return [...found.values()];
+			const start = plus(at, -BigInt(uvLoop.offsetOf(list)));
+			const watchers = found.has(start) ? 0 : tableOf(start, memory);
+			if (watchers === 0 || watchers > table) continue;
+			table -= watchers;
+			const loop = loopAt(start, memory);
+			if (loop !== undefined) found.set(start, loop);
+		}
 	return [...found.values()];
 }
 
