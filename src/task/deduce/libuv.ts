@@ -3,7 +3,7 @@ import { array, bytes, i32, layout, u32, u64 } from "../../bytes/layout.ts";
 import { rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
 import type { PartialMemory } from "../partial-task.ts";
-import { type OpenObject, variablesOf } from "../program-objects.ts";
+import { type Library, type OpenObject, variablesOf } from "../program-objects.ts";
 import { selfPointers } from "./search.ts";
 
 /** An event loop of libuv, by its own records. */
@@ -156,6 +156,7 @@ function watchersOf(
 }
 
 const LOCK = "uv__signal_lock_pipefd";
+const LIBUV: Library = { objects: /\/libuv[-.][^/]*$/, alsoInDynamic: true };
 
 /**
  * The pipe that libuv uses as a lock around its signal handlers; the byte in it is the lock. Without it the process aborts as
@@ -167,7 +168,7 @@ export function uvLockPipe(
 	open: OpenObject,
 	loops: readonly UvLoop[],
 ): { readonly read: number; readonly write: number } | undefined {
-	for (const variables of variablesOf(memory, open, /\/libuv[-.][^/]*$/, [LOCK])) {
+	for (const variables of variablesOf(memory, open, LIBUV, [LOCK])) {
 		const at = variables.get(LOCK);
 		const ends = at === undefined ? undefined : memory.read(at, 8);
 		const [read, write] = [ends?.readInt32LE(0) ?? -1, ends?.readInt32LE(4) ?? -1];
