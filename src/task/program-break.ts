@@ -5,7 +5,7 @@ import { type OpenObject, variablesOf } from "./program-objects.ts";
 /** glibc's and dietlibc's copy of the program break. musl keeps it in a variable without a name. */
 const VARIABLE = "__curbrk";
 
-const LIBC = /\/libc[-.][^/]*$/;
+const LIBC = { objects: /\/libc[-.][^/]*$/ };
 
 /**
  * The dead process's exact program break, as its libc knew it: from the variable `__curbrk` of libc, or of the executable

@@ -4,6 +4,7 @@ import { buildIdOfFile } from "../elf/build-id.ts";
 import { anObject, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { readSymbols } from "../elf/object.ts";
 import { NecromancerError } from "../errors.ts";
+import { AT } from "../linux/auxv.ts";
 import type { PartialMemory } from "./partial-task.ts";
 
 /** This host's file of a path, if any. */
@@ -16,24 +17,35 @@ export type Sameness =
 	/** Nothing speaks against it. What it says must then be proved by what the core holds. */
 	| "possible";
 
+/** Whose variables are meant. */
+export interface Library {
+	/** Paths of its shared objects. */
+	readonly objects: RegExp;
+	/** Programs that are dynamically linked may contain it all the same, as node does libuv. */
+	readonly alsoInDynamic?: true;
+}
+
 /**
- * Where variables of the dead process lie, by the symbol tables of this host's files: of its executable and of the objects
- * that `pattern` names, in the order of their addresses. An object of another build, or a broken one, is as good as none.
+ * Where variables of the dead process lie, by the symbol tables of this host's files: of the library's shared objects, and of
+ * the executable where that may contain it; in the order of their addresses. An object of another build, or a broken one, is as good as none.
  *
  * @returns for each object that has some of them, their addresses by name.
  */
 export function* variablesOf(
 	memory: PartialMemory,
 	open: OpenObject,
-	pattern: RegExp,
+	{ objects, alsoInDynamic }: Library,
 	names: readonly string[],
 	sameness: Sameness = "proven",
 ): Generator<ReadonlyMap<string, Address>> {
 	const seen = new Set<string>();
+	// a dynamic program has an interpreter, and that has an address
+	const isStatic = (memory.auxv.find(({ type }) => type === AT.BASE)?.value ?? 0n) === 0n;
 	for (const { start, file } of memory.mappings) {
 		if (file === undefined || file.offset !== 0n || file.deleted || seen.has(file.path)) continue;
 		const { path } = file;
-		if (path !== memory.executable && !pattern.test(path)) continue;
+		const contains = path === memory.executable && (isStatic || alsoInDynamic === true);
+		if (!contains && !objects.test(path)) continue;
 		seen.add(path);
 		const source = open(path);
 		if (source === undefined || !isSame(source, path, start, memory, sameness)) continue;

@@ -20,6 +20,8 @@ export interface MadeLoop {
 	readonly async?: { readonly fd: number; readonly wfd: number };
 	readonly signals?: readonly [number, number];
 	readonly watchers?: readonly MadeWatcher[];
+	/** The lists that are empty, by their offsets; that of pending watchers by default. */
+	readonly empty?: readonly bigint[];
 	/** As many as it says it has; as many as there are by default. */
 	readonly count?: number;
 }
@@ -27,15 +29,18 @@ export interface MadeLoop {
 const CODE = deadPlaces.exe + 4096n + 0x20n;
 
 /** Puts a `uv_loop_t` (libuv 1.46, offsets by gcc) into a core, its table of 64 watchers 1024 bytes behind it. */
-export function withLoop(core: BuiltCore, { at, backend, async, signals, watchers = [], count }: MadeLoop): BuiltCore {
+export function withLoop(
+	core: BuiltCore,
+	{ at, backend, async, signals, watchers = [], count, empty = [72n] }: MadeLoop,
+): BuiltCore {
 	const all = [
 		...(async === undefined ? [] : [{ fd: async.fd, events: 1, at: at + 456n }]),
 		...(signals === undefined ? [] : [{ fd: signals[0], events: 1, at: at + 560n }]),
 		...watchers.map((watcher, i) => ({ at: at + 0x700n + BigInt(i * 64), ...watcher })),
 	] as (MadeWatcher & { at: bigint })[];
-	const queue = at + 72n;
 	let made = poke(core, at + 64n, ints(backend, 0));
-	made = poke(made, queue, words(queue, queue, queue + 16n, queue + 16n, at + 0x400n));
+	made = poke(made, at + 104n, words(at + 0x400n));
+	for (const list of empty) made = poke(made, at + list, words(at + list, at + list));
 	made = poke(made, at + 112n, ints(64, count ?? all.length));
 	made = poke(made, at + 512n, ints(async?.wfd ?? -1));
 	made = poke(made, at + 552n, ints(...(signals ?? [-1, -1])));

@@ -11,6 +11,7 @@ export type KernelRecords = Pick<Thread, "clearTid" | "robustList" | "rseq" | "t
 
 /** Where musl's threads have the kernel write when they end: the lock of its thread list (src/thread/pthread_create.c). */
 const MUSL_LOCK = "__thread_list_lock";
+const MUSL = { objects: /\/(?:ld-musl|libc)[-.][^/]*$/ };
 
 /**
  * What every thread's libc had told the kernel, by the control blocks that all threads have alike. Where there are none
@@ -72,7 +73,7 @@ export function kernelRecords(
 }
 
 const threadListLock = (memory: PartialMemory, open: OpenObject): Address | undefined => {
-	for (const variables of variablesOf(memory, open, /\/(?:ld-musl|libc)[-.][^/]*$/, [MUSL_LOCK])) {
+	for (const variables of variablesOf(memory, open, MUSL, [MUSL_LOCK])) {
 		const at = variables.get(MUSL_LOCK);
 		if (at !== undefined) return at;
 	}

@@ -3,7 +3,7 @@ import { array, bytes, i32, layout, u32, u64 } from "../../bytes/layout.ts";
 import { rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
 import type { PartialMemory } from "../partial-task.ts";
-import { type OpenObject, variablesOf } from "../program-objects.ts";
+import { type Library, type OpenObject, variablesOf } from "../program-objects.ts";
 import { selfPointers } from "./search.ts";
 
 /** An event loop of libuv, by its own records. */
@@ -72,23 +72,27 @@ const uvLoop = layout("uv_loop_t", {
 const MOST_WATCHERS = 65_536;
 const MOST_LOOKS = 262_144;
 
+/** Lists of a loop of which hardly ever all have members: pending watchers, finished work, child processes. */
+const OFTEN_EMPTY = ["pending_queue", "wq", "process_handles"] as const;
+
 /**
- * The loops in the dead process's memory. A loop between two rounds has an empty queue of pending watchers, which points at
- * itself; it is believed when every watcher that its table has is for the descriptor under whose number it stands, calls
+ * The loops in the dead process's memory. Some of a loop's lists are empty at any time, and an empty list points at itself. A
+ * loop is believed when every watcher that its table has is for the descriptor under whose number it stands, calls
  * code, and when there are as many as it says.
  */
 export function uvLoops(memory: PartialMemory, places: readonly { start: Address; end: Address }[]): UvLoop[] {
 	const found = new Map<Address, UvLoop>();
 	let [looks, table] = [MOST_LOOKS, MOST_WATCHERS];
-	for (const at of selfPointers(memory, places)) {
-		if (looks-- === 0) break;
-		const start = plus(at, -BigInt(uvLoop.offsetOf("pending_queue")));
-		const watchers = found.has(start) ? 0 : tableOf(start, memory);
-		if (watchers === 0 || watchers > table) continue;
-		table -= watchers;
-		const loop = loopAt(start, memory);
-		if (loop !== undefined) found.set(start, loop);
-	}
+	for (const at of selfPointers(memory, places))
+		for (const list of OFTEN_EMPTY) {
+			if (looks-- <= 0) return [...found.values()];
+			const start = plus(at, -BigInt(uvLoop.offsetOf(list)));
+			const watchers = found.has(start) ? 0 : tableOf(start, memory);
+			if (watchers === 0 || watchers > table) continue;
+			table -= watchers;
+			const loop = loopAt(start, memory);
+			if (loop !== undefined) found.set(start, loop);
+		}
 	return [...found.values()];
 }
 
@@ -152,6 +156,7 @@ function watchersOf(
 }
 
 const LOCK = "uv__signal_lock_pipefd";
+const LIBUV: Library = { objects: /\/libuv[-.][^/]*$/, alsoInDynamic: true };
 
 /**
  * The pipe that libuv uses as a lock around its signal handlers; the byte in it is the lock. Without it the process aborts as
@@ -163,7 +168,7 @@ export function uvLockPipe(
 	open: OpenObject,
 	loops: readonly UvLoop[],
 ): { readonly read: number; readonly write: number } | undefined {
-	for (const variables of variablesOf(memory, open, /\/libuv[-.][^/]*$/, [LOCK])) {
+	for (const variables of variablesOf(memory, open, LIBUV, [LOCK])) {
 		const at = variables.get(LOCK);
 		const ends = at === undefined ? undefined : memory.read(at, 8);
 		const [read, write] = [ends?.readInt32LE(0) ?? -1, ends?.readInt32LE(4) ?? -1];

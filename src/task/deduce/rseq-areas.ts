@@ -13,7 +13,7 @@ export interface RseqLayout {
 }
 
 const OFFSET = "__rseq_offset";
-const OBJECTS = /\/(?:ld-linux|libc)[-.][^/]*$/;
+const GLIBC = { objects: /\/(?:ld-linux|libc)[-.][^/]*$/ };
 const ALIGNMENT = BigInt(RSEQ_REGISTERED_SIZE);
 
 /** The most processors a kernel can be built for (NR_CPUS, arch/x86/Kconfig). */
@@ -34,7 +34,7 @@ export function rseqLayout(
 			const area = areaAt(memory, plus(at, offset));
 			return area !== undefined && (!isRseqRegistered(area) || isPlausible(area));
 		});
-	for (const variables of variablesOf(memory, open, OBJECTS, [OFFSET], "possible")) {
+	for (const variables of variablesOf(memory, open, GLIBC, [OFFSET], "possible")) {
 		const at = variables.get(OFFSET);
 		const offset = at === undefined ? undefined : memory.read(at, 8)?.readBigInt64LE(0);
 		if (offset !== undefined && offset !== 0n && looksRight(offset))

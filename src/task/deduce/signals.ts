@@ -13,7 +13,7 @@ export function defaultActions({ threads }: PartialTask, report: (finding: Findi
 		caution(
 			"handlers-default",
 			"signal handlers",
-			`not in a core: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process${
+			`not in a core, nor are alternate stacks: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process${
 				several ? ", so does pthread_cancel(3) or set*id(2), which signal the other threads" : ""
 			}`,
 		),

@@ -155,6 +155,18 @@ describe("a loop of libuv", () => {
 		]);
 	});
 
+	test.each([
+		["work", 120n],
+		["child processes", 368n],
+	])("that died with pending watchers is known by its empty list of %s", (_, list) => {
+		expect(open(withLoop(three, { ...loop, empty: [list] })).length).toBe(8);
+	});
+
+	test("is found once, however many of its lists are empty", () => {
+		const found = deduced(withLoop(three, { ...loop, empty: [72n, 120n, 368n] }));
+		expect(found.task.files.descriptors.filter(({ description }) => description.kind === "epoll").length).toBe(1);
+	});
+
 	test("finds one byte in its lock, as nobody held it", () => {
 		const { descriptors } = deduced(withLoop(three, loop)).task.files;
 		const lock = present(descriptors.find(({ number }) => number === 4)).description;

@@ -247,7 +247,7 @@ test("every signal does its default, which is said, with what it means for threa
 	);
 	expect(new Set(found.task.signalActions.map(({ handler }) => handler))).toEqual(new Set([0n]));
 	const text =
-		"caution signal handlers: not in a core: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process";
+		"caution signal handlers: not in a core, nor are alternate stacks: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process";
 	expect(told(found, "handlers-default")).toEqual([text]);
 	expect(told(deduced(lone(deadCore({ tids: [500, 501] }))), "handlers-default")).toEqual([
 		`${text}, so does pthread_cancel(3) or set*id(2), which signal the other threads`,
