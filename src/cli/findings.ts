@@ -1,3 +1,4 @@
+import type { PlanFinding } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import { escapeText } from "./escape-text.ts";
 import type { Paint } from "./terminal.ts";
@@ -16,6 +17,12 @@ export function findingsText(findings: readonly Finding[], all: boolean, paint: 
 		)
 		.join("");
 }
+
+/** What could not be planned as it was. */
+export const planFindingsText = (findings: readonly PlanFinding[], paint: Paint): string =>
+	findings
+		.map(({ subject, text }) => `${paint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`)
+		.join("");
 
 /** How much is not as it was. */
 export const findingCounts = (findings: readonly Finding[]): string => {

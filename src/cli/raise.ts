@@ -8,7 +8,7 @@ import { refuse } from "../errors.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, type Summoned, summon } from "../raise/raise.ts";
 import { taskFromImages } from "../task/from-images.ts";
-import { findingsText } from "./findings.ts";
+import { findingsText, planFindingsText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { untilInterrupted } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
@@ -149,6 +149,7 @@ function tell(verb: RaiseVerb, raised: Raised, { out, paint }: Terminal): void {
 	else if (verb.quiet !== true)
 		out(
 			findingsText(raised.findings, verb.verbose === true, paint) +
+				(verb.verbose === true ? planFindingsText(raised.restored.findings, paint) : "") +
 				raisedText({ raised, stopped: stopped && verb.gdb !== true }, paint),
 		);
 }

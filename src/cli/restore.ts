@@ -5,9 +5,10 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { planFindingsText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
-import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
 	readonly images: string;
@@ -81,9 +82,7 @@ function tell(
 	{ err, errPaint }: Terminal,
 ): void {
 	if (verbosity === 0) return;
-	if (verbosity !== undefined)
-		for (const { subject, text } of findings)
-			err(`${errPaint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`);
+	if (verbosity !== undefined) err(planFindingsText(findings, errPaint));
 	if (leftover !== undefined)
 		err(
 			`${errPaint.yellow("caution")} without ptrace ${(leftover.end - leftover.start) >> 10n} KiB of ours stay mapped in it\n`,

@@ -228,12 +228,19 @@ export function tracerOn(agent: Agent): Tracer {
 		detach: async (tids, stop) => {
 			const [leader = 0] = tids;
 			if (stop) await agent.call("kill", leader, SIGSTOP);
+			const gone: number[] = [];
 			await each(
 				tids,
 				"letting threads go",
 				(errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
-				(done, result, tid) => must(done, result, tid, "PTRACE_DETACH"),
+				(done, result, tid) => {
+					// the first to go may have ended the process before the last was let go
+					if (done.result(result) === ESRCH) gone.push(tid);
+					else must(done, result, tid, "PTRACE_DETACH");
+				},
 			);
+			// its parent hears of a leader's end when nobody traces a dead thread of it any more
+			for (const tid of gone) if (tid !== leader) await agent.call("wait4", tid, 0, WAIT.ALL, 0);
 			// Where it is the agent's child, it is stopped when this returns; of another's the agent hears nothing.
 			if (stop) {
 				const errand = agent.errand();
@@ -245,6 +252,7 @@ export function tracerOn(agent: Agent): Tracer {
 }
 
 const EPERM = -1n;
+const ESRCH = -3n;
 
 const patience = (doing: string): Patience => ({ patience: PATIENCE, doing });
 

@@ -58,7 +58,13 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace
 	const tracer = ids === "namespace" ? "anybody" : process.pid;
-	const restored = await restore(task, { ...options, ids, ...(options.debugged === true ? { tracer } : {}) });
+	const restored = await restore(task, {
+		...options,
+		ids,
+		// without a donor they are the task's own already
+		...(options.donor === undefined ? { fds: new Map() } : {}),
+		...(options.debugged === true ? { tracer } : {}),
+	});
 	return { ...summoned, restored };
 }
 

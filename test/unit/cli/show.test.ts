@@ -204,7 +204,7 @@ not in this core
 	});
 
 	it.each([
-		["packed", Buffer.from("1f8b0800", "hex"), "ERR_CORE_MAGIC"],
+		["packed", Buffer.from("1f8b0800", "hex"), "ERR_CORE_TRUNCATED"],
 		["text", Buffer.from("hello"), "ERR_CORE_MAGIC"],
 		["empty", Buffer.alloc(0), "ERR_CORE_MAGIC"],
 		["cut", buildCore(dead).subarray(0, 70_000), "ERR_CORE_TRUNCATED"],
