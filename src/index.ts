@@ -1,9 +1,13 @@
 /** The library: what the command line is made of. */
 export type { Address, FileOffset } from "./bytes/address.ts";
 export type { Range } from "./bytes/range.ts";
+export { type ByteSink, createFile } from "./bytes/sink.ts";
 export { type ByteSource, fromBuffer, openFile } from "./bytes/source.ts";
+export { type Charge, type Killed, runCaught } from "./catch/catch.ts";
 export { type Core, readCore } from "./core/core.ts";
+export type { CoreDraft, DraftContent, DraftSegment } from "./core/draft.ts";
 export { type CoreMemory, coreMemory, type Whereabouts } from "./core/memory.ts";
+export { type WriteCoreOptions, type WrittenCore, writeCore } from "./core/write.ts";
 export {
 	type CommitOptions,
 	commitInPlace,
@@ -31,4 +35,5 @@ export { taskFromCore } from "./task/from-core.ts";
 export { taskFromImages } from "./task/from-images.ts";
 export type { PartialTask } from "./task/partial-task.ts";
 export type { Mapping, Memory, Task, Thread } from "./task/task.ts";
+export { type CoreOfTask, coreOfTask, type ToCoreOptions } from "./task/to-core.ts";
 export { type ImageOptions, imagesFromTask, type TaskImages } from "./task/to-images.ts";

@@ -20,6 +20,8 @@ it("exports what README's verbs are made of", () => {
 		"compilePlan",
 		"complete",
 		"coreMemory",
+		"coreOfTask",
+		"createFile",
 		"dump",
 		"encodeImage",
 		"errorTable",
@@ -36,9 +38,11 @@ it("exports what README's verbs are made of", () => {
 		"recover",
 		"refuseUnfinished",
 		"restore",
+		"runCaught",
 		"taskFromCore",
 		"taskFromImages",
 		"whilePatching",
+		"writeCore",
 		"writeElsewhere",
 	]);
 });
