@@ -33,6 +33,12 @@ export interface BuiltDonor {
 	/** siginfo records of the process-wide queue. */
 	readonly pending?: readonly Buffer[];
 	readonly memfds?: readonly BuiltMemfd[];
+	/** Soft, of every resource; default 1024. */
+	readonly limit?: bigint;
+	readonly oomScoreAdjust?: number;
+	readonly subreaper?: boolean;
+	/** PR_SET_THP_DISABLE. */
+	readonly hugePagesDisabled?: boolean;
 	/** 1 alive, 2 dead, 3 stopped. */
 	readonly state?: number;
 	/** Where the link of an incremental dump points. */
@@ -231,6 +237,7 @@ function mm(donor: BuiltDonor): Bytes {
 		...list(13, donor.auxv ?? []),
 		...donor.vmas.flatMap((vma) => message(14, vmaEntry(vma))),
 		...number(15, 1),
+		...(donor.hugePagesDisabled === undefined ? [] : number(17, donor.hugePagesDisabled ? 1 : 0)),
 		...(donor.aio === undefined ? [] : message(16, number(1, donor.aio), number(2, 128), number(3, 4096))),
 	];
 }
@@ -314,14 +321,18 @@ function taskCore(donor: BuiltDonor, leader: BuiltDonorThread): Bytes {
 			thread === undefined ? [] : number(11, thread),
 		),
 	);
-	const limits = Array.from({ length: 16 }, () => message(1, number(1, 1024), number(2, 2n ** 64n - 1n)));
+	const limits = Array.from({ length: 16 }, () =>
+		message(1, number(1, donor.limit ?? 1024), number(2, 2n ** 64n - 1n)),
+	);
 	return [
 		...[...number(1, donor.state ?? 1), ...number(2, 0), ...number(3, 0), ...number(4, 0x400000)],
 		...[...number(5, leader.blocked ?? 0n), ...delimited(6, donor.comm)],
 		...message(7, timer(1, donor.alarm), timer(2), timer(3), posix),
 		...message(8, ...limits),
 		...message(10, ...(donor.pending ?? []).map((siginfo) => message(1, delimited(1, [...siginfo])))),
+		...(donor.oomScoreAdjust === undefined ? [] : number(14, BigInt.asUintN(64, BigInt(donor.oomScoreAdjust)))),
 		...ACTIONS.flatMap((signal) => message(15, action(donor.actions?.[signal] ?? { handler: 0n }))),
+		...(donor.subreaper === undefined ? [] : number(18, donor.subreaper ? 1 : 0)),
 	];
 }
 
