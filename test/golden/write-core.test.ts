@@ -21,8 +21,7 @@ function draftOf(core: Core, bytes: Buffer): CoreDraft {
 		...(layout && { xstate: xstateLayoutFromNote(layout.desc, "layout") }),
 		segments: core.segments.map(({ start, end, prot, fileSize, offset }) => ({
 			...{ start, end, prot, fileSize },
-			contents:
-				fileSize === 0n ? [] : [{ start, length: fileSize, source: core.source, offset, available: fileSize }],
+			contents: fileSize === 0n ? [] : [{ start, length: fileSize, source: core.source, offset, available: fileSize }],
 		})),
 	};
 }
