@@ -1,99 +1,51 @@
 // How fast it is, as ratios to something known in the same run: npm run bench [-- --help]
-import { cpSync, mkdtempSync, rmSync, statfsSync, unlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { donorOf, writeLargeCore, writeManyMappings, writeSmallCore } from "./bench/cores.mjs";
 import { machineOf } from "./bench/machine.mjs";
-import { pairs, peakMemory, run, stop } from "./bench/measure.mjs";
+import { pairs, peakMemory, stop } from "./bench/measure.mjs";
+import { patching } from "./bench/patching.mjs";
+import { raising } from "./bench/raising.mjs";
+import { restoring } from "./bench/restoring.mjs";
 import { tableOf, verdictOf } from "./bench/table.mjs";
 
-const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--json]
+const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--only PART] [--json]
 
   --dir DIR    where inputs and outputs go, in a folder of their own (default: this checkout)
   --size MIB   what the large cores hold (default 1024); needs three times as much free
   --runs N     counted pairs for each ratio, after one to warm up (default 5)
+  --only PART  patch, restore or raise
   --json       figures for programs
 `;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/cli/main.js");
-const donor = donorOf("counter");
+/** By the word that `--only` takes. */
+const sections = { patch: patching, restore: restoring, raise: raising };
 const cli = (...args) => [process.execPath, program, ...args];
 
-async function bench(dir, size, runs, tell) {
-	const at = (name) => join(dir, name);
+async function bench(dir, size, runs, only, tell) {
 	const figures = [];
 	const add = (figure) => {
 		tell(figure.name);
 		figures.push({ ...figure, verdict: verdictOf(figure) });
 	};
-	const clear = () => {
-		for (const name of ["out", "donor", "copy"]) rmSync(at(name), { recursive: true, force: true });
+	const bench = {
+		...{ dir, size, cli, at: (name) => join(dir, name) },
+		node: ["node -e 0", [process.execPath, "-e", "0"]],
+		/** The ratio of wall times of a command and another, which may be a function that tells seconds itself. */
+		compare: async (name, aim, command, [against, other], options) => {
+			const { beyond, ...figure } = await pairs(runs, command, other, options);
+			add({ name, against, aim, ...figure });
+			if (beyond !== undefined) add({ name: "… beyond what a small patch takes", against, ratio: beyond });
+		},
+		memory: async (name, aim, command, within) => add({ name, aim, peak: await peakMemory(command, within) }),
+		skip: (name, why) => add({ name, against: why, skipped: true }),
 	};
-	/** Removes what the run before wrote, and waits until nothing is on its way to the disk. */
-	const settle = async () => {
-		clear();
-		cpSync(donor, at("donor"), { recursive: true });
-		await run(["sync", "-f", dir]);
-	};
-	const compare = async (name, aim, command, [against, other], options) => {
-		const { beyond, ...figure } = await pairs(runs, command, other, options);
-		add({ name, against, aim, ...figure });
-		if (beyond !== undefined) add({ name: "… beyond what a small patch takes", against, ratio: beyond });
-	};
-	const memory = async (name, aim, command) => {
-		clear();
-		add({ name, aim, peak: await peakMemory(command) });
-	};
-	const patch = (core, ...more) => cli("-q", "-c", at(core), "-i", donor, ...more);
-
-	writeSmallCore(at("small"));
-	const node = ["node -e 0", [process.execPath, "-e", "0"]];
-	await compare("necromancer --version", 2, cli("--version"), node);
-	await compare("show a small core", 4, cli("show", at("small")), node);
-	await compare("check a small patch", 4, patch("small", "--check"), node);
-
-	const copy = ["cp of the core", ["cp", ...(await withoutClones(at)), at("core"), at("copy")]];
-	const elsewhere = patch("core", "-o", at("out"));
-	const start = patch("small", "-o", at("out"));
-	const fresh = { prepare: settle };
-	for (const [content, words, aim] of [
-		["random", "random data", 1],
-		["zero", "1% random, zeros", 0.75],
-		// cp asks the kernel where the holes are and skips them; Node cannot ask
-		["hole", "a hole on the disk"],
-	]) {
-		writeLargeCore(at("core"), size << 20, content);
-		await compare(
-			`patch ${size} MiB: ${words}`,
-			aim,
-			elsewhere,
-			copy,
-			content === "random" ? { ...fresh, start } : fresh,
-		);
-		if (content === "random")
-			await compare("… in place", aim, cli("-q", "-c", at("core"), "-i", at("donor")), copy, fresh);
-		await memory("… peak memory", 150, elsewhere);
-		unlinkSync(at("core"));
-	}
-
-	// what grows with the square of their number shows as 16
-	writeManyMappings(at("many"), 60_000);
-	writeManyMappings(at("few"), 15_000);
-	const [many, few] = ["many", "few"].map((core) => patch(core, "-o", at("out")));
-	await compare("patch 60,000 mappings", 5, many, ["15,000", few], fresh);
-	await memory("… peak memory", undefined, many);
-	await compare("show 60,000 mappings", 5, cli("show", at("many")), ["15,000", cli("show", at("few"))]);
+	for (const [name, section] of Object.entries(sections)) if (only === undefined || only === name) await section(bench);
 	return figures;
 }
-
-/** What makes cp copy where the file system could share blocks instead, which takes no time. */
-const withoutClones = async (at) =>
-	await run(["cp", "--reflink=always", at("small"), at("clone")]).then(
-		() => ["--reflink=never"],
-		() => [],
-	);
 
 const positive = (name, text) => {
 	const value = Number(text);
@@ -107,6 +59,7 @@ async function main() {
 			dir: { type: "string", default: root },
 			size: { type: "string", default: "1024" },
 			runs: { type: "string", default: "5" },
+			only: { type: "string" },
 			json: { type: "boolean", default: false },
 			help: { type: "boolean", default: false },
 		},
@@ -114,6 +67,9 @@ async function main() {
 	if (values.help) return void process.stdout.write(HELP);
 	const size = positive("size", values.size);
 	const runs = positive("runs", values.runs);
+	const { only } = values;
+	if (only !== undefined && sections[only] === undefined)
+		throw new Error(`--only ${only}: expected ${Object.keys(sections).join(" or ")}`);
 	const needed = 3 * size + 1024;
 	const { bavail, bsize } = statfsSync(values.dir);
 	const free = Math.floor((bavail * bsize) / 2 ** 20);
@@ -133,7 +89,7 @@ async function main() {
 		const started = Date.now();
 		const tell = (name) =>
 			values.json || process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0).padStart(4)} s  ${name}\n`);
-		const figures = await bench(dir, size, runs, tell);
+		const figures = await bench(dir, size, runs, only, tell);
 		if (values.json)
 			process.stdout.write(`${JSON.stringify({ schema: 1, machine, size, runs, figures }, null, "\t")}\n`);
 		else {

@@ -36,7 +36,10 @@ async function bundled(name) {
 		write: false,
 	});
 	const text = outputFiles[0].text.replace(/^#!.*\n/, "");
-	return { source: `(function (require, __filename) {${text}})`, packages: Object.keys(metafile.inputs).flatMap((path) => packageOf(path) ?? []) };
+	return {
+		source: `(function (require, __filename) {${text}})`,
+		packages: Object.keys(metafile.inputs).flatMap((path) => packageOf(path) ?? []),
+	};
 }
 
 const packageOf = (path) => /^(.*\/?node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];

@@ -10,6 +10,7 @@ export const errorTable = {
 	ERR_CORE_TRUNCATED: { exit: 3, meaning: "the core ends before what its headers promise" },
 	ERR_CORE_PARTIAL: { exit: 3, meaning: "the core was written without memory that resurrection needs" },
 	ERR_CORE_CORRUPT: { exit: 3, meaning: "the core contradicts itself" },
+	ERR_CORE_TOO_LARGE: { exit: 3, meaning: "the core unpacks to more bytes than it may" },
 	ERR_NOTE_SIZE: { exit: 3, meaning: "a note of the core has the wrong size" },
 	ERR_NOTE_MISSING: { exit: 3, meaning: "the core lacks a note that resurrection needs" },
 	ERR_IMAGE_MAGIC: { exit: 4, meaning: "not a CRIU image, or one of another kind than its name says" },
@@ -75,6 +76,19 @@ export class NecromancerError extends Error implements Refusal {
 /** Throws a {@link NecromancerError}. */
 export const refuse = (code: ErrorCode, refusal: Refusal, options?: ErrorOptions): never => {
 	throw new NecromancerError(code, refusal, options);
+};
+
+/** Throws one refusal for one fault or several of a kind, so that all can be mended at once. `what`: the kind, plural. */
+export const refuseAll = (
+	code: ErrorCode,
+	what: string,
+	faults: readonly (Pick<Refusal, "subject" | "finding"> & { readonly expectation: string })[],
+	remedy: string,
+): never => {
+	const [only] = faults;
+	if (only !== undefined && faults.length === 1) return refuse(code, { ...only, remedy });
+	const finding = faults.map((fault) => `${fault.subject} ${fault.finding} (${fault.expectation})`).join(", ");
+	return refuse(code, { subject: `${faults.length} ${what}`, finding, remedy });
 };
 
 const wording = ({ subject, finding, expectation, remedy }: Refusal): string =>

@@ -31,3 +31,4 @@ export { taskFromCore } from "./task/from-core.ts";
 export { taskFromImages } from "./task/from-images.ts";
 export type { PartialTask } from "./task/partial-task.ts";
 export type { Mapping, Memory, Task, Thread } from "./task/task.ts";
+export { type ImageOptions, imagesFromTask, type TaskImages } from "./task/to-images.ts";

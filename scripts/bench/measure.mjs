@@ -12,6 +12,7 @@ export const stop = () => {
 
 /** Runs a command with its output thrown away. Resolves to seconds of wall time, spawning included. */
 export const seconds = async (command) => {
+	if (typeof command === "function") return await command();
 	const start = process.hrtime.bigint();
 	await run(command);
 	return Number(process.hrtime.bigint() - start) / 1e9;
@@ -21,10 +22,12 @@ export const seconds = async (command) => {
  * Peak resident memory of a run of a Node program, in MiB: VmHWM of its /proc/self/status, read as the last thing it does.
  * That is the kernel's own high-water mark of this program alone. (`ru_maxrss` is not: it starts with the memory of the
  * process that spawned it.)
+ *
+ * @param within makes of a command one that runs it somewhere else.
  */
-export const peakMemory = async ([node, ...args]) => {
+export const peakMemory = async ([node, ...args], within = (command) => command) => {
 	const hook = new URL("report-peak.mjs", import.meta.url).href;
-	const told = await run([node, "--import", hook, ...args], true);
+	const told = await output(within([node, "--import", hook, ...args]));
 	return Number(/VmHWM:\s*(\d+) kB/.exec(told)?.[1]) / 1024;
 };
 
@@ -65,6 +68,9 @@ const spread = (values) => {
 	const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 	return { min: sorted[0], median, max: sorted.at(-1) };
 };
+
+/** What a command writes to its descriptor 3. */
+export const output = (command) => run(command, true);
 
 export const run = ([program, ...args], reports = false) =>
 	new Promise((resolve, reject) => {

@@ -3,7 +3,8 @@
 /** One line a figure: what, against what, the ratios' minimum, median and maximum, aim and verdict. */
 export function tableOf(figures) {
 	const rows = figures.map((figure) => {
-		const { name, against, aim } = figure;
+		const { name, against, aim, skipped } = figure;
+		if (skipped) return [name, against, "", "", "", "", "skipped", ""];
 		const measured = "peak" in figure ? ["", mib(figure.peak), ""] : spreadOf(figure.ratio);
 		const goal = aim === undefined ? "" : `≤ ${"peak" in figure ? mib(aim) : aim.toFixed(2)}`;
 		const time =
@@ -20,7 +21,8 @@ export function tableOf(figures) {
 }
 
 /** By the median: `met`, `missed`, or nothing where there is no aim. */
-export function verdictOf({ aim, ratio, peak }) {
+export function verdictOf({ aim, ratio, peak, skipped }) {
+	if (skipped) return "skipped";
 	if (aim === undefined) return "";
 	return (peak ?? ratio.median) <= aim ? "met" : "missed";
 }

@@ -23,7 +23,7 @@ export const intersect = (a: Range, b: Range): Range | undefined => {
 export const byStart = (a: Range, b: Range): number => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0);
 
 /** The index of the first range, in a list sorted by start without overlaps, that ends above `at` (length when none). */
-export function firstEndingAbove(sorted: readonly Range[], at: Address): number {
+export function firstEndingAbove(sorted: readonly { readonly end: bigint }[], at: bigint): number {
 	let low = 0;
 	let high = sorted.length;
 	while (low < high) {

@@ -12,6 +12,17 @@ export const pidOption = (flags: string, text: string): Option => new Option(fla
 export const descriptorOption = (flags: string, text: string): Option =>
 	new Option(flags, text).argParser(descriptorOf);
 
+/** Both ways to do without free ids; they exclude each other. */
+export const pidNamespaceOption = (): Option =>
+	new Option("--pid-namespace", "with its ids in a pid namespace of its own, where they are free").conflicts(
+		"freshIds",
+	);
+
+export const freshIdsOption = (): Option =>
+	new Option("--fresh-ids", "with whatever process and thread ids are free: needs no privilege").conflicts(
+		"pidNamespace",
+	);
+
 /** `--map-file /old=/new`, gathered into a map. */
 export const renameOption = (flags: string, text: string): Option => new Option(flags, text).argParser(renameOf);
 
@@ -27,6 +38,42 @@ export const missingFdsOption = (): Option =>
 	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
 		.choices(["error", "null"])
 		.default("error");
+
+/** Where images lie, by either name. */
+export interface ImagesOptions {
+	readonly images?: string;
+	readonly imagesDir?: string;
+}
+
+/** `-i DIR`, or `-D DIR` as CRIU has it. */
+export const addImages = (command: Command, text: string): Command =>
+	command
+		.option("-i, --images <dir>", text)
+		.option("-D, --images-dir <dir>", "the same: -i by the name that CRIU gives it");
+
+/** The directory that was named; ends the command where none was, or two. */
+export function imagesOf({ images, imagesDir }: ImagesOptions, command: Command): string {
+	if (images !== undefined && imagesDir !== undefined && images !== imagesDir)
+		return command.error("error: -i and -D name two directories");
+	return images ?? imagesDir ?? command.error("error: required option '-i, --images <dir>' not specified");
+}
+
+const LEVELS = ["0", "1", "2", "3", "4"] as const;
+
+/** `-v`, and what CRIU's users write: `-vv`, `-v4`. Each digit is an option of its own that nobody is told of. */
+export function addVerbosity(command: Command, text: string): Command {
+	command.option("-v, --verbose", text, (_: string, before: number) => before + 1, 0);
+	for (const level of LEVELS) command.addOption(new Option(`-${level}`).hideHelp());
+	return command;
+}
+
+/** How much to say: 0 is errors only, `undefined` the usual. */
+export function verbosityOf(options: Readonly<Record<string, unknown>>): number | undefined {
+	const count = Number(options["verbose"] ?? 0);
+	if (count === 0) return undefined;
+	const level = LEVELS.find((candidate) => options[candidate] === true);
+	return level === undefined ? count : Number(level);
+}
 
 export function pidOf(text: string): number {
 	const pid = Number(text);

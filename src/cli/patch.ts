@@ -1,12 +1,12 @@
 import { statSync } from "node:fs";
 import { uptime } from "node:os";
-import { openFile } from "../bytes/source.ts";
 import { readCore } from "../core/core.ts";
 import { commitInPlace, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
 import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import type { Lock } from "../criu/lock.ts";
 import type { WriteOptions } from "../criu/pages.ts";
+import { holesOf } from "../host/holes.ts";
 import type { Clocks } from "../linux/time.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
@@ -14,6 +14,7 @@ import { taskFromCore } from "../task/from-core.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
+import { openCore } from "./open-core.ts";
 import { patchedJson, recoveryText, summaryText } from "./patch/text.ts";
 import { openProgress } from "./progress.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -47,12 +48,15 @@ export async function patchVerb(verb: PatchVerb): Promise<void> {
 }
 
 async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Promise<void> {
-	const source = openFile(verb.core);
 	const donor = openImageDir(verb.images);
+	const core = await openCore(verb.core, terminal).catch((error: unknown) => {
+		donor.close();
+		throw error;
+	});
 	const host = hostFiles();
 	try {
-		const dead = taskFromCore(readCore(source));
-		const clocksAtDeath = clocksWhenWritten(verb.core);
+		const dead = taskFromCore(readCore(core.source), await holesOf(core.source));
+		const clocksAtDeath = core.temporary ? undefined : clocksWhenWritten(core.path);
 		const patched = patch(dead, donor, {
 			host,
 			...(clocksAtDeath === undefined ? {} : { clocksAtDeath }),
@@ -75,7 +79,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Prom
 	} finally {
 		host.close();
 		donor.close();
-		source.close();
+		core.close();
 	}
 }
 

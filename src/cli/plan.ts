@@ -1,5 +1,5 @@
-import { refuseUnfinished } from "../criu/commit.ts";
 import { openImageDir } from "../criu/image-dir.ts";
+import { refuseUnfinished } from "../criu/unfinished.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan } from "../plan/compile.ts";
 import { taskFromImages } from "../task/from-images.ts";

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { errorTable } from "../errors.ts";
-import { Command, CommanderError, pidOption } from "./command-line.ts";
+import { Command, CommanderError, type ImagesOptions, imagesOf, pidOption } from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDump } from "./commands/dump.ts";
 import { addPlan } from "./commands/plan.ts";
+import { addRaise } from "./commands/raise.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addShow } from "./commands/show.ts";
 import type { PatchVerb } from "./patch.ts";
@@ -34,6 +35,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.configureHelp({ showGlobalOptions: false })
 		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
+		.option("-D, --images-dir <dir>", "the same: -i by the name that CRIU gives it")
 		.option("-o, --output <dir>", "write the patched images here instead and leave the donor alone")
 		.option("--check", "report findings and write nothing")
 		.addOption(pidOption("--donor-pid <pid>", "which process of the donor, where it holds several"))
@@ -43,14 +45,15 @@ export async function run(args: readonly string[]): Promise<number> {
 		.option("-q, --quiet", "print nothing but errors")
 		.option("-v, --verbose", "print every finding, also the harmless ones")
 		.addHelpText("after", HELP)
-		.action(async (options: Partial<PatchVerb>, command: Command) => {
-			const { core, images } = options;
+		.action(async (options: Partial<PatchVerb> & ImagesOptions, command: Command) => {
+			const { core, imagesDir } = options;
+			const images = options.images === undefined && imagesDir === undefined ? undefined : imagesOf(options, command);
 			if (core === undefined || images === undefined)
 				return command.error(`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	for (const add of [addShow, addDump, addRestore, addPlan, addCheck])
+	for (const add of [addRaise, addDump, addShow, addRestore, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
 		});

@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { attempt } from "../bytes/source.ts";
-import { refuseUnfinished } from "../criu/commit.ts";
 import { openImageDir } from "../criu/image-dir.ts";
-import { signalName } from "../linux/signal.ts";
-import type { WaitStatus } from "../linux/wait.ts";
+import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { follow } from "./follow.ts";
+import { logged } from "./log-file.ts";
 import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -16,10 +16,15 @@ export interface RestoreVerb {
 	readonly leaveStopped?: boolean;
 	/** `false` for --no-ptrace. */
 	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
 	readonly pidfile?: string;
-	readonly verbose?: boolean;
+	/** A file for what would go to stderr. */
+	readonly logFile?: string;
+	/** 0: errors only; 1 and more: what is not as it was. The usual when absent: that it lives. */
+	readonly verbosity?: number;
 }
 
 /** The environment variable that makes one step of a restore fail, by its number in `necromancer plan`. */
@@ -31,17 +36,24 @@ const FAIL_STEP = "NECROMANCER_FAIL_STEP";
  *
  * @returns our exit status.
  */
-export async function restoreVerb(verb: RestoreVerb): Promise<number> {
-	const terminal = openTerminal(process);
+export const restoreVerb = (verb: RestoreVerb): Promise<number> =>
+	verb.logFile === undefined
+		? restoreAs(verb, openTerminal(process))
+		: logged(verb.logFile, (terminal) => restoreAs(verb, terminal));
+
+async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number> {
 	refuseUnfinished(verb.images);
 	// the carrier opens page files by name and may have another working directory by then
 	const dir = openImageDir(resolve(verb.images));
 	let restored: Restored;
+	let known: number;
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const task = taskFromImages(dir, verb.pid);
+		known = task.identity.pid;
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,
+			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
 			untraced: verb.ptrace === false,
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
@@ -54,47 +66,30 @@ export async function restoreVerb(verb: RestoreVerb): Promise<number> {
 		const { pidfile } = verb;
 		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
 	}
-	tell(verb, restored, terminal);
+	tell(verb, restored, known, terminal);
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();
 		return 0;
 	}
-	return await follow(restored);
+	return await follow(restored, terminal);
 }
 
 function tell(
-	{ verbose, leaveStopped }: RestoreVerb,
-	{ pid, findings, leftover }: Restored,
+	{ verbosity, leaveStopped }: RestoreVerb,
+	{ pid, ids, findings, leftover }: Restored,
+	known: number,
 	{ err, errPaint }: Terminal,
 ): void {
-	if (verbose === true)
+	if (verbosity === 0) return;
+	if (verbosity !== undefined)
 		for (const { subject, text } of findings)
 			err(`${errPaint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`);
 	if (leftover !== undefined)
 		err(
 			`${errPaint.yellow("caution")} without ptrace ${(leftover.end - leftover.start) >> 10n} KiB of ours stay mapped in it\n`,
 		);
+	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
 	err(
-		`${errPaint.green("restored")} process ${pid}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+		`${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
 	);
-}
-
-const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
-
-/** Waits for the process and ends as it ends; what ends us meanwhile is passed on to it. */
-async function follow(restored: Restored): Promise<number> {
-	const passOn = (signal: NodeJS.Signals): void => {
-		try {
-			process.kill(restored.pid, signal);
-		} catch {
-			// it has just ended by itself
-		}
-	};
-	for (const signal of passedOn) process.on(signal, passOn);
-	const end: WaitStatus = await restored.wait();
-	for (const signal of passedOn) process.off(signal, passOn);
-	if (end.kind === "exited") return end.status;
-	if (end.kind !== "killed") return 1;
-	process.stderr.write(`process ${restored.pid} was killed by ${signalName(end.signal)}\n`);
-	return 128 + end.signal;
 }

@@ -12,17 +12,17 @@ export interface ShowOptions {
 
 /**
  * `necromancer show PATH`: says what a core or an image directory holds. A directory is taken for images, anything else
- * for a core.
+ * for a core, compressed or not; `-` is standard input.
  *
  * @throws NecromancerError whatever is wrong with it; ERR_IMAGE_UNFINISHED for a directory between old and new.
  */
 export async function show(path: string, options: ShowOptions, terminal: Terminal): Promise<void> {
 	// a core needs nothing of what reads images, whose loading takes longer than showing it
-	if (attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
+	if (path !== "-" && attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
 		const { showImages } = await import("./show/images.ts");
 		showImages(path, options, terminal);
 	} else {
 		const { showCore } = await import("./show/core.ts");
-		showCore(path, options, terminal);
+		await showCore(path, options, terminal);
 	}
 }

@@ -81,3 +81,9 @@ const LONGEST = `expected at most ${LONGEST_NAME}`;
  */
 export const isKernelOwned = ({ path, deleted }: Pick<MappedFile, "path" | "deleted">): boolean =>
 	!path.startsWith("/") || (deleted && /^\/(memfd:|SYSV[0-9a-f]{8}$|dev\/zero$|anon_hugepage$|\[aio\]$)/.test(path));
+
+/**
+ * Whether a path leads to devices or to what the kernel makes up (devtmpfs, procfs, sysfs): opening one may do something, and
+ * its bytes are nobody's to bring back. Shared memory and huge pages lie under /dev too, and are files.
+ */
+export const isKernelPath = (path: string): boolean => /^\/(?:dev(?!\/shm\/|\/hugepages\/)|proc|sys)\//.test(path);

@@ -11,7 +11,7 @@ import {
 	NT,
 	xfeatComponent,
 } from "../linux/elf-core.ts";
-import { writeXstate, type XstateLayout } from "../linux/xstate.ts";
+import { writeXstate, type Xstate, type XstateLayout } from "../linux/xstate.ts";
 import { writtenXstateLayout } from "../linux/xstate-layout.ts";
 import type { CoreDraft } from "./draft.ts";
 import { DELETED, type MappedFile } from "./files.ts";
@@ -49,13 +49,17 @@ const siginfoOf = (thread: CoreThread | undefined): Uint8Array[] =>
 	thread?.siginfo === undefined ? [] : [core(NT.SIGINFO, thread.siginfo)];
 
 function registersOf({ fx, xstate, shadowStack }: CoreThread, layout: XstateLayout): Uint8Array[] {
-	const legacy = fx ?? (xstate === undefined ? undefined : fxregs.encode(xstate.fx));
+	const legacy = fx ?? (xstate === undefined ? undefined : legacyOf(xstate));
 	return [
 		...(legacy === undefined ? [] : [core(NT.FPREGSET, legacy)]),
 		...(xstate === undefined ? [] : [linux(NT.X86_XSTATE, writeXstate(xstate, layout))]),
 		...(shadowStack === undefined ? [] : [linux(NT.X86_SHSTK, words(shadowStack))]),
 	];
 }
+
+/** The kernel keeps the bytes of an area that are left to software (464 to 511) out of NT_FPREGSET. */
+const legacyOf = ({ fx }: Xstate): Uint8Array => fxregs.encode({ ...fx, padding: fx.padding.slice(0, SOFTWARE_WORDS) });
+const SOFTWARE_WORDS = 12;
 
 const words = (...values: readonly bigint[]): Uint8Array => new Uint8Array(BigUint64Array.from(values).buffer);
 

@@ -10,7 +10,8 @@ import type { WriteOptions } from "./pages.ts";
 import { type Recovery, recoverLocked } from "./recover.ts";
 
 export { writeElsewhere } from "./elsewhere.ts";
-export { recover, refuseUnfinished } from "./recover.ts";
+export { recover } from "./recover.ts";
+export { refuseUnfinished } from "./unfinished.ts";
 
 export interface CommitOptions extends WriteOptions {
 	/** The caller's; without it, one is held during the call. */

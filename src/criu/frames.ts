@@ -29,12 +29,14 @@ export interface Frames {
 /**
  * Reads through a window, so that only one record at a time is in memory, and that no larger than the file.
  *
+ * @param from Where the first record is.
+ *
  * The methods throw NecromancerError: ERR_IMAGE_TRUNCATED where the file ends too early, ERR_IMAGE_CORRUPT for records
  * of absurd size or number.
  */
-export function frames(source: ByteSource): Frames {
-	let at = 0n;
-	let start = 0n;
+export function frames(source: ByteSource, from = 0n): Frames {
+	let at = from;
+	let start = from;
 	let window: Buffer = Buffer.alloc(0);
 	let records = 0;
 	let recordBytes = 0;

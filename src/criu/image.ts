@@ -4,7 +4,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Extra } from "./extra.ts";
 import { type Frames, frames } from "./frames.ts";
-import type { PagemapEntry, PagemapHead } from "./generated/schema.ts";
+import type { Messages, PagemapEntry, PagemapHead } from "./generated/schema.ts";
 import {
 	COMMON_MAGIC,
 	type ImageKind,
@@ -70,10 +70,7 @@ export function readImage<K extends KindName>(source: ByteSource, name: K): Imag
 export function encodeImage({ kind, head, records }: Image): (Uint8Array | Extent)[] {
 	const pieces: (Uint8Array | Extent)[] = [];
 	let pending: Uint8Array[] = magicsOf(kind).map(word);
-	const put = (type: MessageName, value: unknown): void => {
-		const bytes = encodeRecord(type, value as never);
-		pending.push(word(bytes.length), bytes);
-	};
+	const put = (type: MessageName, value: unknown): void => void pending.push(framed(type, value as never));
 	const flush = (): void => {
 		if (pending.length > 0) pieces.push(new Uint8Array(Buffer.concat(pending)));
 		pending = [];
@@ -93,6 +90,12 @@ export function encodeImage({ kind, head, records }: Image): (Uint8Array | Exten
 	}
 	flush();
 	return pieces;
+}
+
+/** One record as images hold it: its length, then its bytes. */
+export function framed<K extends MessageName>(type: K, value: Messages[K]): Uint8Array {
+	const bytes = encodeRecord(type, value);
+	return new Uint8Array(Buffer.concat([word(bytes.length), bytes]));
 }
 
 const word = (value: number): Uint8Array => {

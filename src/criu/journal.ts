@@ -6,7 +6,7 @@ import { createFile } from "../bytes/sink.ts";
 import { openFile } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { INVENTORY } from "./draft.ts";
-import { isPlainName, STAGING } from "./own-names.ts";
+import { isPlainName, JOURNAL, STAGING } from "./own-names.ts";
 
 /** What is left to do to a directory when all new files are written. */
 export interface Journal {
@@ -24,7 +24,6 @@ export interface Move {
 	readonly size: number;
 }
 
-const JOURNAL = "journal.json";
 const VERSION = 1;
 /** Bytes: a hundred for each of a hundred thousand files. */
 const LARGEST = 10_000_000;
@@ -45,9 +44,6 @@ export function writeJournal(staging: string, journal: Journal): void {
 
 /** Takes a journal back of which nothing was done yet, so that what else is there means nothing. */
 export const withdrawJournal = (staging: string): void => remove(join(staging, JOURNAL));
-
-/** Whether a staging directory has passed the moment. */
-export const hasJournal = (staging: string): boolean => entryAt(join(staging, JOURNAL)) !== undefined;
 
 /**
  * Reads a journal and believes nothing of it: all names must be those of files in the directory itself.

@@ -6,6 +6,8 @@
 export const STAGING = ".necromancer";
 /** The same when it has served. */
 export const SPENT = ".necromancer-done";
+/** In a staging directory that is complete: what is left to do. */
+export const JOURNAL = "journal.json";
 /** Followed by who holds the lock. */
 export const LOCK = ".necromancer-lock.";
 

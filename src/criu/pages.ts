@@ -61,9 +61,8 @@ export const workOf = ({ runs }: PagesPlan): bigint =>
  * Writes the pages that a plan's mappings do not show by themselves, and their pagemap, as two new files. The next
  * batches are read while one is looked at and written; memory is a few buffers and the runs.
  *
- * Holes of a sparse source are read like zeros: Node has no lseek(SEEK_DATA), and `st_blocks` says how much of a file
- * is on the disk but not where (and under compression not even that). A GiB of zeros costs about the time that reading
- * it from the page cache takes.
+ * Holes of a sparse source are read like zeros, which takes about the time that reading bytes from the page cache does;
+ * whoever knows them leaves them out of `available`.
  *
  * @throws NecromancerError ERR_IO; ERR_CORE_TRUNCATED and ERR_BINARY_MISMATCH when a source ends before its bytes;
  * ERR_CORE_CORRUPT when a task has no page that could be written.

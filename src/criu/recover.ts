@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { entryAt, list, move, remove, removeFlat, syncDirectory } from "../bytes/directory.ts";
 import { refuse } from "../errors.ts";
 import { INVENTORY, PARENT } from "./draft.ts";
-import { hasJournal, type Journal, type Move, readJournal } from "./journal.ts";
+import { type Journal, type Move, readJournal } from "./journal.ts";
 import { lock } from "./lock.ts";
 import { LOCK, SPENT, STAGING } from "./own-names.ts";
+import { hasJournal } from "./unfinished.ts";
 
 /** In a staging directory, where the new files are. */
 export const NEW = "new";
@@ -33,21 +34,6 @@ export function recover(directory: string): Recovery {
 /** Whether there are leftovers of a patch, a lock at least, or a patch that still runs. */
 export const isUnfinished = (directory: string): boolean =>
 	list(directory).some((name) => name === STAGING || name === SPENT || name.startsWith(LOCK));
-
-/**
- * For those who only read.
- *
- * @throws NecromancerError ERR_IMAGE_UNFINISHED when the files of a directory are partly old and partly new.
- */
-export function refuseUnfinished(directory: string): void {
-	if (!hasJournal(join(directory, STAGING))) return;
-	refuse("ERR_IMAGE_UNFINISHED", {
-		subject: directory,
-		finding: "an earlier patch was cut short",
-		expectation: "expected a finished image directory",
-		remedy: "patch it again, which finishes the earlier one first",
-	});
-}
 
 /** {@link recover} for one who holds the lock. */
 export function recoverLocked(directory: string): Recovery {

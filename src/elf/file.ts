@@ -1,5 +1,6 @@
 import { type FileOffset, fileOffset, hex } from "../bytes/address.ts";
 import { bytes, layout, type Struct, u16, u32, u64 } from "../bytes/layout.ts";
+import { packingOf } from "../bytes/packing.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { machineName } from "./machine.ts";
@@ -9,7 +10,7 @@ import { windowed } from "./window.ts";
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 
 /** Segment types, `p_type`. */
-export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4 } as const;
+export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, PHDR: 6 } as const;
 
 /** Segment permissions, `p_flags`. */
 export const PF = { X: 1, W: 2, R: 4 } as const;
@@ -168,28 +169,19 @@ export const endOf = (segment: { readonly p_offset: bigint; readonly p_filesz: b
 };
 
 const notElf = (subject: string, head: Buffer): never => {
-	const start = head.subarray(0, 4).toString("hex");
 	// systemd-coredump and apport keep cores compressed; people hand them over as they are.
-	const packed = Object.entries(packers).find(([magic]) => start.startsWith(magic))?.[1];
+	const packing = packingOf(head);
 	return refuse("ERR_CORE_MAGIC", {
 		subject,
 		finding:
 			head.length === 0
 				? "is empty"
-				: packed !== undefined
-					? `is compressed with ${packed}`
+				: packing !== undefined
+					? `is compressed with ${packing}`
 					: `starts with ${[...head.subarray(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`,
 		expectation: "expected an ELF file (7f 45 4c 46)",
-		...(packed !== undefined && { remedy: `decompress it first: ${packed} -d` }),
+		...(packing !== undefined && { remedy: `decompress it first: ${packing} -d` }),
 	});
-};
-
-const packers: Readonly<Record<string, string>> = {
-	"28b52ffd": "zstd",
-	"04224d18": "lz4",
-	"1f8b": "gzip",
-	fd377a58: "xz",
-	"425a68": "bzip2",
 };
 
 const typeNames: Readonly<Record<number, string>> = {

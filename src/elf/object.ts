@@ -4,7 +4,6 @@ import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { anObject, readElfHeader } from "./file.ts";
 import { elf64Sym } from "./symbol.ts";
-import { windowed } from "./window.ts";
 
 /** A symbol that an object defines. */
 export interface ElfSymbol {
@@ -17,6 +16,9 @@ export interface ElfSymbol {
 const SHN_UNDEF = 0;
 const HEADER = 64;
 const MOST_TABLE_BYTES = 64 * 1024 * 1024;
+
+/** Symbols that are read at a time, bytes. */
+const PIECE = 65_536 * elf64Sym.size;
 
 /**
  * The defined symbols among `names`, from `.dynsym` and, where that lacks them, `.symtab`. elfy reads the header and the
@@ -69,31 +71,34 @@ function collect(
 	wanted: ReadonlySet<string>,
 	found: Map<string, ElfSymbol>,
 ): void {
-	const missing = [...wanted].filter((name) => !found.has(name));
-	const sought = new Map(missing.map((name) => [Buffer.from(`${name}\0`), name]));
-	if (sought.size === 0) return;
 	const { off, size } = section;
 	if (!Number.isSafeInteger(off) || BigInt(off) + BigInt(size) > source.size || size > MOST_TABLE_BYTES) {
 		corrupt(source, "it ends before its symbol table");
 	}
-	const window = windowed(source);
-	for (let at = 0; at + elf64Sym.size <= size && sought.size > 0; at += elf64Sym.size) {
-		const raw = window(fileOffset(off + at), elf64Sym.size) ?? corrupt(source, "it ends before its symbol table");
-		const nameAt = raw.readUInt32LE(0);
-		if (nameAt === 0) continue;
-		for (const [bytes, name] of sought) {
-			if (!startsWith(strings, nameAt, bytes)) continue;
-			const symbol = elf64Sym.decode(raw);
-			if (symbol.st_shndx !== SHN_UNDEF) {
-				found.set(name, { value: symbol.st_value, size: symbol.st_size });
-				sought.delete(bytes);
-			}
+	const missing = [...wanted].filter((name) => !found.has(name));
+	const places = placesOf(missing, strings);
+	if (places.size === 0) return;
+	for (let start = 0; start < size; start += PIECE) {
+		const length = Math.min(PIECE, size - start);
+		const piece = source.read(fileOffset(off + start), length) ?? corrupt(source, "it ends before its symbol table");
+		for (let at = 0; at + elf64Sym.size <= length; at += elf64Sym.size) {
+			const name = places.get(piece.readUInt32LE(at));
+			if (name === undefined || found.has(name)) continue;
+			const symbol = elf64Sym.decode(piece.subarray(at));
+			if (symbol.st_shndx !== SHN_UNDEF) found.set(name, { value: symbol.st_value, size: symbol.st_size });
 		}
 	}
 }
 
-const startsWith = (strings: Buffer, at: number, bytes: Buffer): boolean =>
-	at + bytes.length <= strings.length && strings.compare(bytes, 0, bytes.length, at, at + bytes.length) === 0;
+/** Where the names stand among the strings; linkers let one name be the end of another. */
+function placesOf(names: readonly string[], strings: Buffer): ReadonlyMap<number, string> {
+	const places = new Map<number, string>();
+	for (const name of names) {
+		const bytes = Buffer.from(`${name}\0`);
+		for (let at = strings.indexOf(bytes); at >= 0; at = strings.indexOf(bytes, at + 1)) places.set(at, name);
+	}
+	return places;
+}
 
 const corrupt = (source: ByteSource, finding: string): never =>
 	refuse("ERR_BINARY_CORRUPT", { subject: source.name, finding, expectation: "expected a sound ELF object" });

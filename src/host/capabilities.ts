@@ -5,8 +5,10 @@ import { CLONE } from "../linux/clone.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Agent } from "./agent.ts";
-import { hugePagesMode, vdsoAreas, withAgent } from "./facts.ts";
+import { vdsoAreas, withAgent } from "./facts.ts";
+import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";
+import { probePidNamespace } from "./probe-namespace.ts";
 import { probeTracing } from "./probe-tracing.ts";
 
 /** One thing that a restore makes use of. */
@@ -33,10 +35,11 @@ export async function probeHost(): Promise<readonly Capability[]> {
 			found.push({ name, ok: obstacle === undefined, ...(obstacle === undefined ? {} : { found: obstacle }), without });
 		}
 		const mode = hugePagesMode();
+		const lost = reportsFreePages();
 		found.push({
 			name: "transparent huge pages",
-			ok: mode !== "never",
-			found: mode,
+			ok: mode !== "never" && !lost,
+			found: lost ? "the host of this virtual machine takes free ones away" : mode,
 			without: "memory is filled in pages of 4 KiB, which takes three times as long",
 		});
 		return [...found, ...heldCapabilities(readStatus(agent.pid))];
@@ -117,9 +120,14 @@ const probes: readonly Probe[] = [
 		},
 	},
 	{
+		name: "pid namespace",
+		without: "a pid namespace for the process needs a user namespace around it",
+		probe: (agent) => probePidNamespace(agent),
+	},
+	{
 		name: "user and pid namespaces",
-		without: "restoring in a pid namespace of its own needs privileges",
-		probe: (agent) => inChild(agent, (list) => list.call("alarm", [0]), { flags: CLONE.NEWUSER | CLONE.NEWPID }),
+		without: "only with privileges can a process have the ids back that it had",
+		probe: (agent) => probePidNamespace(agent, { withUser: true }),
 	},
 	{
 		name: "time namespace",

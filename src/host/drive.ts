@@ -1,9 +1,13 @@
 import { PTRACE, PTRACE_SYSCALL_INFO, type PtraceSyscallInfo, ptraceSyscallInfo } from "../linux/ptrace.ts";
 import { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP } from "../linux/signal.ts";
+import { syscallNumbers } from "../linux/syscalls.ts";
+import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { reportLayout } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
 import type { Errand, Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
+import { type Report, readReport } from "./reports.ts";
 
 /**
  * Lets stopped threads run until each has left the system call `number`. Threads wait for one another on the way, so they
@@ -12,6 +16,7 @@ import { lostThread } from "./lost-thread.ts";
  *
  * @param owed Signals to deliver on resuming, by tid. Taken, and added to.
  * @param patience Milliseconds for one request.
+ * @param told Called when a thread is about to say that it cannot go on, before it ends. Perhaps nobody else can hear it any more.
  * @throws NecromancerError ERR_STEP_FAILED when a thread dies, or gets the signal for an impossible frame.
  */
 export async function driveToExit(
@@ -20,6 +25,7 @@ export async function driveToExit(
 	number: number,
 	owed: Map<number, number>,
 	patience: number,
+	told?: (report: Report) => Promise<void>,
 ): Promise<void> {
 	const left = new Set(tids);
 	const inside = new Set<number>();
@@ -41,12 +47,31 @@ export async function driveToExit(
 			const tid = Number(done.result(who));
 			if (!left.has(tid)) continue;
 			const what = waitStatus(done.bytes(status).readUInt32LE());
-			if (!arrived(tid, what, ptraceSyscallInfo.decode(done.bytes(info)), number, inside)) {
+			const stop = ptraceSyscallInfo.decode(done.bytes(info));
+			if (told !== undefined && what.kind === "syscall" && isReport(stop)) await told(await reportOf(agent, tid, stop));
+			if (!arrived(tid, what, stop, number, inside)) {
 				if (what.kind === "signal") owed.set(tid, what.signal);
 				ready.push(tid);
 			} else left.delete(tid);
 		}
 	}
+}
+
+const WRITE = BigInt(syscallNumbers.get("write") ?? 1);
+
+/** Nothing else is written so near the end. */
+const isReport = ({ op, nr, args }: PtraceSyscallInfo): boolean =>
+	op === PTRACE_SYSCALL_INFO.ENTRY && nr === WRITE && args[2] === BigInt(reportLayout.size);
+
+/** What a thread that is entering write(2) would write. */
+async function reportOf(agent: Agent, tid: number, { args: [, at = 0n] }: PtraceSyscallInfo): Promise<Report> {
+	const errand = agent.errand();
+	const here = errand.space(reportLayout.size);
+	const iov_len = BigInt(here.size);
+	const into = errand.put(iovec.encode({ iov_base: here.at, iov_len }));
+	const from = errand.put(iovec.encode({ iov_base: at, iov_len }));
+	errand.call("process_vm_readv", tid, into, 1, from, 1, 0);
+	return readReport((await agent.perform(errand)).bytes(here));
 }
 
 /** Threads in one request. */

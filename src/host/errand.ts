@@ -24,8 +24,13 @@ export interface Errand {
 }
 
 export interface ErrandList {
-	/** Appends a call that must succeed; with `anyway` it need not. */
-	call(name: CallName, args: readonly Operand[], options?: { readonly anyway: boolean }): Spot;
+	/** Appends a call that must succeed; with `anyway` it need not, and with `repeat` it is made until it fails. */
+	call(name: CallName, args: readonly Operand[], options?: ErrandCallOptions): Spot;
+}
+
+export interface ErrandCallOptions {
+	readonly anyway?: boolean;
+	readonly repeat?: boolean;
 }
 
 /** A place in the errand's memory. */
@@ -80,7 +85,8 @@ export function errandIn(area: Range): Errand {
 		const list: ErrandList = {
 			call: (call, args, options) => {
 				const store = space(8);
-				entries.push({ call, args, store, expect: options?.anyway === true ? EXPECT.ANYTHING : usual });
+				const { anyway = false, repeat = false } = options ?? {};
+				entries.push({ call, args, store, expect: repeat ? EXPECT.REPEAT : anyway ? EXPECT.ANYTHING : usual });
 				steps += 1;
 				return store;
 			},

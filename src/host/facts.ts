@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
@@ -7,6 +7,7 @@ import { refuse } from "../errors.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { measureCpu } from "./cpu.ts";
+import { hugePagesWorth } from "./huge-pages.ts";
 import { AGENT_ROOM } from "./room.ts";
 
 /**
@@ -17,19 +18,31 @@ import { AGENT_ROOM } from "./room.ts";
  */
 export async function measureHost(agent?: Agent): Promise<HostFacts> {
 	const { xcr0, xstate } = await (agent === undefined ? withAgent(measureCpu) : measureCpu(agent));
+	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
 	return {
 		xstate,
 		xcr0,
 		vdso: measureVdso(),
-		hugePages: hugePagesMode(),
+		hugePages: hugePagesWorth(),
 		processors: availableParallelism(),
+		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
 		limits: limitsFrom(readProc("/proc/self/limits")),
-		capabilities: capabilitiesFrom(readProc(`/proc/${agent?.pid ?? "self"}/status`)),
+		user: userFrom(status),
+		capabilities: capabilitiesFrom(status),
 	};
 }
 
+/** Effective ids and supplementary groups of a /proc/PID/status, as the reader's user namespace calls them. */
+export function userFrom(status: string): NonNullable<HostFacts["user"]> {
+	const numbers = (name: string): readonly number[] =>
+		(new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter(Boolean).map(Number);
+	const [, uid = 0] = numbers("Uid");
+	const [, gid = 0] = numbers("Gid");
+	return { uid, gid, groups: numbers("Groups") };
+}
+
 /** A place that is free in any new process. */
-const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
+export const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
 
 /** Lends an agent that is gone afterwards. */
 export async function withAgent<T>(use: (agent: Agent) => Promise<T>): Promise<T> {
@@ -68,20 +81,6 @@ export function vdsoAreas(maps: string): readonly Range[] {
 	return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) .* \[(?:vvar|vvar_vclock|vdso)\]$/gm)].map(
 		([, start = "0", end = "0"]) => ({ start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)) }),
 	);
-}
-
-/** The switch of /sys/kernel/mm/transparent_hugepage/enabled; without one, never. */
-export function hugePagesMode(text = readHugePages()): HostFacts["hugePages"] {
-	const [, mode] = /\[(always|madvise)\]/.exec(text) ?? [];
-	return mode === "always" || mode === "madvise" ? mode : "never";
-}
-
-function readHugePages(): string {
-	try {
-		return readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "latin1");
-	} catch {
-		return "";
-	}
 }
 
 /** The rows of /proc/PID/limits, whose order is that of the RLIMIT_ numbers (fs/proc/base.c, lnames). */

@@ -15,6 +15,7 @@ import { inBatches } from "./batch.ts";
 import { driveToExit } from "./drive.ts";
 import type { Errand, Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
+import type { Report } from "./reports.ts";
 
 /**
  * ptrace(2) by way of an agent, for many threads at once. What is traced dies with the agent. Threads are to be stopped for
@@ -37,8 +38,12 @@ export interface Tracer {
 	setSigmask(tid: number, mask: SignalSet): Promise<void>;
 	/** On to the next entry or exit of a system call; signals that come on the way are delivered. */
 	syscallStep(tid: number): Promise<PtraceSyscallInfo>;
-	/** Lets all of them run, each until it leaves the system call of that number, and stops there. */
-	toSyscallExit(tids: readonly number[], number: number): Promise<void>;
+	/**
+	 * Lets all of them run, each until it leaves the system call of that number, and stops there.
+	 *
+	 * @param told Called with what one reports that cannot go on, before it ends.
+	 */
+	toSyscallExit(tids: readonly number[], number: number, told?: (report: Report) => Promise<void>): Promise<void>;
 	/**
 	 * Unmaps memory of a stopped thread's process with the thread's own hands, by the `syscall` instruction at
 	 * `instruction`, which may lie in what is unmapped. Its registers and its mask are as before. All other threads are to be
@@ -195,7 +200,7 @@ export function tracerOn(agent: Agent): Tracer {
 				const iov = errand.put(iovec.encode({ iov_base: into.at, iov_len: BigInt(size) }));
 				return { into, result: errand.call("ptrace", PTRACE.GETREGSET, tid, NT.X86_XSTATE, iov) };
 			}),
-		toSyscallExit: (tids, number) => driveToExit(agent, tids, number, owed, PATIENCE),
+		toSyscallExit: (tids, number, told) => driveToExit(agent, tids, number, owed, PATIENCE, told),
 		injectMunmap: async (tid, instruction, range) => {
 			const [[regs], [mask]] = [await getRegs([tid]), await getSigmask([tid])];
 			if (regs === undefined || mask === undefined) return;

@@ -19,7 +19,17 @@ export interface Spawning {
 const SIGCHLD = 17n;
 
 /** Adds to an errand that the agent makes a process; the result is its pid, or -errno of clone3(2). */
-export function addSpawn(errand: Errand, { room }: Agent, { context, steps, pids = [], flags = 0 }: Spawning): Spot {
+export function addSpawn(errand: Errand, agent: Agent, { context, steps, ...kind }: Spawning): Spot {
+	const args = putCloneArgs(errand, agent, kind);
+	return errand.call("spawn", args, args.size, context, steps);
+}
+
+/** `struct clone_args` for a process of the agent, or for one that such a process makes. */
+export function putCloneArgs(
+	errand: Errand,
+	{ room }: Agent,
+	{ pids = [], flags = 0 }: Pick<Spawning, "pids" | "flags">,
+): Spot {
 	const numbers = Buffer.alloc(i32.size * pids.length);
 	for (const [i, pid] of pids.entries()) i32.write(viewOf(numbers), i * i32.size, pid);
 	const args = cloneArgs.encode({
@@ -36,7 +46,7 @@ export function addSpawn(errand: Errand, { room }: Agent, { context, steps, pids
 		set_tid_size: BigInt(pids.length),
 		cgroup: 0n,
 	});
-	return errand.call("spawn", errand.put(args), args.length, context, steps);
+	return errand.put(args);
 }
 
 /** Has the agent make a process. Its pid, or -errno of clone3(2): EEXIST when the pid is taken. */

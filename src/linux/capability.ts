@@ -9,6 +9,11 @@ const names = `
 	.trim()
 	.split(/\s+/);
 
+/** Those that this program asks about, by name. */
+export const CAP = {
+	...{ SETGID: 6, SETUID: 7, SETPCAP: 8, SYS_ADMIN: 21, SYS_NICE: 23, SYS_RESOURCE: 24, CHECKPOINT_RESTORE: 40 },
+} as const;
+
 /** How many there are as of Linux 5.9, which brought the last. */
 export const CAPABILITIES = names.length;
 

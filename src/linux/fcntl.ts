@@ -14,6 +14,7 @@ export const F = {
 	DUPFD_CLOEXEC: 1030,
 	SETPIPE_SZ: 1031,
 	GETPIPE_SZ: 1032,
+	ADD_SEALS: 1033,
 	GET_SEALS: 1034,
 } as const;
 
@@ -34,7 +35,7 @@ export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 
 /** The part of st_mode that says what kind of file it is (include/uapi/linux/stat.h), and the kinds. */
 export const S_IFMT = 0o170000;
-export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
+export const S_IFIFO = 0o010000;

@@ -1,4 +1,4 @@
-import { i32, layout, type Struct, u8, u32, u64 } from "../bytes/layout.ts";
+import { array, i32, layout, type Struct, u8, u32, u64 } from "../bytes/layout.ts";
 
 /** Requests of ptrace(2) (include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h). */
 export const PTRACE = {
@@ -7,6 +7,7 @@ export const PTRACE = {
 	SETREGS: 13,
 	DETACH: 17,
 	SYSCALL: 24,
+	GETSIGINFO: 0x4202,
 	GETREGSET: 0x4204,
 	SETREGSET: 0x4205,
 	SEIZE: 0x4206,
@@ -33,7 +34,7 @@ export const PTRACE_EVENT_STOP = 128;
 /** Bytes of a signal mask. */
 export const SIGSET_SIZE = 8;
 
-/** `struct ptrace_syscall_info` as far as both kinds of stop have it, and the first word of what follows. */
+/** `struct ptrace_syscall_info` as it is of an entry; of an exit, up to the result. */
 export const ptraceSyscallInfo = layout("ptrace_syscall_info", {
 	/** {@link PTRACE_SYSCALL_INFO} */
 	op: u8,
@@ -42,6 +43,8 @@ export const ptraceSyscallInfo = layout("ptrace_syscall_info", {
 	stack_pointer: u64,
 	/** Of an entry the number of the call, of an exit what it returns. */
 	nr: u64,
+	/** Of an entry only. */
+	args: array(u64, 6),
 });
 
 export type PtraceSyscallInfo = Struct<typeof ptraceSyscallInfo>;

@@ -18,5 +18,8 @@ export const SIG_SETMASK = 2n;
 /** `stack_t.ss_flags`: there is none. */
 export const SS_DISABLE = 2;
 
+/** `stack_t.ss_flags`: while a handler runs on it, there is none. */
+export const SS_AUTODISARM = 0x8000_0000;
+
 /** MINSIGSTKSZ: a smaller alternate stack is refused, by rt_sigreturn without a word. Bytes. */
 export const SMALLEST_ALTERNATE_STACK = 2048n;

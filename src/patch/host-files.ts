@@ -1,4 +1,5 @@
-import { openFile } from "../bytes/source.ts";
+import { statSync } from "node:fs";
+import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { NecromancerError } from "../errors.ts";
 import type { HostFile, HostFiles } from "./binaries.ts";
@@ -12,7 +13,10 @@ export function hostFiles(): OpenedFiles {
 	const opened = new Map<string, HostFile | undefined>();
 	return {
 		open: (path) => {
-			if (!opened.has(path)) opened.set(path, tryOpen(path));
+			if (!opened.has(path)) {
+				const source = openRegular(path);
+				opened.set(path, source && { source, mode: source.mode ?? 0 });
+			}
 			return opened.get(path);
 		},
 		close: () => {
@@ -22,10 +26,13 @@ export function hostFiles(): OpenedFiles {
 	};
 }
 
-function tryOpen(path: string): HostFile | undefined {
+/** A file of a path that comes from a core or an image; `undefined` where no regular one can be opened. */
+export function openRegular(path: string): ByteSource | undefined {
 	try {
-		const source = openFile(Buffer.from(bytesFromText(path)), path);
-		return { source, mode: source.mode ?? 0 };
+		const name = Buffer.from(bytesFromText(path));
+		// opening a device may do something already
+		if (attempt(path, () => statSync(name, { throwIfNoEntry: false }))?.isFile() !== true) return undefined;
+		return openFile(name, path);
 	} catch (error) {
 		if (error instanceof NecromancerError) return undefined;
 		throw error;

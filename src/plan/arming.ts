@@ -49,7 +49,7 @@ function arm({ draft }: Circumstances, list: ListDraft, number: number, timer: T
 
 function setOwner(
 	{ identity, threads }: Task,
-	{ draft }: Circumstances,
+	{ draft, ids }: Circumstances,
 	list: ListDraft,
 	number: number,
 	{ type, pid, signal }: SignalOwner,
@@ -60,6 +60,8 @@ function setOwner(
 	// a process of the past, or of another pid namespace, cannot be told
 	const ours = type !== F_OWNER.PGRP && (pid === identity.pid || threads.some(({ tid }) => tid === pid));
 	const owner = draft.bytes(`owner of ${number}`, fOwnerEx.encode({ type, pid }), { align: 4 });
+	const to = { ...owner, offset: fOwnerEx.offsetOf("pid") };
+	if (ours || pid === identity.pid) ids.rewrite(list, "leave", pid, to, `who that is now`);
 	list.add("leave", "fcntl", [fd, BigInt(F.SETOWN_EX), owner], `who is told about ${number}`, {
 		expect: ours ? "success" : { successOr: ESRCH },
 	});

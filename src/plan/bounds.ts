@@ -6,7 +6,9 @@ import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Bounds, Task } from "../task/task.ts";
+import { mayLinkExecutable } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { ownFile } from "./files/named.ts";
 import type { Place } from "./plan.ts";
 
 /**
@@ -14,6 +16,9 @@ import type { Place } from "./plan.ts";
  * writes. What `saved_auxv` (56 words there, fewer in older kernels) cannot hold is refused.
  */
 const AUXV_WORDS = 44;
+
+/** `exe_fd` that leaves the executable as it is; then the call needs no capability. */
+const KEEP_EXECUTABLE = 0xffff_ffff;
 
 /** vm.mmap_min_addr: the kernel wants every bound at or above it, even one that means nothing. */
 const LOWEST = 0x1_0000n;
@@ -25,9 +30,10 @@ const LOWEST = 0x1_0000n;
  * @throws NecromancerError ERR_IMAGE_CORRUPT for bounds that the kernel refuses.
  */
 export function planBounds({ identity, memory }: Task, around: Circumstances): void {
-	const { draft } = around;
+	const { draft, facts } = around;
 	const leader = draft.list("leader");
 	const { bounds, executable } = memory;
+	const links = executable !== "" && mayLinkExecutable(facts);
 	check(bounds);
 	const vector = auxvOf(memory.auxv, around);
 	// the descriptor is a 32-bit member at the end, and results are stored in 64
@@ -47,24 +53,35 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 			env_end: bounds.envEnd,
 			auxv: 0n,
 			auxv_size: vector?.bytes ?? 0,
-			exe_fd: 0,
+			exe_fd: links ? 0 : KEEP_EXECUTABLE,
 		}),
 	);
 	const map = draft.bytes("prctl_mm_map", room, {
 		pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }],
 	});
 	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
-	const path = draft.path("path of the executable", executable);
-	leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
-		save: exe,
-	});
+	if (links) {
+		const ghost = memory.executableGhost === undefined ? undefined : around.ghosts?.get(memory.executableGhost);
+		const path = draft.path("path of the executable", ghost === undefined ? executable : ownFile(ghost));
+		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
+			save: exe,
+		});
+	} else if (executable === "")
+		draft.report({ subject: "executable", text: "is gone: /proc/PID/exe leads to the restorer's own" });
+	else
+		draft.report({
+			subject: `process ${identity.pid}`,
+			text: `/proc/PID/exe does not name ${executable}: that needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; debuggers want to be told`,
+		});
 	leader.add(
 		"bounds",
 		"prctl",
 		[BigInt(PR.SET_MM), BigInt(PR_SET_MM.MAP), map, BigInt(prctlMmMap.size), 0n],
-		"code, data, heap, stack, arguments, auxiliary vector and executable",
+		`code, data, heap, stack, arguments${links ? ", auxiliary vector and executable" : " and auxiliary vector"}`,
 	);
-	leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	if (links) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	if (memory.hugePagesDisabled === true)
+		leader.add("bounds", "prctl", [BigInt(PR.SET_THP_DISABLE), 1n, 0n, 0n, 0n], "no huge pages");
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), draft.path("name", identity.comm), 0n, 0n, 0n], "its name");
 }
 

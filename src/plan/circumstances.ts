@@ -2,6 +2,7 @@ import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { XstateLayout } from "../linux/xstate.ts";
 import type { PlanDraft } from "./draft.ts";
+import type { Ids } from "./ids.ts";
 import type { Place } from "./plan.ts";
 
 /** What a plan has to know of the host that will carry it out. Measured by host/facts.ts, made up in tests. */
@@ -12,19 +13,29 @@ export interface HostFacts {
 	readonly xcr0: bigint;
 	/** The kernel's own vdso image and the length of the vvar area in front of it, bytes. */
 	readonly vdso: { readonly image: Uint8Array; readonly vvarLength: bigint };
-	/** `/sys/kernel/mm/transparent_hugepage/enabled`. */
+	/** `/sys/kernel/mm/transparent_hugepage/enabled`; `never` also where they are there and slow. */
 	readonly hugePages: "always" | "madvise" | "never";
 	/** Processors this process may run on. */
 	readonly processors: number;
+	/** Whether memfd_create(2) knows MFD_EXEC and MFD_NOEXEC_SEAL (Linux 6.3). */
+	readonly memfdExec?: boolean;
 	/** RLIMIT_NOFILE, RLIMIT_STACK… of the restorer, by RLIMIT_ number: what a restore may have to raise first. */
 	readonly limits: readonly { readonly soft: bigint; readonly hard: bigint }[];
 	/** What the restorer can hand on, bit n for capability n; everything where it is not known. */
 	readonly capabilities?: { readonly permitted: bigint; readonly bounding: bigint };
+	/** Whom the restorer runs as, outside any user namespace of the process; somebody who may become anybody where not known. */
+	readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
+	/**
+	 * The only ids of the user namespace that was made for the process, which stand for the restorer's own outside; absent
+	 * where it has none of its own. `capabilities` count only within it: for limits, priorities and the like there are none.
+	 */
+	readonly userNamespace?: { readonly uid: number; readonly gid: number };
 }
 
 /** What every part of the compiler shares. */
 export interface Circumstances {
 	readonly draft: PlanDraft;
+	readonly ids: Ids;
 	readonly facts: HostFacts;
 	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
 	readonly hole: Range;
@@ -34,6 +45,8 @@ export interface Circumstances {
 	readonly firstWorkFd: number;
 	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
 	readonly go: Place;
+	/** The descriptors, above `firstWorkFd`, of files without a name while the process is made, by `GhostFile` id. */
+	readonly ghosts?: ReadonlyMap<number, number>;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
 }

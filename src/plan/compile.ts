@@ -8,10 +8,12 @@ import type { Circumstances, HostFacts } from "./circumstances.ts";
 import { planCredentials } from "./credentials.ts";
 import { planDirectories } from "./directories.ts";
 import { planDraft } from "./draft.ts";
+import { closeGhosts, ghostNumbers } from "./files/ghosts.ts";
 import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
-import { planLeave } from "./leave.ts";
+import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "./ids.ts";
+import { type LeavePolicy, planLeave } from "./leave.ts";
 import { type MemoryOptions, planMemory } from "./memory.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
@@ -20,7 +22,7 @@ import { planTimers } from "./timers.ts";
 import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {}
 
 const MIB = 1n << 20n;
 
@@ -33,20 +35,25 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const draft = planDraft(bytesFromText);
 	const hole = holeFor(task);
 	const { pid } = task.identity;
+	const workFd = firstWorkFd(task, options);
 	const around: Circumstances = {
 		draft,
+		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
 		facts,
 		hole,
+		ghosts: ghostNumbers(task, options, workFd),
 		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
-		firstWorkFd: firstWorkFd(task, options),
+		firstWorkFd: workFd,
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
+	reportFreshIds(task, around);
 	planIdentity(task, around);
 	planFiles(task, around, options);
 	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
+	closeGhosts(around);
 	planSignals(task, around);
 	planThreads(task, around);
 	planTimers(task, around);
@@ -55,7 +62,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planDumpable(task, around);
 	planTracer(options, around);
 	planArming(task, around, options);
-	planLeave(task, around);
+	planLeave(task, around, options);
 	return {
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
@@ -64,6 +71,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
+		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
 		findings: draft.findings,
 	};
 }
@@ -76,8 +84,13 @@ const roomFor = ({ threads, memory, files }: Task): bigint =>
 	4n * MIB +
 	BigInt(threads.length) * (MIB / 8n) +
 	BigInt(memory.mappings.length) * 4096n +
-	BigInt(memory.contents.length) * 512n +
+	BigInt(contentsOf(memory)) * 512n +
+	BigInt(memory.objects.length) * 4096n +
+	BigInt(memory.ghosts?.length ?? 0) * 16384n +
 	BigInt(files.descriptors.length) * 8192n;
+
+const contentsOf = ({ contents, objects, ghosts = [] }: Task["memory"]): number =>
+	[...objects, ...ghosts].reduce((sum, it) => sum + it.contents.length, contents.length);
 
 /** Above every descriptor of the process, on a round number. */
 const firstWorkFd = ({ files }: Task, options: CompileOptions): number =>

@@ -11,6 +11,7 @@ import {
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Task, Thread } from "../task/task.ts";
+import { attainable } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 import { planLimits } from "./limits.ts";
@@ -27,7 +28,8 @@ export function planCredentials(task: Task, around: Circumstances): void {
 	const [leader] = task.threads;
 	if (leader === undefined) return;
 	const list = around.draft.list("leader");
-	addCredentials(list, leader, around);
+	reportUserNamespace(task, around);
+	addCredentials(list, task, leader, around);
 	// the kernel forgets it when credentials change (commit_creds, kernel/cred.c)
 	list.add(
 		"credentials",
@@ -37,50 +39,63 @@ export function planCredentials(task: Task, around: Circumstances): void {
 	);
 }
 
+function reportUserNamespace(
+	{ identity: { pid } }: Task,
+	{ draft, facts: { userNamespace, user } }: Circumstances,
+): void {
+	if (userNamespace === undefined) return;
+	const { uid, gid } = userNamespace;
+	const outside = user === undefined ? "the restorer's" : `user ${user.uid} and group ${user.gid}`;
+	draft.report({
+		subject: `process ${pid}`,
+		text: `lives in a user namespace of its own, where user ${uid} and group ${gid} stand for ${outside} outside`,
+	});
+}
+
 /**
  * The credentials of the thread that runs the list: for the kernel each thread has its own.
  *
  * What only a privileged restorer can change, and an unprivileged one need not, may fail with EPERM: then the thread keeps
- * what the restorer itself had, never more. User and group ids and capabilities must be as planned.
+ * what the restorer itself had, never more. What it is known beforehand to lack is not tried but reported ({@link attainable}).
  */
-export function addCredentials(list: ListDraft, { tid, credentials }: Thread, around: Circumstances): void {
+export function addCredentials(
+	list: ListDraft,
+	{ threads: [leader] }: Task,
+	{ tid, credentials: wanted }: Thread,
+	around: Circumstances,
+): void {
 	const { draft, facts } = around;
+	const { credentials, setsGroups, narrows, lost } = attainable(wanted, facts);
+	// what all of them lose is said once
+	const ofLeader = leader === undefined || leader.tid === tid ? [] : attainable(leader.credentials, facts).lost;
+	const subject = leader?.tid === tid ? `process ${tid}` : `thread ${tid}`;
+	for (const text of lost) if (!ofLeader.includes(text)) draft.report({ subject, text });
 	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
 	const add = (call: string, args: readonly Arg[], why: string, tolerant = false): void =>
 		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});
 	const prctl = (option: number, value: number | bigint, why: string, tolerant = false): void =>
 		add("prctl", [BigInt(option), BigInt(value), 0n, 0n, 0n], why, tolerant);
 
-	const members = groups.length === 0 ? 0n : draft.bytes(`groups of thread ${tid}`, groupBytes(groups), { align: 4 });
-	add("setgroups", [BigInt(groups.length), members], "its supplementary groups", true);
+	if (setsGroups) {
+		const members = groups.length === 0 ? 0n : draft.bytes(`groups of thread ${tid}`, groupBytes(groups), { align: 4 });
+		add("setgroups", [BigInt(groups.length), members], "its supplementary groups", true);
+	}
 	prctl(PR.SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, "capabilities stay while ids change", true);
 	add("setresgid", [gid, egid, sgid].map(BigInt), "its group");
 	addFilesystemId(list, "setfsgid", fsgid, egid);
 	add("setresuid", [uid, euid, suid].map(BigInt), "its user");
 	addFilesystemId(list, "setfsuid", fsuid, euid);
-	prctl(PR.SET_SECUREBITS, securebits, "its securebits", securebits === 0);
+	if (narrows) prctl(PR.SET_SECUREBITS, securebits, "its securebits", securebits === 0);
 
-	for (let bit = 0; bit < CAPABILITIES; bit++)
+	for (let bit = 0; narrows && bit < CAPABILITIES; bit++)
 		if (((credentials.bounding >> BigInt(bit)) & 1n) === 0n)
 			prctl(PR.CAPBSET_DROP, bit, `can never get ${capabilityName(bit)}`, true);
-	const { permitted = ALL, bounding = ALL } = facts.capabilities ?? {};
-	const sets = {
-		effective: credentials.effective & permitted,
-		permitted: credentials.permitted & permitted,
-		inheritable: credentials.inheritable & bounding,
-	};
-	const lost = credentials.permitted & ~permitted;
-	if (lost !== 0n)
-		draft.report({
-			subject: `thread ${tid}`,
-			text: `had ${capabilitiesIn(lost).map(capabilityName).join(", ")}, which the restorer cannot give`,
-		});
 	add(
 		"capset",
-		[headerFor(around), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(sets))],
+		[headerFor(around), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(credentials))],
 		"its capabilities",
 	);
-	for (const bit of capabilitiesIn(credentials.ambient & sets.permitted & sets.inheritable))
+	for (const bit of capabilitiesIn(credentials.ambient & credentials.permitted & credentials.inheritable))
 		add(
 			"prctl",
 			[PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0].map(BigInt),
@@ -88,8 +103,6 @@ export function addCredentials(list: ListDraft, { tid, credentials }: Thread, ar
 		);
 	if (credentials.noNewPrivileges) prctl(PR.SET_NO_NEW_PRIVS, 1, "exec gives it no new privileges");
 }
-
-const ALL = (1n << 64n) - 1n;
 
 /** Follows the effective id unless it was set apart. The call returns the old one whatever happens, so it is asked twice. */
 function addFilesystemId(list: ListDraft, call: "setfsuid" | "setfsgid", id: number, effective: number): void {

@@ -1,3 +1,4 @@
+import { refuse } from "../errors.ts";
 import type { CallName } from "./calls.ts";
 import type { Arg, Datum, Expect, Place, PlanFinding, Stage, Step, StepList } from "./plan.ts";
 
@@ -9,7 +10,11 @@ export interface PlanDraft {
 	list(name: string): ListDraft;
 	/** A datum of these bytes. */
 	bytes(name: string, bytes: Uint8Array, options?: DatumOptions): Place;
-	/** A NUL-terminated string; the text's bytes come from `bytesFromText`. */
+	/**
+	 * A NUL-terminated string; the text's bytes come from `bytesFromText`.
+	 *
+	 * @throws NecromancerError ERR_IMAGE_CORRUPT for text with a NUL in it, which the kernel would read as a shorter one.
+	 */
 	path(name: string, text: string): Place;
 	/** Eight zero bytes that a step saves its result into. */
 	cell(name: string): Place;
@@ -64,6 +69,13 @@ export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
 		bytes: (name, bytes, options) => put(name, bytes, bytes.length, options),
 		path: (name, text) => {
 			const bytes = toBytes(text);
+			const nul = bytes.indexOf(0);
+			if (nul >= 0)
+				refuse("ERR_IMAGE_CORRUPT", {
+					subject: name,
+					finding: `has a NUL as byte ${nul}`,
+					expectation: `but ${bytes.length} bytes`,
+				});
 			return put(name, bytes, bytes.length + 1, { align: 1 });
 		},
 		cell: (name) => put(name, new Uint8Array(), 8),

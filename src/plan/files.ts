@@ -2,6 +2,7 @@ import type { Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { addDuplicate, deskOf } from "./files/desk.ts";
 import { addEpollTargets, openEpoll } from "./files/epoll.ts";
+import { makeGhosts } from "./files/ghosts.ts";
 import { openByName, openFile } from "./files/named.ts";
 import { pipesOn } from "./files/pipes.ts";
 import { type FilePolicy, highestNumber, type Slot, slotsOf } from "./files/slots.ts";
@@ -17,13 +18,15 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  *
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
-export function planFiles({ files }: Task, around: Circumstances, policy: FilePolicy): void {
-	const { firstWorkFd, draft } = around;
+export function planFiles({ files, memory }: Task, around: Circumstances, policy: FilePolicy): void {
+	const { firstWorkFd, draft, ghosts } = around;
 	const desk = deskOf(around);
-	const slots = slotsOf(files, policy, draft.report);
+	// memfds come with the memory that they show
+	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	desk.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
+	if (ghosts !== undefined) makeGhosts(desk, memory, ghosts, policy);
 
 	const firsts = new Map<string, Slot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
@@ -65,5 +68,9 @@ export function planFiles({ files }: Task, around: Circumstances, policy: FilePo
 		}
 	}
 	addEpollTargets(desk, new Map(slots.map((slot) => [slot.number, slot])));
-	desk.add("close_range", [BigInt(firstWorkFd + 1), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
+	desk.add(
+		"close_range",
+		[BigInt(firstWorkFd + 1 + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
+		"what was only needed meanwhile",
+	);
 }

@@ -20,8 +20,8 @@ const MOST_READERS = 4;
 /** A filler's stack; the blob needs a few hundred bytes of it. */
 const STACK_SIZE = 8192;
 
-/** Where the restorer finds a source of bytes: its name. Whoever opened it gave it an absolute one. */
-export const sourcePath = (source: ByteSource): string => source.name;
+/** Where the restorer finds a source of bytes: an absolute path, or what the agent, which starts where we are, finds. */
+export const sourcePath = (source: ByteSource): string => source.path ?? source.name;
 
 /**
  * Fills memory that is mapped and writable. Page faults, not copying, cost the time, so the pages of large pieces are made
@@ -51,9 +51,15 @@ export function planFill(
 	for (const reading of own) read(leader, reading, files, around);
 	for (const { number, tid, running } of fillers) {
 		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
-		leader.add("fill", "tgkill", [BigInt(pid), { valueOf: tid }, 0n], "wait until its thread id is free again", {
-			expect: "until-error",
-		});
+		leader.add(
+			"fill",
+			"tgkill",
+			[around.ids.arg(pid), { valueOf: tid }, 0n],
+			"wait until its thread id is free again",
+			{
+				expect: "until-error",
+			},
+		);
 	}
 	for (const file of files.values()) leader.add("fill", "close", [{ valueOf: file }], "the bytes are in place");
 }

@@ -1,10 +1,15 @@
-import { F } from "../linux/fcntl.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { refuse } from "../errors.ts";
+import { CAP } from "../linux/capability.ts";
+import { AT_FDCWD, F } from "../linux/fcntl.ts";
+import { O } from "../linux/open.ts";
 import { PR } from "../linux/prctl.ts";
 import { type LimitName, limitNumber, rlimit64 } from "../linux/resource.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Task } from "../task/task.ts";
 import { REPORT_FD } from "./abi.ts";
+import { may } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 
@@ -15,9 +20,11 @@ import type { ListDraft } from "./draft.ts";
  * A session of its own even where the process had another's: a stopped process that is left alone in the restorer's would be
  * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
  */
-export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Circumstances): void {
-	const { draft, context, firstWorkFd } = around;
+export function planIdentity({ identity }: Task, around: Circumstances): void {
+	const { pid, sid, pgid, oomScoreAdjust, childSubreaper } = identity;
+	const { draft, context, firstWorkFd, ids } = around;
 	const leader = draft.list("leader");
+	ids.introduce(leader, "identity", pid);
 	const all = new Uint8Array(Number(SIGSET_BYTES)).fill(0xff);
 	leader.add(
 		"identity",
@@ -27,7 +34,7 @@ export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Cir
 	);
 	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with the restorer");
 	leader.add("identity", "setsid", [], sid === pid ? "leads its session" : "a session of its own", {
-		expect: { exactly: BigInt(pid) },
+		...ids.returned(pid),
 	});
 	const lost = [sid === pid ? "" : `session ${sid}`, pgid === pid ? "" : `process group ${pgid}`].filter(Boolean);
 	if (lost.length > 0)
@@ -35,6 +42,9 @@ export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Cir
 			subject: `process ${pid}`,
 			text: `was in ${lost.join(" and ")}; now it leads its own, without a terminal`,
 		});
+	if (childSubreaper === true)
+		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
+	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust, around);
 	raiseLimits(leader, around);
 	leader.add(
 		"identity",
@@ -43,6 +53,28 @@ export function planIdentity({ identity: { pid, sid, pgid } }: Task, around: Cir
 		"the socket that failures are told to, out of the way",
 		{ expect: { exactly: BigInt(firstWorkFd) }, save: context },
 	);
+}
+
+const EACCES = 13;
+
+/** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */
+function adjustOomScore(leader: ListDraft, value: number, { draft }: Circumstances): void {
+	if (value < -1000 || value > 1000)
+		refuse("ERR_IMAGE_CORRUPT", {
+			subject: "oom_score_adj",
+			finding: `is ${value}`,
+			expectation: "expected -1000 to 1000",
+		});
+	const text = bytesFromText(`${value}`);
+	const file = draft.cell("descriptor of oom_score_adj");
+	const fd = { valueOf: file };
+	const path = draft.path("path of oom_score_adj", "/proc/self/oom_score_adj");
+	const why = "how soon memory is taken from it";
+	leader.add("identity", "openat", [AT_FDCWD, path, BigInt(O.WRONLY | O.CLOEXEC)], why, { save: file });
+	leader.add("identity", "write", [fd, draft.bytes("oom_score_adj", text), BigInt(text.length)], why, {
+		expect: { successOr: EACCES },
+	});
+	leader.add("identity", "close", [fd], "its score is set");
 }
 
 /** Limits that a restorer can run into while it makes a process. They become the process's own at the end. */
@@ -56,7 +88,8 @@ function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Circumsta
 		const limit = facts.limits[limitNumber(name)];
 		if (limit === undefined) continue;
 		const least = name === "NOFILE" ? BigInt(firstWorkFd) + WORK_FDS : 0n;
-		const hard = limit.hard > least ? limit.hard : least;
+		// without the capability what there is must do: most processes have few descriptors
+		const hard = limit.hard > least || !may(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
 		if (limit.soft === hard) continue;
 		const room = draft.bytes(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
 		leader.add("identity", "prlimit64", [0n, BigInt(limitNumber(name)), room, 0n], `room to work: ${name}`);

@@ -1,11 +1,16 @@
 import { ALL_WAITERS, FUTEX, futexStore } from "../linux/futex.ts";
 import { PR } from "../linux/prctl.ts";
-import { signalName } from "../linux/signal.ts";
+import { SIGSTOP, signalName } from "../linux/signal.ts";
 import type { Task } from "../task/task.ts";
 import { reportLayout } from "./abi.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
+
+export interface LeavePolicy {
+	/** It stops itself before its first instruction: there is nobody to stop it at that moment. */
+	readonly stopsItself?: boolean;
+}
 
 /**
  * The end: the leader says that all is ready, and waits for one byte. Until it comes the restorer may look at every thread,
@@ -14,8 +19,8 @@ import { addTimerStarts } from "./timers.ts";
  * The last that can fail comes before the socket is closed, and the release of the others after it: whoever sees the
  * process live has heard of every failure.
  */
-export function planLeave(task: Task, around: Circumstances): void {
-	const { draft, context, go } = around;
+export function planLeave(task: Task, around: Circumstances, { stopsItself }: LeavePolicy = {}): void {
+	const { draft, context, go, ids } = around;
 	const { pid } = task.identity;
 	const leader = draft.list("leader");
 	const [thread] = task.threads;
@@ -41,6 +46,8 @@ export function planLeave(task: Task, around: Circumstances): void {
 			text: `gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
 		});
 	leader.add("leave", "close", [socket], "nothing more to tell");
+	if (stopsItself === true)
+		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
 	leader.add("leave", "leave", [frameOf(thread, around)], "where it was");
 }

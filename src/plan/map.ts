@@ -4,6 +4,7 @@ import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WR
 import { O } from "../linux/open.ts";
 import type { Mapping } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { ownFile } from "./files/named.ts";
 import type { Arg } from "./plan.ts";
 import { nameOf } from "./survey.ts";
 
@@ -47,22 +48,27 @@ export function mapAnonymous(
 export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, around: Circumstances): void {
 	const { draft } = around;
 	const leader = draft.list("leader");
-	const groups = new Map<string, { path: string; access: number; members: { mapping: Mapping; offset: bigint }[] }>();
+	const groups = new Map<
+		string,
+		{ path: string; name: string; access: number; members: { mapping: Mapping; offset: bigint }[] }
+	>();
 	for (const mapping of mappings) {
 		const { backing } = mapping;
 		if (backing.kind !== "file") continue;
-		const { path, offset } = backing;
+		const { offset, ghost } = backing;
+		const number = ghost === undefined ? undefined : around.ghosts?.get(ghost);
+		const path = number === undefined ? backing.path : ownFile(number);
 		const access = mapping.shared && (backing.writable || (mapping.prot & PROT_WRITE) !== 0) ? O.RDWR : O.RDONLY;
-		const group = groups.get(`${access} ${path}`) ?? { path, access, members: [] };
+		const group = groups.get(`${access} ${path}`) ?? { path, name: backing.path, access, members: [] };
 		group.members.push({ mapping, offset });
 		groups.set(`${access} ${path}`, group);
 	}
-	for (const { path, access, members } of groups.values()) {
-		const name = path.slice(path.lastIndexOf("/") + 1);
-		const file = draft.cell(`descriptor of ${path}`);
+	for (const { path, name: whole, access, members } of groups.values()) {
+		const name = whole.slice(whole.lastIndexOf("/") + 1);
+		const file = draft.cell(`descriptor of ${whole}`);
 		// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
 		const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
-		leader.add("map", "openat", [AT_FDCWD, draft.path(path, path), how], `open ${name}`, { save: file });
+		leader.add("map", "openat", [AT_FDCWD, draft.path(whole, path), how], `open ${name}`, { save: file });
 		for (const { mapping, offset } of members)
 			map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, around);
 		leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);

@@ -1,8 +1,10 @@
 import { type Address, TASK_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { MADV, MAP } from "../linux/mman.ts";
-import type { Mapping, Task } from "../task/task.ts";
+import type { Mapping, Memory, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { settleGhosts } from "./files/ghosts.ts";
+import { type FilePolicy, slotsOf } from "./files/slots.ts";
 import { planBlanks, planFill } from "./fill.ts";
 import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
 import { mapObjects } from "./objects.ts";
@@ -22,29 +24,34 @@ export interface MemoryOptions {
 
 /**
  * Makes the dead process's address space: everything but the hole goes, every mapping comes at its place, the bytes come
- * straight from the files that hold them, and protections last. The vdso has its own part.
+ * straight from the files that hold them, and protections last. Memfds that it had open get their numbers here, too. The vdso
+ * has its own part.
  *
  * @returns where a file shows that is not the mapping's own; ascending, without overlaps.
  * @throws NecromancerError as `surveyMemory` and `mapObjects` do, and ERR_HOST where no room is left to work in.
  */
 export function planMemory(
-	{ identity, memory }: Task,
+	task: Task,
 	around: Circumstances,
-	{ lazy = false }: MemoryOptions = {},
+	{ lazy = false, ...policy }: MemoryOptions & Partial<FilePolicy> = {},
 ): readonly Range[] {
+	const { identity, memory, files } = task;
 	const survey = surveyMemory(memory);
 	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
 	clear(around);
-	const objects = mapObjects(memory, regular, filled, around);
+	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
+	const objects = mapObjects(memory, regular, filled, slots, around);
 	mapFiles(regular, filled, around);
 	mapAnonymous(regular, filled, around);
 	mapViews(views, around);
 	advise(regular, around);
-	planFill([...stretches, ...objects.stretches], spaciousOf(regular, around), identity.pid, around);
+	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, around), identity.pid, around);
 	planBlanks(blanks, around);
 	objects.finish();
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
 	guard(guards, around);
+	objects.settle();
+	settleGhosts(task, around);
 	return views.map(({ start, end }) => ({ start, end }));
 }
 
@@ -58,12 +65,17 @@ function clear({ draft, hole }: Circumstances): void {
 }
 
 /** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */
-const spaciousOf = (mappings: readonly Mapping[], { facts }: Circumstances): Spacious[] =>
+const spaciousOf = (
+	mappings: readonly Mapping[],
+	{ hugePagesDisabled = false }: Memory,
+	{ facts }: Circumstances,
+): Spacious[] =>
 	mappings
 		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
 		.map((mapping) => {
 			const { start, end } = mapping;
-			return { start, end, huge: facts.hugePages !== "never" && !isAdvised(mapping, MADV.NOHUGEPAGE) };
+			const huge = facts.hugePages !== "never" && !hugePagesDisabled && !isAdvised(mapping, MADV.NOHUGEPAGE);
+			return { start, end, huge };
 		});
 
 const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;

@@ -1,11 +1,12 @@
-import { type Address, fileOffset, hex, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { type Address, fileOffset, hex, plus } from "../bytes/address.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import { MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, MREMAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { MAP, MREMAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { Mapping, Memory, SharedObject } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
-import { flagsOf, hugetlbOf, map, NO_FILE, protOf, protWhileFilling } from "./map.ts";
-import type { Arg } from "./plan.ts";
+import type { Slot } from "./files/slots.ts";
+import { flagsOf, hugetlbOf, NO_FILE } from "./map.ts";
+import { isOneRun, type Member, memfdsOn, pagesUp, type Window } from "./memfds.ts";
 import { nameOf, type Stretch } from "./survey.ts";
 
 /** What is left to do for shared objects once all of them are mapped. */
@@ -16,38 +17,35 @@ export interface MappedObjects {
 	readonly prots: ReadonlyMap<Mapping, number>;
 	/** Unmaps what was only there to write through. A step of `protect`. */
 	readonly finish: () => void;
+	/** Gives memfds their numbers, owners, permissions and seals, once nothing is written to them. */
+	readonly settle: () => void;
 }
-
-interface Member {
-	readonly mapping: Mapping;
-	readonly offset: bigint;
-}
-
-const READ_WRITE = PROT_READ | PROT_WRITE;
-
-/** A window on an object: what is not written through it takes no memory. */
-const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
 /**
  * Makes shared memory and maps it everywhere it was. Without a name it is shared anonymous memory again: made at its one
  * place, or aside and then copied to its places by mremap(2) with an old length of 0, which maps the same pages once more.
  * With a name, or where huge pages or private mappings ask for a descriptor, it is a memfd.
  *
- * @throws NecromancerError ERR_IMAGE_CORRUPT for a mapping of no object, or bytes beyond an object's end.
+ * @param slots all that will be open; the memfds among them show the same memory.
+ * @throws NecromancerError ERR_IMAGE_CORRUPT for a mapping or descriptor of no object, bytes beyond an object's end, or one
+ * that is sealed and written all the same.
  */
 export function mapObjects(
 	memory: Pick<Memory, "objects">,
 	mappings: readonly Mapping[],
 	filled: ReadonlySet<Mapping>,
+	slots: readonly Slot[],
 	around: Circumstances,
 ): MappedObjects {
+	const memfds = memfdsOn(slots, around);
 	const stretches: Stretch[] = [];
 	const prots = new Map<Mapping, number>();
 	const windows: { readonly start: Address; readonly length: bigint }[] = [];
-	for (const { object, members } of objectsOf(memory, mappings, around)) {
-		const window = needsDescriptor(object, members)
-			? mapMemfd(object, members, filled, prots, around)
-			: mapShared(object, members, prots, around);
+	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, around)) {
+		const window =
+			memfds.shown.has(object.id) || needsDescriptor(object, members)
+				? memfds.map(object, members, filled, prots)
+				: mapShared(object, members, prots, around);
 		if (window === undefined) continue;
 		if (window.aside) windows.push({ start: window.start, length: window.length });
 		stretches.push(...stretchesOf(object, window.start));
@@ -56,14 +54,7 @@ export function mapObjects(
 		for (const { start, length } of windows)
 			around.draft.list("leader").add("protect", "munmap", [start, length], "the object is filled");
 	};
-	return { stretches, prots, finish };
-}
-
-/** Where an object's offset 0 is mapped writable; `aside` of the process's own mappings. */
-interface Window {
-	readonly start: Address;
-	readonly length: bigint;
-	readonly aside: boolean;
+	return { stretches, prots, finish, settle: memfds.settle };
 }
 
 /** Shared anonymous memory. */
@@ -84,13 +75,13 @@ function mapShared(
 	leader.add(
 		"map",
 		"mmap",
-		[start, length, BigInt(READ_WRITE), flags, NO_FILE, 0n],
+		[start, length, BigInt(PROT_READ | PROT_WRITE), flags, NO_FILE, 0n],
 		whole ? "shared memory" : "shared memory, made aside",
 		{ expect: { exactly: start } },
 	);
 	for (const { mapping, offset } of members) {
 		const size = lengthOf(mapping);
-		prots.set(mapping, READ_WRITE);
+		prots.set(mapping, PROT_READ | PROT_WRITE);
 		if (!whole)
 			leader.add(
 				"map",
@@ -104,52 +95,6 @@ function mapShared(
 	return { start, length, aside: !whole };
 }
 
-/** memfd_create(2): a file without a path. */
-function mapMemfd(
-	object: SharedObject,
-	members: readonly Member[],
-	filled: ReadonlySet<Mapping>,
-	prots: Map<Mapping, number>,
-	around: Circumstances,
-): Window | undefined {
-	const { draft } = around;
-	const leader = draft.list("leader");
-	// the kernel's own name for shared memory without one
-	const name = object.name ?? "/dev/zero";
-	const file = draft.cell(`descriptor of memfd ${name}`);
-	const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), 0);
-	const how = MFD.CLOEXEC | (huge === 0 ? 0 : MFD.HUGETLB | (huge & (MAP_HUGE_MASK << MAP_HUGE_SHIFT)));
-	const fd: Arg = { valueOf: file };
-	leader.add("map", "memfd_create", [draft.path(`name of memfd ${name}`, name), BigInt(how)], `memfd ${name}`, {
-		save: file,
-	});
-	leader.add("map", "ftruncate", [fd, object.size], `its ${object.size} bytes`);
-	const window = object.contents.length === 0 ? undefined : windowOf(object, members, huge, around);
-	if (window?.aside === true) {
-		const args = [window.start, window.length, BigInt(READ_WRITE), BigInt(WORKING), fd, 0n];
-		leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
-	}
-	for (const { mapping, offset } of members) {
-		const prot = protWhileFilling(mapping, filled) | (window?.start === mapping.start ? PROT_WRITE : 0);
-		if (prot !== protOf(mapping)) prots.set(mapping, prot);
-		map(mapping, prot, flagsOf(mapping), fd, offset, `memfd ${name}`, around);
-	}
-	leader.add("map", "close", [fd], `memfd ${name} is mapped`);
-	return window;
-}
-
-/** Its one mapping, where that shows all of it; else a place aside, on the boundary that its pages need. */
-function windowOf(object: SharedObject, members: readonly Member[], huge: number, around: Circumstances): Window {
-	const pageLog = (huge >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
-	const page = huge === 0 ? PAGE_SIZE : 1n << BigInt(pageLog === 0 ? 21 : pageLog);
-	const length = pagesUp(object.size, page);
-	const [only] = members;
-	if (only !== undefined && members.length === 1 && only.mapping.shared && isOneRun(members, length))
-		return { start: only.mapping.start, length, aside: false };
-	const start = around.reserve(huge === 0 ? length : length + page);
-	return { start: ((start + page - 1n) & ~(page - 1n)) as Address, length, aside: true };
-}
-
 const needsDescriptor = (object: SharedObject, members: readonly Member[]): boolean =>
 	object.name !== undefined ||
 	members.some(
@@ -157,21 +102,14 @@ const needsDescriptor = (object: SharedObject, members: readonly Member[]): bool
 			!mapping.shared || hugetlbOf(mapping) !== 0 || offset + lengthOf(mapping) > pagesUp(object.size),
 	);
 
-/** Whether the mappings follow one another and show the whole object: one that mprotect(2) split, or was never split. */
-function isOneRun(members: readonly Member[], length: bigint): boolean {
-	const start = members[0]?.mapping.start ?? 0n;
-	let done = 0n;
-	for (const { mapping, offset } of members) {
-		if (offset !== done || mapping.start !== start + done) return false;
-		done += lengthOf(mapping);
-	}
-	return done === length;
-}
-
-/** Each object with its mappings, in the order of their addresses. System V segments count as objects without bytes. */
+/**
+ * Each object with its mappings, in the order of their addresses, then those that only descriptors show. System V segments
+ * count as objects without bytes.
+ */
 function objectsOf(
 	memory: Pick<Memory, "objects">,
 	mappings: readonly Mapping[],
+	shown: ReadonlyMap<number, Slot>,
 	{ draft }: Circumstances,
 ): { readonly object: SharedObject; readonly members: readonly Member[] }[] {
 	const known = new Map(memory.objects.map((object) => [object.id, object]));
@@ -201,6 +139,16 @@ function objectsOf(
 			});
 		}
 	}
+	for (const [id, { number }] of shown) {
+		const object =
+			known.get(id) ??
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject: `descriptor ${number}`,
+				finding: `shows shared object ${id}`,
+				expectation: "which is not there",
+			});
+		if (!groups.has(`${id}`)) groups.set(`${id}`, { object, members: [] });
+	}
 	return [...groups.values()];
 }
 
@@ -217,5 +165,3 @@ function stretchesOf(object: SharedObject, window: Address): Stretch[] {
 		return held === 0n ? [] : [{ start: plus(window, start), length: held, source, offset: fileOffset(offset) }];
 	});
 }
-
-const pagesUp = (length: bigint, page: bigint = PAGE_SIZE): bigint => ((length + page - 1n) / page) * page;

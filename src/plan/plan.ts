@@ -21,6 +21,8 @@ export interface Plan {
 	readonly data: readonly Datum[];
 	/** `struct context` of blob.h: where failures are reported. Every spawned list gets it. */
 	readonly context: Place;
+	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
+	readonly newIds?: ReadonlyMap<number, Place>;
 	/** What could not be planned as it was, with its consequence. */
 	readonly findings: readonly PlanFinding[];
 }

@@ -35,13 +35,17 @@ const remedies: readonly Remedy[] = [
 	{
 		calls: "spawn clone3",
 		errno: "EEXIST",
-		text: "the id is taken: end its holder, or restore in a new pid namespace (unshare -pf --mount-proc)",
+		text: "the id is taken: end its holder, or restore with --pid-namespace or --fresh-ids",
 	},
-	{ calls: "spawn clone3", errno: "EPERM", text: `${CHECKPOINT} over the pid namespace` },
+	{
+		calls: "spawn clone3",
+		errno: "EPERM",
+		text: `${CHECKPOINT} over the pid namespace, or --pid-namespace, or --fresh-ids`,
+	},
 	{
 		calls: "spawn clone3",
 		errno: "EINVAL",
-		text: "ids end at kernel.pid_max: raise it, or restore in a new pid namespace (unshare -pf --mount-proc)",
+		text: "ids end at kernel.pid_max: raise it, or restore with --pid-namespace or --fresh-ids",
 	},
 	{
 		calls: "spawn clone3",

@@ -21,7 +21,7 @@ const DEFAULT: Omit<SignalAction, "signal"> = {
  * @throws NecromancerError ERR_IMAGE_CORRUPT for pending signals that are none.
  */
 export function planSignals({ identity: { pid }, signalActions, pending }: Task, around: Circumstances): void {
-	const { draft } = around;
+	const { draft, ids } = around;
 	const leader = draft.list("leader");
 	const actions = new Map(signalActions.map((action) => [action.signal, action]));
 	const data = new Map<string, Place>();
@@ -47,7 +47,7 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 		leader.add(
 			"signals",
 			"rt_sigqueueinfo",
-			[BigInt(pid), BigInt(signal), info],
+			[ids.arg(pid), BigInt(signal), info],
 			"was pending, for whichever thread takes it",
 		);
 	}
@@ -55,15 +55,16 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 
 /** Queues what was pending for one thread. The thread does it itself: nobody else may pretend to be the kernel. */
 export function addPending(list: ListDraft, { identity: { pid } }: Task, thread: Thread, around: Circumstances): void {
+	const { draft, ids } = around;
 	const { tid } = thread;
 	for (const siginfo of thread.pending) {
 		const signal = pendingSignal(siginfo, `thread ${tid}`, around);
 		if (signal === undefined) continue;
-		const info = around.draft.bytes(`pending ${signalName(signal)} of thread ${tid}`, siginfo);
+		const info = draft.bytes(`pending ${signalName(signal)} of thread ${tid}`, siginfo);
 		list.add(
 			"threads",
 			"rt_tgsigqueueinfo",
-			[BigInt(pid), BigInt(tid), BigInt(signal), info],
+			[ids.arg(pid), ids.arg(tid), BigInt(signal), info],
 			"was pending for this thread",
 		);
 	}

@@ -44,7 +44,7 @@ export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Sur
 	for (const content of memory.contents) {
 		for (const { mapping, start, length, source, offset, available } of contentParts(content, solid)) {
 			if (mapping.backing.kind === "vdso" || mapping.backing.kind === "vvar") continue;
-			filled.add(mapping);
+			if (available > 0n || mapping.backing.kind !== "anonymous") filled.add(mapping);
 			if (available > 0n) stretches.push({ start, length: available, source, offset });
 			// fresh anonymous memory is zeros already
 			if (available < length && mapping.backing.kind !== "anonymous")

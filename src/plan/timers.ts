@@ -43,7 +43,7 @@ export function planTimers({ posixTimers, identity: { pid } }: Task, around: Cir
 		leader.add(
 			"timers",
 			"timer_create",
-			[BigInt(timer.clock), eventOf(timer, pid, around), idCell(timer.id, around)],
+			[BigInt(timer.clock), eventOf(timer, pid, leader, around), idCell(timer.id, around)],
 			`timer ${timer.id}`,
 		);
 	}
@@ -94,7 +94,8 @@ function idCell(id: number, { draft }: Circumstances): Place {
 function eventOf(
 	{ id, clock, signal, notify, value, thread, overrun }: PosixTimer,
 	pid: number,
-	{ draft }: Circumstances,
+	leader: ListDraft,
+	{ draft, ids }: Circumstances,
 ): Place {
 	const subject = `timer ${id}`;
 	const forThread = (notify & SIGEV.THREAD_ID) !== 0;
@@ -104,7 +105,11 @@ function eventOf(
 	if (clock === CLOCK_THREAD_CPUTIME)
 		draft.report({ subject, text: "counted the processor time of a thread that is not known; now it is the first's" });
 	if (overrun !== 0) draft.report({ subject, text: `had expired ${overrun} times unseen; that count starts again` });
-	return draft.bytes(`event of timer ${id}`, eventBytes(value, signal, notify, forThread ? (named ? thread : pid) : 0));
+	const receiver = forThread ? (named ? thread : pid) : 0;
+	const event = draft.bytes(`event of timer ${id}`, eventBytes(value, signal, notify, receiver));
+	const at = { ...event, offset: sigevent.offsetOf("sigev_notify_thread_id") };
+	ids.rewrite(leader, "timers", receiver, at, `who gets the signal of timer ${id}`);
+	return event;
 }
 
 const eventBytes = (value: bigint, signal: number, notify: number, thread: number): Uint8Array =>

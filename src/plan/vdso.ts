@@ -119,7 +119,7 @@ function replace(
 	{ identity, memory, threads }: Task,
 	around: Circumstances,
 ): void {
-	const { draft, facts } = around;
+	const { draft, facts, ids } = around;
 	const leader = draft.list("leader");
 	const { image: ours, vvarLength } = facts.vdso;
 	const start = around.reserve(vvarLength + BigInt(ours.length) + PAGE_SIZE);
@@ -137,7 +137,7 @@ function replace(
 			expect: { exactly: range.start },
 		});
 	mapped(vdso, PROT_READ | PROT_WRITE, "room for the vdso of another kernel");
-	leader.add("vdso", "process_vm_writev", [BigInt(identity.pid), from, 1n, to, 1n, 0n], "its functions, redirected", {
+	leader.add("vdso", "process_vm_writev", [ids.arg(identity.pid), from, 1n, to, 1n, 0n], "its functions, redirected", {
 		expect: { exactly: length },
 	});
 	const prot = memory.mappings.find(({ backing }) => backing.kind === "vdso")?.prot ?? 0;

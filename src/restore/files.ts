@@ -3,7 +3,7 @@ import { attempt, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
-import { refuse } from "../errors.ts";
+import { refuseAll } from "../errors.ts";
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import type { FilePolicy } from "../plan/files.ts";
 import type { MappedFile, Task } from "../task/task.ts";
@@ -94,22 +94,11 @@ export function settleMismatches(mismatches: readonly FileMismatch[], policy: Fi
 }
 
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {
-	const [only] = mismatches;
 	const remedy = mismatches.every(({ descriptors }) => descriptors.length > 0)
 		? "put back what the process had, or name another file with --fd N=PATH"
 		: "restore where the files are as they were";
-	if (only !== undefined && mismatches.length === 1)
-		return refuse("ERR_FILE_MISMATCH", {
-			subject: only.path,
-			finding: only.finding,
-			expectation: only.expectation,
-			remedy,
-		});
-	return refuse("ERR_FILE_MISMATCH", {
-		subject: `${mismatches.length} files`,
-		finding: mismatches.map(({ path, finding, expectation }) => `${path} ${finding} (${expectation})`).join(", "),
-		remedy,
-	});
+	const faults = mismatches.map(({ path, finding, expectation }) => ({ subject: path, finding, expectation }));
+	return refuseAll("ERR_FILE_MISMATCH", "files", faults, remedy);
 }
 
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];

@@ -1,29 +1,26 @@
-import { readdirSync } from "node:fs";
 import { lengthOf, type Range } from "../bytes/range.ts";
-import { NecromancerError, refuse } from "../errors.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { measureHost } from "../host/facts.ts";
-import { tracerOn } from "../host/ptrace.ts";
-import type { Report } from "../host/reports.ts";
-import { spawnTask } from "../host/spawn.ts";
-import { errnoName } from "../linux/errno.ts";
-import { SIGKILL, SIGSTOP, signalName } from "../linux/signal.ts";
-import { syscallNumbers } from "../linux/syscalls.ts";
-import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
-import { REPORT_FD } from "../plan/abi.ts";
+import { enterPidNamespace, type Init, type NamespaceUser, reapInit, startInit } from "../host/namespace.ts";
+import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
-import type { Plan, PlanFinding } from "../plan/plan.ts";
+import type { PlanFinding } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
+import { endOf, makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
 import { checkFiles, hostLook, settleMismatches } from "./files.ts";
-import { registerDifferences } from "./registers.ts";
-import { requireFreeIds } from "./taken.ts";
-import { verify } from "./verify.ts";
+import { placeGhosts } from "./ghosts.ts";
+import type { IdChoice } from "./ids.ts";
+import { lead, letGo } from "./lead.ts";
+import { shortfalls } from "./shortfalls.ts";
+import { requireFreeIds, requireNoFirst } from "./taken.ts";
 
-export interface RestoreOptions extends CompileOptions {
+export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself"> {
 	/** Leave it stopped, as by SIGSTOP. */
 	readonly stopped: boolean;
+	/** Which ids it gets; the same when absent. */
+	readonly ids?: IdChoice;
 	/** Do without ptrace: nothing is checked at the last moment, and the blob's pages stay behind. */
 	readonly untraced?: boolean;
 	/** The number of a step that is made to fail, for tests. */
@@ -32,7 +29,9 @@ export interface RestoreOptions extends CompileOptions {
 
 /** A process that lives again, a child of the agent as long as that is held. */
 export interface Restored {
+	/** Its id here; in a pid namespace of its own it knows itself by another. */
 	readonly pid: number;
+	readonly ids: IdChoice;
 	readonly findings: readonly PlanFinding[];
 	/** Memory of ours that had to stay in it. */
 	readonly leftover?: Range;
@@ -49,189 +48,73 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	const policy = settleMismatches(checkFiles(task, hostLook, options.fds), options);
-	requireFreeIds(task.threads.map(({ tid }) => tid));
+	const { ids = "same", stopped, untraced = false, failStep } = options;
+	const policy = {
+		...options,
+		...placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options)),
+	};
+	const tids = task.threads.map(({ tid }) => tid);
+	if (ids === "same") requireFreeIds(tids);
+	if (ids === "namespace") requireNoFirst(tids);
 	const agent = await startAgent(holeFor(task));
-	let pid: number | undefined;
+	const made: number[] = [];
+	let init: Init | undefined;
 	let encoded: EncodedPlan | undefined;
 	try {
-		const facts = await measureHost(agent);
-		const plan = compilePlan(task, facts, { ...options, ...policy });
-		encoded = encodePlan(plan, options.failStep === undefined ? {} : { failStep: options.failStep });
+		const user = ids === "namespace" ? await enterPidNamespace(agent, userOf(task)) : undefined;
+		const facts = await factsWith(agent, user);
+		const plan = compilePlan(task, facts, {
+			...policy,
+			...{ freshIds: ids === "fresh", stopsItself: untraced && stopped },
+		});
+		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
+		if (ids === "namespace") {
+			init = await startInit(agent, task.identity.pid);
+			made.push(init.pid);
+		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
-		pid = await makeCarrier(agent, encoded, task);
+		const pid = await makeCarrier(agent, encoded, task, ids);
+		made.push(pid);
+		await init?.watch();
 		await untilReady(agent, pid, encoded);
-		const leftover =
-			options.untraced === true
-				? await letGo(agent, pid, plan, options)
-				: await lead(agent, pid, task, facts, plan, options);
-		return living(agent, pid, plan.findings, leftover);
+		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids };
+		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
+		const findings = [...plan.findings, ...shortfalls(pid, task)];
+		return living(agent, { pid, ids, findings }, leftover, init);
 	} catch (error) {
-		const report = await undo(agent, pid);
+		const report = await undo(agent, made);
 		// it died because a step failed: that says more
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
 	}
 }
 
-/** The child of the agent that becomes the process: no libc is in it, only blob and plan. */
-async function makeCarrier(agent: Agent, encoded: EncodedPlan, { identity: { pid } }: Task): Promise<number> {
-	const made = await spawnTask(agent, { context: encoded.contextAt, steps: encoded.firstStep("leader"), pids: [pid] });
-	if (made < 0n) {
-		requireFreeIds([pid]);
-		refuse("ERR_HOST", {
-			subject: `process ${pid}`,
-			finding: `clone3 failed with ${errnoName(Number(made))}`,
-			expectation: "expected to make a process with that id",
-			remedy:
-				"give CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, or restore as root of a pid namespace (unshare -Urpf --mount-proc)",
-		});
-	}
-	// only the process itself holds the other end now: its death is the end of its reports
-	await agent.call("close", REPORT_FD);
-	return Number(made);
+/** Whom the only user of a user namespace shall be: who the process acts as. */
+const userOf = ({ threads: [leader] }: Task): NamespaceUser => ({
+	uid: leader?.credentials.euid ?? 0,
+	gid: leader?.credentials.egid ?? 0,
+});
+
+async function factsWith(agent: Agent, user: NamespaceUser | undefined): Promise<HostFacts> {
+	const facts = await measureHost(agent);
+	return user === undefined ? facts : { ...facts, userNamespace: user };
 }
 
-async function untilReady(agent: Agent, pid: number, encoded: EncodedPlan): Promise<void> {
-	const report = await agent.reports.next();
-	if (report === undefined) await refuseDead(agent, pid);
-	else if (report.id !== 0n) await refuseStep(encoded, report);
-}
-
-async function refuseStep(
-	encoded: EncodedPlan,
-	report: { readonly id: bigint; readonly result: bigint },
-): Promise<never> {
-	const { stepFailure } = await import("../plan/failure.ts");
-	throw stepFailure(encoded, report);
-}
-
-async function refuseDead(agent: Agent, pid: number): Promise<never> {
-	const end = await waitFor(agent, pid);
-	return refuse("ERR_RESTORE_FAILED", {
-		subject: `process ${pid}`,
-		finding:
-			end.kind === "killed" ? `was killed by ${signalName(end.signal)} while it was made` : "ended while it was made",
-		expectation: "expected it to say that it is ready",
-	});
-}
-
-const GO = new Uint8Array([1]);
-
-/** Without ptrace: it goes by itself, and what the blob lies in stays mapped. */
-async function letGo(agent: Agent, pid: number, plan: Plan, { stopped }: RestoreOptions): Promise<Range> {
-	if (stopped) await agent.call("kill", BigInt(pid), BigInt(SIGSTOP));
-	agent.reports.send(GO);
-	return plan.hole;
-}
-
-/**
- * With ptrace: every thread is caught where it has left rt_sigreturn and has not yet run an instruction. There its registers
- * are held against the task, the blob's memory is taken out, and the process is let go.
- */
-async function lead(
+function living(
 	agent: Agent,
-	pid: number,
-	task: Task,
-	facts: HostFacts,
-	plan: Plan,
-	options: RestoreOptions,
-): Promise<undefined> {
-	const tracer = tracerOn(agent);
-	const tids = threadsOf(pid);
-	await tracer.seize(tids);
-	await tracer.interrupt(tids);
-	agent.reports.send(GO);
-	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15);
-	await requireRegisters(tracer, tids, task, facts);
-	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
-	requireAsPlanned(pid, verify(pid, task, options.fds, plan.views));
-	await tracer.detach(tids, options.stopped);
-}
-
-function requireAsPlanned(pid: number, differences: readonly string[]): void {
-	if (differences.length === 0) return;
-	refuse("ERR_RESTORE_FAILED", {
-		subject: `process ${pid}`,
-		finding: differences.slice(0, 5).join("; "),
-		expectation: "expected it as planned",
-	});
-}
-
-/** Leader first. */
-const threadsOf = (pid: number): number[] => [
-	pid,
-	...readdirSync(`/proc/${pid}/task`)
-		.map(Number)
-		.filter((tid) => tid !== pid),
-];
-
-async function requireRegisters(
-	tracer: ReturnType<typeof tracerOn>,
-	tids: readonly number[],
-	task: Task,
-	facts: HostFacts,
-): Promise<void> {
-	const regs = await tracer.getRegs(tids);
-	const areas = await tracer.getXstate(tids, facts.xstate.size);
-	const masks = await tracer.getSigmask(tids);
-	const differences = task.threads.flatMap((thread) => {
-		const i = tids.indexOf(thread.tid);
-		const [own, xstate, blocked] = [regs[i], areas[i], masks[i]];
-		if (own === undefined || xstate === undefined || blocked === undefined)
-			return [`thread ${thread.tid} is not there`];
-		return registerDifferences(thread, { regs: own, xstate, blocked }, facts);
-	});
-	if (differences.length > 0)
-		refuse("ERR_RESTORE_FAILED", {
-			subject: `process ${task.identity.pid}`,
-			finding: differences.slice(0, 5).join("; "),
-			expectation: "expected every register as it was",
-			remedy: "restore on a processor like the one it ran on",
-		});
-}
-
-async function waitFor(agent: Agent, pid: number): Promise<WaitStatus> {
-	const errand = agent.errand();
-	const status = errand.space(8);
-	errand.call("wait4", pid, status, WAIT.ALL, 0);
-	const done = await agent.perform(errand);
-	return waitStatus(done.bytes(status).readUInt32LE());
-}
-
-function living(agent: Agent, pid: number, findings: readonly PlanFinding[], leftover: Range | undefined): Restored {
+	known: Pick<Restored, "pid" | "ids" | "findings">,
+	leftover: Range | undefined,
+	init: Init | undefined,
+): Restored {
 	return {
-		pid,
-		findings,
+		...known,
 		...(leftover === undefined || lengthOf(leftover) === 0n ? {} : { leftover }),
 		wait: async () => {
-			const end = await waitFor(agent, pid);
+			const end = await endOf(agent, known.pid);
+			if (init !== undefined) await reapInit(agent, init);
 			await agent.close();
 			return end;
 		},
 		release: () => agent.close(),
 	};
-}
-
-/**
- * Ends what was made, and waits for it: nobody leaves a ghost.
- *
- * @returns what it still had to say, if anything.
- */
-async function undo(agent: Agent, pid: number | undefined): Promise<Report | undefined> {
-	try {
-		if (pid === undefined) return undefined;
-		await agent.call("kill", BigInt(pid), BigInt(SIGKILL));
-		// a process ends for its parent when its traced threads have been waited for, in whatever order they end
-		for (let ended = 0n; ended >= 0n && ended !== BigInt(pid); )
-			ended = await agent.call("wait4", -1n, 0n, BigInt(WAIT.ALL), 0n);
-		// nobody holds the other end any more: this does not wait
-		return await agent.reports.next();
-	} catch (error) {
-		// the agent is gone, and took with it whatever it traced
-		if (!(error instanceof NecromancerError)) throw error;
-		return undefined;
-	} finally {
-		await agent.close();
-	}
 }

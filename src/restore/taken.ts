@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { refuse } from "../errors.ts";
 
+const WAYS_OUT = "restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids";
+
 /**
  * Refuses when an id that the process needs is taken, and names who has it.
  *
@@ -14,12 +16,28 @@ export function requireFreeIds(tids: readonly number[]): void {
 			subject: `pid ${tid}`,
 			finding: `is taken by "${holder.comm}"${holder.zombie ? ", which is dead but not yet reaped by its parent" : ""}`,
 			expectation: "expected it to be free",
-			remedy: holder.zombie
-				? "end its parent, or restore in a new pid namespace (unshare -pf --mount-proc)"
-				: "restore in a new pid namespace (unshare -pf --mount-proc)",
+			remedy: holder.zombie ? `end its parent, or ${WAYS_OUT}` : WAYS_OUT,
 		});
 	}
 }
+
+/**
+ * Refuses the id that the first process of a pid namespace has. What died as the main process of a container has it.
+ *
+ * @throws NecromancerError ERR_PID_TAKEN
+ */
+export function requireNoFirst(tids: readonly number[]): void {
+	if (!tids.includes(1)) return;
+	refuse("ERR_PID_TAKEN", {
+		subject: "pid 1",
+		finding: "is that of the first process of every pid namespace, which signals do not reach as they reach others",
+		expectation: "expected another",
+		remedy: "restore with new ids with --fresh-ids",
+	});
+}
+
+/** Whether a process or thread has an id, or one that nobody has reaped yet. */
+export const isTaken = (tid: number): boolean => holderOf(tid) !== undefined;
 
 function holderOf(tid: number): { readonly comm: string; readonly zombie: boolean } | undefined {
 	try {

@@ -4,10 +4,11 @@ import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts"
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { Mapping, Task } from "../task/task.ts";
+import { strayFiles } from "./same-files.ts";
 
 /**
- * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors,
- * name. What differs, in words; nothing when it is as planned.
+ * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors
+ * and what they share with mappings, name. What differs, in words; nothing when it is as planned.
  *
  * @param added descriptors that the user put in besides the task's own.
  * @param views memory that shows a file which is not its own; see Plan.
@@ -21,7 +22,9 @@ export function verify(
 	const differences: string[] = [];
 	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
 	try {
-		compareMappings(proc("maps"), task, views, differences);
+		const maps = proc("maps");
+		compareMappings(maps, task, views, differences);
+		differences.push(...strayFiles(pid, task, maps, added));
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
 		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
@@ -87,15 +90,20 @@ const lookOfName = (name: string): string => {
 	if (/^\[(?:heap|stack|anon:.*)\]$/.test(name)) return "";
 	if (/^\[vvar/.test(name)) return "[vvar]";
 	// shared memory without a file: the name is the kernel's affair
-	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : name;
+	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : lookOfPath(name);
 };
+
+/** What has no name has a number instead: `/tmp/#1234 (deleted)`. */
+const lookOfPath = (path: string): string => (path.endsWith(" (deleted)") ? "[deleted]" : path);
 
 function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[] {
 	const { prot, shared, backing } = mapping;
 	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
 	const look =
 		backing.kind === "file"
-			? backing.path
+			? backing.ghost === undefined
+				? lookOfPath(backing.path)
+				: "[deleted]"
 			: backing.kind === "object" || backing.kind === "sysv"
 				? "[shared]"
 				: backing.kind === "anonymous"

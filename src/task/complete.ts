@@ -47,7 +47,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 		...bounds.anchors,
 	});
 	const twins = twinsOf(dead, donor, report);
-	const ownMemory = completeMemory(dead, donor, bounds.bounds, twins, report);
+	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, twins, report);
 	const credentials = completeCredentials(dead, donor, report);
 	const threads = completeThreads(dead, twins, { moved, credentials, report });
 	const signalActions = completeSignalActions(donor, moved, report);

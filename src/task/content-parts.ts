@@ -28,7 +28,7 @@ export function* contentParts(content: Content, solid: readonly Mapping[]): Gene
 	for (let i = firstEndingAbove(solid, at); at < whole.end; i++) {
 		const mapping = solid[i];
 		const part = mapping === undefined ? undefined : intersect(mapping, whole);
-		if (mapping === undefined || part === undefined || part.start !== at || mapping.shared) return stray(at);
+		if (mapping === undefined || part === undefined || part.start !== at || !hasOwnBytes(mapping)) return stray(at);
 		const length = lengthOf(part);
 		const skipped = at - whole.start;
 		const held = available > skipped ? available - skipped : 0n;
@@ -43,3 +43,6 @@ export function* contentParts(content: Content, solid: readonly Mapping[]): Gene
 		at = part.end;
 	}
 }
+
+/** A ring of asynchronous I/O is shared with the kernel alone. */
+const hasOwnBytes = ({ shared, backing }: Mapping): boolean => !shared || backing.kind === "aio";

@@ -55,6 +55,8 @@ export interface OpenFile extends DescriptionCommon, MappedFile {
 	readonly position: bigint;
 	/** It had lost its name when it was dumped. */
 	readonly unlinked: boolean;
+	/** Id of the `GhostFile`, in the task's memory, that has its content; absent where nobody saved it. */
+	readonly ghost?: number;
 }
 
 /** The flags say which end. */
@@ -83,6 +85,8 @@ export interface Queued {
 export interface Fifo extends DescriptionCommon {
 	readonly kind: "fifo";
 	readonly file: MappedFile;
+	/** It had lost its name when it was dumped. */
+	readonly unlinked?: boolean;
 	readonly pipe: Pipe;
 }
 

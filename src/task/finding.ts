@@ -45,6 +45,7 @@ export const findingCodes = {
 	"shared-contents": "a shared file mapping shows what the file holds now",
 	"binary-differs": "a file on this host is not the one that was mapped",
 	"binary-missing": "a file is not on this host",
+	"file-unverified": "nothing tells whether a mapped file is still the one that was mapped",
 	"file-gone": "a mapped file was deleted; its bytes come from the core",
 	"not-in-images": "CRIU's image format has no place for something of the process",
 	replaced: "something comes back as a thing of another kind",
@@ -52,6 +53,11 @@ export const findingCodes = {
 	"file-locks": "locks on files are not kept",
 	"children-left": "processes that a process has made are not dumped with it",
 	"incremental-donor": "the donor continues from a parent directory",
+	"thread-deduced": "what a thread had told the kernel, as its libc's own records in the core prove it",
+	"descriptor-deduced": "a descriptor that threads or event loops name gets a stand-in of its kind",
+	"files-default": "descriptors that nothing names are closed, the standard ones are /dev/null",
+	"handlers-default": "signal handlers are not in a core; every signal does its default",
+	default: "what neither core nor donor tells is as for a new process",
 } as const;
 
 export type FindingCode = keyof typeof findingCodes;

@@ -12,15 +12,18 @@ import { describeSiginfo } from "../linux/siginfo-text.ts";
 import { signalName } from "../linux/signal.ts";
 import { xstateFromFxregs } from "../linux/xstate.ts";
 import { contentsOfCore, mappingsOfCore } from "./from-core/memory.ts";
+import { type FileRange, withoutHoles } from "./holes.ts";
 import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
 
 /**
  * What a core tells of its process.
  *
+ * @param holes of the core's file, where they are known: what lies in them need not be read.
+ *
  * @throws NecromancerError ERR_NOTE_MISSING without an auxiliary vector that names the executable, and whatever is
  *   wrong with the core.
  */
-export function taskFromCore(core: Core): PartialTask {
+export function taskFromCore(core: Core, holes: readonly FileRange[] = []): PartialTask {
 	const memory = coreMemory(core);
 	const { process, writer } = core;
 	const pid = process?.pr_pid ?? core.threads[0]?.status.pr_pid ?? 0;
@@ -35,12 +38,14 @@ export function taskFromCore(core: Core): PartialTask {
 		...some("pgid", ids?.pr_pgrp),
 		...some("sid", ids?.pr_sid),
 		comm: textFromBytes(Buffer.from(process?.pr_fname ?? "", "latin1")),
-		...(process === undefined ? {} : { owner: { uid: process.pr_uid, gid: process.pr_gid } }),
+		...(process === undefined
+			? {}
+			: { owner: { uid: process.pr_uid, gid: process.pr_gid }, nice: niceOf(process.pr_nice) }),
 		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
 		death: deathOf(core),
 		memory: {
 			mappings: mappingsOfCore(core, memory),
-			contents: contentsOfCore(core, memory),
+			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
 			executable: executableOf(core, memory),
 			buildIds: buildIds(core, memory),
@@ -49,6 +54,9 @@ export function taskFromCore(core: Core): PartialTask {
 		},
 	};
 }
+
+/** A signed byte, which our layouts do not have. A damaged core's is brought into range. */
+const niceOf = (byte: number): number => Math.max(-20, Math.min(19, (byte << 24) >> 24));
 
 /** gdb leaves ids it does not know at 0, which no process has. */
 const some = <K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } =>

@@ -1,12 +1,20 @@
 import { type Address, address } from "../bytes/address.ts";
 import { xstateFromEntry } from "../criu/fpregs.ts";
-import type { CoreEntry, CredsEntry, MmEntry, TaskCoreEntry, ThreadCoreEntry } from "../criu/generated/schema.ts";
+import type {
+	CoreEntry,
+	CredsEntry,
+	MmEntry,
+	PstreeEntry,
+	TaskCoreEntry,
+	ThreadCoreEntry,
+} from "../criu/generated/schema.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
 import { userRegs } from "../linux/registers.ts";
 import { SS_DISABLE } from "../linux/sigaction.ts";
-import { filesFromImages } from "./from-images/files.ts";
+import { fileEntries, filesFromImages } from "./from-images/files.ts";
+import { ghostsOf } from "./from-images/ghosts.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import { objectsOf } from "./from-images/objects.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
@@ -54,16 +62,14 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		});
 	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
 	const objects = objectsOf(dir);
-	const memory = memoryFromImages(dir, entry.pid, mm, objects);
-	const files = filesFromImages(dir, entry.pid, objects);
+	const ghosts = ghostsOf(dir, fileEntries(dir));
+	const shared = { objects, ghosts };
+	const memory = memoryFromImages(dir, entry.pid, mm, shared);
+	const files = filesFromImages(dir, entry.pid, shared);
 	return {
-		identity: {
-			...{ pid: entry.pid, ppid: entry.ppid, pgid: entry.pgid, sid: entry.sid, comm: tc.comm },
-			...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
-			...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
-		},
+		identity: identityFrom(entry, tc),
 		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
-		memory: { ...memory, objects: objects.list() },
+		memory: { ...memory, objects: objects.list(), ...(ghosts.list().length === 0 ? {} : { ghosts: ghosts.list() }) },
 		signalActions: actionsFrom(tc),
 		intervalTimers: {
 			real: intervalTimer(tc.timers?.real),
@@ -77,6 +83,12 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		stopped: tc.task_state === 3,
 	};
 }
+
+const identityFrom = ({ pid, ppid, pgid, sid }: PstreeEntry, tc: TaskCoreEntry): Task["identity"] => ({
+	...{ pid, ppid, pgid, sid, comm: tc.comm },
+	...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
+	...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
+});
 
 const X86_64 = 1;
 

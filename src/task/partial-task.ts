@@ -20,6 +20,8 @@ export interface PartialTask {
 	readonly comm: string;
 	/** Real ids. */
 	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** -20 … 19, the leader's. */
+	readonly nice?: number;
 	/** Leader first, the others from oldest to youngest. */
 	readonly threads: readonly PartialThread[];
 	readonly death: Death;

@@ -164,9 +164,13 @@ export interface Memory {
 	readonly contents: readonly Content[];
 	readonly objects: readonly SharedObject[];
 	readonly bounds: Bounds;
-	/** Path of the executable. */
+	/** Path of the executable; empty when there is no such file any more. */
 	readonly executable: string;
-	/** What is known of the mapped files, by path; the executable among them. */
+	/** Set where the executable had lost its name: the id of its `GhostFile`. */
+	readonly executableGhost?: number;
+	/** Files that had lost their names, mapped or open. */
+	readonly ghosts?: readonly GhostFile[];
+	/** What is known of the mapped files that still have names, by path; the executable among them. */
 	readonly files: ReadonlyMap<string, MappedFile>;
 	readonly auxv: readonly AuxvPair[];
 	/** PR_SET_DUMPABLE. */
@@ -200,16 +204,27 @@ export interface Mapping extends Range {
 
 export type Backing =
 	| { readonly kind: "anonymous"; readonly role?: "heap" | "stack" }
-	| { readonly kind: "file"; readonly path: string; readonly offset: FileOffset; readonly writable: boolean }
-	/** Shared memory with no file name of its own: shared anonymous memory and memfds. */
-	| { readonly kind: "object"; readonly object: number; readonly offset: FileOffset }
+	| {
+			readonly kind: "file";
+			readonly path: string;
+			readonly offset: FileOffset;
+			/** Whether the file was open for writing. */
+			readonly writable: boolean;
+			/** Set where the file had lost that name: the id of its `GhostFile`. */
+			readonly ghost?: number;
+	  }
+	/**
+	 * Shared memory with no file name of its own: shared anonymous memory and memfds. Not `writable` where a memfd was mapped
+	 * by a descriptor that was not; absent where it was.
+	 */
+	| { readonly kind: "object"; readonly object: number; readonly offset: FileOffset; readonly writable?: false }
 	| { readonly kind: "sysv"; readonly id: bigint; readonly offset: FileOffset }
 	| { readonly kind: "vdso" | "vvar" | "vsyscall" | "aio" | "guard" | "socket" };
 
 /** A stretch of bytes and where to read them. */
 export interface Content {
 	readonly start: Address;
-	/** Bytes, whole pages. */
+	/** Bytes, whole pages but for files. */
 	readonly length: bigint;
 	readonly source: ByteSource;
 	readonly offset: FileOffset;
@@ -233,6 +248,25 @@ export interface SharedObject {
 	readonly size: bigint;
 	/** Contents by offset in the object: `start` is that offset. */
 	readonly contents: readonly Content[];
+}
+
+/** A file that had lost its name, and so lives in the images only. */
+export interface GhostFile {
+	/** Descriptions and mappings that name it show the same file. */
+	readonly id: number;
+	/** The name it had. */
+	readonly path: string;
+	/** st_mode, type and permissions. */
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
+	/** Bytes. */
+	readonly size: bigint;
+	/** Of bytes, not of pages: `start` is the offset in the file. What none covers is a hole. */
+	readonly contents: readonly Content[];
+	/** Nanoseconds since 1970. */
+	readonly accessed?: bigint;
+	readonly modified?: bigint;
 }
 
 /** `struct prctl_mm_map` (include/uapi/linux/prctl.h) without the vector and the executable. */

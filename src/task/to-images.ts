@@ -9,6 +9,7 @@ import type { Task } from "./task.ts";
 import { leaderCore, threadCore } from "./to-images/cores.ts";
 import { fileBook } from "./to-images/file-book.ts";
 import { fileImages } from "./to-images/files.ts";
+import { ghostBook, ghostImage, ghostName } from "./to-images/ghosts.ts";
 import { mmEntry } from "./to-images/mm.ts";
 import { objectImages } from "./to-images/objects.ts";
 import { pageRuns } from "./to-images/pages.ts";
@@ -50,7 +51,8 @@ export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): Tas
 	reportLosses(task, report);
 	const { pid } = task.identity;
 	const memory = writable(task.memory, report);
-	const book = fileBook(task.files, memory.files);
+	const ghosts = ghostBook(memory.ghosts ?? [], task.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 });
+	const book = fileBook(task.files, memory.files, ghosts);
 	const objects = objectImages(task, book);
 	const mm = mmEntry(memory, undefined, { file: book.mapped, object: objects.shown }, report);
 	const files = fileImages(task, book, objects.inode, report);
@@ -67,6 +69,8 @@ export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): Tas
 	if (files.pipes.length > 0) write("pipes-data.img", "pipes-data", files.pipes);
 	if (files.fifos.length > 0) write("fifo-data.img", "fifo-data", files.fifos);
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
+	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
+	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
 	if (clocks !== undefined) write("timens-0.img", "timens", values([timens(clocks)]));
 
 	const plan: PagesPlan = {

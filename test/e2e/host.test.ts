@@ -76,6 +76,7 @@ const names = [
 	"PR_TIMER_CREATE_RESTORE_IDS",
 	"MADV_GUARD_INSTALL",
 	"memfd_create",
+	"pid namespace",
 	"user and pid namespaces",
 	"time namespace",
 	"setgroups",
@@ -123,6 +124,7 @@ describe("probeHost", () => {
 		);
 		expect([...found.keys()]).toEqual(names);
 		expect(found.get("clone3 set_tid")).toMatchObject({ ok: false, found: "EPERM" });
+		expect(found.get("pid namespace")).toMatchObject({ ok: false, found: "EPERM" });
 		expect(found.get("setgroups")).toMatchObject({ ok: false, found: "EPERM" });
 		expect(found.get("negative nice values")).toMatchObject({ ok: false, found: "EACCES" });
 		expect(found.get("CAP_SETUID")).toMatchObject({ ok: false });

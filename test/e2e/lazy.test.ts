@@ -12,7 +12,7 @@ import { differentPages, rseqAreas } from "../support/restored-process.ts";
 import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
 import { restoredMemory } from "../support/witness.ts";
 
-// A process that lives on memory that lies in a file.
+// A process that lives on memory that lies in a file, and one whose memory lies nowhere.
 
 const able = canHaveRooms();
 const fixture = "counter-static";
@@ -72,5 +72,19 @@ describe.skipIf(!able)(`a process raised lazily${able ? "" : " (needs root, unsh
 		expect(room.run(["kill", "-CONT", `${pid}`]).status).toBe(0);
 		const lines = await linesOf(room.path(`/opt/victims/run/${fixture}/log`), before + 3);
 		expect(lines.length).toBeGreaterThanOrEqual(before + 3);
+	});
+
+	it("and one that is not leaves the holes of its core holes", async () => {
+		const room = await openRoom();
+		rooms.push(room);
+		const core = join(directory, "sparse");
+		writeLargeCore(core, 512 * MIB, "hole", fixture);
+		const raised = room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--json", core]);
+		expect({ status: raised.status, stderr: raised.stderr }).toEqual({ status: 0, stderr: "" });
+		const { pid } = JSON.parse(raised.stdout);
+		const status = readFileSync(room.path(`/proc/${pid}/status`), "utf8");
+		const kilobytes = (name: string): number => Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(status)?.[1]);
+		expect(kilobytes("VmSize")).toBeGreaterThan(512 * 1024);
+		expect(kilobytes("VmRSS")).toBeLessThan(16 * 1024);
 	});
 });

@@ -11,6 +11,7 @@ import { planCredentials } from "../../src/plan/credentials.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
 import { planIdentity } from "../../src/plan/identity.ts";
+import { sameIds } from "../../src/plan/ids.ts";
 import { planLeave } from "../../src/plan/leave.ts";
 import { planSignals } from "../../src/plan/signals.ts";
 import { planThreads } from "../../src/plan/threads.ts";
@@ -47,7 +48,7 @@ async function live(task: Task) {
 	words.writeBigUInt64LE(BigInt(pid), 8);
 	const context = draft.bytes("context", words);
 	const around: Circumstances = {
-		...{ draft, facts: await measureHost(agent), hole, context, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, ids: sameIds, facts: await measureHost(agent), hole, context, firstWorkFd: 64, go: draft.cell("go") },
 		reserve: () => address(0n),
 	};
 	planIdentity(task, around);

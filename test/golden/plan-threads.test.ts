@@ -23,6 +23,7 @@ describe.each(fixtureNames)("the threads of %s", (name) => {
 		expect(process.pending).toEqual(signalled(task.pending));
 		for (const { signal, handler, flags, restorer, mask } of task.signalActions)
 			expect([signal, process.actions.get(signal)]).toEqual([signal, [handler, flags, restorer, mask]]);
+		expect(process).toMatchObject({ oomScore: task.identity.oomScoreAdjust, subreaper: false });
 		expect([...process.limits.values()]).toEqual(task.limits.map(({ soft, hard }) => [soft, hard]));
 		expect(plan.findings.filter(({ subject }) => subject.startsWith("thread"))).toEqual([]);
 	});

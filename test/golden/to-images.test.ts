@@ -2,12 +2,15 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fromBuffer } from "../../src/bytes/source.ts";
 import { type ImageDir, openImageDir } from "../../src/criu/image-dir.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
+import { digests } from "../support/directory-print.ts";
+import { fixtureCore, fixtureNames, fixturePath } from "../support/fixture-core.ts";
 import { CORE_NESTING, fieldsBeyond, flat, type Nesting } from "../support/flat-message.ts";
 import { type ReadImages, readImages } from "../support/image-reader.ts";
+import { patchInto } from "../support/patching.ts";
 import { present } from "../support/present.ts";
 import { withoutBytes } from "../support/task-bytes.ts";
 import { restoredMemory } from "../support/witness.ts";
@@ -100,6 +103,15 @@ describe.each(fixtureNames)("%s", (name) => {
 		const lost = beyond(theirs, ours, "files.img", FILE_NESTING);
 		expect(lost.filter((field) => !["9.4.5", "9.4.6", "9.4.7"].includes(field))).toEqual(["3.10"]);
 		expect(beyond(ours, theirs, "files.img", FILE_NESTING)).toEqual([]);
+	});
+
+	test("serves as a donor without pages just as well", async () => {
+		const core = fromBuffer("core", fixtureCore(name));
+		const donors = ["with", "without"].map((which) => join(folder, which));
+		for (const [i, donor] of donors.entries()) await writeImagesOf(task, donor, { pages: i === 0 });
+		const [full, bare] = await Promise.all(donors.map((donor) => patchInto(core, donor, `${donor}-patched`)));
+		expect(present(bare).told).toEqual(present(full).told);
+		expect(digests(`${donors[1]}-patched`)).toEqual(digests(`${donors[0]}-patched`));
 	});
 
 	test("shows the same bytes everywhere", () => {

@@ -23,8 +23,9 @@ const rungs: Readonly<Record<string, number>> = {
 	restore: 7,
 	dump: 7,
 	catch: 7,
-	"index.ts": 8,
-	cli: 8,
+	raise: 8,
+	"index.ts": 9,
+	cli: 9,
 };
 
 const modules = readdirSync(src, { recursive: true, encoding: "utf8" }).filter(

@@ -114,9 +114,10 @@ const scene: fc.Arbitrary<Scene> = fc
 		),
 	)
 	.chain(([made, numbers]) => {
-		const descriptions = made.map(
-			([body, who], id) => ({ id, ...body, ...(who === undefined ? {} : { owner: who }) }) as Description,
-		);
+		const descriptions = made.map(([body, who], id) => {
+			const description = { id, ...body } as Description;
+			return who === undefined || description.kind === "memfd" ? description : { ...description, owner: who };
+		});
 		const descriptors = fc.tuple(
 			...numbers.map((number) =>
 				fc.record({
@@ -214,10 +215,13 @@ const groups = <T>(items: readonly (readonly [number, T])[]): number[][] => {
 test("a plan ends with the descriptors of the process, and with nothing else", () => {
 	fc.assert(
 		fc.property(scene, (it) => {
-			const { descriptors } = it.files;
 			const { fds } = it.policy;
+			// memfds come with the memory that they show: here their numbers stay free
+			const descriptors = it.files.descriptors.filter(
+				({ number, description }) => description.kind !== "memfd" || fds.has(number),
+			);
 			const { table, cwd, umask } = carriedOut(it);
-			const added = [...fds].filter(([number]) => !descriptors.some((had) => had.number === number));
+			const added = [...fds].filter(([number]) => !it.files.descriptors.some((had) => had.number === number));
 			const numbers = [...descriptors.map(({ number }) => number), ...added.map(([number]) => number), FIRST_WORK_FD];
 			expect([...table.keys()].sort((a, b) => a - b)).toEqual(numbers.sort((a, b) => a - b));
 			expect([cwd, umask]).toEqual(["/home", 0o27]);

@@ -229,7 +229,7 @@ describe("a plan of threads", () => {
 		const whole = taskOfThreads([threadOf(PID, { credentials: { ...threadOf(PID).credentials, ...everything } })]);
 		const plan = planOfThreads(whole, facts);
 		expect(plan.findings).toEqual([
-			{ subject: "thread 4711", text: "had CAP_SYS_RESOURCE, which the restorer cannot give" },
+			{ subject: "process 4711", text: "had CAP_SYS_RESOURCE, which the restorer cannot give" },
 		]);
 		const credentials = { ...allCapable(), permitted: most, effective: most, bounding: most };
 		const { process, failed } = runThreads(plan, facts, anyKernel({ credentials }));

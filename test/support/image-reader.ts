@@ -96,6 +96,7 @@ const magics: readonly (readonly [RegExp, number])[] = [
 	[/^files\.img$/, 0x56303138],
 	[/^memfd\.img$/, 0x48453499],
 	[/^timens-\d+\.img$/, 0x43114433],
+	[/^remap-fpath\.img$/, 0x59133954],
 	[/^inventory\.img$/, 0x58313116],
 ];
 const COMMON = 0x54564319;

@@ -5,10 +5,13 @@ import { bytesFromText } from "../../src/bytes/text.ts";
 import { planBounds } from "../../src/plan/bounds.ts";
 import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { type PlanDraft, planDraft } from "../../src/plan/draft.ts";
+import { closeGhosts } from "../../src/plan/files/ghosts.ts";
 import { chooseHole, reserver } from "../../src/plan/hole.ts";
+import { sameIds } from "../../src/plan/ids.ts";
 import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import { planVdso } from "../../src/plan/vdso.ts";
+import type { Files } from "../../src/task/files.ts";
 import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../src/task/task.ts";
 import { joinAreas, type ModelArea, type ModelHost, type ModelMemory, modelMemory } from "./model-memory.ts";
 
@@ -97,6 +100,8 @@ export interface MemoryParts {
 	readonly auxv?: Memory["auxv"];
 	readonly dumpable?: number;
 	readonly ip?: bigint;
+	readonly descriptors?: Files["descriptors"];
+	readonly ghosts?: Memory["ghosts"];
 }
 
 export function taskOf(parts: MemoryParts): Task {
@@ -109,9 +114,11 @@ export function taskOf(parts: MemoryParts): Task {
 		files: new Map(),
 		auxv: parts.auxv ?? [],
 		dumpable: parts.dumpable ?? 1,
+		...(parts.ghosts === undefined ? {} : { ghosts: parts.ghosts }),
 	};
 	const identity = { pid: PID, ppid: 1, pgid: PID, sid: PID, comm: "victim" };
-	return { identity, memory, threads: [{ tid: PID, registers: { ip: parts.ip ?? 0n } }] } as unknown as Task;
+	const files: Files = { descriptors: parts.descriptors ?? [] };
+	return { identity, memory, files, threads: [{ tid: PID, registers: { ip: parts.ip ?? 0n } }] } as unknown as Task;
 }
 
 export interface Planned {
@@ -124,12 +131,22 @@ export interface Planned {
 	readonly calls: readonly string[];
 }
 
-export function planned(task: Task, facts: Partial<HostFacts> = {}, options: MemoryOptions = {}): Planned {
+export interface PlannedOptions extends MemoryOptions {
+	/** Descriptors of files without a name, by id. */
+	readonly ghosts?: ReadonlyMap<number, number>;
+}
+
+export function planned(
+	task: Task,
+	facts: Partial<HostFacts> = {},
+	{ ghosts, ...options }: PlannedOptions = {},
+): Planned {
 	const draft = planDraft(bytesFromText);
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
 	const around: Circumstances = {
 		draft,
 		hole,
+		ids: sameIds,
 		facts: {
 			...{ xstate: {} as never, xcr0: 0n, limits: [] },
 			...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, hugePages: "madvise", processors: 1 },
@@ -137,12 +154,14 @@ export function planned(task: Task, facts: Partial<HostFacts> = {}, options: Mem
 		},
 		context: draft.bytes("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
+		...(ghosts === undefined ? {} : { ghosts }),
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
 	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
+	closeGhosts(around);
 	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
 	return { draft, hole, views, steps, calls: steps.map(callText) };
 }
@@ -158,7 +177,7 @@ export function executed(
 	files: ReadonlyMap<string, Buffer>,
 	facts: Partial<HostFacts> = {},
 	host: Partial<ModelHost> = {},
-	options: MemoryOptions = {},
+	options: PlannedOptions = {},
 ): ModelMemory & Planned {
 	const plan = planned(task, facts, options);
 	const all = new Map([["/bin/victim", Buffer.alloc(1)], ...files]);

@@ -21,6 +21,8 @@ export interface ModelDescription {
 	readonly kind: "file" | "pipe" | "eventfd" | "epoll" | "signalfd" | "timerfd" | "socket";
 	flags: number;
 	path?: string;
+	/** Of a file without a name. */
+	nameless?: ModelNameless;
 	position: bigint;
 	pipe?: ModelPipe;
 	counter?: bigint;
@@ -33,18 +35,29 @@ export interface ModelDescription {
 	signal?: number;
 }
 
+/** A regular file that never got a name. */
+export interface ModelNameless {
+	readonly directory: string;
+	content: Buffer;
+	mode: number;
+	owner?: readonly [uid: number, gid: number];
+	/** Seconds: read, written. */
+	times?: readonly [bigint, bigint];
+}
+
 export interface ModelPipe {
 	capacity: number;
 	content: Buffer;
 }
 
 /** What stands under a path. */
-export type ModelFile = Buffer | "device" | "fifo";
+export type ModelFile = Buffer | "device" | "fifo" | "directory";
 
 const E = { PERM: -1, BADF: -9, AGAIN: -11, EXIST: -17, INVAL: -22, SPIPE: -29, NOSYS: -38, NOENT: -2, BUSY: -16 };
 const [APPEND, NONBLOCK, ASYNC, DIRECT, NOATIME, CLOEXEC, PATH] = [
 	0x400, 0x800, 0x2000, 0x4000, 0x40000, 0x80000, 0x200000,
 ];
+const TMPFILE = 0o20200000;
 const SETTABLE = APPEND | NONBLOCK | ASYNC | DIRECT | NOATIME;
 /** O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC are forgotten once a file is open; FD_CLOEXEC is the descriptor's. */
 const FORGOTTEN = 0x40 | 0x80 | 0x100 | 0x200 | CLOEXEC;
@@ -91,9 +104,17 @@ export function modelKernel(files: ReadonlyMap<string, ModelFile>, reportFd: num
 	const anonymous = (kind: ModelDescription["kind"], access: number, flags: number, more: object): number =>
 		give({ kind, flags: access | (flags & ~CLOEXEC), position: 0n, ...more }, (flags & CLOEXEC) !== 0);
 
-	const open = (path: string, flags: number): number => {
+	const open = (path: string, flags: number, mode: number): number => {
 		const own = /^\/proc\/self\/fd\/(\d+)$/.exec(path);
 		const file = files.get(path);
+		if ((flags & TMPFILE) === TMPFILE) {
+			if (file !== "directory" || (flags & 3) === 0) return E.INVAL;
+			const nameless: ModelNameless = { directory: path, content: Buffer.of(), mode };
+			return give({ kind: "file", flags: flags & ~FORGOTTEN, position: 0n, nameless }, (flags & CLOEXEC) !== 0);
+		}
+		const same = own === null ? undefined : table.get(Number(own[1]))?.description.nameless;
+		if (same !== undefined)
+			return give({ kind: "file", flags: flags & ~FORGOTTEN, position: 0n, nameless: same }, (flags & CLOEXEC) !== 0);
 		const from = own === null ? undefined : table.get(Number(own[1]))?.description.pipe;
 		if (file === undefined && from === undefined) return E.NOENT;
 		const fifo = fifos.get(path) ?? { capacity: 65536, content: Buffer.of() };
@@ -170,7 +191,7 @@ export function modelKernel(files: ReadonlyMap<string, ModelFile>, reportFd: num
 				return 0;
 			case "openat":
 				if (int(a) !== -100) return E.INVAL;
-				return open(text(b), int(c));
+				return open(text(b), int(c), int(d));
 			case "pipe2": {
 				const pipe: ModelPipe = { capacity: 65536, content: Buffer.of() };
 				const [low, high] = [0, 1].map((access) => anonymous("pipe", access, int(b), { pipe }));
@@ -210,6 +231,39 @@ export function modelKernel(files: ReadonlyMap<string, ModelFile>, reportFd: num
 				return int(b);
 			case "fcntl":
 				return fcntl(entry, args);
+			case "sendfile": {
+				const from = table.get(int(b))?.description;
+				const source = files.get(from?.path ?? "");
+				const into = description.nameless;
+				if (!Buffer.isBuffer(source) || into === undefined || (description.flags & 3) === 0) return E.INVAL;
+				const at = Number(place(c).readBigUInt64LE());
+				const bytes = source.subarray(at, at + Number(value(d)));
+				const start = Number(description.position);
+				const whole = Buffer.alloc(Math.max(into.content.length, start + bytes.length));
+				into.content.copy(whole);
+				bytes.copy(whole, start);
+				into.content = whole;
+				description.position += BigInt(bytes.length);
+				return bytes.length;
+			}
+			case "ftruncate": {
+				const into = description.nameless;
+				if (into === undefined) return E.INVAL;
+				const whole = Buffer.alloc(Number(value(b)));
+				into.content.copy(whole);
+				into.content = whole;
+				return 0;
+			}
+			case "fchown":
+			case "fchmod":
+			case "utimensat": {
+				const { nameless } = description;
+				if (nameless === undefined) return E.INVAL;
+				if (call === "fchown") nameless.owner = [int(b), int(c)];
+				else if (call === "fchmod") nameless.mode = int(b);
+				else nameless.times = [place(c).readBigInt64LE(0), place(c).readBigInt64LE(16)];
+				return 0;
+			}
 			case "lseek":
 				if (description.kind !== "file" || (description.flags & PATH) !== 0) return E.SPIPE;
 				// a device's offset stays where it is

@@ -10,8 +10,12 @@ export interface ModelMemory {
 	areas(): readonly ModelArea[];
 	/** The bytes of a page, as the process would read them if it could. */
 	page(at: bigint): Buffer;
-	/** Descriptors that are still open. */
+	/** What is behind the descriptors that are still open. */
 	readonly open: readonly string[];
+	/** The same by number. */
+	readonly table: ReadonlyMap<number, ModelOpen>;
+	/** The file or object that a page shows. */
+	behind(at: bigint): ModelInode | undefined;
 	/** Whether a page faults because a guard was put there. */
 	isGuard(at: bigint): boolean;
 	run(lists: readonly StepList[], name: string): void;
@@ -32,11 +36,30 @@ export interface ModelArea {
 	readonly marks: readonly string[];
 }
 
+/** A descriptor; those with one description share its offset and flags. */
+export interface ModelOpen {
+	readonly description: ModelDescription;
+	readonly closeOnExec: boolean;
+}
+
+interface ModelDescription {
+	readonly inode: Inode;
+	/** O_ flags. */
+	flags: number;
+	position: bigint;
+	/** /dev/zero, which never ends. */
+	readonly zeros: boolean;
+}
+
+export type ModelInode = Readonly<Inode>;
+
 export interface ModelHost {
 	readonly hole: { readonly start: bigint; readonly end: bigint };
 	readonly pid: number;
 	readonly files: ReadonlyMap<string, Buffer>;
 	readonly vdso?: { readonly image: Uint8Array; readonly vvarLength: bigint };
+	/** Files that are open from the beginning, by number. */
+	readonly opened?: ReadonlyMap<number, string>;
 	/** Madvise numbers that this kernel does not know. */
 	readonly unknownAdvice?: readonly number[];
 }
@@ -47,6 +70,10 @@ interface Inode {
 	size: bigint;
 	readonly pages: Map<bigint, Buffer>;
 	readonly file: boolean;
+	/** F_SEAL_ bits; F_SEAL_SEAL where it never could be sealed. */
+	seals: number;
+	mode: number;
+	owner: readonly [uid: number, gid: number];
 }
 
 interface Area {
@@ -58,13 +85,31 @@ interface Area {
 	inode?: Inode;
 	offset: bigint;
 	marks: Set<string>;
+	/** VM_MAYWRITE of what is shared: whether mprotect(2) may ever make it writable. */
+	readonly mayWrite: boolean;
 	/** Private pages that were written. */
 	readonly own: Map<bigint, Buffer>;
 }
 
 const PAGE = 4096n;
+const [CLOEXEC, NOCTTY, LARGEFILE, PATH_ONLY] = [0o2000000, 0o400, 0o100000, 0o10000000];
+/** O_APPEND, O_NONBLOCK, O_ASYNC, O_DIRECT, O_NOATIME. */
+const SETTABLE = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1000000;
+const [F_SEAL_SEAL, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE, F_SEAL_EXEC] = [1, 8, 0x10, 0x20];
 const TASK_END = 0x7fff_ffff_f000n;
-const E = { NOENT: -2n, BADF: -9n, NOMEM: -12n, FAULT: -14n, EXIST: -17n, INVAL: -22n, NOSYS: -38n, SRCH: -3n };
+const E = {
+	NOENT: -2n,
+	BADF: -9n,
+	NOMEM: -12n,
+	FAULT: -14n,
+	EXIST: -17n,
+	INVAL: -22n,
+	NOSYS: -38n,
+	SRCH: -3n,
+	BUSY: -16n,
+	PERM: -1n,
+	ACCES: -13n,
+};
 
 /** Two mappings that the process had before: an executable and a stack. The vdso is mapped too. */
 const INITIAL = [
@@ -77,7 +122,9 @@ export function modelMemory(host: ModelHost): ModelMemory {
 	let areas: Area[] = [];
 	const guards = new Set<bigint>();
 	const inodes = new Map<string, Inode>();
-	const descriptors = new Map<bigint, { inode: Inode; writable: boolean; zeros: boolean }>();
+	const descriptors = new Map<bigint, { description: ModelDescription; closeOnExec: boolean }>();
+	const fileOf = (fd: bigint | undefined): ModelDescription | undefined =>
+		descriptors.get(BigInt.asUintN(64, fd ?? 0n))?.description;
 	const data = new Map<Datum, bigint>();
 	const memory = new Map<Datum, Buffer>();
 	let nextDatum = hole.start + 0x4_0000n;
@@ -190,7 +237,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		return done;
 	};
 	const readInto = (fd: bigint, offset: bigint, pieces: readonly { base: bigint; length: bigint }[]): bigint => {
-		const file = descriptors.get(fd);
+		const file = fileOf(fd);
 		if (file === undefined) return E.BADF;
 		let done = 0n;
 		for (const { base, length } of pieces) {
@@ -214,7 +261,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		const content = host.files.get(path);
 		const known = inodes.get(path);
 		if (known !== undefined || content === undefined) return known;
-		const inode: Inode = { name: path, size: BigInt(content.length), pages: new Map(), file: true };
+		const inode: Inode = { ...object(path, BigInt(content.length)), file: true };
 		for (let at = 0; at < content.length; at += Number(PAGE)) {
 			const page = Buffer.alloc(Number(PAGE));
 			content.copy(page, 0, at);
@@ -223,13 +270,34 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		inodes.set(path, inode);
 		return inode;
 	};
-	const give = (inode: Inode, writable: boolean, zeros = false): bigint => {
-		let fd = 5n;
+	const give = (description: ModelDescription, closeOnExec: boolean, from = 0n): bigint => {
+		let fd = from;
 		while (descriptors.has(fd)) fd++;
-		descriptors.set(fd, { inode, writable, zeros });
+		descriptors.set(fd, { description, closeOnExec });
 		return fd;
 	};
-	const object = (name: string, size: bigint): Inode => ({ name, size, pages: new Map(), file: false });
+	const open = (inode: Inode, flags: number, zeros = false): bigint =>
+		give({ inode, flags: flags & ~(CLOEXEC | NOCTTY), position: 0n, zeros }, (flags & CLOEXEC) !== 0);
+	const object = (name: string, size: bigint): Inode => ({
+		...{ name, size, pages: new Map(), file: false, seals: F_SEAL_SEAL, mode: 0o777, owner: [0, 0] },
+	});
+	const addSeals = (file: ModelDescription, seals: number): bigint => {
+		const { inode } = file;
+		if ((file.flags & 3) === 0 || (inode.seals & F_SEAL_SEAL) !== 0) return E.PERM;
+		const writers = areas.some((area) => area.inode === inode && area.type === "shared" && area.mayWrite);
+		if ((seals & F_SEAL_WRITE & ~inode.seals) !== 0 && writers) return E.BUSY;
+		inode.seals |= seals;
+		return 0n;
+	};
+	const fcntl = (fd: bigint, command: bigint, value: bigint): bigint => {
+		const file = fileOf(fd);
+		if (file === undefined) return E.BADF;
+		if (command === 1030n) return give(file, true, value);
+		if (command === 1033n) return addSeals(file, Number(value));
+		if (command !== 4n) return E.INVAL;
+		file.flags = (file.flags & ~SETTABLE) | (Number(value) & SETTABLE);
+		return 0n;
+	};
 
 	const mmap = ([at, length, prot, flags, fd, offset]: readonly bigint[]): bigint => {
 		if (at === undefined || length === undefined || prot === undefined || flags === undefined) return E.INVAL;
@@ -242,10 +310,14 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		const type = ({ 1: "shared", 2: "private", 8: "droppable" } as const)[bits & 0xf];
 		if (type === undefined) return E.INVAL;
 		const anonymous = (bits & 0x20) !== 0;
-		const file = descriptors.get(BigInt.asUintN(64, fd ?? 0n));
+		const file = fileOf(fd);
+		const writing = (prot & 2n) !== 0n;
 		if (!anonymous && (file === undefined || file.zeros)) return E.BADF;
 		if (!anonymous && (bits & 0x4_0000) !== 0) return E.INVAL;
-		if (!anonymous && type === "shared" && (prot & 2n) !== 0n && file?.writable !== true) return -13n;
+		const canWrite = anonymous || ((file?.flags ?? 0) & 3) === 2;
+		if (type === "shared" && writing && !canWrite) return E.ACCES;
+		const sealed = !anonymous && ((file?.inode.seals ?? 0) & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+		if (type === "shared" && writing && sealed) return E.PERM;
 		const inode = anonymous ? (type === "shared" ? object("/dev/zero", length) : undefined) : file?.inode;
 		if (replaces) {
 			if (cut(at, at + length)?.every((area) => area.type === "private") !== true)
@@ -259,6 +331,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		if ((bits & 0x4_0000) !== 0) marks.add(`hugetlb:${(bits >>> 26) & 0x3f}`);
 		areas.push({
 			...{ start: at, end: at + length, prot: Number(prot), type, what: inode?.name ?? "anonymous" },
+			mayWrite: type !== "shared" || (canWrite && !sealed),
 			...{ offset: inode === undefined ? 0n : (offset ?? 0n), marks, own: new Map() },
 			...(inode === undefined ? {} : { inode }),
 		});
@@ -305,7 +378,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		const length = vvarLength + BigInt(image.length);
 		const start = busy(at, at + length) ? 0x7fee_0000_0000n : at;
 		const own = new Map<bigint, Buffer>();
-		const common = { type: "private", offset: 0n, marks: new Set<string>() } as const;
+		const common = { type: "private", offset: 0n, marks: new Set<string>(), mayWrite: true } as const;
 		areas.push({ ...common, start, end: start + vvarLength, prot: 1, what: "[vvar]", own: new Map() });
 		areas.push({
 			...common,
@@ -336,6 +409,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 			case "mprotect": {
 				const parts = cut(a, a + b);
 				if (parts === undefined) return E.NOMEM;
+				if ((c & 2n) !== 0n && parts.some(({ mayWrite }) => !mayWrite)) return E.ACCES;
 				for (const part of parts) part.prot = Number(c);
 				return 0n;
 			}
@@ -349,17 +423,62 @@ export function modelMemory(host: ModelHost): ModelMemory {
 			case "openat": {
 				const path = textAt(b);
 				if (BigInt.asIntN(32, a) !== -100n) return E.INVAL;
+				const own = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+				if (own !== undefined) {
+					const inode = fileOf(BigInt(own))?.inode;
+					return inode === undefined ? E.NOENT : open(inode, Number(c));
+				}
 				const inode = path === "/dev/zero" ? object(path, 0n) : inodeOf(path);
-				return inode === undefined ? E.NOENT : give(inode, (c & 3n) === 2n, path === "/dev/zero");
+				return inode === undefined ? E.NOENT : open(inode, Number(c), path === "/dev/zero");
 			}
-			case "memfd_create":
-				return give(object(`memfd:${textAt(a)}`, 0n), true);
+			case "memfd_create": {
+				const sealable = (b & 0xan) !== 0n;
+				const seals = (sealable ? 0 : F_SEAL_SEAL) | ((b & 8n) === 0n ? 0 : F_SEAL_EXEC);
+				const mode = (b & 8n) === 0n ? 0o777 : 0o666;
+				const inode = { ...object(`memfd:${textAt(a)}`, 0n), seals, mode };
+				return open(inode, 2 | LARGEFILE | ((b & 1n) === 0n ? 0 : CLOEXEC));
+			}
 			case "ftruncate": {
-				const file = descriptors.get(a);
+				const file = fileOf(a);
 				if (file === undefined) return E.BADF;
 				file.inode.size = b;
 				return 0n;
 			}
+			case "fchmod": {
+				const inode = fileOf(a)?.inode;
+				if (inode === undefined) return E.BADF;
+				if ((inode.seals & F_SEAL_EXEC) !== 0 && ((inode.mode ^ Number(b)) & 0o111) !== 0) return E.PERM;
+				inode.mode = Number(b);
+				return 0n;
+			}
+			case "fchown": {
+				const inode = fileOf(a)?.inode;
+				if (inode === undefined) return E.BADF;
+				inode.owner = [Number(b), Number(c)];
+				// chown(2) takes these from whoever is not to be trusted
+				inode.mode &= ~0o6000;
+				return 0n;
+			}
+			case "fcntl":
+				return fcntl(a, b, c);
+			case "dup3": {
+				const file = fileOf(a);
+				if (file === undefined) return E.BADF;
+				if (a === b) return E.INVAL;
+				descriptors.set(b, { description: file, closeOnExec: c === BigInt(CLOEXEC) });
+				return b;
+			}
+			case "lseek": {
+				const file = fileOf(a);
+				if (file === undefined || (file.flags & PATH_ONLY) !== 0) return E.BADF;
+				file.position = b;
+				return b;
+			}
+			case "close_range":
+				for (const number of [...descriptors.keys()]) if (number >= a && number <= b) descriptors.delete(number);
+				return 0n;
+			case "utimensat":
+				return fileOf(a) === undefined || b !== 0n || d !== 0n ? E.BADF : 0n;
 			case "close":
 				return descriptors.delete(a) ? 0n : E.BADF;
 			case "pread64":
@@ -382,10 +501,11 @@ export function modelMemory(host: ModelHost): ModelMemory {
 				if (a !== 35n) return a === 15n ? 0n : E.INVAL;
 				if (b !== 14n || d !== 104n) return E.INVAL;
 				const map = Buffer.from(holeBytes(c).subarray(0, 104));
-				const exe = descriptors.get(BigInt(map.readUInt32LE(100)));
-				if (exe === undefined) return E.BADF;
+				const descriptor = map.readUInt32LE(100);
+				const exe = fileOf(BigInt(descriptor));
+				if (exe === undefined && descriptor !== 0xffff_ffff) return E.BADF;
 				bounds.map = map;
-				bounds.exe = exe.inode.name;
+				if (exe !== undefined) bounds.exe = exe.inode.name;
 				const length = map.readUInt32LE(96);
 				if (length > 0) bounds.auxv = Buffer.from(holeBytes(map.readBigUInt64LE(88)).subarray(0, length));
 				return 0n;
@@ -431,14 +551,29 @@ export function modelMemory(host: ModelHost): ModelMemory {
 	};
 
 	for (const { start, end, what } of INITIAL)
-		areas.push({ start, end, what, prot: 3, type: "private", offset: 0n, marks: new Set(), own: new Map() });
+		areas.push({
+			...{ start, end, what, prot: 3, type: "private", offset: 0n, mayWrite: true },
+			...{ marks: new Set<string>(), own: new Map<bigint, Buffer>() },
+		});
+	for (const [number, path] of host.opened ?? []) {
+		const inode = inodeOf(path);
+		if (inode === undefined) throw new Error(`no file ${path}`);
+		descriptors.set(BigInt(number), {
+			description: { inode, flags: 0, position: 0n, zeros: false },
+			closeOnExec: true,
+		});
+	}
 	if (host.vdso !== undefined) mapVdso(0x7ffd_1000_0000n);
 
 	return {
 		bounds,
 		get open() {
-			return [...descriptors.values()].map(({ inode }) => inode.name);
+			return [...descriptors.values()].map(({ description }) => description.inode.name);
 		},
+		get table() {
+			return new Map([...descriptors].map(([number, it]) => [Number(number), it]));
+		},
+		behind: (at) => areaAt(at)?.inode,
 		isGuard: (at) => guards.has(at),
 		page: (at) => {
 			const area = areaAt(at);

@@ -48,6 +48,10 @@ export interface ModelProcess {
 	/** Microseconds: interval, remaining. */
 	readonly intervalTimers: Map<number, readonly [bigint, bigint]>;
 	readonly timers: Map<number, ModelTimer>;
+	/** /proc/self/oom_score_adj. */
+	oomScore: number;
+	/** PR_SET_CHILD_SUBREAPER. */
+	subreaper: boolean;
 }
 
 export interface ModelTimer {
@@ -72,6 +76,8 @@ export interface ThreadsKernel {
 const ALL = (1n << 64n) - 1n;
 const [EPERM, ESRCH, EACCES, EBUSY, EINVAL] = [-1n, -3n, -13n, -16n, -22n];
 const CAP = { SETGID: 6, SETUID: 7, SETPCAP: 8, SYS_NICE: 23, SYS_RESOURCE: 24 };
+/** The descriptor that it is opened as. */
+const OOM_SCORE_ADJ = 1000n;
 const [NO_SETUID_FIXUP, NO_AMBIENT_RAISE] = [4, 64];
 
 export const allCapable = (): ModelCredentials => ({
@@ -84,7 +90,7 @@ export function modelThreads(kernel: ThreadsKernel): { readonly model: Model; re
 	const threads = new Map<number, ModelThread>();
 	const process: ModelProcess = {
 		...{ threads, session: 0, group: 0, limits: new Map(), actions: new Map(), pending: [] },
-		...{ intervalTimers: new Map(), timers: new Map() },
+		...{ intervalTimers: new Map(), timers: new Map(), oomScore: 0, subreaper: false },
 	};
 	let restoring = false;
 	let nextTimer = 0;
@@ -164,6 +170,9 @@ export function modelThreads(kernel: ThreadsKernel): { readonly model: Model; re
 				if (!can(thread, CAP.SETPCAP)) return EPERM;
 				credentials.securebits = Number(a);
 				return 0n;
+			case 36:
+				process.subreaper = a !== 0n;
+				return 0n;
 			case 38:
 				if (a !== 1n || (b | c | d) !== 0n) return EINVAL;
 				credentials.noNewPrivileges = true;
@@ -218,6 +227,15 @@ export function modelThreads(kernel: ThreadsKernel): { readonly model: Model; re
 		const [a = 0n, b = 0n, c = 0n, d = 0n, e = 0n, f = 0n] = args;
 		const thread = own(task);
 		switch (number) {
+			case 1: {
+				if (a !== OOM_SCORE_ADJ) return undefined;
+				const score = Number(Buffer.from(memory.read(b, Number(c))).toString());
+				if (score < process.oomScore && !can(thread, CAP.SYS_RESOURCE)) return EACCES;
+				process.oomScore = score;
+				return c;
+			}
+			case 257:
+				return text(memory, b, 64) === "/proc/self/oom_score_adj" ? OOM_SCORE_ADJ : undefined;
 			case 3:
 				return 0n;
 			case 13:
@@ -349,9 +367,9 @@ const u64 = (memory: ModelMemory, at: bigint): bigint => view(memory.read(at, 8)
 const seconds = (memory: ModelMemory, at: bigint, unit: bigint): bigint =>
 	u64(memory, at) * unit + u64(memory, at + 8n);
 
-function text(memory: ModelMemory, at: bigint): string {
+function text(memory: ModelMemory, at: bigint, most = 16): string {
 	const bytes: number[] = [];
-	for (let next = at; bytes.length < 16; next++) {
+	for (let next = at; bytes.length < most; next++) {
 		const [byte = 0] = memory.read(next, 1);
 		if (byte === 0) break;
 		bytes.push(byte);

@@ -1,17 +1,19 @@
 import { type Address, address } from "../../src/bytes/address.ts";
+import type { Range } from "../../src/bytes/range.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
 import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { planCredentials } from "../../src/plan/credentials.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
 import { planIdentity } from "../../src/plan/identity.ts";
+import { freshIds, sameIds } from "../../src/plan/ids.ts";
 import { planLeave } from "../../src/plan/leave.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { planSignals } from "../../src/plan/signals.ts";
 import { planThreads } from "../../src/plan/threads.ts";
 import { planTimers } from "../../src/plan/timers.ts";
 import type { Task } from "../../src/task/task.ts";
-import { flatMemory, runModel } from "./model-kernel.ts";
+import { flatMemory, type Model, runModel } from "./model-kernel.ts";
 import { allCapable, modelThreads, type ThreadsKernel } from "./model-threads.ts";
 import { type FrameContent, readFrame } from "./read-frame.ts";
 
@@ -41,15 +43,16 @@ export const factsOf = (processor: keyof typeof processors, more: Partial<HostFa
 });
 
 /** Those parts of a task's plan, in their order. */
-export function planOfThreads(task: Task, facts: HostFacts): Plan {
+export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan {
 	const draft = planDraft(bytesFromText);
 	const { pid } = task.identity;
 	const words = Buffer.alloc(16);
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
 	const context = draft.bytes("report socket", words);
+	const ids = fresh ? freshIds(task, draft) : sameIds;
 	const around: Circumstances = {
-		...{ draft, facts, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, facts, ids, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
 		reserve: () => 0n as Address,
 	};
 	planIdentity(task, around);
@@ -61,6 +64,7 @@ export function planOfThreads(task: Task, facts: HostFacts): Plan {
 	return {
 		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
+		...(fresh ? { newIds: ids.cells } : {}),
 	};
 }
 
@@ -69,13 +73,31 @@ export const anyKernel = (more: Partial<ThreadsKernel> = {}): ThreadsKernel => (
 	...more,
 });
 
-/** Runs it on a kernel in the small, to the end. */
-export function runThreads(plan: Plan, facts: HostFacts, kernel: ThreadsKernel) {
+/** process_vm_writev(2) of one piece within a process, by the kernel's number. */
+const copying: Model = {
+	call: (number, [target = 0n, from = 0n, , to = 0n], memory, { pid }) => {
+		if (number !== 311) return undefined;
+		if (target !== BigInt(pid)) return -3n;
+		const [source, target_, length] = [from, to, from + 8n].map((at) =>
+			Buffer.from(memory.read(at, 8)).readBigUInt64LE(),
+		);
+		memory.write(target_ ?? 0n, memory.read(source ?? 0n, Number(length)));
+		return length;
+	},
+};
+
+/** Runs it on a kernel in the small, to the end. @param more memory besides the hole, and another id for the first. */
+export function runThreads(
+	plan: Plan,
+	facts: HostFacts,
+	kernel: ThreadsKernel,
+	more: { readonly pid?: number; readonly ranges?: readonly Range[] } = {},
+) {
 	const { model, process } = modelThreads(kernel);
 	const encoded = encodePlan(plan);
-	const memory = flatMemory([HOLE]);
+	const memory = flatMemory([HOLE, ...(more.ranges ?? [])]);
 	const outcome = runModel({
-		...{ pieces: encoded.pieces, memory, models: [model], pid: plan.pid },
+		...{ pieces: encoded.pieces, memory, models: [copying, model], pid: more.pid ?? plan.pid },
 		...{ steps: encoded.firstStep("leader"), context: encoded.contextAt },
 	});
 	const failed = outcome.reports
@@ -84,5 +106,5 @@ export function runThreads(plan: Plan, facts: HostFacts, kernel: ThreadsKernel) 
 	const frames = new Map<number, FrameContent>(
 		outcome.left.map(({ tid, frame }) => [tid, readFrame(memory, frame, facts.xstate.size)]),
 	);
-	return { process, outcome, failed, frames };
+	return { process, outcome, failed, frames, memory, encoded };
 }

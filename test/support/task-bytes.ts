@@ -24,9 +24,16 @@ export const pagesOf = (contents: readonly Content[]): Map<bigint, Buffer> =>
 /** A task to compare: memory without its bytes, what waits in pipes in hex instead of where it lies. */
 export const withoutBytes = ({ memory, files, ...task }: Task): object => ({
 	...task,
-	memory: { ...memory, contents: [], objects: memory.objects.map((object) => ({ ...object, contents: [] })) },
+	memory: {
+		...memory,
+		contents: [],
+		objects: memory.objects.map((object) => ({ ...object, contents: [] })),
+		ghosts: memory.ghosts?.map((ghost) => ({ ...ghost, contents: ghost.contents.map(chunkInHex) })) ?? [],
+	},
 	files: withQueuesInHex(files),
 });
+
+const chunkInHex = (content: Content): object => ({ at: content.start, bytes: bytesOf(content).toString("hex") });
 
 const withQueuesInHex = (files: Files): object => ({
 	...files,

@@ -26,6 +26,7 @@ it("exports what README's verbs are made of", () => {
 		"findingCodes",
 		"fromBuffer",
 		"hostFiles",
+		"imagesFromTask",
 		"measureHost",
 		"openFile",
 		"openImageDir",

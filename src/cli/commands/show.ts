@@ -4,7 +4,7 @@ export const addShow: AddCommand = (program) => {
 	program
 		.command("show")
 		.description("say what a core or an image directory holds")
-		.argument("<path>", "a core file or an image directory")
+		.argument("<path>", "a core file, compressed or not (- is standard input), or an image directory")
 		.option("--json", "as JSON: addresses are hexadecimal strings, `schema` tells the version")
 		.addOption(pidOption("--pid <pid>", "which process of an image directory"))
 		.option("-v, --verbose", "all registers and all mappings")

@@ -37,8 +37,18 @@ export interface GdbTarget {
 	readonly sysroot?: string;
 }
 
+/**
+ * Makes gdb forget how the process was stopped.
+ *
+ * folklore: gdb that attaches to a stopped process sends it another SIGSTOP to learn of the stop (seen with gdb 13.1); each
+ * thread then takes one when it first runs, and ends the first `call` with "received signal SIGSTOP".
+ */
+export const FORGET_STOP = "handle SIGSTOP nostop noprint nopass";
+
 /** The command line that attaches gdb; the user's own arguments come last and win. */
 export const gdbArguments = ({ pid, executable, sysroot }: GdbTarget, args: readonly string[]): readonly string[] => [
+	"-iex",
+	FORGET_STOP,
 	...(sysroot === undefined ? [] : ["-iex", `set sysroot ${sysroot}`]),
 	executable,
 	"-p",

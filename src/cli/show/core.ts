@@ -1,5 +1,5 @@
-import { openFile } from "../../bytes/source.ts";
 import { readCore } from "../../core/core.ts";
+import { openCore } from "../open-core.ts";
 import type { ShowOptions } from "../show.ts";
 import type { Terminal } from "../terminal.ts";
 import { coreJson } from "./core-json.ts";
@@ -7,13 +7,13 @@ import { coreText } from "./core-text.ts";
 import { viewOfCore } from "./core-view.ts";
 import { jsonText } from "./json.ts";
 
-/** Says what a core holds. */
-export function showCore(path: string, { json, verbose }: ShowOptions, { out, paint }: Terminal): void {
-	const source = openFile(path);
+/** Says what a core holds. A compressed one is unpacked first. */
+export async function showCore(path: string, { json, verbose }: ShowOptions, terminal: Terminal): Promise<void> {
+	const core = await openCore(path, terminal);
 	try {
-		const view = viewOfCore(readCore(source));
-		out(json ? jsonText(coreJson(view)) : coreText(view, paint, verbose));
+		const view = viewOfCore(readCore(core.source));
+		terminal.out(json ? jsonText(coreJson(view)) : coreText(view, terminal.paint, verbose));
 	} finally {
-		source.close();
+		core.close();
 	}
 }

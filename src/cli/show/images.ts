@@ -1,5 +1,5 @@
-import { refuseUnfinished } from "../../criu/commit.ts";
 import { openImageDir } from "../../criu/image-dir.ts";
+import { refuseUnfinished } from "../../criu/unfinished.ts";
 import type { ShowOptions } from "../show.ts";
 import type { Terminal } from "../terminal.ts";
 import { imagesJson } from "./images-json.ts";

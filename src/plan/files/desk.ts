@@ -83,7 +83,7 @@ export function addDuplicate(desk: Desk, from: Arg, number: number, closeOnExec:
 }
 
 /** Sets what F_SETFL can set of a description that was opened with the flags `have`. */
-export function addStatusFlags(desk: Desk, fd: Arg, have: number, want: number): void {
+export function addStatusFlags(desk: Pick<Desk, "add">, fd: Arg, have: number, want: number): void {
 	// O_ASYNC waits until the process is whole
 	const mask = SETTABLE_FLAGS & ~O.ASYNC;
 	if (((have ^ want) & mask) === 0) return;

@@ -7,6 +7,9 @@ import type { Slot } from "./slots.ts";
 
 const SEEK_SET = 0n;
 
+/** Where a file that is open can be opened once more, with other flags or at another offset. */
+export const ownFile = (number: number): string => `/proc/self/fd/${number}`;
+
 /** A file by its name, with the flags of the description it stands for. */
 export function openByName(desk: Desk, slot: Slot, path: string, flags: number): void {
 	const name = desk.around.draft.path(`path of descriptor ${slot.number}`, path);
@@ -15,8 +18,10 @@ export function openByName(desk: Desk, slot: Slot, path: string, flags: number):
 }
 
 /** A regular file, a directory or a device, at its offset. */
-export function openFile(desk: Desk, slot: Slot, { path, flags, position, mode }: OpenFile): void {
-	openByName(desk, slot, path, flags);
+export function openFile(desk: Desk, slot: Slot, { path, flags, position, mode, ghost }: OpenFile): void {
+	const number = ghost === undefined ? undefined : desk.around.ghosts?.get(ghost);
+	if (number === undefined) openByName(desk, slot, path, flags);
+	else openByName(desk, slot, ownFile(number), flags & ~O.NOFOLLOW);
 	// devices of characters have no offset, or one that they give themselves; what is opened with O_PATH has none either
 	const seekable = ((mode ?? 0) & S_IFMT) !== S_IFCHR && (flags & O.PATH) === 0;
 	if (position === 0n || !seekable) return;

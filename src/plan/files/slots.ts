@@ -6,6 +6,7 @@ import type {
 	Eventfd,
 	Fifo,
 	Files,
+	MemfdDescription,
 	OpenFile,
 	OtherDescription,
 	PipeEnd,
@@ -20,6 +21,8 @@ export interface FilePolicy {
 	readonly fds: ReadonlyMap<number, string>;
 	/** `null` puts /dev/null in the place of whatever else cannot be opened. */
 	readonly missing: "error" | "null";
+	/** Directories to make files without a name in, by `GhostFile` id; where it was, for the others. */
+	readonly ghosts?: ReadonlyMap<number, string>;
 }
 
 /** One descriptor to be. Slots with equal keys share one description. */
@@ -31,7 +34,7 @@ export interface Slot {
 }
 
 /** What this version can open again. */
-export type Openable = OpenFile | PipeEnd | Fifo | Eventfd | Epoll | Signalfd | Timerfd;
+export type Openable = OpenFile | PipeEnd | Fifo | Eventfd | Epoll | Signalfd | Timerfd | MemfdDescription;
 
 /** Another file in the place of a descriptor's. */
 export interface Substitute {
@@ -81,16 +84,17 @@ export const highestNumber = ({ descriptors }: Files, { fds }: FilePolicy): numb
 function openable(description: Description): Openable | string {
 	switch (description.kind) {
 		case "file":
-			return description.unlinked ? `the deleted file ${description.path}` : description;
-		case "pipe":
+			if (!description.unlinked || description.ghost !== undefined) return description;
+			return `the deleted file ${description.path}`;
 		case "fifo":
+			return description.unlinked === true ? `the deleted FIFO ${description.file.path}` : description;
+		case "pipe":
 		case "eventfd":
 		case "epoll":
 		case "signalfd":
 		case "timerfd":
-			return description;
 		case "memfd":
-			return `the memfd ${description.name}`;
+			return description;
 		case "tty":
 			return description.path === undefined ? "a terminal" : `the terminal ${description.path}`;
 		default:

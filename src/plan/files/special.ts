@@ -6,12 +6,18 @@ import type { Slot } from "./slots.ts";
 
 // EFD_, SFD_ and TFD_ flags are O_CLOEXEC and O_NONBLOCK under other names
 
+/** include/uapi/linux/eventfd.h. A read takes one, not all. */
+const EFD_SEMAPHORE = 1;
+
 const LARGEST_INITIAL = 0xffff_ffffn;
 
-export function openEventfd(desk: Desk, slot: Slot, { counter, flags }: Eventfd): void {
+export function openEventfd(desk: Desk, slot: Slot, { counter, flags, semaphore }: Eventfd): void {
 	const initial = counter <= LARGEST_INITIAL ? counter : 0n;
 	const blocking = flags & O.NONBLOCK;
-	const args = (closing: number): bigint[] => [initial, BigInt(blocking | closing)];
+	const args = (closing: number): bigint[] => [
+		initial,
+		BigInt(blocking | closing | (semaphore === true ? EFD_SEMAPHORE : 0)),
+	];
 	addNew(desk, slot, "eventfd2", args, `descriptor ${slot.number}, with what it has counted`);
 	const number = BigInt(slot.number);
 	if (initial !== counter) {

@@ -1,5 +1,6 @@
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
 import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../../linux/fcntl.ts";
+import { F_SEAL } from "../../linux/mman.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
 import type { Arg } from "../plan.ts";
@@ -23,7 +24,7 @@ import {
 	u64At,
 } from "./spell.ts";
 import { struct } from "./structs.ts";
-import { clock, timerTimes } from "./times.ts";
+import { clock, fileTimes, timerTimes } from "./times.ts";
 
 /** include/uapi/linux/eventpoll.h */
 const EPOLL = {
@@ -47,6 +48,7 @@ const fcntlSpells: ReadonlyMap<number, Spell> = new Map([
 	[F.SETFL, openFlags],
 	[F.SETSIG, signal],
 	[F.SETOWN_EX, owner],
+	[F.ADD_SEALS, flags(F_SEAL, "F_SEAL_")],
 ]);
 
 const ioctlArgument: Spell = (arg: Arg, args) =>
@@ -70,19 +72,23 @@ export const fileCalls: Readonly<Record<string, readonly Spell[]>> = {
 	dup3: [descriptor, descriptor, statusFlags],
 	epoll_create1: [statusFlags],
 	epoll_ctl: [descriptor, epollOps, descriptor, event],
-	eventfd2: [count, statusFlags],
+	eventfd2: [count, flags({ EFD_SEMAPHORE: 1, EFD_CLOEXEC: O.CLOEXEC, EFD_NONBLOCK: O.NONBLOCK })],
 	fchdir: [descriptor],
+	fchmod: [descriptor, octal],
+	fchown: [descriptor, int, int],
 	fcntl: [descriptor, command, fcntlArgument],
 	ioctl: [descriptor, oneOf({ TFD_IOC_SET_TICKS }), ioctlArgument],
 	open: [text, openFlags, octal],
 	openat: [descriptor, text, openFlags, octal],
 	pipe2: [pointer, statusFlags],
 	read: [descriptor, pointer, count],
+	sendfile: [descriptor, descriptor, pointerTo((place) => `[${u64At(place)}]`), count],
 	signalfd4: [descriptor, signalSet, count, statusFlags],
 	timerfd_create: [clock, statusFlags],
 	timerfd_settime: [descriptor, flags({ TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET: 2 }), timerTimes, pointer],
 	umask: [octal],
 	unlink: [text],
+	utimensat: [descriptor, text, fileTimes, hexadecimal],
 	write: [descriptor, buffer(2), count],
 	writev: [descriptor, hexadecimal, count],
 };

@@ -1,4 +1,14 @@
-import { MADV, MFD, MREMAP, mapFlagsText, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
+import {
+	MADV,
+	MAP_HUGE_MASK,
+	MAP_HUGE_SHIFT,
+	MFD,
+	MREMAP,
+	mapFlagsText,
+	PROT_EXEC,
+	PROT_READ,
+	PROT_WRITE,
+} from "../../linux/mman.ts";
 import { iovec } from "../../linux/uio.ts";
 import { buffer, count, descriptor, flags, hexadecimal, known, oneOf, pointer, type Spell, text } from "./spell.ts";
 import { arrayOf, struct } from "./structs.ts";
@@ -8,12 +18,19 @@ const mapFlags = known((value) => mapFlagsText(Number(value)));
 const pieces = (countIndex: number): Spell =>
 	arrayOf(iovec.size, struct(iovec, { iov_base: pointer, iov_len: count }), countIndex);
 
+/** Page sizes are told as for mmap(2). */
+const memfdFlags = known((value) => {
+	const log = (Number(value) >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
+	const words = flags(MFD, "MFD_")(value & ~BigInt(MAP_HUGE_MASK << MAP_HUGE_SHIFT) & 0xffff_ffffn, []);
+	return log === 0 ? words : `${words}|${log}<<MFD_HUGE_SHIFT`;
+});
+
 export const memoryCalls: Readonly<Record<string, readonly Spell[]>> = {
 	brk: [pointer],
 	ftruncate: [descriptor, count],
 	lseek: [descriptor, count, oneOf({ SEEK_SET: 0, SEEK_CUR: 1, SEEK_END: 2, SEEK_DATA: 3, SEEK_HOLE: 4 })],
 	madvise: [pointer, count, oneOf(MADV, "MADV_")],
-	memfd_create: [text, flags({ ...MFD, NOEXEC_SEAL: 8, EXEC: 0x10 }, "MFD_")],
+	memfd_create: [text, memfdFlags],
 	mlock: [pointer, count],
 	mlock2: [pointer, count, flags({ MLOCK_ONFAULT: 1 })],
 	mmap: [pointer, count, prot, mapFlags, descriptor, hexadecimal],

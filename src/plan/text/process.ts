@@ -67,6 +67,7 @@ const prctlSpells: ReadonlyMap<number, readonly Spell[]> = new Map([
 	[PR.SET_NAME, [text]],
 	[PR.CAPBSET_DROP, [capability]],
 	[PR.SET_TIMERSLACK, [int]],
+	[PR.SET_THP_DISABLE, [int]],
 	[PR.SET_CHILD_SUBREAPER, [int]],
 	[PR.SET_PTRACER, [tracerOf]],
 	[PR.SET_MM, [oneOf(PR_SET_MM, "PR_SET_MM_"), bounds, count]],
@@ -88,6 +89,21 @@ const priority = pointerTo((place) => `[${new DataView(bytesAt(place, 4).buffer)
 const futex = oneOf(FUTEX, "FUTEX_");
 const waiters = known((value) => (value === ALL_WAITERS ? "INT_MAX" : value.toString()));
 
+/** What FUTEX_WAKE_OP does to its second word, and when it wakes those who wait there. */
+const wakeOp: Spell = (arg, args) =>
+	literalOf(args[1]) === BigInt(FUTEX.WAKE_OP)
+		? known((value) => {
+				const field = (at: bigint, bits: bigint): string => ((value >> at) & ((1n << bits) - 1n)).toString();
+				const op = FUTEX_OPS[Number(field(28n, 4n))] ?? field(28n, 4n);
+				const compare = FUTEX_COMPARES[Number(field(24n, 4n))] ?? field(24n, 4n);
+				return `FUTEX_OP(${op}, ${field(12n, 12n)}, ${compare}, ${field(0n, 12n)})`;
+			})(arg, args)
+		: hexadecimal(arg, args);
+
+/** include/uapi/linux/futex.h, by number. */
+const FUTEX_OPS = ["SET", "ADD", "OR", "ANDN", "XOR"].map((name) => `FUTEX_OP_${name}`);
+const FUTEX_COMPARES = ["EQ", "NE", "LT", "LE", "GT", "GE"].map((name) => `FUTEX_OP_CMP_${name}`);
+
 /** The two halves of three sets, as one number each. */
 const capabilities = pointerTo((place) => {
 	const [low, high] = [0, capUserData.size].map((at) =>
@@ -106,7 +122,7 @@ export const processCalls: Readonly<Record<string, readonly Spell[]>> = {
 	cpuid: [hexadecimal, hexadecimal, pointer],
 	exit: [int],
 	exit_group: [int],
-	futex: [pointer, futex, waiters, pointer],
+	futex: [pointer, futex, waiters, pointer, pointer, wakeOp],
 	personality: [hexadecimal],
 	prctl: [oneOf(PR, "PR_"), ...[1, 2, 3, 4].map(prctlArgument)],
 	prlimit64: [int, limit, limits, pointer],

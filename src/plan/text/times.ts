@@ -1,7 +1,7 @@
 import type { Codec, Layout } from "../../bytes/layout.ts";
 import { itimerspec, itimerval, timespec, timeval } from "../../linux/time.ts";
 import { bytesAt, oneOf, pointerTo, type Show } from "./spell.ts";
-import { struct } from "./structs.ts";
+import { struct, within } from "./structs.ts";
 
 /** include/uapi/linux/time.h */
 export const clock = oneOf({
@@ -24,4 +24,6 @@ const val = { inner: secondsAt(timeval, 6) };
 
 /** Interval and first expiry. */
 export const timerTimes = pointerTo(struct(itimerspec, { it_interval: spec, it_value: spec }));
+/** When a file was read and written last. */
+export const fileTimes = pointerTo((place) => `[${spec.inner(place)}, ${spec.inner(within(place, timespec.size))}]`);
 export const intervalTimes = pointerTo(struct(itimerval, { it_interval: val, it_value: val }));

@@ -35,14 +35,7 @@ export function completeBounds(
 		used: theirs.startBrk < theirs.brk,
 		below: donorsFirst !== undefined && theirs.startBrk < donorsFirst.start,
 	});
-	if (programBreak === undefined)
-		report(
-			note(
-				"brk-guessed",
-				`program break ${hex(heap.end)}`,
-				"the end of the heap mapping; libc's own variable was not found",
-			),
-		);
+	if (programBreak === undefined) report(breakGuessed(heap.end));
 	return {
 		bounds: {
 			startCode: plus(theirs.startCode, slide),
@@ -61,10 +54,13 @@ export function completeBounds(
 	};
 }
 
+export const breakGuessed = (at: Address): Finding =>
+	note("brk-guessed", `program break ${hex(at)}`, "the end of the heap mapping; libc's own variable was not found");
+
 type StackPart = Pick<Bounds, "startStack" | "argStart" | "argEnd" | "envStart" | "envEnd">;
 
 /** Arguments, environment and stack; where the dead stack does not tell, addresses that the kernel accepts. */
-function stackOf(dead: PartialTask, report: (finding: Finding) => void): StackPart {
+export function stackOf(dead: PartialTask, report: (finding: Finding) => void): StackPart {
 	const { stack } = dead.memory;
 	if (stack.kind === "found") return stack;
 	report(caution("stack-guessed", dead.name, `${stack.reason}; ps and /proc/PID/cmdline may show wrong arguments`));
@@ -74,7 +70,7 @@ function stackOf(dead: PartialTask, report: (finding: Finding) => void): StackPa
 }
 
 /** How far above .bss the kernel puts the heap at most (arch_randomize_brk, arch/x86/kernel/process.c). */
-const FARTHEST_HEAP = 1n << 30n;
+export const FARTHEST_HEAP = 1n << 30n;
 
 /**
  * The heap. Where libc's own break is known, the mapping that ends there. Else the first writable anonymous mapping above
@@ -111,7 +107,7 @@ function heapOf(
 }
 
 /** Where the anonymous mappings that follow one another without a gap end: mprotect splits a heap into several. */
-function endOfRun(mappings: readonly PartialMapping[], from: number): Address {
+export function endOfRun(mappings: readonly PartialMapping[], from: number): Address {
 	let end = mappings[from]?.end ?? (0n as Address);
 	for (const next of mappings.slice(from + 1)) {
 		if (next.start !== end || next.file !== undefined || next.kernel !== undefined) break;

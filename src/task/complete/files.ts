@@ -1,12 +1,10 @@
-import { address } from "../../bytes/address.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
-import { pollfd } from "../../linux/poll.ts";
-import { syscallName } from "../../linux/syscalls.ts";
-import type { Files } from "../files.ts";
+import type { Descriptor, Files } from "../files.ts";
 import { pathOf } from "../files.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
-import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
+import type { PartialTask } from "../partial-task.ts";
 import type { Task } from "../task.ts";
+import { waitsOn } from "../waits.ts";
 
 /** The donor's descriptors: a core knows none. Says what they are, and which offsets can only be wrong. */
 export function completeFiles(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Files {
@@ -33,33 +31,16 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 			);
 	}
 	reportMissing(dead, donor, report);
-	return donor.files;
+	return { ...donor.files, descriptors: descriptors.map(ungrown) };
 }
 
-/** System calls whose first argument is a descriptor and which threads sleep in. */
-const WAITS_ON_DESCRIPTOR: readonly string[] = [
-	"read",
-	"write",
-	"pread64",
-	"pwrite64",
-	"readv",
-	"writev",
-	"recvfrom",
-	"recvmsg",
-	"recvmmsg",
-	"sendto",
-	"sendmsg",
-	"accept",
-	"accept4",
-	"connect",
-	"epoll_wait",
-	"epoll_pwait",
-	"epoll_pwait2",
-	"flock",
-	"ioctl",
-	"fsync",
-	"fdatasync",
-];
+/** What the process had open for writing may have grown since the donor was dumped: no size is expected of it. */
+function ungrown(descriptor: Descriptor): Descriptor {
+	const { description } = descriptor;
+	if (description.kind !== "file" || (description.flags & O_ACCMODE) === O.RDONLY) return descriptor;
+	const { size: _size, ...rest } = description;
+	return { ...descriptor, description: rest };
+}
 
 /** A thread that died waiting on a descriptor will fail at once where the donor has none of that number. */
 function reportMissing(dead: PartialTask, donor: Task, report: (finding: Finding) => void): void {
@@ -78,21 +59,4 @@ function reportMissing(dead: PartialTask, donor: Task, report: (finding: Finding
 				`${waiting.join(", ")} waits on it, and the donor has none of that number`,
 			),
 		);
-}
-
-const MOST_POLLED = 256;
-
-/** The descriptors that a thread was waiting on when it died; poll(2) names them in the dead process's own memory. */
-function waitsOn(
-	{ registers }: PartialThread,
-	memory: PartialMemory,
-): { readonly call: string; readonly descriptor: number }[] {
-	const call = syscallName(registers.orig_ax) ?? "";
-	if (WAITS_ON_DESCRIPTOR.includes(call)) return [{ call, descriptor: Number(BigInt.asIntN(32, registers.di)) }];
-	if ((call !== "poll" && call !== "ppoll") || registers.si > MOST_POLLED) return [];
-	const polled = memory.read(address(registers.di), Number(registers.si) * pollfd.size);
-	if (polled === undefined) return [];
-	return Array.from({ length: Number(registers.si) }, (_, i) => pollfd.decode(polled.subarray(i * pollfd.size)).fd)
-		.filter((descriptor) => descriptor >= 0)
-		.map((descriptor) => ({ call, descriptor }));
 }

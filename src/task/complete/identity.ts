@@ -8,7 +8,11 @@ import type { Identity, Task } from "../task.ts";
  */
 export function completeIdentity(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Identity {
 	const { pid, comm } = dead;
-	const { ppid } = donor.identity;
+	const { ppid, oomScoreAdjust, childSubreaper } = donor.identity;
+	const lent = {
+		...(oomScoreAdjust === undefined ? {} : { oomScoreAdjust }),
+		...(childSubreaper === undefined ? {} : { childSubreaper }),
+	};
 	const led = donor.identity.sid === donor.identity.pid;
 	if (led) {
 		if (dead.sid !== undefined && dead.sid !== pid)
@@ -19,7 +23,7 @@ export function completeIdentity(dead: PartialTask, donor: Task, report: (findin
 					`the donor led its own session and so will the process: session and group ${pid}`,
 				),
 			);
-		return { pid, ppid, comm, pgid: pid, sid: pid };
+		return { pid, ppid, comm, pgid: pid, sid: pid, ...lent };
 	}
 	const pgid = dead.pgid ?? (donor.identity.pgid === donor.identity.pid ? pid : donor.identity.pgid);
 	const sid = dead.sid ?? donor.identity.sid;
@@ -31,5 +35,5 @@ export function completeIdentity(dead: PartialTask, donor: Task, report: (findin
 				"the process is no session leader; restore it with --shell-job, from a shell",
 			),
 		);
-	return { pid, ppid, comm, pgid, sid };
+	return { pid, ppid, comm, pgid, sid, ...lent };
 }

@@ -1,5 +1,6 @@
 import { fileOffset, hex } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
+import { isKernelPath } from "../../core/files.ts";
 import { MAP, MAP_HUGE_SHIFT, PROT_WRITE } from "../../linux/mman.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping } from "../partial-task.ts";
@@ -27,14 +28,18 @@ export function kindOfMapping(
 	if (file === undefined) return { backing: { kind: "anonymous" }, shared: false };
 	const subject = `mapping ${hex(mapping.start)}`;
 	const part = objects.partOf(mapping);
-	if (part !== undefined) return { backing: { kind: "object", ...part }, shared: twin?.shared ?? true };
+	if (part !== undefined) {
+		const reader = twin?.backing.kind === "object" && twin.backing.writable === false;
+		const writable = reader && ((mapping.prot ?? 0) & PROT_WRITE) === 0 ? ({ writable: false } as const) : {};
+		return { backing: { kind: "object", ...part, ...writable }, shared: twin?.shared ?? true };
+	}
 	// a private mapping of /dev/zero is anonymous memory by another name
 	if (file.path === "/dev/zero") return { backing: { kind: "anonymous" }, shared: false };
 	if (file.deleted && file.path === "/anon_hugepage") {
 		report(caution("mapping-kind", subject, "huge pages of unknown size; 2 MiB pages are asked for"));
 		return { backing: { kind: "anonymous" }, shared: false, flags: MAP.HUGETLB | (21 << MAP_HUGE_SHIFT) };
 	}
-	if (file.path.startsWith("/[aio]") || !file.path.startsWith("/") || isDevice(file.path)) {
+	if (file.path.startsWith("/[aio]") || !file.path.startsWith("/") || isKernelPath(file.path)) {
 		report(loss("mapping-dropped", subject, `${file.path}: kernel or device memory, which a core cannot bring back`));
 		return undefined;
 	}
@@ -62,11 +67,8 @@ export function kindOfMapping(
 			caution(
 				"mapping-kind",
 				subject,
-				`${file.path}: shared or private is not in a core and the donor does not map it; private is assumed`,
+				`${file.path}: shared or private is not in a core, and no donor tells; private is assumed`,
 			),
 		);
 	return { backing: { kind: "file", path: file.path, offset: fileOffset(file.offset), writable }, shared };
 }
-
-const isDevice = (path: string): boolean =>
-	path.startsWith("/dev/") && !path.startsWith("/dev/shm/") && !path.startsWith("/dev/hugepages/");

@@ -2,14 +2,16 @@ import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import { type Finding, loss, note } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
-import type { Backing, Bounds, Content, MappedFile, Mapping, Memory, Task } from "../task.ts";
+import { linkedPaths } from "../relocate.ts";
+import type { Backing, Bounds, Content, MappedFile, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
 import { protectionOf } from "./protection.ts";
+import { provedSingles, singlesOf } from "./single-objects.ts";
 import type { Twin } from "./twins.ts";
 
 /** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
@@ -17,18 +19,19 @@ const RESERVATION = 1n << 30n;
 
 /**
  * The dead process's address space: ranges, protections and bytes from the core, what a core cannot tell (shared or
- * private, growth, advice) from the donor's mapping of the same file or role.
+ * private, growth, advice) from the donor's mapping of the same file or role; without a donor, as is the rule.
  */
 export function completeMemory(
 	dead: PartialTask,
-	donor: Task,
+	donor: Memory | undefined,
 	bounds: Bounds,
 	twins: readonly Twin[],
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
-	const objects = groupObjects(dead.memory, donor.memory, report);
-	const twinOf = mappingTwins(dead, donor.memory, bounds, twins);
+	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
+	const objects = groupObjects(dead.memory, single, report);
+	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
 		const twin = twinOf(mapping);
@@ -37,23 +40,35 @@ export function completeMemory(
 		mappings.push({
 			start: mapping.start,
 			end: mapping.end,
-			prot: protectionOf(mapping, dead, donor.memory, twin, report),
+			prot: protectionOf(mapping, dead, donor, twin, report),
 			shared: kind.shared,
 			backing: withRole(kind.backing, mapping, bounds),
 			flags: flagsOf(mapping, kind.backing, kind.shared, twin, bounds) | (kind.flags ?? 0),
 			advice: adviceOf(kind.backing, twin),
 		});
 	}
-	const whole = addVvar(withOneVvar(mappings), donor.memory);
+	const executable = executableOf(dead, donor);
+	if (executable === "")
+		report(
+			caution(
+				"file-gone",
+				dead.memory.executable,
+				"is the executable: /proc/PID/exe leads to the restorer's own, and a debugger has to be told where another copy is",
+			),
+		);
+	const whole = addVvar(withOneVvar(mappings), donor);
 	return {
 		mappings: whole,
 		contents: contentsOf(dead.memory.contents, whole, report),
 		objects: objects.list,
 		bounds,
-		executable: donor.memory.executable,
-		files: filesOf(whole, donor.memory, dead),
+		executable,
+		...(donor?.executableGhost === undefined ? {} : { executableGhost: donor.executableGhost }),
+		...(donor?.ghosts === undefined ? {} : { ghosts: donor.ghosts }),
+		files: filesOf(whole, donor, dead),
 		auxv: dead.memory.auxv,
-		dumpable: donor.memory.dumpable,
+		dumpable: donor?.dumpable ?? 1,
+		...(donor?.hugePagesDisabled === undefined ? {} : { hugePagesDisabled: donor.hugePagesDisabled }),
 	};
 }
 
@@ -98,9 +113,9 @@ const adviceOf = (backing: Backing, twin: Mapping | undefined): bigint => {
 };
 
 /** gdb leaves vvar out; the vdso's code finds its data at a fixed distance below itself, as much as the donor had. */
-function addVvar(mappings: readonly Mapping[], donor: Memory): Mapping[] {
+function addVvar(mappings: readonly Mapping[], donor: Memory | undefined): Mapping[] {
 	const vdso = mappings.find(({ backing }) => backing.kind === "vdso");
-	const twin = donor.mappings.find(({ backing }) => backing.kind === "vvar");
+	const twin = donor?.mappings.find(({ backing }) => backing.kind === "vvar");
 	if (vdso === undefined || twin === undefined || mappings.some(({ backing }) => backing.kind === "vvar"))
 		return [...mappings];
 	const start = (vdso.start - lengthOf(twin)) as Mapping["start"];
@@ -134,16 +149,23 @@ function contentsOf(
 	return kept;
 }
 
+/** The donor's; without one the dead process's own, unless that had lost its name. */
+function executableOf({ memory }: PartialTask, donor: Memory | undefined): string {
+	if (donor !== undefined) return donor.executable;
+	return linkedPaths(memory.mappings).has(memory.executable) ? memory.executable : "";
+}
+
 /** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
-function filesOf(mappings: readonly Mapping[], donor: Memory, dead: PartialTask): Map<string, MappedFile> {
+function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: PartialTask): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const paths = [
-		donor.executable,
+		executableOf(dead, donor),
 		...mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])),
 	];
 	for (const path of paths) {
-		const buildId = dead.memory.buildIds.get(path) ?? donor.files.get(path)?.buildId;
-		files.set(path, { path, ...donor.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
+		if (path === "") continue;
+		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
+		files.set(path, { path, ...donor?.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
 	}
 	return files;
 }

@@ -2,8 +2,7 @@ import { type Address, type FileOffset, fileOffset, hex, plus } from "../../byte
 import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
 import { caution, type Finding, loss } from "../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
-import type { Content, Memory, SharedObject } from "../task.ts";
-import { mapped } from "./memfds.ts";
+import type { Content, SharedObject } from "../task.ts";
 
 /** The shared memory objects of a dead process: shared anonymous memory, memfds, System V segments. */
 export interface Objects {
@@ -20,13 +19,18 @@ interface Group {
 /**
  * Finds the objects behind mappings that the kernel names alike ("/dev/zero (deleted)", "/memfd:x (deleted)"). The inode
  * is not in a core, so: mappings that follow one another in memory and in the object are one (mprotect split them); memfds
- * of one name are one object where the donor maps a single memfd of that name; everything else stands alone.
+ * of one name are one object where that is known; everything else stands alone.
+ *
+ * @param single names of memfds of which there is one.
  */
-export function groupObjects(memory: PartialMemory, donor: Memory, report: (finding: Finding) => void): Objects {
+export function groupObjects(
+	memory: PartialMemory,
+	single: ReadonlySet<string>,
+	report: (finding: Finding) => void,
+): Objects {
 	const groups: Group[] = [];
 	const groupOf = new Map<PartialMapping, number>();
 	const named = new Map<string, number>();
-	const single = singles(donor);
 	let before: PartialMapping | undefined;
 	for (const mapping of memory.mappings) {
 		const name = objectName(mapping);
@@ -75,19 +79,6 @@ const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv
 	const sysv = /^\/SYSV[0-9a-f]{8}$/.test(file.path);
 	return sysv || file.path === "/dev/zero" ? { memfd: undefined, sysv } : undefined;
 };
-
-/** Names of memfds that the donor maps one object of. */
-function singles(donor: Memory): ReadonlySet<string> {
-	const once = new Set<string>();
-	const seen = new Set<string>();
-	for (const { name } of mapped(donor)) {
-		if (name === undefined) continue;
-		if (seen.has(name)) once.delete(name);
-		else once.add(name);
-		seen.add(name);
-	}
-	return once;
-}
 
 function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => void): void {
 	const parts = groups

@@ -1,5 +1,5 @@
-import { hex } from "../../bytes/address.ts";
-import { firstEndingAbove, lengthOf } from "../../bytes/range.ts";
+import { address, hex } from "../../bytes/address.ts";
+import { contains, firstEndingAbove, lengthOf } from "../../bytes/range.ts";
 import { PROT_READ, PROT_WRITE, protText } from "../../linux/mman.ts";
 import { caution, type Finding } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
@@ -11,12 +11,12 @@ export const shownByGdb = (prot: number): number => prot | PROT_READ;
 /**
  * The protection of a dead mapping. The kernel's cores tell it; gdb's show every segment readable and leave clean file
  * mappings out, so there the donor's twin decides. Without one, a readable mapping directly below a writable one is taken
- * for the guard of a stack where the donor has guards of that size.
+ * for the guard of a stack where the donor has guards of that size, or, without a donor, where a thread's stack is above.
  */
 export function protectionOf(
 	mapping: PartialMapping,
 	dead: PartialTask,
-	donor: Memory,
+	donor: Memory | undefined,
 	twin: Mapping | undefined,
 	report: (finding: Finding) => void,
 ): number {
@@ -36,20 +36,19 @@ export function protectionOf(
 	return shown;
 }
 
-function guards(mapping: PartialMapping, dead: PartialTask, donor: Memory): boolean {
+function guards(mapping: PartialMapping, dead: PartialTask, donor: Memory | undefined): boolean {
 	const above = dead.memory.mappings[firstEndingAbove(dead.memory.mappings, mapping.end)];
 	const stack = above !== undefined && above.start === mapping.end && ((above.prot ?? 0) & PROT_WRITE) !== 0;
-	return (
-		stack &&
-		donor.mappings.some((other, i) => {
-			const next = donor.mappings[i + 1];
-			return (
-				other.prot === 0 &&
-				lengthOf(other) === lengthOf(mapping) &&
-				next?.start === other.end &&
-				(next.prot & PROT_WRITE) !== 0 &&
-				lengthOf(next) === lengthOf(above)
-			);
-		})
-	);
+	if (!stack) return false;
+	if (donor === undefined) return dead.threads.some(({ registers }) => contains(above, address(registers.sp)));
+	return donor.mappings.some((other, i) => {
+		const next = donor.mappings[i + 1];
+		return (
+			other.prot === 0 &&
+			lengthOf(other) === lengthOf(mapping) &&
+			next?.start === other.end &&
+			(next.prot & PROT_WRITE) !== 0 &&
+			lengthOf(next) === lengthOf(above)
+		);
+	});
 }

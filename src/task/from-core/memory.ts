@@ -23,7 +23,7 @@ export function mappingsOfCore(core: Core, memory: CoreMemory): PartialMapping[]
 		return {
 			start,
 			end,
-			held: segment?.fileSize ?? 0n,
+			held: memory.locate(start).kind === "core" ? (segment?.fileSize ?? 0n) : 0n,
 			...(prot === undefined ? {} : { prot }),
 			...(file === undefined ? {} : { file }),
 			...(kernel === undefined ? {} : { kernel }),
@@ -51,7 +51,8 @@ function vvarBelow(vdso: bigint | undefined, mappings: readonly CoreMapping[]): 
  */
 export const contentsOfCore = (core: Core, memory: CoreMemory): Content[] =>
 	memory.mappings.flatMap(({ start, segment }) => {
-		if (segment === undefined || segment.fileSize === 0n) return [];
+		// what the core has of it may be no more than zeros in the place of what its writer could not read
+		if (segment === undefined || memory.locate(start).kind !== "core") return [];
 		const length = pageCeil(segment.fileSize as Address);
 		return [{ start, length, source: core.source, offset: fileOffset(segment.offset), available: segment.fileSize }];
 	});

@@ -4,6 +4,7 @@ import { refuse } from "../../errors.ts";
 import { O } from "../../linux/open.ts";
 import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from "../files.ts";
 import type { MappedFile } from "../task.ts";
+import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 
 /** What a file entry refers to. */
@@ -16,8 +17,7 @@ export interface FileImages {
 	readonly queues: Readonly<
 		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Queued }>>
 	>;
-	/** Entries whose file had lost its name. */
-	readonly unlinked: ReadonlySet<number>;
+	readonly ghosts: GhostTable;
 }
 
 /**
@@ -36,8 +36,14 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 	switch (entry.type) {
 		case FdTypes.REG: {
 			const reg = part(entry.reg);
-			const unlinked = images.unlinked.has(id);
-			return { kind: "file", ...common(reg), ...looksOf(reg), position: reg.pos, unlinked };
+			const link = images.ghosts.link(id);
+			const ghost = images.ghosts.ghost(id)?.id;
+			return {
+				...{ kind: "file", ...common(reg), ...looksOf(reg), position: reg.pos },
+				...(link === undefined ? {} : { path: link }),
+				unlinked: link === undefined && images.ghosts.unlinked(id),
+				...(ghost === undefined ? {} : { ghost }),
+			};
 		}
 		case FdTypes.PIPE: {
 			const pipe = part(entry.pipe);
@@ -54,7 +60,8 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 					expectation: "which it does not hold",
 				});
 			const pipe = pipeOf(fifo.pipe_id, images.queues["fifo-data"]);
-			return { kind: "fifo", ...common({ ...reg, id }), file: looksOf(reg), pipe };
+			const unlinked = images.ghosts.unlinked(reg.id) ? { unlinked: true } : {};
+			return { kind: "fifo", ...common({ ...reg, id }), file: looksOf(reg), ...unlinked, pipe };
 		}
 		case FdTypes.EVENTFD: {
 			const efd = part(entry.efd);
@@ -90,7 +97,8 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 					finding: `memfd ${id} names inode ${memfd.inode_id}`,
 					expectation: "which memfd.img does not hold",
 				});
-			return { kind: "memfd", ...common(memfd), ...shown, position: memfd.pos };
+			const { name, object } = shown;
+			return { kind: "memfd", ...common(memfd), name, object, position: memfd.pos };
 		}
 		default:
 			return other(entry, images);

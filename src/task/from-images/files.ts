@@ -3,11 +3,18 @@ import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
 import type { Description, Descriptor, Files, Queued } from "../files.ts";
 import { descriptionFrom, type FileImages } from "./description.ts";
+import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
 export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
 	return new Map(dir.image("files.img", "files").records.map(({ value }) => [value.id, value]));
+}
+
+/** What descriptors and mappings have in common: they may show the same. */
+export interface SharedTables {
+	readonly objects: ObjectTable;
+	readonly ghosts: GhostTable;
 }
 
 /** The kernel holds them in an int. */
@@ -18,7 +25,7 @@ const LARGEST_DESCRIPTOR = 0x7fff_ffff;
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
  */
-export function filesFromImages(dir: ImageDir, pid: number, objects: ObjectTable): Files {
+export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts }: SharedTables): Files {
 	const entries = fileEntries(dir);
 	const ids = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
@@ -31,11 +38,7 @@ export function filesFromImages(dir: ImageDir, pid: number, objects: ObjectTable
 		entries,
 		objects,
 		queues: queuesIn(dir),
-		unlinked: new Set(
-			dir.has("remap-fpath.img")
-				? dir.image("remap-fpath.img", "remap-fpath").records.map(({ value }) => value.orig_id)
-				: [],
-		),
+		ghosts,
 	};
 	const descriptions = new Map<number, Description>();
 	const descriptors = new Map<number, Descriptor>();

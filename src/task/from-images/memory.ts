@@ -4,22 +4,22 @@ import type { FileEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.t
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { VMA } from "../../criu/vma.ts";
 import { refuse } from "../../errors.ts";
-import { MAP } from "../../linux/mman.ts";
+import { MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { boundsFrom } from "../from-images.ts";
 import type { Backing, MappedFile, Mapping, Memory } from "../task.ts";
 import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
-import { fileEntries } from "./files.ts";
-import type { ObjectTable } from "./objects.ts";
+import { fileEntries, type SharedTables } from "./files.ts";
+import type { GhostTable } from "./ghosts.ts";
 
 /** The address space of one process; contents refer to the pages files, and what it shares is in `objects`. */
 export function memoryFromImages(
 	dir: ImageDir,
 	pid: number,
 	mm: MmEntry,
-	objects: ObjectTable,
-): Omit<Memory, "objects"> {
+	{ objects, ghosts }: SharedTables,
+): Omit<Memory, "objects" | "ghosts"> {
 	const entries = fileEntries(dir);
 	const subject = `${dir.path}/mm-${pid}.img`;
 	const fileOf = (vma: VmaEntry): FileEntry =>
@@ -48,7 +48,8 @@ export function memoryFromImages(
 					finding: `mapping ${hex(vma.start)} names memfd ${vma.shmid}`,
 					expectation: "which memfd.img does not hold",
 				});
-			return { kind: "object", object: memfd.object, offset };
+			const reader = !memfd.readOnly && !isWritable(vma, true);
+			return { kind: "object", object: memfd.object, offset, ...(reader ? { writable: false } : {}) };
 		}
 		if (status & VMA.ANON_SHARED)
 			return { kind: "object", object: objects.anonymous(vma.shmid, vma.pgoff + vma.end - vma.start), offset };
@@ -60,7 +61,11 @@ export function memoryFromImages(
 					finding: `mapping ${hex(vma.start)} names file ${vma.shmid}`,
 					expectation: "expected a regular file",
 				});
-			return { kind: "file", path: reg.name, offset, writable: isWritable(vma) };
+			const id = Number(vma.shmid);
+			const ghost = ghosts.ghost(id)?.id;
+			const path = ghosts.link(id) ?? reg.name;
+			const writable = isWritable(vma, (status & VMA.FILE_SHARED) !== 0 && (vma.prot & PROT_WRITE) !== 0);
+			return { kind: "file", path, offset, writable, ...(ghost === undefined ? {} : { ghost }) };
 		}
 		return { kind: "anonymous", ...roleOf(vma, mm) };
 	};
@@ -91,13 +96,15 @@ export function memoryFromImages(
 			finding: `the executable is file ${mm.exe_file_id}`,
 			expectation: "which files.img does not hold as a regular file",
 		});
+	const executableGhost = ghosts.ghost(mm.exe_file_id)?.id;
 	const words = mm.mm_saved_auxv;
 	return {
 		mappings: mappings.sort(byStart),
 		contents: contentsFrom(dir, `pagemap-${pid}.img`),
 		bounds: boundsFrom(mm),
-		executable: exe.name,
-		files: mappedFiles(mm, entries),
+		executable: ghosts.link(mm.exe_file_id) ?? exe.name,
+		...(executableGhost === undefined ? {} : { executableGhost }),
+		files: mappedFiles(mm, entries, ghosts),
 		auxv: Array.from({ length: words.length >> 1 }, (_, i) => ({
 			type: Number(words[2 * i]),
 			value: words[2 * i + 1] ?? 0n,
@@ -107,17 +114,20 @@ export function memoryFromImages(
 	};
 }
 
-const isWritable = (vma: VmaEntry): boolean =>
-	vma.fdflags === undefined
-		? (vma.status & VMA.FILE_SHARED) !== 0 && (vma.prot & 2) !== 0
-		: (vma.fdflags & O_ACCMODE) !== O.RDONLY;
+/** Whether the file behind it was open for writing. */
+const isWritable = ({ fdflags }: VmaEntry, unknown: boolean): boolean =>
+	fdflags === undefined ? unknown : (fdflags & O_ACCMODE) !== O.RDONLY;
 
 const roleOf = (vma: VmaEntry, mm: MmEntry): { readonly role?: "heap" | "stack" } => {
 	if (vma.start <= mm.mm_start_stack && mm.mm_start_stack < vma.end) return { role: "stack" };
 	return (vma.status & VMA.HEAP) !== 0 ? { role: "heap" } : {};
 };
 
-function mappedFiles(mm: MmEntry, entries: ReadonlyMap<number, FileEntry>): Map<string, MappedFile> {
+function mappedFiles(
+	mm: MmEntry,
+	entries: ReadonlyMap<number, FileEntry>,
+	ghosts: GhostTable,
+): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const ids = [
 		mm.exe_file_id,
@@ -125,8 +135,9 @@ function mappedFiles(mm: MmEntry, entries: ReadonlyMap<number, FileEntry>): Map<
 	];
 	for (const id of ids) {
 		const reg = entries.get(id)?.reg;
-		if (reg === undefined || files.has(reg.name)) continue;
-		files.set(reg.name, looksOf(reg));
+		if (reg === undefined || ghosts.ghost(id) !== undefined) continue;
+		const path = ghosts.link(id) ?? reg.name;
+		if (!files.has(path)) files.set(path, { ...looksOf(reg), path });
 	}
 	return files;
 }

@@ -7,10 +7,17 @@ import { contentsFrom } from "./contents.ts";
 /** The shared memory of a process: each object once, whoever shows it, and in the order in which it was asked for. */
 export interface ObjectTable {
 	/** A record of memfd.img, where there is one: its name and its object's id. */
-	memfd(inode: bigint, by: "mapping" | "descriptor"): { readonly name: string; readonly object: number } | undefined;
+	memfd(inode: bigint, by: "mapping" | "descriptor"): ShownMemfd | undefined;
 	/** Shared anonymous memory in the form that knows no memfd; it reaches as far as any of its mappings. */
 	anonymous(shmid: bigint, end: bigint): number;
 	list(): readonly SharedObject[];
+}
+
+export interface ShownMemfd {
+	readonly name: string;
+	readonly object: number;
+	/** Whether nobody can write to it any more, whatever descriptor he has. */
+	readonly readOnly: boolean;
 }
 
 /** What CRIU calls shared anonymous memory, which is a memfd without a name to it. */
@@ -36,7 +43,8 @@ export function objectsOf(dir: ImageDir): ObjectTable {
 			if (inode === undefined) return undefined;
 			// who has a descriptor can tell a memfd from shared anonymous memory
 			const looks = inode.name === NAMELESS && by === "mapping" ? {} : memfdLooks(inode);
-			return { name: inode.name, object: put(BigInt(inode.shmid), inode.size, looks) };
+			const { name, seals, shmid, size } = inode;
+			return { name, object: put(BigInt(shmid), size, looks), readOnly: (seals & F_SEAL.WRITE) !== 0 };
 		},
 		anonymous: (shmid, end) => put(shmid, end, {}),
 		list: () => [...objects.values()],

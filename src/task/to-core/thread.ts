@@ -1,5 +1,4 @@
 import type { CoreThread } from "../../core/threads.ts";
-import { fxregs } from "../../linux/elf-core.ts";
 import { readSiginfo, siginfoHead } from "../../linux/siginfo.ts";
 import { type SignalSet, signalBit } from "../../linux/signal.ts";
 import { normaliseXstate } from "../../linux/xstate.ts";
@@ -15,7 +14,6 @@ export function threadForCore(
 ): CoreThread {
 	const { si_signo, si_code, si_errno } =
 		death === undefined ? { si_signo: 0, si_code: 0, si_errno: 0 } : siginfoHead.decode(death.siginfo);
-	const state = normaliseXstate(xstate);
 	return {
 		status: {
 			...{ si_signo, si_code, si_errno, pr_cursig: si_signo },
@@ -26,8 +24,7 @@ export function threadForCore(
 			pr_reg: registers,
 			pr_fpvalid: 1,
 		},
-		fx: fxregs.encode(state.fx),
-		xstate: state,
+		xstate: normaliseXstate(xstate),
 		...(death?.tid === tid && { siginfo: death.siginfo }),
 	};
 }

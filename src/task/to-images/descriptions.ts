@@ -1,4 +1,5 @@
 import { FdTypes, type FileEntry, type FownEntry } from "../../criu/generated/schema.ts";
+import { S_IFIFO } from "../../linux/fcntl.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { Description } from "../files.ts";
 import { caution, type Finding, loss } from "../finding.ts";
@@ -25,14 +26,25 @@ export interface Surroundings {
 export function descriptionEntry(description: Description, around: Surroundings): FileEntry {
 	const { id, flags } = description;
 	const { book, owner: fown, subject, report } = around;
+	const substitute = (what: string): FileEntry => {
+		report(loss("not-in-images", subject, `${what}: its number is kept, to be given something else`));
+		return { type: FdTypes.EXT, id, ext: { id, fown } };
+	};
 	switch (description.kind) {
-		case "file":
-			return regularFile(id, description, { flags, position: description.position, owner: fown });
+		case "file": {
+			const { path, unlinked, ghost, mode = 0, position } = description;
+			if (ghost !== undefined) book.ghosts.lost(id, ghost);
+			else if (unlinked && !book.ghosts.lostNode(id, path, mode)) return substitute(`the deleted file ${path}`);
+			return regularFile(id, description, { flags, position, owner: fown });
+		}
 		case "pipe":
 			return { type: FdTypes.PIPE, id, pipe: { id, pipe_id: description.pipe.id, flags, fown } };
 		case "fifo": {
 			const opening = { flags, position: 0n, owner: fown };
-			const regf_id = book.add((fresh) => regularFile(fresh, description.file, opening));
+			const { file, unlinked } = description;
+			const regf_id = book.add((fresh) => regularFile(fresh, file, opening));
+			const permissions = (file.mode ?? OWNERS_ONLY) & PERMISSIONS;
+			if (unlinked === true) book.ghosts.lostNode(regf_id, file.path, S_IFIFO | permissions);
 			return { type: FdTypes.FIFO, id, fifo: { id, pipe_id: description.pipe.id, regf_id } };
 		}
 		case "eventfd":
@@ -71,13 +83,9 @@ export function descriptionEntry(description: Description, around: Surroundings)
 		case "memfd":
 			return memfdFile(id, around.inode(description.object), { flags, position: description.position, owner: fown });
 		default:
-			report(
-				loss(
-					"not-in-images",
-					subject,
-					`${description.kind}${description.path === undefined ? "" : ` ${description.path}`}: its number is kept, to be given something else`,
-				),
-			);
-			return { type: FdTypes.EXT, id, ext: { id, fown } };
+			return substitute(`${description.kind}${description.path === undefined ? "" : ` ${description.path}`}`);
 	}
 }
+
+const OWNERS_ONLY = 0o600;
+const PERMISSIONS = 0o7777;

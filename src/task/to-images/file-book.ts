@@ -3,6 +3,7 @@ import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../.
 import { O } from "../../linux/open.ts";
 import type { Files } from "../files.ts";
 import type { MappedFile, Memory } from "../task.ts";
+import type { GhostBook } from "./ghosts.ts";
 import { NO_OWNER } from "./owner.ts";
 
 /** files.img in the making. */
@@ -10,15 +11,16 @@ export interface FileBook {
 	readonly entries: readonly FileEntry[];
 	/** Adds an entry, under `id` or the lowest that no description has. */
 	add(make: (id: number) => FileEntry, id?: number): number;
-	/** The entry that mappings of `path` and the executable name. */
-	mapped(path: string): number;
+	/** The entry that mappings of a file, or the executable, name: by its path or, if it lost that, by its ghost. */
+	mapped(path: string, ghost?: number): number;
+	readonly ghosts: GhostBook;
 }
 
 /** A book in which the descriptions have their own ids. */
-export function fileBook({ descriptors }: Files, looks: Memory["files"]): FileBook {
+export function fileBook({ descriptors }: Files, looks: Memory["files"], ghosts: GhostBook): FileBook {
 	const entries: FileEntry[] = [];
 	const taken = new Set(descriptors.map(({ description }) => description.id));
-	const mapped = new Map<string, number>();
+	const mapped = new Map<string | number, number>();
 	let next = 1;
 	const add = (make: (id: number) => FileEntry, own?: number): number => {
 		while (own === undefined && taken.has(next)) next++;
@@ -29,11 +31,14 @@ export function fileBook({ descriptors }: Files, looks: Memory["files"]): FileBo
 	return {
 		entries,
 		add,
-		mapped: (path) => {
-			const known = mapped.get(path);
+		ghosts,
+		mapped: (path, ghost) => {
+			const known = mapped.get(ghost ?? path);
 			if (known !== undefined) return known;
-			const id = add((fresh) => regularFile(fresh, looks.get(path) ?? { path }));
-			mapped.set(path, id);
+			// what is known of a path is of the file that has it now
+			const id = add((fresh) => regularFile(fresh, (ghost === undefined ? looks.get(path) : undefined) ?? { path }));
+			if (ghost !== undefined) ghosts.lost(id, ghost);
+			mapped.set(ghost ?? path, id);
 			return id;
 		},
 	};

@@ -8,8 +8,8 @@ import type { Mapping, Memory } from "../task.ts";
 
 /** Where the images keep what mappings show. */
 export interface Shown {
-	/** The file entry that a mapping of `path`, or the executable, names. */
-	file(path: string): number;
+	/** The file entry that a mapping of `path`, or the executable, names; `ghost` if it had lost that name. */
+	file(path: string, ghost?: number): number;
 	object(id: number): ShownObject;
 }
 
@@ -55,7 +55,7 @@ export function mmEntry(
 		mm_arg_end: bounds.argEnd,
 		mm_env_start: bounds.envStart,
 		mm_env_end: bounds.envEnd,
-		exe_file_id: shown.file(memory.executable),
+		exe_file_id: shown.file(memory.executable, memory.executableGhost),
 		mm_saved_auxv: auxv.kept.flatMap(({ type, value }) => [BigInt(type), value]),
 		vmas: ordered.map((mapping) => vmaEntry(mapping, shown)),
 		dumpable: memory.dumpable,
@@ -79,7 +79,7 @@ function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 			return {
 				...entry,
 				pgoff: backing.offset,
-				shmid: BigInt(shown.file(backing.path)),
+				shmid: BigInt(shown.file(backing.path, backing.ghost)),
 				flags,
 				status: VMA.REGULAR | ofFile,
 				fdflags: backing.writable ? O.RDWR : O.RDONLY,
@@ -93,7 +93,7 @@ function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 				shmid,
 				flags,
 				status: VMA.REGULAR | VMA.MEMFD | ofFile,
-				fdflags: shared && sealed ? O.RDONLY : O.RDWR,
+				fdflags: (shared && sealed) || backing.writable === false ? O.RDONLY : O.RDWR,
 			};
 		}
 		case "sysv": {
@@ -107,7 +107,7 @@ function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 		case "vsyscall":
 			return { ...anonymous, status: VMA.ANON_PRIVATE | VMA.VSYSCALL };
 		case "aio":
-			return { ...entry, flags, status: VMA.AIORING };
+			return { ...entry, flags, status: VMA.AIORING, fdflags: O.RDWR };
 		case "guard":
 			return { ...entry, prot: 0, flags: 0, status: VMA.GUARD };
 		case "socket":

@@ -26,6 +26,8 @@ export function reportLosses({ identity, threads }: Task, report: (finding: Find
 
 /** The memory as images hold it: vvar in one piece, and no rings of packet sockets. */
 export function writable(memory: Memory, report: (finding: Finding) => void): Memory {
+	if (memory.executable === "")
+		report(loss("not-in-images", "executable", "is gone, and CRIU restores no process without one"));
 	const mappings = withOneVvar(memory.mappings).filter(({ backing, start }) => {
 		if (backing.kind === "sysv")
 			report(caution("not-in-images", `mapping ${hex(start)}`, "System V memory; its bytes stay in the kernel"));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { heldCapabilities } from "../../../src/host/capabilities.ts";
-import { hugePagesMode, limitsFrom, vdsoAreas } from "../../../src/host/facts.ts";
+import { limitsFrom, vdsoAreas } from "../../../src/host/facts.ts";
+import { hugePagesMode, reportsFreePages } from "../../../src/host/huge-pages.ts";
 
 describe("limitsFrom", () => {
 	it("reads /proc/PID/limits, whose names have spaces and whose last column may be empty", () => {
@@ -51,6 +52,18 @@ describe("hugePagesMode", () => {
 		["", "never"],
 	])("reads %j as %s", (text, mode) => {
 		expect(hugePagesMode(text)).toBe(mode);
+	});
+});
+
+describe("reportsFreePages", () => {
+	it.each([
+		["no balloon", [], false],
+		["one that does nothing of the kind", ["01100001000000000000000000000000100\n"], false],
+		["one that reports", ["01100101000000000000000000000000100\n"], true],
+		["one of two that reports", ["0000000", "000001"], true],
+		["one whose features cannot be read", [""], false],
+	])("looks at %s", (_, features, reports) => {
+		expect(reportsFreePages(features)).toBe(reports);
 	});
 });
 

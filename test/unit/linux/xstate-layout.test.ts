@@ -4,6 +4,7 @@ import {
 	layoutMask,
 	legacyXstateLayout,
 	unplacedComponents,
+	writtenXstateLayout,
 	type XstateLayout,
 	xstateLayoutFromNote,
 } from "../../../src/linux/xstate-layout.ts";
@@ -137,4 +138,42 @@ describe("guessXstateLayout", () => {
 			"ERR_NOTE_SIZE c: xsave area is 831 bytes, expected at least 832 with AVX",
 		);
 	});
+});
+
+describe("the layout that components are written in", () => {
+	const places = (sizes: [number, number][]) =>
+		[...writtenXstateLayout(new Map(sizes)).places.values()].map(({ component, offset }) => [component, offset]);
+
+	it("is Intel's", () => {
+		const layout = writtenXstateLayout(
+			new Map([
+				[2, 256],
+				[5, 64],
+				[6, 512],
+				[7, 1024],
+				[9, 8],
+			]),
+		);
+		expect([...layout.places.values()].map(({ offset }) => offset)).toEqual([576, 1088, 1152, 1664, 2688]);
+		expect(layout.size).toBe(2696);
+		expect(places([])).toEqual([]);
+	});
+
+	it("puts what Intel has no place for, or keeps for another, behind", () => {
+		expect(
+			places([
+				[2, 256],
+				[3, 64],
+				[19, 128],
+				[40, 24],
+			]),
+		).toEqual([
+			[2, 576],
+			[3, 960],
+			[19, 1024],
+			[40, 1152],
+		]);
+	});
+
+	it("takes a component of an unknown size as it is", () => expect(places([[2, 100]])).toEqual([[2, 576]]));
 });

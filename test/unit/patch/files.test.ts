@@ -107,7 +107,7 @@ describe("a file that the donor had not mapped", () => {
 		const { vma, told } = await patchPair({ core }, { host: hostWith({ [EXTRA]: extraFile }) });
 		expect(vma(FREE)).toMatchObject({ status: 0x41, flags: 2, fdflags: 0, prot: 3 });
 		expect(told).toContain(
-			`caution mapping 0x7f1000180000: ${EXTRA}: shared or private is not in a core and the donor does not map it; private is assumed`,
+			`caution mapping 0x7f1000180000: ${EXTRA}: shared or private is not in a core, and no donor tells; private is assumed`,
 		);
 	});
 });

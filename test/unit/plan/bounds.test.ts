@@ -26,6 +26,17 @@ describe("planBounds", () => {
 		expect(model.open).toEqual([]);
 	});
 
+	it("leaves the executable alone where there is none any more, and says so", () => {
+		const task = taskOf({ mappings: [] });
+		const gone = { ...task, memory: { ...task.memory, executable: "" } };
+		const model = executed(gone, new Map());
+		expect(model.bounds.exe).toBeUndefined();
+		expect(model.bounds.map?.readUInt32LE(100)).toBe(0xffff_ffff);
+		expect(planned(gone).draft.findings).toEqual([
+			{ subject: "executable", text: "is gone: /proc/PID/exe leads to the restorer's own" },
+		]);
+	});
+
 	it("leaves the vector alone where none is known", () => {
 		expect(executed(taskOf({ mappings: [] }), new Map()).bounds.auxv).toBeUndefined();
 	});

@@ -45,11 +45,11 @@ describe("a failed step", () => {
 	const cases: [string, string][] = [
 		[
 			said("threads", "spawn", [0n, 88n, 0n, 0n], error(EEXIST)),
-			"spawn(NULL, 88, …) returned EEXIST; the id is taken: end its holder, or restore in a new pid namespace (unshare -pf --mount-proc)",
+			"spawn(NULL, 88, …) returned EEXIST; the id is taken: end its holder, or restore with --pid-namespace or --fresh-ids",
 		],
 		[
 			said("threads", "spawn", [0n, 88n], error(EPERM)),
-			"spawn(NULL, 88) returned EPERM; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the pid namespace",
+			"spawn(NULL, 88) returned EPERM; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN over the pid namespace, or --pid-namespace, or --fresh-ids",
 		],
 		[
 			said("map", "mmap", [0x5000n, 4096n, 3n, 0x22n], error(ENOMEM)),

@@ -266,12 +266,12 @@ describe("descriptors that cannot be opened", () => {
 			[0, terminal],
 			[1, terminal],
 			[3, socket],
-			[4, { kind: "memfd", name: "jit", object: 3, position: 0n }],
+			[4, { kind: "fifo", flags: 0, file: { path: "/run/fifo" }, pipe: { id: 9 }, unlinked: true }],
 			[5, file("/tmp/gone", { unlinked: true })],
 		];
 		expect(refusal(() => planned(taskOf(several)))).toBe(
 			"ERR_UNSUPPORTED descriptors 0, 1, 3, 4, 5: 0 was the terminal /dev/pts/3, 1 was the terminal /dev/pts/3, " +
-				"3 was a unix socket, 4 was the memfd jit, 5 was the deleted file /tmp/gone, which this version cannot restore; " +
+				"3 was a unix socket, 4 was the deleted FIFO /run/fifo, 5 was the deleted file /tmp/gone, which this version cannot restore; " +
 				"name another file with --fd 0=PATH, or let /dev/null take its place with --missing-fds null",
 		);
 	});

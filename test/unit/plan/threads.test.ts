@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import type { Limit, PosixTimer, Task, Thread } from "../../../src/task/task.ts";
+import { allCapable } from "../../support/model-threads.ts";
 import { only, present } from "../../support/present.ts";
 import { refusal } from "../../support/refusal.ts";
-import { factsOf, planOfThreads } from "../../support/run-threads.ts";
+import { anyKernel, factsOf, planOfThreads, runThreads } from "../../support/run-threads.ts";
 import { stepText } from "../../support/step-text.ts";
 import { NOBODY, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../../support/thread-task.ts";
 
@@ -39,6 +40,26 @@ describe("identity", () => {
 				text: "was in session 80 and process group 90; now it leads its own, without a terminal",
 			},
 		]);
+	});
+
+	it("is a subreaper where it was, and as likely to be sacrificed as before", () => {
+		const identity = { ...taskOfThreads([threadOf(100)]).identity, oomScoreAdjust: -5, childSubreaper: true };
+		const lived = (capabilities: bigint) => {
+			const plan = planOfThreads(taskOfThreads([threadOf(100)], { identity }), factsOf("amd"));
+			const credentials = { ...allCapable(), effective: capabilities, permitted: capabilities };
+			const { process, failed } = runThreads(plan, factsOf("amd"), anyKernel({ credentials }));
+			return { failed, oomScore: process.oomScore, subreaper: process.subreaper };
+		};
+		expect(lived((1n << 41n) - 1n)).toEqual({ failed: [], oomScore: -5, subreaper: true });
+		// without CAP_SYS_RESOURCE it stays what the restorer is
+		expect(lived(((1n << 41n) - 1n) ^ (1n << 24n))).toEqual({ failed: [], oomScore: 0, subreaper: true });
+	});
+
+	it("refuses a score that there is not", () => {
+		const identity = { ...taskOfThreads([threadOf(100)]).identity, oomScoreAdjust: 1001 };
+		expect(refusal(() => planOfThreads(taskOfThreads([threadOf(100)], { identity }), factsOf("amd")))).toBe(
+			"ERR_IMAGE_CORRUPT oom_score_adj: is 1001, expected -1000 to 1000",
+		);
 	});
 
 	it("makes itself room to work where the restorer's limits are low", () => {

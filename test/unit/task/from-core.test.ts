@@ -157,3 +157,14 @@ test("a thread with nothing but NT_FPREGSET has x87 and SSE", () => {
 	const [first] = task({ ...deadCore(), threads: [{ ...thread, fx }] }).threads;
 	expect(first?.xstate).toMatchObject({ xcr0: 3n, xstateBv: 3n, fx: { cwd: 0x37f, mxcsr: 0x1f80 } });
 });
+
+// folklore: processors with protection keys keep execute-only memory from the dumper, which writes zeros in its place
+test("execute-only text is not in the core, though bytes are: they are zeros", () => {
+	const text = { start: exe + P, end: exe + 3n * P, prot: 4, bytes: Buffer.alloc(2 * 4096) };
+	const { mappings, contents } = task(changeSegment(deadCore(), exe + P, () => text)).memory;
+	expect(mappings.find(({ start }) => start === exe + P)).toMatchObject({ prot: 4, held: 0n });
+	expect(contents.some(({ start }) => start === exe + P)).toBe(false);
+	// what a program compiled for itself is nowhere else
+	const jit = withSegment(deadCore(), { start: 0x7f30_0000_0000n, end: 0x7f30_0000_1000n, prot: 4, bytes: filled(0) });
+	expect(task(jit).memory.mappings.find(({ start }) => start === 0x7f30_0000_0000n)?.held).toBe(4096n);
+});

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
-import type { Description, Files } from "../../../../src/task/files.ts";
+import type { Description } from "../../../../src/task/files.ts";
 import { taskFromImages } from "../../../../src/task/from-images.ts";
-import type { Task } from "../../../../src/task/task.ts";
+import type { GhostFile, Task } from "../../../../src/task/task.ts";
 import {
 	type BuiltFileEntry,
 	type BuiltMemfd,
@@ -22,7 +22,7 @@ type Bytes = readonly number[];
 
 const FREE = 0x7f20_0018_0000n;
 
-const [FDINFO, PIPES_DATA, FIFO_DATA, REMAP] = [0x56213732, 0x56453709, 0x59333054, 0x59133954];
+const [FDINFO, PIPES_DATA, FIFO_DATA, REMAP, GHOST] = [0x56213732, 0x56453709, 0x59333054, 0x59133954, 0x52583605];
 const NOBODY = [1, 2, 3, 4, 5].flatMap((field) => number(field, 0));
 /** uid, euid, signal, type, pid. */
 const owner = (signal: number, type: number, pid: number): Bytes =>
@@ -30,8 +30,8 @@ const owner = (signal: number, type: number, pid: number): Bytes =>
 const part = (field: number, ...fields: readonly Bytes[]): Bytes => delimited(field, fields.flat());
 const flow = (field: number, who: Bytes = NOBODY): Bytes => delimited(field, [...who]);
 
-/** Descriptors from 20 up, one for each file. */
-function filesOf(
+/** A process with descriptors from 20 up, one for each file. */
+function tasksOf(
 	entries: readonly BuiltFileEntry[],
 	extra: Readonly<Record<string, Buffer>> = {},
 	fdinfo: readonly (readonly [fd: number, id: number, type: number, flags: number])[] = entries.map((entry, i) => [
@@ -40,7 +40,7 @@ function filesOf(
 		entry.type ?? 1,
 		i % 2,
 	]),
-): { readonly files: Files; readonly close: () => void } {
+): Pick<Task, "files" | "memory"> & { readonly close: () => void } {
 	const donor = livingDonor();
 	const table = image(
 		FDINFO,
@@ -54,7 +54,8 @@ function filesOf(
 		}),
 	);
 	try {
-		return { files: taskFromImages(dir).files, close: dir.close };
+		const { files, memory } = taskFromImages(dir);
+		return { files, memory, close: dir.close };
 	} catch (error) {
 		dir.close();
 		throw error;
@@ -87,13 +88,13 @@ function memfdsOf(
 }
 
 function described(entry: BuiltFileEntry, extra: Readonly<Record<string, Buffer>> = {}): Description {
-	const { files, close } = filesOf([entry], extra);
+	const { files, close } = tasksOf([entry], extra);
 	close();
 	return present(files.descriptors[0]).description;
 }
 
-const refused = (...args: Parameters<typeof filesOf>): string =>
-	refusal(() => filesOf(...args)).replace(/\S*\/d\//, "");
+const refused = (...args: Parameters<typeof tasksOf>): string =>
+	refusal(() => tasksOf(...args)).replace(/\S*\/d\//, "");
 
 describe("memfds from images", () => {
 	const jit: BuiltMemfd = { inode: 7, shmid: 31, name: "jit", size: 5000 };
@@ -157,6 +158,146 @@ describe("memfds from images", () => {
 	});
 });
 
+/** A record of remap-fpath.img: file, where it is now, and 0 for a link, 1 for a ghost. */
+const remap = (file: number, now: number, type: number): Bytes => [
+	...[...number(1, file), ...number(2, now), ...number(3, type)],
+];
+
+/** ghost-file-X.img of user 5, group 6, written 9.000007 s after 1970. */
+const ghostImage = (mode: number, behind: readonly (readonly number[])[], ...more: readonly Bytes[]): Buffer =>
+	imageBytes(
+		GHOST,
+		framed([
+			...[...number(1, 5), ...number(2, 6), ...number(3, mode)],
+			...[...part(7, number(1, 8), number(2, 0)), ...part(8, number(1, 9), number(2, 7))],
+			...more.flat(),
+		]),
+		...behind,
+	);
+
+const bytesIn = ({ contents }: GhostFile): [bigint, string][] =>
+	contents.map(({ source, offset, length, start }) => [start, `${source.read(offset, Number(length))}`]);
+
+describe("files without names, from images", () => {
+	const gone = (id: number, more: Partial<BuiltFileEntry> = {}): BuiltFileEntry => ({ id, name: "/tmp/gone", ...more });
+
+	it("are one file for all that show it, with content, mode, owner and times", () => {
+		const { files, memory, close } = tasksOf([gone(50), gone(51, { flags: 2, position: 3 })], {
+			"remap-fpath.img": image(REMAP, remap(50, 0x1a, 1), remap(51, 0x1a, 1)),
+			"ghost-file-1a.img": ghostImage(0o100640, [[...Buffer.from("held")]]),
+		});
+		expect(files.descriptors.map(({ description }) => description)).toEqual([
+			{ kind: "file", id: 50, path: "/tmp/gone", flags: 0, position: 0n, unlinked: true, ghost: 0x1a },
+			{ kind: "file", id: 51, path: "/tmp/gone", flags: 2, position: 3n, unlinked: true, ghost: 0x1a },
+		]);
+		const ghost = present(memory.ghosts?.[0]);
+		expect(bytesIn(ghost)).toEqual([[0n, "held"]]);
+		close();
+		expect(memory.ghosts).toHaveLength(1);
+		expect(ghost).toMatchObject({
+			...{ id: 0x1a, path: "/tmp/gone", mode: 0o100640, uid: 5, gid: 6, size: 4n },
+			...{ accessed: 8_000_000_000n, modified: 9_000_007_000n },
+		});
+	});
+
+	it("have holes where no chunk is", () => {
+		const chunk = (at: number, text: string): Bytes => [
+			...framed([...number(1, text.length), ...number(2, at)]),
+			...Buffer.from(text),
+		];
+		const { memory, close } = tasksOf([gone(50)], {
+			"remap-fpath.img": image(REMAP, remap(50, 1, 1)),
+			"ghost-file-1.img": ghostImage(0o100600, [chunk(4, "four"), chunk(99, "end")], number(9, 1), number(10, 5000)),
+		});
+		const ghost = present(memory.ghosts?.[0]);
+		expect([ghost.size, bytesIn(ghost)]).toEqual([
+			5000n,
+			[
+				[4n, "four"],
+				[99n, "end"],
+			],
+		]);
+		close();
+	});
+
+	it("are nothing to be made again where they were directories, or where only a FIFO shows them", () => {
+		const images = {
+			"remap-fpath.img": image(REMAP, remap(50, 1, 1), remap(51, 2, 1)),
+			"ghost-file-1.img": ghostImage(0o040755, []),
+			"ghost-file-2.img": ghostImage(0o010600, []),
+		};
+		const fifo = part(17, number(1, 53), number(2, 9), number(3, 51));
+		const { files, memory, close } = tasksOf([gone(50), gone(51), { id: 53, type: 3, body: fifo }], images);
+		close();
+		expect(memory.ghosts).toBeUndefined();
+		expect(files.descriptors.map(({ description }) => description)).toMatchObject([
+			{ kind: "file", unlinked: true },
+			{ kind: "file", unlinked: true },
+			{ kind: "fifo", unlinked: true, file: { path: "/tmp/gone" } },
+		]);
+		expect(files.descriptors.map(({ description }) => "ghost" in description)).toEqual([false, false, false]);
+	});
+
+	it("are reached by the link that the dump made", () => {
+		const images = { "remap-fpath.img": image(REMAP, remap(50, 51, 0)) };
+		const { files, close } = tasksOf([gone(50, { size: 9 }), { id: 51, name: "/tmp/link_remap.1" }], images);
+		close();
+		expect(files.descriptors[0]?.description).toEqual({
+			...{ kind: "file", id: 50, path: "/tmp/link_remap.1", flags: 0, position: 0n, unlinked: false, size: 9n },
+		});
+	});
+
+	it("may be mapped, and be the executable", () => {
+		const donor = livingDonor();
+		const exe = present(donor.files.find(({ id }) => id === donor.exe));
+		const dir = openImageDir(
+			writeDonor(join(scratch(), "d"), {
+				...donor,
+				extra: {
+					"remap-fpath.img": image(REMAP, remap(exe.id, 1, 1)),
+					"ghost-file-1.img": ghostImage(0o100755, [[1, 2, 3]]),
+				},
+			}),
+		);
+		const { memory } = taskFromImages(dir);
+		dir.close();
+		expect([memory.executable, memory.executableGhost]).toEqual([exe.name, 1]);
+		expect(memory.files.has(exe.name ?? "")).toBe(false);
+		const shown = memory.mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing] : []));
+		expect(shown.filter(({ ghost }) => ghost === 1).map(({ path }) => path)).toContain(exe.name);
+		expect(shown.some(({ ghost }) => ghost === undefined)).toBe(true);
+	});
+
+	it.each<[string, Buffer, Buffer, string]>([
+		[
+			"a link that is none",
+			image(REMAP, remap(50, 77, 0)),
+			Buffer.of(),
+			"ERR_IMAGE_CORRUPT remap-fpath.img: file 50 is linked as file 77, which files.img does not hold as a regular file",
+		],
+		[
+			"a chunk beyond the end",
+			image(REMAP, remap(50, 1, 1)),
+			ghostImage(0o100600, [framed([...number(1, 2), ...number(2, 9)]), [0, 0]], number(9, 1), number(10, 10)),
+			"ERR_IMAGE_CORRUPT ghost-file-1.img at 0x24: a chunk ends at 0xb, expected it inside the file's 10 bytes",
+		],
+		[
+			"chunks of no size",
+			image(REMAP, remap(50, 1, 1)),
+			ghostImage(0o100600, [framed([...number(1, 2), ...number(2, 9)]), [0, 0]], number(9, 1)),
+			"ERR_IMAGE_CORRUPT ghost-file-1.img: has chunks, but no size",
+		],
+		[
+			"a size that no file has",
+			image(REMAP, remap(50, 1, 1)),
+			ghostImage(0o100600, [framed([...number(1, 2), ...number(2, 9)]), [0, 0]], number(9, 1), number(10, 1n << 63n)),
+			"ERR_IMAGE_CORRUPT ghost-file-1.img: is of a file of 0x8000000000000000 bytes, expected less than 2^63",
+		],
+	])("refuse %s", (_, remaps, ghost, message) => {
+		expect(refused([gone(50)], { "remap-fpath.img": remaps, "ghost-file-1.img": ghost })).toBe(message);
+	});
+});
+
 describe("descriptors from images", () => {
 	it("a regular file: flags without O_CLOEXEC, offset, size, mode and build-id", () => {
 		const file = { id: 50, name: "/srv/data", flags: 0o2102002, position: 77, size: 4096, mode: 0o100640 };
@@ -169,9 +310,11 @@ describe("descriptors from images", () => {
 		});
 	});
 
-	it("a file that had lost its name", () => {
-		const remap = image(REMAP, [...number(1, 50), ...number(2, 3), ...number(3, 1)]);
-		expect(described({ id: 50, name: "/tmp/gone" }, { "remap-fpath.img": remap })).toMatchObject({ unlinked: true });
+	it("a file that had lost its name, of which nothing was saved", () => {
+		const ofProcess = image(REMAP, [...number(1, 50), ...number(2, 3), ...number(3, 2)]);
+		expect(described({ id: 50, name: "/proc/7/maps" }, { "remap-fpath.img": ofProcess })).toEqual({
+			...{ kind: "file", id: 50, path: "/proc/7/maps", flags: 0, position: 0n, unlinked: true },
+		});
 	});
 
 	it("who is told of input", () => {
@@ -190,7 +333,7 @@ describe("descriptors from images", () => {
 				[...Buffer.from(text)],
 			);
 		const fifo = part(17, number(1, 53), number(2, 9), number(3, 54));
-		const { files, close } = filesOf(
+		const { files, close } = tasksOf(
 			[
 				{ id: 50, type: 2, body: pipeFile(50, 9, 0) },
 				{ id: 51, type: 2, body: pipeFile(51, 9, 1) },
@@ -271,7 +414,7 @@ describe("descriptors from images", () => {
 
 	it("a terminal, by its device", () => {
 		const tty = part(19, number(1, 50), number(2, 3), number(3, 0o100002), flow(4), number(6, 51));
-		const { files, close } = filesOf([
+		const { files, close } = tasksOf([
 			{ id: 50, type: 11, body: tty },
 			{ id: 51, name: "/dev/pts/3" },
 		]);
@@ -280,7 +423,7 @@ describe("descriptors from images", () => {
 	});
 
 	it("duplicates share a description, each with its own FD_CLOEXEC; numbers come in order", () => {
-		const { files, close } = filesOf([{ id: 50, name: "/srv/data" }], {}, [
+		const { files, close } = tasksOf([{ id: 50, name: "/srv/data" }], {}, [
 			[7, 50, 1, 1],
 			[3, 50, 1, 0],
 		]);

@@ -5,26 +5,34 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
 import { fixtureCore, fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import type { ReadImages } from "../support/image-reader.ts";
+import { type ReadImages, readImages } from "../support/image-reader.ts";
 import { patchInto } from "../support/patching.ts";
 import { hasTool } from "../support/tools.ts";
 import { varint } from "../support/wire.ts";
+import { writeImagesOf } from "../support/written-images.ts";
 
 const hasProtoc = hasTool("protoc");
 
-describe.skipIf(!hasProtoc)(`what protoc finds in patched images${hasProtoc ? "" : " (needs protoc)"}`, () => {
+describe.skipIf(!hasProtoc)(`what protoc finds in our images${hasProtoc ? "" : " (needs protoc)"}`, () => {
 	const protos = fileURLToPath(new URL("../../proto/", import.meta.url));
 	const folder = mkdtempSync(join(tmpdir(), "necromancer-protoc-"));
 	afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-	const patched: ReadImages[] = [];
+	const written: ReadImages[] = [];
 	beforeAll(async () => {
 		const clocksAtDeath = { monotonic: 10n ** 18n, boottime: 10n ** 18n };
 		for (const name of fixtureNames) {
 			const core = fromBuffer("core", fixtureCore(name));
 			const done = await patchInto(core, fixturePath(`${name}/images`), join(folder, name), { clocksAtDeath });
-			patched.push(done.images);
+			written.push(done.images);
+			const dir = openImageDir(fixturePath(`${name}/images`));
+			const out = join(folder, `${name}-anew`);
+			await writeImagesOf(taskFromImages(dir), out, { clocks: clocksAtDeath });
+			dir.close();
+			written.push(readImages(out));
 		}
 	});
 
@@ -35,11 +43,14 @@ describe.skipIf(!hasProtoc)(`what protoc finds in patched images${hasProtoc ? ""
 		["file_entry", /^files/],
 		["pagemap_entry", /^pagemap-/],
 		["timens_entry", /^timens-/],
+		["task_kobj_ids_entry", /^ids-/],
+		["fs_entry", /^fs-/],
+		["fdinfo_entry", /^fdinfo-/],
 	])("no unknown number in any %s", (type, pattern) => {
 		const imports = readdirSync(protos).map((file) => `import "${file}";`);
 		const list = `syntax = "proto2";\n${imports.join("\n")}\nmessage all { repeated ${type} item = 1; }\n`;
 		writeFileSync(join(folder, `${type}.proto`), list);
-		const records = patched.flatMap((images) =>
+		const records = written.flatMap((images) =>
 			images.names
 				.filter((file) => pattern.test(file))
 				.flatMap((file) => recordsOf(images.raw(file)).slice(type === "pagemap_entry" ? 1 : 0)),

@@ -1,0 +1,67 @@
+// How fast a core becomes a living process, and a living process images.
+import { rmSync } from "node:fs";
+import { donorOf, writeLargeCore } from "./cores.mjs";
+import { criuRestore, NO_CRIU } from "./criu.mjs";
+import { run } from "./measure.mjs";
+import { openRoom } from "./room.mjs";
+
+const FIXTURE = "counter-static";
+
+export async function raising({ dir, at, size, cli, node, compare, memory, skip }) {
+	const room = await openRoom(at("room"), FIXTURE);
+	if (room === undefined) return skip("raise, dump", "needs root, unshare and nsenter");
+	try {
+		const inside = ([name, command]) => [name, room.command(command)];
+		const raise = (core, ...more) => room.command(cli("raise", "-q", at(core), ...more));
+		const again = { prepare: () => room.clear() };
+		writeLargeCore(at("tiny"), 1 << 20, "hole", FIXTURE);
+		writeLargeCore(at("core"), size << 20, "random", FIXTURE);
+		writeLargeCore(at("sparse"), size << 23, "hole", FIXTURE);
+
+		await compare("raise a small core", undefined, raise("tiny"), inside(node), again);
+		const lazily = raise("core", "--lazy");
+		await compare(`raise ${size} MiB lazily`, 5, lazily, inside(node), again);
+		await compare(
+			`raise ${8 * size} MiB, a hole, lazily`,
+			1.2,
+			raise("sparse", "--lazy"),
+			[`${size} MiB`, lazily],
+			again,
+		);
+		await compare(`raise ${8 * size} MiB, a hole, eagerly`, 5, raise("sparse"), inside(node), again);
+		const cat = ["cat of the core", ["sh", "-c", 'exec cat "$1" >/dev/null', "sh", at("core")]];
+		await compare(`raise ${size} MiB eagerly`, undefined, raise("core"), cat, again);
+		const criu = criuRestore();
+		if (criu === undefined) skip("… against criu restore", NO_CRIU);
+		else {
+			await run(cli("-q", "-c", at("core"), "-i", donorOf(FIXTURE), "-o", at("images")));
+			const theirs = ["criu restore", room.command(criu(at("images")))];
+			await compare(`raise ${size} MiB eagerly`, undefined, raise("core"), theirs, again);
+			rmSync(at("images"), { recursive: true });
+		}
+		await room.clear();
+		await memory("… peak memory", 150, cli("raise", "-q", at("core")), room.command);
+		await room.clear();
+
+		await dumping({ dir, at, size, cli, node: inside(node), compare, memory }, room, raise("core"));
+	} finally {
+		await room.close();
+	}
+}
+
+async function dumping({ dir, at, size, cli, node, compare, memory }, room, raise) {
+	await run(raise);
+	const [pid] = room.others();
+	const clear = async () => {
+		for (const name of ["dumped", "copy"]) rmSync(at(name), { recursive: true, force: true });
+		await run(["sync", "-f", dir]);
+	};
+	const dump = (...more) => cli("dump", "-q", "-t", pid, "-s", "-i", at("dumped"), ...more);
+	const copy = ["dd", `if=${at("core")}`, `of=${at("copy")}`, "bs=1M", "status=none"];
+	const again = { prepare: clear };
+	await compare(`dump ${size} MiB`, undefined, room.command(dump()), ["dd of as much", copy], again);
+	await clear();
+	await memory("… peak memory", 150, dump(), room.command);
+	await compare("… without its memory", undefined, room.command(dump("--no-pages")), node, again);
+	await clear();
+}

@@ -1,0 +1,67 @@
+// A room of its own for restored processes: mount and pid namespaces in which every process id is free and the files of a fixture
+// lie where it had them. Nothing of the machine changes.
+import { spawn, spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { run } from "./measure.mjs";
+
+const fixtures = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+const namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
+
+// tells its id while /proc is still ours, then reaps whoever nobody waits for until its standard input ends
+const first = `
+set -e
+read -r pid rest </proc/self/stat
+mount -t proc proc /proc
+mount -t tmpfs tmpfs "$1"
+for path in /opt/*; do
+	[ -d "$path" ] && [ "$path" != /opt/victims ] || continue
+	mkdir "$1/\${path#/opt/}"
+	mount --rbind "$path" "$1/\${path#/opt/}"
+done
+mkdir "$1/victims"
+mount --move "$1" /opt
+echo "$pid"
+exec env --ignore-signal=CHLD cat >/dev/null
+`;
+
+/** Undefined where none can be made. */
+export async function openRoom(directory, fixture) {
+	const able = ["unshare", ...namespaces, "nsenter", "--version"];
+	if (process.getuid() !== 0 || spawnSync(able[0], able.slice(1), { stdio: "ignore" }).status !== 0) return undefined;
+	mkdirSync(directory);
+	const holder = spawn("unshare", [...namespaces, "sh", "-c", first, "sh", directory], {
+		stdio: ["pipe", "pipe", "inherit"],
+	});
+	const over = new Promise((done) => holder.once("close", done));
+	const init = await new Promise((done, fail) => {
+		holder.stdout.once("data", (bytes) => done(bytes.toString().trim()));
+		holder.once("close", (status) => fail(new Error(`no room: unshare ended with ${status}`)));
+	});
+	const root = `/proc/${init}/root`;
+	const put = (from, to, mode) => {
+		mkdirSync(dirname(root + to), { recursive: true });
+		copyFileSync(fixtures + from, root + to);
+		chmodSync(root + to, mode);
+	};
+	put(`bin/${fixture}`, `/opt/victims/bin/${fixture}`, 0o755);
+	put(`${fixture}/dead.log`, `/opt/victims/run/${fixture}/log`, 0o644);
+	const command = (inside) => ["nsenter", `--target=${init}`, "--mount", "--pid", "--", ...inside];
+	const others = () => readdirSync(`${root}/proc`).filter((name) => Number(name) > 1);
+	return {
+		/** What runs a command in it. */
+		command,
+		/** The ids of all processes in it but its first. */
+		others,
+		/** Ends all who live in it, and waits until their memory is free again. */
+		clear: async () => {
+			for (const pid of others()) await run(command(["kill", "-KILL", pid])).catch(() => {});
+			while (others().length > 0) await new Promise((done) => setTimeout(done, 5));
+		},
+		close: async () => {
+			holder.stdin.end();
+			await over;
+		},
+	};
+}

@@ -1,0 +1,115 @@
+import { readdirSync, rmSync } from "node:fs";
+import { type ByteSink, createFile } from "../bytes/sink.ts";
+import { type WrittenCore, writeCore } from "../core/write.ts";
+import { type Agent, startAgent } from "../host/agent.ts";
+import { ANYWHERE } from "../host/facts.ts";
+import { lostThread } from "../host/lost-thread.ts";
+import { openMemory } from "../host/process-memory.ts";
+import { type Tracer, tracerOn } from "../host/ptrace.ts";
+import { PTRACE } from "../linux/ptrace.ts";
+import { SIGINFO_SIZE } from "../linux/siginfo.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { coreOfDying } from "./live-core.ts";
+import { type ProgramToRun, runProgram } from "./run-program.ts";
+
+/** A program that runs under our eyes, and ends when we do. */
+export interface Charge {
+	readonly pid: number;
+	/**
+	 * Sends it a signal that kills it, writes its core to a new file in the moment before, and lets it die.
+	 *
+	 * @throws NecromancerError ERR_HOST where we may not trace it, ERR_IO, ERR_STEP_FAILED when it ends another way.
+	 */
+	kill(signal: number, core: string): Promise<Killed>;
+	/** Ends it, in whatever state it is. */
+	close(): Promise<void>;
+}
+
+export interface Killed {
+	readonly core: WrittenCore;
+	/** What wait4(2) said. */
+	readonly end: WaitStatus;
+}
+
+/**
+ * Runs a program whose core is to be had whatever core_pattern says: we trace it in the moment of its death, and write the core
+ * ourselves. Its standard streams lead to /dev/null.
+ *
+ * @throws NecromancerError ERR_HOST.
+ */
+export async function runCaught(program: ProgramToRun): Promise<Charge> {
+	const agent = await startAgent(ANYWHERE, { streams: "ignore" });
+	try {
+		const pid = await runProgram(agent, program);
+		return { pid, kill: (signal, core) => killCaught(agent, pid, signal, core), close: () => agent.close() };
+	} catch (error) {
+		await agent.close();
+		throw error;
+	}
+}
+
+async function killCaught(agent: Agent, pid: number, signal: number, path: string): Promise<Killed> {
+	// where there is no place for its core, it lives on
+	const sink = createFile(path);
+	try {
+		const tracer = tracerOn(agent);
+		const seized = threadsOf(pid);
+		await tracer.seize(seized);
+		process.kill(pid, signal);
+		await untilSignal(agent, tracer, pid, signal);
+		const tids = await stopOthers(tracer, pid, new Set(seized));
+		const core = await writeDying(agent, pid, tids, sink);
+		// the leader last: its death ends the others, traced or not
+		await tracer.detach([...tids.slice(1), pid], false);
+		return { core, end: await endOf(agent, pid) };
+	} catch (cause) {
+		rmSync(path, { force: true });
+		throw cause;
+	} finally {
+		sink.close();
+	}
+}
+
+/** @param tids The one that is about to get the signal first. */
+async function writeDying(agent: Agent, pid: number, tids: readonly number[], sink: ByteSink): Promise<WrittenCore> {
+	const siginfo = new Uint8Array(SIGINFO_SIZE);
+	await agent.call("ptrace", PTRACE.GETSIGINFO, tids[0] ?? pid, 0, siginfo);
+	const memory = openMemory(pid);
+	try {
+		return await writeCore(await coreOfDying(agent, { pid, tids, siginfo }, memory), sink);
+	} finally {
+		memory.close();
+	}
+}
+
+/** Lets the leader run until the signal is about to hit it; others that come on the way are delivered. */
+async function untilSignal(agent: Agent, tracer: Tracer, pid: number, signal: number): Promise<void> {
+	for (;;) {
+		const what = await tracer.wait(pid);
+		if (what.kind === "exited" || what.kind === "killed") lostThread(pid, what);
+		if (what.kind === "signal" && what.signal === signal) return;
+		await agent.call("ptrace", PTRACE.CONT, pid, 0, what.kind === "signal" ? what.signal : 0);
+	}
+}
+
+/** Stops all other threads, those too that are made meanwhile. The leader, who took the signal, comes first. */
+async function stopOthers(tracer: Tracer, pid: number, seized: ReadonlySet<number>): Promise<number[]> {
+	const stopped = new Set([pid]);
+	for (let known = seized; ; known = new Set()) {
+		const running = threadsOf(pid).filter((tid) => !stopped.has(tid));
+		if (running.length === 0) return [...stopped];
+		await tracer.seize(running.filter((tid) => !known.has(tid)));
+		await tracer.interrupt(running);
+		for (const tid of running) stopped.add(tid);
+	}
+}
+
+const threadsOf = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
+
+async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
+	const errand = agent.errand();
+	const status = errand.space(8);
+	errand.call("wait4", pid, status, WAIT.ALL, 0);
+	const done = await agent.perform(errand, { patience: 30_000, doing: `waiting for process ${pid}` });
+	return waitStatus(done.bytes(status).readUInt32LE());
+}

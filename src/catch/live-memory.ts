@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { intersect, lengthOf, type Range } from "../bytes/range.ts";
+import { attempt, type ByteSource } from "../bytes/source.ts";
+import { textFromBytes } from "../bytes/text.ts";
+import type { DraftContent, DraftSegment } from "../core/draft.ts";
+import { DELETED, type MappedFile } from "../core/files.ts";
+import type { Agent } from "../host/agent.ts";
+import { touchedPages } from "../host/page-scan.ts";
+import type { ProcessMemory } from "../host/process-memory.ts";
+import { PROT_READ } from "../linux/mman.ts";
+import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
+
+/**
+ * Segments and file rows of a stopped process's core, as the kernel would choose them with its default coredump_filter
+ * (0x33): memory of its own and shared memory without a file; of unchanged files only the page an ELF header is on.
+ *
+ * @param memory Its memory: from there the bytes will come.
+ * @throws NecromancerError ERR_IO, ERR_HOST.
+ */
+export async function liveMemory(
+	agent: Agent,
+	pid: number,
+	memory: ProcessMemory,
+): Promise<{ readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] }> {
+	const path = `/proc/${pid}/smaps`;
+	const entries = readSmaps(textFromBytes(attempt(path, () => readFileSync(path))));
+	const touched = await touchedPages(
+		agent,
+		pid,
+		entries.filter((entry) => entry.touched > 0n),
+	);
+	const own = touched.filter(({ ofFile, guard }) => !ofFile && !guard);
+	const source = readableSource(memory);
+	let next = 0;
+	const ownOf = (range: Range): Range[] => {
+		for (; (own[next]?.end ?? range.end) <= range.start; ) next++;
+		const found: Range[] = [];
+		for (let i = next; i < own.length; i++) {
+			const pages = own[i];
+			const part = pages && intersect(pages, range);
+			if (part === undefined) break;
+			found.push(part);
+		}
+		return found;
+	};
+	return {
+		segments: entries.map((entry) => segmentOf(entry, ownOf(entry), source)),
+		files: entries.filter(({ inode }) => inode !== 0n).map(fileOf),
+	};
+}
+
+/** Pages that cannot be read (guards, beyond the end of a mapped file) are zeros: the kernel leaves holes for them. */
+function readableSource({ source, peek }: ProcessMemory): ByteSource {
+	return {
+		name: source.name,
+		size: source.size,
+		read: (offset, length) => {
+			const whole = peek(offset as bigint as Address, length);
+			if (whole !== undefined) return whole;
+			const pieces: Buffer[] = [];
+			for (let at: bigint = offset; at < offset + BigInt(length); ) {
+				const left = offset + BigInt(length) - at;
+				const inPage = PAGE_SIZE - (at % PAGE_SIZE);
+				const count = Number(inPage < left ? inPage : left);
+				pieces.push(peek(at as Address, count) ?? Buffer.alloc(count));
+				at += BigInt(count);
+			}
+			return Buffer.concat(pieces);
+		},
+		close: () => {},
+	};
+}
+
+/** @param own The pages of it that are no file's. */
+function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource): DraftSegment {
+	const { start, end, prot, name, flags, inode } = entry;
+	const held = (fileSize: bigint, ranges: readonly Range[]): DraftSegment => ({
+		...{ start, end, prot, fileSize },
+		contents: ranges.map((range) => contentOf(range, memory)),
+	});
+	const size = end - start;
+	if (name === "[vdso]") return held(size, [entry]);
+	// nobody may read them from outside, and the kernel leaves room for them all the same
+	if (/^\[(?:vvar|vvar_vclock|vsyscall)\]$/.test(name)) return held(size, []);
+	if (flags.has("dd") || flags.has("io")) return held(0n, []);
+	if (entry.shared) return name.endsWith(DELETED) ? held(size, [entry]) : held(0n, []);
+	if (own.length === 0) return isElf(entry, memory) ? held(PAGE_SIZE, [firstPage(entry)]) : held(0n, []);
+	return held(size, inode === 0n ? own : [entry]);
+}
+
+const contentOf = (range: Range, memory: ByteSource): DraftContent => ({
+	start: range.start,
+	length: lengthOf(range),
+	source: memory,
+	offset: fileOffset(range.start),
+	available: lengthOf(range),
+});
+
+const firstPage = ({ start }: Range): Range => ({ start, end: plus(start, PAGE_SIZE) });
+
+const ELF_MAGIC = 0x7f454c46;
+
+const isElf = ({ start, prot, offset, inode }: SmapsEntry, memory: ByteSource): boolean =>
+	inode !== 0n &&
+	offset === 0n &&
+	(prot & PROT_READ) !== 0 &&
+	memory.read(fileOffset(start), 4)?.readUInt32BE() === ELF_MAGIC;
+
+const fileOf = ({ start, end, offset, name }: SmapsEntry): MappedFile => {
+	const deleted = name.endsWith(DELETED);
+	return { start, end, offset, path: deleted ? name.slice(0, -DELETED.length) : name, deleted };
+};

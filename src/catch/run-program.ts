@@ -1,0 +1,81 @@
+import { readFileSync } from "node:fs";
+import { viewOf } from "../bytes/layout.ts";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import type { Errand, Spot } from "../host/errand.ts";
+import { limitsFrom } from "../host/facts.ts";
+import { addSpawn } from "../host/spawn.ts";
+import { errnoName } from "../linux/errno.ts";
+import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
+import { PR } from "../linux/prctl.ts";
+import { limitNumber, rlimit64 } from "../linux/resource.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import { AGENT_FD, contextLayout, REPORT_FD } from "../plan/abi.ts";
+
+/** A program to run. */
+export interface ProgramToRun {
+	/** Absolute, as nobody looks it up. */
+	readonly path: string;
+	/** Without argument 0, which is the path. */
+	readonly args: readonly string[];
+	readonly env: Readonly<Record<string, string>>;
+}
+
+/**
+ * Has an agent run a program, as its child: so the agent may trace it even where only ancestors may (Yama), and it does not
+ * outlive the agent. Its standard streams are the agent's. The kernel dumps no core of it, to a file or a pipe: that is for
+ * whoever traces it.
+ *
+ * @returns its pid.
+ * @throws NecromancerError ERR_HOST where it cannot be run.
+ */
+export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun): Promise<number> {
+	const errand = agent.errand();
+	const list = errand.list();
+	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
+	// folklore: of 1 byte, and not of 0, the kernel spares a core_pattern with a pipe too (fs/coredump.c)
+	const hard = coreLimit();
+	const limit = errand.put(rlimit64.encode({ rlim_cur: hard === 0n ? 0n : 1n, rlim_max: hard }));
+	list.call("prlimit64", [0, limitNumber("CORE"), limit, 0]);
+	list.call("close", [AGENT_FD]);
+	list.call("fcntl", [REPORT_FD, F.SETFD, FD_CLOEXEC]);
+	const words = [path, ...args].map((word) => textIn(errand, word));
+	const environment = Object.entries(env).map(([name, value]) => textIn(errand, `${name}=${value}`));
+	const program = textIn(errand, path);
+	list.call("execve", [program, vectorIn(errand, words), vectorIn(errand, environment)]);
+	const context = errand.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
+	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
+	const pid = (await agent.perform(errand, { patience: 20_000, doing: "making a process" })).result(made);
+	if (pid < 0n)
+		return refuse("ERR_HOST", {
+			subject: path,
+			finding: `no process can be made for it: clone3 failed with ${errnoName(Number(pid))}`,
+			expectation: "expected to be allowed one more",
+			// folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone instead
+			...(pid === ENOSYS && { remedy: "allow clone3 (docker run --security-opt seccomp=unconfined)" }),
+		});
+	// only the child holds the other end then, until it is the program
+	await agent.call("close", REPORT_FD);
+	const report = await agent.reports.next();
+	if (report === undefined) return Number(pid);
+	return refuse("ERR_HOST", {
+		subject: path,
+		finding: `cannot be run: ${errnoName(Number(report.result))}`,
+		expectation: "expected a program",
+	});
+}
+
+const ENOSYS = -38n;
+
+/** The hard limit of our own, which is the agent's too. Where that is 0 bytes, 1 cannot be had. */
+const coreLimit = (): bigint =>
+	limitsFrom(readFileSync("/proc/self/limits", "latin1"))[limitNumber("CORE")]?.hard ?? 0n;
+
+const textIn = (errand: Errand, text: string): Spot => errand.put(Buffer.from(`${text}\0`), 1);
+
+/** A vector of pointers, with its NULL. */
+function vectorIn(errand: Errand, texts: readonly Spot[]): Spot {
+	const bytes = new Uint8Array(8 * (texts.length + 1));
+	for (const [i, { at }] of texts.entries()) viewOf(bytes).setBigUint64(8 * i, at, true);
+	return errand.put(bytes);
+}

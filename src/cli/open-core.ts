@@ -1,0 +1,10 @@
+import { type OpenedCore, openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
+import { untilInterrupted } from "./interrupt.ts";
+import { openProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** A core as it is found; `-` is standard input. Interrupted while it is unpacked, nothing of it stays. */
+export const openCore = (path: string, terminal: Terminal, maxSize = USUAL_MAX_SIZE): Promise<OpenedCore> =>
+	untilInterrupted((signal) =>
+		openCoreSource(path, { maxSize, signal, progress: (total) => openProgress(terminal, total) }),
+	);

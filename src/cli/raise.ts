@@ -1,0 +1,175 @@
+import { readlinkSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { isatty } from "node:tty";
+import { attempt } from "../bytes/source.ts";
+import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
+import { refuseUnfinished } from "../criu/unfinished.ts";
+import { refuse } from "../errors.ts";
+import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
+import { type Raised, type RaiseOptions, raise, type Summoned, summon } from "../raise/raise.ts";
+import { taskFromImages } from "../task/from-images.ts";
+import { findingsText } from "./findings.ts";
+import { follow } from "./follow.ts";
+import { untilInterrupted } from "./interrupt.ts";
+import { openProgress } from "./progress.ts";
+import { findGdb, runGdb } from "./raise/gdb.ts";
+import { raisedJson, raisedText, summonedJson, summonedText } from "./raise/text.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+export interface RaiseVerb {
+	/** `-` for standard input. */
+	readonly core: string;
+	readonly gdbArgs: readonly string[];
+	/** A donor's image directory. */
+	readonly images?: string;
+	readonly donorPid?: number;
+	readonly run?: boolean;
+	readonly wait?: boolean;
+	readonly gdb?: boolean;
+	readonly keep?: boolean;
+	readonly pidfile?: string;
+	readonly sysroot?: string;
+	readonly mapFile?: ReadonlyMap<string, string>;
+	readonly search?: readonly string[];
+	readonly allowMismatch?: boolean;
+	readonly fd?: ReadonlyMap<number, string>;
+	readonly tty?: boolean;
+	readonly missingFds?: "error" | "null";
+	readonly lazy?: boolean;
+	/** Bytes. */
+	readonly maxSize?: bigint;
+	readonly trust?: boolean;
+	/** `false` for --no-ptrace. */
+	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
+	readonly check?: boolean;
+	readonly json?: boolean;
+	readonly quiet?: boolean;
+	readonly verbose?: boolean;
+}
+
+/**
+ * `necromancer raise CORE`: from a core to a living process.
+ *
+ * @returns our exit status: with `--wait` the process's own, with `--gdb` gdb's.
+ */
+export async function raiseVerb(verb: RaiseVerb): Promise<number> {
+	const terminal = openTerminal(process);
+	const gdb = verb.gdb === true && verb.check !== true ? findGdb(process.env["PATH"]) : undefined;
+	const outcome = await untilInterrupted((signal) => fromCore(verb, terminal, signal));
+	if (!("restored" in outcome)) {
+		if (verb.json === true) terminal.out(summonedJson(outcome));
+		else if (verb.quiet !== true)
+			terminal.out(
+				findingsText(outcome.findings, verb.verbose === true, terminal.paint) + summonedText(outcome, terminal.paint),
+			);
+		return 0;
+	}
+	const { restored } = outcome;
+	if (verb.pidfile !== undefined) {
+		const { pidfile } = verb;
+		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
+	}
+	tell(verb, outcome, terminal);
+	if (gdb !== undefined) return await withGdb(gdb, verb, outcome);
+	if (verb.wait === true) return await follow(restored, terminal);
+	await restored.release();
+	return 0;
+}
+
+/** The core is read, the process made; with `--check` only understood. */
+async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | Summoned> {
+	const core = await openCoreSource(verb.core, {
+		maxSize: verb.maxSize ?? USUAL_MAX_SIZE,
+		signal,
+		progress: (total) => openProgress(terminal, verb.quiet === true ? 0n : total),
+	});
+	let donor: ImageDir | undefined;
+	try {
+		donor = openDonor(verb.images);
+		const options = optionsFrom(verb, donor);
+		if (verb.check === true) return summon(core, options);
+		signal.throwIfAborted();
+		const raised = await raise(core, options);
+		if (signal.aborted) {
+			process.kill(raised.restored.pid, "SIGKILL");
+			await raised.restored.wait();
+			signal.throwIfAborted();
+		}
+		return raised;
+	} finally {
+		donor?.close();
+		core.close();
+	}
+}
+
+function openDonor(images: string | undefined): ImageDir | undefined {
+	if (images === undefined) return undefined;
+	refuseUnfinished(images);
+	// what is still needed of it is opened by name by a process with another working directory
+	return openImageDir(resolve(images));
+}
+
+function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions {
+	const { sysroot, mapFile, search } = verb;
+	return {
+		stopped: verb.run !== true && verb.wait !== true,
+		untraced: verb.ptrace === false,
+		fds: verb.fd ?? new Map(),
+		missing: verb.missingFds ?? "error",
+		lazy: verb.lazy === true,
+		trust: verb.trust === true,
+		allowMismatch: verb.allowMismatch === true,
+		debugged: verb.gdb === true,
+		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
+		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
+		...(verb.tty === true ? { tty: ourTerminal() } : {}),
+		...(donor === undefined ? {} : { donor: taskFromImages(donor, verb.donorPid) }),
+		...(sysroot === undefined ? {} : { sysroot }),
+		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
+		...(search === undefined ? {} : { search }),
+	};
+}
+
+/** The device file of the terminal that one of our standard streams is. */
+function ourTerminal(): string {
+	for (const fd of [0, 1, 2]) if (isatty(fd)) return readlinkSync(`/proc/self/fd/${fd}`);
+	return refuse("ERR_USAGE", {
+		subject: "--tty",
+		finding: "none of our standard streams is a terminal",
+		expectation: "expected one to hand on",
+		remedy: "name files with --fd N=PATH",
+	});
+}
+
+function tell(verb: RaiseVerb, raised: Raised, { out, paint }: Terminal): void {
+	const stopped = verb.run !== true && verb.wait !== true;
+	if (verb.json === true) out(raisedJson({ raised, stopped }));
+	else if (verb.quiet !== true)
+		out(
+			findingsText(raised.findings, verb.verbose === true, paint) +
+				raisedText({ raised, stopped: stopped && verb.gdb !== true }, paint),
+		);
+}
+
+/** gdb gets the terminal; when it is quit, what we made ends, unless it is to be kept. */
+async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised): Promise<number> {
+	const target = {
+		pid: restored.pid,
+		executable: task.memory.executable,
+		...(verb.sysroot === undefined ? {} : { sysroot: verb.sysroot }),
+	};
+	const status = await runGdb(gdb, target, verb.gdbArgs);
+	if (verb.keep === true) {
+		await restored.release();
+		return status;
+	}
+	try {
+		process.kill(restored.pid, "SIGKILL");
+	} catch {
+		// it came to its end under gdb
+	}
+	await restored.wait();
+	return status;
+}

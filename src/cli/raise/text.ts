@@ -1,0 +1,68 @@
+import type { Raised, Summoned } from "../../raise/raise.ts";
+import { escapeText } from "../escape-text.ts";
+import { findingCounts } from "../findings.ts";
+import type { Paint } from "../terminal.ts";
+import { FORGET_STOP } from "./gdb.ts";
+
+export interface Outcome {
+	readonly raised: Raised;
+	/** It waits, as after SIGSTOP. */
+	readonly stopped: boolean;
+}
+
+/** What came back, what had ended it, and what to do next. */
+export function raisedText({ raised, stopped }: Outcome, paint: Paint): string {
+	const { dead, task, restored } = raised;
+	const { pid } = restored;
+	const inner = pid === task.identity.pid ? "" : ` (it was ${task.identity.pid})`;
+	const lines = [
+		`${paint.green("raised")} ${escapeText(task.identity.comm)}: process ${pid}${inner}, ${about(raised)}`,
+		`  ${deathOf(dead)}; it is ${stopped ? "stopped" : "running"}`,
+	];
+	if (stopped) {
+		if (dead.death.synchronous)
+			lines.push(
+				"  going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)",
+			);
+		const width = Math.max(...NEXT.map(({ command }) => command(pid).length)) + 4;
+		lines.push(...NEXT.map(({ command, text }) => `  ${command(pid).padEnd(width)}${paint.dim(text)}`));
+	}
+	return `${lines.join("\n")}\n`;
+}
+
+/** What would come back. */
+export const summonedText = (summoned: Summoned, paint: Paint): string =>
+	`${paint.bold("check")}: ${escapeText(summoned.task.identity.comm)}, process ${summoned.task.identity.pid}, ${about(summoned)}\n  ${deathOf(summoned.dead)}; nothing was made\n`;
+
+function about({ task, findings }: Summoned): string {
+	const count = task.threads.length;
+	return `${count} thread${count === 1 ? "" : "s"}; ${findingCounts(findings)}`;
+}
+
+const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>
+	signal === 0 ? escapeText(words) : `it had died of ${escapeText(words)}, taken by thread ${tid}`;
+
+const NEXT: readonly { readonly command: (pid: number) => string; readonly text: string }[] = [
+	{ command: (pid) => `gdb -p ${pid} -iex "${FORGET_STOP}"`, text: "look into it, call its functions" },
+	{ command: (pid) => `kill -CONT ${pid}`, text: "let it go on" },
+	{ command: (pid) => `kill -KILL ${pid}`, text: "let it rest" },
+];
+
+/** The outcome for programs. */
+export const raisedJson = ({ raised, stopped }: Outcome): string =>
+	json({ ...document(raised), pid: raised.restored.pid, stopped, plan: raised.restored.findings });
+
+/** The same where nothing was made. */
+export const summonedJson = (summoned: Summoned): string => json({ ...document(summoned), pid: null });
+
+const document = ({ dead: { death }, task, findings }: Summoned) => ({
+	schema: 1,
+	kind: "raise",
+	comm: task.identity.comm,
+	/** As the process knows them. */
+	ids: { pid: task.identity.pid, threads: task.threads.map((thread) => thread.tid) },
+	death: { tid: death.tid, signal: death.signal, words: death.words, synchronous: death.synchronous },
+	findings,
+});
+
+const json = (value: object): string => `${JSON.stringify(value, null, "\t")}\n`;

@@ -1,0 +1,52 @@
+import { fileOffset, hex } from "../bytes/address.ts";
+import { refuse } from "../errors.ts";
+import { frames } from "./frames.ts";
+import type { GhostFileEntry } from "./generated/schema.ts";
+import { type Extent, encodeImage, framed, type ImageRecord } from "./image.ts";
+import { imageKinds } from "./kinds.ts";
+import { decodeRecord } from "./protobuf.ts";
+
+/** What a file without a name held, and how long it was. */
+export interface GhostContent {
+	/** Bytes. */
+	readonly size: bigint;
+	/** `at`: where in the file they belong. What none of them covers was a hole. */
+	readonly extents: readonly (Extent & { readonly at: bigint })[];
+}
+
+/**
+ * The content behind the record of a ghost-file image: the whole file, or chunks that leave its holes out.
+ *
+ * @throws NecromancerError ERR_IMAGE_CORRUPT for a chunk beyond the end, or one whose file has no size.
+ */
+export function ghostContent({ value, extra }: ImageRecord<GhostFileEntry>, name: string): GhostContent {
+	if (extra === undefined) return { size: value.size ?? 0n, extents: [] };
+	if (value.chunks !== true) return { size: extra.length, extents: [{ ...extra, at: 0n }] };
+	const size =
+		value.size ?? refuse("ERR_IMAGE_CORRUPT", { subject: name, finding: "has chunks", expectation: "but no size" });
+	const end = extra.offset + extra.length;
+	const reader = frames(extra.source, extra.offset);
+	const extents: (Extent & { readonly at: bigint })[] = [];
+	while (reader.at < end) {
+		const subject = `${name} at ${hex(reader.at)}`;
+		const { len, off } = decodeRecord("ghost_chunk_entry", reader.record(), subject);
+		if (off + len > size)
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject,
+				finding: `a chunk ends at ${hex(off + len)}`,
+				expectation: `expected it inside the file's ${size} bytes`,
+			});
+		if (len > 0n) extents.push({ source: extra.source, offset: fileOffset(reader.at), length: len, at: off });
+		reader.skip(len);
+	}
+	return { size, extents };
+}
+
+/** The pieces of a ghost-file image, chunk by chunk: holes stay holes. The inverse of {@link ghostContent}. */
+export const encodeGhost = (entry: GhostFileEntry, { size, extents }: GhostContent): (Uint8Array | Extent)[] => [
+	...encodeImage({ kind: imageKinds["ghost-file"], records: [{ value: { ...entry, chunks: true, size } }] }),
+	...extents.flatMap(({ at, source, offset, length }) => [
+		framed("ghost_chunk_entry", { len: length, off: at }),
+		{ source, offset, length },
+	]),
+];

@@ -1,0 +1,40 @@
+import { existsSync, readFileSync } from "node:fs";
+import { attempt } from "../bytes/source.ts";
+import { withAgent } from "./facts.ts";
+import { inChild } from "./probe.ts";
+import { probePidNamespace } from "./probe-namespace.ts";
+
+/** What this host, and this user on it, can do about certain process and thread ids. */
+export interface IdSight {
+	/** Those that somebody has. */
+	readonly taken: readonly number[];
+	/** kernel.pid_max: ids are below it. */
+	readonly pidMax: number;
+	/** Whether a process can be made with an id of our choice, here (clone3 set_tid). */
+	readonly chosen: boolean;
+	/** Whether one can be made with such ids in a pid namespace of its own, with a user namespace around it if need be. */
+	readonly namespace: boolean;
+}
+
+/**
+ * Tries it, in processes that are gone afterwards.
+ *
+ * @throws NecromancerError ERR_HOST where not even an agent runs.
+ */
+export function measureIds(ids: readonly number[]): Promise<IdSight> {
+	const path = "/proc/sys/kernel/pid_max";
+	const pidMax = Number(attempt(path, () => readFileSync(path, "latin1")));
+	const taken = ids.filter((id) => existsSync(`/proc/${id}`));
+	const highest = ids.reduce((most, id) => Math.max(most, id), 1);
+	return withAgent(async (agent) => {
+		const [pid] = ids.filter((id) => id > 0 && id < pidMax && !taken.includes(id));
+		const pids = pid === undefined ? {} : { pids: [pid] };
+		const obstacle = await inChild(agent, (list) => list.call("alarm", [0]), pids);
+		const namespace = async (withUser: boolean): Promise<boolean> =>
+			(await probePidNamespace(agent, { withUser, id: highest })) === undefined;
+		return {
+			...{ taken, pidMax, chosen: pid !== undefined && obstacle === undefined },
+			namespace: (await namespace(false)) || (await namespace(true)),
+		};
+	});
+}

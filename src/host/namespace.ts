@@ -1,0 +1,146 @@
+import { writeFileSync } from "node:fs";
+import { TASK_SIZE } from "../bytes/address.ts";
+import { refuse } from "../errors.ts";
+import { CLONE } from "../linux/clone.ts";
+import { errnoName } from "../linux/errno.ts";
+import { POLLIN, pollfd } from "../linux/poll.ts";
+import { PR } from "../linux/prctl.ts";
+import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
+import { SIGCHLD, SIGKILL } from "../linux/signal.ts";
+import { WAIT } from "../linux/wait.ts";
+import { contextLayout } from "../plan/abi.ts";
+import type { Agent } from "./agent.ts";
+import { addSpawn } from "./spawn.ts";
+
+/** The one user and the one group of a user namespace. */
+export interface NamespaceUser {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/**
+ * Has the processes that an agent makes from now on live in a new pid namespace; the agent itself stays outside. Where
+ * that needs a privilege which it lacks, a user namespace comes with it, in which it has all capabilities and in which
+ * `user` stands for ours outside: an ordinary user may map no other ids than his own, and no groups.
+ *
+ * @returns the user namespace's user, if one was made.
+ * @throws NecromancerError ERR_HOST where neither is allowed.
+ */
+export async function enterPidNamespace(agent: Agent, user: NamespaceUser): Promise<NamespaceUser | undefined> {
+	const plain = await agent.call("unshare", CLONE.NEWPID);
+	if (plain === 0n) return undefined;
+	const both = await agent.call("unshare", CLONE.NEWUSER | CLONE.NEWPID);
+	if (both < 0n) refuseNamespace(`unshare failed with ${errnoName(Number(both))}`);
+	mapUser(agent.pid, user);
+	// the kernel may forget it when credentials change
+	await agent.call("prctl", PR.SET_PDEATHSIG, SIGKILL);
+	return user;
+}
+
+/** user_namespaces(7): one line each, and setgroups(2) switched off before the groups. */
+function mapUser(pid: number, { uid, gid }: NamespaceUser): void {
+	const [ourUid, ourGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+	const rows = [
+		["uid_map", `${uid} ${ourUid} 1`],
+		["setgroups", "deny"],
+		["gid_map", `${gid} ${ourGid} 1`],
+	] as const;
+	for (const [name, text] of rows)
+		try {
+			writeFileSync(`/proc/${pid}/${name}`, text);
+		} catch (cause) {
+			const { code = String(cause) } = cause as NodeJS.ErrnoException;
+			refuseNamespace(`writing its ${name} failed with ${code}`);
+		}
+}
+
+const refuseNamespace = (finding: string): never =>
+	refuse("ERR_HOST", {
+		subject: "pid namespace",
+		finding,
+		expectation: "expected to make one, with a user namespace around it",
+		remedy:
+			"be root, allow user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone, " +
+			"kernel.apparmor_restrict_unprivileged_userns), or restore with --fresh-ids",
+	});
+
+/** The first process of a pid namespace. */
+export interface Init {
+	/** As seen from outside. Its end is the end of the namespace, and of all who live in it. */
+	readonly pid: number;
+	/** Lets it look for the process that it is there for, which exists by now. */
+	watch(): Promise<void>;
+}
+
+/**
+ * Makes the first process of a pid namespace that was entered, which will not be the one restored: the kernel keeps signals
+ * away from a first process (SIGNAL_UNKILLABLE), even that of its own fault. It lives as long as process `pid`, and then as
+ * long as any that this one left behind: it reaps orphans, and ends with the last. It has no descriptor but what it waits
+ * by, no memory but ours, a session of its own, and stands in the root directory.
+ *
+ * The restored process is no child of it: its parent is the agent, outside, who waits for it as for any; when the agent
+ * leaves, the kernel looks for a new parent where the agent was, not inside (find_child_reaper, kernel/exit.c). So init
+ * learns of its end by a pidfd.
+ *
+ * @param pid inside.
+ * @throws NecromancerError ERR_HOST when it cannot be made.
+ */
+export async function startInit(agent: Agent, pid: number): Promise<Init> {
+	const ends = Buffer.alloc(8);
+	await agent.call("pipe2", ends, 0);
+	const [reading, writing] = [ends.readInt32LE(0), ends.readInt32LE(4)];
+	const { blob, free } = agent.room;
+	const errand = agent.errand();
+	const list = errand.list();
+	const ignored = kernelSigaction.encode({ sa_handler: SIG_IGN, sa_flags: 0n, sa_restorer: 0n, sa_mask: 0n });
+	list.call("prctl", [PR.SET_NAME, errand.put(Buffer.from("necromancer\0"))]);
+	list.call("setsid", []);
+	list.call("chdir", [errand.put(Buffer.from("/\0"))], { anyway: true });
+	// orphans of the process vanish by themselves while it lives (sigaction(2), on SIG_IGN for SIGCHLD)
+	list.call("rt_sigaction", [SIGCHLD, errand.put(ignored), 0, SIGSET_BYTES]);
+	list.call("dup2", [reading, 0]);
+	list.call("close_range", [1, 0xffff_ffff, 0]);
+	list.call("munmap", [0, blob], { anyway: true });
+	list.call("munmap", [free.end, TASK_SIZE - free.end], { anyway: true });
+	// a byte, or the end of the agent: then there may be nobody to look for
+	list.call("read", [0, errand.space(8), 1]);
+	list.call("close", [0]);
+	// 0, the lowest free
+	list.call("pidfd_open", [pid, 0]);
+	list.call("poll", [errand.put(pollfd.encode({ fd: 0, events: POLLIN, revents: 0 })), 1, -1]);
+	list.call("wait4", [-1, 0, WAIT.ALL, 0], { repeat: true });
+	list.call("exit_group", [0]);
+	const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
+	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
+	const init = (await agent.perform(errand, { doing: "making a first process" })).result(made);
+	if (init < 0n)
+		refuse("ERR_HOST", {
+			subject: "pid namespace",
+			finding: `clone3 of its first process failed with ${errnoName(Number(init))}`,
+			expectation: "expected to make one",
+		});
+	return {
+		pid: Number(init),
+		watch: async () => {
+			await agent.call("write", writing, Buffer.from([1]), 1);
+			for (const end of [reading, writing]) await agent.call("close", end);
+		},
+	};
+}
+
+/**
+ * Gives a first process whose task is done a moment to end, and reaps it. With orphans of the process to wait for, it stays
+ * behind.
+ */
+export async function reapInit(agent: Agent, { pid }: Init): Promise<void> {
+	const fd = await agent.call("pidfd_open", pid, 0);
+	if (fd < 0n) return;
+	await agent.call("poll", pollfd.encode({ fd: Number(fd), events: POLLIN, revents: 0 }), 1, MOMENT);
+	await agent.call("wait4", pid, 0, WAIT.ALL | WAIT.NOHANG, 0);
+}
+
+/** Milliseconds. */
+const MOMENT = 200;
+
+const SIG_IGN = 1n;
+const NOWHERE = (1n << 64n) - 1n;

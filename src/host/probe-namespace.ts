@@ -1,0 +1,35 @@
+import { CLONE } from "../linux/clone.ts";
+import { contextLayout } from "../plan/abi.ts";
+import type { Agent } from "./agent.ts";
+import { inChild, type Obstacle } from "./probe.ts";
+import { putCloneArgs } from "./spawn.ts";
+
+/**
+ * Tries to make a pid namespace and, in it, a process with an id of our choice.
+ *
+ * folklore: since Ubuntu 23.10 everybody may make a user namespace, and has no capabilities in it unless AppArmor knows
+ * the program; so that one can be made says little.
+ *
+ * @param id at least as high as any that will be wanted there: before Linux 6.14 kernel.pid_max holds for all namespaces.
+ */
+export function probePidNamespace(
+	agent: Agent,
+	{ withUser = false, id = 1 }: { readonly withUser?: boolean; readonly id?: number } = {},
+): Promise<Obstacle> {
+	return inChild(
+		agent,
+		(list, errand) => {
+			const ends = errand.list();
+			ends.call("exit_group", [0]);
+			const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+			const args = putCloneArgs(errand, agent, { pids: [judgedId(id)] });
+			return list.call("spawn", [args, args.size, context, { stepsOf: ends }], { anyway: true });
+		},
+		{ flags: CLONE.NEWPID | (withUser ? CLONE.NEWUSER : 0) },
+	);
+}
+
+const NOWHERE = (1n << 64n) - 1n;
+
+/** A multiple of 256, which is what {@link inChild} takes for success; no higher than any id can be (PID_MAX_LIMIT, 2^22). */
+const judgedId = (id: number): number => Math.min(Math.ceil(Math.max(id, 2) / 256) * 256, (1 << 22) - 256);

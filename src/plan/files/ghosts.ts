@@ -1,0 +1,104 @@
+import { AT_FDCWD, F } from "../../linux/fcntl.ts";
+import { O } from "../../linux/open.ts";
+import { timespec, timespecOf } from "../../linux/time.ts";
+import type { GhostFile, Memory, Task } from "../../task/task.ts";
+import type { Circumstances } from "../circumstances.ts";
+import type { Desk } from "./desk.ts";
+import { ownFile } from "./named.ts";
+import { type FilePolicy, slotsOf } from "./slots.ts";
+import { word } from "./special.ts";
+
+/** The most that one call copies, bytes; the kernel takes 2 GiB less a page. */
+const MOST = 1n << 30n;
+
+/** Descriptors for the files without a name that something shows, one after the other above `firstWorkFd`. */
+export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, firstWorkFd: number): Map<number, number> {
+	const { ghosts = [], mappings, executableGhost } = memory;
+	const shown = new Set([executableGhost]);
+	for (const { backing } of mappings) if (backing.kind === "file") shown.add(backing.ghost);
+	for (const { content } of slotsOf(files, policy, () => {})) if (content.kind === "file") shown.add(content.ghost);
+	const needed = ghosts.filter(({ id }) => shown.has(id));
+	return new Map(needed.map(({ id }, i) => [id, firstWorkFd + 1 + i]));
+}
+
+/**
+ * Makes files that had lost their names: with O_TMPFILE they never get one, so nothing is left behind whatever happens. Each
+ * stays open, read-only, until its mappings are made; whoever shows it opens it once more.
+ */
+export function makeGhosts(
+	desk: Desk,
+	{ ghosts = [] }: Pick<Memory, "ghosts">,
+	numbers: ReadonlyMap<number, number>,
+	policy: FilePolicy,
+): void {
+	for (const ghost of ghosts) {
+		const number = numbers.get(ghost.id);
+		if (number === undefined) continue;
+		const elsewhere = policy.ghosts?.get(ghost.id);
+		if (elsewhere !== undefined)
+			desk.around.draft.report({
+				subject: `${ghost.path}, deleted`,
+				text: `cannot be made without a name where it was; it lies in ${elsewhere} now`,
+			});
+		make(desk, ghost, number, elsewhere ?? directoryOf(ghost.path));
+	}
+}
+
+/** `/tmp` of `/tmp/log`. */
+export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
+
+function make(desk: Desk, { path, contents, size }: GhostFile, number: number, directory: string): void {
+	const { draft } = desk.around;
+	const name = path.slice(path.lastIndexOf("/") + 1);
+	const open = (path: string, why: string, flags: number, after: 0 | 1): number => {
+		const args = [AT_FDCWD, draft.path(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
+		return desk.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
+	};
+	const file = open(directory, `a file without a name for ${name}, deleted`, O.TMPFILE | O.RDWR, 0);
+	const fd = BigInt(file);
+	const sources = new Set(contents.map(({ source }) => source));
+	for (const source of sources) {
+		const from = BigInt(open(source.name, `what ${name} held`, O.RDONLY, 1));
+		for (const { start, length, offset } of contents.filter((content) => content.source === source)) {
+			desk.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
+			for (let done = 0n; done < length; done += MOST) {
+				const count = length - done < MOST ? length - done : MOST;
+				const at = draft.bytes(`offset in ${source.name}`, word(offset + done));
+				desk.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
+			}
+		}
+		desk.add("close", [from], `${name} is filled`);
+	}
+	desk.add("ftruncate", [fd, size], `its ${size} bytes`);
+	const reader = open(ownFile(file), `${name} to read`, O.RDONLY, 1);
+	const lowest = BigInt(desk.around.firstWorkFd + 1);
+	desk.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), lowest], `${name}, out of the way`, {
+		expect: { exactly: BigInt(number) },
+	});
+	for (const done of [reader, file]) desk.add("close", [BigInt(done)], `${name} is kept as ${number}`);
+}
+
+/** As all that show them have opened them, files without a name get their owner, permissions and times. */
+export function settleGhosts({ memory: { ghosts = [] } }: Task, { draft, ghosts: numbers }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const { id, path, mode, uid, gid, accessed, modified } of ghosts) {
+		const number = numbers?.get(id);
+		if (number === undefined) continue;
+		const fd = BigInt(number);
+		leader.add("protect", "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${path}, deleted`);
+		leader.add("protect", "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
+		if (accessed === undefined || modified === undefined) continue;
+		const times = new Uint8Array(2 * timespec.size);
+		times.set(timespec.encode(timespecOf(accessed)));
+		times.set(timespec.encode(timespecOf(modified)), timespec.size);
+		const place = draft.bytes(`times of ${path}`, times);
+		leader.add("protect", "utimensat", [fd, 0n, place, 0n], "when it was read and written last");
+	}
+}
+
+/** After the executable, which may be one of them. */
+export function closeGhosts({ draft, ghosts, firstWorkFd }: Circumstances): void {
+	if (ghosts === undefined || ghosts.size === 0) return;
+	const range = [BigInt(firstWorkFd + 1), BigInt(firstWorkFd + ghosts.size), 0n];
+	draft.list("leader").add("bounds", "close_range", range, "files without a name are where they belong");
+}

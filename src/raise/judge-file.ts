@@ -1,0 +1,39 @@
+import { type Address, fileOffset, pageCeil } from "../bytes/address.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { sameBuildId } from "../criu/build-id.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import { isDebugOnly } from "../elf/debug-only.ts";
+import type { WantedFile } from "./wanted-files.ts";
+
+/** What a file of this host is to one that was mapped. */
+export type Verdict =
+	/** Its build-id, or its headers where it has none, are the same. */
+	| { readonly kind: "same"; readonly proof: "build-id" | "headers" }
+	/** It holds what was mapped of it, for all that can be told. `short`: bytes of mappings that lie behind its end. */
+	| { readonly kind: "plausible"; readonly short: bigint }
+	| { readonly kind: "different"; readonly finding: string; readonly expectation: string };
+
+const different = (finding: string, expectation: string): Verdict => ({ kind: "different", finding, expectation });
+
+/**
+ * Holds a file against what the core knows of the one that was mapped.
+ *
+ * @throws NecromancerError ERR_IO.
+ */
+export function judgeFile({ buildId, head, reach }: WantedFile, source: ByteSource): Verdict {
+	const end = pageCeil(source.size as Address);
+	const short = reach.end > end ? reach.end - end : 0n;
+	if (buildId !== undefined) {
+		const id = buildIdOfFile(source);
+		if (id === undefined || !sameBuildId(id, buildId))
+			return different(`has build-id ${id ?? "none"}`, `expected ${buildId}`);
+		if (isDebugOnly(source)) return different("holds debug information only", "expected the code too");
+	} else if (head !== undefined) {
+		const own = source.size < BigInt(head.length) ? undefined : source.read(fileOffset(0), head.length);
+		if (own === undefined || !own.equals(head))
+			return different("has other program headers", "expected those in the core, which has no build-id of it");
+	} else if (reach.lastStart < end || reach.end === 0n) return { kind: "plausible", short };
+	return short > 0n
+		? different(`has ${source.size} bytes`, `expected more: it was mapped up to byte ${reach.end}`)
+		: { kind: "same", proof: buildId === undefined ? "headers" : "build-id" };
+}

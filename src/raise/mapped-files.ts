@@ -1,0 +1,258 @@
+import { type Stats, statSync } from "node:fs";
+import { isKernelPath } from "../core/files.ts";
+import { refuse, refuseAll } from "../errors.ts";
+import { openRegular } from "../patch/host-files.ts";
+import { caution, type Finding, note } from "../task/finding.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import type { Relocation } from "../task/relocate.ts";
+import { isBelow, reachBelow, realPath } from "./below.ts";
+import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
+import { judgeFile, type Verdict } from "./judge-file.ts";
+import { type WantedFile, wantedFiles } from "./wanted-files.ts";
+
+/** Where files that a dead process had mapped are looked for. */
+export interface FileSearch {
+	/** The root of the tree that the paths in the core start from; without it this host's. Nothing leads out of it. */
+	readonly sysroot?: string;
+	/** A path in the core → the file to take for it. */
+	readonly mapFiles?: ReadonlyMap<string, string>;
+	/** Directories that are searched for build-ids. */
+	readonly search?: readonly string[];
+	/** Take files that are known to be others. */
+	readonly allowMismatch?: boolean;
+	/**
+	 * As whom the process will live. We may be able to read more than it, and a core can name any file: what its user may not
+	 * read must not get into its memory. Files in `mapFiles` are given to it. Absent: not checked.
+	 */
+	readonly reader?: { readonly uid: number; readonly gid: number };
+	/** When the core was written, in milliseconds since 1970: a file that changed later is not what was mapped. */
+	readonly writtenAt?: number;
+}
+
+export interface FoundFiles extends Relocation {
+	readonly findings: readonly Finding[];
+}
+
+/** A file that could be meant. */
+interface Candidate {
+	readonly path: string;
+	readonly verdict: Verdict;
+	readonly changedAt: number;
+}
+
+interface Fault {
+	readonly kind: "missing" | "different";
+	readonly subject: string;
+	readonly finding: string;
+	readonly expectation: string;
+}
+
+/**
+ * Finds every file that the dead process had mapped, and proves it where that is possible. A file that had been deleted is
+ * looked for too, but only its build-id can prove it; where it is not found, nothing is said: see `complete`.
+ *
+ * @throws NecromancerError ERR_BINARY_MISMATCH where files are others than those that were mapped, ERR_BINARY_MISSING where
+ *   they are not here, and in both cases the core does not hold their bytes: all of them at once. ERR_USAGE for a
+ *   `mapFiles` of a path that was not mapped, or to no regular file.
+ */
+export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFiles {
+	const wanted = wantedFiles(dead);
+	requireKnown(search, wanted, dead.name);
+	const byId = buildIdSearch(search.search ?? []);
+	const found = new Map<string, string>();
+	const gone = new Set<string>();
+	const others = new Set<string>();
+	const findings: Finding[] = [];
+	const faults: Fault[] = [];
+	for (const file of wanted) {
+		const given = candidateIn(file, search);
+		const settled = settle(file, "path" in given ? given : undefined, byId, search);
+		if (settled !== undefined) {
+			found.set(file.path, settled.path);
+			if (settled.verdict.kind === "different") others.add(file.path);
+			findings.push(...findingsAbout(file, settled, search));
+		} else if (file.deleted) continue;
+		else if (file.absent === 0n) {
+			gone.add(file.path);
+			findings.push(fromCore(file, given));
+		} else faults.push(faultOf(file, given));
+	}
+	if (faults.length > 0) refuseFaults(faults, byId);
+	return { found, gone, others, findings };
+}
+
+/** What to take for a file; `undefined` when nothing here is it. */
+function settle(
+	file: WantedFile,
+	given: Candidate | undefined,
+	byId: BuildIdSearch,
+	search: FileSearch,
+): Candidate | undefined {
+	if (given?.verdict.kind === "same" && (!file.deleted || given.verdict.proof === "build-id")) return given;
+	if (given?.verdict.kind === "plausible" && (!file.deleted || search.mapFiles?.has(file.path) === true)) return given;
+	const path = file.buildId === undefined ? undefined : byId.find(file.buildId);
+	const searched = path === undefined ? undefined : candidateFoundAt(file, path, search);
+	if (searched !== undefined && "path" in searched && searched.verdict.kind === "same") return searched;
+	const insisted = search.allowMismatch === true && !file.deleted && file.absent > 0n;
+	return insisted ? given : undefined;
+}
+
+/** Why there is no candidate, in words. */
+interface Nothing {
+	readonly because: string;
+}
+
+const NOT_HERE: Nothing = { because: "is not here" };
+
+function candidateIn(file: WantedFile, search: FileSearch): Candidate | Nothing {
+	const named = search.mapFiles?.get(file.path);
+	if (named !== undefined) return candidateAt(file, "/", realPath(named), undefined);
+	const root = search.sysroot === undefined ? "/" : realPath(search.sysroot);
+	return candidateAt(file, root, file.path, search.reader);
+}
+
+/** Whoever names a directory to search lets its tree be read, as far as that goes by itself. */
+function candidateFoundAt(file: WantedFile, path: string, { search = [], reader }: FileSearch): Candidate | Nothing {
+	const root = search.map(realPath).find((directory) => isBelow(directory, path)) ?? "/";
+	return candidateAt(file, root, root === "/" ? path : path.slice(root.length), reader);
+}
+
+/** @param path From the root. */
+function candidateAt(file: WantedFile, root: string, path: string, reader: FileSearch["reader"]): Candidate | Nothing {
+	const reached = reachBelow(root, path);
+	if (reached === undefined) return NOT_HERE;
+	const { stat, through } = reached;
+	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
+	if (reader !== undefined && !mayRead(reader, stat, through))
+		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
+	const source = openRegular(reached.path);
+	if (source === undefined) return { because: "cannot be opened here" };
+	try {
+		return { path: reached.path, verdict: judgeFile(file, source), changedAt: stat.mtimeMs };
+	} finally {
+		source.close();
+	}
+}
+
+/** By the permission bits: what an access list grants beyond them is not seen, and is refused. */
+function mayRead(
+	reader: { readonly uid: number; readonly gid: number },
+	file: Stats,
+	through: readonly Stats[],
+): boolean {
+	const may = ({ uid, gid, mode }: Stats, bit: number): boolean =>
+		((mode >> (uid === reader.uid ? 6 : gid === reader.gid ? 3 : 0)) & bit) !== 0;
+	return reader.uid === 0 || (may(file, 4) && through.every((directory) => may(directory, 1)));
+}
+
+function findingsAbout(
+	file: WantedFile,
+	{ path, verdict, changedAt }: Candidate,
+	{ writtenAt }: FileSearch,
+): Finding[] {
+	const where = path === file.path ? "" : ` at ${path}`;
+	if (verdict.kind === "different")
+		return [
+			caution("binary-differs", file.path, `${verdict.finding}${where}, ${verdict.expectation}; taken all the same`),
+		];
+	if (verdict.kind === "same" && verdict.proof === "build-id") return [];
+	const doubt =
+		verdict.kind === "same"
+			? `the file${where} has the same program headers, and the core has no build-id to tell more by`
+			: `nothing in the core tells whether the file${where} is the one that was mapped`;
+	const findings = [
+		writtenAt !== undefined && changedAt > writtenAt
+			? caution("file-unverified", file.path, `${doubt}; it was changed after the core was written`)
+			: note("file-unverified", file.path, doubt),
+	];
+	if (verdict.kind === "plausible" && verdict.short > 0n)
+		findings.push(
+			caution(
+				"file-unverified",
+				file.path,
+				`the file${where} ends ${verdict.short} bytes before what was mapped of it: who goes there gets SIGBUS, unless the dead process would have`,
+			),
+		);
+	return findings;
+}
+
+function fromCore({ path, mapped }: WantedFile, given: Candidate | Nothing): Finding {
+	const why =
+		"because" in given
+			? given.because
+			: given.verdict.kind === "different"
+				? `${given.verdict.finding} here, ${given.verdict.expectation}`
+				: "is not here";
+	return note(
+		"file-gone",
+		path,
+		`${why}; all ${mapped} bytes that were mapped are in the core and become private memory`,
+	);
+}
+
+function faultOf({ path, mapped, absent }: WantedFile, given: Candidate | Nothing): Fault {
+	if ("path" in given && given.verdict.kind === "different") {
+		const { finding, expectation } = given.verdict;
+		const where = given.path === path ? "" : ` at ${given.path}`;
+		return { kind: "different", subject: path, finding: `${finding}${where}`, expectation };
+	}
+	const because = "because" in given ? given.because : NOT_HERE.because;
+	return {
+		kind: "missing",
+		subject: path,
+		finding: because,
+		expectation: `expected it: ${absent} of ${mapped} bytes mapped of it are not in the core`,
+	};
+}
+
+function refuseFaults(faults: readonly Fault[], byId: BuildIdSearch): never {
+	const differs = faults.some(({ kind }) => kind === "different");
+	const ways =
+		"name it with --map-file OLD=NEW, its tree with --sysroot DIR, or a directory that has it with --search DIR";
+	const tired = byId.cutShort ? " (the search stopped before its end: name a smaller directory)" : "";
+	return refuseAll(
+		differs ? "ERR_BINARY_MISMATCH" : "ERR_BINARY_MISSING",
+		"mapped files",
+		faults,
+		`${ways}${tired}${differs ? ", or insist with --allow-mismatch" : ""}`,
+	);
+}
+
+/** What the user names must be there: a typing error would else be a missing file, of all files. */
+function requireKnown(
+	{ mapFiles = new Map(), sysroot, search = [] }: FileSearch,
+	wanted: readonly WantedFile[],
+	core: string,
+): void {
+	const named = [
+		...(sysroot === undefined ? [] : [["--sysroot", sysroot]]),
+		...search.map((path) => ["--search", path]),
+	];
+	for (const [option, path = ""] of named)
+		if (!isDirectory(path))
+			refuse("ERR_USAGE", {
+				subject: `${option} ${path}`,
+				finding: "is no directory",
+				expectation: "expected one to look in",
+			});
+	const paths = new Set(wanted.map(({ path }) => path));
+	for (const [from, to] of mapFiles) {
+		const subject = `--map-file ${from}=${to}`;
+		if (!paths.has(from))
+			refuse("ERR_USAGE", {
+				subject,
+				finding: `${core} has no such file mapped`,
+				expectation: "expected a path that necromancer show lists",
+			});
+		if (reachBelow("/", realPath(to))?.stat.isFile() !== true)
+			refuse("ERR_USAGE", { subject, finding: `${to} is no regular file`, expectation: "expected the one to map" });
+	}
+}
+
+function isDirectory(path: string): boolean {
+	try {
+		return statSync(path).isDirectory();
+	} catch {
+		return false;
+	}
+}

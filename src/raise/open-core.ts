@@ -1,0 +1,204 @@
+import { fstatSync, realpathSync, statSync } from "node:fs";
+import { basename } from "node:path";
+import { addAbortSignal } from "node:stream";
+import { fileOffset } from "../bytes/address.ts";
+import { readInto } from "../bytes/bulk.ts";
+import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
+import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
+import { refuse } from "../errors.ts";
+import { type Owner, ownerOfCore } from "./privilege.ts";
+import { makeTemporaryFile } from "./temporary-file.ts";
+import { unpack } from "./unpack.ts";
+
+export interface OpenCoreOptions {
+	/** The most bytes that a core may unpack to. */
+	readonly maxSize: bigint;
+	/** Told before a compressed file is unpacked how many bytes it has, and of each stretch that has been taken in. */
+	readonly progress?: (total: bigint) => { readonly advance: (bytes: bigint) => void; readonly end: () => void };
+	/** Where to unpack; without it TMPDIR, /var/tmp or /tmp. */
+	readonly tmpdir?: string;
+	/** Ends the unpacking; nothing of it is left. */
+	readonly signal?: AbortSignal;
+}
+
+/** A core, wherever it came from, as a file. */
+export interface OpenedCore {
+	readonly source: ByteSource;
+	/** Where others find the file, absolute. */
+	readonly path: string;
+	/** It is a copy of ours, whose name goes when it is closed. Whoever maps or has it open by then keeps it. */
+	readonly temporary: boolean;
+	/** Whose it is; of what comes through a pipe, us. */
+	readonly owner: Owner;
+	/** What messages call it. */
+	readonly name: string;
+	close(): void;
+}
+
+/** 64 GiB: more than nearly all cores, less than what a few megabytes can be made to unpack to. */
+export const USUAL_MAX_SIZE = 1n << 36n;
+
+/**
+ * Opens a core as it is found: plain, or compressed with gzip, zstd, lz4, xz or bzip2, which its content tells, not its
+ * name. A plain file is opened where it is; anything else is unpacked into a sparse temporary file.
+ *
+ * @param path "-" for standard input, which may be a pipe.
+ * @throws NecromancerError ERR_IO; ERR_CORE_MAGIC for what is none, as far as that can be told before it is unpacked;
+ *   ERR_CORE_TOO_LARGE, ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT, ERR_HOST from unpacking.
+ */
+export async function openCoreSource(path: string | "-", options: OpenCoreOptions): Promise<OpenedCore> {
+	if (path !== "-") {
+		if (attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isFIFO() === true)
+			refuse("ERR_IO", {
+				subject: path,
+				finding: "is a pipe",
+				expectation: "expected a file",
+				remedy: "give - and let it be standard input",
+			});
+		return openGiven(openFile(path), path, options);
+	}
+	const name = "standard input";
+	const stat = attempt(name, () => fstatSync(0, { bigint: true }));
+	if (stat.isFile()) return openGiven(openFile("/proc/self/fd/0", name), "/proc/self/fd/0", options);
+	if (process.stdin.isTTY)
+		refuse("ERR_USAGE", { subject: "-", finding: "is a terminal", expectation: "expected a core on standard input" });
+	const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+	// nothing else would end the wait for a writer that says nothing
+	if (options.signal !== undefined) addAbortSignal(options.signal, process.stdin);
+	const { head, all } = await peek(process.stdin);
+	return copy(all, packingOf(head), name, us, options);
+}
+
+async function openGiven(source: ByteSource, path: string, options: OpenCoreOptions): Promise<OpenedCore> {
+	const { name, fd = -1 } = source;
+	const stat = fstatSync(fd, { bigint: true });
+	const place = placeOf(path, stat);
+	const owner = ownerOfCore(basename(place ?? path), { uid: Number(stat.uid), gid: Number(stat.gid) });
+	const most = stat.size < BigInt(PACKING_BYTES) ? Number(stat.size) : PACKING_BYTES;
+	const packing = packingOf(source.read(fileOffset(0), most) ?? Buffer.alloc(0));
+	if (packing === undefined && place !== undefined)
+		return {
+			source: { ...source, path: place },
+			path: place,
+			temporary: false,
+			owner,
+			name,
+			close: () => source.close(),
+		};
+	const progress = options.progress?.(stat.size);
+	try {
+		return await copy(streamOf(source, progress?.advance), packing, name, owner, options);
+	} finally {
+		progress?.end();
+		source.close();
+	}
+}
+
+/** Where everybody finds the file; nowhere when it has lost its name. */
+function placeOf(path: string, opened: { readonly dev: bigint; readonly ino: bigint }): string | undefined {
+	try {
+		const place = realpathSync(path);
+		const { dev, ino } = statSync(place, { bigint: true });
+		return dev === opened.dev && ino === opened.ino ? place : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** A file's bytes, a piece at a time. */
+async function* streamOf(
+	source: ByteSource,
+	advance: (bytes: bigint) => void = () => {},
+): AsyncGenerator<Buffer, void, undefined> {
+	for (let at = 0n; at < source.size; at += PIECE) {
+		const left = source.size - at;
+		const bytes = Buffer.allocUnsafe(Number(left < PIECE ? left : PIECE));
+		await readInto(source, fileOffset(at), bytes, (end) =>
+			refuse("ERR_IO", {
+				subject: source.name,
+				finding: `ends at byte ${end} now`,
+				expectation: `expected ${source.size} bytes, as when it was opened`,
+			}),
+		);
+		yield bytes;
+		advance(BigInt(bytes.length));
+	}
+}
+
+const PIECE = 1n << 20n;
+
+/** Looks at the first bytes of a stream, and gives all of them. */
+async function peek(stream: AsyncIterable<Buffer>): Promise<{ head: Buffer; all: AsyncIterable<Buffer> }> {
+	const rest = stream[Symbol.asyncIterator]();
+	let head: Buffer = Buffer.alloc(0);
+	while (head.length < PACKING_BYTES) {
+		const next = await rest.next();
+		if (next.done === true) break;
+		head = Buffer.concat([head, next.value]);
+	}
+	async function* all(): AsyncGenerator<Buffer, void, undefined> {
+		try {
+			yield head;
+			for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
+		} finally {
+			await rest.return?.();
+		}
+	}
+	return { head, all: all() };
+}
+
+async function copy(
+	input: AsyncIterable<Buffer>,
+	packing: Packing | undefined,
+	name: string,
+	owner: OpenedCore["owner"],
+	{ maxSize, tmpdir, signal }: OpenCoreOptions,
+): Promise<OpenedCore> {
+	const file = makeTemporaryFile(name, tmpdir);
+	try {
+		let head: Buffer = Buffer.alloc(0);
+		const take = (bytes: Buffer): void => {
+			if (head.length < MAGIC.length) {
+				head = Buffer.concat([head, bytes.subarray(0, MAGIC.length)]).subarray(0, MAGIC.length);
+				if (!MAGIC.subarray(0, head.length).equals(head)) refuseKind(name, packing, head);
+			}
+			if (file.size + BigInt(bytes.length) > maxSize) refuseSize(name, maxSize);
+			file.append(bytes);
+		};
+		await unpack(input, packing, name, take, signal);
+		signal?.throwIfAborted();
+		const source = file.asSource();
+		return {
+			source,
+			path: file.path,
+			temporary: true,
+			owner,
+			name,
+			close: () => {
+				source.close();
+				file.close();
+			},
+		};
+	} catch (error) {
+		file.close();
+		throw error;
+	}
+}
+
+const MAGIC = Buffer.from("\x7fELF", "latin1");
+
+/** Said at the first bytes: what is no core need not be unpacked to its end. */
+const refuseKind = (subject: string, packing: Packing | undefined, head: Buffer): never =>
+	refuse("ERR_CORE_MAGIC", {
+		subject,
+		finding: `${packing === undefined ? "starts" : `unpacked with ${packing}, it starts`} with ${[...head].map((byte) => byte.toString(16).padStart(2, "0")).join(" ")}`,
+		expectation: "expected an ELF file (7f 45 4c 46)",
+	});
+
+const refuseSize = (subject: string, maxSize: bigint): never =>
+	refuse("ERR_CORE_TOO_LARGE", {
+		subject,
+		finding: `unpacks to more than ${maxSize} bytes`,
+		expectation: "which is the most that is taken",
+		remedy: "allow more with --max-size",
+	});

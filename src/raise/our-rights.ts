@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import type { OurRights } from "./privilege.ts";
+
+/** CAP_SETGID, CAP_SETUID (include/uapi/linux/capability.h). */
+const BOTH = (1n << 6n) | (1n << 7n);
+
+/** What /proc says of this process; an ordinary user's rights where it says nothing. */
+export const ourRights = (): OurRights =>
+	rightsFrom({
+		status: read("/proc/self/status"),
+		uidMap: read("/proc/self/uid_map"),
+		gidMap: read("/proc/self/gid_map"),
+	});
+
+/** The same from the texts: of status, and of the maps of the user namespace (user_namespaces(7)). */
+export function rightsFrom(proc: {
+	readonly status: string;
+	readonly uidMap: string;
+	readonly gidMap: string;
+}): OurRights {
+	const effective = (name: string): number =>
+		Number(new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)`, "m").exec(proc.status)?.[1] ?? NOBODY);
+	const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(proc.status)?.[1] ?? "0"}`);
+	const [uid, gid] = [effective("Uid"), effective("Gid")];
+	const changes = (capabilities & BOTH) === BOTH;
+	return {
+		uid,
+		gid,
+		mayBecome: (other, group) =>
+			(other === uid && group === gid) || (changes && isMapped(proc.uidMap, other) && isMapped(proc.gidMap, group)),
+	};
+}
+
+const NOBODY = 65534;
+
+/** Rows of: first id inside, first id outside, count. */
+const isMapped = (map: string, id: number): boolean =>
+	[...map.matchAll(/^\s*(\d+)\s+\d+\s+(\d+)$/gm)].some(
+		([, first, count]) => id >= Number(first) && id < Number(first) + Number(count),
+	);
+
+/**
+ * The primary group of a user, by /etc/passwd (passwd(5)). Users that only a directory service knows are not known here.
+ */
+export function primaryGroup(uid: number, passwd = read("/etc/passwd")): number | undefined {
+	const [, gid] = new RegExp(`^[^:\\n]*:[^:\\n]*:0*${uid}:(\\d+):`, "m").exec(passwd) ?? [];
+	return gid === undefined ? undefined : Number(gid);
+}
+
+function read(path: string): string {
+	try {
+		return readFileSync(path, "latin1");
+	} catch {
+		return "";
+	}
+}

@@ -1,0 +1,128 @@
+import { AT } from "../linux/auxv.ts";
+import { CAPABILITIES } from "../linux/capability.ts";
+import { caution, type Finding, note } from "../task/finding.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import type { Credentials } from "../task/task.ts";
+
+/** A user, and the group where it is known. */
+export interface Owner {
+	readonly uid: number;
+	readonly gid?: number;
+}
+
+/** What this process may do about user and group ids. */
+export interface OurRights {
+	readonly uid: number;
+	readonly gid: number;
+	/** Whether a process of ours may be given these ids. */
+	mayBecome(uid: number, gid: number): boolean;
+}
+
+export interface PrivilegeQuestion {
+	readonly dead: Pick<PartialTask, "owner" | "memory">;
+	/** Whose the core is: see `ownerOfCore`. */
+	readonly core: Owner;
+	readonly us: OurRights;
+	/** The core is what it says: the ids in it count, whosever it is. */
+	readonly trust: boolean;
+	/** The group of a user's own, where the user is known. */
+	readonly primaryGroup: (uid: number) => number | undefined;
+}
+
+export interface Privilege {
+	readonly credentials: Credentials;
+	readonly findings: readonly Finding[];
+}
+
+/** Nobody's group (the kernel's `overflowgid`): all rights that it has, everybody has. */
+const NOBODY = 65534;
+
+/** Every capability there is; a restorer that has fewer gives fewer. */
+const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
+
+/**
+ * As whom a process raised from a core lives. Whoever writes a core says what runs, and as whom: so what runs gets no more
+ * rights than who wrote it.
+ *
+ * - The core is an ordinary user's: that user, whatever the core says, in that user's primary group. No capabilities.
+ * - The core is root's, who may say so: the user in the core, in that user's primary group; capabilities where that is root.
+ * - With `trust`: user and group in the core, whosever it is; capabilities where that is root.
+ * - We may not become that user: our own user and group, no capabilities. Then a core of another user has ours.
+ *
+ * Always: real, effective and saved ids are one (a core has the real ones only), no supplementary groups (it has none), no
+ * securebits, and no_new_privs: programs it executes gain nothing by set-user-ID bits or file capabilities. Every
+ * departure from what the core says is a finding.
+ */
+export function privilegeOf(question: PrivilegeQuestion): Privilege {
+	const { dead, core, us, trust, primaryGroup } = question;
+	const findings: Finding[] = [];
+	const recorded: Owner = dead.owner ?? core;
+	const uid = trust || core.uid === 0 ? recorded.uid : core.uid;
+	const own = recorded.uid === uid && (trust || core.uid === 0) ? recorded.gid : core.gid;
+	const gid = trust ? (own ?? NOBODY) : (primaryGroup(uid) ?? own ?? NOBODY);
+	const allowed = us.mayBecome(uid, gid);
+	const ids = allowed ? { uid, gid } : { uid: us.uid, gid: us.gid };
+	const root = allowed && uid === 0;
+	const said =
+		dead.owner === undefined ? "the core does not say whose the process was" : `it was ${nameOf(dead.owner)}`;
+	const tell = (weight: typeof note, text: string): void =>
+		void findings.push(weight("credentials", nameOf(ids), text));
+	if (!allowed)
+		tell(
+			caution,
+			`${said}, but only root can make a process of ${nameOf({ uid, gid })}: what the core runs has the rights of whoever raises it`,
+		);
+	else if (!trust && core.uid !== 0 && dead.owner?.uid !== uid)
+		tell(caution, `${said}, but the core is uid ${core.uid}'s, and gets no more rights; --trust gives it those it had`);
+	else if (root && !trust)
+		tell(
+			caution,
+			"it lives as root, since its core is root's; a handler that stores other users' cores as root vouches for nothing",
+		);
+	else if (dead.owner !== undefined && dead.owner.gid !== gid)
+		tell(note, `its group was ${dead.owner.gid}; it gets the user's own`);
+	if (wasSetUid(dead))
+		tell(
+			caution,
+			"the program was set-user-ID or the like; its effective ids are not in a core, it has the real ones only",
+		);
+	tell(note, "supplementary groups and single capabilities are not in a core; no_new_privs is set");
+	return { credentials: credentialsOf(ids, root), findings };
+}
+
+const nameOf = ({ uid, gid }: Owner): string => `uid ${uid}${gid === undefined ? "" : `, gid ${gid}`}`;
+
+/** AT_SECURE, which dynamic linkers go by, or ids that differed when the program started. */
+function wasSetUid({ memory: { auxv } }: PrivilegeQuestion["dead"]): boolean {
+	const value = (type: number): bigint | undefined => auxv.find((pair) => pair.type === type)?.value;
+	return (value(AT.SECURE) ?? 0n) !== 0n || value(AT.UID) !== value(AT.EUID) || value(AT.GID) !== value(AT.EGID);
+}
+
+function credentialsOf({ uid, gid }: Required<Owner>, root: boolean): Credentials {
+	const capabilities = root ? ALL : 0n;
+	return {
+		...{ uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid },
+		groups: [],
+		inheritable: 0n,
+		permitted: capabilities,
+		effective: capabilities,
+		// with no_new_privs nothing is ever gained, so nothing has to be taken out of it
+		bounding: ALL,
+		ambient: 0n,
+		securebits: 0,
+		noNewPrivileges: true,
+	};
+}
+
+/**
+ * Whose a core is. That of its file; but a handler that runs as root stores everybody's cores as root's, and the ids in them
+ * are those of the dead process's own user namespace, where anybody can be root.
+ *
+ * folklore: systemd-coredump names its files core.COMM.UID.BOOT.PID.TIME, with the user as the kernel knew it.
+ *
+ * @param name The file's, without directories.
+ */
+export function ownerOfCore(name: string, file: Required<Owner>): Owner {
+	const [, uid] = /^core\..+\.(\d{1,10})\.[0-9a-f]{32}\.\d+\.\d+(?:\.(?:zst|lz4|xz|gz))?$/s.exec(name) ?? [];
+	return file.uid === 0 && uid !== undefined && Number(uid) !== 0 ? { uid: Number(uid) } : file;
+}

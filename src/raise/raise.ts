@@ -1,0 +1,130 @@
+import { statSync } from "node:fs";
+import { readCore } from "../core/core.ts";
+import { holesOf } from "../host/holes.ts";
+import { measureIds } from "../host/ids.ts";
+import { hostFiles } from "../patch/host-files.ts";
+import { chooseIds } from "../restore/choose-ids.ts";
+import { hostLook } from "../restore/files.ts";
+import type { IdChoice } from "../restore/ids.ts";
+import { type Restored, type RestoreOptions, restore } from "../restore/restore.ts";
+import { complete } from "../task/complete.ts";
+import { deduce } from "../task/deduce.ts";
+import type { Finding } from "../task/finding.ts";
+import { taskFromCore } from "../task/from-core.ts";
+import type { FileRange } from "../task/holes.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import { programBreak } from "../task/program-break.ts";
+import { relocate, relocateDonor } from "../task/relocate.ts";
+import type { Credentials, Task } from "../task/task.ts";
+import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
+import type { OpenedCore } from "./open-core.ts";
+import { ourRights, primaryGroup } from "./our-rights.ts";
+import { privilegeOf } from "./privilege.ts";
+
+export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
+	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
+	readonly ids?: IdChoice;
+	/** A debugger that we start will attach to it. */
+	readonly debugged?: boolean;
+	/** Lends what a core cannot know: files, handlers, timers, limits. Without one these are deduced, or as in a new process. */
+	readonly donor?: Task;
+	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
+	readonly trust?: boolean;
+	/** The device file of a terminal, for descriptors 0, 1 and 2. */
+	readonly tty?: string;
+}
+
+/** A core, understood: the process it will be. */
+export interface Summoned {
+	readonly dead: PartialTask;
+	readonly task: Task;
+	readonly findings: readonly Finding[];
+}
+
+export interface Raised extends Summoned {
+	readonly restored: Restored;
+}
+
+/**
+ * Brings the process of a core back to life. No image is written: pages go from the core to their place. What a core cannot
+ * know comes from the donor, or is deduced.
+ *
+ * @throws NecromancerError for a core that is damaged, mapped files that are others or missing, and what `restore` throws.
+ */
+export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
+	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
+	const summoned = summon(core, options, options.lazy === true ? [] : await holesOf(core.source));
+	const { task } = summoned;
+	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
+	// our own id means nothing in another pid namespace
+	const tracer = ids === "namespace" ? "anybody" : process.pid;
+	const restored = await restore(task, { ...options, ids, ...(options.debugged === true ? { tracer } : {}) });
+	return { ...summoned, restored };
+}
+
+/**
+ * What `raise` would make, with nothing made.
+ *
+ * @param holes of the core's file, where they are known: their zeros are not read.
+ */
+export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
+	const whole = taskFromCore(readCore(core.source), holes);
+	const { credentials, findings: rights } = privilegeOf({
+		dead: whole,
+		core: core.owner,
+		us: ourRights(),
+		trust: options.trust === true,
+		primaryGroup,
+	});
+	const files = findMappedFiles(whole, {
+		...options,
+		...(options.trust === true ? {} : { reader: credentials }),
+		...writtenAt(core),
+	});
+	const dead = relocate(whole, files);
+	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
+	const { task, findings } = understood(dead, credentials, { ...options, ...donor });
+	return { dead, task, findings: [...files.findings, ...rights, ...findings] };
+}
+
+function understood(
+	dead: PartialTask,
+	credentials: Credentials,
+	{ donor, ...options }: RaiseOptions,
+): Pick<Summoned, "task" | "findings"> {
+	const host = hostFiles();
+	const open = (path: string) => host.open(path)?.source;
+	try {
+		if (donor === undefined) return deduce(dead, { ...options, open, modeOf, credentials });
+		const known = programBreak(dead.memory, open);
+		const { allowMismatch = false } = options;
+		const completed = complete(dead, donor, {
+			allowMismatch,
+			...(known === undefined ? {} : { programBreak: known }),
+		});
+		if (options.trust === true) return completed;
+		return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
+	} finally {
+		host.close();
+	}
+}
+
+/**
+ * A donor's rights are as good as its images, and those are anybody's: only root's own core gets them, or one that is
+ * trusted.
+ */
+const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =>
+	threads.map((thread) => ({
+		...thread,
+		credentials:
+			credentials.uid === 0 && thread.credentials.uid === 0
+				? { ...thread.credentials, noNewPrivileges: true }
+				: credentials,
+	}));
+
+/** st_mode of what a path leads to. */
+const modeOf = (path: string): number | undefined => hostLook.stat(path)?.mode;
+
+/** A copy of ours tells nothing of when the core was written. */
+const writtenAt = ({ path, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>
+	temporary ? {} : { writtenAt: statSync(path).mtimeMs };

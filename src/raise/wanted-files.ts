@@ -1,0 +1,83 @@
+import { fileOffset } from "../bytes/address.ts";
+import { lengthOf } from "../bytes/range.ts";
+import { isKernelOwned, isKernelPath } from "../core/files.ts";
+import { elf64Ehdr, elf64Phdr } from "../elf/file.ts";
+import { PROT_EXEC } from "../linux/mman.ts";
+import type { PartialMapping, PartialTask } from "../task/partial-task.ts";
+import { linkedPaths } from "../task/relocate.ts";
+
+/** A file that a dead process had mapped, as its core knows it. */
+export interface WantedFile {
+	readonly path: string;
+	/** It had no name any more: a file of that path is another one, unless its build-id says otherwise. */
+	readonly deleted: boolean;
+	/** Lower-case hex, where the core holds it. */
+	readonly buildId?: string;
+	/** ELF header and program headers, where the core holds them. */
+	readonly head?: Buffer;
+	/** Where accessible mappings of it start and end, as offsets into it. */
+	readonly reach: { readonly lastStart: bigint; readonly end: bigint };
+	/** Bytes mapped, and those of them that the core does not hold. */
+	readonly mapped: bigint;
+	readonly absent: bigint;
+}
+
+/** The files that mappings are of, in the order of their first addresses. What the kernel names for itself is no file. */
+export function wantedFiles(dead: PartialTask): WantedFile[] {
+	const { mappings, buildIds } = dead.memory;
+	const linked = linkedPaths(mappings);
+	const byPath = new Map<string, PartialMapping[]>();
+	for (const mapping of mappings) {
+		const { file } = mapping;
+		if (file === undefined || isKernelOwned(file) || isKernelPath(file.path)) continue;
+		// where another file has taken the path of a deleted one and both are mapped, the path is the other's
+		if (file.deleted && linked.has(file.path)) continue;
+		const members = byPath.get(file.path);
+		if (members === undefined) byPath.set(file.path, [mapping]);
+		else members.push(mapping);
+	}
+	return [...byPath].map(([path, members]) => {
+		const buildId = buildIds.get(path);
+		const head = headOf(dead, members);
+		return {
+			path,
+			deleted: !linked.has(path),
+			...(buildId === undefined ? {} : { buildId }),
+			...(head === undefined ? {} : { head }),
+			reach: reachOf(members),
+			mapped: members.reduce((sum, mapping) => sum + lengthOf(mapping), 0n),
+			absent: members.reduce((sum, mapping) => sum + absentFrom(mapping), 0n),
+		};
+	});
+}
+
+/** Bytes of a mapping that only its file has. Inaccessible memory shows none. */
+const absentFrom = (mapping: PartialMapping): bigint =>
+	mapping.prot === 0 || mapping.held >= lengthOf(mapping) ? 0n : lengthOf(mapping) - mapping.held;
+
+/**
+ * Mappings without a known protection are left out: dynamic linkers reserve room for a library by inaccessible mappings of
+ * it, which may well lie behind its end.
+ */
+function reachOf(members: readonly PartialMapping[]): WantedFile["reach"] {
+	let lastStart = 0n;
+	let end = 0n;
+	for (const { start, end: to, prot, file } of members) {
+		if (file === undefined || prot === undefined || prot === 0) continue;
+		if (file.offset > lastStart) lastStart = file.offset;
+		if (file.offset + (to - start) > end) end = file.offset + (to - start);
+	}
+	return { lastStart, end };
+}
+
+/** More program headers than this no linker makes; only the first pages of a mapping are in most cores anyway. */
+const MOST_HEADERS = 64;
+
+function headOf(dead: PartialTask, members: readonly PartialMapping[]): Buffer | undefined {
+	const first = members.find(({ file, prot = 0 }) => file?.offset === 0n && (prot & ~PROT_EXEC) !== 0);
+	const header = first === undefined ? undefined : dead.memory.read(first.start, elf64Ehdr.size);
+	if (first === undefined || header === undefined || header.readUInt32BE(0) !== 0x7f454c46) return undefined;
+	const { e_phoff, e_phnum } = elf64Ehdr.decode(header);
+	if (e_phoff !== fileOffset(elf64Ehdr.size) || e_phnum > MOST_HEADERS) return header;
+	return dead.memory.read(first.start, elf64Ehdr.size + e_phnum * elf64Phdr.size) ?? header;
+}

@@ -1,0 +1,119 @@
+import { NecromancerError, refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import type { Report } from "../host/reports.ts";
+import { spawnTask } from "../host/spawn.ts";
+import { errnoName } from "../linux/errno.ts";
+import { SIGKILL, signalName } from "../linux/signal.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { REPORT_FD } from "../plan/abi.ts";
+import type { EncodedPlan } from "../plan/encode.ts";
+import type { Task } from "../task/task.ts";
+import type { IdChoice } from "./ids.ts";
+import { requireFreeIds } from "./taken.ts";
+
+/**
+ * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.
+ *
+ * @returns its id here.
+ * @throws NecromancerError ERR_PID_TAKEN, ERR_HOST
+ */
+export async function makeCarrier(
+	agent: Agent,
+	encoded: EncodedPlan,
+	{ identity: { pid } }: Task,
+	ids: IdChoice,
+): Promise<number> {
+	const made = await spawnTask(agent, {
+		context: encoded.contextAt,
+		steps: encoded.firstStep("leader"),
+		pids: ids === "fresh" ? [] : [pid],
+	});
+	if (made < 0n) {
+		if (ids === "same") requireFreeIds([pid]);
+		refuse("ERR_HOST", {
+			subject: `process ${pid}`,
+			finding: `clone3 failed with ${errnoName(Number(made))}`,
+			...remedyFor(ids, Number(made)),
+		});
+	}
+	// only the process itself holds the other end now: its death is the end of its reports
+	await agent.call("close", REPORT_FD);
+	return Number(made);
+}
+
+const [EAGAIN, EINVAL] = [-11, -22];
+
+function remedyFor(ids: IdChoice, error: number): { readonly expectation: string; readonly remedy: string } {
+	if (ids === "fresh" || error === EAGAIN)
+		return {
+			expectation: "expected room for one more process",
+			remedy: "raise RLIMIT_NPROC, kernel.threads-max or the cgroup's pids.max",
+		};
+	const ways = `${ids === "same" ? "--pid-namespace, or " : ""}with --fresh-ids`;
+	return {
+		expectation: "expected to make a process with that id",
+		remedy:
+			error === EINVAL
+				? `ids end at kernel.pid_max: raise it, or restore with ${ways}`
+				: `give CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, or restore with ${ways}`,
+	};
+}
+
+/** Waits until it says that it is complete. @throws NecromancerError ERR_STEP_FAILED, ERR_RESTORE_FAILED */
+export async function untilReady(agent: Agent, pid: number, encoded: EncodedPlan): Promise<void> {
+	const report = await agent.reports.next();
+	if (report === undefined) await refuseDead(agent, pid);
+	else if (report.id !== 0n) await refuseStep(encoded, report);
+}
+
+/** @throws NecromancerError ERR_STEP_FAILED with the step in words. */
+export async function refuseStep(
+	encoded: EncodedPlan,
+	report: { readonly id: bigint; readonly result: bigint },
+): Promise<never> {
+	const { stepFailure } = await import("../plan/failure.ts");
+	throw stepFailure(encoded, report);
+}
+
+async function refuseDead(agent: Agent, pid: number): Promise<never> {
+	const end = await endOf(agent, pid);
+	return refuse("ERR_RESTORE_FAILED", {
+		subject: `process ${pid}`,
+		finding:
+			end.kind === "killed" ? `was killed by ${signalName(end.signal)} while it was made` : "ended while it was made",
+		expectation: "expected it to say that it is ready",
+	});
+}
+
+/** Waits for the end of a child of the agent, or, with WUNTRACED, for its stop. */
+export async function endOf(agent: Agent, pid: number, flags = 0): Promise<WaitStatus> {
+	const errand = agent.errand();
+	const status = errand.space(8);
+	errand.call("wait4", pid, status, WAIT.ALL | flags, 0);
+	const done = await agent.perform(errand);
+	return waitStatus(done.bytes(status).readUInt32LE());
+}
+
+/**
+ * Ends what was made, and waits for it: nobody leaves a ghost.
+ *
+ * @param made by their ids here; of a pid namespace, its first process too.
+ * @returns what the process still had to say, if anything.
+ */
+export async function undo(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
+	try {
+		if (made.length === 0) return undefined;
+		for (const pid of made) await agent.call("kill", pid, SIGKILL);
+		// a process ends for its parent when its traced threads have been waited for, and a namespace with its last process
+		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n);
+		// an agent that still holds the other end itself would wait for ever
+		await agent.call("close", REPORT_FD);
+		return await agent.reports.next();
+	} catch (error) {
+		// the agent is gone, and took with it whatever it traced
+		if (!(error instanceof NecromancerError)) throw error;
+		return undefined;
+	} finally {
+		await agent.close();
+	}
+}

@@ -1,0 +1,35 @@
+import { closeSync, openSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { bytesFromText } from "../bytes/text.ts";
+import { O } from "../linux/open.ts";
+import { directoryOf, ghostNumbers } from "../plan/files/ghosts.ts";
+import type { FilePolicy } from "../plan/files.ts";
+import type { Task } from "../task/task.ts";
+
+/** Whether a file without a name can be made in a directory. */
+export type TakesNameless = (directory: string) => boolean;
+
+/**
+ * Says where the files that had lost their names can be made: in the directory that each was in; where that is gone, or its
+ * file system knows no O_TMPFILE, in one for temporary files. Where nothing will do it is left to fail.
+ */
+export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: TakesNameless = onThisHost): FilePolicy {
+	const places = new Map<number, string>();
+	const needed = ghostNumbers(task, policy, 0);
+	for (const { id, path } of task.memory.ghosts ?? []) {
+		if (!needed.has(id) || takesNameless(directoryOf(path))) continue;
+		const place = [tmpdir(), "/var/tmp", "/dev/shm"].find(takesNameless);
+		if (place !== undefined) places.set(id, place);
+	}
+	return places.size === 0 ? policy : { ...policy, ghosts: places };
+}
+
+const onThisHost: TakesNameless = (directory) => {
+	if (!directory.startsWith("/") || directory.includes("\0")) return false;
+	try {
+		closeSync(openSync(Buffer.from(bytesFromText(directory)), O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600));
+		return true;
+	} catch {
+		return false;
+	}
+};

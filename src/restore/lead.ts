@@ -1,0 +1,109 @@
+import type { Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import { type Tracer, tracerOn } from "../host/ptrace.ts";
+import type { Report } from "../host/reports.ts";
+import { syscallNumbers } from "../linux/syscalls.ts";
+import { WAIT } from "../linux/wait.ts";
+import type { HostFacts } from "../plan/circumstances.ts";
+import type { EncodedPlan } from "../plan/encode.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Task } from "../task/task.ts";
+import { endOf, refuseStep } from "./carrier.ts";
+import { type IdChoice, idsHere, threadsOf } from "./ids.ts";
+import { registerDifferences } from "./registers.ts";
+import { verify } from "./verify.ts";
+
+/** A process that is complete and waits for the word to go. */
+export interface Complete {
+	/** Its id here. */
+	readonly pid: number;
+	readonly task: Task;
+	readonly facts: HostFacts;
+	readonly plan: Plan;
+	readonly encoded: EncodedPlan;
+	/** What its descriptors are besides its own. */
+	readonly fds: ReadonlyMap<number, string>;
+	readonly stopped: boolean;
+	readonly ids: IdChoice;
+}
+
+const GO = new Uint8Array([1]);
+
+/**
+ * Without ptrace: it goes by itself, and what the blob lies in stays mapped. To be left stopped, it has to stop itself: in
+ * the blob, one step before its own first instruction.
+ *
+ * @returns what stays.
+ */
+export async function letGo(agent: Agent, { pid, plan, encoded, stopped }: Complete): Promise<Range> {
+	agent.reports.send(GO);
+	// the end of its reports: from then on it lives without us
+	const report = await agent.reports.next();
+	if (report !== undefined) await refuseStep(encoded, report);
+	if (stopped) {
+		const end = await endOf(agent, pid, WAIT.UNTRACED);
+		if (end.kind !== "signal")
+			refuse("ERR_RESTORE_FAILED", {
+				subject: `process ${pid}`,
+				finding: "ended when it was let go",
+				expectation: "expected it to stop",
+			});
+	}
+	return plan.hole;
+}
+
+/**
+ * With ptrace: every thread is caught where it has left rt_sigreturn and has not yet run an instruction. There its registers
+ * are held against the task, the blob's memory is taken out, and the process is let go.
+ */
+export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
+	const { pid, task, plan, encoded, fds, stopped, ids } = complete;
+	const tracer = tracerOn(agent);
+	const tids = threadsOf(pid);
+	await tracer.seize(tids);
+	await tracer.interrupt(tids);
+	const here = idsHere(ids, pid, tids, plan, encoded);
+	agent.reports.send(GO);
+	// by now the last steps have nobody to tell but us
+	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
+	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
+	await requireRegisters(tracer, tids, here, complete);
+	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
+	requireAsPlanned(pid, verify(pid, task, fds, plan.views));
+	await tracer.detach(tids, stopped);
+}
+
+function requireAsPlanned(pid: number, differences: readonly string[]): void {
+	if (differences.length === 0) return;
+	refuse("ERR_RESTORE_FAILED", {
+		subject: `process ${pid}`,
+		finding: differences.slice(0, 5).join("; "),
+		expectation: "expected it as planned",
+	});
+}
+
+async function requireRegisters(
+	tracer: Tracer,
+	tids: readonly number[],
+	here: ReadonlyMap<number, number>,
+	{ pid, task, facts }: Complete,
+): Promise<void> {
+	const regs = await tracer.getRegs(tids);
+	const areas = await tracer.getXstate(tids, facts.xstate.size);
+	const masks = await tracer.getSigmask(tids);
+	const differences = task.threads.flatMap((thread) => {
+		const i = tids.indexOf(here.get(thread.tid) ?? 0);
+		const [own, xstate, blocked] = [regs[i], areas[i], masks[i]];
+		if (own === undefined || xstate === undefined || blocked === undefined)
+			return [`thread ${thread.tid} is not there`];
+		return registerDifferences(thread, { regs: own, xstate, blocked }, facts);
+	});
+	if (differences.length > 0)
+		refuse("ERR_RESTORE_FAILED", {
+			subject: `process ${pid}`,
+			finding: differences.slice(0, 5).join("; "),
+			expectation: "expected every register as it was",
+			remedy: "restore on a processor like the one it ran on",
+		});
+}

@@ -1,0 +1,96 @@
+import { syscallName } from "../linux/syscalls.ts";
+import { deduceBounds } from "./deduce/bounds.ts";
+import { deduceCredentials } from "./deduce/credentials.ts";
+import { deduceDescriptors } from "./deduce/descriptors.ts";
+import { deduceFiles, type FilesOptions } from "./deduce/files.ts";
+import { deduceMemory } from "./deduce/memory.ts";
+import { withLinkedProtections } from "./deduce/protections.ts";
+import { longLived } from "./deduce/search.ts";
+import { defaultActions } from "./deduce/signals.ts";
+import { deduceSurroundings } from "./deduce/surroundings.ts";
+import { deduceThreads } from "./deduce/threads.ts";
+import type { Finding } from "./finding.ts";
+import { caution, note } from "./finding.ts";
+import type { PartialTask } from "./partial-task.ts";
+import type { OpenObject } from "./program-objects.ts";
+import type { Credentials, Identity, IntervalTimer, Limit, Task } from "./task.ts";
+
+export interface DeduceOptions extends FilesOptions {
+	/** This host's file of a path, if any: for symbol tables and program headers. Whether it is the right build is checked. */
+	open: OpenObject;
+	/** For all threads, instead of the dead process's own. */
+	readonly credentials?: Credentials;
+	/** By RLIMIT_ number; the restorer's own where absent. */
+	readonly limits?: readonly Limit[];
+	/** Working directory, instead of the one it was started in. */
+	readonly cwd?: string;
+}
+
+export interface Deduced {
+	readonly task: Task;
+	readonly findings: readonly Finding[];
+}
+
+const UNARMED: IntervalTimer = { remaining: 0n, interval: 0n };
+
+/**
+ * Makes a whole process of what a core alone tells: memory and registers as they are, what threads had told the kernel as
+ * far as their libc's records prove it, stand-ins for the descriptors that threads and event loops name, and for the rest
+ * what a new process has. Everything that is no plain copy is a finding.
+ *
+ * @throws NecromancerError ERR_CORE_PARTIAL when the stack of a thread is not in the core.
+ */
+export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
+	const findings: Finding[] = [];
+	const report = (finding: Finding): void => void findings.push(finding);
+	const { open } = options;
+
+	const dead = withLinkedProtections(core, open);
+	reportDeath(dead, report);
+	const bounds = deduceBounds(dead, open, report);
+	const memory = deduceMemory(dead, bounds, report);
+	const own = deduceCredentials(dead, report);
+	const threads = deduceThreads(dead, { open, credentials: options.credentials ?? own, report });
+	const signalActions = defaultActions(dead, report);
+	const named = new Set(options.fds?.keys());
+	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);
+	const files = {
+		...deduceFiles(dead, descriptors, options, report),
+		...deduceSurroundings(dead, bounds, options, report),
+	};
+	report(note("default", "timers and limits", "not in a core: no timer is armed, limits are those of the restorer"));
+	return {
+		task: {
+			identity: identityOf(dead),
+			...{ threads, memory, signalActions, files },
+			intervalTimers: { real: UNARMED, virtual: UNARMED, profiling: UNARMED },
+			posixTimers: [],
+			limits: options.limits ?? [],
+			pending: [],
+			stopped: false,
+		},
+		findings,
+	};
+}
+
+const identityOf = ({ pid, ppid, pgid, sid, comm }: PartialTask): Identity => ({
+	pid,
+	ppid: ppid ?? 1,
+	pgid: pgid ?? pid,
+	sid: sid ?? pid,
+	comm,
+});
+
+/** Calls by which a thread signals itself, abort(3) and raise(3) foremost. */
+const SIGNALLING: readonly string[] = ["tgkill", "tkill", "kill"];
+
+function reportDeath({ death, threads }: PartialTask, report: (finding: Finding) => void): void {
+	if (death.signal === 0) return;
+	const subject = `thread ${death.tid}`;
+	const registers = threads.find(({ tid }) => tid === death.tid)?.registers;
+	const say = (text: string): void => report(caution("fatal-signal", subject, `died of ${death.words}; ${text}`));
+	if (death.synchronous) say("when it goes on it executes the same instruction, and dies again unless that is changed");
+	else if (registers !== undefined && SIGNALLING.includes(syscallName(registers.orig_ax) ?? ""))
+		say("it had raised that itself, and goes on behind the call: abort(3) ends it again");
+	else report(note("fatal-signal", subject, `died of ${death.words}; it goes on where it was`));
+}

@@ -1,0 +1,74 @@
+import { type Address, hex, pageCeil } from "../../bytes/address.ts";
+import type { Range } from "../../bytes/range.ts";
+import { PROT_WRITE } from "../../linux/mman.ts";
+import { breakGuessed, endOfRun, FARTHEST_HEAP, stackOf } from "../complete/bounds.ts";
+import { caution, type Finding, note } from "../finding.ts";
+import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
+import { programBreak } from "../program-break.ts";
+import type { OpenObject } from "../program-objects.ts";
+import type { Bounds } from "../task.ts";
+import { bssEnd, codeAndData, programOf } from "./program-headers.ts";
+
+/**
+ * `prctl_mm_map` of a dead process without a donor: code and data from the executable's program headers, arguments,
+ * environment and stack from the dead stack, the heap from libc's own variable.
+ */
+export function deduceBounds(dead: PartialTask, open: OpenObject, report: (finding: Finding) => void): Bounds {
+	const { memory } = dead;
+	const { startStack, argStart, argEnd, envStart, envEnd } = stackOf(dead, report);
+	const program = programOf(memory, open);
+	const own = memory.mappings.filter(({ file }) => file?.path === memory.executable);
+	const [from, to] = [own[0]?.start ?? startStack, own.at(-1)?.end ?? startStack];
+	if (program === undefined)
+		report(
+			caution(
+				"default",
+				"code and data",
+				"the program headers are neither in the core nor on this host; /proc/PID/stat shows the executable's mappings",
+			),
+		);
+	const stretch =
+		program === undefined ? { startCode: from, endCode: to, startData: from, endData: to } : codeAndData(program);
+	// where nothing says how large .bss is, what adjoins the executable is taken for it
+	const adjoining = memory.mappings.find((mapping) => mapping.start === to && isAnonymous(mapping));
+	const bss = program === undefined ? (adjoining?.end ?? to) : pageCeil(bssEnd(program));
+	const known = programBreak(memory, open);
+	const heap = heapUpTo(memory, known, bss) ?? firstHeap(memory, bss);
+	if (heap.start === heap.end)
+		report(note("brk-guessed", `program break ${hex(heap.end)}`, "there was no heap; one would begin here"));
+	else if (heap.end !== known) report(breakGuessed(heap.end));
+	return {
+		...stretch,
+		...{ startStack, argStart, argEnd, envStart, envEnd },
+		startBrk: heap.start,
+		brk: heap.end,
+	};
+}
+
+/**
+ * The heap that ends at libc's break: the anonymous mappings around it, down to .bss, with which they are one VMA where
+ * addresses are not randomised. Empty where nothing is mapped there; `undefined` for a break that lies in something else.
+ */
+function heapUpTo({ mappings }: PartialMemory, end: Address | undefined, bss: Address): Range | undefined {
+	if (end === undefined) return undefined;
+	const last = mappings.findIndex((mapping) => mapping.start < end && end <= mapping.end);
+	const holder = mappings[last];
+	if (holder === undefined || !isAnonymous(holder)) return holder === undefined ? { start: end, end } : undefined;
+	let { start } = holder;
+	for (let i = last - 1; start > bss && mappings[i]?.end === start && isAnonymous(mappings[i]); i--)
+		start = mappings[i]?.start ?? start;
+	return { start: start < bss && bss <= end ? bss : start, end };
+}
+
+/** The first writable anonymous mapping above .bss, as far as the kernel puts a heap. */
+function firstHeap({ mappings }: PartialMemory, bss: Address): Range {
+	const at = mappings.findIndex(({ end }) => end > bss);
+	const first = mappings[at];
+	const none = { start: bss, end: bss };
+	if (first === undefined || !isAnonymous(first) || ((first.prot ?? 0) & PROT_WRITE) === 0) return none;
+	if (first.start - bss > FARTHEST_HEAP) return none;
+	return { start: first.start < bss ? bss : first.start, end: endOfRun(mappings, at) };
+}
+
+const isAnonymous = (mapping: PartialMapping | undefined): boolean =>
+	mapping !== undefined && mapping.file === undefined && mapping.kernel === undefined;

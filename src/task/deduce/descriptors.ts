@@ -1,0 +1,92 @@
+import type { Range } from "../../bytes/range.ts";
+import { O } from "../../linux/open.ts";
+import type { EpollTarget } from "../files.ts";
+import { type Finding, loss } from "../finding.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { OpenObject } from "../program-objects.ts";
+import { type Wait, waitsOn } from "../waits.ts";
+import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
+import { addSleepers } from "./sleepers.ts";
+import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "./stand.ts";
+
+/**
+ * The descriptors that the dead process's memory and registers name: those of libuv's loops, and those on which threads
+ * were asleep. The first that says something of a number is believed, since loops know more than threads.
+ *
+ * @param named descriptors that the user gives a file.
+ */
+export function deduceDescriptors(
+	dead: PartialTask,
+	places: readonly Range[],
+	open: OpenObject,
+	named: ReadonlySet<number>,
+	report: (finding: Finding) => void,
+): Deduced[] {
+	const found = new Map<number, Deduced>();
+	const add = (deduced: Deduced): void => {
+		const { number } = deduced;
+		if (number >= 0 && number < MOST_DESCRIPTORS && !found.has(number)) found.set(number, deduced);
+	};
+	const loops = uvLoops(dead.memory, places);
+	for (const [i, loop] of loops.entries()) addLoop(loop, `libuv's loop ${i + 1}`, add);
+	const lock = loops.length === 0 ? undefined : uvLockPipe(dead.memory, open, loops);
+	if (lock !== undefined) addPipe(lock, { flags: 0, why: "libuv's lock around signal handlers", lock: true }, add);
+	const waits = dead.threads.flatMap((thread) => waitsOn(thread, dead.memory));
+	addSleepers(waits, new Set(found.keys()), dead, places, add);
+	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
+	return [...found.values()].sort((a, b) => a.number - b.number);
+}
+
+const ofLoop = { flags: O.NONBLOCK, closeOnExec: true };
+
+function addLoop({ backend, async, signalPipe, watchers }: UvLoop, name: string, add: Add): void {
+	// what is in a watcher but not yet in epoll, the loop adds by itself
+	const targets = watchers.flatMap(({ descriptor, events }): EpollTarget[] =>
+		events === 0 ? [] : [{ number: descriptor, events, data: BigInt(descriptor) }],
+	);
+	add({ number: backend, what: { kind: "epoll", targets, complete: true }, flags: 0, closeOnExec: true, why: name });
+	if (async !== undefined) {
+		const why = `what wakes ${name}`;
+		const { read, write } = async;
+		if (write === undefined) add({ ...ofLoop, number: read, what: { kind: "eventfd" }, why });
+		else addPipe({ read, write }, { flags: O.NONBLOCK, why }, add);
+	}
+	if (signalPipe !== undefined) addPipe(signalPipe, { flags: O.NONBLOCK, why: `signals for ${name}` }, add);
+	for (const { descriptor } of watchers)
+		add({ ...ofLoop, number: descriptor, what: { kind: "silence" }, why: `watched by ${name}` });
+}
+
+function addPipe(
+	{ read, write }: { readonly read: number; readonly write: number },
+	{ flags, why, lock }: { readonly flags: number; readonly why: string; readonly lock?: boolean },
+	add: Add,
+): void {
+	const end = (access: number): Stand => ({ kind: "end", pipe: read, access, ...(lock === true ? { lock } : {}) });
+	add({ number: read, what: end(O.RDONLY), flags, closeOnExec: true, why });
+	add({ number: write, what: end(O.WRONLY), flags, closeOnExec: true, why });
+}
+
+/** Calls for which only a socket will do, or a file of which nothing is known. */
+function reportUnknown(waits: readonly Wait[], known: ReadonlySet<number>, report: (finding: Finding) => void): void {
+	const unknown = new Map<number, Wait[]>();
+	for (const wait of waits) {
+		if (known.has(wait.descriptor)) continue;
+		const sleepers = unknown.get(wait.descriptor) ?? [];
+		sleepers.push(wait);
+		unknown.set(wait.descriptor, sleepers);
+	}
+	for (const [descriptor, sleepers] of unknown) {
+		const [first] = sleepers;
+		if (first === undefined) continue;
+		const who = `thread ${first.tid}${sleepers.length === 1 ? "" : ` and ${sleepers.length - 1} more`}`;
+		const isSocket = /^(?:recv|send|accept|connect)/.test(first.call);
+		const what = isSocket ? "a socket, for which there is no stand-in yet" : "a file that a core does not name";
+		report(
+			loss(
+				"descriptor-deduced",
+				`descriptor ${descriptor}`,
+				`${who} slept in ${first.call} on it: ${what}; the call fails at once`,
+			),
+		);
+	}
+}

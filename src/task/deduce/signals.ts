@@ -1,0 +1,24 @@
+import type { Address } from "../../bytes/address.ts";
+import { SIGKILL, SIGNAL_MAX, SIGSTOP } from "../../linux/signal.ts";
+import { caution, type Finding } from "../finding.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { SignalAction } from "../task.ts";
+
+const DEFAULT = 0n as Address;
+
+/** The default action for every signal: what was caught or ignored is known to the kernel alone. */
+export function defaultActions({ threads }: PartialTask, report: (finding: Finding) => void): SignalAction[] {
+	const several = threads.length > 1;
+	report(
+		caution(
+			"handlers-default",
+			"signal handlers",
+			`not in a core, nor are alternate stacks: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process${
+				several ? ", so does pthread_cancel(3) or set*id(2), which signal the other threads" : ""
+			}`,
+		),
+	);
+	return Array.from({ length: SIGNAL_MAX }, (_, i) => i + 1)
+		.filter((signal) => signal !== SIGKILL && signal !== SIGSTOP)
+		.map((signal) => ({ signal, handler: DEFAULT, flags: 0n, restorer: DEFAULT, mask: 0n }));
+}

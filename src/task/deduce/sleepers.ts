@@ -1,0 +1,99 @@
+import { address, plus } from "../../bytes/address.ts";
+import type { Range } from "../../bytes/range.ts";
+import { EPOLLIN, epollEvent } from "../../linux/epoll.ts";
+import { O } from "../../linux/open.ts";
+import type { EpollTarget } from "../files.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { Wait } from "../waits.ts";
+import { pairsOf } from "./search.ts";
+import { type Add, type Deduced, MOST_DESCRIPTORS } from "./stand.ts";
+
+const READS: readonly string[] = ["read", "readv"];
+const WRITES: readonly string[] = ["write", "writev"];
+const EPOLL: readonly string[] = ["epoll_wait", "epoll_pwait", "epoll_pwait2"];
+const POLLS: readonly string[] = ["poll", "ppoll", "select", "pselect6"];
+
+/** What eventfd(2) and timerfd(2) want read(2) to ask for, bytes; of a pipe one asks for more, or less. */
+const COUNTER = 8n;
+
+/**
+ * What threads were asleep on. A read of eight bytes is one of a counter. Whatever else is read or polled is the end of a
+ * pipe where its number stands beside the next in memory, as pipe(2) fills `int ends[2]`, and nobody uses that next otherwise.
+ *
+ * @param known descriptors of which more is known than that someone sleeps on them.
+ */
+export function addSleepers(
+	waits: readonly Wait[],
+	known: ReadonlySet<number>,
+	dead: PartialTask,
+	places: readonly Range[],
+	add: Add,
+): void {
+	for (const wait of waits) if (EPOLL.includes(wait.call)) addEpoll(wait, dead, add);
+	for (const wait of waits) if (isCounter(wait)) add({ ...plainly(wait), what: { kind: "eventfd" } });
+	const readers = waits.filter((wait) => isPolled(wait) || (READS.includes(wait.call) && !isCounter(wait)));
+	const used = new Set([...known, ...waits.map(({ descriptor }) => descriptor)]);
+	const free = readers
+		.map(({ descriptor }) => descriptor)
+		.filter((it) => it > 2 && !known.has(it) && !used.has(it + 1));
+	const pipes = pairsOf(new Set(free), dead.memory, places);
+	for (const wait of readers) {
+		const { descriptor } = wait;
+		const common = { ...plainly(wait), flags: isPolled(wait) ? O.NONBLOCK : 0 };
+		if (!pipes.has(descriptor)) {
+			add({ ...common, what: { kind: "silence" } });
+			continue;
+		}
+		add({ ...common, what: { kind: "end", pipe: descriptor, access: O.RDONLY } });
+		add({
+			...{ number: descriptor + 1, flags: 0, closeOnExec: false },
+			what: { kind: "end", pipe: descriptor, access: O.WRONLY },
+			why: `beside ${descriptor} in memory, as pipe(2) puts them`,
+		});
+	}
+	for (const wait of waits) if (WRITES.includes(wait.call)) add({ ...plainly(wait), what: { kind: "silence" } });
+}
+
+const isCounter = ({ call, count }: Wait): boolean => READS.includes(call) && count === COUNTER;
+
+/** What one polls, one reads until there is no more. */
+const isPolled = ({ call }: Wait): boolean => POLLS.includes(call);
+
+const plainly = ({ tid, call, descriptor }: Wait): Omit<Deduced, "what"> => ({
+	...{ number: descriptor, flags: 0, closeOnExec: false },
+	why: `thread ${tid} sleeps in ${call} on it`,
+});
+
+function addEpoll(wait: Wait, dead: PartialTask, add: Add): void {
+	const targets = lastReported(wait, dead);
+	add({ ...plainly(wait), what: { kind: "epoll", targets } });
+	for (const { number } of targets)
+		add({
+			...{ number, flags: O.NONBLOCK, closeOnExec: false },
+			what: { kind: "silence" },
+			why: `reported last by epoll ${wait.descriptor}`,
+		});
+}
+
+/** How many events that epoll reported are looked at, and what it can report (EPOLLIN, PRI, OUT, ERR, HUP, RDHUP). */
+const MOST_REPORTED = 256n;
+const REPORTED = 0x201f;
+
+/**
+ * What epoll had reported last is still where it reports to (`epoll_wait(epfd, events, maxevents, timeout)`); by convention
+ * (epoll(7)) the cookie is the descriptor.
+ */
+function lastReported({ tid, descriptor: own }: Wait, { threads, memory }: PartialTask): EpollTarget[] {
+	const found = new Map<number, EpollTarget>();
+	const { si = 0n, dx = 0n } = threads.find((thread) => thread.tid === tid)?.registers ?? {};
+	for (let i = 0n; i < dx && i < MOST_REPORTED; i++) {
+		const bytes = memory.read(plus(address(si), i * BigInt(epollEvent.size)), epollEvent.size);
+		if (bytes === undefined) break;
+		const { events, data } = epollEvent.decode(bytes);
+		const number = Number(data);
+		const plausible = events !== 0 && (events & ~REPORTED) === 0 && number > 2 && number < MOST_DESCRIPTORS;
+		if (!plausible || number === own) break;
+		found.set(number, { number, events: EPOLLIN, data });
+	}
+	return [...found.values()];
+}

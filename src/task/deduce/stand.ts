@@ -1,0 +1,27 @@
+import type { EpollTarget } from "../files.ts";
+
+/** What a descriptor must have been, as far as the core proves it. */
+export interface Deduced {
+	readonly number: number;
+	readonly what: Stand;
+	/** O_NONBLOCK or 0. */
+	readonly flags: number;
+	readonly closeOnExec: boolean;
+	/** What proves it, in words. */
+	readonly why: string;
+}
+
+export type Stand =
+	/** `complete`: what else it is to watch, the program adds itself. */
+	| { readonly kind: "epoll"; readonly targets: readonly EpollTarget[]; readonly complete?: true }
+	| { readonly kind: "eventfd" }
+	/** One end of a pipe; `lock`: a byte waits in it. */
+	| { readonly kind: "end"; readonly pipe: number; readonly access: number; readonly lock?: boolean }
+	/** Something to wait on of which the kind is not known: a pipe open both ways, in which nothing ever comes. */
+	| { readonly kind: "silence" };
+
+/** Takes in what is known of a descriptor, unless something is known already. */
+export type Add = (deduced: Deduced) => void;
+
+/** No program of ours to revive has more, and every one takes its room. */
+export const MOST_DESCRIPTORS = 65_536;

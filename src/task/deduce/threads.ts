@@ -1,0 +1,110 @@
+import { hex, plus } from "../../bytes/address.ts";
+import { SCHED } from "../../linux/sched.ts";
+import { signalName, signalSetText } from "../../linux/signal.ts";
+import { initialFx, legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
+import { recreatePending } from "../complete/pending.ts";
+import { completeRegisters } from "../complete/registers.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
+import type { PartialTask, PartialThread } from "../partial-task.ts";
+import type { OpenObject } from "../program-objects.ts";
+import type { Credentials, Thread } from "../task.ts";
+import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
+import { type SignalFrame, signalFrameOf } from "./signal-frame.ts";
+
+interface Circumstances {
+	readonly open: OpenObject;
+	readonly credentials: Credentials;
+	readonly report: (finding: Finding) => void;
+}
+
+/** Every thread of the dead process, with what it had told the kernel as far as the core proves it. */
+export function deduceThreads(dead: PartialTask, around: Circumstances): Thread[] {
+	const { report } = around;
+	const recordsOf = kernelRecords(dead, around.open, report);
+	if (dead.writer === "gdb")
+		report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; none is blocked"));
+	if (dead.threads.length > 1)
+		report(
+			note(
+				"default",
+				`${dead.threads.length} threads`,
+				`only the leader's name is in a core; all are called ${dead.comm}`,
+			),
+		);
+	return dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), around));
+}
+
+function deduceThread(
+	dead: PartialTask,
+	thread: PartialThread,
+	records: KernelRecords,
+	{ credentials, report }: Circumstances,
+): Thread {
+	const { tid } = thread;
+	const subject = `thread ${tid}`;
+	const frame = signalFrameOf(thread, dead.memory, dead.threads.length);
+	if (frame !== undefined) reportFrame(frame, subject, report);
+	const blocked = thread.blocked ?? 0n;
+	const pending = recreatePending(thread.pending, blocked);
+	if (pending.length > 0)
+		report(
+			caution(
+				"pending-lost",
+				subject,
+				`${signalSetText(thread.pending & blocked)} pending; queued again, but who sent it is not in a core`,
+			),
+		);
+	if (thread.shadowStack !== undefined)
+		report(
+			loss("xstate", subject, `ran with a shadow stack (pointer ${hex(thread.shadowStack)}); it resumes without one`),
+		);
+	return {
+		tid,
+		name: dead.comm,
+		registers: completeRegisters(thread.registers, dead.memory, records.rseq, subject, report),
+		xstate: xstateOf(dead, thread, report),
+		blocked,
+		pending,
+		scheduling: { nice: dead.nice ?? 0, policy: SCHED.OTHER, priority: 0 },
+		parentDeathSignal: 0,
+		credentials,
+		seccomp: "none",
+		...records,
+		...(frame?.alternateStack === undefined ? {} : { alternateStack: frame.alternateStack }),
+	};
+}
+
+function reportFrame(
+	{ at, signal, alternateStack }: SignalFrame,
+	subject: string,
+	report: (finding: Finding) => void,
+): void {
+	const where =
+		alternateStack === undefined
+			? "which runs on its own stack"
+			: `with a signal stack at ${hex(alternateStack.base)}-${hex(plus(alternateStack.base, alternateStack.size))}`;
+	report(
+		note(
+			"thread-deduced",
+			subject,
+			`is inside a handler${signal === undefined ? "" : ` of ${signalName(signal)}`} (frame at ${hex(at)}), ${where}`,
+		),
+	);
+}
+
+function xstateOf({ writer }: PartialTask, { tid, xstate }: PartialThread, report: (finding: Finding) => void): Xstate {
+	if (xstate === undefined) {
+		report(loss("xstate", `thread ${tid}`, "the core has no FPU state; it starts with that of a new process"));
+		return { fx: initialFx, xcr0: 0n, xstateBv: 0n, components: new Map() };
+	}
+	// a reserved bit, from a damaged core or a processor with more of them, would kill the thread as it resumes
+	const own = { ...xstate, fx: { ...xstate.fx, mxcsr: legalMxcsr(xstate.fx) } };
+	// folklore: gdb 13 finds zeros for PKRU on CPUs that pack components unlike Intel's; Linux's own value is meant
+	const pkru = own.components.get(PKRU);
+	if (writer !== "gdb" || pkru === undefined || pkru.some((byte) => byte !== 0)) return own;
+	return {
+		...own,
+		xstateBv: own.xstateBv & ~(1n << BigInt(PKRU)),
+		components: new Map([...own.components].filter(([component]) => component !== PKRU)),
+	};
+}

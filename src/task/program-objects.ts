@@ -1,0 +1,80 @@
+import { type Address, address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import { anObject, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
+import { readSymbols } from "../elf/object.ts";
+import { NecromancerError } from "../errors.ts";
+import { AT } from "../linux/auxv.ts";
+import type { PartialMemory } from "./partial-task.ts";
+
+/** This host's file of a path, if any. */
+export type OpenObject = (path: string) => ByteSource | undefined;
+
+/** How sure it must be that a file of this host is the object that was mapped. */
+export type Sameness =
+	/** Its build-id, or without one its first page, is the dead process's. */
+	| "proven"
+	/** Nothing speaks against it. What it says must then be proved by what the core holds. */
+	| "possible";
+
+/** Whose variables are meant. */
+export interface Library {
+	/** Paths of its shared objects. */
+	readonly objects: RegExp;
+	/** Programs that are dynamically linked may contain it all the same, as node does libuv. */
+	readonly alsoInDynamic?: true;
+}
+
+/**
+ * Where variables of the dead process lie, by the symbol tables of this host's files: of the library's shared objects, and of
+ * the executable where that may contain it; in the order of their addresses. An object of another build, or a broken one, is as good as none.
+ *
+ * @returns for each object that has some of them, their addresses by name.
+ */
+export function* variablesOf(
+	memory: PartialMemory,
+	open: OpenObject,
+	{ objects, alsoInDynamic }: Library,
+	names: readonly string[],
+	sameness: Sameness = "proven",
+): Generator<ReadonlyMap<string, Address>> {
+	const seen = new Set<string>();
+	// a dynamic program has an interpreter, and that has an address
+	const isStatic = (memory.auxv.find(({ type }) => type === AT.BASE)?.value ?? 0n) === 0n;
+	for (const { start, file } of memory.mappings) {
+		if (file === undefined || file.offset !== 0n || file.deleted || seen.has(file.path)) continue;
+		const { path } = file;
+		const contains = path === memory.executable && (isStatic || alsoInDynamic === true);
+		if (!contains && !objects.test(path)) continue;
+		seen.add(path);
+		const source = open(path);
+		if (source === undefined || !isSame(source, path, start, memory, sameness)) continue;
+		const found = addressesIn(source, start, names);
+		if (found.size > 0) yield found;
+	}
+}
+
+function isSame(source: ByteSource, path: string, start: Address, memory: PartialMemory, sameness: Sameness): boolean {
+	const buildId = memory.buildIds.get(path);
+	if (buildId !== undefined) return buildIdOfFile(source) === buildId;
+	const length = source.size < PAGE_SIZE ? Number(source.size) : Number(PAGE_SIZE);
+	const held = memory.read(start, length);
+	// folklore: binaries without a build-id (musl-gcc, some Go and Rust toolchains); headers and section offsets tell builds apart
+	if (held !== undefined) return source.read(fileOffset(0), length)?.equals(held) === true;
+	return sameness === "possible";
+}
+
+function addressesIn(source: ByteSource, start: Address, names: readonly string[]): ReadonlyMap<string, Address> {
+	try {
+		const symbols = readSymbols(source, names);
+		if (symbols.size === 0) return new Map();
+		const load = [...readProgramHeaders(source, readElfHeader(source, anObject))].find(
+			({ p_type }) => p_type === PT.LOAD,
+		);
+		const bias = start - (load?.p_vaddr ?? 0n);
+		return new Map([...symbols].map(([name, { value }]) => [name, address(bias + value)]));
+	} catch (error) {
+		if (error instanceof NecromancerError) return new Map();
+		throw error;
+	}
+}

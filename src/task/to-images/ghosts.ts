@@ -1,0 +1,55 @@
+import { type GhostFileEntry, type RemapFilePathEntry, RemapType, type Timeval } from "../../criu/generated/schema.ts";
+import { encodeGhost } from "../../criu/ghost.ts";
+import { type Extent, encodeImage } from "../../criu/image.ts";
+import { imageKinds } from "../../criu/kinds.ts";
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
+import { timevalOf } from "../../linux/time.ts";
+import type { Credentials, GhostFile } from "../task.ts";
+
+/** Files that had lost their names, in the making. */
+export interface GhostBook {
+	/** remap-fpath.img's records. */
+	readonly remaps: readonly RemapFilePathEntry[];
+	/** What there is to be made again, nodes without content among them. */
+	readonly files: readonly GhostFile[];
+	/** Says that the name in a file entry leads nowhere: what it led to is the ghost of that id. */
+	lost(entry: number, ghost: number): void;
+	/** Says it of a directory or a named pipe; false for what cannot be made of its mode alone. */
+	lostNode(entry: number, path: string, mode: number): boolean;
+}
+
+/** @param owner of nodes, of which nobody knows whose they were. */
+export function ghostBook(known: readonly GhostFile[], owner: Pick<Credentials, "fsuid" | "fsgid">): GhostBook {
+	const remaps: RemapFilePathEntry[] = [];
+	const files = [...known];
+	let last = known.reduce((most, { id }) => Math.max(most, id), 0);
+	const lost = (entry: number, ghost: number): void =>
+		void remaps.push({ orig_id: entry, remap_id: ghost, remap_type: RemapType.GHOST });
+	return {
+		remaps,
+		files,
+		lost,
+		lostNode: (entry, path, mode) => {
+			if (![S_IFDIR, S_IFIFO].includes(mode & S_IFMT)) return false;
+			last++;
+			files.push({ id: last, path, mode, uid: owner.fsuid, gid: owner.fsgid, size: 0n, contents: [] });
+			lost(entry, last);
+			return true;
+		},
+	};
+}
+
+/** File names are in hexadecimal. */
+export const ghostName = ({ id }: GhostFile): string => `ghost-file-${id.toString(16)}.img`;
+
+export function ghostImage({ mode, uid, gid, size, contents, accessed, modified }: GhostFile): (Uint8Array | Extent)[] {
+	const times = accessed === undefined || modified === undefined ? {} : { atim: time(accessed), mtim: time(modified) };
+	const entry: GhostFileEntry = { uid, gid, mode, ...times };
+	if ((mode & S_IFMT) !== S_IFREG) return encodeImage({ kind: imageKinds["ghost-file"], records: [{ value: entry }] });
+	const extents = contents
+		.filter(({ available }) => available > 0n)
+		.map(({ start, source, offset, available }) => ({ at: start, source, offset, length: available }));
+	return encodeGhost(entry, { size, extents });
+}
+
+const time = (nanoseconds: bigint): Timeval => timevalOf(nanoseconds / 1000n);

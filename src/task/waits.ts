@@ -1,0 +1,58 @@
+import { address } from "../bytes/address.ts";
+import { pollfd } from "../linux/poll.ts";
+import type { UserRegs } from "../linux/registers.ts";
+import { FD_SETSIZE, fdSetBytes, fdsIn } from "../linux/select.ts";
+import { syscallName } from "../linux/syscalls.ts";
+import type { PartialMemory, PartialThread } from "./partial-task.ts";
+
+/** A descriptor that a thread was waiting on when it died. */
+export interface Wait {
+	readonly tid: number;
+	/** The system call, by name. */
+	readonly call: string;
+	readonly descriptor: number;
+	/** How many bytes a read asked for. */
+	readonly count?: bigint;
+}
+
+/** System calls whose first argument is a descriptor and which threads sleep in. */
+const WAITS_ON_DESCRIPTOR: readonly string[] = [
+	...["read", "write", "pread64", "pwrite64", "readv", "writev"],
+	...["recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "accept", "accept4", "connect"],
+	...["epoll_wait", "epoll_pwait", "epoll_pwait2", "flock", "ioctl", "fsync", "fdatasync"],
+];
+
+const MOST_POLLED = 256;
+
+/** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
+export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
+	const call = syscallName(registers.orig_ax) ?? "";
+	const on = (descriptors: readonly number[]): Wait[] =>
+		descriptors.filter((descriptor) => descriptor >= 0).map((descriptor) => ({ tid, call, descriptor }));
+	if (WAITS_ON_DESCRIPTOR.includes(call)) {
+		const waits = on([int(registers.di)]);
+		return call === "read" ? waits.map((wait) => ({ ...wait, count: registers.dx })) : waits;
+	}
+	if (call === "poll" || call === "ppoll") return on(polled(registers, memory));
+	return call === "select" || call === "pselect6" ? on(selected(registers, memory)) : [];
+}
+
+const int = (register: bigint): number => Number(BigInt.asIntN(32, register));
+
+function polled({ di, si }: UserRegs, memory: PartialMemory): number[] {
+	if (si > MOST_POLLED) return [];
+	const bytes = memory.read(address(di), Number(si) * pollfd.size);
+	if (bytes === undefined) return [];
+	return Array.from({ length: Number(si) }, (_, i) => pollfd.decode(bytes.subarray(i * pollfd.size)).fd);
+}
+
+/** The kernel writes its answer into the sets only when the call returns, and not when it is interrupted. */
+function selected({ di, si, dx, r10 }: UserRegs, memory: PartialMemory): number[] {
+	const count = int(di);
+	if (count <= 0 || count > FD_SETSIZE) return [];
+	const found = [si, dx, r10].flatMap((set) => {
+		const bytes = set === 0n ? undefined : memory.read(address(set), fdSetBytes(count));
+		return bytes === undefined ? [] : fdsIn(bytes, count);
+	});
+	return [...new Set(found)].sort((a, b) => a - b);
+}

@@ -1,0 +1,171 @@
+import { describe, expect, it } from "vitest";
+import { address, fileOffset } from "../../../src/bytes/address.ts";
+import { fromBuffer } from "../../../src/bytes/source.ts";
+import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
+import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
+import { stepText } from "../../../src/plan/text.ts";
+import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
+import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
+import { circumstancesFor } from "../../support/made-circumstances.ts";
+import { executed, mapping, PAGE, taskOf } from "../../support/memory-task.ts";
+import { type ModelFile, modelKernel } from "../../support/model-files.ts";
+import { present } from "../../support/present.ts";
+
+const WORK = 64;
+const image = Buffer.from("record of the ghost|what it held|end");
+const source = fromBuffer("ghost-file-1.img", image);
+const onDisk = new Map<string, ModelFile>([
+	["ghost-file-1.img", image],
+	["/var/tmp", "directory"],
+	["/elsewhere", "directory"],
+	["/", "directory"],
+	["/named", Buffer.of(1)],
+]);
+
+const held = (at: number, from: number, length: number): GhostFile["contents"][number] => ({
+	...{ start: address(BigInt(at)), length: BigInt(length), available: BigInt(length) },
+	...{ source, offset: fileOffset(from) },
+});
+const ghost = (more: Partial<GhostFile> = {}): GhostFile => ({
+	...{ id: 1, path: "/var/tmp/gone", mode: 0o102640, uid: 5, gid: 6, size: 20n },
+	...{ contents: [held(0, 20, 12)], accessed: 8_000_000_001n, modified: 9_000_000_002n },
+	...more,
+});
+const opened = (number: number, more: Partial<OpenFile> = {}, closeOnExec = false): Descriptor => ({
+	number,
+	closeOnExec,
+	description: {
+		...{ kind: "file", id: number, flags: 0o100000, path: "/var/tmp/gone", position: 0n, unlinked: true, ghost: 1 },
+		...more,
+	},
+});
+
+const plain: FilePolicy = { fds: new Map(), missing: "error" };
+
+function carriedOut(task: Task, policy: FilePolicy = plain) {
+	const around = { ...circumstancesFor(WORK), ghosts: ghostNumbers(task, policy, WORK) };
+	planFiles(task, around, policy);
+	settleGhosts(task, around);
+	const kernel = modelKernel(onDisk, WORK);
+	const { steps } = present(around.draft.lists[0]);
+	const before = steps.length;
+	kernel.run(steps);
+	const parked = [...kernel.table.keys()].filter((number) => number > WORK);
+	closeGhosts(around);
+	kernel.run(steps.slice(before));
+	return { ...kernel, parked, findings: around.draft.findings, steps };
+}
+
+const taskWith = (descriptors: readonly Descriptor[], ghosts = [ghost()], mappings: readonly Mapping[] = []): Task =>
+	taskOf({ descriptors, ghosts, mappings });
+
+describe("files that had lost their names", () => {
+	it("are made without one where they were, with content, owner, permissions and times", () => {
+		const { table } = carriedOut(taskWith([opened(3)]));
+		expect([...table.keys()]).toEqual([WORK, 3]);
+		expect(table.get(3)?.description.nameless).toEqual({
+			...{ directory: "/var/tmp", mode: 0o2640, owner: [5, 6], times: [8n, 9n] },
+			content: Buffer.from("what it held\0\0\0\0\0\0\0\0"),
+		});
+	});
+
+	it("are one for all descriptors, each with its own flags and offset", () => {
+		const { table } = carriedOut(
+			taskWith([
+				opened(0, { flags: 0o102001, id: 9 }),
+				opened(4, { position: 7n }, true),
+				opened(7, { id: 4, position: 7n }),
+			]),
+		);
+		const open = (number: number) => present(table.get(number));
+		expect(open(4).description).toBe(open(7).description);
+		expect([open(0).description, open(4).description]).toMatchObject([
+			{ flags: 0o102001, position: 0n },
+			{ flags: 0o100000, position: 7n },
+		]);
+		expect(open(0).description.nameless).toBe(open(4).description.nameless);
+		expect([open(0), open(4), open(7)].map(({ closeOnExec }) => closeOnExec)).toEqual([false, true, false]);
+	});
+
+	it("keep their holes, and may be all hole", () => {
+		const parts = ghost({ size: 40n, contents: [held(2, 20, 4), held(30, 33, 3)] });
+		const { table } = carriedOut(taskWith([opened(3)], [parts]));
+		const expected = Buffer.alloc(40);
+		expected.write("what", 2);
+		expected.write("end", 30);
+		expect(table.get(3)?.description.nameless?.content).toEqual(expected);
+		const none = carriedOut(taskWith([opened(3)], [ghost({ size: 3n, contents: [] })]));
+		expect(none.table.get(3)?.description.nameless?.content).toEqual(Buffer.alloc(3));
+	});
+
+	it("come among descriptors of other kinds; each is kept aside until its mappings are made", () => {
+		const other = ghost({ id: 2, path: "/root" });
+		const task = taskWith(
+			[opened(1, { ghost: 2, id: 5 }), opened(3), opened(6, { id: 8, path: "/named", unlinked: false })].map((it) =>
+				it.number === 6 ? { ...it, description: withoutGhost(it.description as OpenFile) } : it,
+			),
+			[ghost(), other],
+		);
+		const { table, parked } = carriedOut(task);
+		expect(parked).toEqual([65, 66]);
+		expect([...table.keys()].sort((a, b) => a - b)).toEqual([1, 3, 6, WORK]);
+		expect(table.get(1)?.description.nameless?.directory).toBe("/");
+		expect(table.get(6)?.description.path).toBe("/named");
+	});
+
+	it("are not made where nothing shows them, nor where all that did got another file", () => {
+		expect(carriedOut(taskWith([])).steps.some(({ call }) => call === "sendfile")).toBe(false);
+		const policy = { ...plain, fds: new Map([[3, "/named"]]) };
+		expect(carriedOut(taskWith([opened(3)]), policy).steps.some(({ call }) => call === "sendfile")).toBe(false);
+	});
+
+	it("are made elsewhere where that has to be, and it is said", () => {
+		const { table, findings } = carriedOut(taskWith([opened(3)]), { ...plain, ghosts: new Map([[1, "/elsewhere"]]) });
+		expect(table.get(3)?.description.nameless?.directory).toBe("/elsewhere");
+		expect(findings).toEqual([
+			{
+				subject: "/var/tmp/gone, deleted",
+				text: "cannot be made without a name where it was; it lies in /elsewhere now",
+			},
+		]);
+	});
+
+	it("are mapped by way of what is kept aside", () => {
+		const at = 0x7000_0000_0000n;
+		const backing = { kind: "file", path: "/var/tmp/gone", offset: fileOffset(0), writable: true, ghost: 1 } as const;
+		const maps = [mapping(at, 1, backing, { shared: true }), mapping(at + 0x10_0000n, 1, backing, { prot: 1 })];
+		const task = taskWith([], [ghost({ size: BigInt(PAGE) })], maps);
+		const ghosts = ghostNumbers(task, plain, WORK);
+		expect([...ghosts]).toEqual([[1, 65]]);
+		const content = Buffer.alloc(PAGE, 7);
+		const model = executed(task, new Map([["kept", content]]), {}, { opened: new Map([[65, "kept"]]) }, { ghosts });
+		expect(model.open).toEqual([]);
+		expect(model.behind(at)).toBe(model.behind(at + 0x10_0000n));
+		expect(model.behind(at)).toMatchObject({ name: "kept", mode: 0o2640, owner: [5, 6] });
+		expect(model.page(at)).toEqual(content);
+	});
+
+	it("may be the executable", () => {
+		const task = taskWith([], [ghost({ path: "/bin/victim" })]);
+		const whole: Task = { ...task, memory: { ...task.memory, executableGhost: 1 } };
+		const ghosts = ghostNumbers(whole, plain, WORK);
+		const model = executed(
+			whole,
+			new Map([["kept", Buffer.of(1)]]),
+			{},
+			{ opened: new Map([[65, "kept"]]) },
+			{ ghosts },
+		);
+		expect(model.bounds.exe).toBe("kept");
+		expect(model.open).toEqual([]);
+	});
+
+	it("are told in words", () => {
+		const lines = carriedOut(taskWith([opened(3)])).steps.map(stepText);
+		expect(lines).toContain('openat(AT_FDCWD, "/var/tmp", O_RDWR|O_TMPFILE|O_CLOEXEC, 0600) = 0');
+		expect(lines).toContain("sendfile(0, 1, [20], 12) = 12");
+		expect(lines).toContain("utimensat(65, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
+	});
+});
+
+const withoutGhost = ({ ghost: _, ...file }: OpenFile): OpenFile => file;
