@@ -27,7 +27,7 @@ export async function touchedPages(
 	pid: number,
 	ranges: readonly Range[],
 ): Promise<readonly TouchedRange[]> {
-	return (await scan(agent, pid)) ?? read(pid, ranges);
+	return (await scan(agent, pid)) ?? pagesByPagemap(pid, ranges);
 }
 
 /** Regions that one request brings back. */
@@ -96,8 +96,13 @@ async function scanFor(
 /** Bytes of pagemap that are read at a time: 8 for a page. */
 const CHUNK = 1 << 20;
 
-/** The words of /proc/PID/pagemap themselves: 8 bytes for every page of a range, empty or not. */
-function read(pid: number, ranges: readonly Range[]): readonly TouchedRange[] {
+/**
+ * The same by the words of /proc/PID/pagemap themselves: 8 bytes for every page of a range, empty or not. Pages of zeros are
+ * among them, and guards are not.
+ *
+ * @throws NecromancerError ERR_IO
+ */
+export function pagesByPagemap(pid: number, ranges: readonly Range[]): readonly TouchedRange[] {
 	const name = `/proc/${pid}/pagemap`;
 	const fd = attempt(name, () => openSync(name, "r"));
 	const found: { start: Address; end: Address; ofFile: boolean; guard: boolean }[] = [];

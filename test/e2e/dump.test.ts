@@ -224,10 +224,13 @@ describe.skipIf(!able || !gcc)(`a process that is left running${needsGcc}`, () =
 			expect(stdout).toMatch(
 				/^dumped still \(pid \d+, 7 threads, \d+ mappings, [\d.]+[KM]\) to .*; it stood still for \d+ ms and goes on\n/m,
 			);
-			expect(await until(() => photographable(where, still))).toBe(true);
-			const after = photograph(where, still);
-			const changed = Object.keys({ ...before, ...after }).filter((what) => before[what] !== after[what]);
-			expect(changed).toEqual([]);
+			// the threads are on their way back to sleep
+			const changed = (): string[] => {
+				const after = photograph(where, still);
+				return Object.keys({ ...before, ...after }).filter((what) => before[what] !== after[what]);
+			};
+			await until(() => changed().length === 0);
+			expect(changed()).toEqual([]);
 		}
 		expect(said(still)).toHaveLength(1);
 	});
@@ -282,7 +285,7 @@ describe.skipIf(!able || !gcc)(`a dump that comes to nothing${needsGcc}`, () => 
 		const where = await room();
 		const crowd = await started(where, [join(directory, "crowd"), "30", "200"]);
 		let killed = 0;
-		for (let after = 60; after < 240; after += 20) {
+		for (let after = 60; after < 240; after += 30) {
 			const dump = await begin(where, crowd, fresh("images"), "-R");
 			await sleep(after);
 			where.run(["kill", "-KILL", dump.id]);

@@ -4,6 +4,8 @@ import {
 	PTRACE_EVENT_STOP,
 	PTRACE_O,
 	PTRACE_SYSCALL_INFO,
+	ptracePeeksiginfoArgs,
+	ptraceRseqConfiguration,
 	ptraceSyscallInfo,
 } from "../../../src/linux/ptrace.ts";
 import { WAIT, waitStatus } from "../../../src/linux/wait.ts";
@@ -39,10 +41,22 @@ describe.skipIf(!gcc)("what <linux/ptrace.h> and <linux/wait.h> say (needs gcc a
 					...Object.values({ ...fields, nr: "entry.nr", rval: "exit.rval" }).map(
 						(field) => `printf("${field} %zu\\n", offsetof(struct ptrace_syscall_info, ${field}));`,
 					),
+					...[ptracePeeksiginfoArgs, ptraceRseqConfiguration].flatMap(({ name, fields: members }) => [
+						`printf("${name} %zu\\n", sizeof(struct ${name}));`,
+						...Object.keys(members).map(
+							(field) => `printf("${name}.${field} %zu\\n", offsetof(struct ${name}, ${field}));`,
+						),
+					]),
 					"return 0; }",
 				].join("\n"),
 			)
 		: new Map<string, bigint>();
+
+	it.each([ptracePeeksiginfoArgs, ptraceRseqConfiguration])("$name lies so in memory", (struct) => {
+		expect(said.get(struct.name)).toBe(BigInt(struct.size));
+		for (const field of Object.keys(struct.fields))
+			expect([field, said.get(`${struct.name}.${field}`)]).toEqual([field, BigInt(struct.offsetOf(field as never))]);
+	});
 
 	it("constants have these values", () => {
 		const known = constants.filter(([name]) => said.has(name));

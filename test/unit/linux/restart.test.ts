@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type UserRegs, userRegs } from "../../../src/linux/registers.ts";
-import { restartFixup } from "../../../src/linux/restart.ts";
+import { restartFixup, windBack } from "../../../src/linux/restart.ts";
 import { fixtureNotes } from "../../support/fixture-core.ts";
 
 const zero = userRegs.decode(new Uint8Array(userRegs.size));
@@ -54,5 +54,36 @@ describe("restartFixup", () => {
 			[0n, 0n, "restarted"],
 			[232n, -4n, "none"],
 		]);
+	});
+});
+
+describe("windBack", () => {
+	const code = (...bytes: number[]): Uint8Array => Uint8Array.from(bytes);
+
+	it.each<[string, bigint, bigint]>([
+		["read, ERESTARTSYS", 0n, -512n],
+		["clock_nanosleep, whose time starts anew", 230n, -516n],
+		["poll, whose time starts anew", 7n, -516n],
+	])("makes the call again: %s", (_, call, restart) => {
+		expect(windBack(at(call, restart))).toEqual({ ...at(call, call), ip: 0x401000n });
+	});
+
+	it("finds out in what a thread sleeps that was stopped before: by the instruction that loaded the number", () => {
+		const sleeping = code(0xb8, 0xe6, 0, 0, 0, 0x0f, 0x05);
+		expect(windBack(at(219n, -516n), sleeping)).toEqual({ ...at(230n, 230n), ip: 0x401000n });
+	});
+
+	it.each<[string, Uint8Array]>([
+		["no code", code()],
+		["another instruction", code(0x48, 0xe6, 0, 0, 0, 0x0f, 0x05)],
+		["no syscall behind it", code(0xb8, 0xe6, 0, 0, 0, 0x90, 0x90)],
+		["a call that leaves no block", code(0xb8, 1, 0, 0, 0, 0x0f, 0x05)],
+		["code that is cut", code(0xb8, 0xe6, 0, 0, 0, 0x0f)],
+	])("has it return EINTR where that does not help: %s", (_, bytes) => {
+		expect(windBack(at(219n, -516n), bytes)).toEqual(at(219n, -4n));
+	});
+
+	it("leaves alone who is in no call, or has been answered", () => {
+		for (const regs of [at(-1n, -516n), at(232n, -4n), at(1n, 512n)]) expect(windBack(regs)).toEqual(regs);
 	});
 });
