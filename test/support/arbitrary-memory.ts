@@ -113,8 +113,8 @@ const laid = (
 					: kind === "object" && shown !== undefined
 						? {
 								...{ kind, object: shown.id, offset },
-								// a shared mapping that could become writable would keep the seal off
-								...(!writable || (share && ((shown.seals ?? 0) & 8) !== 0) ? { writable: false } : {}),
+								// sealed against writing, nothing of it can be: that need not be said
+								...(writable || ((shown.seals ?? 0) & 8) !== 0 ? {} : { writable: false }),
 							}
 						: kind === "sysv"
 							? { kind, id: offset, offset }
