@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
 import { type Agent, startAgent } from "../../src/host/agent.ts";
@@ -59,6 +59,8 @@ describe.skipIf(!able)(`the first process of a namespace${able ? "" : " (needs r
 		const { agent, init } = await entered();
 		const pid = await processWithChild(agent);
 		await init.watch();
+		// reaped before that, there is nothing to look for
+		expect(await soon(() => /pidfd/.test(readlinkSync(`/proc/${init.pid}/fd/0`)))).toBe(true);
 		const status = Buffer.alloc(8);
 		expect(await agent.call("wait4", pid, status, 0x4000_0000, 0)).toBe(BigInt(pid));
 		expect(status.readInt32LE()).toBe(7 << 8);

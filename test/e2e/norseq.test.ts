@@ -28,7 +28,6 @@ const shells: readonly (readonly string[])[] = [
 	["bash", "--posix"],
 	["busybox", "ash"],
 	["ksh"],
-	["zsh", "--emulate", "sh"],
 ].filter(([program = "", ...args]) => spawnSync(program, [...args, "-c", "true"], { stdio: "ignore" }).status === 0);
 
 const folder = mkdtempSync(join(tmpdir(), "necromancer norseq-"));
