@@ -26,8 +26,8 @@ interface Found {
 	readonly id: number;
 	/** memfd name. */
 	name?: string;
-	/** Where it can be opened. */
-	readonly path: string;
+	/** Where it can be opened: descriptors by everybody who may trace, mappings by the privileged. */
+	path: string;
 	readonly entries: SmapsEntry[];
 }
 
@@ -50,7 +50,9 @@ export function objectTable(pid: number): ObjectTable {
 			return object.id;
 		},
 		ofDescriptor: (number, name, device, inode) => {
-			const object = find(device, inode, `/proc/${pid}/fd/${number}`);
+			const path = `/proc/${pid}/fd/${number}`;
+			const object = find(device, inode, path);
+			object.path = path;
 			object.name = name;
 			return object.id;
 		},
