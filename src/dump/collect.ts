@@ -10,6 +10,7 @@ import type { Finding } from "../task/finding.ts";
 import type { Identity, Task } from "../task/task.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
+import type { GhostTable } from "./ghosts.ts";
 import { interview } from "./interview.ts";
 import { memoryOf } from "./memory.ts";
 import type { ObjectTable } from "./objects.ts";
@@ -28,6 +29,7 @@ export interface Still {
 	readonly cpu: CpuState;
 	readonly memory: ProcessMemory;
 	readonly objects: ObjectTable;
+	readonly ghosts: GhostTable;
 	/** Signals that come meanwhile and that it is still to get. Added to. */
 	readonly owed: Set<number>;
 	readonly pages: boolean;
@@ -42,7 +44,7 @@ export interface Still {
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, still: Still): Promise<Task> {
-	const { pid, tids, cpu, memory, objects, owed, pages, missing, report } = still;
+	const { pid, tids, cpu, memory, objects, ghosts, owed, pages, missing, report } = still;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
@@ -51,14 +53,15 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 
 	const status = readProcStatus(ofProcess(pid, "status"));
 	const stat = readProcStat(ofProcess(pid, "stat"));
-	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, pages, report });
-	const files = await filesOf(agent, pid, status, { missing, objects, report });
+	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
+	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
 	const shared = await objects.collect(agent, pages, memory.source);
+	const nameless = await ghosts.collect(agent);
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
 	return {
 		identity: { ...identityOf(pid, stat), ...(childSubreaper ? { childSubreaper } : {}) },
 		threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
-		memory: { ...own, objects: shared },
+		memory: { ...own, objects: shared, ...(nameless.length === 0 ? {} : { ghosts: nameless }) },
 		...{ signalActions, intervalTimers, posixTimers },
 		limits: limitsFrom(ofProcess(pid, "limits")),
 		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),

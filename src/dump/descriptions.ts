@@ -4,15 +4,18 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import type { Description, Pipe, SignalOwner } from "../task/files.ts";
 import type { MappedFile } from "../task/task.ts";
 import { pipeKey } from "./files.ts";
+import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 import { deviceText, kindOf, type OpenDescriptor } from "./open-files.ts";
 
 /** An open file of which all is known that there is to know. */
 export interface Described {
+	readonly pid: number;
 	readonly id: number;
 	readonly open: OpenDescriptor;
 	readonly owner?: SignalOwner;
 	readonly objects: ObjectTable;
+	readonly ghosts: GhostTable;
 	/** By {@link pipeKey}. */
 	readonly pipes: ReadonlyMap<string, Pipe>;
 	/** Numbers of what is not dumped: nobody can watch them. */
@@ -20,7 +23,7 @@ export interface Described {
 }
 
 /** The description of an open file; `undefined` for what cannot be dumped. */
-export function describe({ id, open, owner, objects, pipes, lost }: Described): Description | undefined {
+export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }: Described): Description | undefined {
 	const { number, info, stat } = open;
 	const flags = info.flags & ~O.CLOEXEC;
 	const common = { id, flags, ...(owner === undefined ? {} : { owner }) };
@@ -29,6 +32,12 @@ export function describe({ id, open, owner, objects, pipes, lost }: Described): 
 	switch (kind.kind) {
 		case "file":
 			return { kind: "file", ...common, ...looksOf(kind.path, open), position: info.position, unlinked: false };
+		case "ghost": {
+			const ghost = ghosts.of(`/proc/${pid}/fd/${number}`, kind.path);
+			const looks = { path: kind.path, mode: Number(stat.mode), size: stat.size };
+			const position = info.position;
+			return ghost === undefined ? undefined : { kind: "file", ...common, ...looks, position, unlinked: true, ghost };
+		}
 		case "fifo": {
 			const pipe = pipes.get(pipeKey(open));
 			return pipe === undefined ? undefined : { kind: "fifo", ...common, file: looksOf(kind.path, open), pipe };

@@ -16,6 +16,7 @@ import type { Task } from "../task/task.ts";
 import { imagesFromTask } from "../task/to-images.ts";
 import { collect, type Still } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
+import { ghostTable } from "./ghosts.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { type Candidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
@@ -106,9 +107,10 @@ async function write(
 	const { images, pages, missing, announce } = options;
 	const memory = openMemory(pid);
 	const objects = objectTable(pid);
+	const ghosts = ghostTable();
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
-		const task = await collect(agent, { ...still, memory, objects, report, pages, missing });
+		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing });
 		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow() });
 		findings.push(...lost);
 		announce?.(draftWork(draft));
@@ -116,6 +118,7 @@ async function write(
 		return { task, written: await writeElsewhere(draft, undefined, images, options) };
 	} finally {
 		objects.close();
+		ghosts.close();
 		memory.close();
 	}
 }

@@ -11,6 +11,7 @@ import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
 import { caution, type Finding, loss } from "../task/finding.ts";
 import { type Described, describe } from "./descriptions.ts";
 import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
+import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 import { kindOf, type OpenDescriptor, openDescriptors } from "./open-files.ts";
 import { linkOfProcess, withoutDeleted } from "./proc.ts";
@@ -19,6 +20,7 @@ import { linkOfProcess, withoutDeleted } from "./proc.ts";
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
 	readonly objects: ObjectTable;
+	readonly ghosts: GhostTable;
 	readonly report: (finding: Finding) => void;
 }
 
@@ -28,7 +30,7 @@ export interface FilesPolicy {
  * @throws NecromancerError ERR_IO, ERR_HOST.
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
-	const { missing, objects, report } = policy;
+	const { missing, objects, ghosts, report } = policy;
 	const lender = await lenderOf(agent, pid);
 	try {
 		const before = openDescriptors(pid);
@@ -43,10 +45,11 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 			const [first] = group;
 			const owner = owners[i];
 			const described: Described = {
-				...{ id: i + 1, open: first, objects, pipes, lost },
+				...{ pid, id: i + 1, open: first, objects, ghosts, pipes, lost },
 				...(owner === undefined || (owner.pid === 0 && owner.signal === 0) ? {} : { owner }),
 			};
-			const description = describe(described) ?? substitute(pid, described, missing, report);
+			reportHidden(first, report);
+			const description = describe(described) ?? substitute(described, missing, report);
 			for (const { number, info, link } of group) {
 				if (description !== undefined)
 					descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
@@ -127,8 +130,7 @@ export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat
 
 /** Another file, or none, in the place of what cannot be dumped. */
 function substitute(
-	pid: number,
-	{ id, open }: Described,
+	{ pid, id, open }: Described,
 	missing: MissingDescriptors,
 	report: (finding: Finding) => void,
 ): Description | undefined {
@@ -142,6 +144,13 @@ function substitute(
 	const flags = open.info.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK | O.LARGEFILE);
 	const path = "/dev/null";
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
+}
+
+/** A name elsewhere, or one that a mount hides, is not found again. */
+function reportHidden({ number, link, stat }: OpenDescriptor, report: (finding: Finding) => void): void {
+	if (stat.nlink === 0n || kindOf({ link, stat }).kind !== "ghost") return;
+	const text = `${link} leads to another file, or nowhere; what the process has open comes back as a copy without a name`;
+	report(caution("replaced", `descriptor ${number}`, text));
 }
 
 function reportUnwatched(

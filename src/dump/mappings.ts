@@ -12,7 +12,7 @@ import { withoutDeleted } from "./proc.ts";
 export interface Classified {
 	readonly entry: SmapsEntry;
 	readonly mapping: Mapping;
-	/** It shows a file that has lost its name, and is memory without a file from now on. */
+	/** It shows a file that has lost its name and cannot be reached: it is memory without a file from now on. */
 	readonly orphan?: string;
 	/** Bytes from the mapping's start to the end of that file, where known. */
 	readonly fileEnd?: bigint;
@@ -22,6 +22,8 @@ export interface Classified {
 export interface Behind {
 	/** Gives out the ids of shared memory. */
 	readonly objectOf: (entry: SmapsEntry) => number;
+	/** The id of a file that has lost its name; `undefined` where it cannot be reached any more. */
+	readonly ghostOf: (entry: SmapsEntry, path: string) => number | undefined;
 	/** Whether a shared mapping's file was opened for writing. */
 	readonly isWritable: (entry: SmapsEntry) => boolean;
 }
@@ -91,16 +93,20 @@ function backingOf(
 	behind: Behind,
 ): { readonly backing: Backing; readonly orphan?: string } {
 	const { name, shared, offset } = entry;
+	const readOnly = () => (shared && isMemfd(name) && !behind.isWritable(entry) ? { writable: false as const } : {});
 	if (name === "[vdso]") return { backing: { kind: "vdso" } };
 	if (isVvar(entry)) return { backing: { kind: "vvar" } };
 	if (name === "[vsyscall]") return { backing: { kind: "vsyscall" } };
-	const object = (): Backing => ({ kind: "object", object: behind.objectOf(entry), offset });
-	if (isSharedMemory(entry)) return { backing: object() };
+	if (isSharedMemory(entry))
+		return { backing: { kind: "object", object: behind.objectOf(entry), offset, ...readOnly() } };
 	if (entry.inode === 0n || !name.startsWith("/") || name === HUGE_PAGES)
 		return { backing: { kind: "anonymous", ...roleOf(entry, bounds) } };
+	const writable = shared && behind.isWritable(entry);
 	const { path, deleted } = withoutDeleted(name);
-	if (!deleted || isThere(entry))
-		return { backing: { kind: "file", path: name, offset, writable: shared && behind.isWritable(entry) } };
+	if (!deleted || isThere(entry)) return { backing: { kind: "file", path: name, offset, writable } };
+	const ghost = behind.ghostOf(entry, path);
+	if (ghost !== undefined) return { backing: { kind: "file", path, offset, writable, ghost } };
+	const object = (): Backing => ({ kind: "object", object: behind.objectOf(entry), offset });
 	return { backing: shared ? object() : { kind: "anonymous" }, orphan: path };
 }
 

@@ -1,22 +1,20 @@
 import { lstatSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
-import { openFile } from "../bytes/source.ts";
-import { bytesFromText, textFromBytes } from "../bytes/text.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
-import { NecromancerError, refuse } from "../errors.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { AT, type AuxvPair } from "../linux/auxv.ts";
-import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { ProcStat } from "../linux/proc-stat.ts";
 import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
 import { caution, type Finding } from "../task/finding.ts";
-import type { Bounds, MappedFile, Mapping, Memory } from "../task/task.ts";
+import type { Bounds, Memory } from "../task/task.ts";
 import { touchedOf } from "./contents.ts";
-import { type Classified, classify, isSystemV } from "./mappings.ts";
+import type { GhostTable } from "./ghosts.ts";
+import { mappedFiles } from "./mapped-files.ts";
+import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
 import { mapLink, type ObjectTable } from "./objects.ts";
 import { bytesOfProcess, linkOfProcess, withoutDeleted } from "./proc.ts";
 import type { Answers } from "./questions.ts";
@@ -28,13 +26,14 @@ export interface Subject {
 	readonly answers: Answers;
 	readonly memory: ProcessMemory;
 	readonly objects: ObjectTable;
+	readonly ghosts: GhostTable;
 	/** Without its pages, it is a donor. */
 	readonly pages: boolean;
 	readonly report: (finding: Finding) => void;
 }
 
-/** All but the shared objects, which descriptors may know more of. */
-export type PrivateMemory = Omit<Memory, "objects">;
+/** All but what descriptors may know more of. */
+export type PrivateMemory = Omit<Memory, "objects" | "ghosts">;
 
 /**
  * The address space of a stopped process. Its bytes stay where they are: contents refer to /proc/PID/mem.
@@ -42,15 +41,11 @@ export type PrivateMemory = Omit<Memory, "objects">;
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_IO, ERR_HOST.
  */
 export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateMemory> {
-	const { pid, stat, answers, memory, objects, pages, report } = subject;
-	const executable = executableOf(pid);
+	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
+	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
 	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps")));
-	const classified = withWholeFiles(
-		pid,
-		classify(entries, bounds, { objectOf: objects.ofMapping, isWritable: (entry) => isWritable(pid, entry) }),
-		report,
-	);
+	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);
 	const { contents, guards } = touchedOf(
@@ -63,27 +58,32 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 		contents: pages ? contents : [],
 		bounds,
 		executable,
-		files: filesOf(
-			executable,
-			classified.map(({ mapping }) => mapping),
-		),
+		...(executableGhost === undefined ? {} : { executableGhost }),
+		files: mappedFiles([
+			...(executableGhost === undefined ? [executable] : []),
+			...classified.flatMap(({ mapping: { backing } }) =>
+				backing.kind === "file" && backing.ghost === undefined ? [backing.path] : [],
+			),
+		]),
 		auxv: auxvOf(bytesOfProcess(pid, "auxv")),
 		dumpable: answers.dumpable,
 		...(answers.hugePagesDisabled ? { hugePagesDisabled: true } : {}),
 	};
 }
 
-function executableOf(pid: number): string {
-	const { path, deleted } = withoutDeleted(linkOfProcess(pid, "exe"));
-	if (deleted)
-		refuse("ERR_UNSUPPORTED", {
-			subject: `process ${pid}`,
-			finding: `its executable ${path} was deleted or replaced`,
-			expectation: "expected the file it runs from: it cannot be restored without",
-			remedy: "start it anew",
-		});
-	return path;
+/** The file it runs from; where that was deleted or replaced, as a file without a name. */
+function executableOf(pid: number, ghosts: GhostTable): { readonly path: string; readonly ghost?: number | undefined } {
+	const link = linkOfProcess(pid, "exe");
+	const { path, deleted } = withoutDeleted(link);
+	if (!deleted) return { path };
+	return { path, ghost: ghosts.of(`/proc/${pid}/exe`, path) };
 }
+
+const behindOf = (pid: number, objects: ObjectTable, ghosts: GhostTable): Behind => ({
+	objectOf: objects.ofMapping,
+	isWritable: (entry) => isWritable(pid, entry),
+	ghostOf: (entry, path) => ghosts.of(mapLink(pid, entry), path),
+});
 
 /** Says what becomes of mappings without a file, and leaves out what lies beyond its end: there is nothing to read. */
 function withWholeFiles(
@@ -122,42 +122,6 @@ function sizeAt(path: string): bigint | undefined {
 		return statSync(path, { bigint: true }).size;
 	} catch {
 		return undefined;
-	}
-}
-
-/** How the mapped files look, the executable among them. */
-function filesOf(executable: string, mappings: readonly Mapping[]): ReadonlyMap<string, MappedFile> {
-	const files = new Map<string, MappedFile>([[executable, looksOf(executable)]]);
-	for (const { backing } of mappings)
-		if (backing.kind === "file" && !files.has(backing.path)) files.set(backing.path, looksOf(backing.path));
-	return files;
-}
-
-function looksOf(path: string): MappedFile {
-	const bytes = Buffer.from(bytesFromText(path));
-	try {
-		const { size, mode } = statSync(bytes, { bigint: true });
-		const looks = { path, mode: Number(mode) };
-		if ((Number(mode) & S_IFMT) !== S_IFREG) return looks;
-		const buildId = buildIdAt(bytes, path);
-		return { ...looks, size, ...(buildId === undefined ? {} : { buildId }) };
-	} catch {
-		return { path };
-	}
-}
-
-/** What may be mapped need not be readable for us. */
-function buildIdAt(bytes: Buffer, path: string): string | undefined {
-	try {
-		const source = openFile(bytes, path);
-		try {
-			return buildIdOfFile(source);
-		} finally {
-			source.close();
-		}
-	} catch (cause) {
-		if (cause instanceof NecromancerError) return undefined;
-		throw cause;
 	}
 }
 

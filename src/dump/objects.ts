@@ -1,7 +1,6 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
-import { attempt, type ByteSource } from "../bytes/source.ts";
+import type { ByteSource } from "../bytes/source.ts";
 import type { Agent } from "../host/agent.ts";
 import { dataRanges } from "../host/data-ranges.ts";
 import { F } from "../linux/fcntl.ts";
@@ -9,6 +8,7 @@ import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import type { SmapsEntry } from "../linux/smaps.ts";
 import type { Content, SharedObject } from "../task/task.ts";
 import { withoutDeleted } from "./proc.ts";
+import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */
 export interface ObjectTable {
@@ -26,14 +26,14 @@ interface Found {
 	readonly id: number;
 	/** memfd name. */
 	name?: string;
-	/** Where it can be opened. */
-	readonly path: string;
+	/** Where it can be opened: descriptors by everybody who may trace, mappings by the privileged. */
+	path: string;
 	readonly entries: SmapsEntry[];
 }
 
 export function objectTable(pid: number): ObjectTable {
 	const objects = new Map<string, Found>();
-	const opened: number[] = [];
+	const opened: ProcFile[] = [];
 	const find = (device: string, inode: bigint, path: string): Found => {
 		const key = `${device} ${inode}`;
 		const known = objects.get(key) ?? { id: objects.size + 1, path, entries: [] };
@@ -50,7 +50,9 @@ export function objectTable(pid: number): ObjectTable {
 			return object.id;
 		},
 		ofDescriptor: (number, name, device, inode) => {
-			const object = find(device, inode, `/proc/${pid}/fd/${number}`);
+			const path = `/proc/${pid}/fd/${number}`;
+			const object = find(device, inode, path);
+			object.path = path;
 			object.name = name;
 			return object.id;
 		},
@@ -58,14 +60,14 @@ export function objectTable(pid: number): ObjectTable {
 			const found: SharedObject[] = [];
 			for (const object of objects.values()) {
 				const { id, name, path } = object;
-				const fd = tryOpen(path);
-				if (fd === undefined) {
+				const file = openProcFile(path);
+				if (file === undefined) {
 					found.push(throughMappings(object, pages ? memory : undefined));
 					continue;
 				}
-				opened.push(fd);
-				const { size, mode, uid, gid } = fstatSync(fd, { bigint: true });
-				const source = sourceOf(path, fd, size);
+				opened.push(file);
+				const { source } = file;
+				const { size, mode, uid, gid } = file.stat;
 				const looks =
 					name === undefined
 						? {}
@@ -73,13 +75,13 @@ export function objectTable(pid: number): ObjectTable {
 								...{ name, mode: Number(mode), uid: Number(uid), gid: Number(gid) },
 								...(await sealsOf(agent, path, object)),
 							};
-				const contents = pages ? contentsOf(source, await dataRanges(agent, path)) : [];
+				const contents = pages ? contentsOfFile(source, await dataRanges(agent, path), PAGE_SIZE) : [];
 				found.push({ id, size, contents, ...looks });
 			}
 			return found;
 		},
 		close: () => {
-			for (const fd of opened.splice(0)) closeSync(fd);
+			for (const { source } of opened.splice(0)) source.close();
 		},
 	};
 }
@@ -93,32 +95,6 @@ export function memfdName(name: string): string | undefined {
 	const { path } = withoutDeleted(name);
 	return path.startsWith("/memfd:") ? path.slice("/memfd:".length) : undefined;
 }
-
-/** Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without. */
-function tryOpen(path: string): number | undefined {
-	try {
-		return openSync(path, "r");
-	} catch {
-		return undefined;
-	}
-}
-
-/** Unlike `openFile` it takes what is no regular file with a name. */
-const sourceOf = (name: string, fd: number, size: bigint): ByteSource => ({
-	name,
-	fd,
-	size,
-	read: (offset, length) => {
-		const buffer = Buffer.alloc(length);
-		for (let done = 0; done < length; ) {
-			const count = attempt(name, () => readSync(fd, buffer, done, length - done, offset + BigInt(done)));
-			if (count === 0) return undefined;
-			done += count;
-		}
-		return buffer;
-	},
-	close: () => {},
-});
 
 async function sealsOf(
 	agent: Agent,
@@ -135,24 +111,6 @@ async function sealsOf(
 	// one that was made without sealing is sealed against seals, and against nothing else
 	return { seals, memfdFlags: huge | (seals === F_SEAL.SEAL ? 0 : MFD.ALLOW_SEALING) };
 }
-
-/** Where nobody tells of holes, all of it. */
-const contentsOf = (
-	source: ByteSource,
-	ranges: readonly { readonly start: bigint; readonly end: bigint }[] = [{ start: 0n, end: source.size }],
-): Content[] =>
-	ranges
-		.filter(({ start, end }) => start < end)
-		.map(({ start, end }) => {
-			const from = start & ~(PAGE_SIZE - 1n);
-			return {
-				start: address(from),
-				length: pagesUp(end - from),
-				source,
-				offset: fileOffset(from),
-				available: end - from,
-			};
-		});
 
 /**
  * Without the right to its file, an object is as large as its mappings show, and all of that is read: pages that were never
@@ -177,5 +135,3 @@ function throughMappings({ id, name, entries }: Found, memory: ByteSource | unde
 	}
 	return { id, size, contents, ...(name === undefined ? {} : { name }) };
 }
-
-const pagesUp = (length: bigint): bigint => (length + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n);

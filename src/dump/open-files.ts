@@ -28,6 +28,8 @@ export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
 export type OpenKind =
 	| { readonly kind: "file"; readonly path: string }
 	| { readonly kind: "fifo"; readonly path: string }
+	/** A regular file that its path no longer leads to. */
+	| { readonly kind: "ghost"; readonly path: string }
 	| { readonly kind: "pipe" | "eventfd" | "epoll" | "signalfd" | "timerfd" }
 	| { readonly kind: "memfd"; readonly name: string }
 	| { readonly kind: "tty"; readonly path: string }
@@ -71,7 +73,8 @@ function namedKind(link: string, stat: BigIntStats): OpenKind {
 		return { kind: "other", words: `the special file ${link}` };
 	if (!isStillThere(link, stat)) {
 		const { path } = withoutDeleted(link);
-		return { kind: "other", words: `the deleted file ${path}` };
+		if (type === S_IFREG) return { kind: "ghost", path };
+		return { kind: "other", words: `the deleted ${type === S_IFDIR ? "directory" : "FIFO"} ${path}` };
 	}
 	return { kind: type === S_IFIFO ? "fifo" : "file", path: link };
 }

@@ -39,6 +39,10 @@ int main(int argc, char **argv) {
 	ftruncate(file, 8192); write(file, "0123456789", 10); lseek(file, 4, SEEK_SET);
 	char *mapped = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0), *own = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0); own[4096] = 'p';
 	snprintf(path, 300, "%s/fifo", argv[1]); mkfifo(path, 0600); int fifo = open(path, O_RDWR | O_NONBLOCK); write(fifo, "in fifo", 7);
+	snprintf(path, 300, "%s/gone", argv[1]); int gone = open(path, O_RDWR | O_CREAT | O_TRUNC, 0604); write(gone, "without a name", 14); unlink(path);
+	char *orphan = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, gone, 0);
+	int memfd = memfd_create("a memfd", MFD_ALLOW_SEALING); ftruncate(memfd, 5 * 4096); pwrite(memfd, "memfd", 5, 3 * 4096);
+	char *view = mmap(0, 5 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0); fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 	int directory = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	stack_t st = {.ss_sp = stack, .ss_size = sizeof stack}; sigaltstack(&st, 0);
 	sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART}, 0);
@@ -63,6 +67,9 @@ int main(int argc, char **argv) {
 		lseek(same, 5, SEEK_SET); check(lseek(file, 0, SEEK_CUR) == 5, "shared offset"); lseek(same, 4, SEEK_SET);
 		mapped[9]++; char byte = 0; pread(file, &byte, 1, 9); check(byte == mapped[9] && own[4096] == 'p' && mapped[4096] == 0, "file mappings");
 		check(read(fifo, text, 64) == 7 && !memcmp(text, "in fifo", 7), "fifo"); write(fifo, "in fifo", 7);
+		struct stat st; check(!fstat(gone, &st) && st.st_nlink == 0 && (st.st_mode & 0777) == 0604 && pread(gone, text, 64, 0) == 14 && !memcmp(text, "without a name", 14), "file without a name");
+		orphan[20]++; check(pread(gone, &byte, 1, 20) == 1 ? byte == orphan[20] : n == 0 || orphan[0] == 'w', "its mapping");
+		view[9]++; check(pread(memfd, text, 5, 3 * 4096) == 5 && !memcmp(text, "memfd", 5) && pread(memfd, &byte, 1, 9) == 1 && byte == view[9] && fcntl(memfd, F_GET_SEALS) == (F_SEAL_SHRINK | F_SEAL_GROW), "memfd");
 		check(fcntl(directory, F_GETFD) == FD_CLOEXEC, "directory");
 		check(alarms > 0 && on_stack, "alarm on its stack"); check(posix > 0 && right_cookie, "posix timer"); alarms = posix = 0;
 		check(fcntl(small[0], F_GETOWN) == getpid() && fcntl(small[0], F_GETSIG) == SIGUSR1, "owner");

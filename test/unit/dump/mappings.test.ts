@@ -6,7 +6,11 @@ import type { Bounds } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const bounds = { startStack: address(0x7ffe_0000_1000n) } as Bounds;
-const behind = { objectOf: ({ inode }: { inode: bigint }) => Number(inode), isWritable: () => true };
+const behind = {
+	objectOf: ({ inode }: { inode: bigint }) => Number(inode),
+	isWritable: ({ device }: { device: string }) => device !== "0f:0f",
+	ghostOf: ({ inode }: { inode: bigint }) => (inode > 1000n ? undefined : Number(inode)),
+};
 
 const vma = (header: string, flags = "", page = 4): string =>
 	`${header}\nKernelPageSize: ${page} kB\nRss: 0 kB\nVmFlags: ${flags}\n`;
@@ -42,13 +46,25 @@ describe("what a VMA is", () => {
 		expect(orphan).toBeUndefined();
 	});
 
-	it("is memory of its own where its file was deleted", () => {
+	it("is that of a file without a name where that can still be read", () => {
+		expect(one("1000-2000 rw-s 00001000 fe:00 33 /nowhere/lib.so (deleted)").mapping.backing).toEqual({
+			...{ kind: "file", path: "/nowhere/lib.so", offset: 0x1000n, writable: true, ghost: 33 },
+		});
+	});
+
+	it("tells a memfd that was mapped by a descriptor for reading", () => {
+		expect(one("1000-2000 r--s 00000000 0f:0f 7    /memfd:x (deleted)").mapping.backing).toEqual({
+			...{ kind: "object", object: 7, offset: 0n, writable: false },
+		});
+	});
+
+	it("is memory of its own where its file was deleted and cannot be read", () => {
 		expect(one("1000-2000 r-xp 00000000 fe:00 99999999 /nowhere/lib.so (deleted)")).toMatchObject({
 			mapping: { backing: { kind: "anonymous" } },
 			orphan: "/nowhere/lib.so",
 		});
-		expect(one("1000-2000 rw-s 00000000 fe:00 77 /nowhere/db (deleted)")).toMatchObject({
-			mapping: { backing: { kind: "object", object: 77 } },
+		expect(one("1000-2000 rw-s 00000000 fe:00 7777 /nowhere/db (deleted)")).toMatchObject({
+			mapping: { backing: { kind: "object", object: 7777 } },
 			orphan: "/nowhere/db",
 		});
 	});

@@ -47,8 +47,10 @@ describe("what a descriptor refers to", () => {
 		expect(kindOf({ link: path, stat })).toEqual({ kind: "file", path });
 		writeFileSync(`${path}.new`, "new");
 		renameSync(`${path}.new`, path);
-		expect(kindOf({ link: path, stat })).toEqual({ kind: "other", words: `the deleted file ${path}` });
-		expect(kindOf({ link: `${path} (deleted)`, stat })).toEqual({ kind: "other", words: `the deleted file ${path}` });
+		expect(kindOf({ link: path, stat })).toEqual({ kind: "ghost", path });
+		expect(kindOf({ link: `${path} (deleted)`, stat })).toEqual({ kind: "ghost", path });
+		const gone = { link: "/nowhere (deleted)", stat: look(directory) };
+		expect(kindOf(gone)).toEqual({ kind: "other", words: "the deleted directory /nowhere" });
 		expect(kindOf({ link: directory, stat: look(directory) })).toEqual({ kind: "file", path: directory });
 	});
 

@@ -1,0 +1,72 @@
+import { type BigIntStats, statSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import { dataRanges } from "../host/data-ranges.ts";
+import type { GhostFile } from "../task/task.ts";
+import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
+
+/** Files of a process that had lost their names, each once: mappings and descriptors of one inode show the same. */
+export interface GhostTable {
+	/**
+	 * The id of the file that a link of /proc leads to, and that was called `path`; `undefined` where the link may not be
+	 * followed, or leads to no regular file.
+	 */
+	readonly of: (link: string, path: string) => number | undefined;
+	/** All that were asked for, with references to their bytes. @throws NecromancerError ERR_IO */
+	readonly collect: (agent: Agent) => Promise<readonly GhostFile[]>;
+	/** Closes the files that contents refer to. */
+	readonly close: () => void;
+}
+
+interface Nameless {
+	readonly id: number;
+	readonly link: string;
+	readonly path: string;
+}
+
+export function ghostTable(): GhostTable {
+	const ghosts = new Map<string, Nameless>();
+	const opened: ProcFile[] = [];
+	return {
+		of: (link, path) => {
+			const look = lookAt(link);
+			if (look === undefined || !look.isFile()) return undefined;
+			const key = `${look.dev} ${look.ino}`;
+			const known = ghosts.get(key) ?? { id: ghosts.size + 1, link, path };
+			ghosts.set(key, known);
+			return known.id;
+		},
+		collect: async (agent) => {
+			const found: GhostFile[] = [];
+			for (const { id, path, link } of ghosts.values()) {
+				const file = openProcFile(link) ?? refuseUnread(path, link);
+				opened.push(file);
+				const { source, stat } = file;
+				found.push({
+					...{ id, path, mode: Number(stat.mode), uid: Number(stat.uid), gid: Number(stat.gid), size: stat.size },
+					contents: contentsOfFile(source, await dataRanges(agent, link)),
+					...{ accessed: stat.atimeNs, modified: stat.mtimeNs },
+				});
+			}
+			return found;
+		},
+		close: () => {
+			for (const { source } of opened.splice(0)) source.close();
+		},
+	};
+}
+
+function lookAt(link: string): BigIntStats | undefined {
+	try {
+		return statSync(link, { bigint: true });
+	} catch {
+		return undefined;
+	}
+}
+
+const refuseUnread = (path: string, link: string): never =>
+	refuse("ERR_IO", {
+		subject: `${path}, deleted`,
+		finding: `cannot be read by way of ${link}`,
+		remedy: "be root or have CAP_SYS_PTRACE",
+	});
