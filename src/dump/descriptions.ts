@@ -1,12 +1,11 @@
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
-import { nanosecondsIn } from "../linux/fdinfo.ts";
+import { type Fdinfo, nanosecondsIn } from "../linux/fdinfo.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import type { Description, Pipe, SignalOwner } from "../task/files.ts";
+import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";
 import type { MappedFile } from "../task/task.ts";
-import { pipeKey } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
-import { deviceText, kindOf, type OpenDescriptor } from "./open-files.ts";
+import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";
 
 /** An open file of which all is known that there is to know. */
 export interface Described {
@@ -60,15 +59,7 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 		case "signalfd":
 			return { kind: "signalfd", ...common, mask: BigInt(`0x${field("sigmask") || "0"}`) };
 		case "timerfd":
-			return {
-				kind: "timerfd",
-				...common,
-				clock: Number(field("clockid")),
-				ticks: BigInt(field("ticks") || 0),
-				settings: Number.parseInt(field("settime flags") || "0", 8),
-				remaining: nanosecondsIn(info.field("it_value")),
-				interval: nanosecondsIn(info.field("it_interval")),
-			};
+			return { kind: "timerfd", ...common, ...timeOf(info) };
 		case "memfd": {
 			const object = objects.ofDescriptor(number, kind.name, deviceText(stat.dev), stat.ino);
 			return { kind: "memfd", ...common, name: kind.name, object, position: info.position };
@@ -78,6 +69,22 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 		case "other":
 			return undefined;
 	}
+}
+
+/**
+ * folklore: between the moment when a timer is wound and that when it is looked at it may expire once more, and stands still
+ * again. One that has expired and has an interval runs, whatever its time left: whoever stops it takes its expirations away.
+ */
+function timeOf({ field }: Fdinfo): Pick<Timerfd, "clock" | "ticks" | "settings" | "remaining" | "interval"> {
+	const ticks = BigInt(field("ticks") ?? 0);
+	const [left, interval] = [nanosecondsIn(field("it_value")), nanosecondsIn(field("it_interval"))];
+	return {
+		clock: Number(field("clockid") ?? 0),
+		ticks,
+		settings: Number.parseInt(field("settime flags") ?? "0", 8),
+		remaining: left === 0n && ticks > 0n ? interval : left,
+		interval,
+	};
 }
 
 /** The size of a file that only grows says nothing: it may have grown before the process is back. */

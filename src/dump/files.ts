@@ -13,7 +13,7 @@ import { type Described, describe } from "./descriptions.ts";
 import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
-import { kindOf, type OpenDescriptor, openDescriptors } from "./open-files.ts";
+import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
 import { linkOfProcess, withoutDeleted } from "./proc.ts";
 
 /** What is done about what cannot be dumped, and where that is told. */
@@ -125,8 +125,6 @@ async function pipesOf(groups: readonly Group[], lender: Lender): Promise<Readon
 	}
 	return pipes;
 }
-
-export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat.ino}`;
 
 /** Another file, or none, in the place of what cannot be dumped. */
 function substitute(

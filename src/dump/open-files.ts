@@ -89,6 +89,9 @@ function isStillThere(path: string, { ino, dev }: BigIntStats): boolean {
 	}
 }
 
+/** Both ends of a pipe are one inode. */
+export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat.ino}`;
+
 /** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
 const MEMORY_DEVICES = 1;
 
