@@ -92,7 +92,8 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 			const stays = shown.has(object.id) || sealsOf(object) !== 0 || readers.length > 0;
 			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
 			leader.add("map", "ftruncate", [fd, size(object, name)], `its ${object.size} bytes`);
-			const window = object.contents.length === 0 ? undefined : windowOf(object, members, huge, around);
+			const empty = object.contents.every(({ length }) => length === 0n);
+			const window = empty ? undefined : windowOf(object, members, huge, around);
 			if (window?.aside === true) {
 				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n];
 				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });

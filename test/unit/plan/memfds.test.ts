@@ -167,6 +167,12 @@ describe("descriptors of memfds", () => {
 		expect(planned(taskWith([memfd(3)], [huge])).calls).toContain("memfd_create @ 54000005");
 	});
 
+	it("need no window for a piece of no bytes", () => {
+		const [piece] = cache().contents;
+		const object = cache({ contents: [{ ...present(piece), length: 0n, available: 0n }] });
+		expect(inode(lived(taskWith([memfd(3)], [object])), 3).size).toBe(8192n);
+	});
+
 	it("are not read further than their bytes go: one of mostly holes may be larger than any address space", () => {
 		const vast = cache({ size: 1n << 62n });
 		const model = lived(taskWith([memfd(3)], [vast]));
@@ -190,6 +196,11 @@ describe("memfds that contradict themselves are refused", () => {
 			"a descriptor of nothing",
 			taskWith([memfd(3, { object: 9 })]),
 			"ERR_IMAGE_CORRUPT descriptor 3: shows shared object 9, which is not there",
+		],
+		[
+			"bytes in one that has none",
+			taskWith([memfd(3)], [cache({ size: 0n })]),
+			"ERR_IMAGE_CORRUPT /images/pages-1.img: holds bytes up to 0x1000 of a shared object, which has 0",
 		],
 		[
 			"a writable mapping of a sealed one",
