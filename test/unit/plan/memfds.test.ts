@@ -179,6 +179,24 @@ describe("descriptors of memfds", () => {
 		expect(inode(model, 3)).toMatchObject({ size: 1n << 62n });
 	});
 
+	it("stay the restorer's where it may not give them away, and that is said", () => {
+		const user = { uid: 1000, gid: 1000, groups: [6] };
+		const capabilities = { permitted: 0n, bounding: 0n };
+		const told = (more: Partial<SharedObject>, facts: Parameters<typeof planned>[1]) => {
+			const { draft, calls } = planned(taskWith([memfd(3)], [cache(more)]), facts);
+			return [
+				calls.filter((call) => call.startsWith("fchown")).length,
+				draft.findings.flatMap(({ subject, text }) => (subject === "memfd cache" ? [text] : [])),
+			];
+		};
+		const lost = (uid: number): string => `belonged to ${uid}, group 6; it belongs to the restorer now`;
+		expect(told({}, { user, capabilities })).toEqual([0, [lost(5)]]);
+		expect(told({ uid: 1000 }, { user, capabilities })).toEqual([1, []]);
+		expect(told({}, { user, capabilities: { ...capabilities, permitted: 1n } })).toEqual([1, []]);
+		expect(told({}, { userNamespace: { uid: 5, gid: 6 } })).toEqual([1, []]);
+		expect(told({}, { userNamespace: { uid: 0, gid: 6 } })).toEqual([0, [lost(5)]]);
+	});
+
 	it("are told in words", () => {
 		const object = cache({ seals: SEAL.SEAL | SEAL.WRITE, memfdFlags: SEALING });
 		const lines = planned(taskWith([memfd(3)], [object])).steps.map(stepText);
