@@ -126,9 +126,9 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 	};
 }
 
-/** Those that could be sealed; nothing but F_SEAL_SEAL is what a memfd has that could not. */
+/** What it was sealed with; one that could not be sealed has F_SEAL_SEAL from the kernel. */
 const sealsOf = ({ seals = 0, memfdFlags = 0 }: SharedObject): number =>
-	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 || seals === F_SEAL.SEAL ? 0 : seals;
+	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : seals;
 
 const ANY_EXECUTE = 0o111;
 
