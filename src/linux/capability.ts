@@ -11,7 +11,16 @@ const names = `
 
 /** Those that this program asks about, by name. */
 export const CAP = {
-	...{ SETGID: 6, SETUID: 7, SETPCAP: 8, SYS_ADMIN: 21, SYS_NICE: 23, SYS_RESOURCE: 24, CHECKPOINT_RESTORE: 40 },
+	...{
+		CHOWN: 0,
+		SETGID: 6,
+		SETUID: 7,
+		SETPCAP: 8,
+		SYS_ADMIN: 21,
+		SYS_NICE: 23,
+		SYS_RESOURCE: 24,
+		CHECKPOINT_RESTORE: 40,
+	},
 } as const;
 
 /** How many there are as of Linux 5.9, which brought the last. */

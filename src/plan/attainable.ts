@@ -18,6 +18,14 @@ export const may = (
 export const mayLinkExecutable = (facts: HostFacts): boolean =>
 	may(facts, CAP.CHECKPOINT_RESTORE) || may(facts, CAP.SYS_ADMIN);
 
+/** Whether a file that the restorer makes can be given to somebody. */
+export function mayGive({ uid, gid }: { readonly uid: number; readonly gid: number }, facts: HostFacts): boolean {
+	const { user, userNamespace } = facts;
+	if (userNamespace !== undefined) return uid === userNamespace.uid && gid === userNamespace.gid;
+	if (user === undefined || may(facts, CAP.CHOWN)) return true;
+	return uid === user.uid && (gid === user.gid || user.groups.includes(gid));
+}
+
 /** The credentials that a process can be given here, instead of those that it had. */
 export interface Attainable {
 	readonly credentials: Credentials;

@@ -3,17 +3,15 @@ import { lengthOf } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { AT_FDCWD, F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
-import { O, O_ACCMODE } from "../linux/open.ts";
-import type { MemfdDescription } from "../task/files.ts";
+import { O } from "../linux/open.ts";
 import type { Mapping, SharedObject } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
-import type { StepOptions } from "./draft.ts";
-import { addStatusFlags } from "./files/desk.ts";
+import { isMemfdSlot, type MemfdSlot, placeMemfds } from "./files/memfds.ts";
 import { ownFile } from "./files/named.ts";
-import { openFlags } from "./files/open-flags.ts";
 import type { Slot } from "./files/slots.ts";
+import { addLooks } from "./looks.ts";
 import { flagsOf, hugetlbOf, map, protOf, protWhileFilling } from "./map.ts";
-import type { Arg, Stage } from "./plan.ts";
+import type { Arg } from "./plan.ts";
 import { nameOf } from "./survey.ts";
 
 /** A mapping of an object. */
@@ -27,10 +25,6 @@ export interface Window {
 	readonly start: Address;
 	readonly length: bigint;
 	readonly aside: boolean;
-}
-
-interface MemfdSlot extends Slot {
-	readonly content: MemfdDescription;
 }
 
 /** A memfd that is open until the end: descriptors show it, or seals and read-only mappings ask for it. */
@@ -92,7 +86,8 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 			const stays = shown.has(object.id) || sealsOf(object) !== 0 || readers.length > 0;
 			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
 			leader.add("map", "ftruncate", [fd, size(object, name)], `its ${object.size} bytes`);
-			const window = object.contents.length === 0 ? undefined : windowOf(object, members, huge, around);
+			const empty = object.contents.every(({ length }) => length === 0n);
+			const window = empty ? undefined : windowOf(object, members, huge, around);
 			if (window?.aside === true) {
 				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n];
 				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
@@ -113,15 +108,16 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 				leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");
 			}
 			if (stays) return window;
-			addLooks(object, fd, around, "map");
+			addLooks(object, fd, `memfd ${name}`, "map", around);
 			leader.add("map", "close", [fd], `memfd ${name} is mapped`);
 			return window;
 		},
 		settle: () => {
-			place(own, new Set(slots.filter((slot) => !isMemfdSlot(slot)).map(({ number }) => number)), kept, around);
+			const others = slots.filter((slot) => !isMemfdSlot(slot)).map(({ number }) => number);
+			placeMemfds(own, new Set(others), (object) => kept.get(object)?.number ?? 0, around);
 			for (const { object, number } of kept.values()) {
 				const [fd, seals] = [BigInt(number), sealsOf(object)];
-				addLooks(object, fd, around, "protect");
+				addLooks(object, fd, `memfd ${object.name ?? ""}`, "protect", around);
 				if (seals !== 0)
 					leader.add("protect", "fcntl", [fd, BigInt(F.ADD_SEALS), BigInt(seals)], `seals of memfd ${object.name}`);
 				leader.add("protect", "close", [fd], `memfd ${object.name ?? ""} is as it was`);
@@ -130,64 +126,9 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 	};
 }
 
-const isMemfdSlot = (slot: Slot): slot is MemfdSlot => slot.content.kind === "memfd";
-
-/**
- * Gives descriptors their numbers, ascending. A number below that nobody has is what the kernel gives first.
- *
- * @param taken the numbers of all other descriptors.
- */
-function place(
-	slots: readonly MemfdSlot[],
-	taken: Set<number>,
-	kept: ReadonlyMap<number, Kept>,
-	{ draft }: Circumstances,
-): void {
-	const leader = draft.list("leader");
-	const add = (call: string, args: readonly Arg[], why: string, options?: StepOptions): void =>
-		leader.add("protect", call, args, why, options);
-	const firsts = new Map<string, number>();
-	const original = new Set<number>();
-	let lowest = 0;
-	for (const { number, key, closeOnExec, content } of slots) {
-		const { object, flags, position, name } = content;
-		const closing = closeOnExec ? O.CLOEXEC : 0;
-		const duplicate = (from: number, why: string): void =>
-			add("dup3", [BigInt(from), BigInt(number), BigInt(closing)], why, { expect: { exactly: BigInt(number) } });
-		const first = firsts.get(key);
-		const from = kept.get(object)?.number ?? 0;
-		while (taken.has(lowest)) lowest++;
-		taken.add(number);
-		firsts.set(key, first ?? number);
-		if (first !== undefined) {
-			duplicate(first, `${number} and ${first} are one`);
-			continue;
-		}
-		const fd = BigInt(number);
-		if ((flags & (O_ACCMODE | O.PATH)) === O.RDWR && !original.has(object)) {
-			// the description that memfd_create(2) made: another one for writing would keep it from being executed
-			original.add(object);
-			duplicate(from, `memfd ${name}`);
-			addStatusFlags({ add }, fd, 0, flags);
-		} else {
-			const how = openFlags(flags & ~O.NOFOLLOW) | (lowest === number ? closing : 0);
-			const path = draft.path(`memfd ${name} for ${number}`, ownFile(from));
-			add("openat", [AT_FDCWD, path, BigInt(how)], `memfd ${name} opened once more`, {
-				expect: { exactly: BigInt(lowest) },
-			});
-			if (lowest !== number) {
-				duplicate(lowest, "to its number");
-				add("close", [BigInt(lowest)], `${lowest} is free again`);
-			}
-		}
-		if (position !== 0n && (flags & O.PATH) === 0)
-			add("lseek", [fd, position, 0n], "where it was read or written last", { expect: { exactly: position } });
-	}
-}
-
-/** Those that could be sealed; nothing but F_SEAL_SEAL is what a memfd has that could not. */
+/** What it was sealed with; one that could not be sealed has F_SEAL_SEAL from the kernel. */
 const sealsOf = ({ seals = 0, memfdFlags = 0 }: SharedObject): number =>
-	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 || seals === F_SEAL.SEAL ? 0 : seals;
+	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : seals;
 
 const ANY_EXECUTE = 0o111;
 
@@ -223,13 +164,6 @@ function isReader(object: SharedObject, { mapping }: Member): boolean {
 				: `but memfd ${object.name ?? ""} was open for reading`,
 		});
 	return true;
-}
-
-function addLooks({ uid, gid, mode, name }: SharedObject, fd: Arg, { draft }: Circumstances, stage: Stage): void {
-	const leader = draft.list("leader");
-	if (uid !== undefined && gid !== undefined)
-		leader.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns memfd ${name ?? ""}`);
-	if (mode !== undefined) leader.add(stage, "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
 }
 
 /** The kernel's loff_t has a sign. */

@@ -42,6 +42,7 @@ export function mapObjects(
 	const prots = new Map<Mapping, number>();
 	const windows: { readonly start: Address; readonly length: bigint }[] = [];
 	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, around)) {
+		requireWithin(object);
 		const window =
 			memfds.shown.has(object.id) || needsDescriptor(object, members)
 				? memfds.map(object, members, filled, prots)
@@ -152,16 +153,19 @@ function objectsOf(
 	return [...groups.values()];
 }
 
-function stretchesOf(object: SharedObject, window: Address): Stretch[] {
-	const end = pagesUp(object.size);
-	return object.contents.flatMap(({ start, length, available, source, offset }) => {
+function requireWithin({ contents, size }: SharedObject): void {
+	const end = pagesUp(size);
+	for (const { start, length, source } of contents)
 		if (start + length > end)
 			refuse("ERR_IMAGE_CORRUPT", {
 				subject: source.name,
 				finding: `holds bytes up to ${hex(start + length)} of a shared object`,
-				expectation: `which has ${object.size}`,
+				expectation: `which has ${size}`,
 			});
+}
+
+const stretchesOf = ({ contents }: SharedObject, window: Address): Stretch[] =>
+	contents.flatMap(({ start, length, available, source, offset }) => {
 		const held = available < length ? available : length;
 		return held === 0n ? [] : [{ start: plus(window, start), length: held, source, offset: fileOffset(offset) }];
 	});
-}

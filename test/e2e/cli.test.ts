@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -49,6 +49,32 @@ describe("necromancer", () => {
 		expect(run("show", "--pid", "x", "core").stderr).toBe(
 			"necromancer: option '--pid <pid>' argument 'x' is invalid. expected a process id, not \"x\"; see necromancer --help [ERR_USAGE]\n",
 		);
+	});
+
+	it("takes -D for -i, as CRIU has it", () => {
+		const help = "see necromancer --help [ERR_USAGE]\n";
+		for (const verb of ["restore", "plan"]) {
+			expect(run(verb).stderr).toBe(`necromancer: required option '-i, --images <dir>' not specified; ${help}`);
+			expect(run(verb, "-i", "a", "-D", "b").stderr).toBe(`necromancer: -i and -D name two directories; ${help}`);
+			expect(run(verb, "-D", "nowhere").stderr).toContain("nowhere");
+		}
+		expect(run("-c", "core", "-D", "nowhere").stderr).toContain("nowhere");
+		expect(run("plan", "-D", donor)).toMatchObject({ status: 0, stderr: "" });
+		expect(run("restore", "-D", donor, "-S")).toMatchObject({ status: 2, stdout: "" });
+	});
+
+	it("names page files from the root, wherever it is run", () => {
+		const { stdout } = run("plan", "-v", "-i", relative(scratch, donor));
+		expect(stdout).toContain(`openat(AT_FDCWD, "${join(donor, "pages-1.img")}"`);
+	});
+
+	it("writes to a log file what it would say, and why it refuses there, too", () => {
+		const log = join(scratch, "restore.log");
+		const { status, stderr } = run("restore", "-D", "nowhere", "-v4", "-o", log);
+		expect(status).not.toBe(0);
+		expect(stderr).toMatch(/^necromancer: .*nowhere.* \[ERR_\w+\]\n$/);
+		expect(readFileSync(log, "utf8")).toBe(stderr);
+		expect(run("restore", "-D", "nowhere", "-o", join(scratch, "no such/log")).stderr).toContain("no such/log");
 	});
 
 	it("tells its version and how it is used", () => {

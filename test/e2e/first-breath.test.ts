@@ -290,8 +290,8 @@ describe.skipIf(!hasScript)(`terminals after a restore${hasScript ? "" : `${need
 	});
 
 	it("are another terminal where one is named, one description where all name the same", async () => {
-		const terminal = spawn("script", ["-qfc", "tty; exec sleep 100", "/dev/null"], {
-			stdio: ["ignore", "pipe", "ignore"],
+		const terminal = spawn("script", ["-qfc", "tty; exec cat >/dev/null", "/dev/null"], {
+			stdio: ["pipe", "pipe", "ignore"],
 		});
 		const ended = once(terminal, "exit");
 		try {
@@ -304,7 +304,7 @@ describe.skipIf(!hasScript)(`terminals after a restore${hasScript ? "" : `${need
 				status: 23,
 			});
 		} finally {
-			terminal.kill();
+			terminal.stdin.end();
 			await ended;
 		}
 	});

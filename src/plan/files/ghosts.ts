@@ -3,6 +3,7 @@ import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
 import type { Circumstances } from "../circumstances.ts";
+import { addLooks } from "../looks.ts";
 import type { Desk } from "./desk.ts";
 import { ownFile } from "./named.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
@@ -79,14 +80,15 @@ function make(desk: Desk, { path, contents, size }: GhostFile, number: number, d
 }
 
 /** As all that show them have opened them, files without a name get their owner, permissions and times. */
-export function settleGhosts({ memory: { ghosts = [] } }: Task, { draft, ghosts: numbers }: Circumstances): void {
+export function settleGhosts({ memory: { ghosts = [] } }: Task, around: Circumstances): void {
+	const { draft } = around;
 	const leader = draft.list("leader");
-	for (const { id, path, mode, uid, gid, accessed, modified } of ghosts) {
-		const number = numbers?.get(id);
+	for (const ghost of ghosts) {
+		const { id, path, accessed, modified } = ghost;
+		const number = around.ghosts?.get(id);
 		if (number === undefined) continue;
 		const fd = BigInt(number);
-		leader.add("protect", "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${path}, deleted`);
-		leader.add("protect", "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
+		addLooks(ghost, fd, `${path}, deleted`, "protect", around);
 		if (accessed === undefined || modified === undefined) continue;
 		const times = new Uint8Array(2 * timespec.size);
 		times.set(timespec.encode(timespecOf(accessed)));

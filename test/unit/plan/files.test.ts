@@ -213,11 +213,14 @@ describe("descriptors in a plan", () => {
 		const open: Open[] = [
 			[0, { kind: "eventfd", flags: 0o4002, counter: 7n }, true],
 			[1, { kind: "eventfd", counter: 2n ** 32n }],
+			[2, { kind: "eventfd", counter: 3n, semaphore: true }],
 		];
 		expect(planned(taskOf(open)).steps).toEqual([
 			"eventfd2(7, 0x80800) = 0",
 			"eventfd2(0, 0) = 1",
 			"write(1, [0000000001000000], 8) = 8",
+			// EFD_SEMAPHORE
+			"eventfd2(3, 1) = 2",
 		]);
 	});
 

@@ -167,10 +167,34 @@ describe("descriptors of memfds", () => {
 		expect(planned(taskWith([memfd(3)], [huge])).calls).toContain("memfd_create @ 54000005");
 	});
 
+	it("need no window for a piece of no bytes", () => {
+		const [piece] = cache().contents;
+		const object = cache({ contents: [{ ...present(piece), length: 0n, available: 0n }] });
+		expect(inode(lived(taskWith([memfd(3)], [object])), 3).size).toBe(8192n);
+	});
+
 	it("are not read further than their bytes go: one of mostly holes may be larger than any address space", () => {
 		const vast = cache({ size: 1n << 62n });
 		const model = lived(taskWith([memfd(3)], [vast]));
 		expect(inode(model, 3)).toMatchObject({ size: 1n << 62n });
+	});
+
+	it("stay the restorer's where it may not give them away, and that is said", () => {
+		const user = { uid: 1000, gid: 1000, groups: [6] };
+		const capabilities = { permitted: 0n, bounding: 0n };
+		const told = (more: Partial<SharedObject>, facts: Parameters<typeof planned>[1]) => {
+			const { draft, calls } = planned(taskWith([memfd(3)], [cache(more)]), facts);
+			return [
+				calls.filter((call) => call.startsWith("fchown")).length,
+				draft.findings.flatMap(({ subject, text }) => (subject === "memfd cache" ? [text] : [])),
+			];
+		};
+		const lost = (uid: number): string => `belonged to ${uid}, group 6; it belongs to the restorer now`;
+		expect(told({}, { user, capabilities })).toEqual([0, [lost(5)]]);
+		expect(told({ uid: 1000 }, { user, capabilities })).toEqual([1, []]);
+		expect(told({}, { user, capabilities: { ...capabilities, permitted: 1n } })).toEqual([1, []]);
+		expect(told({}, { userNamespace: { uid: 5, gid: 6 } })).toEqual([1, []]);
+		expect(told({}, { userNamespace: { uid: 0, gid: 6 } })).toEqual([0, [lost(5)]]);
 	});
 
 	it("are told in words", () => {
@@ -190,6 +214,11 @@ describe("memfds that contradict themselves are refused", () => {
 			"a descriptor of nothing",
 			taskWith([memfd(3, { object: 9 })]),
 			"ERR_IMAGE_CORRUPT descriptor 3: shows shared object 9, which is not there",
+		],
+		[
+			"bytes in one that has none",
+			taskWith([memfd(3)], [cache({ size: 0n })]),
+			"ERR_IMAGE_CORRUPT /images/pages-1.img: holds bytes up to 0x1000 of a shared object, which has 0",
 		],
 		[
 			"a writable mapping of a sealed one",

@@ -84,6 +84,15 @@ describe("a step as text", () => {
 		[text("leave", [{ ...draft.space("frame of 5", 900), offset: 8 }]), "leave(&[frame of 5]+8) = success"],
 		[text("futex", [cell, 1n, 0x7fff_ffffn]), "futex(&[log], FUTEX_WAKE, INT_MAX) = success"],
 		[
+			text("futex", [cell, 5n, 0x7fff_ffffn, 0n, cell, 0x2001000n]),
+			"futex(&[log], FUTEX_WAKE_OP, INT_MAX, NULL, &[log], FUTEX_OP(FUTEX_OP_SET, 1, FUTEX_OP_CMP_LT, 0)) = success",
+		],
+		[text("eventfd2", [3n, 0x80001n]), "eventfd2(3, EFD_SEMAPHORE|EFD_CLOEXEC) = success"],
+		[
+			text("memfd_create", [cell, 0x5400_0005n]),
+			"memfd_create(&[log], MFD_CLOEXEC|MFD_HUGETLB|21<<MFD_HUGE_SHIFT) = success",
+		],
+		[
 			text("rt_sigaction", [10n, draft.bytes("a", words(0x401136n, 0x1400_0004n, 0x7000n, 0x4000n)), 0n, 8n]),
 			"rt_sigaction(SIGUSR1, {sa_handler=0x401136, sa_flags=SA_SIGINFO|SA_RESTORER|SA_RESTART, sa_restorer=0x7000, sa_mask=[SIGTERM]}, NULL, 8) = success",
 		],

@@ -1,0 +1,12 @@
+import { expect, it } from "vitest";
+import { bytesFromText } from "../../../src/bytes/text.ts";
+import { planDraft } from "../../../src/plan/draft.ts";
+import { refusal } from "../../support/refusal.ts";
+
+it("a path with a NUL in it, which the kernel would read as a shorter one, is refused", () => {
+	const draft = planDraft(bytesFromText);
+	expect(refusal(() => draft.path("path of the log", "/etc/passwd\0/log"))).toBe(
+		"ERR_IMAGE_CORRUPT path of the log: has a NUL as byte 11, but 16 bytes",
+	);
+	expect(draft.path("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
+});

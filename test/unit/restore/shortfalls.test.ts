@@ -1,0 +1,20 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { shortfalls } from "../../../src/restore/shortfalls.ts";
+import type { Task } from "../../../src/task/task.ts";
+
+const asked = (oomScoreAdjust?: number): Task =>
+	({ identity: oomScoreAdjust === undefined ? {} : { oomScoreAdjust } }) as unknown as Task;
+
+it("what the kernel did not grant is told, what it did is not", () => {
+	const here = Number(readFileSync("/proc/self/oom_score_adj", "latin1"));
+	expect(shortfalls(process.pid, asked())).toEqual([]);
+	expect(shortfalls(process.pid, asked(here))).toEqual([]);
+	expect(shortfalls(process.pid, asked(here - 1))).toEqual([
+		{ subject: "oom_score_adj", text: `was ${here - 1}, is ${here}: to lower it takes CAP_SYS_RESOURCE` },
+	]);
+});
+
+it("nothing is told of who has ended", () => {
+	expect(shortfalls(0x7fff_ffff, asked(5))).toEqual([]);
+});
