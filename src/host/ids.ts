@@ -12,8 +12,11 @@ export interface IdSight {
 	readonly pidMax: number;
 	/** Whether a process can be made with an id of our choice, here (clone3 set_tid). */
 	readonly chosen: boolean;
-	/** Whether one can be made with such ids in a pid namespace of its own, with a user namespace around it if need be. */
-	readonly namespace: boolean;
+	/**
+	 * Whether one can be made with such ids in a pid namespace of its own, with a user namespace around it if need be. Absent
+	 * where all of the ids can be had here: to try it takes as long as to raise a small process.
+	 */
+	readonly namespace?: boolean;
 }
 
 /**
@@ -30,10 +33,12 @@ export function measureIds(ids: readonly number[]): Promise<IdSight> {
 		const [pid] = ids.filter((id) => id > 0 && id < pidMax && !taken.includes(id));
 		const pids = pid === undefined ? {} : { pids: [pid] };
 		const obstacle = await inChild(agent, (list) => list.call("alarm", [0]), pids);
+		const chosen = pid !== undefined && obstacle === undefined;
+		if (chosen && taken.length === 0 && highest < pidMax) return { taken, pidMax, chosen };
 		const namespace = async (withUser: boolean): Promise<boolean> =>
 			(await probePidNamespace(agent, { withUser, id: highest })) === undefined;
 		return {
-			...{ taken, pidMax, chosen: pid !== undefined && obstacle === undefined },
+			...{ taken, pidMax, chosen },
 			namespace: (await namespace(false)) || (await namespace(true)),
 		};
 	});

@@ -20,12 +20,14 @@ export function rightsFrom(proc: {
 }): OurRights {
 	const effective = (name: string): number =>
 		Number(new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)`, "m").exec(proc.status)?.[1] ?? NOBODY);
-	const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(proc.status)?.[1] ?? "0"}`);
+	const set = (name: string): bigint =>
+		BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(proc.status)?.[1] ?? "0"}`);
 	const [uid, gid] = [effective("Uid"), effective("Gid")];
-	const changes = (capabilities & BOTH) === BOTH;
+	const changes = (set("CapEff") & BOTH) === BOTH;
 	return {
 		uid,
 		gid,
+		capabilities: set("CapPrm") & set("CapBnd"),
 		mayBecome: (other, group) =>
 			(other === uid && group === gid) || (changes && isMapped(proc.uidMap, other) && isMapped(proc.gidMap, group)),
 	};

@@ -1,5 +1,5 @@
 import { AT } from "../linux/auxv.ts";
-import { CAPABILITIES } from "../linux/capability.ts";
+import { CAPABILITIES, capabilitiesIn, capabilityName } from "../linux/capability.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Credentials } from "../task/task.ts";
@@ -14,6 +14,8 @@ export interface Owner {
 export interface OurRights {
 	readonly uid: number;
 	readonly gid: number;
+	/** A bit each: those that a process of ours can have. */
+	readonly capabilities: bigint;
 	/** Whether a process of ours may be given these ids. */
 	mayBecome(uid: number, gid: number): boolean;
 }
@@ -37,7 +39,7 @@ export interface Privilege {
 /** Nobody's group (the kernel's `overflowgid`): all rights that it has, everybody has. */
 const NOBODY = 65534;
 
-/** Every capability there is; a restorer that has fewer gives fewer. */
+/** Every capability there is. */
 const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
 
 /**
@@ -45,8 +47,8 @@ const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
  * rights than who wrote it.
  *
  * - The core is an ordinary user's: that user, whatever the core says, in that user's primary group. No capabilities.
- * - The core is root's, who may say so: the user in the core, in that user's primary group; capabilities where that is root.
- * - With `trust`: user and group in the core, whosever it is; capabilities where that is root.
+ * - The core is root's, who may say so: the user in the core, in that user's primary group; our capabilities where that is root.
+ * - With `trust`: user and group in the core, whosever it is; our capabilities where that is root.
  * - We may not become that user: our own user and group, no capabilities. Then a core of another user has ours.
  *
  * Always: real, effective and saved ids are one (a core has the real ones only), no supplementary groups (it has none), no
@@ -86,8 +88,11 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 			caution,
 			"the program was set-user-ID or the like; its effective ids are not in a core, it has the real ones only",
 		);
+	const lacking = root ? capabilitiesIn(ALL & ~us.capabilities) : [];
+	if (lacking.length > 0)
+		tell(note, `of root's capabilities it has those that we have: not ${lacking.map(capabilityName).join(", ")}`);
 	tell(note, "supplementary groups and single capabilities are not in a core; no_new_privs is set");
-	return { credentials: credentialsOf(ids, root), findings };
+	return { credentials: credentialsOf(ids, root ? ALL & us.capabilities : 0n), findings };
 }
 
 const nameOf = ({ uid, gid }: Owner): string => `uid ${uid}${gid === undefined ? "" : `, gid ${gid}`}`;
@@ -98,8 +103,7 @@ function wasSetUid({ memory: { auxv } }: PrivilegeQuestion["dead"]): boolean {
 	return (value(AT.SECURE) ?? 0n) !== 0n || value(AT.UID) !== value(AT.EUID) || value(AT.GID) !== value(AT.EGID);
 }
 
-function credentialsOf({ uid, gid }: Required<Owner>, root: boolean): Credentials {
-	const capabilities = root ? ALL : 0n;
+function credentialsOf({ uid, gid }: Required<Owner>, capabilities: bigint): Credentials {
 	return {
 		...{ uid, euid: uid, suid: uid, fsuid: uid, gid, egid: gid, sgid: gid, fsgid: gid },
 		groups: [],

@@ -22,7 +22,7 @@ export function chooseIds({ threads }: Pick<Task, "threads">, { taken, pidMax, c
 	const tids = threads.map(({ tid }) => tid);
 	if (!tids.every((tid) => tid > 1 && tid < PID_MAX_LIMIT)) return "fresh";
 	if (chosen && !tids.some((tid) => tid >= pidMax || taken.includes(tid))) return "same";
-	return namespace ? "namespace" : "fresh";
+	return namespace === true ? "namespace" : "fresh";
 }
 
 /** include/linux/threads.h, on 64-bit machines. */

@@ -49,8 +49,8 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	reportDeath(dead, report);
 	const bounds = deduceBounds(dead, open, report);
 	const memory = deduceMemory(dead, bounds, report);
-	const own = deduceCredentials(dead, report);
-	const threads = deduceThreads(dead, { open, credentials: options.credentials ?? own, report });
+	const credentials = options.credentials ?? deduceCredentials(dead, report);
+	const threads = deduceThreads(dead, { open, credentials, report });
 	const signalActions = defaultActions(dead, report);
 	const named = new Set(options.fds?.keys());
 	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);

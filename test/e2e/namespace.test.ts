@@ -15,8 +15,9 @@ const NOWHERE = Buffer.alloc(16, 0xff);
 /** In the namespace. */
 const PID = 5000;
 
-const { namespace } = await measureIds([PID]);
-const able = need("pid namespaces, or user namespaces", namespace);
+// an id that somebody has, so that namespaces matter
+const { namespace } = await measureIds([process.pid]);
+const able = need("pid namespaces, or user namespaces", namespace === true);
 
 const agents: Agent[] = [];
 const inits: Init[] = [];
@@ -101,5 +102,13 @@ describe("measureIds", () => {
 		expect(taken).toEqual([process.pid]);
 		expect(pidMax).toBe(Number(readFileSync("/proc/sys/kernel/pid_max", "latin1")));
 		expect(chosen).toBe(false);
+	});
+
+	it("tries no namespaces for ids that can be had here", async (context) => {
+		const limit = Number(readFileSync("/proc/sys/kernel/pid_max", "latin1"));
+		const sight = await measureIds([limit - 1]);
+		// an ordinary user chooses no ids
+		if (sight.taken.length > 0 || !sight.chosen) context.skip();
+		expect(sight).toEqual({ taken: [], pidMax: limit, chosen: true });
 	});
 });

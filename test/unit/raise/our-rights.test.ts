@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ourRights, primaryGroup, rightsFrom } from "../../../src/raise/our-rights.ts";
 
 const status = (uid: number, gid: number, capabilities: string): string =>
-	`Name:\tnode\nUid:\t9\t${uid}\t8\t8\nGid:\t9\t${gid}\t8\t8\nCapPrm:\t0000000000000000\nCapEff:\t${capabilities}\n`;
+	`Name:\tnode\nUid:\t9\t${uid}\t8\t8\nGid:\t9\t${gid}\t8\t8\nCapPrm:\t${capabilities}\nCapEff:\t${capabilities}\nCapBnd:\t000001fffeffffff\n`;
 const WHOLE = "         0          0 4294967295\n";
 
 describe("our rights", () => {
@@ -30,6 +30,11 @@ describe("our rights", () => {
 		expect(both.mayBecome(33, 33)).toBe(true);
 	});
 
+	it("hand on the capabilities that we have and may have", () => {
+		const rights = rightsFrom({ status: status(0, 0, "000001ffff000000"), uidMap: WHOLE, gidMap: WHOLE });
+		expect(rights.capabilities).toBe(0x1fffe000000n);
+	});
+
 	it("end at the user namespace", () => {
 		const map = "         0       1000          1\n      1000     100000      65536\n";
 		const rights = rightsFrom({ status: status(0, 0, "000001ffffffffff"), uidMap: map, gidMap: map });
@@ -40,7 +45,7 @@ describe("our rights", () => {
 
 	it("are nobody's where /proc says nothing", () => {
 		const rights = rightsFrom({ status: "", uidMap: "", gidMap: "" });
-		expect([rights.uid, rights.mayBecome(0, 0)]).toEqual([65534, false]);
+		expect([rights.uid, rights.capabilities, rights.mayBecome(0, 0)]).toEqual([65534, 0n, false]);
 	});
 });
 

@@ -2,8 +2,11 @@ import { describe, expect, it } from "vitest";
 import { type OurRights, ownerOfCore, type PrivilegeQuestion, privilegeOf } from "../../../src/raise/privilege.ts";
 import type { PartialTask } from "../../../src/task/partial-task.ts";
 
-const root: OurRights = { uid: 0, gid: 0, mayBecome: () => true };
-const ordinary: OurRights = { uid: 1000, gid: 1000, mayBecome: (uid, gid) => uid === 1000 && gid === 1000 };
+const root: OurRights = { uid: 0, gid: 0, capabilities: (1n << 41n) - 1n, mayBecome: () => true };
+const ordinary: OurRights = {
+	...{ uid: 1000, gid: 1000, capabilities: 0n },
+	mayBecome: (uid, gid) => uid === 1000 && gid === 1000,
+};
 const ALL = (1n << 41n) - 1n;
 
 type Ids = readonly [uid: number, gid: number];
@@ -33,6 +36,7 @@ function ask(ids: Ids | undefined, core: Ids, more: Partial<PrivilegeQuestion> &
 		ids: [uid, gid],
 		capable: permitted === ALL,
 		powerless: permitted === 0n,
+		permitted,
 		said: findings.filter(({ weight }) => weight !== "note").map(({ subject, text }) => `${subject}: ${text}`),
 		notes: findings.filter(({ weight }) => weight === "note").map(({ text }) => text),
 	};
@@ -46,6 +50,7 @@ describe("as whom a process is raised", () => {
 			ids: [1000, 1000],
 			capable: false,
 			powerless: true,
+			permitted: 0n,
 			said: [],
 			notes: [ALWAYS],
 		});
@@ -104,6 +109,17 @@ describe("as whom a process is raised", () => {
 		expect(ask([1000, 1000], [0, 0], { trust: true })).toMatchObject({ ids: [1000, 1000], powerless: true });
 	});
 
+	// CAP_SYS_RESOURCE is number 24 (capabilities(7)), and containers seldom have it
+	it("has the capabilities of root that we have, and notes which those are not", () => {
+		const us: OurRights = { ...root, capabilities: ALL & ~(1n << 24n) };
+		const { permitted, notes } = ask([0, 0], [0, 0], { us });
+		expect(permitted).toBe(ALL & ~(1n << 24n));
+		expect(notes).toEqual(["of root's capabilities it has those that we have: not CAP_SYS_RESOURCE", ALWAYS]);
+		// what a newer kernel knows beyond the 41 is nobody's here
+		expect(ask([0, 0], [0, 0], { us: { ...root, capabilities: (1n << 64n) - 1n } }).permitted).toBe(ALL);
+		expect(ask([1000, 1000], [0, 0], { us }).notes).toEqual([ALWAYS]);
+	});
+
 	it("is us, without capabilities, where we may make nobody else", () => {
 		const said = (was: number, want: number): string =>
 			`uid 1000, gid 1000: it was uid ${was}, gid ${was}, but only root can make a process of uid ${want}, gid ${want}: what the core runs has the rights of whoever raises it`;
@@ -124,7 +140,7 @@ describe("as whom a process is raised", () => {
 		});
 		expect(ask([0, 0], [0, 0], { us: ordinary, trust: true })).toMatchObject({ ids: [1000, 1000], powerless: true });
 		// root of a container that may not change ids
-		const bound: OurRights = { uid: 0, gid: 0, mayBecome: (uid) => uid === 0 };
+		const bound: OurRights = { ...root, mayBecome: (uid) => uid === 0 };
 		expect(ask([1000, 1000], [1000, 1000], { us: bound })).toMatchObject({ ids: [0, 0], powerless: true });
 	});
 

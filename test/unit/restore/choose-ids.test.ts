@@ -13,6 +13,8 @@ describe("chooseIds", () => {
 	it("takes the same ids where they can be had", () => {
 		expect(choose([5739, 5741])).toBe("same");
 		expect(choose([5739], { namespace: false })).toBe("same");
+		const { namespace: _, ...untried } = able;
+		expect(chooseIds(taskOfThreads([threadOf(5739)]), untried)).toBe("same");
 	});
 
 	it.each([
