@@ -21,7 +21,7 @@ export const protOf = ({ prot }: Mapping): number => prot & PROT;
 
 /** Huge pages of a size: HUGETLB with the size's bits, or 0. */
 export const hugetlbOf = ({ flags }: Mapping): number =>
-	(flags & MAP.HUGETLB) === 0 ? 0 : flags & (MAP.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT));
+	(flags & MAP.HUGETLB) === 0 ? 0 : (flags & (MAP.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT))) >>> 0;
 
 /** Flags of mmap(2) for a mapping that has a file. Never FIXED: what is there already is a mistake, and must stay one. */
 export function flagsOf({ flags, shared }: Mapping): number {
@@ -39,7 +39,7 @@ export function mapAnonymous(
 	for (const mapping of mappings) {
 		const { backing } = mapping;
 		if (backing.kind !== "anonymous") continue;
-		const flags = flagsOf(mapping) | MAP.ANONYMOUS | hugetlbOf(mapping);
+		const flags = (flagsOf(mapping) | MAP.ANONYMOUS | hugetlbOf(mapping)) >>> 0;
 		map(mapping, protWhileFilling(mapping, writable), flags, NO_FILE, 0n, backing.role ?? "anonymous memory", around);
 	}
 }

@@ -1,10 +1,11 @@
-import { type Stats, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
+import { ACCESS, mayAccess, type Reader } from "./access.ts";
 import { isBelow, reachBelow, realPath } from "./below.ts";
 import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
 import { judgeFile, type Verdict } from "./judge-file.ts";
@@ -24,7 +25,7 @@ export interface FileSearch {
 	 * As whom the process will live. We may be able to read more than it, and a core can name any file: what its user may not
 	 * read must not get into its memory. Files in `mapFiles` are given to it. Absent: not checked.
 	 */
-	readonly reader?: { readonly uid: number; readonly gid: number };
+	readonly reader?: Reader;
 	/** When the core was written, in milliseconds since 1970: a file that changed later is not what was mapped. */
 	readonly writtenAt?: number;
 }
@@ -123,7 +124,7 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	if (reached === undefined) return NOT_HERE;
 	const { stat, through } = reached;
 	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
-	if (reader !== undefined && !mayRead(reader, stat, through))
+	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.READ))
 		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
 	const source = openRegular(reached.path);
 	if (source === undefined) return { because: "cannot be opened here" };
@@ -132,17 +133,6 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	} finally {
 		source.close();
 	}
-}
-
-/** By the permission bits: what an access list grants beyond them is not seen, and is refused. */
-function mayRead(
-	reader: { readonly uid: number; readonly gid: number },
-	file: Stats,
-	through: readonly Stats[],
-): boolean {
-	const may = ({ uid, gid, mode }: Stats, bit: number): boolean =>
-		((mode >> (uid === reader.uid ? 6 : gid === reader.gid ? 3 : 0)) & bit) !== 0;
-	return reader.uid === 0 || (may(file, 4) && through.every((directory) => may(directory, 1)));
 }
 
 function findingsAbout(

@@ -1,5 +1,6 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { readCore } from "../core/core.ts";
+import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
 import { hostFiles } from "../patch/host-files.ts";
@@ -20,6 +21,7 @@ import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import { ourRights, primaryGroup } from "./our-rights.ts";
 import { privilegeOf } from "./privilege.ts";
+import { withinRights } from "./within-rights.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
 	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
@@ -75,10 +77,11 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
  */
 export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
 	const whole = taskFromCore(readCore(core.source), holes);
+	const us = ourRights();
 	const { credentials, findings: rights } = privilegeOf({
 		dead: whole,
 		core: core.owner,
-		us: ourRights(),
+		us,
 		trust: options.trust === true,
 		primaryGroup,
 	});
@@ -90,7 +93,16 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	const dead = relocate(whole, files);
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
 	const { task, findings } = understood(dead, credentials, { ...options, ...donor });
-	return { dead, task, findings: [...files.findings, ...rights, ...findings] };
+	const said = [...files.findings, ...rights, ...findings];
+	// who keeps our ids can open what we can, and no more
+	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
+	const { fds, missing, tty } = options;
+	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
+	const within = withinRights(task, {
+		...{ reader: credentials, fds, missing, limits },
+		...(tty === undefined ? {} : { tty }),
+	});
+	return { dead, task: within.task, findings: [...said, ...within.findings] };
 }
 
 function understood(

@@ -78,7 +78,7 @@ export function memoryFromImages(
 				finding: `mapping ${hex(start)}-${hex(end)} is no range of pages`,
 				expectation: "expected start below end, both aligned",
 			});
-		const flags = vma.flags & ~(MAP.SHARED | MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED);
+		const flags = (vma.flags & ~(MAP.SHARED | MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED)) >>> 0;
 		return {
 			start: start as Address,
 			end: end as Address,

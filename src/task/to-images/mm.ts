@@ -68,9 +68,10 @@ export function mmEntry(
 function vmaEntry(mapping: Mapping, shown: Shown): VmaEntry {
 	const { start, end, prot, advice, shared, backing } = mapping;
 	const sharing = shared ? MAP.SHARED : (mapping.flags & MAP.DROPPABLE) === 0 ? MAP.PRIVATE : 0;
-	const flags = sharing | mapping.flags;
+	// the size of huge pages reaches into the highest bit
+	const flags = (sharing | mapping.flags) >>> 0;
 	const entry = { start, end, prot, pgoff: 0n, shmid: 0n, fd: -1n, ...(advice === 0n ? {} : { madv: advice }) };
-	const anonymous = { ...entry, flags: flags | MAP.ANONYMOUS };
+	const anonymous = { ...entry, flags: (flags | MAP.ANONYMOUS) >>> 0 };
 	const ofFile = shared ? VMA.FILE_SHARED : VMA.FILE_PRIVATE;
 	switch (backing.kind) {
 		case "anonymous":

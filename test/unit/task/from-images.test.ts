@@ -26,6 +26,13 @@ function read(donor: BuiltDonor, look: (task: Task) => void = () => {}, pid?: nu
 const refused = (donor: BuiltDonor): string => refusal(() => read(donor)).replace(/\S*\/d\//, "");
 
 describe("a task from images", () => {
+	test("has flags as they are, up to the highest bit", () => {
+		const vma = { start: FREE, end: FREE + P, prot: 3, flags: 0x8804_0022, status: 0x201 };
+		read(withVma(livingDonor(), vma), ({ memory }) =>
+			expect(memory.mappings.find(({ start }) => start === FREE)?.flags).toBe(0x8804_0000),
+		);
+	});
+
 	test("has its identity, limits and timers", () => {
 		const donor = {
 			...livingDonor(),

@@ -1,0 +1,147 @@
+import { refuseAll } from "../errors.ts";
+import { PROT_WRITE } from "../linux/mman.ts";
+import { O, O_ACCMODE } from "../linux/open.ts";
+import { SCHED } from "../linux/sched.ts";
+import type { Description, Files } from "../task/files.ts";
+import { caution, type Finding } from "../task/finding.ts";
+import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
+import { ACCESS, mayOpen, type Reader } from "./access.ts";
+
+/** What a user may have of what somebody with more rights makes. */
+export interface RightsOf {
+	/** As whom the process will live. */
+	readonly reader: Reader;
+	/** Descriptors that whoever raises it names files for. */
+	readonly fds: ReadonlyMap<number, string>;
+	/** The terminal that it is given. */
+	readonly tty?: string;
+	/** What becomes of descriptors whose file it may not open. */
+	readonly missing: "error" | "null";
+	/** Our own, by RLIMIT_ number. */
+	readonly limits: readonly Limit[];
+}
+
+/**
+ * Takes out of a task what the user could not have brought about: we open files, make files and set priorities with
+ * rights of our own, and a core and a donor's images say whatever their writer wants them to say.
+ *
+ * - Files that the user may not open are not opened; a shared mapping of a file that the user may not write to becomes private.
+ * - Files without a name and memfds, which we make, belong to the user; a program in them is nobody's set-user-ID program.
+ * - No working or root directory behind a directory that is closed to the user.
+ * - No priority above the usual one, no protection from the kernel's choice when memory runs out, no limit above ours.
+ *
+ * @throws NecromancerError ERR_FILE_MISMATCH for all files at once that have no substitute.
+ */
+export function withinRights(task: Task, rights: RightsOf): { readonly task: Task; readonly findings: Finding[] } {
+	const findings: Finding[] = [];
+	const tell = (subject: string, text: string): void => void findings.push(caution("credentials", subject, text));
+	return {
+		task: {
+			...task,
+			identity: { ...task.identity, ...fairChance(task) },
+			threads: task.threads.map((thread) => ({ ...thread, scheduling: usual(thread, tell) })),
+			memory: memoryOf(task.memory, rights, tell),
+			files: filesOf(task.files, rights, tell),
+			limits: task.limits.map((limit, number) => belowOurs(limit, rights.limits[number])),
+		},
+		findings,
+	};
+}
+
+type Tell = (subject: string, text: string) => void;
+
+const fairChance = ({ identity: { oomScoreAdjust } }: Task): { readonly oomScoreAdjust?: number } =>
+	oomScoreAdjust !== undefined && oomScoreAdjust < 0 ? { oomScoreAdjust: 0 } : {};
+
+function usual({ tid, scheduling }: Thread, tell: Tell): Thread["scheduling"] {
+	const { nice, policy, priority } = scheduling;
+	const modest = ([SCHED.OTHER, SCHED.BATCH, SCHED.IDLE] as readonly number[]).includes(policy & ~SCHED.RESET_ON_FORK);
+	if (nice >= 0 && modest) return scheduling;
+	tell(`thread ${tid}`, "had a priority that its user may not ask for; it gets the usual one");
+	return { nice: Math.max(nice, 0), ...(modest ? { policy, priority } : { policy: SCHED.OTHER, priority: 0 }) };
+}
+
+const belowOurs = ({ soft, hard }: Limit, { hard: most }: Limit = { soft, hard }): Limit => ({
+	soft: soft < most ? soft : most,
+	hard: hard < most ? hard : most,
+});
+
+/** Permission bits without those that lend the owner's rights. */
+const PERMISSIONS = ~0o7000;
+
+function memoryOf(memory: Memory, { reader }: RightsOf, tell: Tell): Memory {
+	const own = <T extends { readonly mode?: number }>(file: T): T => ({
+		...file,
+		...{ uid: reader.uid, gid: reader.gid },
+		...(file.mode === undefined ? {} : { mode: file.mode & PERMISSIONS }),
+	});
+	return {
+		...memory,
+		mappings: memory.mappings.map((mapping) => mappingOf(mapping, reader, tell)),
+		objects: memory.objects.map((object) =>
+			object.uid === undefined && object.gid === undefined ? object : own(object),
+		),
+		...(memory.ghosts === undefined ? {} : { ghosts: memory.ghosts.map(own) }),
+	};
+}
+
+function mappingOf(mapping: Mapping, reader: Reader, tell: Tell): Mapping {
+	const { backing, shared, prot } = mapping;
+	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return mapping;
+	const writes = backing.writable || (prot & PROT_WRITE) !== 0;
+	if (!writes || mayOpen(reader, backing.path, ACCESS.READ | ACCESS.WRITE)) return mapping;
+	tell(backing.path, `uid ${reader.uid} may not write to it: what was shared with the file is private now`);
+	return { ...mapping, shared: false, backing: { ...backing, writable: false } };
+}
+
+function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, tell: Tell): Files {
+	const { reader, fds, missing } = rights;
+	const closed = `may not be opened by uid ${reader.uid}, as whom it is raised`;
+	const faults: { subject: string; finding: string; expectation: string }[] = [];
+	const kept = descriptors.map((descriptor) => {
+		const { number, description } = descriptor;
+		const path = fds.has(number) ? undefined : forbidden(description, rights);
+		if (path === undefined) return descriptor;
+		if (missing === "error")
+			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });
+		tell(`descriptor ${number}`, `${path} ${closed}; /dev/null takes its place`);
+		return { ...descriptor, description: nothing(description) };
+	});
+	if (faults.length > 0)
+		refuseAll(
+			"ERR_FILE_MISMATCH",
+			"files",
+			faults,
+			"name other files with --fd N=PATH, let /dev/null take their places with --missing-fds null, or trust the core and the images with --trust",
+		);
+	const directory = (path: string | undefined, what: string): string | undefined => {
+		if (path === undefined || mayOpen(reader, path, ACCESS.EXECUTE)) return path;
+		tell(what, `${path} is closed to uid ${reader.uid}; it is / instead`);
+		return "/";
+	};
+	const [at, from] = [directory(cwd, "working directory"), directory(root, "root directory")];
+	return {
+		...{ ...rest, descriptors: kept },
+		...(at === undefined ? {} : { cwd: at }),
+		...(from === undefined ? {} : { root: from }),
+	};
+}
+
+/** The path of a file that the user may not open like that. */
+function forbidden(description: Description, { reader, tty }: RightsOf): string | undefined {
+	const { kind, flags } = description;
+	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
+	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
+	return mayOpen(reader, path, accessOf(flags)) ? undefined : path;
+}
+
+function accessOf(flags: number): number {
+	if ((flags & O.PATH) !== 0) return 0;
+	const mode = flags & O_ACCMODE;
+	return mode === O.RDONLY ? ACCESS.READ : mode === O.WRONLY ? ACCESS.WRITE : ACCESS.READ | ACCESS.WRITE;
+}
+
+const nothing = ({ id, flags }: Description): Description => ({
+	...{ kind: "file", id, path: "/dev/null", position: 0n, unlinked: false },
+	flags: flags & (O_ACCMODE | O.APPEND | O.NONBLOCK),
+});
