@@ -116,8 +116,11 @@ export const INITIAL_MXCSR = 0x1f80;
 /** PKRU as Linux gives it to every process (arch/x86/mm/pkeys.c): key 0 open, all others without access. */
 export const INITIAL_PKRU = 0x5555_5554;
 
-/** The MXCSR bits of a processor that reports a mask of 0 (Intel SDM volume 1, 11.6.6). */
-const DEFAULT_MXCSR_MASK = 0xffbf;
+/**
+ * The MXCSR bits that every x86-64 processor has. folklore: gdb's cores say a mask of 0, which by Intel's SDM (volume 1, 11.6.6)
+ * means no denormals-are-zeros; but processors without that were 32-bit ones, and programs built with -ffast-math have it set.
+ */
+const COMMON_MXCSR_MASK = 0xffff;
 
 /** The legacy area in its initial state: FNINIT's control word, empty stack, zero XMM registers. The MXCSR mask is the processor's. */
 export const initialFx: Fxregs = {
@@ -158,4 +161,4 @@ export function normaliseXstate(xstate: Xstate): Xstate {
 
 /** MXCSR without bits that the processor reserves: with one set, loading the state kills the process. */
 export const legalMxcsr = ({ mxcsr, mxcsr_mask }: Pick<Fxregs, "mxcsr" | "mxcsr_mask">): number =>
-	(mxcsr & (mxcsr_mask === 0 ? DEFAULT_MXCSR_MASK : mxcsr_mask)) >>> 0;
+	(mxcsr & (mxcsr_mask === 0 ? COMMON_MXCSR_MASK : mxcsr_mask)) >>> 0;

@@ -20,14 +20,14 @@ const different = (finding: string, expectation: string): Verdict => ({ kind: "d
  *
  * @throws NecromancerError ERR_IO.
  */
-export function judgeFile({ buildId, head, reach }: WantedFile, source: ByteSource): Verdict {
+export function judgeFile({ buildId, head, hasCode, reach }: WantedFile, source: ByteSource): Verdict {
 	const end = pageCeil(source.size as Address);
 	const short = reach.end > end ? reach.end - end : 0n;
 	if (buildId !== undefined) {
 		const id = buildIdOfFile(source);
 		if (id === undefined || !sameBuildId(id, buildId))
 			return different(`has build-id ${id ?? "none"}`, `expected ${buildId}`);
-		if (isDebugOnly(source)) return different("holds debug information only", "expected the code too");
+		if (hasCode && isDebugOnly(source)) return different("holds debug information only", "expected the code too");
 	} else if (head !== undefined) {
 		const own = source.size < BigInt(head.length) ? undefined : source.read(fileOffset(0), head.length);
 		if (own === undefined || !own.equals(head))

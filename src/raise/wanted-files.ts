@@ -15,6 +15,11 @@ export interface WantedFile {
 	readonly buildId?: string;
 	/** ELF header and program headers, where the core holds them. */
 	readonly head?: Buffer;
+	/**
+	 * Code of it was mapped, or may have been. folklore: a program that prints its own backtrace (Rust's panics, libbacktrace)
+	 * maps files of debug information as mere data.
+	 */
+	readonly hasCode: boolean;
 	/** Where accessible mappings of it start and end, as offsets into it. */
 	readonly reach: { readonly lastStart: bigint; readonly end: bigint };
 	/** Bytes mapped, and those of them that the core does not hold. */
@@ -44,6 +49,7 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 			deleted: !linked.has(path),
 			...(buildId === undefined ? {} : { buildId }),
 			...(head === undefined ? {} : { head }),
+			hasCode: members.some(({ prot = PROT_EXEC }) => (prot & PROT_EXEC) !== 0),
 			reach: reachOf(members),
 			mapped: members.reduce((sum, mapping) => sum + lengthOf(mapping), 0n),
 			absent: members.reduce((sum, mapping) => sum + absentFrom(mapping), 0n),

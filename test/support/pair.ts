@@ -109,6 +109,19 @@ export const program = (buildId: string, byte: number): Buffer => {
 const exeFile = program(EXE_BUILD_ID, 0x10);
 const libcFile = program(LIBC_BUILD_ID, 0x20);
 
+/** The same object with its code left out, as debuggers keep it: one section of code that takes no room. */
+export const debugOnly = (buildId: string): Buffer => {
+	const object = program(buildId, 1).subarray(0, 4096);
+	const section = Buffer.alloc(64);
+	section.writeUInt32LE(8, 4);
+	section.writeBigUInt64LE(6n, 8);
+	const bytes = Buffer.concat([object, Buffer.alloc(64), section]);
+	bytes.writeBigUInt64LE(4096n, 40);
+	bytes.writeUInt16LE(64, 58);
+	bytes.writeUInt16LE(2, 60);
+	return bytes;
+};
+
 /** A host that has the program and its libc, and what is given beyond. */
 export const hostWith = (files: Readonly<Record<string, Buffer>> = {}): HostFiles => {
 	const all = new Map(Object.entries({ [EXE]: exeFile, [LIBC]: libcFile, ...files }));

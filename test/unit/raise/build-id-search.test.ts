@@ -3,23 +3,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { buildIdSearch } from "../../../src/raise/build-id-search.ts";
-import { LIBC_BUILD_ID as ID, EXE_BUILD_ID as OTHER, program } from "../../support/pair.ts";
+import { debugOnly, LIBC_BUILD_ID as ID, EXE_BUILD_ID as OTHER, program } from "../../support/pair.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const split = `${ID.slice(0, 2)}/${ID.slice(2)}`;
-
-/** The same object with its code left out, as debuggers keep it: one section of code that takes no room. */
-const debugOnly = (buildId: string): Buffer => {
-	const object = program(buildId, 1).subarray(0, 4096);
-	const section = Buffer.alloc(64);
-	section.writeUInt32LE(8, 4);
-	section.writeBigUInt64LE(6n, 8);
-	const bytes = Buffer.concat([object, Buffer.alloc(64), section]);
-	bytes.writeBigUInt64LE(4096n, 40);
-	bytes.writeUInt16LE(64, 58);
-	bytes.writeUInt16LE(2, 60);
-	return bytes;
-};
 
 function put(root: string, name: string, bytes: Buffer = program(ID, 1)): string {
 	const path = join(root, name);

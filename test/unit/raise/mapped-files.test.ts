@@ -12,6 +12,7 @@ import {
 	changeSegment,
 	deadCore,
 	deadPlaces,
+	debugOnly,
 	EXE,
 	EXE_BUILD_ID,
 	filled,
@@ -77,6 +78,21 @@ describe("where files are found", () => {
 			others: new Set(),
 			findings: [],
 		});
+	});
+
+	it("files of debug information, where nothing but that was mapped of them", () => {
+		const debug = debugOnly(OTHER_ID);
+		const sysroot = place(scratch(), { ...both, [DATA]: debug });
+		const data = { bytes: debug.subarray(0, 4096), pages: 1n };
+		expect(find(withData(data), { sysroot }).found.get(DATA)).toBe(join(sysroot, DATA));
+		const code = withSegment(
+			withData(data),
+			{ start: DATA_AT + P, end: DATA_AT + 2n * P, prot: 5 },
+			{ path: DATA, offset: P },
+		);
+		expect(refused(code, { sysroot })).toBe(
+			`ERR_BINARY_MISMATCH ${DATA}: holds debug information only at ${join(sysroot, DATA)}, expected the code too; ${WAYS}, or insist with --allow-mismatch`,
+		);
 	});
 
 	it("by the names they really have", () => {
