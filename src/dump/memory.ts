@@ -2,13 +2,15 @@ import { lstatSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
 import { openFile } from "../bytes/source.ts";
-import { bytesFromText, textFromBytes } from "../bytes/text.ts";
+import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
+import { bytesOfProcess, linkOfProcess, ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
-import { AT, type AuxvPair } from "../linux/auxv.ts";
+import { readAuxv } from "../linux/auxv.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { ProcStat } from "../linux/proc-stat.ts";
@@ -18,7 +20,6 @@ import type { Bounds, MappedFile, Mapping, Memory } from "../task/task.ts";
 import { touchedOf } from "./contents.ts";
 import { type Classified, classify, isSystemV } from "./mappings.ts";
 import { mapLink, type ObjectTable } from "./objects.ts";
-import { bytesOfProcess, linkOfProcess, withoutDeleted } from "./proc.ts";
 import type { Answers } from "./questions.ts";
 
 /** A stopped process whose memory is looked at. */
@@ -45,7 +46,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, pages, report } = subject;
 	const executable = executableOf(pid);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
-	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps")));
+	const entries = readSmaps(ofProcess(pid, "smaps"));
 	const classified = withWholeFiles(
 		pid,
 		classify(entries, bounds, { objectOf: objects.ofMapping, isWritable: (entry) => isWritable(pid, entry) }),
@@ -67,7 +68,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 			executable,
 			classified.map(({ mapping }) => mapping),
 		),
-		auxv: auxvOf(bytesOfProcess(pid, "auxv")),
+		auxv: readAuxv(bytesOfProcess(pid, "auxv")),
 		dumpable: answers.dumpable,
 		...(answers.hugePagesDisabled ? { hugePagesDisabled: true } : {}),
 	};
@@ -159,14 +160,4 @@ function buildIdAt(bytes: Buffer, path: string): string | undefined {
 		if (cause instanceof NecromancerError) return undefined;
 		throw cause;
 	}
-}
-
-function auxvOf(bytes: Buffer): AuxvPair[] {
-	const pairs: AuxvPair[] = [];
-	for (let at = 0; at + 16 <= bytes.length; at += 16) {
-		const type = Number(bytes.readBigUInt64LE(at));
-		if (type === AT.NULL) break;
-		pairs.push({ type, value: bytes.readBigUInt64LE(at + 8) });
-	}
-	return pairs;
 }
