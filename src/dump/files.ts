@@ -5,6 +5,8 @@ import { fromBuffer } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { type Lender, lenderOf } from "../host/lender.ts";
+import { linkOfProcess } from "../host/proc.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { ProcStatus } from "../linux/proc-status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
@@ -14,7 +16,6 @@ import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
-import { linkOfProcess, withoutDeleted } from "./proc.ts";
 
 /** What is done about what cannot be dumped, and where that is told. */
 export interface FilesPolicy {

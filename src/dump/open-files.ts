@@ -1,10 +1,11 @@
 import { type BigIntStats, statSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
+import { descriptorsOf, linkOfProcess, ofProcess } from "../host/proc.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
 import { memfdName } from "./objects.ts";
-import { descriptorsOf, linkOfProcess, ofProcess, withoutDeleted } from "./proc.ts";
 
 /** A descriptor as /proc shows it. */
 export interface OpenDescriptor {
@@ -89,8 +90,8 @@ function isStillThere(path: string, { ino, dev }: BigIntStats): boolean {
 	}
 }
 
-/** Both ends of a pipe are one inode. */
-export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat.ino}`;
+/** What two ends of one pipe, or two openings of one FIFO, have in common. */
+export const pipeKey = ({ stat }: Pick<OpenDescriptor, "stat">): string => `${stat.dev} ${stat.ino}`;
 
 /** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
 const MEMORY_DEVICES = 1;
@@ -102,9 +103,9 @@ const isTerminal = (device: bigint): boolean => {
 };
 
 /** `dev_t` as stat(2) gives it (glibc's gnu_dev_major). */
-export const majorOf = (device: bigint): number =>
+const majorOf = (device: bigint): number =>
 	Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn & 0xffff_ffffn));
-export const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
+const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
 
 /** `00:01`, as /proc/PID/maps has it. */
 export const deviceText = (device: bigint): string =>
