@@ -12,11 +12,16 @@ export interface Faulty {
 	readonly fault: string;
 	/** Killed by a SIGQUIT that it sent itself; going on, it ends with status 7. */
 	readonly signal: string;
+	/** The same; going on, it tells its log. */
+	readonly serve: string;
+	/** What `serve` writes to, as far as it lived. */
+	readonly log: string;
 }
 
-/** The id of the first of them; the other's is higher. Higher than any that a room gives by itself. */
+/** Their ids: higher than any that a room gives by itself. */
 export const FAULTY_PID = 5001;
 export const SIGNAL_PID = 6001;
+export const SERVE_PID = 7001;
 
 /** Whether faulty.c can be made and killed here, and its cores found. */
 export const canBeFaulty = (): boolean =>
@@ -36,16 +41,23 @@ export async function killFaulty(directory: string): Promise<Faulty> {
 	execFileSync("gcc", ["-g", "-O0", "-pthread", "-o", binary, source]);
 	const room = await openRoom();
 	try {
-		const killed = (how: string, pid: number): string => {
+		const killed = (how: string, pid: number, ...more: readonly string[]): string => {
 			const place = join(directory, how);
 			mkdirSync(place);
 			// the shell that was told the last id makes the next
 			const script =
-				'cd "$1"; ulimit -c unlimited; echo $(($4 - 1)) >/proc/sys/kernel/ns_last_pid; "$2" "$3"; mv core* core 2>&-; :';
-			room.run(["sh", "-c", script, "sh", place, binary, how, String(pid)]);
+				'cd "$1"; ulimit -c unlimited; echo $(($4 - 1)) >/proc/sys/kernel/ns_last_pid; "$2" "$3" $5; mv core* core 2>&-; :';
+			room.run(["sh", "-c", script, "sh", place, binary, how, String(pid), ...more]);
 			return join(place, "core");
 		};
-		return { binary, fault: killed("fault", FAULTY_PID), signal: killed("signal", SIGNAL_PID) };
+		const log = join(directory, "log");
+		return {
+			binary,
+			fault: killed("fault", FAULTY_PID),
+			signal: killed("signal", SIGNAL_PID),
+			serve: killed("serve", SERVE_PID, log),
+			log,
+		};
 	} finally {
 		await room.close();
 	}
