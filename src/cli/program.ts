@@ -31,7 +31,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		)
 		.exitOverride()
 		.enablePositionalOptions()
-		.configureOutput({ outputError: (text, write) => write(usageText(text)) })
+		.configureOutput({ outputError: (text, write) => write(usageText(text, verbIn(program, args))) })
 		.configureHelp({ showGlobalOptions: false })
 		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
@@ -66,12 +66,22 @@ export async function run(args: readonly string[]): Promise<number> {
 	}
 }
 
+/** The verb of a command line, and a space; nothing where it has none. */
+const verbIn = ({ commands }: Command, [first]: readonly string[]): string =>
+	commands.some((command) => command.name() === first) ? `${first} ` : "";
+
 /** Commander's own wording in the shape of our other refusals. */
-const usageText = (text: string): string =>
+const usageText = (text: string, verb: string): string =>
 	`necromancer: ${text
 		.trim()
 		.replace(/^error: /, "")
-		.replace(/\.$/, "")}; see necromancer --help [ERR_USAGE]\n`;
+		.replace(/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '.*?' is invalid\. (?=expected )/s, "$1: ")
+		.replace(
+			/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '(.*?)' is invalid\. Allowed choices are (.*)\.$/s,
+			'$1: expected one of $3, not "$2"',
+		)
+		.replaceAll("\n", " ")
+		.replace(/\.$/, "")}; see necromancer ${verb}--help [ERR_USAGE]\n`;
 
 const HELP = `
 A core holds a process's memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor

@@ -1,19 +1,20 @@
-import { readlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
-import { attempt } from "../bytes/source.ts";
 import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { refuse } from "../errors.ts";
+import { readProcStatus } from "../linux/proc-status.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, type Summoned, summon } from "../raise/raise.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import { findingsText, planFindingsText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { untilInterrupted } from "./interrupt.ts";
+import { endRestored, writePidfile } from "./pidfile.ts";
 import { openProgress } from "./progress.ts";
 import { findGdb, runGdb } from "./raise/gdb.ts";
-import { raisedJson, raisedText, summonedJson, summonedText } from "./raise/text.ts";
+import { keptText, type Left, raisedJson, raisedText, summonedJson, summonedText } from "./raise/text.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RaiseVerb {
@@ -67,12 +68,9 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 		return 0;
 	}
 	const { restored } = outcome;
-	if (verb.pidfile !== undefined) {
-		const { pidfile } = verb;
-		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
-	}
+	if (verb.pidfile !== undefined) await writePidfile(verb.pidfile, restored);
 	tell(verb, outcome, terminal);
-	if (gdb !== undefined) return await withGdb(gdb, verb, outcome);
+	if (gdb !== undefined) return await withGdb(gdb, verb, outcome, terminal);
 	if (verb.wait === true) return await follow(restored, terminal);
 	await restored.release();
 	return 0;
@@ -93,8 +91,7 @@ async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal
 		signal.throwIfAborted();
 		const raised = await raise(core, options);
 		if (signal.aborted) {
-			process.kill(raised.restored.pid, "SIGKILL");
-			await raised.restored.wait();
+			await endRestored(raised.restored);
 			signal.throwIfAborted();
 		}
 		return raised;
@@ -144,33 +141,42 @@ function ourTerminal(): string {
 }
 
 function tell(verb: RaiseVerb, raised: Raised, { out, paint }: Terminal): void {
-	const stopped = verb.run !== true && verb.wait !== true;
-	if (verb.json === true) out(raisedJson({ raised, stopped }));
+	const left: Left = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
+	const outcome = { raised, left };
+	if (verb.json === true) out(raisedJson(outcome));
 	else if (verb.quiet !== true)
 		out(
 			findingsText(raised.findings, verb.verbose === true, paint) +
 				(verb.verbose === true ? planFindingsText(raised.restored.findings, paint) : "") +
-				raisedText({ raised, stopped: stopped && verb.gdb !== true }, paint),
+				raisedText(outcome, paint),
 		);
 }
 
 /** gdb gets the terminal; when it is quit, what we made ends, unless it is to be kept. */
-async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised): Promise<number> {
+async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised, { out }: Terminal): Promise<number> {
 	const target = {
 		pid: restored.pid,
 		executable: task.memory.executable,
 		...(verb.sysroot === undefined ? {} : { sysroot: verb.sysroot }),
 	};
-	const status = await runGdb(gdb, target, verb.gdbArgs);
-	if (verb.keep === true) {
-		await restored.release();
-		return status;
-	}
+	let keep = false;
 	try {
-		process.kill(restored.pid, "SIGKILL");
-	} catch {
-		// it came to its end under gdb
+		const status = await runGdb(gdb, target, verb.gdbArgs);
+		keep = verb.keep === true;
+		return status;
+	} finally {
+		if (keep) {
+			if (verb.quiet !== true) out(keptText(restored.pid, stateOf(restored.pid)));
+			await restored.release();
+		} else await endRestored(restored);
 	}
-	await restored.wait();
-	return status;
+}
+
+/** "T (stopped)" and the like, its letter; `undefined` for what has ended. */
+function stateOf(pid: number): string | undefined {
+	try {
+		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1")).state;
+	} catch {
+		return undefined;
+	}
 }

@@ -1,6 +1,4 @@
-import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { attempt } from "../bytes/source.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
@@ -8,6 +6,7 @@ import { taskFromImages } from "../task/from-images.ts";
 import { planFindingsText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
+import { writePidfile } from "./pidfile.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -63,10 +62,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	} finally {
 		dir.close();
 	}
-	if (verb.pidfile !== undefined) {
-		const { pidfile } = verb;
-		attempt(pidfile, () => writeFileSync(pidfile, `${restored.pid}\n`));
-	}
+	if (verb.pidfile !== undefined) await writePidfile(verb.pidfile, restored);
 	tell(verb, restored, known, terminal);
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();

@@ -10,7 +10,7 @@ import type { IdChoice } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, restore } from "../restore/restore.ts";
 import { complete } from "../task/complete.ts";
 import { deduce } from "../task/deduce.ts";
-import type { Finding } from "../task/finding.ts";
+import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromCore } from "../task/from-core.ts";
 import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
@@ -93,7 +93,8 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	const dead = relocate(whole, files);
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
 	const { task, findings } = understood(dead, credentials, { ...options, ...donor });
-	const said = [...files.findings, ...rights, ...findings];
+	const lazy = options.lazy === true ? [memoryIn(core)] : [];
+	const said = [...files.findings, ...rights, ...lazy, ...findings];
 	// who keeps our ids can open what we can, and no more
 	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
 	const { fds, missing, tty } = options;
@@ -142,6 +143,20 @@ const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =
 
 /** st_mode of what a path leads to. */
 const modeOf = (path: string): number | undefined => hostLook.stat(path)?.mode;
+
+/** Nobody else can reach an unpacked copy; anybody can cut a core short. */
+const memoryIn = ({ name, temporary }: OpenedCore): Finding =>
+	temporary
+		? note(
+				"lazy",
+				name,
+				"memory is mapped from an unpacked copy, which takes up disk space as long as the process lives",
+			)
+		: caution(
+				"lazy",
+				name,
+				"memory is mapped from it: leave it as it is while the process lives; cut short, it ends the process with SIGBUS",
+			);
 
 /** A copy of ours tells nothing of when the core was written. */
 const writtenAt = ({ path, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>

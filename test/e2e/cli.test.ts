@@ -47,7 +47,7 @@ describe("necromancer", () => {
 			stderr: "necromancer: unknown option '--resurrect'; see necromancer --help [ERR_USAGE]\n",
 		});
 		expect(run("show", "--pid", "x", "core").stderr).toBe(
-			"necromancer: option '--pid <pid>' argument 'x' is invalid. expected a process id, not \"x\"; see necromancer --help [ERR_USAGE]\n",
+			'necromancer: --pid: expected a process id, not "x"; see necromancer show --help [ERR_USAGE]\n',
 		);
 	});
 

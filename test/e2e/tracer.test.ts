@@ -157,6 +157,23 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		expect(await soon(() => tids.every(isDead))).toBe(true);
 	});
 
+	it.each([false, true])("lets go of a process that has ended meanwhile (to be stopped: %s)", async (stop) => {
+		const { agent, tracer, tids } = await ready(3);
+		const [leader = 0] = tids;
+		await tracer.seize(tids);
+		await tracer.interrupt(tids);
+		process.kill(leader, "SIGKILL");
+		expect(await soon(() => tids.every(isDead))).toBe(true);
+		await tracer.detach(tids, stop);
+		// its parent, which is the agent, has heard of it by then, or does now
+		if (!stop) {
+			const status = Buffer.alloc(8);
+			expect(await agent.call("wait4", leader, status, 0x4000_0000, 0)).toBe(BigInt(leader));
+			expect(status.readInt32LE()).toBe(9);
+		}
+		expect(stateOf(leader)).toBeUndefined();
+	});
+
 	it("names what it may not trace", async () => {
 		const { tracer, tids } = await ready(1);
 		const [tid = 0] = tids;

@@ -4,6 +4,7 @@ import {
 	freshIdsOption,
 	listOption,
 	missingFdsOption,
+	Option,
 	pidNamespaceOption,
 	pidOption,
 	renameOption,
@@ -14,7 +15,7 @@ import type { RaiseVerb } from "../raise.ts";
 export const addRaise: AddCommand = (program, end) => {
 	program
 		.command("raise")
-		.description("make the process of a core live again, with no donor and no images")
+		.description("bring the process of a core back to life; no images are written, and no donor is needed")
 		.usage("[options] CORE [-- GDB-ARGS...]")
 		.argument("[core]", "the core; - is standard input; gzip, zstd, lz4, xz and bzip2 are unpacked")
 		.argument("[gdb-args...]", "with --gdb: further arguments for gdb")
@@ -24,7 +25,14 @@ export const addRaise: AddCommand = (program, end) => {
 		.optionsGroup("How it is left:")
 		.option("--run", "let it go on; otherwise it waits, stopped")
 		.option("--wait", "let it go on, wait for its end, and end as it does")
-		.option("--gdb", "hand it to gdb, stopped; when gdb quits, it ends")
+		.addOption(
+			new Option("--gdb", "hand it to gdb, stopped; when gdb quits, it ends").conflicts([
+				"run",
+				"wait",
+				"json",
+				"ptrace",
+			]),
+		)
 		.option("--keep", "with --gdb: it lives on when gdb quits")
 		.option("--pidfile <file>", "write its pid there")
 		.optionsGroup("Its ids (its own where they are free and may be chosen, else in a pid namespace, else fresh):")
@@ -57,6 +65,9 @@ export const addRaise: AddCommand = (program, end) => {
 			const rest = options.core !== undefined && core !== undefined ? [core, ...gdbArgs] : gdbArgs;
 			if (rest.length > 0 && options.gdb !== true)
 				return command.error(`error: too many arguments: ${rest.join(" ")} (only --gdb takes more than one core)`);
+			if (options.keep === true && options.gdb !== true) return command.error("error: --keep is for --gdb");
+			if (options.donorPid !== undefined && options.images === undefined)
+				return command.error("error: --donor-pid is for -i");
 			const { raiseVerb } = await import("../raise.ts");
 			end(await raiseVerb({ ...options, core: given, gdbArgs: rest }));
 		});
@@ -70,5 +81,8 @@ const HELP = `
   $ necromancer raise core.5739 -i DONOR --run          with a donor, its files, handlers and timers are back
 
 A core holds memory and registers. Descriptors, handlers, timers and limits are not in it: without a donor, those that the
-core proves get a stand-in, the others are as in a new process; each such decision is a finding. It comes back with its own
-pid where that is free and we may choose it; else in a pid namespace of its own; else with new ids. Nothing is written.`;
+core proves get a stand-in, the others are as in a new process; each such decision is a finding. Sockets and pipes to others
+are gone in any case. A thread that died of its own fault executes the faulting instruction again when it goes on.
+
+Exit status: with --wait the process's own, or 128 + n when signal n ended it; with --gdb that of gdb; else as in
+necromancer --help.`;

@@ -59,6 +59,9 @@ const gdbArguments = ({ pid, executable, sysroot }: GdbTarget, args: readonly st
 /** Keys that gdb answers itself: the terminal sends them to us too. */
 const ANSWERED_BY_GDB = ["SIGINT", "SIGQUIT"] as const;
 
+/** What would end us ends gdb, so that we can clear up behind it. */
+const ENDING = ["SIGTERM", "SIGHUP"] as const;
+
 /**
  * Runs gdb on our terminal until it is quit.
  *
@@ -68,11 +71,14 @@ export function runGdb(gdb: string, target: GdbTarget, args: readonly string[]):
 	const ignore = (): void => {};
 	for (const signal of ANSWERED_BY_GDB) process.on(signal, ignore);
 	const child = spawn(gdb, gdbArguments(target, args), { stdio: "inherit" });
+	const passOn = (signal: NodeJS.Signals): void => void child.kill(signal);
+	for (const signal of ENDING) process.on(signal, passOn);
 	const ended = new Promise<number>((done, failed) => {
 		child.on("error", failed);
 		child.on("exit", (status, signal) => done(status ?? 128 + (signal === null ? 0 : os.signals[signal])));
 	});
 	return ended.finally(() => {
 		for (const signal of ANSWERED_BY_GDB) process.off(signal, ignore);
+		for (const signal of ENDING) process.off(signal, passOn);
 	});
 }

@@ -6,28 +6,47 @@ import { FORGET_STOP } from "./gdb.ts";
 
 export interface Outcome {
 	readonly raised: Raised;
-	/** It waits, as after SIGSTOP. */
-	readonly stopped: boolean;
+	readonly left: Left;
 }
 
+/** Stopped, as by SIGSTOP; the same, for gdb to take over; or let go. */
+export type Left = "stopped" | "to gdb" | "running";
+
+const STATE: Readonly<Record<Left, string>> = {
+	stopped: "it is stopped",
+	"to gdb": "it is stopped, for gdb",
+	running: "it goes on",
+};
+
 /** What came back, what had ended it, and what to do next. */
-export function raisedText({ raised, stopped }: Outcome, paint: Paint): string {
+export function raisedText({ raised, left }: Outcome, paint: Paint): string {
 	const { dead, task, restored } = raised;
-	const { pid } = restored;
-	const inner = pid === task.identity.pid ? "" : ` (it was ${task.identity.pid})`;
+	const { pid, ids } = restored;
+	const { pid: own } = task.identity;
+	const other = { same: "", namespace: ` (${own} in its pid namespace)`, fresh: ` (it was ${own})` };
 	const lines = [
-		`${paint.green("raised")} ${escapeText(task.identity.comm)}: process ${pid}${inner}, ${about(raised)}`,
-		`  ${deathOf(dead)}; it is ${stopped ? "stopped" : "running"}`,
+		`${paint.green("raised")} ${escapeText(task.identity.comm)}: process ${pid}${other[ids]}, ${about(raised)}`,
+		`  ${deathOf(dead)}; ${STATE[left]}`,
 	];
-	if (stopped) {
-		if (dead.death.synchronous)
-			lines.push(
-				"  going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)",
-			);
+	if (left !== "running" && dead.death.synchronous)
+		lines.push(
+			"  going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)",
+		);
+	if (left === "stopped") {
 		const width = Math.max(...NEXT.map(({ command }) => command(pid).length)) + 4;
 		lines.push(...NEXT.map(({ command, text }) => `  ${command(pid).padEnd(width)}${paint.dim(text)}`));
 	}
 	return `${lines.join("\n")}\n`;
+}
+
+/**
+ * What is left when gdb has gone.
+ *
+ * @param state The letter of its state, as proc(5) has them; `undefined` when it has ended.
+ */
+export function keptText(pid: number, state: string | undefined): string {
+	if (state === undefined || "ZX".includes(state)) return `process ${pid} has ended\n`;
+	return `process ${pid} ${"Tt".includes(state) ? `is stopped: kill -CONT ${pid} lets it go on` : "goes on"}\n`;
 }
 
 /** What would come back. */
@@ -49,8 +68,15 @@ const NEXT: readonly { readonly command: (pid: number) => string; readonly text:
 ];
 
 /** The outcome for programs. */
-export const raisedJson = ({ raised, stopped }: Outcome): string =>
-	json({ ...document(raised), pid: raised.restored.pid, stopped, plan: raised.restored.findings });
+export const raisedJson = ({ raised, left }: Outcome): string =>
+	json({
+		...document(raised),
+		pid: raised.restored.pid,
+		/** How its own ids were given to it: "same", "namespace" or "fresh". */
+		mode: raised.restored.ids,
+		stopped: left !== "running",
+		plan: raised.restored.findings,
+	});
 
 /** The same where nothing was made. */
 export const summonedJson = (summoned: Summoned): string => json({ ...document(summoned), pid: null });

@@ -31,15 +31,22 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 			);
 	}
 	reportMissing(dead, donor, report);
-	return { ...donor.files, descriptors: descriptors.map(ungrown) };
+	return { ...donor.files, descriptors: ungrown(descriptors) };
 }
 
-/** What the process had open for writing may have grown since the donor was dumped: no size is expected of it. */
-function ungrown(descriptor: Descriptor): Descriptor {
-	const { description } = descriptor;
-	if (description.kind !== "file" || (description.flags & O_ACCMODE) === O.RDONLY) return descriptor;
-	const { size: _size, ...rest } = description;
-	return { ...descriptor, description: rest };
+/** What the process had open for writing may have grown since the donor was dumped: no size is expected of it, by nobody. */
+function ungrown(descriptors: readonly Descriptor[]): readonly Descriptor[] {
+	const written = new Set(
+		descriptors.flatMap(({ description }) =>
+			description.kind === "file" && (description.flags & O_ACCMODE) !== O.RDONLY ? [description.path] : [],
+		),
+	);
+	return descriptors.map((descriptor) => {
+		const { description } = descriptor;
+		if (description.kind !== "file" || !written.has(description.path)) return descriptor;
+		const { size: _size, ...rest } = description;
+		return { ...descriptor, description: rest };
+	});
 }
 
 /** A thread that died waiting on a descriptor will fail at once where the donor has none of that number. */

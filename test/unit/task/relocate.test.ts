@@ -1,11 +1,17 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
+import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { taskFromCore } from "../../../src/task/from-core.ts";
+import { taskFromImages } from "../../../src/task/from-images.ts";
 import type { PartialTask } from "../../../src/task/partial-task.ts";
-import { type Relocation, relocate as relocated } from "../../../src/task/relocate.ts";
+import { type Relocation, relocateDonor, relocate as relocated } from "../../../src/task/relocate.ts";
+import type { Task } from "../../../src/task/task.ts";
 import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
-import { deadCore, EXE, EXE_BUILD_ID, LIBC, LIBC_BUILD_ID } from "../../support/pair.ts";
+import { writeDonor } from "../../support/donor-builder.ts";
+import { deadCore, EXE, EXE_BUILD_ID, LIBC, LIBC_BUILD_ID, livingDonor } from "../../support/pair.ts";
+import { scratch } from "../../support/scratch.ts";
 
 const dead = (core: BuiltCore = deadCore()): PartialTask => taskFromCore(readCore(fromBuffer("core", buildCore(core))));
 const NOTHING: Relocation = { found: new Map(), gone: new Set(), others: new Set() };
@@ -71,4 +77,26 @@ test("a deleted file that is found has a name again, unless another file had tak
 	const found = new Map([[LIBC, "/new/libc"]]);
 	expect(filesOf(relocate(dead(deleted(() => true)), { found }))).toEqual([EXE, "/new/libc"]);
 	expect(filesOf(relocate(dead(deleted((i) => i === 3)), { found }))).toEqual([EXE, `${LIBC} (deleted)`, "/new/libc"]);
+});
+
+test("a donor's mapped files move with those of the dead process, its descriptors stay", () => {
+	const dir = openImageDir(writeDonor(join(scratch(), "d"), livingDonor()));
+	try {
+		const donor = taskFromImages(dir);
+		const moved = relocateDonor(donor, { found: new Map([[EXE, "/new/prog"]]) });
+		const paths = ({ memory }: Task): string[] => [
+			...new Set(memory.mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : []))),
+		];
+		expect(paths(donor)).toEqual([EXE, LIBC]);
+		expect(paths(moved)).toEqual(["/new/prog", LIBC]);
+		expect(moved.memory.executable).toBe("/new/prog");
+		const known = donor.memory.files.get(EXE);
+		expect(moved.memory.files.get("/new/prog")).toEqual({ ...known, path: "/new/prog" });
+		expect(moved.memory.files.has(EXE)).toBe(false);
+		expect(moved.memory.files.get(LIBC)).toEqual(donor.memory.files.get(LIBC));
+		expect(moved.files).toEqual(donor.files);
+		expect(relocateDonor(donor, { found: new Map() })).toEqual(donor);
+	} finally {
+		dir.close();
+	}
 });
