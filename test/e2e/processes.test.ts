@@ -1,6 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
 import {
@@ -12,6 +13,7 @@ import {
 	type Life,
 	look,
 	more,
+	necromancer,
 	restoreLife,
 	signal,
 	standStill,
@@ -31,7 +33,18 @@ let dist = "";
 beforeAll(() => {
 	dist = built(directory);
 	if (able && gcc)
-		compileLives(directory, ["vectors", "herd", "heap", "quilt", "objects", "clocks", "handlers", "station"]);
+		compileLives(directory, [
+			"vectors",
+			"herd",
+			"heap",
+			"quilt",
+			"objects",
+			"clocks",
+			"handlers",
+			"station",
+			"orphans",
+			"ghosts",
+		]);
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -49,10 +62,10 @@ async function begin(program: string, ...args: string[]): Promise<Life> {
 /** From death to life, standing still on both sides: nothing has changed. How many pages were compared. */
 async function reborn(life: Life): Promise<number> {
 	await standStill(life);
-	const before = look(life);
+	const before = await look(life);
 	const images = await dumpLife(life);
 	restoreLife(life, images, "-s");
-	const after = look(life, before);
+	const after = await look(life, before);
 	expect(changes(before, after)).toEqual([]);
 	rmSync(images, { recursive: true });
 	signal(life, "CONT");
@@ -104,7 +117,7 @@ describe.skipIf(!able || !gcc)(`a process of our own comes back as it was, and g
 
 	it("timers of all kinds ring in their threads, and those that are far off stay so; twice", async () => {
 		const life = await begin("clocks");
-		await reborn(life);
+		await revived(life);
 		expect(await asked(life)).toBe("0 right");
 		await revived(life);
 		expect(await asked(life)).toBe("1 right");
@@ -134,5 +147,62 @@ describe.skipIf(!able || !gcc)(`a process of our own comes back as it was, and g
 			else await revived(life);
 			expect(await asked(life), `generation ${generation}`).toBe(`${generation} right`);
 		}
+	});
+});
+
+interface Failure {
+	readonly step: number;
+	readonly code: string;
+	readonly exitStatus: number;
+	readonly message: string;
+	/** Processes that live on. */
+	readonly left: readonly number[];
+}
+
+describe.skipIf(!able || !gcc)(
+	`a step that fails in the plan of a process with memfds, pipes and timers${needs}`,
+	() => {
+		const walker = fileURLToPath(new URL("../support/fail-walk.mjs", import.meta.url));
+
+		it("is named, and nothing survives it; every third, and then the process itself is well", async () => {
+			const life = await begin("objects");
+			const images = await dumpLife(life);
+			const planned = necromancer(life, ["plan", "-i", images, "--json"]);
+			const plan: { lists: { steps: unknown[] }[] } = JSON.parse(planned.stdout);
+			const count = plan.lists.reduce((sum, { steps }) => sum + steps.length, 0);
+			const open = (): number => readdirSync("/dev/shm").length;
+			const before = open();
+			const walked = life.room.run([process.execPath, walker, dist, images, `${count}`, "3"]);
+			expect([walked.status, walked.stderr]).toEqual([0, ""]);
+			const walk: Failure[] = JSON.parse(walked.stdout);
+			expect(walk).toHaveLength(Math.ceil(count / 3));
+			const odd = walk.filter(({ step, code, exitStatus, message, left }) => {
+				const named = message.startsWith(`step ${step} of ${count} (`);
+				return !named || code !== "ERR_STEP_FAILED" || exitStatus !== 7 || left.length > 0;
+			});
+			expect(odd).toEqual([]);
+			expect([open(), readdirSync(life.room.temporary), life.room.pids()]).toEqual([before, [], []]);
+			restoreLife(life, images, "-d");
+			expect(await asked(life)).toBe("0 right");
+		});
+	},
+);
+
+describe.skipIf(!able || !gcc)(`what cannot come back is refused by its name, and goes on${needs}`, () => {
+	it("files without a name", async () => {
+		const life = await begin("ghosts", directory);
+		const refused = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", join(directory, "never"), "-q"]);
+		expect(refused.status).toBe(6);
+		expect(refused.stderr).toMatch(
+			/^necromancer: descriptors [\d, ]+: (\d+ is the deleted file \S+\/ghost(, )?){3}, which this /,
+		);
+		expect(await asked(life)).toBe("0 right");
+	});
+
+	it("processes whose first thread has ended before the others", async () => {
+		const life = await begin("orphans");
+		const refused = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", join(directory, "never"), "-q"]);
+		expect(refused).toEqual({ status: 6, stdout: "", stderr: "" });
+		expect(await more(life, 2)).toHaveLength(2);
 	});
 });

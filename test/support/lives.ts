@@ -24,7 +24,9 @@ export function compileLives(directory: string, names: readonly string[]): void 
 	for (const name of [...names, "onlooker"])
 		execFileSync("gcc", [
 			...["-w", "-O1", "-pthread", "-o", join(directory, name)],
-			...[resolve(import.meta.dirname, `lives/${name}.c`), "-lrt"],
+			// what has lost its name beside all else: the same program, with more
+			...(name === "ghosts" ? ["-DGHOSTS"] : []),
+			...[resolve(import.meta.dirname, `lives/${name === "ghosts" ? "objects" : name}.c`), "-lrt"],
 		]);
 }
 
@@ -80,6 +82,10 @@ export const tasksOf = (life: Life): string[] => readdirSync(proc(life, "task"))
 /** Stops it, or waits until it is. */
 export async function standStill(life: Life): Promise<void> {
 	signal(life, "STOP");
+	await standing(life);
+}
+
+async function standing(life: Life): Promise<void> {
 	const stopped = (): boolean => tasksOf(life).every((tid) => /^State:\tT/m.test(statusOf(life, `task/${tid}/`)));
 	expect(await until(stopped)).toBe(true);
 }
@@ -114,7 +120,7 @@ export interface Look {
 }
 
 /** Looks at a process that stands still; at the pages of an earlier look too. */
-export function look(life: Life, earlier?: Look): Look {
+export async function look(life: Life, earlier?: Look): Promise<Look> {
 	const { room, pid, directory, name } = life;
 	const again = earlier === undefined ? [] : [earlier.file];
 	const file = join(directory, `${name}-look-${++count}`);
@@ -131,14 +137,20 @@ export function look(life: Life, earlier?: Look): Look {
 			if (kind !== "again" || !pages.has(second)) pages.set(second, { hash, kind });
 		} else facts.set(line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1));
 	}
+	// its threads are on their way back into their stop
+	await standing(life);
 	for (const [what, value] of procFacts(life)) facts.set(what, value);
 	writeFileSync(file, lines.filter((line) => line.startsWith("page ")).join("\n"));
 	return { facts, pages, file };
 }
 
-/** Inodes of what has no name are given out anew. */
+/** What cannot be the same: inodes of what has no name are given out anew. */
 const nameless = (text: string): string =>
-	text.replace(/ino:\w+ sdev:\w+/, "").replace(/^(pipe:|.* \(deleted\)).*/, "$1");
+	// an epoll that has fired its one shot waits for EPOLLERR and EPOLLHUP again, which nobody can leave out
+	text
+		.replace(/(events: 400000)18/, "$100")
+		.replace(/ino:\w+ sdev:\w+/, "")
+		.replace(/^(pipe:|.* \(deleted\)).*/, "$1");
 
 function* procFacts(life: Life): Generator<[string, string]> {
 	const read = (name: string): string => readFileSync(proc(life, name), "latin1");
@@ -159,9 +171,9 @@ function* procFacts(life: Life): Generator<[string, string]> {
 	for (const fd of readdirSync(proc(life, "fd"))) {
 		yield [`descriptor ${fd}`, nameless(readlinkSync(proc(life, `fd/${fd}`)))];
 		const info = read(`fdinfo/${fd}`).split("\n");
-		// what passes, and what is numbered by the kernel
-		const steady = info.filter((line) => !/^(mnt_id|ino|eventfd-id|it_value|clockid: 0|scm_fds)/.test(line));
-		yield [`descriptor ${fd} info`, steady.map(nameless).join("\n")];
+		// what passes, what the kernel numbers, and whether a timer was set for a time or for an interval: it is set to what was left
+		const steady = info.filter((line) => !/^(mnt_id|ino|eventfd-id|it_value|settime flags|scm_fds)/.test(line));
+		yield [`descriptor ${fd} info`, steady.map(nameless).sort().join("\n")];
 	}
 	yield* mappingFacts(read("smaps"));
 }

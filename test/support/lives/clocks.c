@@ -42,6 +42,8 @@ int main(void) {
 	timer_t work = timer(CLOCK_PROCESS_CPUTIME_ID, SIGEV_SIGNAL, SIGRTMIN + 3, 103, (struct itimerspec){{0}, {0, 60000000}});
 	timer(CLOCK_MONOTONIC, SIGEV_THREAD, 0, 4242, every(20));
 	timer_t far = timer(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 4, 104, (struct itimerspec){{7, 5}, {5000, 0}}), mute = timer(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0, (struct itimerspec){{9, 0}, {6000, 0}});
+	/* of a thread's time, which sleeps and has none */
+	clockid_t its; pthread_getcpuclockid(t, &its); timer_t sleeping = timer(its, SIGEV_SIGNAL, SIGRTMIN + 4, 106, (struct itimerspec){{3, 0}, {40, 0}});
 	timer_t idle = timer(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 4, 105, (struct itimerspec){{0}, {0}});
 	/* numbers of timers need not follow one another */
 	timer_delete(gone);
@@ -56,7 +58,7 @@ int main(void) {
 		check(rung[SIGRTMIN] > 1 && value[SIGRTMIN] == 101, "signal"); check(rung[SIGRTMIN + 1] > 1 && value[SIGRTMIN + 1] == 102 && where[SIGRTMIN + 1] == worker_tid, "thread's signal");
 		check(rung[SIGRTMIN + 2] == 1 && value[SIGRTMIN + 2] == 103, "work"); check(threads > 1, "threads"); check(rung[SIGRTMIN + 3] == 0, "the far and the idle one");
 		struct itimerspec left; timer_gettime(far, &left); check(left.it_interval.tv_sec == 7 && left.it_interval.tv_nsec == 5 && left.it_value.tv_sec > 4000 && left.it_value.tv_sec < 5000, "far");
-		timer_gettime(mute, &left); check(left.it_interval.tv_sec == 9 && left.it_value.tv_sec > 5000 && left.it_value.tv_sec < 6000, "mute"); timer_gettime(idle, &left); check(!left.it_value.tv_sec && !left.it_value.tv_nsec, "idle");
+		timer_gettime(mute, &left); check(left.it_interval.tv_sec == 9 && left.it_value.tv_sec > 5000 && left.it_value.tv_sec < 6000, "mute"); timer_gettime(idle, &left); check(!left.it_value.tv_sec && !left.it_value.tv_nsec, "idle"); timer_gettime(sleeping, &left); check(left.it_interval.tv_sec == 3 && left.it_value.tv_sec >= 30 && left.it_value.tv_sec <= 40, "sleeping");
 		timer_gettime(work, &left); check(!left.it_value.tv_nsec && !left.it_value.tv_sec, "work is over");
 		timer_t another = timer(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0, every(1000)); timer_delete(another);
 		printf("%d%s\n", n, wrong[0] ? wrong : " right"); fflush(stdout);
