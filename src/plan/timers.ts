@@ -7,7 +7,9 @@ import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 import type { Place } from "./plan.ts";
 
-const [EINVAL, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME] = [22, 1, 3];
+const [EINVAL, CLOCK_MONOTONIC] = [22, 1];
+/** CLOCK_THREAD_CPUTIME_ID, and what the kernel shows of a timer that was made with it. */
+const threadTime: readonly number[] = [3, -2];
 
 /** So many ids without a timer are made and thrown away, for kernels before 6.15. */
 const MOST_GAPS = 64;
@@ -102,7 +104,7 @@ function eventOf(
 	const named = thread !== undefined && thread !== 0;
 	if (forThread && !named)
 		draft.report({ subject, text: "was for a thread that is not known; its signals go to the first" });
-	if (clock === CLOCK_THREAD_CPUTIME)
+	if (threadTime.includes(clock))
 		draft.report({ subject, text: "counted the processor time of a thread that is not known; now it is the first's" });
 	if (overrun !== 0) draft.report({ subject, text: `had expired ${overrun} times unseen; that count starts again` });
 	const receiver = forThread ? (named ? thread : pid) : 0;

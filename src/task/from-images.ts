@@ -171,7 +171,8 @@ const intervalTimer = (timer: TimersEntry["real"] | undefined): IntervalTimer =>
 
 const posixTimer = (timer: TimersEntry["posix"][number]): PosixTimer => ({
 	id: timer.it_id,
-	clock: timer.clock_id,
+	// clocks of processor time have negative numbers, and CRIU's field has none
+	clock: timer.clock_id | 0,
 	signal: timer.si_signo,
 	notify: timer.it_sigev_notify,
 	value: timer.sival_ptr,

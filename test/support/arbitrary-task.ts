@@ -65,7 +65,8 @@ export const anyTask: fc.Arbitrary<Task> = fc
 			posixTimers: fc
 				.uniqueArray(
 					fc.record({
-						...{ id: u32, clock: u32, signal: u32, notify: u32, value: u64, overrun: u32 },
+						// clocks of processor time are negative
+						...{ id: u32, clock: fc.integer(), signal: u32, notify: u32, value: u64, overrun: u32 },
 						...{ remaining: nanoseconds, interval: nanoseconds, thread: optional(fc.integer({ min: -1 })) },
 					}),
 					{ maxLength: 3, selector: (timer) => timer.id },

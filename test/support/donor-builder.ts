@@ -111,6 +111,8 @@ export interface BuiltAction {
 
 export interface BuiltPosixTimer {
 	readonly id: number;
+	/** As the image has it: unsigned. */
+	readonly clock?: number;
 	readonly value: bigint;
 	readonly thread?: number;
 	readonly seconds?: number;
@@ -313,10 +315,10 @@ function fpregs({ pkru = [0x55555554, 0], xstateBv = 0x202n, cet }: BuiltDonorTh
 function taskCore(donor: BuiltDonor, leader: BuiltDonorThread): Bytes {
 	const timer = (field: number, seconds = 0): Bytes =>
 		message(field, number(1, 0), number(2, 0), number(3, seconds), number(4, 0));
-	const posix = (donor.posixTimers ?? []).flatMap(({ id, value, thread, seconds = 0 }) =>
+	const posix = (donor.posixTimers ?? []).flatMap(({ id, value, thread, seconds = 0, clock = 0 }) =>
 		message(
 			4,
-			...[number(1, id), number(2, 0), number(3, 10), number(4, thread === undefined ? 0 : 4), number(5, value)],
+			...[number(1, id), number(2, clock), number(3, 10), number(4, thread === undefined ? 0 : 4), number(5, value)],
 			...[number(6, 0), number(7, 0), number(8, 0), number(9, seconds), number(10, 0)],
 			thread === undefined ? [] : number(11, thread),
 		),

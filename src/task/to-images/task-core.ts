@@ -64,7 +64,7 @@ const itimerEntry = ({ remaining, interval }: IntervalTimer, base: ItimerEntry |
 const posixTimerEntry = (timer: PosixTimer, base: PosixTimerEntry | undefined): PosixTimerEntry => ({
 	...base,
 	it_id: timer.id,
-	clock_id: timer.clock,
+	clock_id: timer.clock >>> 0,
 	si_signo: timer.signal,
 	it_sigev_notify: timer.notify,
 	sival_ptr: timer.value,

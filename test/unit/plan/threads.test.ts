@@ -284,12 +284,13 @@ describe("timers", () => {
 
 	it("say what is not known of them", () => {
 		const plan = planOf([leaderOf()], {
-			posixTimers: [timer(1, { notify: 4 }), timer(2, { clock: 3, overrun: 7 })],
+			posixTimers: [timer(1, { notify: 4 }), timer(2, { clock: 3, overrun: 7 }), timer(3, { clock: -2 })],
 		});
 		expect(plan.findings.map(({ subject, text }) => `${subject} ${text}`)).toEqual([
 			"timer 1 was for a thread that is not known; its signals go to the first",
 			"timer 2 counted the processor time of a thread that is not known; now it is the first's",
 			"timer 2 had expired 7 times unseen; that count starts again",
+			"timer 3 counted the processor time of a thread that is not known; now it is the first's",
 		]);
 		expect(hexOf(plan, "event of timer 1").slice(24, 40)).toBe("0400000064000000");
 	});

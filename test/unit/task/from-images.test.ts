@@ -61,6 +61,11 @@ describe("a task from images", () => {
 			]);
 			expect([task.stopped, task.pending]).toEqual([false, []]);
 		});
+		const clocks = [2 ** 32 - 6, 2 ** 32 - 2, 7].map((clock, id) => ({ id, value: 0n, clock }));
+		read({ ...livingDonor(), posixTimers: clocks }, ({ posixTimers }) =>
+			// the clocks of processor time, as the kernel and CRIU write them: -6 of the process, -2 of a thread
+			expect(posixTimers.map(({ clock }) => clock)).toEqual([-6, -2, 7]),
+		);
 		read({ ...livingDonor(), state: 3 }, ({ stopped }) => expect(stopped).toBe(true));
 	});
 
