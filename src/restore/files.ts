@@ -4,7 +4,8 @@ import { bytesFromText } from "../bytes/text.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
-import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { O, O_ACCMODE } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files.ts";
 import type { MappedFile, Task } from "../task/task.ts";
 
@@ -43,15 +44,20 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 		else known.descriptors.push(descriptor);
 	};
 	for (const looks of task.memory.files.values()) want(looks);
+	const waiting = new Set<string>();
 	const { cwd, root, descriptors } = task.files;
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
-		if (description.kind === "file" && !description.unlinked) want(description, number);
+		if (description.kind === "file" && !description.unlinked) {
+			want(description, number);
+			if (waitsForOtherEnd(description.flags)) waiting.add(description.path);
+		}
 		if (description.kind === "fifo") want(description.file, number);
 	}
 	for (const path of [cwd, root]) if (path !== undefined) want({ path });
-	return [...wanted.values()].flatMap(({ looks, descriptors: numbers, mapped }) => {
-		const found = looks.flatMap((it) => mismatch(it, host) ?? [])[0];
+	return [...wanted].flatMap(([path, { looks, descriptors: numbers, mapped }]) => {
+		const found =
+			looks.flatMap((it) => mismatch(it, host) ?? [])[0] ?? (waiting.has(path) ? pipe(path, host) : undefined);
 		return found === undefined ? [] : [{ ...found, descriptors: mapped ? [] : numbers }];
 	});
 }
@@ -74,6 +80,15 @@ function mismatch(
 		return { path, problem: "size", finding: `has ${here.size} bytes`, expectation: `expected ${size}` };
 	return undefined;
 }
+
+const waitsForOtherEnd = (flags: number): boolean =>
+	(flags & O_ACCMODE) !== O.RDWR && (flags & (O.NONBLOCK | O.PATH)) === 0;
+
+/** Opening one end of a FIFO waits for the other, for ever: it was none when it was open by its name alone. */
+const pipe = (path: string, host: HostLook): Omit<FileMismatch, "descriptors"> | undefined =>
+	((host.stat(path)?.mode ?? 0) & S_IFMT) === S_IFIFO
+		? { path, problem: "mode", finding: "is a FIFO", expectation: "expected a file" }
+		: undefined;
 
 const octal = (mode: number): string => `0${mode.toString(8)}`;
 

@@ -80,6 +80,5 @@ test.each([
 				for (const [name, bytes] of readable) if (changed.has(name)) writeFileSync(join(path, name), bytes);
 			}
 		}),
-		{ numRuns: 100 },
 	);
 });

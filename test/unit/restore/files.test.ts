@@ -71,6 +71,17 @@ describe("checkFiles", () => {
 		expect(checkFiles(task, here)).toEqual([]);
 	});
 
+	it("finds a FIFO that would wait for its other end, where images name no mode, or name that as a file's", () => {
+		const FIFO = 0o010644;
+		const here = host({ "/fifo": [FIFO], "/log": [REGULAR] });
+		const [WRONLY, RDWR, NONBLOCK, PATH] = [1, 2, 0o4000, 0o10000000];
+		const open = (flags: number, more: object = {}) =>
+			texts(checkFiles(taskOf([], [[3, file("/fifo", { flags, ...more })]]), here));
+		const found = ["mode: /fifo is a FIFO, expected a file (3)"];
+		expect([0, WRONLY, RDWR, NONBLOCK, PATH].map((flags) => open(flags))).toEqual([found, found, [], [], []]);
+		expect(open(0, { mode: FIFO })).toEqual(found);
+	});
+
 	// folklore: images hold build-ids padded to whole words; an id of 20 bytes has none, others may
 	it("takes a build-id and its padded form for one", () => {
 		const here = host({ "/lib": [REGULAR, 10, "abcdef0123"] });
