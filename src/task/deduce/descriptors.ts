@@ -12,8 +12,8 @@ import { addSleepers } from "./sleepers.ts";
 import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "./stand.ts";
 
 /**
- * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those on which threads
- * were asleep. The first that says something of a number is believed, since loops know more than threads.
+ * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
+ * on which threads were asleep. The first that says something of a number is believed, since loops know more than threads.
  *
  * @param named descriptors that the user gives a file.
  */
