@@ -133,11 +133,14 @@ function bounds(reading: Reading, startStack: Address, auxv: Address): InitialSt
 	const lowestEnv = envp.reduce((a, b) => (b < a ? b : a), top as bigint);
 	const made = (argEnd: bigint): StackBounds => complete(reading, startStack, argStart, address(argEnd));
 	// The environment begins where the arguments end. Its first pointers may be gone (unsetenv); a retitled program
-	// has overwritten the arguments, but then envp still tells.
-	if (untouched !== undefined && untouched <= lowestEnv) return { kind: "found", ...made(untouched) };
+	// has overwritten the arguments, but then envp still tells. No variable is empty, but a title's room ends in zeros.
+	const filledUp = untouched !== undefined && untouched < lowestEnv && lowestEnv < top && isZero(memory, untouched);
+	if (untouched !== undefined && untouched <= lowestEnv && !filledUp) return { kind: "found", ...made(untouched) };
 	if (lowestEnv > argStart) return { kind: "guessed", reason: "the arguments were overwritten", ...made(lowestEnv) };
 	return guess(reading, startStack, "arguments and environment were overwritten");
 }
+
+const isZero = (memory: CoreMemory, at: bigint): boolean => memory.read(address(at), 1)?.[0] === 0;
 
 /** Where `count` strings end, unless they run past the top. */
 function argumentsEnd({ memory, top }: Reading, start: Address, count: number): bigint | undefined {

@@ -34,10 +34,10 @@ afterEach(async () => {
 });
 
 /** Compiles a program into the room. */
-function compiled(room: Room, name: string, source: string): string {
+function compiled(room: Room, name: string, source: string, ...options: readonly string[]): string {
 	const program = join(room.temporary, name);
 	writeFileSync(`${program}.c`, source);
-	execFileSync("gcc", ["-O1", "-w", "-pthread", "-o", program, `${program}.c`]);
+	execFileSync("gcc", ["-O1", "-w", "-pthread", ...options, "-o", program, `${program}.c`]);
 	return program;
 }
 
@@ -134,6 +134,44 @@ int main(int c, char **v) {
 }
 `;
 
+// what Go's runtime does (runtime/netpoll_epoll.go), by its names: it throws where it cannot wake its poller
+const GO_POLLER = `
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+__asm__(".pushsection .note.go.buildid,\\"a\\",@note\\n.long 4,4,4\\n.ascii \\"Go\\\\0\\\\0\\"\\n.long 0\\n.popsection");
+int epfd __asm__("runtime.epfd") = -1;
+#ifdef EVENT
+unsigned long reader __asm__("runtime.netpollEventFd");
+#define writer reader
+#else
+unsigned long reader __asm__("runtime.netpollBreakRd"), writer __asm__("runtime.netpollBreakWr");
+#endif
+int main(int c, char **v) {
+	int log = open(v[1], O_WRONLY | O_CREAT | O_APPEND, 0644), ends[2]; long one = 1;
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+#ifdef EVENT
+	reader = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+#else
+	pipe2(ends, O_CLOEXEC | O_NONBLOCK); reader = ends[0]; writer = ends[1];
+#endif
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = &reader};
+	epoll_ctl(epfd, EPOLL_CTL_ADD, reader, &e);
+	for (int n = 1;; n++) {
+		usleep(20000);
+		if (write(writer, &one, 8) != 8) abort();
+		e.data.ptr = 0;
+		int ready = epoll_wait(epfd, &e, 1, 100);
+		if (ready && (e.data.ptr != &reader || read(reader, &one, 8) != 8)) abort();
+		dprintf(log, "tick %d\\n", n);
+	}
+}
+`;
+
 describe.skipIf(!able)(`processes go on by their core alone${needs}`, () => {
 	it.each(["SEGV", "QUIT"])("node, killed by SIG%s", async (signal) => {
 		const node = await dead(signal, () => [process.execPath, "-e", NODE]);
@@ -166,6 +204,14 @@ describe.skipIf(!able)(`processes go on by their core alone${needs}`, () => {
 		const after = await revived(eight, 3);
 		expectCounting(eight.lines, after);
 		expect(after.filter((line) => !line.endsWith(" wrong 0"))).toEqual([]);
+	});
+
+	it.skipIf(!gcc).each([
+		["pipe", "-static"],
+		["eventfd", "-DEVENT"],
+	])("a Go program, whose runtime is woken through its %s", async (_, option) => {
+		const go = await dead("ABRT", (room) => ["log", compiled(room, "go", GO_POLLER, option)]);
+		expectCounting(go.lines, await revived(go, 3));
 	});
 });
 

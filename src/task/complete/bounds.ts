@@ -30,7 +30,9 @@ export function completeBounds(
 	);
 	const slide = first === undefined || donorsFirst === undefined ? 0n : first.start - donorsFirst.start;
 	const stack = stackOf(dead, report);
-	const heap = heapOf(memory, executable, stack.startStack, programBreak, {
+	// folklore: node maps parts of its own file once more, far from where it was loaded
+	const loaded = executable.filter(({ start }) => start < theirs.endData + slide);
+	const heap = heapOf(memory, loaded.length === 0 ? executable : loaded, stack.startStack, programBreak, {
 		start: plus(theirs.startBrk, slide),
 		used: theirs.startBrk < theirs.brk,
 		below: donorsFirst !== undefined && theirs.startBrk < donorsFirst.start,
@@ -86,24 +88,43 @@ function heapOf(
 	donors: { readonly start: Address; readonly used: boolean; readonly below: boolean },
 ): Range {
 	const last = executable.at(-1);
-	const none = { start: programBreak ?? donors.start, end: programBreak ?? donors.start };
-	if (last === undefined) return none;
+	const end = programBreak ?? donors.start;
+	// how far a static PIE's heap is from it is random, and not the donor's distance
+	const otherwise = heapUpTo(memory, programBreak, last?.end ?? end) ?? { start: end, end };
+	if (last === undefined) return otherwise;
 	const above = memory.mappings.filter((mapping) => donors.below || mapping.start >= last.end);
 	let bss = last.end;
 	for (const [i, mapping] of above.entries()) {
-		if (mapping.file !== undefined || mapping.kernel !== undefined || contains(mapping, startStack)) return none;
+		if (mapping.file !== undefined || mapping.kernel !== undefined || contains(mapping, startStack)) return otherwise;
 		const shared = donors.used && contains(mapping, donors.start);
 		if (mapping.start === bss && !shared) {
 			bss = mapping.end;
 			continue;
 		}
 		const far = mapping.start - (donors.below ? donors.start : bss);
-		if (((mapping.prot ?? 0) & PROT_WRITE) === 0 || far > FARTHEST_HEAP || far < -FARTHEST_HEAP) return none;
+		if (((mapping.prot ?? 0) & PROT_WRITE) === 0 || far > FARTHEST_HEAP || far < -FARTHEST_HEAP) return otherwise;
 		const found = { start: shared ? donors.start : mapping.start, end: endOfRun(above, i) };
 		if (programBreak === undefined) return found;
-		return found.start <= programBreak && programBreak <= found.end ? { start: found.start, end: programBreak } : none;
+		return found.start <= programBreak && programBreak <= found.end
+			? { start: found.start, end: programBreak }
+			: otherwise;
 	}
-	return none;
+	return otherwise;
+}
+
+/**
+ * The heap that ends at libc's break: the anonymous mappings around it, down to .bss, with which they are one VMA where
+ * addresses are not randomised. Empty where nothing is mapped there; `undefined` for a break that lies in something else.
+ */
+export function heapUpTo({ mappings }: PartialMemory, end: Address | undefined, bss: Address): Range | undefined {
+	if (end === undefined) return undefined;
+	const last = mappings.findIndex((mapping) => mapping.start < end && end <= mapping.end);
+	const holder = mappings[last];
+	if (holder === undefined || !isAnonymous(holder)) return holder === undefined ? { start: end, end } : undefined;
+	let { start } = holder;
+	for (let i = last - 1; start > bss && mappings[i]?.end === start && isAnonymous(mappings[i]); i--)
+		start = mappings[i]?.start ?? start;
+	return { start: start < bss && bss <= end ? bss : start, end };
 }
 
 /** Where the anonymous mappings that follow one another without a gap end: mprotect splits a heap into several. */
@@ -115,3 +136,6 @@ export function endOfRun(mappings: readonly PartialMapping[], from: number): Add
 	}
 	return end;
 }
+
+export const isAnonymous = (mapping: PartialMapping | undefined): boolean =>
+	mapping !== undefined && mapping.file === undefined && mapping.kernel === undefined;

@@ -1,7 +1,7 @@
 import { type Address, hex, pageCeil } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
-import { breakGuessed, endOfRun, FARTHEST_HEAP, stackOf } from "../complete/bounds.ts";
+import { breakGuessed, endOfRun, FARTHEST_HEAP, heapUpTo, isAnonymous, stackOf } from "../complete/bounds.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
 import { programBreak } from "../program-break.ts";
@@ -45,21 +45,6 @@ export function deduceBounds(dead: PartialTask, open: OpenObject, report: (findi
 	};
 }
 
-/**
- * The heap that ends at libc's break: the anonymous mappings around it, down to .bss, with which they are one VMA where
- * addresses are not randomised. Empty where nothing is mapped there; `undefined` for a break that lies in something else.
- */
-function heapUpTo({ mappings }: PartialMemory, end: Address | undefined, bss: Address): Range | undefined {
-	if (end === undefined) return undefined;
-	const last = mappings.findIndex((mapping) => mapping.start < end && end <= mapping.end);
-	const holder = mappings[last];
-	if (holder === undefined || !isAnonymous(holder)) return holder === undefined ? { start: end, end } : undefined;
-	let { start } = holder;
-	for (let i = last - 1; start > bss && mappings[i]?.end === start && isAnonymous(mappings[i]); i--)
-		start = mappings[i]?.start ?? start;
-	return { start: start < bss && bss <= end ? bss : start, end };
-}
-
 /** The first writable anonymous mapping above .bss, as far as the kernel puts a heap. */
 function firstHeap({ mappings }: PartialMemory, bss: Address): Range {
 	const at = mappings.findIndex(({ end }) => end > bss);
@@ -69,6 +54,3 @@ function firstHeap({ mappings }: PartialMemory, bss: Address): Range {
 	if (first.start - bss > FARTHEST_HEAP) return none;
 	return { start: first.start < bss ? bss : first.start, end: endOfRun(mappings, at) };
 }
-
-const isAnonymous = (mapping: PartialMapping | undefined): boolean =>
-	mapping !== undefined && mapping.file === undefined && mapping.kernel === undefined;

@@ -1,17 +1,19 @@
 import type { Range } from "../../bytes/range.ts";
+import { EPOLLIN } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
 import type { EpollTarget } from "../files.ts";
 import { type Finding, loss } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import { type Wait, waitsOn } from "../waits.ts";
+import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
 import { addSleepers } from "./sleepers.ts";
 import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "./stand.ts";
 
 /**
- * The descriptors that the dead process's memory and registers name: those of libuv's loops, and those on which threads
- * were asleep. The first that says something of a number is believed, since loops know more than threads.
+ * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
+ * on which threads were asleep. The first that says something of a number is believed, since loops know more than threads.
  *
  * @param named descriptors that the user gives a file.
  */
@@ -31,6 +33,8 @@ export function deduceDescriptors(
 	for (const [i, loop] of loops.entries()) addLoop(loop, `libuv's loop ${i + 1}`, add);
 	const lock = loops.length === 0 ? undefined : uvLockPipe(dead.memory, open, loops);
 	if (lock !== undefined) addPipe(lock, { flags: 0, why: "libuv's lock around signal handlers", lock: true }, add);
+	const poller = goPoller(dead.memory, open);
+	if (poller !== undefined) addPoller(poller, add);
 	const waits = dead.threads.flatMap((thread) => waitsOn(thread, dead.memory));
 	addSleepers(waits, new Set(found.keys()), dead, places, add);
 	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
@@ -54,6 +58,14 @@ function addLoop({ backend, async, signalPipe, watchers }: UvLoop, name: string,
 	if (signalPipe !== undefined) addPipe(signalPipe, { flags: O.NONBLOCK, why: `signals for ${name}` }, add);
 	for (const { descriptor } of watchers)
 		add({ ...ofLoop, number: descriptor, what: { kind: "silence" }, why: `watched by ${name}` });
+}
+
+function addPoller({ backend, wake: { read, write }, cookie }: GoPoller, add: Add): void {
+	const targets = [{ number: read, events: EPOLLIN, data: cookie }];
+	add({ number: backend, what: { kind: "epoll", targets }, flags: 0, closeOnExec: true, why: "Go's poller" });
+	const why = "what wakes Go's poller";
+	if (write === undefined) add({ ...ofLoop, number: read, what: { kind: "eventfd" }, why });
+	else addPipe({ read, write }, { flags: O.NONBLOCK, why }, add);
 }
 
 function addPipe(

@@ -91,6 +91,14 @@ describe("what programs do to their stacks", () => {
 		expect(found).toMatchObject({ kind: "guessed", reason: "the arguments were overwritten", ...truth(stack) });
 	});
 
+	test("a title that leaves zeros behind it, as redis writes one", () => {
+		const stack = deadStack(ARGS, ENV);
+		stack.write(stack.argStart, Buffer.alloc(Number(stack.envEnd - stack.argStart)));
+		stack.write(stack.argStart, Buffer.from("prog"));
+		const found = search(stack);
+		expect(found).toMatchObject({ kind: "guessed", reason: "the arguments were overwritten", ...truth(stack) });
+	});
+
 	test("a title written over arguments and environment, both moved away: a guess in range", () => {
 		const stack = deadStack(ARGS, ENV);
 		for (let i = 0n; i < 3n; i++) stack.writeWord(stack.envpAt + 8n * i, 0x5555_5577_0000n);

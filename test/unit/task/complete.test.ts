@@ -14,6 +14,7 @@ import {
 	deadCore,
 	deadPlaces,
 	donorPlaces,
+	EXE,
 	filled,
 	livingDonor,
 	P,
@@ -132,6 +133,16 @@ describe("the heap", () => {
 		const bounds = donor.bounds.map((value, i) => (i === 5 ? start : i === 6 ? start + P : value));
 		const moved = withVma({ ...donor, vmas, bounds }, { start, end: start + P, prot: 3, flags: 0x22, status: 0x221 });
 		expect(heapOf(low, moved)).toEqual([below, below + 2n * P]);
+		// the kernel draws that distance anew for every process
+		const farBelow = { ...moved, bounds: bounds.map((value, i) => (i === 5 || i === 6 ? value - (8n << 30n) : value)) };
+		const programBreak = address(below + P + 0x10n);
+		expect(heapOf(low, farBelow, { programBreak })).toEqual([below, below + P + 0x10n]);
+	});
+
+	test("is not looked for behind the program's file where that is mapped once more, as node does", () => {
+		const segment = { start: 0x7f10_0018_0000n, end: 0x7f10_0018_0000n + P, prot: 5 };
+		const core = withSegment(deadCore(), segment, { path: EXE, offset: P });
+		expect(heapOf(core)).toEqual([heap, heap + 4n * P]);
 	});
 
 	test("is nothing that lies further away than the kernel puts one", () => {

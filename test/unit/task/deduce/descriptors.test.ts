@@ -198,3 +198,16 @@ describe("a loop of libuv", () => {
 		expect(open(withLoop(three, { ...loop, ...wrong }))).toEqual([]);
 	});
 });
+
+describe("Go's poller", () => {
+	test("is looked for in programs that have Go's note only", () => {
+		const opened = (core: BuiltCore): string[] => {
+			const paths: string[] = [];
+			deduced(core, { open: (path) => void paths.push(path) });
+			return paths;
+		};
+		const note = Buffer.from("\x04\0\0\0\x04\0\0\0\x04\0\0\0Go\0\0", "latin1");
+		const more = opened(poke(three, exe + 0x400n, note)).length - opened(three).length;
+		expect(more).toBe(1);
+	});
+});
