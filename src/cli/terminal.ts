@@ -28,7 +28,6 @@ export interface Terminal {
 
 interface Stream {
 	write(text: string): unknown;
-	on?(event: "error", listener: (cause: NodeJS.ErrnoException) => void): unknown;
 	readonly isTTY?: boolean;
 	readonly columns?: number;
 }
@@ -40,13 +39,7 @@ export interface ProcessLike {
 	readonly env: Readonly<Record<string, string | undefined>>;
 }
 
-/** A reader that leaves early (`| head`) ends the output and is no error; any other failure to write is thrown. */
 export function openTerminal({ stdout, stderr, env }: ProcessLike): Terminal {
-	for (const stream of [stdout, stderr]) {
-		stream.on?.("error", (cause) => {
-			if (cause.code !== "EPIPE") throw cause;
-		});
-	}
 	return {
 		out: (text) => void stdout.write(text),
 		err: (text) => void stderr.write(text),

@@ -51,6 +51,14 @@ describe("necromancer", () => {
 		);
 	});
 
+	it("does not mind a reader that leaves early", () => {
+		for (const words of ["--help", "raise --help", "show core"]) {
+			const command = `{ "${process.execPath}" "${main}" ${words}; echo $? >&2; } | :`;
+			const { stderr } = spawnSync("bash", ["-c", command], { cwd: scratch, encoding: "utf8" });
+			expect([words, stderr]).toEqual([words, "0\n"]);
+		}
+	});
+
 	it("tells its version and how it is used", () => {
 		const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 		expect(run("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
