@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { refuse } from "../errors.ts";
-import { type FileOffset, fileOffset } from "./address.ts";
+import type { FileOffset } from "./address.ts";
 
 /**
  * Something with a name, a size and bytes at offsets: a file, or a buffer in a test. Reading is synchronous and exact;
@@ -71,19 +71,6 @@ export const fromBuffer = (name: string, bytes: Uint8Array): ByteSource => {
 		close: () => {},
 	};
 };
-
-/** The range `[offset, offset + length)` of another source, with its own offset 0. Shares the file, owns nothing. */
-export const slice = (
-	source: ByteSource,
-	offset: FileOffset,
-	length: bigint,
-	name: string = source.name,
-): ByteSource => ({
-	name,
-	size: length,
-	read: (at, count) => (at + BigInt(count) > length ? undefined : source.read(fileOffset(offset + at), count)),
-	close: () => {},
-});
 
 /** Runs a system call and turns its failure into ERR_IO with the errno in words. */
 export function attempt<T>(subject: string, call: () => T): T {

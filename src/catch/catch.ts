@@ -1,9 +1,10 @@
-import { readdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { type ByteSink, createFile } from "../bytes/sink.ts";
 import { type WrittenCore, writeCore } from "../core/write.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { ANYWHERE } from "../host/facts.ts";
 import { lostThread } from "../host/lost-thread.ts";
+import { threadsOf } from "../host/proc.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
 import { PTRACE } from "../linux/ptrace.ts";
@@ -103,8 +104,6 @@ async function stopOthers(tracer: Tracer, pid: number, seized: ReadonlySet<numbe
 		for (const tid of running) stopped.add(tid);
 	}
 }
-
-const threadsOf = (pid: number): number[] => readdirSync(`/proc/${pid}/task`).map(Number);
 
 async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
 	const errand = agent.errand();

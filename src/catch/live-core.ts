@@ -1,13 +1,12 @@
-import { readFileSync } from "node:fs";
-import { attempt } from "../bytes/source.ts";
 import type { CoreDraft } from "../core/draft.ts";
 import type { CoreThread } from "../core/threads.ts";
 import type { Agent } from "../host/agent.ts";
 import { measureCpu } from "../host/cpu.ts";
+import { bytesOfProcess, ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { tracerOn } from "../host/ptrace.ts";
-import { AT, type AuxvPair } from "../linux/auxv.ts";
-import { auxvPair, type ElfPrpsinfo, type ElfPrstatus } from "../linux/elf-core.ts";
+import { readAuxv } from "../linux/auxv.ts";
+import type { ElfPrpsinfo, ElfPrstatus } from "../linux/elf-core.ts";
 import { readProcStat } from "../linux/proc-stat.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
 import { siginfoHead } from "../linux/siginfo.ts";
@@ -48,7 +47,7 @@ export async function coreOfDying(
 		if (pr_reg === undefined || area === undefined || blocked === undefined) return [];
 		const status: ElfPrstatus = {
 			...{ si_signo, si_code, si_errno, pr_cursig: si_signo },
-			pr_sigpend: readProcStatus(readProc(`/proc/${pid}/task/${tid}/status`)).pending,
+			pr_sigpend: readProcStatus(ofProcess(pid, `task/${tid}/status`)).pending,
 			pr_sighold: blocked,
 			...{ pr_pid: tid, pr_ppid, pr_pgrp, pr_sid },
 			...{ pr_utime: never, pr_stime: never, pr_cutime: never, pr_cstime: never },
@@ -57,35 +56,21 @@ export async function coreOfDying(
 		const xstate = readXstate(area, cpu.xstate, `thread ${tid}`);
 		return [{ status, xstate, ...(i === 0 && { siginfo }) }];
 	});
-	return { process, threads, auxv: auxvOf(pid), ...(await liveMemory(agent, pid, memory)) };
+	return { process, threads, auxv: readAuxv(bytesOfProcess(pid, "auxv")), ...(await liveMemory(agent, pid, memory)) };
 }
 
 const never = { tv_sec: 0n, tv_usec: 0n } as const;
-
-const readProc = (path: string): string => attempt(path, () => readFileSync(path, "latin1"));
 
 /** Bytes that `pr_psargs` holds before its NUL. */
 const PSARGS = 79;
 
 function processOf(pid: number): ElfPrpsinfo {
-	const { ppid, pgid, sid, nice } = readProcStat(readProc(`/proc/${pid}/stat`));
-	const { uids, gids } = readProcStatus(readProc(`/proc/${pid}/status`));
+	const { ppid, pgid, sid, nice } = readProcStat(ofProcess(pid, "stat"));
+	const { uids, gids } = readProcStatus(ofProcess(pid, "status"));
 	return {
 		...{ pr_state: 0, pr_sname: "R".charCodeAt(0), pr_zomb: 0, pr_nice: nice & 0xff, pr_flag: 0n },
 		...{ pr_uid: uids[0], pr_gid: gids[0], pr_pid: pid, pr_ppid: ppid, pr_pgrp: pgid, pr_sid: sid },
-		pr_fname: readProc(`/proc/${pid}/comm`).replace(/\n$/, ""),
-		pr_psargs: readProc(`/proc/${pid}/cmdline`).slice(0, PSARGS).replaceAll("\0", " "),
+		pr_fname: ofProcess(pid, "comm").replace(/\n$/, ""),
+		pr_psargs: ofProcess(pid, "cmdline").slice(0, PSARGS).replaceAll("\0", " "),
 	};
-}
-
-function auxvOf(pid: number): AuxvPair[] {
-	const path = `/proc/${pid}/auxv`;
-	const bytes = attempt(path, () => readFileSync(path));
-	const pairs: AuxvPair[] = [];
-	for (let at = 0; at + auxvPair.size <= bytes.length; at += auxvPair.size) {
-		const { a_type, a_val } = auxvPair.decode(bytes.subarray(at));
-		if (a_type === BigInt(AT.NULL)) break;
-		pairs.push({ type: Number(a_type), value: a_val });
-	}
-	return pairs;
 }

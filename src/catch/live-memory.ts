@@ -1,13 +1,13 @@
-import { readFileSync } from "node:fs";
 import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
-import { attempt, type ByteSource } from "../bytes/source.ts";
-import { textFromBytes } from "../bytes/text.ts";
+import type { ByteSource } from "../bytes/source.ts";
 import type { DraftContent, DraftSegment } from "../core/draft.ts";
-import { DELETED, type MappedFile } from "../core/files.ts";
+import type { MappedFile } from "../core/files.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
+import { ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
+import { DELETED, withoutDeleted } from "../linux/deleted.ts";
 import { PROT_READ } from "../linux/mman.ts";
 import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
 
@@ -23,8 +23,7 @@ export async function liveMemory(
 	pid: number,
 	memory: ProcessMemory,
 ): Promise<{ readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] }> {
-	const path = `/proc/${pid}/smaps`;
-	const entries = readSmaps(textFromBytes(attempt(path, () => readFileSync(path))));
+	const entries = readSmaps(ofProcess(pid, "smaps"));
 	const touched = await touchedPages(
 		agent,
 		pid,
@@ -107,7 +106,9 @@ const isElf = ({ start, prot, offset, inode }: SmapsEntry, memory: ByteSource): 
 	(prot & PROT_READ) !== 0 &&
 	memory.read(fileOffset(start), 4)?.readUInt32BE() === ELF_MAGIC;
 
-const fileOf = ({ start, end, offset, name }: SmapsEntry): MappedFile => {
-	const deleted = name.endsWith(DELETED);
-	return { start, end, offset, path: deleted ? name.slice(0, -DELETED.length) : name, deleted };
-};
+const fileOf = ({ start, end, offset, name }: SmapsEntry): MappedFile => ({
+	start,
+	end,
+	offset,
+	...withoutDeleted(name),
+});

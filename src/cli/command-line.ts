@@ -75,7 +75,7 @@ export function verbosityOf(options: Readonly<Record<string, unknown>>): number 
 	return level === undefined ? count : Number(level);
 }
 
-export function pidOf(text: string): number {
+function pidOf(text: string): number {
 	const pid = Number(text);
 	if (!Number.isInteger(pid) || pid <= 0) throw new InvalidArgumentError(`expected a process id, not "${text}".`);
 	return pid;

@@ -1,14 +1,7 @@
 import { statSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
+import type { ShowOptions } from "./show/options.ts";
 import type { Terminal } from "./terminal.ts";
-
-export interface ShowOptions {
-	readonly json: boolean;
-	/** All registers, all mappings, whole command lines. JSON has them anyway. */
-	readonly verbose: boolean;
-	/** Which process of an image directory; all of them without. */
-	readonly pid?: number;
-}
 
 /**
  * `necromancer show PATH`: says what a core or an image directory holds. A directory is taken for images, anything else

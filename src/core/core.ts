@@ -2,8 +2,8 @@ import type { ByteSource } from "../bytes/source.ts";
 import { aCore, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { readNotes } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
-import { AT, type AuxvPair } from "../linux/auxv.ts";
-import { auxvPair, type ElfPrpsinfo } from "../linux/elf-core.ts";
+import { type AuxvPair, readAuxv } from "../linux/auxv.ts";
+import type { ElfPrpsinfo } from "../linux/elf-core.ts";
 import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
 import { readSegments, type Segment } from "./segments.ts";
@@ -59,7 +59,7 @@ export function readCore(source: ByteSource): Core {
 		...(notes.process && { process: notes.process }),
 		threads,
 		...(siginfo && { siginfo }),
-		auxv: readAuxv(source, notes),
+		auxv: auxvOf(source, notes),
 		files,
 		segments,
 		otherNotes: notes.others,
@@ -71,22 +71,16 @@ function readFiles(source: ByteSource, { files }: SortedNotes): FileNote {
 	return readFileNote(files.read(), source.name, files.offset);
 }
 
-function readAuxv(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {
+function auxvOf(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {
 	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
-	const bytes = auxv.read();
-	const pairs: AuxvPair[] = [];
-	for (let at = 0; at < bytes.length; at += auxvPair.size) {
-		const { a_type, a_val } = auxvPair.decode(bytes.subarray(at));
-		if (a_type === BigInt(AT.NULL)) break;
-		if (a_type > 0xffff_ffffn) {
-			refuse("ERR_CORE_CORRUPT", {
-				subject: source.name,
-				finding: `auxiliary vector has type ${a_type}`,
-				expectation: "expected one of 32 bits",
-			});
-		}
-		pairs.push({ type: Number(a_type), value: a_val });
-	}
+	const pairs = readAuxv(auxv.read());
+	const strange = pairs.find(({ type }) => type > 0xffff_ffff);
+	if (strange !== undefined)
+		refuse("ERR_CORE_CORRUPT", {
+			subject: source.name,
+			finding: `auxiliary vector has type ${strange.type}`,
+			expectation: "expected one of 32 bits",
+		});
 	return pairs;
 }
 

@@ -3,6 +3,7 @@ import { cursor } from "../bytes/cursor.ts";
 import { byStart, type Range } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
 import { spell } from "./segments.ts";
 
@@ -55,9 +56,7 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 		if (offset + (end - start) >= 1n << 64n) {
 			corrupt(`NT_FILE row ${spell(range)} (${name}) lies at file offset ${hex(offset)}`, "expected one below 2^64");
 		}
-		const deleted = name.endsWith(DELETED);
-		const path = deleted ? name.slice(0, -DELETED.length) : name;
-		return { ...range, offset: fileOffset(offset), path, deleted };
+		return { ...range, offset: fileOffset(offset), ...withoutDeleted(name) };
 	});
 	files.sort(byStart);
 	for (const [i, next] of files.entries()) {
@@ -69,8 +68,6 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 	return { files, pageSize };
 }
 
-/** What the kernel adds to the name of a file that has none any more. */
-export const DELETED = " (deleted)";
 /** Far above PATH_MAX, which bounds what a process may say and not how deep a file lies. */
 const LONGEST_NAME = 65_536;
 const LONGEST = `expected at most ${LONGEST_NAME}`;

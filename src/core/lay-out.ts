@@ -47,7 +47,7 @@ export function layOut(draft: CoreDraft): CoreLayout {
 	return { head, offsets, tail, tailAt: fileOffset(at), size: at + BigInt(tail.length) };
 }
 
-export const lengthOfAll = (parts: readonly Uint8Array[]): bigint =>
+const lengthOfAll = (parts: readonly Uint8Array[]): bigint =>
 	parts.reduce((sum, { length }) => sum + BigInt(length), 0n);
 
 const NOTE_ALIGN = 4n;

@@ -1,6 +1,7 @@
 import { bytesFromText } from "../bytes/text.ts";
 import { encodeNote } from "../elf/notes.ts";
 import { AT, type AuxvPair } from "../linux/auxv.ts";
+import { DELETED } from "../linux/deleted.ts";
 import {
 	auxvPair,
 	elfPrpsinfo,
@@ -14,7 +15,7 @@ import {
 import { writeXstate, type Xstate, type XstateLayout } from "../linux/xstate.ts";
 import { writtenXstateLayout } from "../linux/xstate-layout.ts";
 import type { CoreDraft } from "./draft.ts";
-import { DELETED, type MappedFile } from "./files.ts";
+import type { MappedFile } from "./files.ts";
 import type { CoreThread } from "./threads.ts";
 
 /**

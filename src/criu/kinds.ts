@@ -176,7 +176,7 @@ export interface RawKind {
 }
 
 /** Images without a header, in formats of others. */
-export const rawKinds: readonly RawKind[] = [
+const rawKinds: readonly RawKind[] = [
 	{ name: "pages", files: [/^pages-\d+\.img$/] },
 	{
 		name: "network configuration",

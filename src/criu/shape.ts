@@ -2,7 +2,7 @@ import { type Messages, schema } from "./generated/schema.ts";
 
 export type MessageName = keyof Messages;
 
-export const scalars = [
+const scalars = [
 	"int32",
 	"uint32",
 	"sint32",

@@ -1,6 +1,7 @@
 import type { Agent } from "../host/agent.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { limitsFrom } from "../host/facts.ts";
+import { ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { waitingSignals } from "../host/thread-records.ts";
 import { readProcStat } from "../linux/proc-stat.ts";
@@ -14,7 +15,6 @@ import type { GhostTable } from "./ghosts.ts";
 import { interview } from "./interview.ts";
 import { memoryOf } from "./memory.ts";
 import type { ObjectTable } from "./objects.ts";
-import { ofProcess } from "./proc.ts";
 import { questionsFor } from "./questions.ts";
 import { syscallInstructionOf } from "./syscall-instruction.ts";
 import { askedOf, stoppedThreads, threadFrom } from "./threads.ts";

@@ -3,10 +3,9 @@ import { nanosecondsIn } from "../linux/fdinfo.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { Description, Pipe, SignalOwner } from "../task/files.ts";
 import type { MappedFile } from "../task/task.ts";
-import { pipeKey } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
-import { deviceText, kindOf, type OpenDescriptor } from "./open-files.ts";
+import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";
 
 /** An open file of which all is known that there is to know. */
 export interface Described {

@@ -5,6 +5,8 @@ import { fromBuffer } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { type Lender, lenderOf } from "../host/lender.ts";
+import { linkOfProcess } from "../host/proc.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { ProcStatus } from "../linux/proc-status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
@@ -13,8 +15,7 @@ import { type Described, describe } from "./descriptions.ts";
 import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
-import { kindOf, type OpenDescriptor, openDescriptors } from "./open-files.ts";
-import { linkOfProcess, withoutDeleted } from "./proc.ts";
+import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
 
 /** What is done about what cannot be dumped, and where that is told. */
 export interface FilesPolicy {
@@ -125,8 +126,6 @@ async function pipesOf(groups: readonly Group[], lender: Lender): Promise<Readon
 	}
 	return pipes;
 }
-
-export const pipeKey = ({ stat }: OpenDescriptor): string => `${stat.dev} ${stat.ino}`;
 
 /** Another file, or none, in the place of what cannot be dumped. */
 function substitute(

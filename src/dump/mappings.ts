@@ -3,10 +3,10 @@ import { hex } from "../bytes/address.ts";
 import { contains } from "../bytes/range.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
 import type { SmapsEntry } from "../linux/smaps.ts";
 import type { Backing, Bounds, Mapping } from "../task/task.ts";
-import { withoutDeleted } from "./proc.ts";
 
 /** What a VMA of the living process is in a task. */
 export interface Classified {
@@ -113,7 +113,7 @@ function backingOf(
 const HUGE_PAGES = "/anon_hugepage (deleted)";
 
 /** Names that the kernel gives to memory of no file. */
-export const isMemfd = (name: string): boolean => name.startsWith("/memfd:");
+const isMemfd = (name: string): boolean => name.startsWith("/memfd:");
 export const isSystemV = (name: string): boolean => /^\/SYSV[0-9a-f]{8}/.test(name);
 
 const isSharedMemory = ({ name, shared }: SmapsEntry): boolean =>

@@ -1,11 +1,12 @@
 import { lstatSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
+import { bytesOfProcess, linkOfProcess, ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
-import { AT, type AuxvPair } from "../linux/auxv.ts";
+import { readAuxv } from "../linux/auxv.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { ProcStat } from "../linux/proc-stat.ts";
 import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
@@ -16,7 +17,6 @@ import type { GhostTable } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
 import { mapLink, type ObjectTable } from "./objects.ts";
-import { bytesOfProcess, linkOfProcess, withoutDeleted } from "./proc.ts";
 import type { Answers } from "./questions.ts";
 
 /** A stopped process whose memory is looked at. */
@@ -44,7 +44,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
-	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps")));
+	const entries = readSmaps(ofProcess(pid, "smaps"));
 	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);
@@ -65,7 +65,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 				backing.kind === "file" && backing.ghost === undefined ? [backing.path] : [],
 			),
 		]),
-		auxv: auxvOf(bytesOfProcess(pid, "auxv")),
+		auxv: readAuxv(bytesOfProcess(pid, "auxv")),
 		dumpable: answers.dumpable,
 		...(answers.hugePagesDisabled ? { hugePagesDisabled: true } : {}),
 	};
@@ -123,14 +123,4 @@ function sizeAt(path: string): bigint | undefined {
 	} catch {
 		return undefined;
 	}
-}
-
-function auxvOf(bytes: Buffer): AuxvPair[] {
-	const pairs: AuxvPair[] = [];
-	for (let at = 0; at + 16 <= bytes.length; at += 16) {
-		const type = Number(bytes.readBigUInt64LE(at));
-		if (type === AT.NULL) break;
-		pairs.push({ type, value: bytes.readBigUInt64LE(at + 8) });
-	}
-	return pairs;
 }

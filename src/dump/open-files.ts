@@ -1,10 +1,11 @@
 import { type BigIntStats, statSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
+import { descriptorsOf, linkOfProcess, ofProcess } from "../host/proc.ts";
+import { withoutDeleted } from "../linux/deleted.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
 import { memfdName } from "./objects.ts";
-import { descriptorsOf, linkOfProcess, ofProcess, withoutDeleted } from "./proc.ts";
 
 /** A descriptor as /proc shows it. */
 export interface OpenDescriptor {
@@ -99,10 +100,13 @@ const isTerminal = (device: bigint): boolean => {
 };
 
 /** `dev_t` as stat(2) gives it (glibc's gnu_dev_major). */
-export const majorOf = (device: bigint): number =>
+const majorOf = (device: bigint): number =>
 	Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn & 0xffff_ffffn));
-export const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
+const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
 
 /** `00:01`, as /proc/PID/maps has it. */
 export const deviceText = (device: bigint): string =>
 	[majorOf(device), minorOf(device)].map((part) => part.toString(16).padStart(2, "0")).join(":");
+
+/** What two ends of one pipe, or two openings of one FIFO, have in common. */
+export const pipeKey = ({ stat }: Pick<OpenDescriptor, "stat">): string => `${stat.dev} ${stat.ino}`;

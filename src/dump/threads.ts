@@ -3,6 +3,7 @@ import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import type { CpuState } from "../host/cpu.ts";
 import type { Standing } from "../host/guest.ts";
+import { ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { tracerOn } from "../host/ptrace.ts";
 import { type ThreadRecords, threadRecords, waitingSignals } from "../host/thread-records.ts";
@@ -14,7 +15,6 @@ import { abortedIp, rseqArea, rseqCs } from "../linux/rseq.ts";
 import { USER_CS } from "../linux/sigframe.ts";
 import { readXstate, type Xstate } from "../linux/xstate.ts";
 import type { Credentials, Thread } from "../task/task.ts";
-import { ofProcess } from "./proc.ts";
 import type { Asked, ThreadAnswers } from "./questions.ts";
 
 /** A stopped thread as the kernel shows it to its tracer and in /proc. */

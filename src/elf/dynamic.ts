@@ -3,7 +3,7 @@ import { elf64Ehdr, elf64Phdr, PT } from "./file.ts";
 import { elf64Sym } from "./symbol.ts";
 
 /** elf(5), one entry of the dynamic section. */
-export const elf64Dyn = layout("Elf64_Dyn", { d_tag: i64, d_val: u64 });
+const elf64Dyn = layout("Elf64_Dyn", { d_tag: i64, d_val: u64 });
 
 /** Dynamic tags (include/uapi/linux/elf.h). */
 const DT = { NULL: 0n, HASH: 4n, STRTAB: 5n, SYMTAB: 6n, STRSZ: 10n, GNU_HASH: 0x6ffffef5n } as const;

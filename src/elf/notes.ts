@@ -6,7 +6,7 @@ import { endOf, truncated } from "./file.ts";
 import { windowed } from "./window.ts";
 
 /** elf(5): the head of a note; name and descriptor follow, each padded to the alignment. */
-export const elf64Nhdr = layout("Elf64_Nhdr", { n_namesz: u32, n_descsz: u32, n_type: u32 });
+const elf64Nhdr = layout("Elf64_Nhdr", { n_namesz: u32, n_descsz: u32, n_type: u32 });
 
 /** One note. Its bytes stay in the file until they are read. */
 export interface Note {

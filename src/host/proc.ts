@@ -38,9 +38,3 @@ export const childrenOf = (pid: number): number[] =>
 			return [];
 		}
 	});
-
-const DELETED = " (deleted)";
-
-/** A path as /proc prints it, and whether it has lost that name. */
-export const withoutDeleted = (name: string): { readonly path: string; readonly deleted: boolean } =>
-	name.endsWith(DELETED) ? { path: name.slice(0, -DELETED.length), deleted: true } : { path: name, deleted: false };

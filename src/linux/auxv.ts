@@ -1,4 +1,5 @@
 import { hex } from "../bytes/address.ts";
+import { auxvPair } from "./elf-core.ts";
 
 /** Types of the auxiliary vector (include/uapi/linux/auxvec.h, arch/x86/include/uapi/asm/auxvec.h). */
 export const AT = {
@@ -54,6 +55,17 @@ const decimal: ReadonlySet<number> = new Set([
 	...[AT.EXECFD, AT.PHENT, AT.PHNUM, AT.PAGESZ, AT.UID, AT.EUID, AT.GID, AT.EGID, AT.CLKTCK, AT.SECURE],
 	...[AT.RSEQ_FEATURE_SIZE, AT.RSEQ_ALIGN, AT.MINSIGSTKSZ],
 ]);
+
+/** The vector as the kernel stores it (NT_AUXV, /proc/PID/auxv), up to its AT_NULL. Types past 2^53 are rounded. */
+export function readAuxv(bytes: Uint8Array): AuxvPair[] {
+	const pairs: AuxvPair[] = [];
+	for (let at = 0; at + auxvPair.size <= bytes.length; at += auxvPair.size) {
+		const { a_type, a_val } = auxvPair.decode(bytes.subarray(at));
+		if (a_type === BigInt(AT.NULL)) break;
+		pairs.push({ type: Number(a_type), value: a_val });
+	}
+	return pairs;
+}
 
 /** `AT_PHDR 0x55d0c8a3f040`, `AT_PAGESZ 4096`: counts and ids in decimal, addresses and masks in hexadecimal. */
 export const describeAuxv = ({ type, value }: AuxvPair): string =>

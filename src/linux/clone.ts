@@ -1,4 +1,4 @@
-import { layout, type Struct, u64 } from "../bytes/layout.ts";
+import { layout, u64 } from "../bytes/layout.ts";
 
 /** Flags of clone3(2) (include/uapi/linux/sched.h). */
 export const CLONE = {
@@ -44,5 +44,3 @@ export const cloneArgs = layout("clone_args", {
 	set_tid_size: u64,
 	cgroup: u64,
 });
-
-export type CloneArgs = Struct<typeof cloneArgs>;

@@ -1,4 +1,4 @@
-import { layout, type Struct, u32, u64 } from "../bytes/layout.ts";
+import { layout, u32, u64 } from "../bytes/layout.ts";
 
 /** Options of prctl(2) (include/uapi/linux/prctl.h). */
 export const PR = {
@@ -63,5 +63,3 @@ export const prctlMmMap = layout("prctl_mm_map", {
 	/** A descriptor; all ones leaves the executable as it is. */
 	exe_fd: u32,
 });
-
-export type PrctlMmMap = Struct<typeof prctlMmMap>;

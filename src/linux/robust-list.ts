@@ -1,4 +1,4 @@
-import { i64, layout, type Struct, u64 } from "../bytes/layout.ts";
+import { i64, layout, u64 } from "../bytes/layout.ts";
 
 /**
  * `struct robust_list_head` (include/uapi/linux/futex.h): where a thread keeps the locks that the kernel is to release
@@ -11,5 +11,3 @@ export const robustListHead = layout("robust_list_head", {
 	futex_offset: i64,
 	list_op_pending: u64,
 });
-
-export type RobustListHead = Struct<typeof robustListHead>;

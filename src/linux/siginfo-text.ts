@@ -14,7 +14,7 @@ export const describeSiginfo = (bytes: Uint8Array, subject?: string): string =>
 	siginfoText(readSiginfo(bytes, subject));
 
 /** The same of a siginfo already read. */
-export function siginfoText({ si_signo, si_code, cause }: Siginfo): string {
+function siginfoText({ si_signo, si_code, cause }: Siginfo): string {
 	if (si_signo === 0) return "no signal";
 	const signal = signalName(si_signo);
 	const meaning = siginfoCode(si_signo, si_code)?.meaning ?? `code ${si_code}`;

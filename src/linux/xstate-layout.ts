@@ -39,7 +39,7 @@ export interface XstateLayout {
 }
 
 /** The legacy area of 512 bytes and the header of 64: what every area starts with. */
-export const XSTATE_MIN_SIZE = 576;
+const XSTATE_MIN_SIZE = 576;
 
 /** No area is larger: with AMX tiles it is 11008 bytes. */
 const XSTATE_MAX_SIZE = 65536;

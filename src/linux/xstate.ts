@@ -26,10 +26,10 @@ export interface Xstate {
 }
 
 /** `struct xstate_header`, at byte 512. `reserved` must be zero, and `xcomp_bv` is unless the area is compacted. */
-export const xstateHeader = layout("xstate_header", { xstate_bv: u64, xcomp_bv: u64, reserved: array(u64, 6) });
+const xstateHeader = layout("xstate_header", { xstate_bv: u64, xcomp_bv: u64, reserved: array(u64, 6) });
 
 /** Of the header, in bytes: the legacy area is before it. */
-export const XSTATE_HEADER = 512;
+const XSTATE_HEADER = 512;
 
 /** Words of {@link Fxregs.padding} in which the kernel keeps XCR0: byte 464 of the area. */
 const XCR0_LOW = 12;
@@ -111,7 +111,7 @@ const withXcr0 = (fx: Fxregs, xcr0: bigint): Fxregs => {
 };
 
 /** MXCSR as a process starts with it: every exception masked, round to nearest. */
-export const INITIAL_MXCSR = 0x1f80;
+const INITIAL_MXCSR = 0x1f80;
 
 /** PKRU as Linux gives it to every process (arch/x86/mm/pkeys.c): key 0 open, all others without access. */
 export const INITIAL_PKRU = 0x5555_5554;

@@ -45,7 +45,7 @@ export interface EncodeOptions {
 }
 
 /** No kernel has it: ENOSYS. */
-export const NO_SUCH_CALL = 0xfe00;
+const NO_SUCH_CALL = 0xfe00;
 
 /** Numbers all steps, list after list. */
 export function numberSteps({ lists }: Pick<Plan, "lists">): NumberedStep[] {

@@ -39,7 +39,7 @@ export interface StepList {
 }
 
 /** In the order in which they come. */
-export const stages = [
+const stages = [
 	"identity",
 	"files",
 	"clear",

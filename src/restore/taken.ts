@@ -36,9 +36,6 @@ export function requireNoFirst(tids: readonly number[]): void {
 	});
 }
 
-/** Whether a process or thread has an id, or one that nobody has reaped yet. */
-export const isTaken = (tid: number): boolean => holderOf(tid) !== undefined;
-
 function holderOf(tid: number): { readonly comm: string; readonly zombie: boolean } | undefined {
 	try {
 		const status = readFileSync(`/proc/${tid}/status`, "utf8");

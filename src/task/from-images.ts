@@ -1,13 +1,6 @@
-import { type Address, address } from "../bytes/address.ts";
+import { address } from "../bytes/address.ts";
 import { xstateFromEntry } from "../criu/fpregs.ts";
-import type {
-	CoreEntry,
-	CredsEntry,
-	MmEntry,
-	PstreeEntry,
-	TaskCoreEntry,
-	ThreadCoreEntry,
-} from "../criu/generated/schema.ts";
+import type { CoreEntry, CredsEntry, PstreeEntry, TaskCoreEntry, ThreadCoreEntry } from "../criu/generated/schema.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
@@ -186,19 +179,4 @@ const posixTimer = (timer: TimersEntry["posix"][number]): PosixTimer => ({
 	interval: timer.isec * 1_000_000_000n + timer.insec,
 	overrun: timer.overrun,
 	...(timer.notify_thread_id === undefined ? {} : { thread: timer.notify_thread_id }),
-});
-
-/** The eleven addresses of an mm_entry. */
-export const boundsFrom = (mm: MmEntry): Task["memory"]["bounds"] => ({
-	startCode: mm.mm_start_code as Address,
-	endCode: mm.mm_end_code as Address,
-	startData: mm.mm_start_data as Address,
-	endData: mm.mm_end_data as Address,
-	startStack: mm.mm_start_stack as Address,
-	startBrk: mm.mm_start_brk as Address,
-	brk: mm.mm_brk as Address,
-	argStart: mm.mm_arg_start as Address,
-	argEnd: mm.mm_arg_end as Address,
-	envStart: mm.mm_env_start as Address,
-	envEnd: mm.mm_env_end as Address,
 });

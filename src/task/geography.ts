@@ -1,4 +1,3 @@
-import { contains } from "../bytes/range.ts";
 import type { PartialMemory } from "./partial-task.ts";
 import type { Geography, Place } from "./rebase.ts";
 import type { Mapping, Memory } from "./task.ts";
@@ -34,10 +33,4 @@ const placeOf = (mapping: Mapping): Place => {
 	return backing.kind === "file"
 		? { start, end, prot, file: { path: backing.path, offset: backing.offset } }
 		: { start, end, prot };
-};
-
-/** The mapping of the donor that plays the part of a dead one: same file and offset, or same role. */
-export const mappingWith = (memory: Memory, role: "heap" | "stack"): Mapping | undefined => {
-	const anchor = role === "stack" ? memory.bounds.startStack : memory.bounds.startBrk;
-	return memory.mappings.find((mapping) => contains(mapping, anchor) && mapping.backing.kind === "anonymous");
 };

@@ -46,7 +46,7 @@ export interface GdbTarget {
 export const FORGET_STOP = "handle SIGSTOP nostop noprint nopass";
 
 /** The command line that attaches gdb; the user's own arguments come last and win. */
-export const gdbArguments = ({ pid, executable, sysroot }: GdbTarget, args: readonly string[]): readonly string[] => [
+const gdbArguments = ({ pid, executable, sysroot }: GdbTarget, args: readonly string[]): readonly string[] => [
 	"-iex",
 	FORGET_STOP,
 	...(sysroot === undefined ? [] : ["-iex", `set sysroot ${sysroot}`]),

@@ -1,11 +1,11 @@
 import { readCore } from "../../core/core.ts";
 import { openCore } from "../open-core.ts";
-import type { ShowOptions } from "../show.ts";
 import type { Terminal } from "../terminal.ts";
 import { coreJson } from "./core-json.ts";
 import { coreText } from "./core-text.ts";
 import { viewOfCore } from "./core-view.ts";
 import { jsonText } from "./json.ts";
+import type { ShowOptions } from "./options.ts";
 
 /** Says what a core holds. A compressed one is unpacked first. */
 export async function showCore(path: string, { json, verbose }: ShowOptions, terminal: Terminal): Promise<void> {

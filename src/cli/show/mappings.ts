@@ -62,7 +62,7 @@ function nameOf({ path, label, offset, deleted, remarks }: MappingView): string 
 }
 
 /** A range as /proc/PID/maps spells it. */
-export const rangeText = ({ start, end }: { readonly start: bigint; readonly end: bigint }): string =>
+const rangeText = ({ start, end }: { readonly start: bigint; readonly end: bigint }): string =>
 	`${bare(start)}-${bare(end)}`;
 
 const bare = (value: bigint): string => value.toString(16).padStart(8, "0");

@@ -105,7 +105,7 @@ export const text: Spell = pointerTo(({ datum, offset = 0 }) => {
 });
 
 /** As in C, but for what is not ASCII. */
-export const quoted = (bytes: Uint8Array): string => `"${textFromBytes(bytes).replaceAll('"', '\\"')}"`;
+const quoted = (bytes: Uint8Array): string => `"${textFromBytes(bytes).replaceAll('"', '\\"')}"`;
 
 /** Bytes are shown up to here. */
 const MOST_BYTES = 32;

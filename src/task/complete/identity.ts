@@ -1,4 +1,5 @@
-import { caution, type Finding, note } from "../finding.ts";
+import { type Finding, note } from "../finding.ts";
+import { noSessionLeader } from "../no-session-leader.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Identity, Task } from "../task.ts";
 
@@ -27,13 +28,6 @@ export function completeIdentity(dead: PartialTask, donor: Task, report: (findin
 	}
 	const pgid = dead.pgid ?? (donor.identity.pgid === donor.identity.pid ? pid : donor.identity.pgid);
 	const sid = dead.sid ?? donor.identity.sid;
-	if (sid !== pid)
-		report(
-			caution(
-				"session",
-				`session ${sid}`,
-				"the process is no session leader; restore it with --shell-job, from a shell",
-			),
-		);
+	if (sid !== pid) report(noSessionLeader(sid));
 	return { pid, ppid, comm, pgid, sid, ...lent };
 }

@@ -1,20 +1,14 @@
 import { hex } from "../../bytes/address.ts";
 import { REPRESENTABLE } from "../../criu/fpregs.ts";
 import { caution, type Finding, loss } from "../finding.ts";
+import { noSessionLeader } from "../no-session-leader.ts";
 import type { Memory, Task } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 
 /** Says what of identity and threads images of one process cannot hold, or its restorer will not bring back by itself. */
 export function reportLosses({ identity, threads }: Task, report: (finding: Finding) => void): void {
 	const { pid, sid } = identity;
-	if (sid !== pid)
-		report(
-			caution(
-				"session",
-				`session ${sid}`,
-				"the process is no session leader; restore it with --shell-job, from a shell",
-			),
-		);
+	if (sid !== pid) report(noSessionLeader(sid));
 	for (const { tid, seccomp, xstate } of threads) {
 		const subject = `thread ${tid}`;
 		if (seccomp === "filter")

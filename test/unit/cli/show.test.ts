@@ -2,7 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { type ShowOptions, show } from "../../../src/cli/show.ts";
+import type { ShowOptions } from "../../../src/cli/show/options.ts";
+import { show } from "../../../src/cli/show.ts";
 import { openTerminal } from "../../../src/cli/terminal.ts";
 import { NecromancerError } from "../../../src/errors.ts";
 import { type BuiltCore, type BuiltSegment, buildCore } from "../../support/core-builder.ts";
