@@ -64,6 +64,11 @@ describe("necromancer", () => {
 		expect(run("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
 		expect(run("--help")).toMatchObject({ status: 0, stderr: "" });
 		expect(run("--help").stdout).toContain("necromancer -c core.5739 -i IMGDIR");
+		for (const verb of ["raise", "dump", "restore", "show", "plan", "check"]) {
+			const { status, stdout } = run(verb, "--help");
+			expect([verb, status, stdout.includes(`\n  $ necromancer ${verb}`)]).toEqual([verb, 0, true]);
+			expect(stdout.split("\n").filter((line) => line.length > 125)).toEqual([]);
+		}
 	});
 
 	it("checks without writing", () => {
