@@ -28,6 +28,8 @@ export { type Patched, type PatchOptions, patch } from "./patch/patch.ts";
 export type { HostFacts } from "./plan/circumstances.ts";
 export { type CompileOptions, compilePlan } from "./plan/compile.ts";
 export type { Plan, Step, StepList } from "./plan/plan.ts";
+export { type OpenCoreOptions, type OpenedCore, openCoreSource, USUAL_MAX_SIZE } from "./raise/open-core.ts";
+export { type Raised, type RaiseOptions, raise, type Summoned, summon } from "./raise/raise.ts";
 export { type Restored, type RestoreOptions, restore } from "./restore/restore.ts";
 export { type Completed, type CompleteOptions, complete } from "./task/complete.ts";
 export { type Finding, type FindingCode, findingCodes } from "./task/finding.ts";

@@ -26,13 +26,12 @@ export async function run(args: readonly string[]): Promise<number> {
 	const program = new Command("necromancer")
 		.description("Bring a dead Linux process back to life from its core dump.")
 		.version(version(), "-V, --version")
-		.usage(
-			"-c CORE -i IMGDIR [options]\n       necromancer restore -i IMGDIR [options]\n       necromancer show PATH [options]",
-		)
+		.usage("VERB [options]\n       necromancer VERB --help\n       necromancer -c CORE -i IMGDIR [options]")
 		.exitOverride()
 		.enablePositionalOptions()
 		.configureOutput({ outputError: (text, write) => write(usageText(text, verbIn(program, args))) })
-		.configureHelp({ showGlobalOptions: false })
+		.configureHelp({ showGlobalOptions: false, subcommandTerm: (verb) => verb.name() })
+		.optionsGroup("Without a verb:")
 		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
 		.option("-D, --images-dir <dir>", "the same: -i by the name that CRIU gives it")
@@ -53,7 +52,7 @@ export async function run(args: readonly string[]): Promise<number> {
 			const { patchVerb } = await import("./patch.ts");
 			await patchVerb({ ...options, core, images });
 		});
-	for (const add of [addRaise, addDump, addShow, addRestore, addPlan, addCheck])
+	for (const add of [addRaise, addDump, addRestore, addShow, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
 		});
@@ -84,20 +83,36 @@ const usageText = (text: string, verb: string): string =>
 		.replace(/\.$/, "")}; see necromancer ${verb}--help [ERR_USAGE]\n`;
 
 const HELP = `
-A core holds a process's memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor
-does: the same program, dumped alive.
+From a core to a living process:
+  $ necromancer show core.5739                        how it died, and where its threads were
+  $ necromancer raise core.5739                       it lives again, stopped
+  $ necromancer raise core.5739 --gdb                 call its functions, save what it held
+  $ necromancer raise core.5739 --run                 it goes on
 
-  $ necromancer dump -t 5739 -i IMGDIR -R  dump a living process, and let it go on (criu dump does as well)
-  $ necromancer -c core.5739 -i IMGDIR     rewrite the donor into the dead process
-  $ necromancer restore -i IMGDIR -d       and it lives again (criu restore -d -D IMGDIR does the same)
+A core holds memory and registers; it knows nothing of open files, signal handlers, timers and limits. A donor does: the same
+program, dumped alive. Its addresses need not match.
+  $ necromancer dump -t PID -i DONOR -R --no-pages    once, while it is well; it runs on
+  $ necromancer raise core.5739 -i DONOR --run        with the donor's files, handlers and timers
 
+As images, for another time or for criu restore (-c and -i without a verb rewrite the donor into the dead process):
   $ necromancer -c core.5739 -i IMGDIR --check        what would be done, and what cannot be known
-  $ necromancer -c core.5739 -i IMGDIR -o PATCHED     keep the donor
-  $ necromancer show core.5739                        look at a core
-  $ necromancer show IMGDIR                           look at images
-  $ necromancer plan -i IMGDIR                        every system call of a restore, and why
-  $ necromancer check                                 what this host can do
+  $ necromancer -c core.5739 -i IMGDIR                in place; -o PATCHED leaves the donor alone
+  $ necromancer restore -i IMGDIR -d                  it lives again (criu restore -d -D IMGDIR does the same)
+
+A living process, from here to there:
+  $ necromancer dump -t PID -i IMGDIR                 to images, as criu dump writes them; it is ended
+  $ necromancer restore -i IMGDIR -d                  and goes on
 
 In place, the directory is at every moment the donor or the whole result; killed in between, the next run finishes or undoes.
-Exit status: 0 done, 1 failure, 2 usage, 3 bad core, 4 bad or unfitting images, 5 binaries or files
-differ or are missing, 6 this host cannot, 7 the restore failed and was undone.`;
+
+Exit status:
+  0  done                       4  bad images, or of another program
+  1  failure; a bug says so     5  binaries or files differ or are missing
+  2  usage                      6  this host cannot, or this version
+  3  bad core                   7  the restore failed and was undone
+
+Errors are one line on stderr: subject: finding, expectation; remedy [CODE]. Data goes to stdout.
+
+Environment:
+  NO_COLOR, FORCE_COLOR         never, or always in colour
+  TMPDIR                        where packed cores are unpacked to, and programs of ours start from`;

@@ -1,7 +1,6 @@
 import { lstatSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
 import { bytesOfProcess, linkOfProcess, ofProcess } from "../host/proc.ts";

@@ -90,9 +90,6 @@ function isStillThere(path: string, { ino, dev }: BigIntStats): boolean {
 	}
 }
 
-/** What two ends of one pipe, or two openings of one FIFO, have in common. */
-export const pipeKey = ({ stat }: Pick<OpenDescriptor, "stat">): string => `${stat.dev} ${stat.ino}`;
-
 /** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
 const MEMORY_DEVICES = 1;
 
@@ -110,3 +107,6 @@ const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >
 /** `00:01`, as /proc/PID/maps has it. */
 export const deviceText = (device: bigint): string =>
 	[majorOf(device), minorOf(device)].map((part) => part.toString(16).padStart(2, "0")).join(":");
+
+/** What two ends of one pipe, or two openings of one FIFO, have in common. */
+export const pipeKey = ({ stat }: Pick<OpenDescriptor, "stat">): string => `${stat.dev} ${stat.ino}`;

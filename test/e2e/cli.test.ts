@@ -52,8 +52,8 @@ describe("necromancer", () => {
 	});
 
 	it("takes -D for -i, as CRIU has it", () => {
-		const help = "see necromancer --help [ERR_USAGE]\n";
 		for (const verb of ["restore", "plan"]) {
+			const help = `see necromancer ${verb} --help [ERR_USAGE]\n`;
 			expect(run(verb).stderr).toBe(`necromancer: required option '-i, --images <dir>' not specified; ${help}`);
 			expect(run(verb, "-i", "a", "-D", "b").stderr).toBe(`necromancer: -i and -D name two directories; ${help}`);
 			expect(run(verb, "-D", "nowhere").stderr).toContain("nowhere");
@@ -90,6 +90,11 @@ describe("necromancer", () => {
 		expect(run("--version")).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
 		expect(run("--help")).toMatchObject({ status: 0, stderr: "" });
 		expect(run("--help").stdout).toContain("necromancer -c core.5739 -i IMGDIR");
+		for (const verb of ["raise", "dump", "restore", "show", "plan", "check"]) {
+			const { status, stdout } = run(verb, "--help");
+			expect([verb, status, stdout.includes(`\n  $ necromancer ${verb}`)]).toEqual([verb, 0, true]);
+			expect(stdout.split("\n").filter((line) => line.length > 125)).toEqual([]);
+		}
 	});
 
 	it("checks without writing", () => {

@@ -10,11 +10,13 @@ interface Options extends ImagesOptions {
 export const addPlan: AddCommand = (program) => {
 	const command = program
 		.command("plan")
+		.usage("-i IMGDIR [options]")
 		.description("print the system calls that a restore would make, and touch nothing");
 	addImages(command, "the images, of CRIU or patched by us")
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
 		.option("--json", "as JSON")
 		.option("-v, --verbose", "every step")
+		.addHelpText("after", HELP)
 		.action(async (options: Options, command: Command) => {
 			const [{ planVerb }, { openTerminal }, { measureHost }] = await Promise.all([
 				import("../plan.ts"),
@@ -28,3 +30,13 @@ export const addPlan: AddCommand = (program) => {
 			await planVerb(verb, openTerminal(process), () => measureHost());
 		});
 };
+
+const HELP = `
+  $ necromancer plan -i DIR                         the stages of a restore; steps that are alike are folded
+  $ necromancer plan -i DIR -v                      every step, with its arguments as strace prints them
+  $ necromancer plan -i DIR --json | jq '.lists[] | .name, (.steps | length)'
+
+Each step is one system call, with its reason. Steps are numbered as in the messages of restore, and as
+NECROMANCER_FAIL_STEP counts. It is the plan for this host: its vdso, its processor, what it allows.
+
+Exit status: 0 done, 2 usage, 4 bad images, 6 the process held something that cannot be restored here.`;

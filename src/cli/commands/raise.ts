@@ -5,6 +5,7 @@ import {
 	listOption,
 	missingFdsOption,
 	Option,
+	Option,
 	pidNamespaceOption,
 	pidOption,
 	renameOption,
@@ -47,6 +48,7 @@ export const addRaise: AddCommand = (program, end) => {
 		.option("--tty", "our terminal becomes its descriptors 0, 1 and 2, instead of /dev/null")
 		.addOption(missingFdsOption())
 		.optionsGroup("Its memory:")
+		.addOption(new Option("--eager", "read all of its memory; the core may go then (the default)").conflicts("lazy"))
 		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
 		.addOption(sizeOption("--max-size <size>", "the most a compressed core may unpack to (64G)"))
 		.optionsGroup("Its rights:")
