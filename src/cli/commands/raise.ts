@@ -5,7 +5,6 @@ import {
 	listOption,
 	missingFdsOption,
 	Option,
-	Option,
 	pidNamespaceOption,
 	pidOption,
 	renameOption,
