@@ -1,3 +1,4 @@
+import type { Range } from "../bytes/range.ts";
 import type { PlanFinding } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import { escapeText } from "./escape-text.ts";
@@ -23,6 +24,10 @@ export const planFindingsText = (findings: readonly PlanFinding[], paint: Paint)
 	findings
 		.map(({ subject, text }) => `${paint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`)
 		.join("");
+
+/** What stays in a process that nobody traced. */
+export const leftoverText = ({ start, end }: Range, paint: Paint): string =>
+	`${paint.yellow("caution")} without ptrace ${(end - start) >> 10n} KiB of ours stay mapped in it\n`;
 
 /** How much is not as it was. */
 export const findingCounts = (findings: readonly Finding[]): string => {

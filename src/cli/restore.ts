@@ -3,7 +3,7 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
-import { planFindingsText } from "./findings.ts";
+import { leftoverText, planFindingsText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -79,10 +79,7 @@ function tell(
 ): void {
 	if (verbosity === 0) return;
 	if (verbosity !== undefined) err(planFindingsText(findings, errPaint));
-	if (leftover !== undefined)
-		err(
-			`${errPaint.yellow("caution")} without ptrace ${(leftover.end - leftover.start) >> 10n} KiB of ours stay mapped in it\n`,
-		);
+	if (leftover !== undefined) err(leftoverText(leftover, errPaint));
 	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
 	err(
 		`${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,

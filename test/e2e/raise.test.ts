@@ -159,6 +159,15 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		for (const path of [log, pidfile]) rmSync(path);
 	});
 
+	it("--no-ptrace: it is stopped all the same, and what stays of us in it is said", () => {
+		const { status, stdout } = raise("--no-ptrace", dead.fault);
+		expect([status, stdout]).toEqual([
+			0,
+			expect.stringMatching(/^caution without ptrace \d+ KiB of ours stay mapped in it$/m),
+		]);
+		expect(stopped(FAULTY_PID)).toBe(true);
+	});
+
 	it("leaves nothing where its pid cannot be written", () => {
 		expect(raise("-q", "--pidfile", "/nowhere/pid", dead.fault)).toEqual({
 			...{ status: 1, stdout: "" },
@@ -191,7 +200,11 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		expect(field(pid, "NSpid")).toBe(`${pid}\t${FAULTY_PID}`);
 		const third = raise("--fresh-ids", dead.fault);
 		const fresh = present(named("faulty").find((it) => it !== FAULTY_PID && it !== pid));
-		expect(endOfText(third.stdout)).toBe(said(fresh, ` (it was ${FAULTY_PID})`));
+		const { binary } = dead;
+		expect(endOfText(third.stdout)).toContain(`raised faulty: process ${fresh} (it was ${FAULTY_PID}), 3 threads; `);
+		expect(endOfText(third.stdout)).toContain(
+			`\n  gdb ${binary} -p ${fresh} -iex "handle SIGSTOP nostop noprint nopass" `,
+		);
 		expect(field(fresh, "NSpid")).toBe(`${fresh}`);
 	});
 

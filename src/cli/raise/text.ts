@@ -33,8 +33,9 @@ export function raisedText({ raised, left }: Outcome, paint: Paint): string {
 			"  going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)",
 		);
 	if (left === "stopped") {
-		const width = Math.max(...NEXT.map(({ command }) => command(pid).length)) + 4;
-		lines.push(...NEXT.map(({ command, text }) => `  ${command(pid).padEnd(width)}${paint.dim(text)}`));
+		const next = nextCommands(pid, ids === "fresh" ? task.memory.executable : "");
+		const width = Math.max(...next.map(([command]) => command.length)) + 4;
+		lines.push(...next.map(([command, purpose]) => `  ${command.padEnd(width)}${paint.dim(purpose)}`));
 	}
 	return `${lines.join("\n")}\n`;
 }
@@ -61,10 +62,17 @@ function about({ task, findings }: Summoned): string {
 const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>
 	signal === 0 ? escapeText(words) : `it had died of ${escapeText(words)}, taken by thread ${tid}`;
 
-const NEXT: readonly { readonly command: (pid: number) => string; readonly text: string }[] = [
-	{ command: (pid) => `gdb -p ${pid} -iex "${FORGET_STOP}"`, text: "look into it, call its functions" },
-	{ command: (pid) => `kill -CONT ${pid}`, text: "let it go on" },
-	{ command: (pid) => `kill -KILL ${pid}`, text: "let it rest" },
+/**
+ * @param executable Where gdb has to be told: without privileges, /proc/PID/exe of a process with new ids is another file. A
+ *   name that a shell might take for something else is left out.
+ */
+const nextCommands = (pid: number, executable: string): readonly (readonly [command: string, purpose: string])[] => [
+	[
+		`gdb ${/^[\w./+@%-]+$/.test(executable) ? `${executable} ` : ""}-p ${pid} -iex "${FORGET_STOP}"`,
+		"look into it, call its functions",
+	],
+	[`kill -CONT ${pid}`, "let it go on"],
+	[`kill -KILL ${pid}`, "let it rest"],
 ];
 
 /** The outcome for programs. */

@@ -87,6 +87,15 @@ describe("what raise says", () => {
 		);
 	});
 
+	it("tells gdb the program of one with new ids, unless its name is odd", () => {
+		const it = raised(KILLED, { pid: 7, ids: "fresh" });
+		expect(text("stopped", it)).toContain(
+			'\n  gdb /bin/small -p 7 -iex "handle SIGSTOP nostop noprint nopass"    look',
+		);
+		const odd = { ...it, task: { ...it.task, memory: { ...it.task.memory, executable: "/bin/$(reboot)" } } };
+		expect(text("stopped", odd)).toContain('\n  gdb -p 7 -iex "handle');
+	});
+
 	it("of one that was not made", () => {
 		expect(summonedText(raised(FAULT), paint)).toBe(
 			`check: small, process 500, 1 thread; 0 losses, 1 caution
