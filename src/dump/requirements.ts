@@ -38,6 +38,12 @@ export function requireCandidate(pid: number): Candidate {
 	if (status.tgid !== pid)
 		no(`is a thread of process ${status.tgid}`, "expected a process", `name ${status.tgid} instead`);
 	if (pid === process.pid) no("is this very program", "expected another");
+	if (status.state === "Z" && threadsOf(pid).length > 1)
+		refuse("ERR_UNSUPPORTED", {
+			subject: `process ${pid}`,
+			finding: "goes on although its first thread has ended",
+			expectation: "which this version cannot dump",
+		});
 	if (status.state === "Z" || status.state === "X")
 		no("is dead but not yet reaped by its parent", "expected a living process");
 	if (status.kernelThread) no("is a thread of the kernel", "expected a program");
