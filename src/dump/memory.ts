@@ -1,4 +1,4 @@
-import { lstatSync, statSync } from "node:fs";
+import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
 import { openFile } from "../bytes/source.ts";
@@ -33,6 +33,19 @@ export interface Subject {
 	readonly report: (finding: Finding) => void;
 }
 
+/**
+ * folklore: a file may be called `a\\012b`, and smaps shows it as one with a newline in its name (6.18). The link to the file,
+ * which not everybody may read, tells them apart.
+ */
+function certain(pid: number, entry: SmapsEntry): SmapsEntry {
+	if (!entry.name.includes("\n")) return entry;
+	try {
+		return { ...entry, name: textFromBytes(readlinkSync(mapLink(pid, entry), "buffer")) };
+	} catch {
+		return entry;
+	}
+}
+
 /** All but the shared objects, which descriptors may know more of. */
 export type PrivateMemory = Omit<Memory, "objects">;
 
@@ -45,7 +58,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, pages, report } = subject;
 	const executable = executableOf(pid);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
-	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps")));
+	const entries = readSmaps(textFromBytes(bytesOfProcess(pid, "smaps"))).map((entry) => certain(pid, entry));
 	const classified = withWholeFiles(
 		pid,
 		classify(entries, bounds, { objectOf: objects.ofMapping, isWritable: (entry) => isWritable(pid, entry) }),
