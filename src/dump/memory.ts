@@ -1,6 +1,7 @@
-import { lstatSync, statSync } from "node:fs";
+import { lstatSync, readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import type { Agent } from "../host/agent.ts";
 import { touchedPages } from "../host/page-scan.ts";
 import { bytesOfProcess, linkOfProcess, ofProcess } from "../host/proc.ts";
@@ -32,6 +33,19 @@ export interface Subject {
 	readonly report: (finding: Finding) => void;
 }
 
+/**
+ * folklore: a file may be called `a\\012b`, and smaps shows it as one with a newline in its name (6.18). The link to the file,
+ * which not everybody may read, tells them apart.
+ */
+function certain(pid: number, entry: SmapsEntry): SmapsEntry {
+	if (!entry.name.includes("\n")) return entry;
+	try {
+		return { ...entry, name: textFromBytes(readlinkSync(mapLink(pid, entry), "buffer")) };
+	} catch {
+		return entry;
+	}
+}
+
 /** All but what descriptors may know more of. */
 export type PrivateMemory = Omit<Memory, "objects" | "ghosts">;
 
@@ -44,7 +58,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
-	const entries = readSmaps(ofProcess(pid, "smaps"));
+	const entries = readSmaps(ofProcess(pid, "smaps")).map((entry) => certain(pid, entry));
 	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);

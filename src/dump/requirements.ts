@@ -80,9 +80,10 @@ export function requireAlive({ pid }: Candidate, cause: unknown): void {
 	);
 }
 
-function statusOf(pid: number): ProcStatus | undefined {
+function statusOf(pid: number, tid?: number): ProcStatus | undefined {
+	const directory = tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
 	try {
-		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1"));
+		return readProcStatus(readFileSync(`${directory}/status`, "latin1"));
 	} catch {
 		return undefined;
 	}
@@ -128,7 +129,8 @@ function requireNamespaces(pid: number): void {
 
 function requireNoSeccomp(pid: number): void {
 	for (const tid of threadsOf(pid)) {
-		const { seccomp } = readProcStatus(ofProcess(pid, `task/${tid}/status`));
+		// it still runs: a thread may have ended since it was listed
+		const seccomp = statusOf(pid, tid)?.seccomp ?? 0;
 		if (seccomp === 0) continue;
 		refuse("ERR_UNSUPPORTED", {
 			subject: `thread ${tid}`,
