@@ -34,7 +34,7 @@ export interface Subject {
 }
 
 /**
- * folklore: a file may be called `a\\012b`, and smaps shows it as one with a newline in its name (6.18). The link to the file,
+ * folklore: a file may be called `a\012b`, and smaps shows it as one with a newline in its name (6.18). The link to the file,
  * which not everybody may read, tells them apart.
  */
 function certain(pid: number, entry: SmapsEntry): SmapsEntry {
