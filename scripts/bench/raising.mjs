@@ -8,7 +8,7 @@ import { openRoom } from "./room.mjs";
 const FIXTURE = "counter-static";
 
 export async function raising({ dir, at, size, cli, node, compare, memory, skip }) {
-	const room = await openRoom(at("room"), FIXTURE);
+	const room = await openRoom(at("raised"), FIXTURE);
 	if (room === undefined) return skip("raise, dump", "needs root, unshare and nsenter");
 	try {
 		const inside = ([name, command]) => [name, room.command(command)];
