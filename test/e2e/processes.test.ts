@@ -153,7 +153,7 @@ describe.skipIf(!able || !gcc)(`a process of our own comes back as it was, and g
 		for (let generation = 0; generation < 5; generation++) {
 			if (generation % 2 === 0) await reborn(life);
 			else await revived(life);
-			expect(await asked(life), `generation ${generation}`).toBe(`${question} right`);
+			expect(await asked(life), `generation ${generation}`).toBe(`${generation} right`);
 		}
 	});
 });
