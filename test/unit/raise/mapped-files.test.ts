@@ -313,11 +313,11 @@ describe("as whom files are read", () => {
 	});
 
 	it("only below directories that it may enter", () => {
-		const sysroot = place(scratch(), { ...both, "/root/data": filled(1, 2) });
-		chmodSync(join(sysroot, "root"), 0o700);
-		expect(refused(withData({ path: "/root/data" }), { sysroot, reader })).toMatch(/may not be read by uid 4242/);
-		chmodSync(join(sysroot, "root"), 0o711);
-		expect(find(withData({ path: "/root/data" }), { sysroot, reader }).found.size).toBe(3);
+		const sysroot = place(scratch(), { ...both, "/vault/data": filled(1, 2) });
+		chmodSync(join(sysroot, "vault"), 0o700);
+		expect(refused(withData({ path: "/vault/data" }), { sysroot, reader })).toMatch(/may not be read by uid 4242/);
+		chmodSync(join(sysroot, "vault"), 0o711);
+		expect(find(withData({ path: "/vault/data" }), { sysroot, reader }).found.size).toBe(3);
 	});
 
 	it("also of what a search finds", () => {
