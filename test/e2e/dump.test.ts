@@ -183,7 +183,8 @@ function photograph(where: Room, process: Started): Record<string, string> {
 		seen[`${tid} call`] = [["7", "35", "230", "219"].includes(call) ? "timed" : call, ...args].join(" ");
 		const status = read(where, process, `task/${tid}/status`);
 		// SigQ counts what is queued for all processes of the user
-		seen[`${tid} status`] = /^State.*$|^Sig(?!Q).*$|^Shd.*$|^Cap.*$|^Tracer.*$/gm[Symbol.match](status)?.join(" ") ?? "";
+		seen[`${tid} status`] =
+			/^State.*$|^Sig(?!Q).*$|^Shd.*$|^Cap.*$|^Tracer.*$/gm[Symbol.match](status)?.join(" ") ?? "";
 		seen[`${tid} name`] = read(where, process, `task/${tid}/comm`);
 	}
 	for (const name of ["maps", "auxv", "cmdline", "limits", "timers", "oom_score_adj"])
