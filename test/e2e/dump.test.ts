@@ -89,7 +89,7 @@ const said = ({ log }: Started): string[] => readFileSync(log, "utf8").split("\n
 /** What a process says beyond what it has said so far. */
 async function more(process: Started, count: number): Promise<string[]> {
 	const before = said(process).length;
-	return (await linesOf(process.log, before + count)).slice(before);
+	return (await linesOf(process.log, before + count)).slice(before, before + count);
 }
 
 async function until(holds: () => boolean): Promise<boolean> {

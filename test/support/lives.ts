@@ -53,10 +53,10 @@ const logOf = ({ directory, name }: Life): string => join(directory, `${name}.lo
 
 export const said = (life: Life): string[] => readFileSync(logOf(life), "utf8").split("\n").slice(0, -1);
 
-/** What it says beyond what it has said so far. */
+/** The next lines that it says; it may be faster than we look. */
 export async function more(life: Life, lines: number): Promise<string[]> {
 	const before = said(life).length;
-	return (await linesOf(logOf(life), before + lines)).slice(before);
+	return (await linesOf(logOf(life), before + lines)).slice(before, before + lines);
 }
 
 /** What it answers when it is asked with a signal. */
