@@ -96,10 +96,24 @@ async function live(task: Task) {
 }
 
 /** Numbers that nobody has, far from those of this moment. */
+const tasksOf = (pid: string): number[] => {
+	try {
+		return /^\d+$/.test(pid) ? readdirSync(`/proc/${pid}/task`).map(Number) : [];
+	} catch {
+		// gone meanwhile
+		return [];
+	}
+};
+
 function freeIds(count: number): number[] {
-	const taken = new Set(readdirSync("/proc").map(Number));
+	const taken = new Set(readdirSync("/proc").flatMap((pid) => tasksOf(pid)));
+	// the kernel hands them out one after the other: half way round from its last nobody comes by meanwhile
+	const last = Number(readFileSync("/proc/loadavg", "latin1").trim().split(" ")[4]);
 	const ids: number[] = [];
-	for (let id = 31_000; ids.length < count; id--) if (!taken.has(id)) ids.push(id);
+	for (let i = 0; ids.length < count; i++) {
+		const id = 1000 + ((last + 14_000 + i) % 30_000);
+		if (!taken.has(id)) ids.push(id);
+	}
 	return ids;
 }
 

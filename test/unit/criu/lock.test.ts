@@ -94,8 +94,8 @@ describe("a lock is stale", () => {
 	});
 
 	test("when its process is a zombie", async () => {
-		// sh does not wait for its child, which ends at once
-		const child = spawn("sh", ["-c", "true & echo $!; exec sleep 100"], { stdio: ["ignore", "pipe", "ignore"] });
+		// sleep waits for no child. This one ends when sh is gone, which would have
+		const child = spawn("sh", ["-c", "sleep 0.3 & echo $!; exec sleep 100"], { stdio: ["ignore", "pipe", "ignore"] });
 		const [line] = (await once(child.stdout, "data")) as [Buffer];
 		const pid = Number(line);
 		while (!readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z "))
