@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { limitNames, NO_LIMIT } from "../linux/resource.ts";
 
 export { Command, CommanderError, Option } from "commander";
 
@@ -38,6 +39,13 @@ export const missingFdsOption = (): Option =>
 	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
 		.choices(["error", "null"])
 		.default("error");
+
+/** `--limit core=unlimited`, gathered into a map. */
+export const limitOption = (): Option =>
+	new Option(
+		"--limit <name=value>",
+		"a soft limit, by its name in prlimit(1): a number, or unlimited (core is 0 unless named; may be repeated)",
+	).argParser(limitOf);
 
 /** Where images lie, by either name. */
 export interface ImagesOptions {
@@ -94,6 +102,14 @@ function renameOf(text: string, before: ReadonlyMap<string, string> = new Map())
 	if (old === undefined || path === undefined)
 		throw new InvalidArgumentError(`expected OLD=NEW with two paths, not "${text}".`);
 	return new Map([...before, [old, path]]);
+}
+
+function limitOf(text: string, before: ReadonlyMap<number, bigint> = new Map()): ReadonlyMap<number, bigint> {
+	const [, name = "", value = ""] = /^([a-z]+)=(\d{1,19}|unlimited)$/i.exec(text) ?? [];
+	const number = limitNames.findIndex((known) => known === name.toUpperCase());
+	if (number < 0)
+		throw new InvalidArgumentError(`expected NAME=NUMBER or NAME=unlimited with a limit such as core, not "${text}".`);
+	return new Map([...before, [number, value.toLowerCase() === "unlimited" ? NO_LIMIT : BigInt(value)]]);
 }
 
 const UNITS: Readonly<Record<string, bigint>> = { "": 1n, K: 1n << 10n, M: 1n << 20n, G: 1n << 30n, T: 1n << 40n };

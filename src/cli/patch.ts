@@ -29,6 +29,7 @@ export interface PatchVerb {
 	readonly check?: boolean;
 	readonly donorPid?: number;
 	readonly allowMismatch?: boolean;
+	readonly limit?: ReadonlyMap<number, bigint>;
 	readonly sync?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -60,6 +61,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Prom
 		const patched = patch(dead, donor, {
 			host,
 			...(clocksAtDeath === undefined ? {} : { clocksAtDeath }),
+			...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
 			...(verb.donorPid === undefined ? {} : { donorPid: verb.donorPid }),
 			...(verb.allowMismatch === undefined ? {} : { allowMismatch: verb.allowMismatch }),
 		});

@@ -40,6 +40,7 @@ export interface RaiseVerb {
 	/** Bytes. */
 	readonly maxSize?: bigint;
 	readonly trust?: boolean;
+	readonly limit?: ReadonlyMap<number, bigint>;
 	/** `false` for --no-ptrace. */
 	readonly ptrace?: boolean;
 	readonly pidNamespace?: boolean;
@@ -123,6 +124,7 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(verb.tty === true ? { tty: ourTerminal() } : {}),
 		...(donor === undefined ? {} : { donor: taskFromImages(donor, verb.donorPid) }),
+		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
 		...(sysroot === undefined ? {} : { sysroot }),
 		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
 		...(search === undefined ? {} : { search }),

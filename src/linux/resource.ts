@@ -10,5 +10,11 @@ export type LimitName = (typeof limitNames)[number];
 
 export const limitNumber = (name: LimitName): number => limitNames.indexOf(name);
 
+/** `CORE`, or `limit 17` for one that a later kernel has. */
+export const limitName = (number: number): string => limitNames[number] ?? `limit ${number}`;
+
 /** `struct rlimit64` (include/uapi/linux/resource.h): 16 bytes; all ones is no limit. */
 export const rlimit64 = layout("rlimit64", { rlim_cur: u64, rlim_max: u64 });
+
+/** RLIM64_INFINITY. */
+export const NO_LIMIT = (1n << 64n) - 1n;

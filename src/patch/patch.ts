@@ -4,12 +4,14 @@ import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
+import { NO_LIMIT } from "../linux/resource.ts";
 import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
+import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Task } from "../task/task.ts";
 import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { mmEntry } from "../task/to-images/mm.ts";
@@ -25,6 +27,8 @@ export interface PatchOptions extends CompleteOptions {
 	/** Which process of the donor to replace, where it holds several. */
 	readonly donorPid?: number;
 	readonly host: HostFiles;
+	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
+	readonly softLimits?: SoftLimits;
 	/** This host's clocks when the process died, if it died in this boot. */
 	readonly clocksAtDeath?: Clocks;
 }
@@ -46,7 +50,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const donorTask = taskFromImages(donor, options.donorPid);
 	const known = programBreak(dead.memory, (path) => options.host.open(path)?.source);
 	const {
-		task,
+		task: completedTask,
 		lenders,
 		findings: completed,
 	} = complete(dead, donorTask, {
@@ -55,6 +59,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	});
 	const findings: Finding[] = [...completed];
 	const report = (finding: Finding): void => void findings.push(finding);
+	const task = withSoftLimits(completedTask, options.softLimits ?? new Map(), () => NO_LIMIT, report);
 	const donorPid = donorTask.identity.pid;
 	const { pid } = task.identity;
 

@@ -3,6 +3,7 @@ import { readCore } from "../core/core.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
+import { NO_LIMIT } from "../linux/resource.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
@@ -16,6 +17,7 @@ import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import { relocate, relocateDonor } from "../task/relocate.ts";
+import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
@@ -32,6 +34,8 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly donor?: Task;
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
 	readonly trust?: boolean;
+	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
+	readonly softLimits?: SoftLimits;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
 	readonly tty?: string;
 }
@@ -92,13 +96,20 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	});
 	const dead = relocate(whole, files);
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
-	const { task, findings } = understood(dead, credentials, { ...options, ...donor });
+	const { task: known, findings } = understood(dead, credentials, { ...options, ...donor });
+	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
+	const limiting: Finding[] = [];
+	const task = withSoftLimits(
+		known,
+		options.softLimits ?? new Map(),
+		(number) => limits[number]?.hard ?? NO_LIMIT,
+		(finding) => limiting.push(finding),
+	);
 	const lazy = options.lazy === true ? [memoryIn(core)] : [];
-	const said = [...files.findings, ...rights, ...lazy, ...findings];
+	const said = [...files.findings, ...rights, ...lazy, ...findings, ...limiting];
 	// who keeps our ids can open what we can, and no more
 	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
 	const { fds, missing, tty } = options;
-	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
 	const within = withinRights(task, {
 		...{ reader: credentials, fds, missing, limits },
 		...(tty === undefined ? {} : { tty }),

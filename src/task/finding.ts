@@ -57,6 +57,7 @@ export const findingCodes = {
 	"descriptor-deduced": "a descriptor that threads or event loops name gets a stand-in of its kind",
 	"files-default": "descriptors that nothing names are closed, the standard ones are /dev/null",
 	"handlers-default": "signal handlers are not in a core; every signal does its default",
+	"core-limit": "whether it leaves a core when it dies again",
 	lazy: "memory that stays in the file of the core",
 	default: "what neither core nor donor tells is as for a new process",
 } as const;

@@ -237,7 +237,14 @@ describe.each(fixtureNames)("%s, patched", (name) => {
 				[moved(action.number(1)), action.number(2), moved(action.number(3)), action.number(4)].map(hex),
 			),
 		);
-		for (const same of [7, 8]) expect(task.bytes(same)).toEqual(donors.bytes(same));
+		expect(task.bytes(7)).toEqual(donors.bytes(7));
+		const limits = (entry: Message) =>
+			entry
+				.message(8)
+				.messages(1)
+				.map((limit) => [limit.number(1), limit.number(2)]);
+		// lest it leaves a core where its own was
+		expect(limits(task)).toEqual(limits(donors).map(([soft, hard], number) => [number === 4 ? 0n : soft, hard]));
 		expect([task.number(1), task.number(2), task.text(6)]).toEqual([1n, 0n, core.name]);
 		expect(task.message(10).fields).toEqual([]);
 	});

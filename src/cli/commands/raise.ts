@@ -2,6 +2,7 @@ import {
 	type AddCommand,
 	descriptorOption,
 	freshIdsOption,
+	limitOption,
 	listOption,
 	missingFdsOption,
 	Option,
@@ -50,8 +51,9 @@ export const addRaise: AddCommand = (program, end) => {
 		.addOption(new Option("--eager", "read all of its memory; the core may go then (the default)").conflicts("lazy"))
 		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
 		.addOption(sizeOption("--max-size <size>", "the most a compressed core may unpack to (64G)"))
-		.optionsGroup("Its rights:")
+		.optionsGroup("Its rights and limits:")
 		.option("--trust", "all rights that the core says it had; otherwise no more than the core's owner has")
+		.addOption(limitOption())
 		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")
 		.optionsGroup("Output:")
 		.option("--check", "say what would be made, and make nothing")

@@ -1,0 +1,133 @@
+// deaths HOW [PATH]: dies the way it is told to. What it knows lies in `total` and on the heap, at `kept`; `sum` adds it up.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+volatile long total = 4711;
+long *kept;
+char *shown;
+static const char *path;
+
+long sum(void) {
+	long all = total;
+	for (int i = 0; i < 1000; i++) all += kept[i];
+	return all;
+}
+
+static int down(int n) {
+	volatile char room[4096];
+	room[0] = (char)n;
+	return down(n + 1) + room[0];
+}
+
+static void *overflow(void *unused) {
+	return (void *)(long)down(0);
+}
+
+// the leader waits meanwhile
+static void in_thread(void *(*body)(void *)) {
+	pthread_t thread;
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	pthread_create(&thread, &attr, body, 0);
+	pthread_join(thread, 0);
+}
+
+static pthread_t first;
+
+static void *outlive(void *unused) {
+	pthread_join(first, 0);
+	total++;
+	raise(SIGQUIT);
+	for (;;) {
+		total++;
+		usleep(10000);
+	}
+}
+
+static void shout(int signal) {
+	struct sigaction fresh = { .sa_handler = SIG_DFL };
+	sigaction(signal, &fresh, 0);
+	raise(signal);
+}
+
+static void with_handler(void) {
+	stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
+	sigaltstack(&stack, 0);
+	struct sigaction action = { .sa_handler = shout, .sa_flags = SA_ONSTACK };
+	sigaddset(&action.sa_mask, SIGUSR1);
+	sigaction(SIGSEGV, &action, 0);
+	// what the thread had in its registers when it failed
+	__asm__ volatile("movq $0x1122334455667788, %%r12\n\tmovq %%r12, %%xmm7\n\tmovq $0xdead0000, %%rbx\n\t"
+			 ".globl faulting\nfaulting:\n\tmovl $1, (%%rbx)"
+			 ::: "r12", "rbx", "xmm7", "memory");
+}
+
+static void map_beyond(void) {
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	for (int i = 0; i < 5000; i++) write(fd, "x", 1);
+	shown = mmap(0, 5 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	close(fd);
+	shown[1] = 'y';
+	shown[5001] = 'z';
+	raise(SIGQUIT);
+	total = shown[0] == 'x' && shown[1] == 'y' && shown[5001] == 'z' ? 1 : 2;
+	volatile char read = shown[4 * 4096];
+	(void)read;
+}
+
+static void share(void) {
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ftruncate(fd, 8 * 4096);
+	shown = mmap(0, 8 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	memset(shown, 's', 4096);
+	raise(SIGQUIT);
+	for (;;) {
+		total++;
+		usleep(10000);
+	}
+}
+
+int main(int count, char **args) {
+	const char *how = args[1];
+	path = args[2];
+	kept = malloc(1000 * sizeof *kept);
+	for (int i = 0; i < 1000; i++) kept[i] = i;
+	first = pthread_self();
+	if (!strcmp(how, "overflow")) return down(0);
+	if (!strcmp(how, "thread-overflow")) in_thread(overflow);
+	if (!strcmp(how, "low-sp")) __asm__ volatile("movq $0x1230, %rsp\n\tpushq %rax");
+	if (!strcmp(how, "wild-sp")) __asm__ volatile("movq $0x4141414141414140, %rsp\n\tpushq %rax");
+	if (!strcmp(how, "kernel-sp")) __asm__ volatile("movq $-4096, %rsp\n\tpushq %rax");
+	if (!strcmp(how, "wild-ip")) __asm__ volatile("movq $0x4141414141414141, %rax\n\tpushq %rax\n\tret");
+	if (!strcmp(how, "kernel-ip")) __asm__ volatile("movq $-4096, %rax\n\tjmp *%rax");
+	if (!strcmp(how, "leaderless")) {
+		pthread_t thread;
+		pthread_create(&thread, 0, outlive, 0);
+		pthread_exit(0);
+	}
+	if (!strcmp(how, "handler")) with_handler();
+	if (!strcmp(how, "beyond")) map_beyond();
+	if (!strcmp(how, "shared")) share();
+	if (!strcmp(how, "again")) {
+		raise(SIGQUIT);
+		abort();
+	}
+	if (!strcmp(how, "count")) {
+		raise(SIGQUIT);
+		for (;;) {
+			total++;
+			usleep(10000);
+		}
+	}
+	return 1;
+}

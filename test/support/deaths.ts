@@ -1,0 +1,78 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { canBeFaulty } from "./faulty.ts";
+import { present } from "./present.ts";
+import type { Room } from "./room.ts";
+import { hasTool } from "./tools.ts";
+
+/*
+ * Programs that die in odd ways (deaths.c), their cores as the kernel writes them, and a look at what was raised: nothing of the
+ * looking comes from src/.
+ */
+
+export const canDie = (): boolean => canBeFaulty() && hasTool("nm");
+
+/** A program that has its variables at fixed addresses. */
+export interface Program {
+	readonly binary: string;
+	/** Address of a symbol. */
+	at(symbol: string): number;
+}
+
+export function compileDeaths(directory: string): Program {
+	const binary = join(directory, "deaths");
+	const source = fileURLToPath(new URL("./deaths.c", import.meta.url));
+	execFileSync("gcc", ["-g", "-O0", "-w", "-pthread", "-no-pie", "-o", binary, source]);
+	const rows = execFileSync("nm", [binary], { encoding: "utf8" }).split("\n");
+	const symbols = new Map(rows.map((row) => [row.slice(19), Number.parseInt(row.slice(0, 16), 16)]));
+	return { binary, at: (symbol) => present(symbols.get(symbol)) };
+}
+
+export interface Death {
+	readonly core: string;
+	readonly pid: number;
+	/** Where it died, and what it may write to. */
+	readonly place: string;
+}
+
+/** Has it die HOW in a room, with a stack of at most one MiB. */
+export function die(room: Room, { binary }: Program, directory: string, how: string, pid: number): Death {
+	const place = join(directory, how);
+	mkdirSync(place);
+	const script =
+		'cd "$1"; ulimit -c unlimited; ulimit -s 1024; echo $(($4 - 1)) >/proc/sys/kernel/ns_last_pid; "$2" "$3" "$1/data"; mv core.* core 2>&-; :';
+	room.run(["sh", "-c", script, "sh", place, binary, how, `${pid}`]);
+	return { core: join(place, "core"), pid, place };
+}
+
+/** Eight bytes of a process of the room; of a thread of it where its leader has ended. */
+export function longAt(room: Room, pid: number, at: number, tid = pid): bigint {
+	const fd = openSync(room.path(`/proc/${pid}/task/${tid}/mem`), "r");
+	try {
+		const bytes = Buffer.alloc(8);
+		readSync(fd, bytes, 0, 8, at);
+		return bytes.readBigInt64LE();
+	} finally {
+		closeSync(fd);
+	}
+}
+
+/** What gdb says of a stopped process, one line per expression. */
+export function askGdb(room: Room, pid: number, ...commands: readonly string[]): string {
+	const { stdout } = room.run([
+		...["gdb", "-q", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-p", `${pid}`],
+		...commands.flatMap((command) => ["-ex", command]),
+	]);
+	return stdout;
+}
+
+/** The registers of a core or of a process, by gdb. */
+export const registersIn = (text: string): ReadonlyMap<string, string> =>
+	new Map(
+		[...text.matchAll(/^(r\w{1,2}|eflags|[er]ip)\s+(0x[0-9a-f]+)/gm)].map(([, name = "", value = ""]) => [name, value]),
+	);
+
+export const statusOf = (room: Room, pid: number, tid = pid): string =>
+	readFileSync(room.path(`/proc/${pid}/task/${tid}/status`), "latin1");
