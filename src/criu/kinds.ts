@@ -124,6 +124,8 @@ const table = {
 		extra: extras.semaphores,
 	},
 	mountpoints: { magic: 0x55563928, files: [/^mountpoints-\d+\.img$/], record: "mnt_entry", single: false },
+	/** Ours, beside CRIU's: what those have no place for. */
+	necromancer: { magic: 0x4e454352, files: [/^necromancer\.img$/], record: "necromancer_entry", single: true },
 	stats: {
 		magic: 0x57093306,
 		files: [/^stats-(?:dump|restore)$/],

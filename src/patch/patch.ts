@@ -15,6 +15,7 @@ import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Task } from "../task/task.ts";
 import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { mmEntry } from "../task/to-images/mm.ts";
+import { patchedSideRecord, SIDE_RECORD } from "../task/to-images/side-record.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
 import { patchTimens } from "./clock.ts";
 import { fileTable } from "./files.ts";
@@ -159,6 +160,13 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		);
 		report(note("clock", "CLOCK_MONOTONIC", `goes on from ${timens.monotonic.tv_sec} s, not before the death`));
 	}
+	if (donor.has(SIDE_RECORD))
+		write(
+			SIDE_RECORD,
+			SIDE_RECORD,
+			"necromancer",
+			one((entry) => patchedSideRecord(entry, donorPid, task)),
+		);
 	const plan: PagesPlan = {
 		pages: `pages-${pagesId}.img`,
 		pagemap: `pagemap-${pid}.img`,

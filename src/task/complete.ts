@@ -67,6 +67,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 			limits: donor.limits,
 			pending: [],
 			stopped: false,
+			...(donor.attributes === undefined ? {} : { attributes: donor.attributes }),
 		},
 		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
 		findings,

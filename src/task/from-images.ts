@@ -10,6 +10,7 @@ import { fileEntries, filesFromImages } from "./from-images/files.ts";
 import { ghostsOf } from "./from-images/ghosts.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import { objectsOf } from "./from-images/objects.ts";
+import { type SideRecord, sideRecordOf, unlessEmpty } from "./from-images/side-record.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
 
 /** The processes of an image directory, parents before children. */
@@ -56,12 +57,14 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
 	const objects = objectsOf(dir);
 	const ghosts = ghostsOf(dir, fileEntries(dir));
-	const shared = { objects, ghosts };
+	const beside = sideRecordOf(dir, entry.pid);
+	const shared = { objects, ghosts, beside };
+	const membarrier = tc.membarrier_registration_mask ?? 0;
 	const memory = memoryFromImages(dir, entry.pid, mm, shared);
 	const files = filesFromImages(dir, entry.pid, shared);
 	return {
 		identity: identityFrom(entry, tc),
-		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, `${dir.path}/${name}`)),
+		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, beside, `${dir.path}/${name}`)),
 		memory: { ...memory, objects: objects.list(), ...(ghosts.list().length === 0 ? {} : { ghosts: ghosts.list() }) },
 		signalActions: actionsFrom(tc),
 		intervalTimers: {
@@ -74,6 +77,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
 		files,
 		stopped: tc.task_state === 3,
+		...unlessEmpty({ ...beside.process, ...(membarrier === 0 ? {} : { membarrier: BigInt(membarrier) }) }),
 	};
 }
 
@@ -85,7 +89,7 @@ const identityFrom = ({ pid, ppid, pgid, sid }: PstreeEntry, tc: TaskCoreEntry):
 
 const X86_64 = 1;
 
-function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: string): Thread {
+function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, beside: SideRecord, subject: string): Thread {
 	const { thread_info: info, thread_core: attributes } = core;
 	if (core.mtype !== X86_64)
 		return refuse("ERR_DONOR_MISMATCH", {
@@ -101,6 +105,7 @@ function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: st
 		});
 	const { sas } = attributes;
 	const rseq = attributes.rseq_entry;
+	const { personality = BigInt(tc.personality), ...own } = beside.thread(tid);
 	return {
 		tid,
 		name: attributes.comm ?? tc.comm,
@@ -113,6 +118,7 @@ function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, subject: st
 		parentDeathSignal: attributes.pdeath_sig ?? 0,
 		credentials: credentialsFrom(attributes.creds),
 		seccomp: (["none", "strict", "filter"] as const)[attributes.seccomp_mode ?? 0] ?? "none",
+		...unlessEmpty({ ...own, ...(personality === 0n ? {} : { personality }) }),
 		...(info.clear_tid_addr === 0n ? {} : { clearTid: address(info.clear_tid_addr) }),
 		...(attributes.futex_rla_len === 0 || attributes.futex_rla === 0n
 			? {}

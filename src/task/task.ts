@@ -4,6 +4,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import type { Xstate } from "../linux/xstate.ts";
+import type { Attributes, MappingAttribute, ProcessAttribute, ThreadAttribute } from "./attributes.ts";
 import type { Files } from "./files.ts";
 
 /**
@@ -26,6 +27,8 @@ export interface Task {
 	readonly files: Files;
 	/** Stopped by job control when it was dumped. */
 	readonly stopped: boolean;
+	/** Where they are not those of a new process. */
+	readonly attributes?: Attributes<ProcessAttribute>;
 }
 
 export interface Identity {
@@ -66,6 +69,8 @@ export interface Thread {
 	readonly parentDeathSignal: number;
 	readonly credentials: Credentials;
 	readonly seccomp: "none" | "strict" | "filter";
+	/** Where they are not those of a new process. */
+	readonly attributes?: Attributes<ThreadAttribute>;
 }
 
 export interface AlternateStack {
@@ -200,6 +205,7 @@ export interface Mapping extends Range {
 	readonly flags: number;
 	/** Bit n set: madvise(n) was given. */
 	readonly advice: bigint;
+	readonly attributes?: Attributes<MappingAttribute>;
 }
 
 export type Backing =

@@ -14,6 +14,7 @@ import { mmEntry } from "./to-images/mm.ts";
 import { objectImages } from "./to-images/objects.ts";
 import { pageRuns } from "./to-images/pages.ts";
 import { reportLosses, writable } from "./to-images/representable.ts";
+import { SIDE_RECORD, sideRecord } from "./to-images/side-record.ts";
 import { FILES_ID, inventory, kernelIds, timens } from "./to-images/surroundings.ts";
 
 export interface ImageOptions {
@@ -71,6 +72,8 @@ export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): Tas
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
+	const beside = sideRecord(task);
+	if (beside !== undefined) write(SIDE_RECORD, "necromancer", values([beside]));
 	if (clocks !== undefined) write("timens-0.img", "timens", values([timens(clocks)]));
 
 	const plan: PagesPlan = {

@@ -44,7 +44,9 @@ const description = (
 						unlinked: fc.constantFrom(undefined, true),
 					})
 					.map(({ path: at, looks: how, ...it }) => said({ ...it, file: { path: at, ...how } })),
-				fc.record({ kind: fc.constant("eventfd"), counter: u64 }),
+				fc
+					.record({ kind: fc.constant("eventfd"), counter: u64, semaphore: fc.constantFrom(undefined, true) })
+					.map(said),
 				fc.constant({ kind: "epoll", targets: [] }),
 				fc.record({ kind: fc.constant("signalfd"), mask: u64 }),
 				fc.record({

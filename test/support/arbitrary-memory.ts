@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { address, fileOffset } from "../../src/bytes/address.ts";
 import type { Backing, Content, GhostFile, Mapping, Memory, SharedObject } from "../../src/task/task.ts";
+import { ofMapping } from "./arbitrary-attributes.ts";
 import { id, looks, name, optional, PAGE, path, place, said, source, u32, u64 } from "./arbitrary-values.ts";
 
 const content = (start: bigint, pages: number): fc.Arbitrary<Content> =>
@@ -91,6 +92,7 @@ const laid = (
 			prot: fc.nat(7),
 			flags: fc.subarray(FLAGS).map((list) => list.reduce((all, bit) => all | bit, 0)),
 			advice: fc.constantFrom(0n, 1n << 14n, (1n << 10n) | (1n << 16n)),
+			attributes: ofMapping,
 			offset: fc.nat(100).map((page) => fileOffset(page * PAGE)),
 			backing: fc.constantFrom<Backing["kind"]>(
 				"anonymous",
@@ -125,7 +127,7 @@ const laid = (
 				backing.kind === "sysv" ||
 				backing.kind === "aio" ||
 				((backing.kind === "file" || backing.kind === "object") && share);
-			const mapping: Mapping = { ...common, start: address(start), end, shared, backing };
+			const mapping: Mapping = { ...said(common), start: address(start), end, shared, backing };
 			const holds = kind === "aio" || (!shared && kind !== "vsyscall");
 			return (holds ? contentsIn(start, pages) : fc.constant([])).map((contents) => ({ mapping, contents }));
 		});

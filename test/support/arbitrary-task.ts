@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { Descriptor } from "../../src/task/files.ts";
 import type { Mapping, Task } from "../../src/task/task.ts";
+import { ofProcess } from "./arbitrary-attributes.ts";
 import { anyFiles } from "./arbitrary-files.ts";
 import { anyMemory } from "./arbitrary-memory.ts";
 import { anyThread, siginfos } from "./arbitrary-thread.ts";
@@ -76,6 +77,7 @@ export const anyTask: fc.Arbitrary<Task> = fc
 			pending: siginfos,
 			files: anyFiles(space),
 			stopped: fc.boolean(),
+			attributes: ofProcess,
 		}),
 	)
-	.map((task) => renumbered(task as Task));
+	.map((task) => renumbered(said(task) as Task));

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import type { UserRegs } from "../../src/linux/registers.ts";
 import type { Xstate } from "../../src/linux/xstate.ts";
 import type { Thread } from "../../src/task/task.ts";
+import { ofThread } from "./arbitrary-attributes.ts";
 import { name, optional, place, said, u32, u64 } from "./arbitrary-values.ts";
 
 const REGISTERS =
@@ -58,6 +59,7 @@ export const anyThread = (tid: number): fc.Arbitrary<Thread> =>
 			...{ tid: fc.constant(tid), name, registers, xstate, blocked: u64, pending: siginfos, credentials },
 			alternateStack: optional(fc.record({ base: place, size: u64, flags: fc.constantFrom(0, 1, 0x8000_0000) })),
 			clearTid: optional(place.filter((it) => it !== 0n)),
+			attributes: ofThread,
 			robustList: optional(place.filter((it) => it !== 0n)),
 			rseq: optional(fc.record({ area: place.filter((it) => it !== 0n), size: u32, signature: u32 })),
 			scheduling: fc.record({

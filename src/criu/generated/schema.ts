@@ -2,7 +2,7 @@
 import type { Descriptor, Message } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "424630d80302ff6f92bd5a992e920b4cfbf7af7186f9862d0d956745622c80ac";
+export const digest = "627e107c14f2dc32f8190d9b085925a802610ae84a8bd42f3051fa8d9fb05cae";
 
 export const March = {
 	UNKNOWN: 0,
@@ -771,6 +771,44 @@ export interface MntEntry extends Message {
 	readonly ext_key?: string;
 }
 
+/** necromancer.img: what the other images have no place for. It is ours, and CRIU does not look at it. Fields that a reader does not know are kept; numbers are never given twice. */
+export interface NecromancerEntry extends Message {
+	readonly processes: readonly NecromancerProcessEntry[];
+	readonly files: readonly NecromancerFileEntry[];
+}
+
+export interface NecromancerProcessEntry extends Message {
+	readonly pid: number;
+	readonly attributes: readonly NecromancerAttribute[];
+	readonly threads: readonly NecromancerThreadEntry[];
+	readonly mappings: readonly NecromancerMappingEntry[];
+}
+
+export interface NecromancerThreadEntry extends Message {
+	readonly tid: number;
+	readonly attributes: readonly NecromancerAttribute[];
+}
+
+/** Of a vma_entry. */
+export interface NecromancerMappingEntry extends Message {
+	readonly start: bigint;
+	readonly end: bigint;
+	readonly attributes: readonly NecromancerAttribute[];
+}
+
+/** Of the file_entry with that id. */
+export interface NecromancerFileEntry extends Message {
+	readonly id: number;
+	/** EFD_SEMAPHORE. */
+	readonly semaphore?: boolean;
+}
+
+/** A number of any length, little-endian; what it means, the name says. */
+export interface NecromancerAttribute extends Message {
+	readonly name: string;
+	readonly value: Uint8Array;
+}
+
 export interface InotifyFileEntry extends Message {
 	readonly id: number;
 	readonly flags: number;
@@ -1313,6 +1351,12 @@ export interface Messages {
 	readonly ipc_msg: IpcMsg;
 	readonly ipc_sem_entry: IpcSemEntry;
 	readonly mnt_entry: MntEntry;
+	readonly necromancer_entry: NecromancerEntry;
+	readonly necromancer_process_entry: NecromancerProcessEntry;
+	readonly necromancer_thread_entry: NecromancerThreadEntry;
+	readonly necromancer_mapping_entry: NecromancerMappingEntry;
+	readonly necromancer_file_entry: NecromancerFileEntry;
+	readonly necromancer_attribute: NecromancerAttribute;
 	readonly inotify_file_entry: InotifyFileEntry;
 	readonly inotify_wd_entry: InotifyWdEntry;
 	readonly fh_entry: FhEntry;
@@ -2117,6 +2161,45 @@ export const schema: Descriptor = {
 				"deleted": { "type": "bool", "id": 16 },
 				"sb_flags": { "type": "uint32", "id": 17 },
 				"ext_key": { "type": "string", "id": 18 }
+			}
+		},
+		"necromancer_entry": {
+			"fields": {
+				"processes": { "rule": "repeated", "type": "necromancer_process_entry", "id": 1 },
+				"files": { "rule": "repeated", "type": "necromancer_file_entry", "id": 2 }
+			}
+		},
+		"necromancer_process_entry": {
+			"fields": {
+				"pid": { "rule": "required", "type": "uint32", "id": 1 },
+				"attributes": { "rule": "repeated", "type": "necromancer_attribute", "id": 2 },
+				"threads": { "rule": "repeated", "type": "necromancer_thread_entry", "id": 3 },
+				"mappings": { "rule": "repeated", "type": "necromancer_mapping_entry", "id": 4 }
+			}
+		},
+		"necromancer_thread_entry": {
+			"fields": {
+				"tid": { "rule": "required", "type": "uint32", "id": 1 },
+				"attributes": { "rule": "repeated", "type": "necromancer_attribute", "id": 2 }
+			}
+		},
+		"necromancer_mapping_entry": {
+			"fields": {
+				"start": { "rule": "required", "type": "uint64", "id": 1 },
+				"end": { "rule": "required", "type": "uint64", "id": 2 },
+				"attributes": { "rule": "repeated", "type": "necromancer_attribute", "id": 3 }
+			}
+		},
+		"necromancer_file_entry": {
+			"fields": {
+				"id": { "rule": "required", "type": "uint32", "id": 1 },
+				"semaphore": { "type": "bool", "id": 2 }
+			}
+		},
+		"necromancer_attribute": {
+			"fields": {
+				"name": { "rule": "required", "type": "string", "id": 1 },
+				"value": { "rule": "required", "type": "bytes", "id": 2 }
 			}
 		},
 		"inotify_file_entry": {

@@ -76,6 +76,7 @@ function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: 
 		parentDeathSignal: twin.donor.parentDeathSignal,
 		credentials: around.credentials(twin.donor.credentials),
 		seccomp: twin.donor.seccomp,
+		...(twin.donor.attributes === undefined ? {} : { attributes: twin.donor.attributes }),
 		...(clearTid === undefined ? {} : { clearTid }),
 		...(robustList === undefined ? {} : { robustList }),
 		...(rseq === undefined ? {} : { rseq }),

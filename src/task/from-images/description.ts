@@ -6,6 +6,7 @@ import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from ".
 import type { MappedFile } from "../task.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
+import type { SideRecord } from "./side-record.ts";
 
 /** What a file entry refers to. */
 export interface FileImages {
@@ -18,6 +19,7 @@ export interface FileImages {
 		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Queued }>>
 	>;
 	readonly ghosts: GhostTable;
+	readonly beside: SideRecord;
 }
 
 /**
@@ -65,7 +67,8 @@ export function descriptionFrom(entry: FileEntry, images: FileImages): Descripti
 		}
 		case FdTypes.EVENTFD: {
 			const efd = part(entry.efd);
-			return { kind: "eventfd", ...common(efd), counter: efd.counter };
+			const semaphore = images.beside.isSemaphore(id) ? { semaphore: true } : {};
+			return { kind: "eventfd", ...common(efd), counter: efd.counter, ...semaphore };
 		}
 		case FdTypes.EVENTPOLL: {
 			const epfd = part(entry.epfd);

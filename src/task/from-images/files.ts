@@ -5,6 +5,7 @@ import type { Description, Descriptor, Files, Queued } from "../files.ts";
 import { descriptionFrom, type FileImages } from "./description.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
+import type { SideRecord } from "./side-record.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
 export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
@@ -15,6 +16,7 @@ export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
 export interface SharedTables {
 	readonly objects: ObjectTable;
 	readonly ghosts: GhostTable;
+	readonly beside: SideRecord;
 }
 
 /** The kernel holds them in an int. */
@@ -25,7 +27,7 @@ const LARGEST_DESCRIPTOR = 0x7fff_ffff;
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
  */
-export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts }: SharedTables): Files {
+export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, beside }: SharedTables): Files {
 	const entries = fileEntries(dir);
 	const ids = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
@@ -39,6 +41,7 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts }:
 		objects,
 		queues: queuesIn(dir),
 		ghosts,
+		beside,
 	};
 	const descriptions = new Map<number, Description>();
 	const descriptors = new Map<number, Descriptor>();

@@ -12,13 +12,14 @@ import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
 import { fileEntries, type SharedTables } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
+import { unlessEmpty } from "./side-record.ts";
 
 /** The address space of one process; contents refer to the pages files, and what it shares is in `objects`. */
 export function memoryFromImages(
 	dir: ImageDir,
 	pid: number,
 	mm: MmEntry,
-	{ objects, ghosts }: SharedTables,
+	{ objects, ghosts, beside }: SharedTables,
 ): Omit<Memory, "objects" | "ghosts"> {
 	const entries = fileEntries(dir);
 	const subject = `${dir.path}/mm-${pid}.img`;
@@ -87,6 +88,8 @@ export function memoryFromImages(
 			backing: backingOf(vma),
 			flags,
 			advice: vma.madv ?? 0n,
+			// a guard may be all of another mapping
+			...(vma.status & VMA.GUARD ? {} : unlessEmpty(beside.mapping({ start: start as Address, end: end as Address }))),
 		};
 	});
 	const exe = entries.get(mm.exe_file_id)?.reg;

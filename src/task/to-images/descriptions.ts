@@ -2,7 +2,7 @@ import { FdTypes, type FileEntry, type FownEntry } from "../../criu/generated/sc
 import { S_IFIFO } from "../../linux/fcntl.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { Description } from "../files.ts";
-import { caution, type Finding, loss } from "../finding.ts";
+import { type Finding, loss, note } from "../finding.ts";
 import { type FileBook, regularFile } from "./file-book.ts";
 import { memfdFile } from "./memfd.ts";
 
@@ -49,7 +49,7 @@ export function descriptionEntry(description: Description, around: Surroundings)
 		}
 		case "eventfd":
 			if (description.semaphore === true)
-				report(caution("not-in-images", subject, "is a semaphore (EFD_SEMAPHORE); a read will take all it counts"));
+				report(note("not-in-images", subject, "is a semaphore (EFD_SEMAPHORE); criu restore makes a counter of it"));
 			return { type: FdTypes.EVENTFD, id, efd: { id, flags, fown, counter: description.counter } };
 		case "epoll": {
 			const lost = description.targets.filter(({ number }) => !around.numbers.has(number));

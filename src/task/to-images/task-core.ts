@@ -18,9 +18,11 @@ export function taskCore(task: Task, leader: Thread, base?: TaskCoreEntry): Task
 	const { real, virtual, profiling } = task.intervalTimers;
 	const records = new Map(base?.timers?.posix.map((record) => [record.it_id, record]));
 	const { oomScoreAdjust, childSubreaper } = task.identity;
+	const membarrier = task.attributes?.membarrier;
 	return {
 		...kept,
 		task_state: task.stopped ? STOPPED : ALIVE,
+		personality: Number(personalityOf(task)),
 		exit_code: 0,
 		comm: task.identity.comm,
 		blk_sigset: leader.blocked,
@@ -39,8 +41,13 @@ export function taskCore(task: Task, leader: Thread, base?: TaskCoreEntry): Task
 		},
 		...(oomScoreAdjust === undefined ? {} : { oom_score_adj: oomScoreAdjust }),
 		...(childSubreaper === undefined ? {} : { child_subreaper: childSubreaper }),
+		...(membarrier === undefined ? {} : { membarrier_registration_mask: Number(membarrier) }),
 	};
 }
+
+/** Of the leader: images have one for all threads. */
+export const personalityOf = ({ threads: [leader] }: Pick<Task, "threads">): bigint =>
+	leader?.attributes?.personality ?? 0n;
 
 const DEFAULT: SaEntry = { sigaction: 0n, flags: 0n, restorer: 0n, mask: 0n };
 

@@ -206,7 +206,7 @@ describe("what images cannot hold", () => {
 
 	test("an event counter that was a semaphore", async () => {
 		const { told } = await opened({ kind: "eventfd", id: 1, flags: 2, counter: 3n, semaphore: true });
-		expect(told).toEqual(["caution descriptor 0: is a semaphore (EFD_SEMAPHORE); a read will take all it counts"]);
+		expect(told).toEqual(["note descriptor 0: is a semaphore (EFD_SEMAPHORE); criu restore makes a counter of it"]);
 	});
 
 	test("what epoll watched under a number that is closed", async () => {

@@ -1,0 +1,63 @@
+import type { NecromancerAttribute } from "../../criu/generated/schema.ts";
+import type { ImageDir } from "../../criu/image-dir.ts";
+import { refuse } from "../../errors.ts";
+import {
+	type Attributes,
+	type MappingAttribute,
+	mappingAttributes,
+	type ProcessAttribute,
+	processAttributes,
+	type ThreadAttribute,
+	threadAttributes,
+} from "../attributes.ts";
+import type { Mapping } from "../task.ts";
+
+/** What our own image says beside CRIU's. Nothing, of images that CRIU made. */
+export interface SideRecord {
+	readonly process: Attributes<ProcessAttribute>;
+	readonly thread: (tid: number) => Attributes<ThreadAttribute>;
+	readonly mapping: (place: Pick<Mapping, "start" | "end">) => Attributes<MappingAttribute>;
+	readonly isSemaphore: (file: number) => boolean;
+}
+
+/** The longest number: a processor or a node has a bit each. */
+const MOST_BYTES = 8192;
+
+/** Attributes that this version does not know are passed over. @throws NecromancerError ERR_IMAGE_CORRUPT */
+export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
+	const name = "necromancer.img";
+	const entry = dir.has(name) ? dir.one(name, "necromancer") : { processes: [], files: [] };
+	const own = entry.processes.find((process) => process.pid === pid);
+	const read = <Name extends string>(
+		names: Readonly<Record<Name, string>>,
+		attributes: readonly NecromancerAttribute[] = [],
+	): Attributes<Name> =>
+		Object.fromEntries(
+			attributes
+				.filter((attribute) => Object.hasOwn(names, attribute.name))
+				.map(({ name: attribute, value }) => [attribute, numberOf(value, `${dir.path}/${name}`, attribute)]),
+		) as Attributes<Name>;
+	const threads = new Map(own?.threads.map(({ tid, attributes }) => [tid, attributes]));
+	const mappings = new Map(own?.mappings.map(({ start, end, attributes }) => [`${start} ${end}`, attributes]));
+	const semaphores = new Set(entry.files.filter(({ semaphore }) => semaphore === true).map(({ id }) => id));
+	return {
+		process: read(processAttributes, own?.attributes),
+		thread: (tid) => read(threadAttributes, threads.get(tid)),
+		mapping: ({ start, end }) => read(mappingAttributes, mappings.get(`${start} ${end}`)),
+		isSemaphore: (file) => semaphores.has(file),
+	};
+}
+
+function numberOf(bytes: Uint8Array, subject: string, name: string): bigint {
+	if (bytes.length > MOST_BYTES)
+		refuse("ERR_IMAGE_CORRUPT", {
+			subject,
+			finding: `${name} is a number of ${bytes.length} bytes`,
+			expectation: `expected at most ${MOST_BYTES}`,
+		});
+	return bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+}
+
+/** Nothing to say is said by absence. */
+export const unlessEmpty = <T extends object>(attributes: T): { readonly attributes?: T } =>
+	Object.keys(attributes).length === 0 ? {} : { attributes };

@@ -1,0 +1,69 @@
+import type {
+	NecromancerAttribute,
+	NecromancerEntry,
+	NecromancerFileEntry,
+	NecromancerMappingEntry,
+	NecromancerProcessEntry,
+	NecromancerThreadEntry,
+} from "../../criu/generated/schema.ts";
+import { type Attributes, entriesOf, mappingAttributes, processAttributes, threadAttributes } from "../attributes.ts";
+import type { Files } from "../files.ts";
+import type { Task } from "../task.ts";
+import { personalityOf } from "./task-core.ts";
+
+/** The name of our own image. */
+export const SIDE_RECORD = "necromancer.img";
+
+/** What CRIU's images of a process have no place for; `undefined` where there is nothing of the kind. */
+export function sideRecord(task: Task): NecromancerEntry | undefined {
+	const processes = [processEntry(task)].filter(isTelling);
+	const files = fileEntries(task.files);
+	return processes.length + files.length === 0 ? undefined : { processes, files };
+}
+
+/** With one process in the place of another's: what is said of others stays. Ids of files are the same before and after. */
+export function patchedSideRecord(donor: NecromancerEntry, donorPid: number, task: Task): NecromancerEntry {
+	const others = donor.processes.filter(({ pid }) => pid !== donorPid);
+	return { ...donor, processes: [...others, processEntry(task)] };
+}
+
+function processEntry(task: Task): NecromancerProcessEntry {
+	const usual = personalityOf(task);
+	const threads = task.threads.map(({ tid, attributes = {} }): NecromancerThreadEntry => {
+		const { personality = 0n, ...others } = attributes;
+		const own = personality === usual ? others : { ...others, personality };
+		return { tid, attributes: listOf(threadAttributes, own) };
+	});
+	// CRIU's images have a place for it
+	const { membarrier: _known, ...own } = task.attributes ?? {};
+	return {
+		pid: task.identity.pid,
+		attributes: listOf(processAttributes, own),
+		threads: threads.filter(({ attributes }) => attributes.length > 0),
+		mappings: task.memory.mappings.flatMap(({ start, end, attributes }): NecromancerMappingEntry[] =>
+			attributes === undefined ? [] : [{ start, end, attributes: listOf(mappingAttributes, attributes) }],
+		),
+	};
+}
+
+const isTelling = ({ attributes, threads, mappings }: NecromancerProcessEntry): boolean =>
+	attributes.length + threads.length + mappings.length > 0;
+
+const listOf = <Name extends string>(
+	names: Readonly<Record<Name, string>>,
+	attributes: Attributes<Name>,
+): NecromancerAttribute[] => entriesOf(names, attributes).map(([name, value]) => ({ name, value: bytesOf(value) }));
+
+/** Little-endian, without zeros at its end. */
+function bytesOf(value: bigint): Uint8Array {
+	const bytes: number[] = [];
+	for (let left = value; left > 0n; left >>= 8n) bytes.push(Number(left & 0xffn));
+	return Uint8Array.from(bytes);
+}
+
+const fileEntries = ({ descriptors }: Files): NecromancerFileEntry[] => {
+	const semaphores = descriptors.flatMap(({ description }) =>
+		description.kind === "eventfd" && description.semaphore === true ? [description.id] : [],
+	);
+	return [...new Set(semaphores)].map((id) => ({ id, semaphore: true }));
+};
