@@ -104,9 +104,11 @@ function renameOf(text: string, before: ReadonlyMap<string, string> = new Map())
 	return new Map([...before, [old, path]]);
 }
 
+const namesOfLimits: readonly string[] = limitNames;
+
 function limitOf(text: string, before: ReadonlyMap<number, bigint> = new Map()): ReadonlyMap<number, bigint> {
 	const [, name = "", value = ""] = /^([a-z]+)=(\d{1,19}|unlimited)$/i.exec(text) ?? [];
-	const number = limitNames.findIndex((known) => known === name.toUpperCase());
+	const number = namesOfLimits.indexOf(name.toUpperCase());
 	if (number < 0)
 		throw new InvalidArgumentError(`expected NAME=NUMBER or NAME=unlimited with a limit such as core, not "${text}".`);
 	return new Map([...before, [number, value.toLowerCase() === "unlimited" ? NO_LIMIT : BigInt(value)]]);

@@ -37,7 +37,10 @@ afterAll(async () => {
 
 const raise = (...args: readonly string[]): Ran =>
 	room.run([process.execPath, join(dist, "cli/main.js"), "raise", ...args]);
-const dead = (how: string): Death => die(room, program, directory, how, (next += 100));
+const dead = (how: string): Death => {
+	next += 100;
+	return die(room, program, directory, how, next);
+};
 const digest = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 describe.skipIf(!able)(`nothing destroyed${needs}`, () => {
