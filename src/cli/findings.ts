@@ -1,8 +1,10 @@
 import type { Range } from "../bytes/range.ts";
-import type { PlanFinding } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import { escapeText } from "./escape-text.ts";
 import type { Paint } from "./terminal.ts";
+
+/** How grave it is, as a colour. */
+export const weightPaint = (paint: Paint) => ({ loss: paint.red, caution: paint.yellow, note: paint.dim });
 
 /** One line a finding, gravest first; notes only on request. */
 export function findingsText(findings: readonly Finding[], all: boolean, paint: Paint): string {
@@ -10,7 +12,7 @@ export function findingsText(findings: readonly Finding[], all: boolean, paint: 
 	const shown = order.flatMap((weight) =>
 		findings.filter((finding) => finding.weight === weight && (all || weight !== "note")),
 	);
-	const colour = { loss: paint.red, caution: paint.yellow, note: paint.dim };
+	const colour = weightPaint(paint);
 	return shown
 		.map(
 			({ weight, subject, text }) =>
@@ -18,12 +20,6 @@ export function findingsText(findings: readonly Finding[], all: boolean, paint: 
 		)
 		.join("");
 }
-
-/** What could not be planned as it was. */
-export const planFindingsText = (findings: readonly PlanFinding[], paint: Paint): string =>
-	findings
-		.map(({ subject, text }) => `${paint.yellow("caution")} ${escapeText(subject)}: ${escapeText(text)}\n`)
-		.join("");
 
 /** What stays in a process that nobody traced. */
 export const leftoverText = ({ start, end }: Range, paint: Paint): string =>

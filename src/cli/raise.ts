@@ -8,7 +8,7 @@ import { readProcStatus } from "../linux/proc-status.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, type Summoned, summon } from "../raise/raise.ts";
 import { taskFromImages } from "../task/from-images.ts";
-import { findingsText, leftoverText, planFindingsText } from "./findings.ts";
+import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { untilInterrupted } from "./interrupt.ts";
 import { endRestored, writePidfile } from "./pidfile.ts";
@@ -150,7 +150,6 @@ function tell(verb: RaiseVerb, raised: Raised, { out, paint }: Terminal): void {
 	else if (verb.quiet !== true)
 		out(
 			findingsText(raised.findings, verb.verbose === true, paint) +
-				(verb.verbose === true ? planFindingsText(raised.restored.findings, paint) : "") +
 				(leftover === undefined ? "" : leftoverText(leftover, paint)) +
 				raisedText(outcome, paint),
 		);

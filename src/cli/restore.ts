@@ -3,7 +3,7 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
-import { leftoverText, planFindingsText } from "./findings.ts";
+import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
 import { writePidfile } from "./pidfile.ts";
@@ -23,7 +23,7 @@ export interface RestoreVerb {
 	readonly pidfile?: string;
 	/** A file for what would go to stderr. */
 	readonly logFile?: string;
-	/** 0: errors only; 1 and more: what is not as it was. The usual when absent: that it lives. */
+	/** 0: errors only; 1 and more: notes too. The usual when absent: that it lives, and what is not as it was. */
 	readonly verbosity?: number;
 }
 
@@ -78,7 +78,7 @@ function tell(
 	{ err, errPaint }: Terminal,
 ): void {
 	if (verbosity === 0) return;
-	if (verbosity !== undefined) err(planFindingsText(findings, errPaint));
+	err(findingsText(findings, (verbosity ?? 0) > 0, errPaint));
 	if (leftover !== undefined) err(leftoverText(leftover, errPaint));
 	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
 	err(

@@ -9,6 +9,7 @@ import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { noSessionLeader } from "../task/no-session-leader.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
@@ -62,7 +63,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const report = (finding: Finding): void => void findings.push(finding);
 	const task = withSoftLimits(completedTask, options.softLimits ?? new Map(), () => NO_LIMIT, report);
 	const donorPid = donorTask.identity.pid;
-	const { pid } = task.identity;
+	const { pid, sid } = task.identity;
+	if (sid !== pid) report(noSessionLeader(sid));
 
 	const names = namesOf(donor);
 	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
@@ -125,12 +127,12 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	write("pstree.img", "pstree.img", "pstree", (records) =>
 		patchPstree(task, donorPid, pstree).map((value, i) => ({ ...records[i], value })),
 	);
+	const leaderImage = donor.image(`core-${donorPid}.img`, "core");
 	for (const [i, thread] of task.threads.entries()) {
 		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
 		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
 		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);
-		const image = donor.image(`core-${donorPid}.img`, "core");
-		images.set(`core-${thread.tid}.img`, encodeImage({ ...image, records: [{ value }] }));
+		images.set(`core-${thread.tid}.img`, encodeImage({ ...leaderImage, records: [{ value }] }));
 	}
 	write(
 		`mm-${pid}.img`,

@@ -3,6 +3,7 @@ import { O } from "../linux/open.ts";
 import { itimerspec, timespecOf } from "../linux/time.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/timerfd.ts";
 import type { Description, SignalOwner, Timerfd } from "../task/files.ts";
+import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
@@ -31,10 +32,13 @@ function arm({ draft }: Circumstances, list: ListDraft, number: number, timer: T
 	const { ticks, settings, remaining, interval } = timer;
 	const fd = BigInt(number);
 	if ((settings & TFD_TIMER_ABSTIME) !== 0)
-		draft.report({
-			subject: `timer descriptor ${number}`,
-			text: "was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
-		});
+		draft.report(
+			caution(
+				"timers",
+				`timer descriptor ${number}`,
+				"was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
+			),
+		);
 	if (remaining !== 0n || interval !== 0n) {
 		const spec = draft.bytes(
 			`time of timer ${number}`,

@@ -5,6 +5,7 @@ import { auxvPair } from "../linux/elf-core.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
+import { caution, loss } from "../task/finding.ts";
 import type { Bounds, Task } from "../task/task.ts";
 import { mayLinkExecutable } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
@@ -67,12 +68,15 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 			save: exe,
 		});
 	} else if (executable === "")
-		draft.report({ subject: "executable", text: "is gone: /proc/PID/exe leads to the restorer's own" });
+		draft.report(loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"));
 	else
-		draft.report({
-			subject: `process ${identity.pid}`,
-			text: `/proc/PID/exe does not name ${executable}: that needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; debuggers want to be told`,
-		});
+		draft.report(
+			loss(
+				"executable",
+				`process ${identity.pid}`,
+				`/proc/PID/exe does not name ${executable}: that needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; debuggers want to be told`,
+			),
+		);
 	leader.add(
 		"bounds",
 		"prctl",
@@ -90,7 +94,7 @@ export function planDumpable({ memory: { dumpable } }: Task, { draft }: Circumst
 	// 2, dumpable by root, is what the kernel sets itself (fs.suid_dumpable); nobody may ask for it
 	const value = dumpable === 1 ? 1n : 0n;
 	if (dumpable > 1)
-		draft.report({ subject: "dumpable", text: `was ${dumpable}, which prctl(2) does not set; 0 comes nearest` });
+		draft.report(caution("dumpable", "dumpable", `was ${dumpable}, which prctl(2) does not set; 0 comes nearest`));
 	draft
 		.list("leader")
 		.add("credentials", "prctl", [BigInt(PR.SET_DUMPABLE), value, 0n, 0n, 0n], "whether it may be traced");
@@ -102,10 +106,13 @@ function auxvOf(
 ): { readonly place: Place; readonly bytes: number } | undefined {
 	const { kept, dropped } = trimAuxv(auxv, AUXV_WORDS);
 	if (dropped.length > 0)
-		draft.report({
-			subject: "auxiliary vector",
-			text: `/proc/PID/auxv will lack ${dropped.map(({ type }) => auxvName(type)).join(", ")}: the kernel takes ${AUXV_WORDS} words`,
-		});
+		draft.report(
+			caution(
+				"auxv-trimmed",
+				"auxiliary vector",
+				`/proc/PID/auxv will lack ${dropped.map(({ type }) => auxvName(type)).join(", ")}: the kernel takes ${AUXV_WORDS} words`,
+			),
+		);
 	if (kept.length === 0) return undefined;
 	const bytes = new Uint8Array(kept.length * auxvPair.size);
 	const view = new DataView(bytes.buffer);

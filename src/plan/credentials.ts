@@ -10,6 +10,7 @@ import {
 } from "../linux/capability.ts";
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
+import { caution, loss } from "../task/finding.ts";
 import type { Task, Thread } from "../task/task.ts";
 import { attainable } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
@@ -46,10 +47,13 @@ function reportUserNamespace(
 	if (userNamespace === undefined) return;
 	const { uid, gid } = userNamespace;
 	const outside = user === undefined ? "the restorer's" : `user ${user.uid} and group ${user.gid}`;
-	draft.report({
-		subject: `process ${pid}`,
-		text: `lives in a user namespace of its own, where user ${uid} and group ${gid} stand for ${outside} outside`,
-	});
+	draft.report(
+		caution(
+			"credentials",
+			`process ${pid}`,
+			`lives in a user namespace of its own, where user ${uid} and group ${gid} stand for ${outside} outside`,
+		),
+	);
 }
 
 /**
@@ -69,7 +73,7 @@ export function addCredentials(
 	// what all of them lose is said once
 	const ofLeader = leader === undefined || leader.tid === tid ? [] : attainable(leader.credentials, facts).lost;
 	const subject = leader?.tid === tid ? `process ${tid}` : `thread ${tid}`;
-	for (const text of lost) if (!ofLeader.includes(text)) draft.report({ subject, text });
+	for (const text of lost) if (!ofLeader.includes(text)) draft.report(loss("credentials", subject, text));
 	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
 	const add = (call: string, args: readonly Arg[], why: string, tolerant = false): void =>
 		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});

@@ -1,6 +1,7 @@
 import { refuse } from "../errors.ts";
+import type { Finding } from "../task/finding.ts";
 import type { CallName } from "./calls.ts";
-import type { Arg, Datum, Expect, Place, PlanFinding, Stage, Step, StepList } from "./plan.ts";
+import type { Arg, Datum, Expect, Place, Stage, Step, StepList } from "./plan.ts";
 
 /**
  * A plan in the making. The parts of the compiler write steps into lists and data into one pool; nothing is read back.
@@ -20,10 +21,10 @@ export interface PlanDraft {
 	cell(name: string): Place;
 	/** Zeroed memory: a stack, a buffer. */
 	space(name: string, size: number, align?: number): Place;
-	report(finding: PlanFinding): void;
+	report(finding: Finding): void;
 	readonly lists: readonly StepList[];
 	readonly data: readonly Datum[];
-	readonly findings: readonly PlanFinding[];
+	readonly findings: readonly Finding[];
 }
 
 export interface DatumOptions {
@@ -44,7 +45,7 @@ export interface StepOptions {
 export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
 	const lists = new Map<string, Step[]>();
 	const data: Datum[] = [];
-	const findings: PlanFinding[] = [];
+	const findings: Finding[] = [];
 	const put = (
 		name: string,
 		bytes: Uint8Array,

@@ -4,6 +4,7 @@ import { TRAP_FLAG } from "../linux/registers.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../linux/sigaction.ts";
 import { FPSTATE_ALIGN, lostComponents, sigframe, USER_CS, USER_SS } from "../linux/sigframe.ts";
 import { xstateComponentName } from "../linux/xstate-components.ts";
+import { caution, loss } from "../task/finding.ts";
 import type { Thread } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { Place } from "./plan.ts";
@@ -44,17 +45,34 @@ const isCanonical = (at: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48
 /** Where a thread leaves from: the `struct ucontext` of a frame for this CPU. */
 export function frameOf(thread: Thread, { draft, facts }: Circumstances): Place {
 	const { tid, registers, alternateStack, xstate } = thread;
-	const report = (text: string): void => draft.report({ subject: `thread ${tid}`, text });
+	const subject = `thread ${tid}`;
 	const lost = lostComponents(xstate, facts).map(xstateComponentName);
-	if (lost.length > 0) report(`used ${lost.join(", ")}, which this processor has not; those registers are reset`);
+	if (lost.length > 0)
+		draft.report(
+			loss("xstate", subject, `used ${lost.join(", ")}, which this processor has not; those registers are reset`),
+		);
 	const { flags, ss, ds, es, fs, gs } = registers;
-	if ((flags & TRAP_FLAG) !== 0n) report("was being single-stepped; it resumes without the trap flag");
-	if (ss !== USER_SS && ss !== 0n) report(`ss was ${hex(ss)}; it is ${hex(USER_SS)} now`);
+	if ((flags & TRAP_FLAG) !== 0n)
+		draft.report(caution("registers", subject, "was being single-stepped; it resumes without the trap flag"));
+	if (ss !== USER_SS && ss !== 0n)
+		draft.report(caution("registers", subject, `ss was ${hex(ss)}; it is ${hex(USER_SS)} now`));
 	const segments = Object.entries({ ds, es, fs, gs }).filter(([, selector]) => selector !== 0n);
 	if (segments.length > 0)
-		report(`${segments.map(([name, selector]) => `${name} was ${hex(selector)}`).join(", ")}; selectors are 0 now`);
+		draft.report(
+			caution(
+				"registers",
+				subject,
+				`${segments.map(([name, selector]) => `${name} was ${hex(selector)}`).join(", ")}; selectors are 0 now`,
+			),
+		);
 	if (alternateStack !== undefined && alternateStack.size < SMALLEST_ALTERNATE_STACK)
-		report(`its alternate signal stack of ${alternateStack.size} bytes is too small for the kernel; it has none now`);
+		draft.report(
+			loss(
+				"alternate-stack",
+				subject,
+				`its alternate signal stack of ${alternateStack.size} bytes is too small for the kernel; it has none now`,
+			),
+		);
 	const frame = sigframe({ ...thread, registers: { ...registers, flags: flags & ~TRAP_FLAG } }, facts);
 	const fpstate = draft.bytes(`XSAVE area of thread ${tid}`, frame.fpstate, { align: FPSTATE_ALIGN });
 	return draft.bytes(`frame of thread ${tid}`, frame.ucontext, {

@@ -7,6 +7,7 @@ import { PR } from "../linux/prctl.ts";
 import { type LimitName, limitNumber, rlimit64 } from "../linux/resource.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
+import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { REPORT_FD } from "./abi.ts";
 import { may } from "./attainable.ts";
@@ -38,10 +39,9 @@ export function planIdentity({ identity }: Task, around: Circumstances): void {
 	});
 	const lost = [sid === pid ? "" : `session ${sid}`, pgid === pid ? "" : `process group ${pgid}`].filter(Boolean);
 	if (lost.length > 0)
-		draft.report({
-			subject: `process ${pid}`,
-			text: `was in ${lost.join(" and ")}; now it leads its own, without a terminal`,
-		});
+		draft.report(
+			caution("session", `process ${pid}`, `was in ${lost.join(" and ")}; now it leads its own, without a terminal`),
+		);
 	if (childSubreaper === true)
 		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
 	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust, around);

@@ -3,6 +3,7 @@ import { i32 } from "../bytes/layout.ts";
 import { rangeAt } from "../bytes/range.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { iovec } from "../linux/uio.ts";
+import { caution, loss } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { holdsRobustMutexes, tidWordsOf } from "../task/tid-words.ts";
 import type { ListDraft, PlanDraft, StepOptions } from "./draft.ts";
@@ -90,7 +91,6 @@ export function addTidWords(
 	const thread = task.threads.find((candidate) => candidate.tid === tid);
 	if (thread === undefined || !ids.cells.has(tid)) return;
 	const subject = `thread ${tid}`;
-	const report = (text: string): void => draft.report({ subject, text });
 	// guards lie inside other mappings
 	const mappings = task.memory.mappings.filter(({ backing }) => backing.kind !== "guard");
 	const words = tidWordsOf(thread, task.memory).filter((at) => {
@@ -98,14 +98,26 @@ export function addTidWords(
 			(byte) => ((rangeAt(mappings, byte)?.prot ?? 0) & PROT_WRITE) !== 0,
 		);
 		if (!writable)
-			report(`is said to keep its id at ${hex(at)}, which cannot be written to; it keeps the old one there`);
+			draft.report(
+				caution(
+					"ids",
+					subject,
+					`is said to keep its id at ${hex(at)}, which cannot be written to; it keeps the old one there`,
+				),
+			);
 		return writable;
 	});
 	for (const at of words) ids.rewrite(list, "threads", tid, at, "its thread library's note of its id");
 	if (words.length === 0)
-		report("gets a new id, and where its thread library keeps it is not known; what goes by it there may fail");
+		draft.report(
+			caution(
+				"ids",
+				subject,
+				"gets a new id, and where its thread library keeps it is not known; what goes by it there may fail",
+			),
+		);
 	if (holdsRobustMutexes(thread, task.memory))
-		report("held robust mutexes, which name it by its old id; it cannot unlock them");
+		draft.report(loss("ids", subject, "held robust mutexes, which name it by its old id; it cannot unlock them"));
 }
 
 /** What no plan can find out, said once. */
@@ -114,8 +126,11 @@ export function reportFreshIds(
 	{ draft, ids }: { draft: PlanDraft; ids: Ids },
 ): void {
 	if (ids.cells.size === 0) return;
-	draft.report({
-		subject: `process ${pid}`,
-		text: "and its threads get new ids; where it wrote the old ones down (pid files, locks with an owner) they stay",
-	});
+	draft.report(
+		caution(
+			"ids",
+			`process ${pid}`,
+			"and its threads get new ids; where it wrote the old ones down (pid files, locks with an owner) they stay",
+		),
+	);
 }

@@ -1,6 +1,7 @@
 import { ALL_WAITERS, FUTEX, futexStore } from "../linux/futex.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../linux/signal.ts";
+import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { reportLayout } from "./abi.ts";
 import type { Circumstances } from "./circumstances.ts";
@@ -41,10 +42,13 @@ export function planLeave(task: Task, around: Circumstances, { stopsItself }: Le
 		parentDeathSignal === 0 ? "lives without the restorer" : "its signal when the parent dies",
 	);
 	if (parentDeathSignal !== 0)
-		draft.report({
-			subject: `process ${pid}`,
-			text: `gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
-		});
+		draft.report(
+			caution(
+				"parent",
+				`process ${pid}`,
+				`gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
+			),
+		);
 	leader.add("leave", "close", [socket], "nothing more to tell");
 	if (stopsItself === true)
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");

@@ -1,4 +1,5 @@
 import { limitNames, rlimit64 } from "../linux/resource.ts";
+import { loss } from "../task/finding.ts";
 import type { Limit, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 
@@ -26,10 +27,9 @@ export function planLimits({ limits }: Task, { draft, facts }: Circumstances): v
 		const here = hard < most ? hard : most;
 		set("limit", { soft: wanted.soft < here ? wanted.soft : here, hard: here }, `limit ${name}`, true);
 		if (hard <= most) continue;
-		draft.report({
-			subject: `limit ${name}`,
-			text: `was ${text(hard)} at most; without CAP_SYS_RESOURCE it is ${text(most)}`,
-		});
+		draft.report(
+			loss("limits", `limit ${name}`, `was ${text(hard)} at most; without CAP_SYS_RESOURCE it is ${text(most)}`),
+		);
 		set("higher limit", wanted, `limit ${name}, where that is allowed`, false);
 	}
 }

@@ -1,3 +1,4 @@
+import { loss } from "../task/finding.ts";
 import { mayGive } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { Arg, Stage } from "./plan.ts";
@@ -24,7 +25,7 @@ export function addLooks(
 	const leader = draft.list("leader");
 	if (uid !== undefined && gid !== undefined) {
 		if (mayGive({ uid, gid }, facts)) leader.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${what}`);
-		else draft.report({ subject: what, text: `belonged to ${uid}, group ${gid}; it belongs to the restorer now` });
+		else draft.report(loss("file-owner", what, `belonged to ${uid}, group ${gid}; it belongs to the restorer now`));
 	}
 	if (mode !== undefined) leader.add(stage, "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
 }

@@ -2,6 +2,7 @@ import { lengthOf } from "../bytes/range.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
+import { loss } from "../task/finding.ts";
 import type { Mapping } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { ownFile } from "./files/named.ts";
@@ -117,9 +118,12 @@ export function advise(mappings: readonly Mapping[], { draft }: Circumstances): 
 			});
 		const lost = mapping.advice & ~LASTING.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
 		if (lost !== 0n)
-			draft.report({
-				subject: nameOf(mapping),
-				text: `advice of mask 0x${lost.toString(16)} is not given again: it is no lasting advice`,
-			});
+			draft.report(
+				loss(
+					"advice",
+					nameOf(mapping),
+					`advice of mask 0x${lost.toString(16)} is not given again: it is no lasting advice`,
+				),
+			);
 	}
 }

@@ -2,6 +2,7 @@ import { type Address, fileOffset, hex, plus } from "../bytes/address.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { MAP, MREMAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { loss } from "../task/finding.ts";
 import type { Mapping, Memory, SharedObject } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { Slot } from "./files/slots.ts";
@@ -134,10 +135,13 @@ function objectsOf(
 			group.members.push({ mapping, offset: backing.offset });
 			const end = backing.offset + lengthOf(mapping);
 			if (end > group.object.size) group.object = { ...group.object, size: end };
-			draft.report({
-				subject: nameOf(mapping),
-				text: `System V segment ${backing.id} becomes shared memory of its own; its bytes are lost and read as zeros`,
-			});
+			draft.report(
+				loss(
+					"contents-lost",
+					nameOf(mapping),
+					`System V segment ${backing.id} becomes shared memory of its own; its bytes are lost and read as zeros`,
+				),
+			);
 		}
 	}
 	for (const [id, { number }] of shown) {

@@ -1,5 +1,6 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
+import type { Finding } from "../task/finding.ts";
 import type { CallName } from "./calls.ts";
 
 /**
@@ -24,12 +25,7 @@ export interface Plan {
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
 	readonly newIds?: ReadonlyMap<number, Place>;
 	/** What could not be planned as it was, with its consequence. */
-	readonly findings: readonly PlanFinding[];
-}
-
-export interface PlanFinding {
-	readonly subject: string;
-	readonly text: string;
+	readonly findings: readonly Finding[];
 }
 
 export interface StepList {

@@ -2,6 +2,7 @@ import { refuse } from "../errors.ts";
 import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../linux/siginfo.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP, signalName } from "../linux/signal.ts";
+import { loss } from "../task/finding.ts";
 import type { SignalAction, Task, Thread } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
@@ -86,6 +87,6 @@ function pendingSignal(siginfo: Uint8Array, subject: string, { draft }: Circumst
 			expectation: `expected 1 to ${SIGNAL_MAX}`,
 		});
 	if (signal !== SIGKILL && signal !== SIGSTOP) return signal;
-	draft.report({ subject, text: `${signalName(signal)} was pending; it is not sent again` });
+	draft.report(loss("pending-lost", subject, `${signalName(signal)} was pending; it is not sent again`));
 	return undefined;
 }

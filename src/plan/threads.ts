@@ -5,6 +5,7 @@ import { ALL_WAITERS, FUTEX } from "../linux/futex.ts";
 import { ARCH, PR } from "../linux/prctl.ts";
 import { robustListHead } from "../linux/robust-list.ts";
 import { PRIO_PROCESS, SCHED } from "../linux/sched.ts";
+import { loss } from "../task/finding.ts";
 import type { Task, Thread } from "../task/task.ts";
 import { may } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
@@ -128,15 +129,18 @@ function addScheduling(
 		real.includes(policy & ~SCHED.RESET_ON_FORK) ? `real-time priority ${priority}` : "",
 	].filter(Boolean);
 	if (lost.length > 0 && !may(facts, CAP.SYS_NICE, "system"))
-		draft.report({
-			subject: `thread ${tid}`,
-			text: `had ${lost.join(" and ")}; without CAP_SYS_NICE it runs as the restorer's limits allow`,
-		});
+		draft.report(
+			loss(
+				"scheduling",
+				`thread ${tid}`,
+				`had ${lost.join(" and ")}; without CAP_SYS_NICE it runs as the restorer's limits allow`,
+			),
+		);
 	list.add("threads", "setpriority", [PRIO_PROCESS, 0n, BigInt(nice)], "its niceness, where that is allowed", {
 		expect: { successOr: EACCES },
 	});
 	if ((policy & ~SCHED.RESET_ON_FORK) === SCHED.DEADLINE) {
-		draft.report({ subject: `thread ${tid}`, text: "had the policy SCHED_DEADLINE, whose times are not known" });
+		draft.report(loss("scheduling", `thread ${tid}`, "had the policy SCHED_DEADLINE, whose times are not known"));
 		return;
 	}
 	const bytes = new Uint8Array(i32.size);

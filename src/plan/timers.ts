@@ -2,6 +2,7 @@ import { i32, viewOf } from "../bytes/layout.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../linux/prctl.ts";
 import { SIGEV, sigevent } from "../linux/sigevent.ts";
 import { ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../linux/time.ts";
+import { caution, loss } from "../task/finding.ts";
 import type { PosixTimer, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
@@ -103,10 +104,13 @@ function eventOf(
 	const forThread = (notify & SIGEV.THREAD_ID) !== 0;
 	const named = thread !== undefined && thread !== 0;
 	if (forThread && !named)
-		draft.report({ subject, text: "was for a thread that is not known; its signals go to the first" });
+		draft.report(caution("timers", subject, "was for a thread that is not known; its signals go to the first"));
 	if (threadTime.includes(clock))
-		draft.report({ subject, text: "counted the processor time of a thread that is not known; now it is the first's" });
-	if (overrun !== 0) draft.report({ subject, text: `had expired ${overrun} times unseen; that count starts again` });
+		draft.report(
+			caution("timers", subject, "counted the processor time of a thread that is not known; now it is the first's"),
+		);
+	if (overrun !== 0)
+		draft.report(loss("timers", subject, `had expired ${overrun} times unseen; that count starts again`));
 	const receiver = forThread ? (named ? thread : pid) : 0;
 	const event = draft.bytes(`event of timer ${id}`, eventBytes(value, signal, notify, receiver));
 	const at = { ...event, offset: sigevent.offsetOf("sigev_notify_thread_id") };

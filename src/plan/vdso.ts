@@ -4,6 +4,7 @@ import { refuse } from "../errors.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { ARCH } from "../linux/prctl.ts";
 import { iovec } from "../linux/uio.ts";
+import { caution, note } from "../task/finding.ts";
 import type { Backing, Memory, Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { NO_FILE } from "./map.ts";
@@ -31,10 +32,13 @@ export function planVdso(task: Task, around: Circumstances): void {
 	const image = imageOf(memory, vdso);
 	if (isOurs(image, vdso, vvar, memory, around)) {
 		if (image === undefined)
-			around.draft.report({
-				subject: `vdso at ${hex(vdso.start)}`,
-				text: "its bytes were not saved; this kernel's is taken for the same, as it has the same size",
-			});
+			around.draft.report(
+				caution(
+					"vdso",
+					`vdso at ${hex(vdso.start)}`,
+					"its bytes were not saved; this kernel's is taken for the same, as it has the same size",
+				),
+			);
 		mapHosts(plus(vdso.start, -around.facts.vdso.vvarLength), "where it was", around);
 		return;
 	}
@@ -144,16 +148,23 @@ function replace(
 	leader.add("vdso", "mprotect", [vdso.start, length, BigInt(prot)], "as a vdso is protected");
 	if (vvar !== undefined) mapped(vvar, PROT_READ, "clocks that stand still: whoever reads them asks the kernel");
 	const { jumps, calls, left } = redirected;
-	draft.report({
-		subject: `vdso at ${hex(vdso.start)}`,
-		text: `is another kernel's; ${jumps.length} functions go on in this kernel's, ${calls.length} are system calls${
-			left.length === 0 ? "" : `, and these are left as they were: ${left.join(", ")}`
-		}`,
-	});
+	const how = left.length === 0 ? note : caution;
+	draft.report(
+		how(
+			"vdso",
+			`vdso at ${hex(vdso.start)}`,
+			`is another kernel's; ${jumps.length} functions go on in this kernel's, ${calls.length} are system calls${
+				left.length === 0 ? "" : `, and these are left as they were: ${left.join(", ")}`
+			}`,
+		),
+	);
 	for (const { tid, registers } of threads)
 		if (contains(vdso, registers.ip as Address))
-			draft.report({
-				subject: `thread ${tid}`,
-				text: `was inside the vdso, at ${hex(registers.ip)}; what it goes on with may be wrong, as another kernel's clocks are gone`,
-			});
+			draft.report(
+				caution(
+					"vdso",
+					`thread ${tid}`,
+					`was inside the vdso, at ${hex(registers.ip)}; what it goes on with may be wrong, as another kernel's clocks are gone`,
+				),
+			);
 }

@@ -71,7 +71,7 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 		...(options.donor === undefined ? { fds: new Map() } : {}),
 		...(options.debugged === true ? { tracer } : {}),
 	});
-	return { ...summoned, restored };
+	return { ...summoned, findings: [...summoned.findings, ...restored.findings], restored };
 }
 
 /**

@@ -6,7 +6,7 @@ import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
-import type { PlanFinding } from "../plan/plan.ts";
+import type { Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { endOf, makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
 import { checkFiles, hostLook, settleMismatches } from "./files.ts";
@@ -32,7 +32,7 @@ export interface Restored {
 	/** Its id here; in a pid namespace of its own it knows itself by another. */
 	readonly pid: number;
 	readonly ids: IdChoice;
-	readonly findings: readonly PlanFinding[];
+	readonly findings: readonly Finding[];
 	/** Memory of ours that had to stay in it. */
 	readonly leftover?: Range;
 	/** How it ends. */

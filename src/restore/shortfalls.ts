@@ -1,18 +1,13 @@
 import { readFileSync } from "node:fs";
-import type { PlanFinding } from "../plan/plan.ts";
+import { type Finding, loss } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 
 /** What was asked of the kernel and not granted, where the process lives all the same. */
-export function shortfalls(pid: number, { identity: { oomScoreAdjust } }: Task): PlanFinding[] {
+export function shortfalls(pid: number, { identity: { oomScoreAdjust } }: Task): Finding[] {
 	if (oomScoreAdjust === undefined) return [];
 	const actual = numberIn(`/proc/${pid}/oom_score_adj`);
 	if (actual === undefined || actual === oomScoreAdjust) return [];
-	return [
-		{
-			subject: "oom_score_adj",
-			text: `was ${oomScoreAdjust}, is ${actual}: to lower it takes CAP_SYS_RESOURCE`,
-		},
-	];
+	return [loss("limits", "oom_score_adj", `was ${oomScoreAdjust}, is ${actual}: to lower it takes CAP_SYS_RESOURCE`)];
 }
 
 function numberIn(file: string): number | undefined {

@@ -19,6 +19,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
 import { fixtureCore, fixtureText } from "../support/fixture-core.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { saidRestored } from "../support/said-restored.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // Living processes that are dumped: as a user does it, each in namespaces of its own.
@@ -106,7 +107,7 @@ async function revive(where: Room, process: Started): Promise<void> {
 	expect(statSync(images).mode & 0o777).toBe(0o700);
 	for (const name of readdirSync(images)) expect(statSync(join(images, name)).mode & 0o777).toBe(0o600);
 	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images]);
-	expect({ status, stderr }).toEqual({ status: 0, stderr: `restored process ${process.pid}\n` });
+	expect({ status, stderr }).toEqual({ status: 0, stderr: saidRestored(`${process.pid}`) });
 	expect(readdirSync(where.temporary)).toEqual([]);
 }
 

@@ -19,6 +19,7 @@ import {
 	stretches,
 } from "../support/restored-process.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { saidRestored } from "../support/said-restored.ts";
 import { hasTool } from "../support/tools.ts";
 import { fileHere, regFilesOf, restoredMemory, vmasOf } from "../support/witness.ts";
 import { writeImagesOf } from "../support/written-images.ts";
@@ -110,7 +111,7 @@ async function lifeAfter(room: Room, fixture: string, images: string): Promise<L
 	const before = fixtureText(fixture, "dead.log").trim().split("\n").length;
 	const { pid } = treeOf(images);
 	const { status, stdout, stderr } = program(room, ["restore", "-d", "-i", images]);
-	expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: `restored process ${pid}\n` });
+	expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "", stderr: saidRestored(`${pid}`) });
 	const lines = await linesOf(room.path(`/opt/victims/run/${fixture}/log`), before + MORE);
 	expect(room.pids()).toEqual([pid]);
 	expect(readdirSync(room.temporary)).toEqual([]);
@@ -185,7 +186,7 @@ async function stopped(fixture: string, images?: string) {
 	expect(program(room, ["restore", "-s", "-i", path])).toEqual({
 		status: 0,
 		stdout: "",
-		stderr: `restored process ${pid}, stopped: kill -CONT ${pid} lets it go on\n`,
+		stderr: saidRestored(`${pid}, stopped: kill -CONT ${pid} lets it go on`),
 	});
 	const proc = (name: string): string => room.path(`/proc/${pid}/${name}`);
 	return { room, images: readImages(path), pid, tids, proc };

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { linesOf, type Ran, type Room } from "./room.ts";
+import { saidRestored } from "./said-restored.ts";
 
 /*
  * Processes of our own (lives/*.c), made, dumped and restored by the program as a user runs it, and looked at in between. Nothing of the
@@ -106,7 +107,7 @@ export function restoreLife(life: Life, images: string, how: "-d" | "-s"): void 
 	const { status, stderr } = necromancer(life, ["restore", how, "-i", images]);
 	const { pid } = life;
 	const end = how === "-s" ? `, stopped: kill -CONT ${pid} lets it go on` : "";
-	expect({ status, stderr }).toEqual({ status: 0, stderr: `restored process ${pid}${end}\n` });
+	expect({ status, stderr }).toEqual({ status: 0, stderr: saidRestored(`${pid}${end}`) });
 	expect(life.room.pids()).toEqual([pid]);
 	expect(readdirSync(life.room.temporary)).toEqual([]);
 }

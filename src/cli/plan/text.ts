@@ -3,6 +3,7 @@ import { type NumberedStep, numberSteps } from "../../plan/encode.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { stepText } from "../../plan/text.ts";
 import { escapeText } from "../escape-text.ts";
+import { weightPaint } from "../findings.ts";
 import { fold } from "../show/fold.ts";
 import { counted, section } from "../show/section.ts";
 import { tableLines } from "../show/table.ts";
@@ -39,9 +40,10 @@ export function planText(plan: Plan, paint: Paint, verbose: boolean): string {
 			"findings",
 			`${plan.findings.length}`,
 			tableLines(
-				"ll",
-				plan.findings.map(({ subject, text }) => [
-					{ text: escapeText(subject), paint: paint.yellow },
+				"lll",
+				plan.findings.map(({ weight, subject, text }) => [
+					{ text: weight, paint: weightPaint(paint)[weight] },
+					escapeText(subject),
 					escapeText(text),
 				]),
 			),

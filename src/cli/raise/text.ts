@@ -83,7 +83,6 @@ export const raisedJson = ({ raised, left }: Outcome): string =>
 		/** How its own ids were given to it: "same", "namespace" or "fresh". */
 		mode: raised.restored.ids,
 		stopped: left !== "running",
-		plan: raised.restored.findings,
 	});
 
 /** The same where nothing was made. */

@@ -1,5 +1,6 @@
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
 import type { Epoll } from "../../task/files.ts";
+import { loss } from "../../task/finding.ts";
 import type { StepOptions } from "../draft.ts";
 import { addNew, addStatusFlags, type Desk } from "./desk.ts";
 import type { Slot } from "./slots.ts";
@@ -23,7 +24,7 @@ export function addEpollTargets(desk: Desk, slots: ReadonlyMap<number, Slot>): v
 		for (const target of content.targets) {
 			const slot = slots.get(target.number);
 			const lost = (why: string): void =>
-				draft.report({ subject: `epoll descriptor ${number}`, text: `no longer watches ${target.number}, ${why}` });
+				draft.report(loss("epoll", `epoll descriptor ${number}`, `no longer watches ${target.number}, ${why}`));
 			if (slot === undefined) {
 				// folklore: the number was closed while a duplicate kept the file; epoll goes on watching a file without a number
 				lost("which is not open");

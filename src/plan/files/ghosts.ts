@@ -1,6 +1,7 @@
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
+import { caution } from "../../task/finding.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
 import type { Circumstances } from "../circumstances.ts";
 import { addLooks } from "../looks.ts";
@@ -37,10 +38,13 @@ export function makeGhosts(
 		if (number === undefined) continue;
 		const elsewhere = policy.ghosts?.get(ghost.id);
 		if (elsewhere !== undefined)
-			desk.around.draft.report({
-				subject: `${ghost.path}, deleted`,
-				text: `cannot be made without a name where it was; it lies in ${elsewhere} now`,
-			});
+			desk.around.draft.report(
+				caution(
+					"replaced",
+					`${ghost.path}, deleted`,
+					`cannot be made without a name where it was; it lies in ${elsewhere} now`,
+				),
+			);
 		make(desk, ghost, number, elsewhere ?? directoryOf(ghost.path));
 	}
 }

@@ -3,6 +3,7 @@ import { array, layout, u32 } from "../../bytes/layout.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
+import { loss } from "../../task/finding.ts";
 import type { Arg, Place } from "../plan.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./desk.ts";
 import { openFlags } from "./open-flags.ts";
@@ -54,7 +55,7 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		const both = draft.space(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
 		desk.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
 		if (pipe.content !== undefined && all.some(({ content }) => (content.flags & O.DIRECT) !== 0))
-			draft.report({ subject: `pipe ${pipe.id}`, text: "what waits in it is no longer cut into packets (O_DIRECT)" });
+			draft.report(loss("pipe", `pipe ${pipe.id}`, "what waits in it is no longer cut into packets (O_DIRECT)"));
 		fill(pipe, BigInt(high), "pipe");
 		for (const extra of all) {
 			if (extra === reader || extra === writer) continue;
@@ -70,10 +71,9 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 				desk.add("close", [BigInt(landed)], `nobody had this end of pipe ${pipe.id}`);
 				if (all.some(({ content }) => (content.flags & O_ACCMODE) === O.RDWR)) return;
 				const what = landed === low ? "writing to it fails with EPIPE" : "reading from it finds its end";
-				draft.report({
-					subject: `descriptor ${slot.number}`,
-					text: `is a pipe whose other end the process had not; ${what}`,
-				});
+				draft.report(
+					loss("pipe", `descriptor ${slot.number}`, `is a pipe whose other end the process had not; ${what}`),
+				);
 				return;
 			}
 			addStatusFlags(desk, BigInt(landed), flags, end.content.flags);

@@ -13,7 +13,7 @@ import type {
 	Signalfd,
 	Timerfd,
 } from "../../task/files.ts";
-import type { PlanFinding } from "../plan.ts";
+import { type Finding, loss } from "../../task/finding.ts";
 
 /** What is done about descriptors that cannot be opened as they were. */
 export interface FilePolicy {
@@ -48,7 +48,7 @@ export interface Substitute {
  *
  * @throws NecromancerError ERR_UNSUPPORTED for all at once that cannot be opened and have no substitute.
  */
-export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: PlanFinding) => void): Slot[] {
+export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: Finding) => void): Slot[] {
 	const refused: { readonly number: number; readonly what: string }[] = [];
 	const slots = descriptors.map(({ number, closeOnExec, description }): Slot => {
 		const named = policy.fds.get(number);
@@ -57,7 +57,7 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 			return { number, closeOnExec, key: `${description.id}`, content };
 		if (named === undefined) {
 			if (policy.missing === "error") refused.push({ number, what: `${content}` });
-			else report({ subject: `descriptor ${number}`, text: `was ${content}; /dev/null takes its place` });
+			else report(loss("replaced", `descriptor ${number}`, `was ${content}; /dev/null takes its place`));
 		}
 		const path = named ?? "/dev/null";
 		const flags = description.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK);

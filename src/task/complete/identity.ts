@@ -1,5 +1,4 @@
 import { type Finding, note } from "../finding.ts";
-import { noSessionLeader } from "../no-session-leader.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Identity, Task } from "../task.ts";
 
@@ -28,6 +27,5 @@ export function completeIdentity(dead: PartialTask, donor: Task, report: (findin
 	}
 	const pgid = dead.pgid ?? (donor.identity.pgid === donor.identity.pid ? pid : donor.identity.pgid);
 	const sid = dead.sid ?? donor.identity.sid;
-	if (sid !== pid) report(noSessionLeader(sid));
 	return { pid, ppid, comm, pgid, sid, ...lent };
 }

@@ -3,6 +3,7 @@ import { planJson } from "../../../src/cli/plan/json.ts";
 import { planText } from "../../../src/cli/plan/text.ts";
 import { openTerminal } from "../../../src/cli/terminal.ts";
 import type { PlanDraft } from "../../../src/plan/draft.ts";
+import { loss } from "../../../src/task/finding.ts";
 import { planOf } from "../../support/plan-builder.ts";
 
 const silent = { write: () => {} };
@@ -19,7 +20,7 @@ describe("a plan as text", () => {
 				leader.add("identity", "prctl", [1n, 9n], "dies with the restorer");
 				leader.add("credentials", "umask", [0o22n], "permissions", { expect: "anything" });
 				draft.list("thread 5741").add("leave", "leave", [draft.space("frame", 8)], "where it was");
-				draft.report({ subject: "descriptor 3", text: "was a socket" });
+				draft.report(loss("replaced", "descriptor 3", "was a socket"));
 			}),
 		).toBe(
 			`pid 5739: 1 thread, 4 steps, made from 0x200000000000-0x200000100000
@@ -35,7 +36,7 @@ thread 5741 (1)
   4  leave(&[frame]) = success  # where it was
 
 findings (1)
-  descriptor 3  was a socket
+  loss  descriptor 3  was a socket
 `,
 		);
 	});

@@ -41,7 +41,7 @@ const raised = (
 	task: smallTask({ threads: Array.from({ length: threads }, (_, i) => smallThread({ tid: 500 + i })) }),
 	findings,
 	restored: {
-		...{ pid, ids, findings: [{ subject: "process 500", text: "was in session 7" }] },
+		...{ pid, ids, findings: [] },
 		wait: () => Promise.reject(new Error("not here")),
 		release: () => Promise.resolve(),
 	},
@@ -125,9 +125,8 @@ describe("what raise says", () => {
 		};
 		const json = (left: Left): unknown =>
 			JSON.parse(raisedJson({ raised: raised(FAULT, { pid: 7, ids: "fresh" }), left }));
-		const plan = [{ subject: "process 500", text: "was in session 7" }];
-		expect(json("stopped")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: true, plan });
-		expect(json("running")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: false, plan });
+		expect(json("stopped")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: true });
+		expect(json("running")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: false });
 		expect(JSON.parse(summonedJson(raised(FAULT)))).toEqual({ ...document, pid: null });
 	});
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { attainable, may, mayLinkExecutable } from "../../../src/plan/attainable.ts";
 import type { HostFacts } from "../../../src/plan/circumstances.ts";
+import { caution } from "../../../src/task/finding.ts";
 import type { Credentials, Task } from "../../../src/task/task.ts";
 import { allCapable } from "../../support/model-threads.ts";
 import { anyKernel, factsOf, planOfThreads, runThreads } from "../../support/run-threads.ts";
@@ -125,9 +126,12 @@ describe("a plan for an ordinary user", () => {
 
 	it("says whose rights a user namespace stands for", () => {
 		const { findings } = planOfThreads(taskOfThreads([threadOf(100)]), mapped);
-		expect(findings).toContainEqual({
-			subject: "process 100",
-			text: "lives in a user namespace of its own, where user 0 and group 0 stand for user 1000 and group 100 outside",
-		});
+		expect(findings).toContainEqual(
+			caution(
+				"credentials",
+				"process 100",
+				"lives in a user namespace of its own, where user 0 and group 0 stand for user 1000 and group 100 outside",
+			),
+		);
 	});
 });

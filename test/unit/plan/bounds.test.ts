@@ -3,6 +3,7 @@ import { address } from "../../../src/bytes/address.ts";
 import { bytesFromText } from "../../../src/bytes/text.ts";
 import { planDumpable } from "../../../src/plan/bounds.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
+import { caution, loss } from "../../../src/task/finding.ts";
 import { executed, planned, taskOf } from "../../support/memory-task.ts";
 import { refusal } from "../../support/refusal.ts";
 
@@ -33,7 +34,7 @@ describe("planBounds", () => {
 		expect(model.bounds.exe).toBeUndefined();
 		expect(model.bounds.map?.readUInt32LE(100)).toBe(0xffff_ffff);
 		expect(planned(gone).draft.findings).toEqual([
-			{ subject: "executable", text: "is gone: /proc/PID/exe leads to the restorer's own" },
+			loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"),
 		]);
 	});
 
@@ -45,10 +46,7 @@ describe("planBounds", () => {
 		const auxv = Array.from({ length: 24 }, (_, i) => ({ type: 100 + i, value: 1n }));
 		const { draft } = planned(taskOf({ mappings: [], auxv }));
 		expect(draft.findings).toEqual([
-			{
-				subject: "auxiliary vector",
-				text: "/proc/PID/auxv will lack AT_123, AT_122: the kernel takes 44 words",
-			},
+			caution("auxv-trimmed", "auxiliary vector", "/proc/PID/auxv will lack AT_123, AT_122: the kernel takes 44 words"),
 		]);
 	});
 

@@ -6,8 +6,8 @@ import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { planArming } from "../../../src/plan/arming.ts";
 import { planDirectories } from "../../../src/plan/directories.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
-import type { PlanFinding } from "../../../src/plan/plan.ts";
 import type { Description, Files } from "../../../src/task/files.ts";
+import { caution, type Finding, loss } from "../../../src/task/finding.ts";
 import { taskFromImages } from "../../../src/task/from-images.ts";
 import type { Task } from "../../../src/task/task.ts";
 import { fixtureNames, fixturePath } from "../../support/fixture-core.ts";
@@ -38,7 +38,7 @@ const taskOf = (open: readonly Open[], more: Partial<Files> = {}): Task =>
 
 interface Planned {
 	readonly steps: readonly string[];
-	readonly findings: readonly PlanFinding[];
+	readonly findings: readonly Finding[];
 }
 
 /** All steps but the frame: closing the agent's descriptors, and those that were needed meanwhile. */
@@ -138,10 +138,7 @@ describe("descriptors in a plan", () => {
 		const writer = planned(taskOf([[0, pipe(9, 1)]]));
 		expect(writer.steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "close(0)", "dup3(1, 0, 0) = 0", "close(1)"]);
 		expect(writer.findings).toEqual([
-			{
-				subject: "descriptor 0",
-				text: "is a pipe whose other end the process had not; writing to it fails with EPIPE",
-			},
+			loss("pipe", "descriptor 0", "is a pipe whose other end the process had not; writing to it fails with EPIPE"),
 		]);
 		const reader = planned(taskOf([[0, pipe(9, 0)]]));
 		expect(reader.steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "close(1)"]);
@@ -189,9 +186,7 @@ describe("descriptors in a plan", () => {
 			"fcntl(1, 4, 0x4000)",
 			"fcntl(0, 4, 0)",
 		]);
-		expect(findings).toEqual([
-			{ subject: "pipe 9", text: "what waits in it is no longer cut into packets (O_DIRECT)" },
-		]);
+		expect(findings).toEqual([loss("pipe", "pipe 9", "what waits in it is no longer cut into packets (O_DIRECT)")]);
 	});
 
 	it("a FIFO, held open both ways until its ends are there", () => {
@@ -250,8 +245,8 @@ describe("descriptors in a plan", () => {
 			"epoll_ctl(0, 1, 1, [010000808877665544332211])",
 		]);
 		expect(findings).toEqual([
-			{ subject: "epoll descriptor 0", text: "no longer watches 5, which is not open" },
-			{ subject: "epoll descriptor 0", text: "no longer watches 1, which stands for two files" },
+			loss("epoll", "epoll descriptor 0", "no longer watches 5, which is not open"),
+			loss("epoll", "epoll descriptor 0", "no longer watches 1, which stands for two files"),
 		]);
 	});
 });
@@ -335,10 +330,9 @@ describe("descriptors that cannot be opened", () => {
 			[0, { kind: "epoll", targets: [target] }],
 			[1, socket],
 		];
-		expect(planned(taskOf(open), lenient).findings.at(-1)).toEqual({
-			subject: "epoll descriptor 0",
-			text: "no longer watches 1, which is /dev/null now",
-		});
+		expect(planned(taskOf(open), lenient).findings.at(-1)).toEqual(
+			loss("epoll", "epoll descriptor 0", "no longer watches 1, which is /dev/null now"),
+		);
 		const named = planned(taskOf(open), { fds: new Map([[1, "fifo"]]), missing: "error" });
 		expect(named.steps.at(-1)).toBe("epoll_ctl(0, 1, 1, [010000000000000000000000]) or error 1");
 	});
@@ -368,10 +362,11 @@ describe("what waits until the process is whole", () => {
 			"ioctl(5, 0x40085400, [0300000000000000])",
 		]);
 		expect(findings).toEqual([
-			{
-				subject: "timer descriptor 5",
-				text: "was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
-			},
+			caution(
+				"timers",
+				"timer descriptor 5",
+				"was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
+			),
 		]);
 	});
 

@@ -5,6 +5,7 @@ import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files
 import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
 import { stepText } from "../../../src/plan/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
+import { caution } from "../../../src/task/finding.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
 import { circumstancesFor } from "../../support/made-circumstances.ts";
 import { executed, mapping, PAGE, taskOf } from "../../support/memory-task.ts";
@@ -123,10 +124,11 @@ describe("files that had lost their names", () => {
 		const { table, findings } = carriedOut(taskWith([opened(3)]), { ...plain, ghosts: new Map([[1, "/elsewhere"]]) });
 		expect(table.get(3)?.description.nameless?.directory).toBe("/elsewhere");
 		expect(findings).toEqual([
-			{
-				subject: "/var/tmp/gone, deleted",
-				text: "cannot be made without a name where it was; it lies in /elsewhere now",
-			},
+			caution(
+				"replaced",
+				"/var/tmp/gone, deleted",
+				"cannot be made without a name where it was; it lies in /elsewhere now",
+			),
 		]);
 	});
 

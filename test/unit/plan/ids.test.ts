@@ -3,6 +3,7 @@ import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { planArming } from "../../../src/plan/arming.ts";
 import { freshIds } from "../../../src/plan/ids.ts";
 import type { Descriptor } from "../../../src/task/files.ts";
+import { caution, loss } from "../../../src/task/finding.ts";
 import type { Task, Thread } from "../../../src/task/task.ts";
 import { circumstancesFor } from "../../support/made-circumstances.ts";
 import { allCapable } from "../../support/model-threads.ts";
@@ -77,10 +78,11 @@ describe("a plan with new ids", () => {
 		const known = (threads: readonly Thread[], prot: number) =>
 			planOfThreads(taskOfThreads(threads, { memory: memoryOf(new Uint8Array(4096), prot) }), facts, true).findings;
 		expect(known([threadOf(PID)], 3)).toEqual([
-			{
-				subject: "thread 100",
-				text: "gets a new id, and where its thread library keeps it is not known; what goes by it there may fail",
-			},
+			caution(
+				"ids",
+				"thread 100",
+				"gets a new id, and where its thread library keeps it is not known; what goes by it there may fail",
+			),
 		]);
 		expect(known([threadOf(PID, { tidWords: [word(0xffe)] })], 3)[0]?.text).toBe(
 			"is said to keep its id at 0x100ffe, which cannot be written to; it keeps the old one there",
@@ -96,7 +98,7 @@ describe("a plan with new ids", () => {
 		const idle = threadOf(101, { tidWords: [word(16)], robustList: word(0xc0) });
 		const { plan } = run([thread, idle], { memory: memoryOf(contents) });
 		expect(plan.findings).toEqual([
-			{ subject: "thread 100", text: "held robust mutexes, which name it by its old id; it cannot unlock them" },
+			loss("ids", "thread 100", "held robust mutexes, which name it by its old id; it cannot unlock them"),
 		]);
 	});
 

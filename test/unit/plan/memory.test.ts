@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { chunkOf, readingsOf } from "../../../src/plan/readings.ts";
+import { loss } from "../../../src/task/finding.ts";
 import type { SharedObject } from "../../../src/task/task.ts";
 import {
 	anonymous,
@@ -125,7 +126,7 @@ describe("planMemory", () => {
 			`madvise ${at} 2000 10`,
 		]);
 		expect(draft.findings).toEqual([
-			{ subject: "mapping 0x700000000000", text: "advice of mask 0x10 is not given again: it is no lasting advice" },
+			loss("advice", "mapping 0x700000000000", "advice of mask 0x10 is not given again: it is no lasting advice"),
 		]);
 		expect(executed(task, files, {}, { unknownAdvice: [12, 14] }).areas()[0]?.marks).toEqual(["16"]);
 	});
@@ -247,10 +248,11 @@ describe("shared objects", () => {
 		const model = executed(task, files);
 		expect(model.areas()).toEqual(expectedAreas(task));
 		expect(model.draft.findings).toEqual([
-			{
-				subject: "mapping 0x700000000000",
-				text: "System V segment 7 becomes shared memory of its own; its bytes are lost and read as zeros",
-			},
+			loss(
+				"contents-lost",
+				"mapping 0x700000000000",
+				"System V segment 7 becomes shared memory of its own; its bytes are lost and read as zeros",
+			),
 		]);
 	});
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
+import { caution, loss } from "../../../src/task/finding.ts";
 import type { Limit, PosixTimer, Task, Thread } from "../../../src/task/task.ts";
 import { allCapable } from "../../support/model-threads.ts";
 import { only, present } from "../../support/present.ts";
@@ -35,10 +36,11 @@ describe("identity", () => {
 	it("says which session and group are lost", () => {
 		const identity = { pid: PID, ppid: 1, pgid: 90, sid: 80, comm: "dead" };
 		expect(planOf([leaderOf()], { identity }).findings).toEqual([
-			{
-				subject: "process 100",
-				text: "was in session 80 and process group 90; now it leads its own, without a terminal",
-			},
+			caution(
+				"session",
+				"process 100",
+				"was in session 80 and process group 90; now it leads its own, without a terminal",
+			),
 		]);
 	});
 
@@ -223,7 +225,7 @@ describe("credentials", () => {
 			"prlimit64(0, 2, [05000000000000000500000000000000], 0)",
 		]);
 		expect(plan.findings).toEqual([
-			{ subject: "limit FSIZE", text: "was 200 at most; without CAP_SYS_RESOURCE it is 100" },
+			loss("limits", "limit FSIZE", "was 200 at most; without CAP_SYS_RESOURCE it is 100"),
 		]);
 	});
 });
@@ -278,7 +280,7 @@ describe("timers", () => {
 			"futex(<go>, 5, 0x7fffffff, 0, <go>, 0x2001000)",
 		]);
 		expect(plan.findings).toEqual([
-			{ subject: "process 100", text: "gets SIGTERM when its parent ends, and that is now the restorer" },
+			caution("parent", "process 100", "gets SIGTERM when its parent ends, and that is now the restorer"),
 		]);
 	});
 

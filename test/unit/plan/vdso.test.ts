@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { redirect } from "../../../src/plan/vdso-functions.ts";
+import { caution, note } from "../../../src/task/finding.ts";
 import type { Content } from "../../../src/task/task.ts";
 import { executed, type MemoryParts, mapping, PAGE, planned, taskOf } from "../../support/memory-task.ts";
 import { refusal } from "../../support/refusal.ts";
@@ -67,10 +68,11 @@ describe("the same kernel's vdso", () => {
 	it("is taken for the same by its size alone when its bytes were not saved", () => {
 		const { draft } = planned(taskWith({ contents: [] }), facts);
 		expect(draft.findings).toEqual([
-			{
-				subject: "vdso at 0x7fff10006000",
-				text: "its bytes were not saved; this kernel's is taken for the same, as it has the same size",
-			},
+			caution(
+				"vdso",
+				"vdso at 0x7fff10006000",
+				"its bytes were not saved; this kernel's is taken for the same, as it has the same size",
+			),
 		]);
 	});
 
@@ -109,14 +111,16 @@ describe("another kernel's vdso", () => {
 
 	it("is said to be, and so is a thread that was inside", () => {
 		expect(planned(task, facts).draft.findings).toEqual([
-			{
-				subject: "vdso at 0x7fff10006000",
-				text: "is another kernel's; 1 functions go on in this kernel's, 1 are system calls",
-			},
-			{
-				subject: "thread 5739",
-				text: "was inside the vdso, at 0x7fff10006b10; what it goes on with may be wrong, as another kernel's clocks are gone",
-			},
+			note(
+				"vdso",
+				"vdso at 0x7fff10006000",
+				"is another kernel's; 1 functions go on in this kernel's, 1 are system calls",
+			),
+			caution(
+				"vdso",
+				"thread 5739",
+				"was inside the vdso, at 0x7fff10006b10; what it goes on with may be wrong, as another kernel's clocks are gone",
+			),
 		]);
 	});
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { shortfalls } from "../../../src/restore/shortfalls.ts";
+import { loss } from "../../../src/task/finding.ts";
 import type { Task } from "../../../src/task/task.ts";
 
 const asked = (oomScoreAdjust?: number): Task =>
@@ -11,7 +12,7 @@ it("what the kernel did not grant is told, what it did is not", () => {
 	expect(shortfalls(process.pid, asked())).toEqual([]);
 	expect(shortfalls(process.pid, asked(here))).toEqual([]);
 	expect(shortfalls(process.pid, asked(here - 1))).toEqual([
-		{ subject: "oom_score_adj", text: `was ${here - 1}, is ${here}: to lower it takes CAP_SYS_RESOURCE` },
+		loss("limits", "oom_score_adj", `was ${here - 1}, is ${here}: to lower it takes CAP_SYS_RESOURCE`),
 	]);
 });
 
