@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { address, plus } from "../../src/bytes/address.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/host/agent.ts";
+import { built } from "../support/built.ts";
 import { isDead, soon, stateOf } from "../support/living.ts";
 import { refusalOf } from "../support/refusal.ts";
 import { scratch } from "../support/scratch.ts";
@@ -275,12 +277,9 @@ describe("starting an agent", () => {
 	});
 });
 
-const built = new URL("../../dist/host/agent.js", import.meta.url);
-
-// `npm test` builds dist/ first.
-describe.skipIf(!existsSync(built))("when we are killed", () => {
+describe("when we are killed", () => {
 	const program = (carrier: string, then: string): string => `
-		import { startAgent } from ${JSON.stringify(built.href)};
+		import { startAgent } from ${JSON.stringify(join(built(), "host/agent.js"))};
 		const agent = await startAgent({ start: ${hole.start}n, end: ${hole.end}n }, { streams: "ignore" });
 		const errand = agent.errand();
 		const list = errand.list();

@@ -21,7 +21,7 @@ let room: Room;
 let next = 20_001;
 beforeAll(async () => {
 	if (!able) return;
-	dist = built(directory);
+	dist = built();
 	program = compileDeaths(directory);
 	room = await openRoom();
 });

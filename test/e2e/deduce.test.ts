@@ -24,7 +24,7 @@ const gcc = hasGcc();
 const directory = mkdtempSync(join(tmpdir(), "necromancer-deduce-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -20,7 +20,7 @@ const directory = mkdtempSync(join(tmpdir(), "necromancer-demo-test-"));
 chmodSync(directory, 0o755);
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

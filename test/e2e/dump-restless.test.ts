@@ -12,7 +12,7 @@ const able = canHaveRooms() && hasGcc();
 const directory = mkdtempSync(join(tmpdir(), "necromancer-restless-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 	const source = resolve(import.meta.dirname, "../support/restless.c");
 	if (able) execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, "restless"), source]);
 });

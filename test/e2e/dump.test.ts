@@ -32,7 +32,7 @@ const needsGcc = gcc ? needs : `${needs} (needs gcc)`;
 const directory = mkdtempSync(join(tmpdir(), "necromancer-dump-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 	if (!gcc) return;
 	for (const name of ["kinds", "crowd", "still"]) {
 		const source = resolve(import.meta.dirname, `../support/${name}.c`);

@@ -34,7 +34,7 @@ const directory = mkdtempSync(join(tmpdir(), "necromancer-breath-"));
 let [dist, program] = ["", ""];
 beforeAll(() => {
 	if (!able) return;
-	dist = built(directory);
+	dist = built();
 	program = compileFirstBreath(directory);
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { probeHost } from "../../src/host/capabilities.ts";
 import { measureHost } from "../../src/host/facts.ts";
+import { built } from "../support/built.ts";
 import { isDead, soon } from "../support/living.ts";
 import { scratch } from "../support/scratch.ts";
 import { hasGcc, need, numbersOf } from "../support/tools.ts";
@@ -94,7 +95,6 @@ const names = [
 	"CAP_CHECKPOINT_RESTORE",
 ];
 
-const built = new URL("../../dist/host/capabilities.js", import.meta.url);
 const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
 const canBeNobody = need("root and setpriv", spawnSync("setpriv", [...asNobody, "true"]).status === 0);
 
@@ -114,9 +114,8 @@ describe("probeHost", () => {
 		expect(await soon(() => children().every((pid) => before.has(pid) || isDead(pid)))).toBe(true);
 	});
 
-	// `npm test` builds dist/ first.
-	it.skipIf(!canBeNobody || !existsSync(built))("finds less for nobody (needs root and setpriv)", async () => {
-		const script = `const { probeHost } = await import(${JSON.stringify(built.href)});
+	it.skipIf(!canBeNobody)("finds less for nobody (needs root and setpriv)", async () => {
+		const script = `const { probeHost } = await import(${JSON.stringify(join(built(), "host/capabilities.js"))});
 			console.log(JSON.stringify(await probeHost()));`;
 		const text = execFileSync("setpriv", [...asNobody, process.execPath, "--input-type=module", "-e", script]);
 		const found = new Map(

@@ -47,7 +47,7 @@ const needsNobody = canBeNobody ? "" : " (needs setpriv, user namespaces, and th
 const directory = mkdtempSync(join(tmpdir(), "necromancer-ids-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -16,7 +16,7 @@ const home = mkdtempSync(join(tmpdir(), "necromancer-sweep-"));
 let dist = "";
 
 beforeAll(() => {
-	dist = built(home);
+	dist = built();
 });
 afterAll(() => rmSync(home, { recursive: true, force: true }));
 

@@ -8,7 +8,7 @@ import { built } from "../support/built.ts";
 import { fixtureText, parseMaps } from "../support/fixture-core.ts";
 import { readImages } from "../support/image-reader.ts";
 import { present } from "../support/present.ts";
-import { differentPages, rseqAreas } from "../support/restored-process.ts";
+import { differentPages, rseqAreas, vdsoAreas } from "../support/restored-process.ts";
 import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
 import { restoredMemory } from "../support/witness.ts";
 
@@ -22,7 +22,7 @@ const directory = mkdtempSync(join(tmpdir(), "necromancer-lazy-"));
 const rooms: Room[] = [];
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 });
 afterEach(async () => {
 	for (const room of rooms.splice(0)) await room.close();
@@ -49,11 +49,11 @@ describe.skipIf(!able)(`a process raised lazily${able ? "" : " (needs root, unsh
 		const script = fileURLToPath(new URL("../support/restore-lazily.mjs", import.meta.url));
 		expect(room.run([process.execPath, script, dist, from])).toEqual({ status: 0, stdout: "", stderr: "" });
 
-		const { compared, wrong } = differentPages(
-			room.path(`/proc/${pid}/mem`),
-			restoredMemory(read, pid),
-			rseqAreas(read),
-		);
+		const memory = restoredMemory(read, pid);
+		const { compared, wrong } = differentPages(room.path(`/proc/${pid}/mem`), memory, [
+			...rseqAreas(read),
+			...vdsoAreas(memory),
+		]);
 		expect(wrong).toEqual([]);
 		expect(compared).toBeGreaterThan((4 * MIB) / 4096);
 		const maps = parseMaps(readFileSync(room.path(`/proc/${pid}/maps`), "utf8"));

@@ -1,21 +1,21 @@
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
 import { digests, fingerprint } from "../support/directory-print.ts";
 import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
 import { patchInto } from "../support/patching.ts";
 
-describe("necromancer -c CORE -i IMGDIR (as npm run build made it)", () => {
-	const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+describe("necromancer -c CORE -i IMGDIR", () => {
+	let program = "";
 	const scratch = mkdtempSync(join(tmpdir(), "necromancer-command-"));
 	afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 	const core = join(scratch, "core");
 	const donor = fixturePath("counter-static/images");
 	beforeAll(() => {
-		expect(existsSync(program), "run npm run build first").toBe(true);
+		program = join(built(), "cli/main.js");
 		writeFileSync(core, fixtureCore("counter-static"));
 	});
 	const run = (...args: string[]) => {

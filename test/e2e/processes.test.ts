@@ -31,7 +31,7 @@ const needs = `${able ? "" : " (needs root, unshare and nsenter)"}${gcc ? "" : "
 const directory = mkdtempSync(join(tmpdir(), "necromancer-processes-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 	if (able && gcc)
 		compileLives(directory, [
 			"vectors",

@@ -22,7 +22,7 @@ let room: Room;
 let mapped: string[];
 beforeAll(async () => {
 	if (!able) return;
-	dist = built(directory);
+	dist = built();
 	dead = await killFaulty(directory);
 	room = await openRoom();
 	const script = '"$1" live "$2" </dev/null >/dev/null 2>&1 & echo $!';

@@ -24,7 +24,7 @@ const needs = able ? "" : " (needs root, unshare and nsenter)";
 const directory = mkdtempSync(join(tmpdir(), "necromancer-raise-"));
 let dist = "";
 beforeAll(() => {
-	dist = built(directory);
+	dist = built();
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -23,7 +23,7 @@ let dead: Faulty;
 let room: Room;
 beforeAll(async () => {
 	if (!able) return;
-	dist = built(directory);
+	dist = built();
 	dead = await killFaulty(directory);
 	room = await openRoom();
 });

@@ -9,6 +9,10 @@ import type { RestoredMemory } from "./witness.ts";
  * CRIU's (criu-4.2, images/core.proto, images/core-x86.proto), memory is read through /proc, registers by gdb.
  */
 
+/** VMA_AREA_VDSO and VMA_AREA_VVAR (criu-4.2, criu/include/image.h). */
+const VMA_VDSO = 8;
+const VMA_VVAR = 0x1000;
+
 /** Addresses. */
 interface Area {
 	readonly start: bigint;
@@ -23,6 +27,19 @@ export const rseqAreas = (images: ReadImages): Area[] =>
 		.filter((thread) => thread.has(15))
 		.map((thread) => thread.message(15))
 		.map((rseq) => ({ start: rseq.number(1), end: rseq.number(1) + rseq.number(2) }));
+
+/**
+ * [vdso] and its clocks. Another kernel's comes back as memory, its functions redirected, with this kernel's aside: what a test
+ * asks of all else must not depend on whose vdso the images have; first-breath.test.ts makes a foreign one, and asks about these.
+ */
+export const vdsoAreas = (memory: RestoredMemory): Area[] =>
+	memory.vmas.filter(({ status }) => (status & (VMA_VDSO | VMA_VVAR)) !== 0);
+
+/** Whether a mapping is none of the vdso's, old or new. */
+export const isOutside =
+	(areas: readonly Area[]) =>
+	({ start, name = "" }: { readonly start: bigint; readonly name?: string }): boolean =>
+		!/^\[(?:vdso|vvar|vvar_vclock)\]$/.test(name) && !areas.some((area) => area.start <= start && start < area.end);
 
 /** Each private page that differs from what the images make of it outside `volatile`, and how many were compared. */
 export function differentPages(

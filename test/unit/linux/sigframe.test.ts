@@ -152,10 +152,12 @@ describe.skipIf(!gcc)("this kernel (needs gcc)", () => {
 	it("returns from ours with every register as it should be", () => {
 		const file = join(directory, "frame");
 		const u64 = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
+		// folklore: to return to an rsp that is none faults on some processors and not on others (seen: an Intel Xeon takes it)
+		const canonical = fc.bigInt({ min: -(1n << 47n), max: (1n << 47n) - 1n }).map((sp) => BigInt.asUintN(64, sp));
 		const { places } = processor().xstate;
 		const state = fc.record({
 			seed: fc.bigInt({ min: 0n, max: 1n << 62n }),
-			sp: u64,
+			sp: canonical,
 			flags: fc.constantFrom(0x202n, 0x246n, 0xed7n, 0x40a02n),
 			mask: u64,
 			noise: fc.integer({ min: 1, max: 0xffff }),
