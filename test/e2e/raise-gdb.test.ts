@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
 import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty } from "../support/faulty.ts";
+import { writingGdb } from "../support/gdb.ts";
 import { soon } from "../support/living.ts";
 import { present } from "../support/present.ts";
 import { openRoom, type Ran, type Room } from "../support/room.ts";
@@ -19,12 +20,14 @@ const needs = able ? "" : ` (${FAULTY_NEEDS})`;
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-faulty-"));
 let dist = "";
+let path = process.env["PATH"] ?? "";
 let dead: Faulty;
 let room: Room;
 beforeAll(async () => {
 	if (!able) return;
 	dist = built();
 	dead = await killFaulty(directory);
+	if (hasGdb) path = `${writingGdb(directory)}:${process.env["PATH"]}`;
 	room = await openRoom();
 });
 afterEach(async () => {
@@ -38,7 +41,8 @@ afterAll(async () => {
 });
 
 const main = (): string => join(dist, "cli/main.js");
-const raise = (...args: readonly string[]): Ran => room.run([process.execPath, main(), "raise", ...args]);
+const raise = (...args: readonly string[]): Ran =>
+	room.run([process.execPath, main(), "raise", ...args], { PATH: path });
 const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
 const named = (name: string): number[] => room.pids().filter((pid) => proc(pid, "comm") === `${name}\n`);
 /** Arguments for gdb, one command after the other. */
@@ -76,14 +80,8 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		expect(stdout).toContain(`process ${FAULTY_PID} is stopped: kill -CONT ${FAULTY_PID} lets it go on\n`);
 		expect(room.pids()).toEqual([FAULTY_PID]);
 		expect(proc(FAULTY_PID, "status")).toMatch(/^State:\tT \(stopped\)$/m);
-		const again = room.run([
-			"gdb",
-			"-p",
-			`${FAULTY_PID}`,
-			"-iex",
-			"handle SIGSTOP nostop noprint nopass",
-			...does("print compute(5)").slice(1),
-		]);
+		const attach = ["gdb", "-p", `${FAULTY_PID}`, "-iex", "handle SIGSTOP nostop noprint nopass"];
+		const again = room.run([...attach, ...does("print compute(5)").slice(1)], { PATH: path });
 		expect(values(again.stdout)).toEqual(["545"]);
 	});
 
@@ -111,16 +109,8 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		chownSync(core, 65534, 65534);
 		for (const path of [directory, dead.binary]) chmodSync(path, 0o755);
 		for (const mode of [[], ["--fresh-ids"]]) {
-			const { status, stdout, stderr } = room.run([
-				...NOBODY,
-				process.execPath,
-				main(),
-				"raise",
-				...mode,
-				"--gdb",
-				core,
-				...CALLS,
-			]);
+			const command = [...NOBODY, process.execPath, main(), "raise", ...mode, "--gdb", core, ...CALLS];
+			const { status, stdout, stderr } = room.run(command, { PATH: path });
 			expect(values(stdout).slice(0, 3), stderr).toEqual(["542", "45", "545"]);
 			expect(status).toBe(0);
 			expect(await soon(() => room.pids().length === 0)).toBe(true);
