@@ -32,6 +32,8 @@ export const errorTable = {
 	ERR_STEP_FAILED: { exit: 7, meaning: "a step of the restore failed; everything was undone" },
 	ERR_RESTORE_FAILED: { exit: 7, meaning: "the process did not come back as planned; everything was undone" },
 	ERR_OUTPUT_EXISTS: { exit: 1, meaning: "the output directory is not empty" },
+	ERR_OWNER: { exit: 1, meaning: "a file or directory is another user's, or another user leads to it" },
+	ERR_CHANGED: { exit: 1, meaning: "somebody changed a file while it was read, or a directory while it was written" },
 	ERR_PROCESS: { exit: 1, meaning: "a process to be dumped is not there, or is not one that can be" },
 } as const satisfies Readonly<Record<string, { readonly exit: number; readonly meaning: string }>>;
 

@@ -1,7 +1,9 @@
 import {
-	chmodSync,
+	type BigIntStats,
 	closeSync,
 	constants,
+	fchmodSync,
+	fstatSync,
 	fsyncSync,
 	lstatSync,
 	mkdirSync,
@@ -13,29 +15,91 @@ import {
 	unlinkSync,
 } from "node:fs";
 import { join } from "node:path";
+import { refuse } from "../errors.ts";
+import { isOthersToMove } from "./owners.ts";
 import { attemptWrite } from "./sink.ts";
-import { attempt } from "./source.ts";
+import { attempt, closeOnce } from "./source.ts";
 
 /*
- * What is done to directories. Every failure is ERR_IO about `name`, which is the path unless given.
+ * What is done in directories, each held open: whoever renames one, or puts a link in its place, changes nothing of where
+ * we work. Entries are single names; a link is never followed. Every failure is ERR_IO about the entry's name.
  */
 
-/** What is at a path, symbolic links not followed; `undefined` when nothing is. */
-export function entryAt(path: string, name: string = path): Stats | undefined {
-	return attempt(name, () => lstatSync(path, { throwIfNoEntry: false }));
+/** A directory that is held open. */
+export interface Directory {
+	/** What messages call it. */
+	readonly name: string;
+	readonly fd: number;
+	/** A path to one of its entries, for whatever takes paths; of use as long as it is open, and in this process only. */
+	at(entry: string): string;
+	/** What messages call an entry. */
+	nameOf(entry: string): string;
+	/** As it was when it was opened: it may have become ours since. */
+	readonly opened: BigIntStats;
+	/** As it is now. */
+	stat(): BigIntStats;
+	close(): void;
 }
 
-/** Creates a directory of mode 0700. The name must be free. */
-export const makeDirectory = (path: string, name: string = path): void =>
-	attemptWrite(name, () => mkdirSync(path, { mode: 0o700 }));
+/** A descriptor of a directory, to be closed with what is returned. */
+export const directoryOn = (fd: number, name: string): Directory => ({
+	name,
+	fd,
+	at: (entry) => `/proc/self/fd/${fd}/${entry}`,
+	nameOf: (entry) => join(name, entry),
+	opened: attempt(name, () => fstatSync(fd, { bigint: true })),
+	stat: () => attempt(name, () => fstatSync(fd, { bigint: true })),
+	close: closeOnce(fd),
+});
 
-export const list = (path: string, name: string = path): string[] => attempt(name, () => readdirSync(path));
+/** Whether two of them are one. */
+export function isSame(a: Pick<BigIntStats, "dev" | "ino">, b: Pick<BigIntStats, "dev" | "ino">): boolean {
+	return a.dev === b.dev && a.ino === b.ino;
+}
+
+/** What is under a name; `undefined` when nothing is. */
+export function entryIn(dir: Directory, entry: string): Stats | undefined {
+	return attempt(dir.nameOf(entry), () => lstatSync(dir.at(entry), { throwIfNoEntry: false }));
+}
+
+/** A directory in another. */
+export function openInner(dir: Directory, entry: string, name: string = dir.nameOf(entry)): Directory {
+	const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+	return directoryOn(
+		attempt(name, () => openSync(dir.at(entry), O_RDONLY | O_DIRECTORY | O_NOFOLLOW)),
+		name,
+	);
+}
+
+/**
+ * Creates a directory of mode 0700, under a name that must be free.
+ *
+ * @throws NecromancerError ERR_CHANGED where whoever owns the directory around it has put another in its place already.
+ */
+export function makeDirectory(dir: Directory, entry: string, name: string = dir.nameOf(entry)): Directory {
+	attemptWrite(name, () => mkdirSync(dir.at(entry), { mode: OWNER_ONLY_DIRECTORY }));
+	const made = openInner(dir, entry, name);
+	if (isOthersToMove(dir.stat())) {
+		const { uid, mode } = made.stat();
+		if (Number(uid) !== process.geteuid?.() || (mode & 0o77n) !== 0n || list(made).length > 0) {
+			made.close();
+			refuse("ERR_CHANGED", {
+				subject: name,
+				finding: "is not the directory that was made there",
+				remedy: "see who else changes the directory around it, and run it again",
+			});
+		}
+	}
+	return made;
+}
+
+export const list = (dir: Directory): string[] => attempt(dir.name, () => readdirSync(dir.at(".")));
 
 /** Removes a file or a link, if it is there. */
-export function remove(path: string, name: string = path): void {
-	attempt(name, () => {
+export function remove(dir: Directory, entry: string): void {
+	attempt(dir.nameOf(entry), () => {
 		try {
-			unlinkSync(path);
+			unlinkSync(dir.at(entry));
 		} catch (cause) {
 			if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
 		}
@@ -45,47 +109,52 @@ export function remove(path: string, name: string = path): void {
 export const OWNER_ONLY_FILE = 0o600;
 export const OWNER_ONLY_DIRECTORY = 0o700;
 
-/** Takes a file or directory from everybody but its owner. */
-export const makePrivate = (path: string, mode: number, name: string = path): void =>
-	attempt(name, () => chmodSync(path, mode));
+/** Takes a file from everybody but its owner; also what was a link, or the name of another, when it was looked at last. */
+export const makePrivate = (dir: Directory, entry: string): void =>
+	withEntry(dir, entry, (fd) => fchmodSync(fd, OWNER_ONLY_FILE));
 
-/** rename(2): replaces a file at `to`, and is either done or not, whenever the process is killed. */
-export const move = (from: string, to: string, name: string = to): void =>
-	attemptWrite(name, () => renameSync(from, to));
+/** rename(2): replaces a file under the new name, and is either done or not, whenever the process is killed. */
+export const move = (
+	from: Directory,
+	entry: string,
+	to: Directory,
+	newEntry: string = entry,
+	name: string = to.nameOf(newEntry),
+): void => attemptWrite(name, () => renameSync(from.at(entry), to.at(newEntry)));
 
-/**
- * Removes a directory that holds files, and the directories `inner` of such, but nothing deeper. It never follows a
- * link: it works below an open directory, so that swapping the path for a link on the way leads nowhere.
- */
-export function removeFlat(path: string, inner: readonly string[] = [], name: string = path): void {
-	withDirectory(path, name, (fd) => {
-		const anchor = `/proc/self/fd/${fd}`;
-		for (const entry of list(anchor, name)) {
-			if (inner.includes(entry) && entryAt(join(anchor, entry), name)?.isDirectory()) {
-				removeFlat(join(anchor, entry), [], join(name, entry));
-			} else remove(join(anchor, entry), join(name, entry));
-		}
-	});
-	attempt(name, () => rmdirSync(path));
+/** Removes a directory that holds files, and the directories `inner` of such, but nothing deeper. */
+export function removeFlat(dir: Directory, entry: string, inner: readonly string[] = []): void {
+	const doomed = openInner(dir, entry);
+	try {
+		empty(doomed, inner);
+	} finally {
+		doomed.close();
+	}
+	attempt(dir.nameOf(entry), () => rmdirSync(dir.at(entry)));
+}
+
+/** Removes the files of a directory, and the directories `inner` of such. */
+export function empty(dir: Directory, inner: readonly string[] = []): void {
+	for (const entry of list(dir)) {
+		if (inner.includes(entry) && entryIn(dir, entry)?.isDirectory()) removeFlat(dir, entry);
+		else remove(dir, entry);
+	}
 }
 
 /** Waits until the names in a directory are on the disk. */
-export const syncDirectory = (path: string, name: string = path): void =>
-	withDirectory(path, name, (fd) => attempt(name, () => fsyncSync(fd)));
+export const syncDirectory = (dir: Directory): void => attempt(dir.name, () => fsyncSync(dir.fd));
 
 /** Waits until the content of a file is on the disk. */
-export const syncFile = (path: string, name: string = path): void =>
-	withOpen(path, name, 0, (fd) => attempt(name, () => fsyncSync(fd)));
+export const syncFile = (dir: Directory, entry: string): void => withEntry(dir, entry, fsyncSync);
 
-const withDirectory = (path: string, name: string, use: (fd: number) => void): void =>
-	withOpen(path, name, constants.O_DIRECTORY, use);
-
-function withOpen(path: string, name: string, flags: number, use: (fd: number) => void): void {
-	const { O_RDONLY, O_NOFOLLOW } = constants;
-	const fd = attempt(name, () => openSync(path, O_RDONLY | O_NOFOLLOW | flags));
-	try {
-		use(fd);
-	} finally {
-		closeSync(fd);
-	}
+function withEntry(dir: Directory, entry: string, use: (fd: number) => void): void {
+	const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY } = constants;
+	attempt(dir.nameOf(entry), () => {
+		const fd = openSync(dir.at(entry), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+		try {
+			use(fd);
+		} finally {
+			closeSync(fd);
+		}
+	});
 }

@@ -1,6 +1,6 @@
-import { closeSync, constants, fsyncSync, openSync, writeSync } from "node:fs";
+import { constants, fsyncSync, openSync, writeSync } from "node:fs";
 import { refuse } from "../errors.ts";
-import { attempt } from "./source.ts";
+import { attempt, closeOnce } from "./source.ts";
 
 /** A file being written: the counterpart of ByteSource. */
 export interface ByteSink {
@@ -32,7 +32,7 @@ export function createFile(path: string, name: string = path): ByteSink {
 			}
 		},
 		sync: () => attempt(name, () => fsyncSync(fd)),
-		close: () => closeSync(fd),
+		close: closeOnce(fd),
 	};
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { refuse } from "../errors.ts";
 import type { FileOffset } from "./address.ts";
+import { type Stamp, stampOf } from "./stamp.ts";
 
 /**
  * Something with a name, a size and bytes at offsets: a file, or a buffer in a test. Reading is synchronous and exact;
@@ -15,6 +16,8 @@ export interface ByteSource {
 	readonly size: bigint;
 	/** st_mode of a file: type and permissions. */
 	readonly mode?: number;
+	/** How it was when it was opened; see stamp.ts. Absent for buffers. */
+	readonly stamp?: Stamp;
 	/** The open file, for those who read large ranges asynchronously. Absent for buffers. */
 	readonly fd?: number;
 	/** Exactly `length` bytes, or `undefined` where the source ends before. */
@@ -22,14 +25,35 @@ export interface ByteSource {
 	close(): void;
 }
 
+/** Closes a descriptor, once: after that its number may be anybody's. */
+export function closeOnce(fd: number): () => void {
+	let open = true;
+	return () => {
+		if (!open) return;
+		open = false;
+		closeSync(fd);
+	};
+}
+
 /**
  * Opens a regular file read-only.
  *
+ * @param flags Of open(2), besides.
  * @throws NecromancerError ERR_IO when it cannot be opened or is no regular file (a FIFO would hang, a device never end).
  */
-export function openFile(path: string | Buffer, name: string = path.toString()): ByteSource {
+export function openFile(path: string | Buffer, name: string = path.toString(), flags = 0): ByteSource {
 	// without O_NONBLOCK a FIFO would wait here for a writer; a regular file does not care
-	const fd = attempt(name, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY));
+	const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
+	const fd = attempt(name, () => openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | flags));
+	return sourceOn(fd, name);
+}
+
+/**
+ * A regular file that is open; it is closed with the source, or when it is none.
+ *
+ * @throws NecromancerError ERR_IO
+ */
+export function sourceOn(fd: number, name: string): ByteSource {
 	const stat = fstatSync(fd, { bigint: true });
 	if (!stat.isFile()) {
 		closeSync(fd);
@@ -44,6 +68,7 @@ export function openFile(path: string | Buffer, name: string = path.toString()):
 		fd,
 		size: stat.size,
 		mode: Number(stat.mode),
+		stamp: stampOf(stat),
 		read: (offset, length) => {
 			if (offset + BigInt(length) > stat.size) return undefined;
 			const buffer = Buffer.allocUnsafe(length);
@@ -54,7 +79,7 @@ export function openFile(path: string | Buffer, name: string = path.toString()):
 			}
 			return buffer;
 		},
-		close: () => closeSync(fd),
+		close: closeOnce(fd),
 	};
 }
 

@@ -1,10 +1,9 @@
 import { statSync } from "node:fs";
 import { uptime } from "node:os";
 import { readCore } from "../core/core.ts";
-import { commitInPlace, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
+import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
 import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
-import type { Lock } from "../criu/lock.ts";
 import type { WriteOptions } from "../criu/pages.ts";
 import { holesOf } from "../host/holes.ts";
 import type { Clocks } from "../linux/time.ts";
@@ -48,8 +47,8 @@ export async function patchVerb(verb: PatchVerb): Promise<void> {
 		});
 }
 
-async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Lock): Promise<void> {
-	const donor = openImageDir(verb.images);
+async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Promise<void> {
+	const donor = openImageDir(lock?.directory ?? verb.images);
 	const core = await openCore(verb.core, terminal).catch((error: unknown) => {
 		donor.close();
 		throw error;

@@ -1,14 +1,14 @@
-import { chmodSync, constants, linkSync, symlinkSync } from "node:fs";
-import { copyFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { symlinkSync } from "node:fs";
+import { resolve } from "node:path";
 import { fileOffset, hex } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
-import { entryAt, syncDirectory, syncFile } from "../bytes/directory.ts";
-import { attemptWrite, type ByteSink, createFile } from "../bytes/sink.ts";
+import { type Directory, syncDirectory, syncFile } from "../bytes/directory.ts";
+import { type ByteSink, createFile } from "../bytes/sink.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Extent } from "./image.ts";
 import type { ImageDir } from "./image-dir.ts";
+import { copyKept } from "./kept-file.ts";
 import { isPlainName } from "./own-names.ts";
 import { type PagesPlan, type WriteOptions, type WrittenPages, workOf, writePages } from "./pages.ts";
 
@@ -22,7 +22,7 @@ export interface ImageDraft {
 }
 
 /** The directory that a draft replaces or takes after. */
-export type Donor = Pick<ImageDir, "path" | "parent">;
+export type Donor = Pick<ImageDir, "path" | "parent" | "directory">;
 
 /** What was written. */
 export interface Written {
@@ -52,27 +52,26 @@ export const draftWork = ({ images, pages }: ImageDraft): bigint =>
  * Writes the files of a draft into an existing directory, where their names must be free. Files are made with mode 0600,
  * never through a link; a donor's link `parent` is made anew. A draft that copies nothing needs no donor. On failure what was written stays: the directory is one that the caller throws away.
  *
- * @param link - Kept files may become second names of the donor's instead of copies: right where the donor's own go away.
- * @throws NecromancerError ERR_IO, ERR_IMAGE_TRUNCATED when an image became shorter, ERR_IMAGE_CORRUPT when a kept name
- * is no regular file; and what {@link writePages} throws.
+ * @param inPlace - They will replace the donor's own, whose link `parent` stays where it is.
+ * @throws NecromancerError ERR_IO, ERR_IMAGE_TRUNCATED when an image became shorter; what {@link copyKept} throws; and what {@link writePages} throws.
  * @throws RangeError when the draft is not one: a bug of the caller.
  */
 export async function writeDraft(
 	draft: ImageDraft,
 	donor: Donor | undefined,
-	target: string,
+	target: Directory,
 	options: WriteOptions = {},
-	link = false,
+	inPlace = false,
 ): Promise<Written> {
 	checkDraft(draft);
 	for (const [name, from] of draft.copies) {
 		options.signal?.throwIfAborted();
 		if (donor === undefined) throw new RangeError(`the draft copies ${from} of no donor`);
-		await keep(join(donor.path, from), join(target, name), link);
-		if (options.sync) syncFile(join(target, name));
+		await copyKept(donor.directory, from, target, name, options.signal);
+		if (options.sync) syncFile(target, name);
 	}
 	for (const [name, pieces] of draft.images) {
-		const file = createFile(join(target, name), name);
+		const file = createFile(target.at(name), name);
 		try {
 			for (const piece of pieces) {
 				if (piece instanceof Uint8Array) file.append(piece);
@@ -84,11 +83,11 @@ export async function writeDraft(
 		}
 	}
 	const pages = new Map<string, WrittenPages>();
-	for (const plan of draft.pages) pages.set(plan.pagemap, await writePages(target, plan, options));
+	for (const plan of draft.pages) pages.set(plan.pagemap, await writePages(target.at("."), plan, options));
 	// Other processes of an incremental dump may still need the directory it continues.
-	if (donor?.parent !== undefined && !link) {
+	if (donor?.parent !== undefined && !inPlace) {
 		const parent = resolve(donor.path, donor.parent);
-		attempt(target, () => symlinkSync(parent, join(target, PARENT)));
+		attempt(target.nameOf(PARENT), () => symlinkSync(parent, target.at(PARENT)));
 	}
 	if (options.sync) syncDirectory(target);
 	return { pages };
@@ -103,35 +102,6 @@ export function checkDraft(draft: ImageDraft): void {
 		seen.add(name);
 	}
 	if (!seen.has(INVENTORY)) throw new RangeError(`the draft lacks ${INVENTORY}`);
-}
-
-/** Links or copies a file of the donor. Copies share their blocks with it where the file system can do that. */
-async function keep(from: string, to: string, link: boolean): Promise<void> {
-	if (!entryAt(from)?.isFile()) {
-		refuse("ERR_IMAGE_CORRUPT", { subject: from, finding: "is no regular file", expectation: "expected an image" });
-	}
-	if (link && linked(from, to)) return;
-	const { COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
-	await copyFile(from, to, COPYFILE_EXCL | COPYFILE_FICLONE).catch((cause: unknown) =>
-		attemptWrite(to, () => {
-			throw cause;
-		}),
-	);
-	attempt(to, () => chmodSync(to, 0o600));
-}
-
-/** Not every file system has hard links, and fs.protected_hardlinks forbids them on the files of others. */
-function linked(from: string, to: string): boolean {
-	try {
-		linkSync(from, to);
-		return true;
-	} catch (cause) {
-		if (["EPERM", "EMLINK", "ENOTSUP", "ENOSYS", "EXDEV"].includes((cause as NodeJS.ErrnoException).code ?? ""))
-			return false;
-		return attemptWrite(to, () => {
-			throw cause;
-		});
-	}
 }
 
 const BUFFER = 1 << 20;

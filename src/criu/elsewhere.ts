@@ -1,5 +1,19 @@
-import { basename, dirname, join, resolve } from "node:path";
-import { entryAt, list, makeDirectory, move, removeFlat, syncDirectory } from "../bytes/directory.ts";
+import { rmdirSync } from "node:fs";
+import {
+	type Directory,
+	empty,
+	entryIn,
+	isSame,
+	list,
+	makeDirectory,
+	move,
+	openInner,
+	removeFlat,
+	syncDirectory,
+} from "../bytes/directory.ts";
+import { openAround, openDirectory } from "../bytes/open-directory.ts";
+import { isOthersToFill, isOthersToWrite, isOurs } from "../bytes/owners.ts";
+import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { checkDraft, type Donor, type ImageDraft, type Written, writeDraft } from "./draft.ts";
 import { fateOf, holderIn, ourselves, textOf } from "./holder.ts";
@@ -10,13 +24,14 @@ import type { WriteOptions } from "./pages.ts";
 import { isUnfinished, recoverLocked } from "./recover.ts";
 
 /**
- * Writes the images of a draft into a new directory and leaves the donor, if there is one, alone. `out` must be absent or empty. An absent
- * one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at the end; into
- * an empty one, which may be a mount point, the files move as they do in place. When it fails or is aborted, nothing is
- * left; what SIGKILL leaves, the next call for the same `out` removes.
+ * Writes the images of a draft into a new directory and leaves the donor, if there is one, alone. `out` must be absent or
+ * empty. An absent one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at
+ * the end; into an empty one of our own, which may be a mount point, the files move as they do in place. When it fails or is
+ * aborted, nothing is left; what SIGKILL leaves, the next call for the same `out` removes.
  *
- * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_IMAGE_LOCKED when another process writes into the same empty
- * directory; what {@link writeDraft} throws.
+ * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_OWNER for an empty directory that is another user's; ERR_CHANGED where
+ * somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
+ * {@link writeDraft} throws.
  */
 export async function writeElsewhere(
 	draft: ImageDraft,
@@ -25,14 +40,20 @@ export async function writeElsewhere(
 	options: WriteOptions = {},
 ): Promise<Written> {
 	checkDraft(draft);
-	const target = resolve(out);
-	if (entryAt(target) === undefined) return await build(draft, donor, target, options);
-	if (!entryAt(join(target, "."))?.isDirectory() || !isUnfinished(target)) refuseFilled(out);
-	const held = lock(target);
+	if (!isThere(out)) return await build(draft, donor, out, options);
+	const found = openTarget(out);
 	try {
-		const finished = recoverLocked(target) === "finished";
-		refuseFilled(out, finished ? " of an earlier patch, finished just now" : "");
-		return await install(draft, donor, target, options);
+		if (!isUnfinished(found)) refuseFilled(found);
+		requireOwn(found);
+	} finally {
+		found.close();
+	}
+	const held = lock(out);
+	try {
+		requireOwn(held.directory);
+		const finished = recoverLocked(held.directory) === "finished";
+		refuseFilled(held.directory, finished ? " of an earlier patch, finished just now" : "");
+		return await install(draft, donor, held.directory, options);
 	} finally {
 		held.release();
 	}
@@ -41,60 +62,140 @@ export async function writeElsewhere(
 /**
  * For those who have much to do before they write: says at once what {@link writeElsewhere} would.
  *
- * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_IO where the directory around it is not there.
+ * @throws NecromancerError ERR_OUTPUT_EXISTS, ERR_OWNER; ERR_IO where the directory around it is not there.
  */
 export function requireFree(out: string): void {
-	const target = resolve(out);
-	list(dirname(target));
-	if (entryAt(target) !== undefined) refuseFilled(out);
+	if (!isThere(out)) return;
+	const target = openTarget(out);
+	try {
+		refuseFilled(target);
+		requireOwn(target);
+	} finally {
+		target.close();
+	}
+}
+
+function isThere(out: string): boolean {
+	const { directory, entry } = openAround(out);
+	try {
+		return entryIn(directory, entry) !== undefined;
+	} finally {
+		directory.close();
+	}
+}
+
+/** What is at `out`, which must be a directory. */
+function openTarget(out: string): Directory {
+	const { directory, entry } = openAround(out);
+	try {
+		const found = entryIn(directory, entry);
+		if (found?.isDirectory() !== true && found?.isSymbolicLink() !== true) refuseOutput(out, "is no directory");
+	} finally {
+		directory.close();
+	}
+	return openDirectory(out);
 }
 
 async function build(
 	draft: ImageDraft,
 	donor: Donor | undefined,
-	target: string,
+	out: string,
 	options: WriteOptions,
 ): Promise<Written> {
-	const parent = dirname(target);
-	const prefix = `.${basename(target).slice(0, LONGEST)}.necromancer.`;
-	removeAbandoned(parent, prefix);
-	const draftPath = join(parent, `${prefix}${textOf(ourselves())}`);
-	makeDirectory(draftPath, target);
+	const { directory: around, entry } = openAround(out);
 	try {
-		const written = await writeDraft(draft, donor, draftPath, options);
-		options.signal?.throwIfAborted();
-		// rename(2) replaces nothing but an empty directory
-		if (entryAt(target) !== undefined) refuseFilled(target);
-		move(draftPath, target);
-		if (options.sync) syncDirectory(parent);
-		return written;
-	} catch (cause) {
-		removeFlat(draftPath);
-		throw cause;
+		const prefix = `.${entry.slice(0, LONGEST)}.necromancer.`;
+		removeAbandoned(around, prefix);
+		const own = `${prefix}${textOf(ourselves())}`;
+		const target = makeDirectory(around, own, out);
+		try {
+			const written = await writeDraft(draft, donor, target, options);
+			options.signal?.throwIfAborted();
+			options.requireUnchanged?.();
+			// rename(2) replaces nothing but an empty directory
+			if (entryIn(around, entry) !== undefined) refuseOutput(out, "is there now");
+			move(around, own, around, entry, out);
+			if (options.sync) syncDirectory(around);
+			requireAt(out, target);
+			return written;
+		} catch (cause) {
+			empty(target);
+			for (const name of [own, entry]) if (isEntry(around, name, target)) removeEmpty(around, name);
+			throw cause;
+		} finally {
+			target.close();
+		}
+	} finally {
+		around.close();
 	}
+}
+
+const removeEmpty = (around: Directory, name: string): void =>
+	attempt(around.nameOf(name), () => rmdirSync(around.at(name)));
+
+/** Whether a name is that of a directory. */
+function isEntry(around: Directory, name: string, directory: Directory): boolean {
+	if (entryIn(around, name)?.isDirectory() !== true) return false;
+	const there = openInner(around, name);
+	try {
+		return isSame(there.stat(), directory.stat());
+	} finally {
+		there.close();
+	}
+}
+
+/** @throws NecromancerError ERR_CHANGED */
+function requireAt(out: string, written: Directory): void {
+	const { directory, entry } = openAround(out);
+	try {
+		if (isEntry(directory, entry, written)) return;
+	} finally {
+		directory.close();
+	}
+	refuse("ERR_CHANGED", {
+		subject: out,
+		finding: "is not the directory that was written",
+		expectation: "expected nobody else to move it",
+		remedy: "write where only you may",
+	});
 }
 
 /** Characters of the name; the holder's takes up to 110 more, and a name has at most 255 bytes. */
 const LONGEST = 32;
 
 /** Removes what builders of the same directory left that are dead. In a place like /tmp only our own are trusted. */
-function removeAbandoned(parent: string, prefix: string): void {
-	for (const name of list(parent)) {
+function removeAbandoned(around: Directory, prefix: string): void {
+	// whoever owns it may have moved anything of ours to such a name
+	if (!isOurs(around.stat().uid)) return;
+	for (const name of list(around)) {
 		const holder = name.startsWith(prefix) ? holderIn(name.slice(prefix.length)) : undefined;
 		if (holder === undefined || fateOf(holder) !== "dead") continue;
-		const entry = entryAt(join(parent, name));
-		if (entry?.isDirectory() && entry.uid === process.geteuid?.()) removeFlat(join(parent, name));
+		const entry = entryIn(around, name);
+		if (entry?.isDirectory() && entry.uid === process.geteuid?.()) removeFlat(around, name);
 	}
 }
 
-function refuseFilled(out: string, whose = ""): void {
-	const isDirectory = entryAt(join(out, "."))?.isDirectory() === true;
-	const files = isDirectory ? list(out).filter(isPlainName).length : 0;
-	if (isDirectory && files === 0) return;
+/** Into a directory that others may change we would write what they choose. */
+function requireOwn(target: Directory): void {
+	const look = target.stat();
+	if (!isOthersToFill(look)) return;
+	refuse("ERR_OWNER", {
+		subject: target.name,
+		finding: isOthersToWrite(look) ? "is a directory that others may write" : `belongs to user ${look.uid}`,
+		expectation: "expected one of our own, or none",
+		remedy: "name one that is not there",
+	});
+}
+
+function refuseFilled(target: Directory, whose = ""): void {
+	const files = list(target).filter(isPlainName).length;
+	if (files > 0) refuseOutput(target.name, `holds ${files} ${files === 1 ? "file" : "files"}${whose}`);
+}
+
+const refuseOutput = (out: string, finding: string): never =>
 	refuse("ERR_OUTPUT_EXISTS", {
 		subject: out,
-		finding: isDirectory ? `holds ${files} ${files === 1 ? "file" : "files"}${whose}` : "is no directory",
+		finding,
 		expectation: "expected an empty directory, or none",
 		remedy: "name another",
 	});
-}

@@ -1,8 +1,12 @@
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
+import { type Directory, entryIn } from "../bytes/directory.ts";
+import { openDirectory } from "../bytes/open-directory.ts";
+import { attempt, type ByteSource, sourceOn } from "../bytes/source.ts";
+import { isUnchanged, type Stamp } from "../bytes/stamp.ts";
 import { refuse } from "../errors.ts";
 import { type Image, readImage } from "./image.ts";
+import { openImage } from "./kept-file.ts";
 import { imageKinds, type KindName, type RecordOf } from "./kinds.ts";
 import { isPlainName } from "./own-names.ts";
 
@@ -10,6 +14,8 @@ import { isPlainName } from "./own-names.ts";
 export interface ImageDir {
 	/** As the user gave it. */
 	readonly path: string;
+	/** Held open until {@link ImageDir.close}. */
+	readonly directory: Directory;
 	/** Its regular files, sorted; links are not followed, folders not entered, our own work files left out. */
 	readonly names: readonly string[];
 	/** Where the link `parent` of an incremental dump points. */
@@ -21,26 +27,57 @@ export interface ImageDir {
 	image<K extends KindName>(name: string, kind: K): Image<RecordOf<K>>;
 	/** The value of an image that holds one record. */
 	one<K extends KindName>(name: string, kind: K): RecordOf<K>;
+	/**
+	 * To be asked before what was made of them is used, and before they are closed.
+	 *
+	 * @throws NecromancerError ERR_CHANGED when somebody has written to an image since it was read, or replaced it.
+	 */
+	requireUnchanged(): void;
 	/** Closes every source it gave out. */
 	close(): void;
 }
 
 /**
- * Opens a directory of images and looks at its inventory. The methods that read throw as `readImage` does, and
+ * Opens a directory of images, or takes one that is open and stays so, and looks at its inventory. The methods that read throw as `readImage` does, and
  * ERR_IMAGE_MISSING for a file that is not there.
  *
  * @throws NecromancerError ERR_IO when it is no directory that can be read, ERR_IMAGE_MISSING without an inventory,
  * ERR_IMAGE_VERSION when that names another layout.
  */
-export function openImageDir(path: string): ImageDir {
-	const entries = attempt(path, () => readdirSync(path, { withFileTypes: true }));
+export function openImageDir(from: string | Directory): ImageDir {
+	if (typeof from !== "string") return imagesIn(from);
+	const directory = openDirectory(from);
+	try {
+		const dir = imagesIn(directory);
+		return {
+			...dir,
+			close: () => {
+				dir.close();
+				directory.close();
+			},
+		};
+	} catch (error) {
+		directory.close();
+		throw error;
+	}
+}
+
+function imagesIn(directory: Directory): ImageDir {
+	const { name: path } = directory;
+	const entries = attempt(path, () => readdirSync(directory.at("."), { withFileTypes: true }));
 	const names = entries.filter((it) => it.isFile() && isPlainName(it.name)).map(({ name }) => name);
 	names.sort();
 	const known = new Set(names);
 	const link = entries.find((it) => it.name === "parent" && it.isSymbolicLink());
 	const open = new Map<string, ByteSource>();
 
-	const opened = (name: string): ByteSource => (known.has(name) ? openFile(join(path, name)) : missing(path, name));
+	const read = new Map<string, Stamp>();
+	const opened = (name: string): ByteSource => {
+		if (!known.has(name)) return missing(directory, name);
+		const fresh = sourceOn(openImage(directory, name), join(path, name));
+		if (fresh.stamp !== undefined && !read.has(name)) read.set(name, fresh.stamp);
+		return fresh;
+	};
 	const source = (name: string): ByteSource => {
 		const kept = open.get(name);
 		if (kept !== undefined) return kept;
@@ -60,8 +97,9 @@ export function openImageDir(path: string): ImageDir {
 	};
 	const dir: ImageDir = {
 		path,
+		directory,
 		names,
-		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(join(path, "parent"))) }),
+		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(directory.at("parent"))) }),
 		has: (name) => known.has(name),
 		source,
 		image,
@@ -73,6 +111,20 @@ export function openImageDir(path: string): ImageDir {
 				finding: first === undefined ? "holds no record" : `holds ${others.length + 1} records`,
 				expectation: "expected one",
 			});
+		},
+		requireUnchanged: () => {
+			for (const [name, first] of read) {
+				const now = attempt(join(path, name), () =>
+					lstatSync(directory.at(name), { bigint: true, throwIfNoEntry: false }),
+				);
+				if (now !== undefined && isUnchanged(first, now)) continue;
+				refuse("ERR_CHANGED", {
+					subject: join(path, name),
+					finding: now === undefined ? "was removed while it was read" : "was changed while it was read",
+					expectation: "expected it to stay as it was",
+					remedy: "run it again when nobody writes to it",
+				});
+			}
 		},
 		close: () => {
 			for (const kept of open.values()) kept.close();
@@ -105,10 +157,10 @@ function checkInventory(dir: ImageDir): void {
 	}
 }
 
-function missing(path: string, name: string): never {
-	const stat = isPlainName(name) ? lstatSync(join(path, name), { throwIfNoEntry: false }) : undefined;
+function missing(directory: Directory, name: string): never {
+	const stat = isPlainName(name) ? entryIn(directory, name) : undefined;
 	return refuse("ERR_IMAGE_MISSING", {
-		subject: path,
+		subject: directory.name,
 		finding:
 			stat === undefined ? `holds no ${name}` : `${name} is ${stat.isSymbolicLink() ? "a link" : "no regular file"}`,
 		expectation: stat === undefined ? "expected that image" : "expected a file in the directory itself",

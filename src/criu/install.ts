@@ -1,7 +1,7 @@
-import { join } from "node:path";
-import { entryAt, makeDirectory, removeFlat, syncDirectory } from "../bytes/directory.ts";
+import { type Directory, empty, entryIn, makeDirectory, removeFlat, syncDirectory } from "../bytes/directory.ts";
+import { refuse } from "../errors.ts";
 import { type Donor, type ImageDraft, namesIn, PARENT, type Written, writeDraft } from "./draft.ts";
-import { type Journal, withdrawJournal, writeJournal } from "./journal.ts";
+import { withdrawJournal, writeJournal } from "./journal.ts";
 import { STAGING } from "./own-names.ts";
 import type { WriteOptions } from "./pages.ts";
 import { finish, NEW } from "./recover.ts";
@@ -9,6 +9,7 @@ import { finish, NEW } from "./recover.ts";
 /*
  * How a directory is patched so that it is the old one or the new one whenever we die:
  *
+ *   DIR                               becomes ours alone, so that no name in it changes under our hands (claim.ts)
  *   DIR/.necromancer/new/…            all new files are written here; dying leaves the old directory, and this
  *   DIR/.necromancer/journal.json     appears by rename(2), listing what is left: from here on there is no way back
  *   DIR/inventory.img                 is removed: CRIU refuses the directory while it is a mixture
@@ -20,48 +21,66 @@ import { finish, NEW } from "./recover.ts";
  * disk; it is off by default because a gigabyte takes seconds to get there.
  */
 
-/** Where the donor lives in the directory itself. */
+/** Where the donor lives in the directory itself: its files that go. */
 export interface Replacing {
-	/** Its files that go. */
 	readonly removals: readonly string[];
-	/** As for {@link writeDraft}. */
-	readonly link: boolean;
 }
 
 /**
  * Builds the files of a draft in the staging directory of `directory`, which must be free, and moves them out. The caller
- * holds the lock. A failure before the journal is written leaves the directory as it was.
+ * holds the lock, and nobody else may change the directory. A failure before the journal is written leaves it as it was.
  *
- * @throws NecromancerError what {@link writeDraft} and {@link finish} throw.
+ * @throws NecromancerError what {@link writeDraft}, `options.requireUnchanged` and {@link finish} throw.
  */
 export async function install(
 	draft: ImageDraft,
 	donor: Donor | undefined,
-	directory: string,
+	directory: Directory,
 	options: WriteOptions,
-	{ removals, link }: Replacing = { removals: [], link: false },
+	replacing?: Replacing,
 ): Promise<Written> {
-	const staging = join(directory, STAGING);
-	const fresh = join(staging, NEW);
-	makeDirectory(staging);
-	let written: Written;
-	let journal: Journal;
+	const staging = makeDirectory(directory, STAGING);
 	try {
-		makeDirectory(fresh);
-		written = await writeDraft(draft, donor, fresh, options, link);
-		options.signal?.throwIfAborted();
-		const moves = [...namesIn(draft), PARENT].flatMap((name) => {
-			const entry = entryAt(join(fresh, name));
-			return entry === undefined ? [] : [{ name, size: entry.size }];
-		});
-		journal = { moves, removals, sync: options.sync ?? false };
-		if (journal.sync) syncDirectory(directory);
-		writeJournal(staging, journal);
-	} catch (cause) {
-		withdrawJournal(staging);
-		removeFlat(staging, [NEW]);
-		throw cause;
+		let written: Written;
+		let journal: Parameters<typeof finish>[2];
+		try {
+			const fresh = makeDirectory(staging, NEW);
+			try {
+				written = await writeDraft(draft, donor, fresh, options, replacing !== undefined);
+				options.signal?.throwIfAborted();
+				options.requireUnchanged?.();
+				const moves = [...namesIn(draft), PARENT].flatMap((name) => {
+					const entry = entryIn(fresh, name);
+					return entry === undefined ? [] : [{ name, size: entry.size }];
+				});
+				journal = { moves, removals: replacing?.removals ?? [], sync: options.sync ?? false };
+			} finally {
+				fresh.close();
+			}
+			for (const { name } of journal.moves) requireReplaceable(directory, name);
+			for (const name of journal.removals) requireReplaceable(directory, name);
+			if (journal.sync) syncDirectory(directory);
+			writeJournal(staging, journal);
+		} catch (cause) {
+			withdrawJournal(staging);
+			empty(staging, [NEW]);
+			removeFlat(directory, STAGING);
+			throw cause;
+		}
+		finish(directory, staging, journal);
+		return written;
+	} finally {
+		staging.close();
 	}
-	finish(directory, journal);
-	return written;
+}
+
+/** Found before the point of no return: what rename(2) and unlink(2) take is no directory. */
+function requireReplaceable(directory: Directory, name: string): void {
+	if (entryIn(directory, name)?.isDirectory() !== true) return;
+	refuse("ERR_OUTPUT_EXISTS", {
+		subject: directory.nameOf(name),
+		finding: "is a directory",
+		expectation: "expected a file, or nothing",
+		remedy: "move it away",
+	});
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { constants } from "node:fs";
 import { fileOffset } from "../bytes/address.ts";
-import { entryAt, move, remove, syncDirectory } from "../bytes/directory.ts";
+import { type Directory, entryIn, move, remove, syncDirectory } from "../bytes/directory.ts";
 import { createFile } from "../bytes/sink.ts";
 import { openFile } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
@@ -24,45 +24,44 @@ export interface Move {
 	readonly size: number;
 }
 
+const JOURNAL_DRAFT = `${JOURNAL}.draft`;
 const VERSION = 1;
 /** Bytes: a hundred for each of a hundred thousand files. */
 const LARGEST = 10_000_000;
 
 /** Puts the journal into a staging directory. It is there completely or not at all: this is the moment that decides. */
-export function writeJournal(staging: string, journal: Journal): void {
-	const draft = join(staging, `${JOURNAL}.draft`);
-	const file = createFile(draft);
+export function writeJournal(staging: Directory, journal: Journal): void {
+	const file = createFile(staging.at(JOURNAL_DRAFT), staging.nameOf(JOURNAL_DRAFT));
 	try {
 		file.append(Buffer.from(JSON.stringify({ version: VERSION, digest: digestOf(journal), ...journal })));
 		if (journal.sync) file.sync();
 	} finally {
 		file.close();
 	}
-	move(draft, join(staging, JOURNAL));
+	move(staging, JOURNAL_DRAFT, staging, JOURNAL);
 	if (journal.sync) syncDirectory(staging);
 }
 
 /** Takes a journal back of which nothing was done yet, so that what else is there means nothing. */
-export const withdrawJournal = (staging: string): void => remove(join(staging, JOURNAL));
+export const withdrawJournal = (staging: Directory): void => remove(staging, JOURNAL);
 
 /**
  * Reads a journal and believes nothing of it: all names must be those of files in the directory itself.
  *
  * @throws NecromancerError ERR_IMAGE_UNFINISHED.
  */
-export function readJournal(directory: string): Journal {
-	const path = join(directory, STAGING, JOURNAL);
+export function readJournal(staging: Directory): Journal {
 	const damaged = (finding: string): never =>
 		refuse("ERR_IMAGE_UNFINISHED", {
-			subject: path,
+			subject: staging.nameOf(JOURNAL),
 			finding,
 			expectation: "expected what an earlier patch had left to do",
 			remedy: `dump the donor again, or remove ${STAGING} if you know the other files to be complete`,
 		});
-	const entry = entryAt(path);
+	const entry = entryIn(staging, JOURNAL);
 	if (!entry?.isFile()) return damaged("is no regular file");
 	if (entry.size > LARGEST) return damaged(`is ${entry.size} bytes`);
-	const journal = parse(contentOf(path, entry.size));
+	const journal = parse(contentOf(staging, entry.size));
 	return typeof journal === "string" ? damaged(journal) : journal;
 }
 
@@ -103,8 +102,8 @@ const digestOf = ({ moves, removals, sync }: Journal): string => {
 	return createHash("sha256").update(canonical).digest("hex");
 };
 
-function contentOf(path: string, size: number): string {
-	const file = openFile(path);
+function contentOf(staging: Directory, size: number): string {
+	const file = openFile(staging.at(JOURNAL), staging.nameOf(JOURNAL), constants.O_NOFOLLOW);
 	try {
 		return file.read(fileOffset(0), size)?.toString("utf8") ?? "";
 	} finally {

@@ -1,5 +1,5 @@
-import { join } from "node:path";
-import { list, remove } from "../bytes/directory.ts";
+import { type Directory, list, remove } from "../bytes/directory.ts";
+import { openDirectory } from "../bytes/open-directory.ts";
 import { createFile } from "../bytes/sink.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { fateOf, type Holder, holderIn, ourselves, textOf } from "./holder.ts";
@@ -7,7 +7,8 @@ import { LOCK } from "./own-names.ts";
 
 /** The right to change a directory. */
 export interface Lock {
-	readonly directory: string;
+	/** Held open as long as the lock is. */
+	readonly directory: Directory;
 	release(): void;
 }
 
@@ -16,39 +17,60 @@ export interface Lock {
  * of two at once at least one sees the other and gives way, so there are never two holders (both may be refused). What a
  * dead process left is removed by whoever comes by; no moment exists at which a stale lock could be taken over twice.
  *
- * @throws NecromancerError ERR_IMAGE_LOCKED, naming the holder; ERR_IO when the directory cannot be written.
+ * @throws NecromancerError ERR_IMAGE_LOCKED, naming the holder; ERR_IO when the directory cannot be written; what
+ *   {@link openDirectory} throws.
  */
-export function lock(directory: string): Lock {
+export function lock(path: string): Lock {
+	const directory = openDirectory(path);
+	try {
+		return lockOn(directory);
+	} catch (cause) {
+		directory.close();
+		throw cause;
+	}
+}
+
+function lockOn(directory: Directory): Lock {
 	const us = ourselves();
 	const own = `${LOCK}${textOf(us)}`;
-	const path = join(directory, own);
 	try {
-		createFile(path, directory).close();
+		createFile(directory.at(own), directory.name).close();
 	} catch (cause) {
 		if (cause instanceof NecromancerError && (cause.cause as NodeJS.ErrnoException)?.code === "EEXIST") {
 			return locked(directory, own, us, us);
 		}
 		throw cause;
 	}
-	const release = (): void => remove(path, directory);
 	try {
 		for (const name of list(directory)) {
 			const holder = name.startsWith(LOCK) && name !== own ? holderIn(name.slice(LOCK.length)) : undefined;
 			if (holder === undefined) continue;
 			if (fateOf(holder, us) !== "dead") locked(directory, name, holder, us);
-			remove(join(directory, name));
+			remove(directory, name);
 		}
 	} catch (cause) {
-		release();
+		remove(directory, own);
 		throw cause;
 	}
-	return { directory, release };
+	let held = true;
+	return {
+		directory,
+		release: () => {
+			if (!held) return;
+			held = false;
+			try {
+				remove(directory, own);
+			} finally {
+				directory.close();
+			}
+		},
+	};
 }
 
-function locked(directory: string, file: string, holder: Holder, us: Holder): never {
+function locked(directory: Directory, file: string, holder: Holder, us: Holder): never {
 	const known = fateOf(holder, us) === "alive";
 	return refuse("ERR_IMAGE_LOCKED", {
-		subject: directory,
+		subject: directory.name,
 		finding: `is being patched by pid ${holder.pid}${known ? "" : ` of another pid namespace or host (${holder.host})`}`,
 		remedy: known ? "wait for it to end" : `when it no longer runs, remove ${file} there`,
 	});

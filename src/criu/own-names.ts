@@ -21,3 +21,6 @@ export const isPlainName = (name: string): boolean =>
 	name !== "." &&
 	name !== ".." &&
 	!isOurs(name);
+
+/** Whether a dump may have written a file of that name: what else lies in its directory is none of our business. */
+export const isImageName = (name: string): boolean => isPlainName(name) && /\.img$|^stats-(?:dump|restore)$/.test(name);

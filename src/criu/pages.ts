@@ -44,6 +44,8 @@ export interface WriteOptions {
 	readonly sync?: boolean;
 	/** Told how many bytes of the sources were dealt with since the last call. */
 	readonly progress?: (bytes: bigint) => void;
+	/** Asked when all is written, before it takes its place: throws where the sources are not what they were. */
+	readonly requireUnchanged?: () => void;
 	/** Ends the work: what was written is removed, and the signal's reason thrown. */
 	readonly signal?: AbortSignal;
 }

@@ -1,6 +1,6 @@
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset } from "../bytes/address.ts";
-import { attempt, type ByteSource } from "../bytes/source.ts";
+import { attempt, type ByteSource, closeOnce } from "../bytes/source.ts";
 import type { DataRange } from "../host/data-ranges.ts";
 import type { Content } from "../task/task.ts";
 
@@ -32,7 +32,7 @@ export function openProcFile(path: string): ProcFile | undefined {
 			}
 			return buffer;
 		},
-		close: () => closeSync(fd),
+		close: closeOnce(fd),
 	};
 	return { source, stat };
 }

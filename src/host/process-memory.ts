@@ -1,6 +1,6 @@
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { openSync, readSync, writeSync } from "node:fs";
 import { type Address, hex, TASK_SIZE } from "../bytes/address.ts";
-import { attempt, type ByteSource } from "../bytes/source.ts";
+import { attempt, type ByteSource, closeOnce } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 
 /** The memory of a living process, by address. Protections do not matter to whoever may trace it. */
@@ -45,6 +45,6 @@ export function openMemory(pid: number): ProcessMemory {
 				expectation: `of ${bytes.length}`,
 			});
 		},
-		close: () => closeSync(fd),
+		close: closeOnce(fd),
 	};
 }

@@ -1,7 +1,8 @@
 import type { ImageDir } from "../criu/image-dir.ts";
+import { isImageName } from "../criu/own-names.ts";
 
 /**
- * The directory that is to come: which donor files stay, which go, which names are taken. Image files are named after
+ * The directory that is to come: which images of the donor stay, which go, which names are taken. Image files are named after
  * pids, tids and object ids, so a new identity moves them.
  */
 export interface Names {
@@ -16,7 +17,7 @@ export interface Names {
 }
 
 export function namesOf(donor: ImageDir): Names {
-	const kept = new Map(donor.names.map((name) => [name, name]));
+	const kept = new Map(donor.names.filter(isImageName).map((name) => [name, name]));
 	const given = new Set<string>();
 	/** Where the next search starts, by the name for 0: below, all are taken. */
 	const full = new Map<string, number>();

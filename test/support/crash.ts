@@ -16,6 +16,8 @@ const sync = [
 	"linkSync",
 	"symlinkSync",
 	"chmodSync",
+	"fchmodSync",
+	"fchownSync",
 ] as const;
 
 /**

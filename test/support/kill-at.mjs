@@ -44,7 +44,7 @@ const names = [
 	"appendFile",
 	"cp",
 ];
-const onDescriptors = ["ftruncate", "fchmod", "write", "writev"];
+const onDescriptors = ["ftruncate", "fchmod", "fchown", "write", "writev"];
 
 const { writeSync } = fs;
 const tearOne = (fd, bytes, offset = 0, length = bytes.length, position = null) => {

@@ -6,6 +6,8 @@ const [, , dist, sceneFile, verb, out] = process.argv;
 const { commitInPlace, recover, writeElsewhere } = await import(join(dist, "criu/commit.js"));
 const { openFile } = await import(join(dist, "bytes/source.js"));
 
+const { openDirectory } = await import(join(dist, "bytes/open-directory.js"));
+
 const scene = JSON.parse(readFileSync(sceneFile, "utf8"));
 if (verb === "recover") recover(scene.donor);
 else {
@@ -26,7 +28,7 @@ else {
 		pages: [{ pages: "pages-1.img", pagemap: "pagemap-200.img", kind: "task", pagesId: 1, runs }],
 	};
 	const names = readdirSync(scene.donor).filter((name) => !name.startsWith(".necromancer"));
-	const donor = { path: scene.donor, names };
+	const donor = { path: scene.donor, directory: openDirectory(scene.donor), names };
 	if (verb === "commit") await commitInPlace(draft, donor);
 	else await writeElsewhere(draft, donor, out);
 }

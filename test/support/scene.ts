@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { address, fileOffset } from "../../src/bytes/address.ts";
+import { openDirectory } from "../../src/bytes/open-directory.ts";
 import { openFile } from "../../src/bytes/source.ts";
 import type { ImageDraft } from "../../src/criu/draft.ts";
 import type { ImageDir } from "../../src/criu/image-dir.ts";
@@ -95,6 +96,7 @@ export function makeScene(directory: string): Scene {
 /** The scene as the arguments of a writer. */
 export function play(scene: Scene): { readonly draft: ImageDraft; readonly donor: ImageDir; close(): void } {
 	const source = openFile(scene.core);
+	const donor = donorAt(scene.donor);
 	const runs = scene.runs.map(({ start, length, offset }) => ({
 		start: address(BigInt(start * PAGE)),
 		length: BigInt(length * PAGE),
@@ -111,19 +113,31 @@ export function play(scene: Scene): { readonly draft: ImageDraft; readonly donor
 			images: new Map(images),
 			pages: [{ pages: "pages-1.img", pagemap: "pagemap-200.img", kind: "task", pagesId: 1, runs }],
 		},
-		donor: donorAt(scene.donor),
-		close: () => source.close(),
+		donor,
+		close: () => {
+			source.close();
+			donor.close();
+		},
 	};
 }
 
 /** An image directory whose images nobody looks at. */
 export function donorAt(path: string, parent?: string): ImageDir {
+	const directory = openDirectory(path);
 	const names = readdirSync(path).filter((name) => !name.startsWith(".necromancer"));
 	const unread = (): never => {
 		throw new Error("the writer of a directory read an image");
 	};
 	const methods = { has: (name: string) => names.includes(name), source: unread, image: unread, one: unread };
-	return { path, names, ...(parent === undefined ? {} : { parent }), ...methods, close: () => {} };
+	return {
+		path,
+		directory,
+		names,
+		...(parent === undefined ? {} : { parent }),
+		...methods,
+		requireUnchanged: () => {},
+		close: directory.close,
+	};
 }
 
 /** `old`, `new`, or how the visible files differ from both: `mixed`, which must show no inventory. */

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { readInto, writeFrom } from "../../../src/bytes/bulk.ts";
-import { entryAt, removeFlat } from "../../../src/bytes/directory.ts";
+import { entryIn, removeFlat } from "../../../src/bytes/directory.ts";
+import { openDirectory } from "../../../src/bytes/open-directory.ts";
 import { attemptWrite, createFile } from "../../../src/bytes/sink.ts";
 import { fromBuffer, openFile } from "../../../src/bytes/source.ts";
 import { refusal } from "../../support/refusal.ts";
@@ -49,9 +50,13 @@ test("a directory is removed with its files and links, and not what the links le
 	writeFileSync(join(base, "precious"), "data");
 	symlinkSync(join(base, "precious"), join(path, "link"));
 	symlinkSync(base, join(path, "new", "folder"));
-	removeFlat(path, ["new"]);
-	expect(entryAt(path)).toBeUndefined();
+	const around = openDirectory(base);
+	removeFlat(around, "directory", ["new"]);
+	expect(entryIn(around, "directory")).toBeUndefined();
 	expect(contentsOf(base)).toEqual({ precious: "data" });
 	symlinkSync(base, path);
-	expect(refusal(() => removeFlat(path))).toBe(`ERR_IO ${path}: open failed with ENOTDIR (not a directory)`);
+	expect(refusal(() => removeFlat(around, "directory"))).toBe(
+		`ERR_IO ${path}: open failed with ENOTDIR (not a directory)`,
+	);
+	around.close();
 });

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { openDirectory } from "../../../src/bytes/open-directory.ts";
 import { commitInPlace, recover, refuseUnfinished, whilePatching, writeElsewhere } from "../../../src/criu/commit.ts";
 import { type Journal, writeJournal } from "../../../src/criu/journal.ts";
 import { lock } from "../../../src/criu/lock.ts";
@@ -141,7 +142,7 @@ describe("elsewhere", () => {
 		const home = scratch();
 		const { draft, donor, close } = play(makeScene(home));
 		expect(await refusalOf(writeElsewhere(draft, donor, join(home, "a/b")))).toBe(
-			`ERR_IO ${join(home, "a")}: scandir failed with ENOENT (no such file)`,
+			`ERR_IO ${join(home, "a")}: open failed with ENOENT (no such file)`,
 		);
 		close();
 	});
@@ -152,7 +153,9 @@ function stage(directory: string, journal: Journal, files: Readonly<Record<strin
 	const staging = join(directory, ".necromancer");
 	mkdirSync(join(staging, "new"), { recursive: true });
 	for (const [name, content] of Object.entries(files)) writeFileSync(join(staging, "new", name), content);
-	writeJournal(staging, journal);
+	const open = openDirectory(staging);
+	writeJournal(open, journal);
+	open.close();
 	return staging;
 }
 

@@ -59,8 +59,8 @@ describe("openImageDir", () => {
 	it("keeps open what payloads refer to, and nothing else", () => {
 		put("ids-7.img", ids(someIds));
 		put("pipes-data.img", imageBytes(0x56453709, framed([...number(1, 5), ...number(2, 2)]), [65, 66]));
-		const before = descriptors();
 		const dir = opened();
+		const before = descriptors();
 		dir.one("ids-7.img", "ids");
 		expect(descriptors()).toBe(before);
 		const extra = dir.image("pipes-data.img", "pipes-data").records[0]?.extra;
@@ -68,13 +68,13 @@ describe("openImageDir", () => {
 		expect(dir.source("pipes-data.img")).toBe(extra?.source);
 		expect(descriptors()).toBe(before + 1);
 		dir.close();
-		expect(descriptors()).toBe(before);
+		expect(descriptors()).toBe(before - 1);
 	});
 
 	it("closes an image that it could not read", () => {
 		put("ids-7.img", ids(number(1, 1)));
-		const before = descriptors();
 		const dir = opened();
+		const before = descriptors();
 		expect(refusal(() => dir.one("ids-7.img", "ids"))).toBe(
 			`ERR_IMAGE_CORRUPT ${folder}/ids-7.img at 0x8: task_kobj_ids_entry at +0x0 lacks its required field files_id`,
 		);
@@ -85,10 +85,10 @@ describe("openImageDir", () => {
 describe("what openImageDir refuses", () => {
 	it("a path that is no directory", () => {
 		expect(refusal(() => openImageDir(join(folder, "none")))).toBe(
-			`ERR_IO ${folder}/none: scandir failed with ENOENT (no such file)`,
+			`ERR_IO ${folder}/none: open failed with ENOENT (no such file)`,
 		);
 		expect(refusal(() => openImageDir(join(folder, "inventory.img")))).toBe(
-			`ERR_IO ${folder}/inventory.img: scandir failed with ENOTDIR (not a directory)`,
+			`ERR_IO ${folder}/inventory.img: open failed with ENOTDIR (not a directory)`,
 		);
 	});
 
