@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { limitNames, NO_LIMIT } from "../linux/resource.ts";
 
-export { Command, CommanderError, Option } from "commander";
+export { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
 /** Adds a verb to the program. A verb's modules are loaded when it runs, so that the others start fast. */
 export type AddCommand = (program: Command, end: (status: number) => void) => void;

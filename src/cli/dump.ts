@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { MissingDescriptors } from "../dump/descriptor-policy.ts";
 import { type Dumped, dump } from "../dump/dump.ts";
+import type { Losable } from "../dump/losable.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
 import { openProgress, type Progress } from "./progress.ts";
@@ -16,6 +17,7 @@ export interface DumpVerb {
 	/** `false` for --no-pages. */
 	readonly pages?: boolean;
 	readonly missingFds?: MissingDescriptors;
+	readonly allowLost?: ReadonlySet<Losable>;
 	readonly sync?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -33,6 +35,7 @@ export async function dumpVerb(verb: DumpVerb): Promise<void> {
 			afterwards: verb.leaveStopped === true ? "stop" : verb.leaveRunning === true ? "run" : "end",
 			pages: verb.pages !== false,
 			missing: verb.missingFds ?? "error",
+			...(verb.allowLost === undefined ? {} : { allowLost: verb.allowLost }),
 			sync: verb.sync ?? false,
 			signal,
 			announce: (bytes) => {

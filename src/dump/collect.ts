@@ -9,13 +9,15 @@ import { readProcStatus } from "../linux/proc-status.ts";
 import { readProcTimers } from "../linux/proc-timers.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Identity, Task } from "../task/task.ts";
+import { lostWithin, reportBeyond, settleLost } from "./beyond.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
 import { interview } from "./interview.ts";
+import type { Losable } from "./losable.ts";
 import { memoryOf } from "./memory.ts";
 import type { ObjectTable } from "./objects.ts";
-import { questionsFor } from "./questions.ts";
+import { type Answers, questionsFor } from "./questions.ts";
 import { syscallInstructionOf } from "./syscall-instruction.ts";
 import { askedOf, stoppedThreads, threadFrom } from "./threads.ts";
 
@@ -34,6 +36,7 @@ export interface Still {
 	readonly owed: Set<number>;
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
+	readonly allowLost: ReadonlySet<Losable>;
 	readonly report: (finding: Finding) => void;
 }
 
@@ -44,14 +47,16 @@ export interface Still {
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, still: Still): Promise<Task> {
-	const { pid, tids, cpu, memory, objects, ghosts, owed, pages, missing, report } = still;
+	const { pid, tids, cpu, memory, objects, ghosts, owed, pages, missing, allowLost, report } = still;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
 	const standing = threads.map((thread) => thread.standing);
 	const answers = await interview(agent, { standing, memory, syscallInstruction, owed }, questions);
 
+	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
 	const status = readProcStatus(ofProcess(pid, "status"));
+	reportBeyond(pid, answers.beyond, status.noNewPrivileges, report);
 	const stat = readProcStat(ofProcess(pid, "stat"));
 	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
 	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
@@ -67,7 +72,17 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),
 		files,
 		stopped: still.stopped,
+		...attributesOf(pid, answers),
 	};
+}
+
+/** What a core holds where nobody has said anything (fs/coredump.c). */
+const USUAL_FILTER = 0x33n;
+
+function attributesOf(pid: number, { attributes }: Answers): Pick<Task, "attributes"> {
+	const filter = BigInt(`0x${ofProcess(pid, "coredump_filter").trim() || USUAL_FILTER.toString(16)}`);
+	const all = { ...(filter === USUAL_FILTER ? {} : { "coredump-filter": filter }), ...attributes };
+	return Object.keys(all).length === 0 ? {} : { attributes: all };
 }
 
 const identityOf = (pid: number, { ppid, pgid, sid }: ReturnType<typeof readProcStat>): Identity => ({

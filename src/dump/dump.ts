@@ -14,9 +14,11 @@ import type { Clocks } from "../linux/time.ts";
 import { caution, type Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { imagesFromTask } from "../task/to-images.ts";
+import { lostAround, settleLost } from "./beyond.ts";
 import { collect, type Still } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { ghostTable } from "./ghosts.ts";
+import type { Losable } from "./losable.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { type Candidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
@@ -29,6 +31,8 @@ export interface DumpOptions extends WriteOptions {
 	/** Without its memory, as a donor for a core. */
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
+	/** What may be lost; the dump of a process that has anything else of {@link losable} is refused. */
+	readonly allowLost?: ReadonlySet<Losable>;
 	/** Told how many bytes there are to write, before the first is. */
 	readonly announce?: (bytes: bigint) => void;
 }
@@ -54,6 +58,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const candidate = requireCandidate(pid);
 	requireDumpable(pid, openDescriptors(pid), options.missing);
 	const findings = leftBehind(candidate, afterwards);
+	settleLost(lostAround(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
 	return await withAgent(async (agent) => {
 		// it must not be killed in the middle of a request: it ends by itself when we are gone
 		await agent.call("prctl", PR.SET_PDEATHSIG, 0);
@@ -104,13 +109,13 @@ async function write(
 	findings: Finding[],
 ): Promise<{ readonly task: Task; readonly written: Written }> {
 	const { pid } = still;
-	const { images, pages, missing, announce } = options;
+	const { images, pages, missing, announce, allowLost = new Set<Losable>() } = options;
 	const memory = openMemory(pid);
 	const objects = objectTable(pid);
 	const ghosts = ghostTable();
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
-		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing });
+		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing, allowLost });
 		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow() });
 		findings.push(...lost);
 		announce?.(draftWork(draft));

@@ -6,6 +6,7 @@ import { refuse } from "../errors.ts";
 import { withoutDeleted } from "../linux/deleted.ts";
 import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
 import type { SmapsEntry } from "../linux/smaps.ts";
+import type { Attributes, MappingAttribute } from "../task/attributes.ts";
 import type { Backing, Bounds, Mapping } from "../task/task.ts";
 
 /** What a VMA of the living process is in a task. */
@@ -82,7 +83,7 @@ function classified(entry: SmapsEntry, bounds: Bounds, behind: Behind): Classifi
 	const { backing, orphan } = backingOf(entry, bounds, behind);
 	return {
 		entry,
-		mapping: { start, end, prot, shared, backing, flags: mapFlags(entry), advice: adviceOf(entry) },
+		mapping: { start, end, prot, shared, backing, flags: mapFlags(entry), advice: adviceOf(entry), ...told(entry) },
 		...(orphan === undefined ? {} : { orphan }),
 	};
 }
@@ -108,6 +109,16 @@ function backingOf(
 	if (ghost !== undefined) return { backing: { kind: "file", path, offset, writable, ghost } };
 	const object = (): Backing => ({ kind: "object", object: behind.objectOf(entry), offset });
 	return { backing: shared ? object() : { kind: "anonymous" }, orphan: path };
+}
+
+/** What CRIU's record of a mapping has no place for. The kernel's own areas are as it makes them. */
+function told({ name, flags }: SmapsEntry): Pick<Mapping, "attributes"> {
+	if (name.startsWith("[v")) return {};
+	const attributes: Attributes<MappingAttribute> = {
+		...(flags.has("lf") ? { "locked-on-fault": 1n } : {}),
+		...(flags.has("sl") ? { sealed: 1n } : {}),
+	};
+	return Object.keys(attributes).length === 0 ? {} : { attributes };
 }
 
 const HUGE_PAGES = "/anon_hugepage (deleted)";

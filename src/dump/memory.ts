@@ -17,6 +17,7 @@ import { touchedOf } from "./contents.ts";
 import type { GhostTable } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
+import { withPolicies } from "./memory-policies.ts";
 import { mapLink, type ObjectTable } from "./objects.ts";
 import type { Answers } from "./questions.ts";
 
@@ -68,7 +69,14 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 		memory.source,
 	);
 	return {
-		mappings: [...classified.map(({ mapping }) => mapping), ...guards].sort(byStart),
+		mappings: [
+			...withPolicies(
+				pid,
+				classified.map(({ mapping }) => mapping),
+				answers.threads.get(pid)?.attributes["memory-policy"],
+			),
+			...guards,
+		].sort(byStart),
 		contents: pages ? contents : [],
 		bounds,
 		executable,

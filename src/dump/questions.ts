@@ -11,7 +11,9 @@ import { ITIMER, itimerspec, itimerval } from "../linux/time.ts";
 import { contextLayout } from "../plan/abi.ts";
 import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
 import type { Arg, Place, Plan } from "../plan/plan.ts";
+import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
+import { askProcessAttributes, askThreadAttributes, type Beyond } from "./attribute-questions.ts";
 
 /** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
 export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
@@ -31,6 +33,8 @@ export interface Answers {
 	readonly dumpable: number;
 	readonly hugePagesDisabled: boolean;
 	readonly childSubreaper: boolean;
+	readonly attributes: Attributes<ProcessAttribute>;
+	readonly beyond: Beyond;
 	/** By thread id. */
 	readonly threads: ReadonlyMap<number, ThreadAnswers>;
 }
@@ -41,6 +45,7 @@ export interface ThreadAnswers {
 	readonly clearTid?: Address;
 	readonly parentDeathSignal: number;
 	readonly securebits: number;
+	readonly attributes: Attributes<ThreadAttribute>;
 }
 
 /** Reads so many bytes of the process where the plan has a place. */
@@ -113,7 +118,7 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 	};
 }
 
-type Ask = (call: string, args: readonly Arg[], why: string, save?: Place) => void;
+export type Ask = (call: string, args: readonly Arg[], why: string, save?: Place) => void;
 
 function asker(list: ListDraft): { readonly ask: Ask; readonly count: () => number } {
 	let made = 0;
@@ -154,6 +159,7 @@ function askShared(
 	ask("prctl", [BigInt(PR.GET_THP_DISABLE), 0n, 0n, 0n, 0n], "whether it has no huge pages", hugePages);
 	const subreaper = draft.cell("subreaper");
 	ask("prctl", [BigInt(PR.GET_CHILD_SUBREAPER), subreaper, 0n, 0n, 0n], "whether orphans come to it");
+	const others = askProcessAttributes(draft, ask);
 
 	return (recall) => {
 		const number = (place: Place): bigint => BigInt.asIntN(64, u64.read(viewOf(recall(place, 8)), 0));
@@ -189,6 +195,7 @@ function askShared(
 			dumpable: Number(number(dumpable)),
 			hugePagesDisabled: number(hugePages) === 1n,
 			childSubreaper: i32.read(viewOf(recall(subreaper, 8)), 0) === 1,
+			...others(recall),
 		};
 	};
 }
@@ -213,6 +220,7 @@ function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswer
 	ask("prctl", [BigInt(PR.GET_PDEATHSIG), death, 0n, 0n, 0n], "its signal when the parent dies");
 	const securebits = draft.cell("securebits");
 	ask("prctl", [BigInt(PR.GET_SECUREBITS), 0n, 0n, 0n, 0n], "how its capabilities behave", securebits);
+	const attributes = askThreadAttributes(draft, ask);
 	return (recall) => {
 		const word = (place: Place): bigint => u64.read(viewOf(recall(place, 8)), 0);
 		const { ss_sp, ss_flags, ss_size } = stackT.decode(recall(stack, stackT.size));
@@ -223,6 +231,7 @@ function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswer
 			...(word(told) === 0n ? { clearTid: address(word(clearTid)) } : {}),
 			parentDeathSignal: i32.read(viewOf(recall(death, 8)), 0),
 			securebits: Number(BigInt.asUintN(32, word(securebits))),
+			attributes: attributes(recall),
 		};
 	};
 }

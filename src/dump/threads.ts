@@ -15,6 +15,7 @@ import { abortedIp, rseqArea, rseqCs } from "../linux/rseq.ts";
 import { USER_CS } from "../linux/sigframe.ts";
 import { readXstate, type Xstate } from "../linux/xstate.ts";
 import type { Credentials, Thread } from "../task/task.ts";
+import { affinityOf } from "./affinity.ts";
 import type { Asked, ThreadAnswers } from "./questions.ts";
 
 /** A stopped thread as the kernel shows it to its tracer and in /proc. */
@@ -104,6 +105,8 @@ export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers
 	const { tid, registers, xstate, standing, records, status, pending } = stopped;
 	const { nice, realTimePriority } = readProcStat(ofProcess(pid, `task/${tid}/stat`));
 	const { alternateStack, clearTid, parentDeathSignal, securebits } = answers;
+	const affinity = affinityOf(status);
+	const attributes = { ...answers.attributes, ...(affinity === undefined ? {} : { affinity }) };
 	return {
 		tid,
 		name: ofProcess(pid, `task/${tid}/comm`).replace(/\n$/, ""),
@@ -119,6 +122,7 @@ export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers
 		parentDeathSignal,
 		credentials: credentialsOf(status, securebits),
 		seccomp: (["none", "strict", "filter"] as const)[status.seccomp] ?? "none",
+		...(Object.keys(attributes).length === 0 ? {} : { attributes }),
 	};
 }
 

@@ -4,6 +4,9 @@ import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { ENOSYS, EPERM } from "../linux/errno.ts";
+import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
+import { maskFrom } from "../linux/mempolicy.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type Agent, startAgent } from "./agent.ts";
 import { measureCpu } from "./cpu.ts";
@@ -17,7 +20,7 @@ import { AGENT_ROOM } from "./room.ts";
  * @throws NecromancerError ERR_HOST, ERR_IO where /proc is not mounted.
  */
 export async function measureHost(agent?: Agent): Promise<HostFacts> {
-	const { xcr0, xstate } = await (agent === undefined ? withAgent(measureCpu) : measureCpu(agent));
+	const { xcr0, xstate, keyrings } = await (agent === undefined ? withAgent(measureByAgent) : measureByAgent(agent));
 	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
 	return {
 		xstate,
@@ -25,11 +28,37 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		vdso: measureVdso(),
 		hugePages: hugePagesWorth(),
 		processors: availableParallelism(),
+		...maskAt("online", "/sys/devices/system/cpu/online"),
+		...maskAt("nodes", "/sys/devices/system/node/has_memory"),
+		keyrings,
 		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
 		limits: limitsFrom(readProc("/proc/self/limits")),
 		user: userFrom(status),
 		capabilities: capabilitiesFrom(status),
 	};
+}
+
+const measureByAgent = async (agent: Agent) => ({
+	...(await measureCpu(agent)),
+	keyrings: await hasKeyrings(agent),
+});
+
+/** A list such as `0-3,5`; nothing where it is not told. */
+function maskAt<Name extends string>(name: Name, path: string): { readonly [_ in Name]?: bigint } {
+	try {
+		const mask = maskFrom(readFileSync(path, "latin1"));
+		return mask === 0n ? {} : ({ [name]: mask } as { readonly [_ in Name]: bigint });
+	} catch {
+		return {};
+	}
+}
+
+const NOT_FOR_US: readonly bigint[] = [EPERM, ENOSYS].map((errno) => BigInt(-errno));
+
+/** Asked of the thread's own keyring, which nobody has unless he made one. */
+async function hasKeyrings(agent: Agent): Promise<boolean> {
+	const args = [KEYCTL.GET_KEYRING_ID, KEYRING.THREAD, 0, 0, 0] as const;
+	return !NOT_FOR_US.includes(await agent.call("keyctl", ...args));
 }
 
 /** Effective ids and supplementary groups of a /proc/PID/status, as the reader's user namespace calls them. */

@@ -1,6 +1,12 @@
 import { type Address, address } from "../bytes/address.ts";
 import { u64, viewOf } from "../bytes/layout.ts";
-import { PEEKSIGINFO_SHARED, PTRACE, ptracePeeksiginfoArgs, ptraceRseqConfiguration } from "../linux/ptrace.ts";
+import {
+	PEEKSIGINFO_SHARED,
+	PTRACE,
+	ptracePeeksiginfoArgs,
+	ptraceRseqConfiguration,
+	ptraceSudConfig,
+} from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 import type { Agent } from "./agent.ts";
 import { inBatches } from "./batch.ts";
@@ -12,6 +18,8 @@ export interface ThreadRecords {
 	/** SCHED_ number, with SCHED_RESET_ON_FORK. */
 	readonly policy: number;
 	/** Absent where it has not registered one, and before Linux 5.13. */
+	/** Whether its system calls go to a handler of its own (PR_SET_SYSCALL_USER_DISPATCH); not told before Linux 6.4. */
+	readonly dispatched: boolean;
 	readonly rseq?: { readonly area: Address; readonly size: number; readonly signature: number };
 }
 
@@ -28,14 +36,17 @@ export async function threadRecords(agent: Agent, tids: readonly number[]): Prom
 			const rseq = errand.space(ptraceRseqConfiguration.size);
 			errand.call("get_robust_list", tid, head, length);
 			errand.call("ptrace", PTRACE.GET_RSEQ_CONFIGURATION, tid, ptraceRseqConfiguration.size, rseq);
-			return { head, rseq, policy: errand.call("sched_getscheduler", tid) };
+			const dispatch = errand.space(ptraceSudConfig.size);
+			errand.call("ptrace", PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG, tid, ptraceSudConfig.size, dispatch);
+			return { head, rseq, dispatch, policy: errand.call("sched_getscheduler", tid) };
 		},
-		read: (done, { head, rseq, policy }) => {
+		read: (done, { head, rseq, dispatch, policy }) => {
 			const { rseq_abi_pointer, rseq_abi_size, signature } = ptraceRseqConfiguration.decode(done.bytes(rseq));
 			const known = done.result(policy);
 			records.push({
 				robustList: address(u64.read(viewOf(done.bytes(head)), 0)),
 				policy: known < 0n ? 0 : Number(known),
+				dispatched: ptraceSudConfig.decode(done.bytes(dispatch)).mode !== 0n,
 				...(rseq_abi_pointer === 0n
 					? {}
 					: { rseq: { area: address(rseq_abi_pointer), size: rseq_abi_size, signature } }),

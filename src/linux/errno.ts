@@ -27,6 +27,7 @@ export const EINTR = 4;
 export const ENXIO = 6;
 export const EINVAL = 22;
 export const ENOTTY = 25;
+export const ENOSYS = 38;
 
 /** Number to name, kernel-internal restart codes included. */
 export const errnoNames: ReadonlyMap<number, string> = new Map([

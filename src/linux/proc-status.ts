@@ -24,6 +24,10 @@ export interface ProcStatus {
 	readonly noNewPrivileges: boolean;
 	/** 0 none, 1 strict, 2 filter. */
 	readonly seccomp: number;
+	/** Processors it may run on, bit n for processor n. */
+	readonly processors: bigint;
+	/** Bits of an address that count (linear address masking); all ones where all do, or where it is not told. */
+	readonly untagMask: bigint;
 }
 
 export type Four = readonly [number, number, number, number];
@@ -64,5 +68,7 @@ export function readProcStatus(text: string): ProcStatus {
 		ambient: set("CapAmb"),
 		noNewPrivileges: number("NoNewPrivs") === 1,
 		seccomp: number("Seccomp"),
+		processors: BigInt(`0x${(words("Cpus_allowed")[0] ?? "0").replaceAll(",", "")}`),
+		untagMask: BigInt(words("untag_mask")[0] ?? "0xffffffffffffffff"),
 	};
 }

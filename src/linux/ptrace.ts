@@ -18,6 +18,7 @@ export const PTRACE = {
 	SETSIGMASK: 0x420b,
 	GET_SYSCALL_INFO: 0x420e,
 	GET_RSEQ_CONFIGURATION: 0x420f,
+	GET_SYSCALL_USER_DISPATCH_CONFIG: 0x4211,
 } as const;
 
 /** Options of PTRACE_SEIZE. */
@@ -63,6 +64,15 @@ export const ptracePeeksiginfoArgs = layout("ptrace_peeksiginfo_args", {
 
 /** Those of the whole process, not of one thread. */
 export const PEEKSIGINFO_SHARED = 1;
+
+/** `struct ptrace_sud_config`. */
+export const ptraceSudConfig = layout("ptrace_sud_config", {
+	/** 0: system calls go to the kernel. */
+	mode: u64,
+	selector: u64,
+	offset: u64,
+	len: u64,
+});
 
 /** `struct ptrace_rseq_configuration`; all zeros where nothing is registered. */
 export const ptraceRseqConfiguration = layout("ptrace_rseq_configuration", {

@@ -17,6 +17,13 @@ export interface HostFacts {
 	readonly hugePages: "always" | "madvise" | "never";
 	/** Processors this process may run on. */
 	readonly processors: number;
+	/** Processors that are switched on, and nodes with memory, bit n for n; absent where nobody looked. */
+	readonly online?: bigint;
+	readonly nodes?: bigint;
+	/**
+	 * Whether keyctl(2) works. Where a filter forbids it, the process is under that filter too, and has no use of anybody's keys.
+	 */
+	readonly keyrings?: boolean;
 	/** Whether memfd_create(2) knows MFD_EXEC and MFD_NOEXEC_SEAL (Linux 6.3). */
 	readonly memfdExec?: boolean;
 	/** RLIMIT_NOFILE, RLIMIT_STACK… of the restorer, by RLIMIT_ number: what a restore may have to raise first. */

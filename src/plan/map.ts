@@ -9,6 +9,9 @@ import { ownFile } from "./files/named.ts";
 import type { Arg } from "./plan.ts";
 import { nameOf } from "./survey.ts";
 
+/** mlock2(2) */
+export const MLOCK_ONFAULT = 1n;
+
 /** "No file", as mmap(2) wants it. */
 export const NO_FILE = -1n;
 
@@ -25,7 +28,9 @@ export const hugetlbOf = ({ flags }: Mapping): number =>
 	(flags & MAP.HUGETLB) === 0 ? 0 : (flags & (MAP.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT))) >>> 0;
 
 /** Flags of mmap(2) for a mapping that has a file. Never FIXED: what is there already is a mistake, and must stay one. */
-export function flagsOf({ flags, shared }: Mapping): number {
+export function flagsOf({ flags: all, shared, attributes }: Mapping): number {
+	// MAP_LOCKED would bring all pages at once
+	const flags = attributes?.["locked-on-fault"] === 1n ? all & ~MAP.LOCKED : all;
 	const droppable = (flags & MAP.DROPPABLE) !== 0 && !shared;
 	const type = shared ? MAP.SHARED : droppable ? 0 : MAP.PRIVATE;
 	return type | MAP.FIXED_NOREPLACE | (flags & KEPT & ~(droppable ? 0 : MAP.DROPPABLE));
@@ -87,7 +92,10 @@ export function map(
 	around: Circumstances,
 ): void {
 	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset];
-	around.draft.list("leader").add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
+	const leader = around.draft.list("leader");
+	leader.add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
+	if (mapping.attributes?.["locked-on-fault"] === 1n)
+		leader.add("map", "mlock2", [mapping.start, lengthOf(mapping), MLOCK_ONFAULT], "its pages are locked as they come");
 }
 
 /** What private memory is mapped with until its bytes are in. */

@@ -2,6 +2,7 @@ import { type Address, TASK_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { MADV, MAP } from "../linux/mman.ts";
 import type { Mapping, Memory, Task } from "../task/task.ts";
+import { addMappingPolicies, sealMappings } from "./attributes.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { settleGhosts } from "./files/ghosts.ts";
 import { type FilePolicy, slotsOf } from "./files/slots.ts";
@@ -45,6 +46,7 @@ export function planMemory(
 	mapAnonymous(regular, filled, around);
 	mapViews(views, around);
 	advise(regular, around);
+	addMappingPolicies(task, around);
 	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, around), identity.pid, around);
 	planBlanks(blanks, around);
 	objects.finish();
@@ -52,6 +54,7 @@ export function planMemory(
 	guard(guards, around);
 	objects.settle();
 	settleGhosts(task, around);
+	sealMappings(task, around);
 	return views.map(({ start, end }) => ({ start, end }));
 }
 

@@ -6,7 +6,7 @@ import { loss } from "../task/finding.ts";
 import type { Mapping, Memory, SharedObject } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { Slot } from "./files/slots.ts";
-import { flagsOf, hugetlbOf, NO_FILE } from "./map.ts";
+import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
 import { isOneRun, type Member, memfdsOn, pagesUp, type Window } from "./memfds.ts";
 import { nameOf, type Stretch } from "./survey.ts";
 
@@ -92,7 +92,9 @@ function mapShared(
 				"the same memory here",
 				{ expect: { exactly: mapping.start } },
 			);
-		if ((mapping.flags & MAP.LOCKED) !== 0) leader.add("map", "mlock", [mapping.start, size], "locked in memory");
+		if (mapping.attributes?.["locked-on-fault"] === 1n)
+			leader.add("map", "mlock2", [mapping.start, size, MLOCK_ONFAULT], "its pages are locked as they come");
+		else if ((mapping.flags & MAP.LOCKED) !== 0) leader.add("map", "mlock", [mapping.start, size], "locked in memory");
 	}
 	return { start, length, aside: !whole };
 }

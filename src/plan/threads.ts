@@ -8,6 +8,7 @@ import { PRIO_PROCESS, SCHED } from "../linux/sched.ts";
 import { loss } from "../task/finding.ts";
 import type { Task, Thread } from "../task/task.ts";
 import { may } from "./attainable.ts";
+import { addThreadAttributes } from "./attributes.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { addCredentials } from "./credentials.ts";
 import type { ListDraft } from "./draft.ts";
@@ -114,6 +115,7 @@ function addState(list: ListDraft, task: Task, thread: Thread, around: Circumsta
 			"its restartable sequences",
 		);
 	addScheduling(list, thread, around);
+	addThreadAttributes(list, thread, around);
 }
 
 const real: readonly number[] = [SCHED.FIFO, SCHED.RR];

@@ -229,7 +229,10 @@ describe("a plan of threads", () => {
 		const whole = taskOfThreads([threadOf(PID, { credentials: { ...threadOf(PID).credentials, ...everything } })]);
 		const plan = planOfThreads(whole, facts);
 		expect(plan.findings).toEqual([
-			{ subject: "process 4711", text: "had CAP_SYS_RESOURCE, which the restorer cannot give" },
+			{
+				...{ weight: "loss", code: "credentials", subject: "process 4711" },
+				text: "had CAP_SYS_RESOURCE, which the restorer cannot give",
+			},
 		]);
 		const credentials = { ...allCapable(), permitted: most, effective: most, bounding: most };
 		const { process, failed } = runThreads(plan, facts, anyKernel({ credentials }));

@@ -1,4 +1,5 @@
-import { type AddCommand, type Command, Option, pidOption } from "../command-line.ts";
+import { type Losable, losable } from "../../dump/losable.ts";
+import { type AddCommand, type Command, InvalidArgumentError, Option, pidOption } from "../command-line.ts";
 import type { DumpVerb } from "../dump.ts";
 
 export const addDump: AddCommand = (program) => {
@@ -19,6 +20,11 @@ export const addDump: AddCommand = (program) => {
 				.choices(["error", "null", "skip"])
 				.default("error"),
 		)
+		.addOption(
+			new Option("--allow-lost <what>", `what may be lost, of ${Object.keys(losable).join(", ")}, or all`).argParser(
+				losableOf,
+			),
+		)
 		.option("--sync", "wait until the images are on the disk before it is ended")
 		.optionsGroup("Output:")
 		.option("--json", "print the outcome as JSON")
@@ -33,6 +39,15 @@ export const addDump: AddCommand = (program) => {
 		});
 };
 
+/** `--allow-lost net,uts`, also more than once. */
+function losableOf(text: string, before: ReadonlySet<Losable> = new Set()): ReadonlySet<Losable> {
+	const names = text === "all" ? Object.keys(losable) : text.split(",");
+	for (const name of names)
+		if (!Object.hasOwn(losable, name))
+			throw new InvalidArgumentError(`expected some of ${Object.keys(losable).join(", ")}, not "${name}".`);
+	return new Set([...before, ...(names as Losable[])]);
+}
+
 const HELP = `
   $ necromancer dump -t 5739 -i DIR                 to images; the process is ended when they are complete
   $ necromancer dump -t 5739 -i DIR -R              it goes on
@@ -44,6 +59,8 @@ anything fails, or this program is killed, it goes on as it was.
 
 It takes the right to trace the process: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
 Refused by name, before it is touched: sockets, terminals and other descriptors without a place in images (see
---missing-fds), seccomp filters, other namespaces than ours, and, without -R, child processes.
+--missing-fds), seccomp filters, other namespaces than ours, and, without -R, child processes. Network, UTS, IPC and cgroup
+namespaces, labels of security modules, a local descriptor table and the like are let go with --allow-lost. Whether Landlock
+confines it cannot be seen: if it does, it does no more afterwards. It gets a new session keyring.
 
 Exit status: 0 done, 1 there is no such process, or no space; 2 usage, 6 this host cannot, or this version.`;

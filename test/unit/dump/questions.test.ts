@@ -36,10 +36,14 @@ describe("what a process is asked", () => {
 
 	it("asks the first for what all share, and each for its own", () => {
 		const callsOf = (i: number): Set<string> => new Set(plan.lists[i]?.steps.map(({ call }) => call));
-		const own = ["sigaltstack", "prctl", LAST_CALL, "leave"];
+		const attributes = ["personality", "ioprio_get", "arch_prctl", "get_mempolicy"];
+		const own = ["sigaltstack", "prctl", ...attributes, LAST_CALL, "leave"];
 		expect(callsOf(1)).toEqual(new Set(own));
 		expect(callsOf(0)).toEqual(
-			new Set(["rt_sigaction", "getitimer", "timer_gettime", "timer_getoverrun", "brk", ...own]),
+			new Set([
+				...["rt_sigaction", "getitimer", "timer_gettime", "timer_getoverrun", "brk", ...own],
+				...["membarrier", "modify_ldt", "keyctl"],
+			]),
 		);
 	});
 
@@ -78,6 +82,12 @@ describe("what its answers mean", () => {
 	set("program break", 0, 0x600000n);
 	set("dumpable", 0, 1n);
 	set("subreaper", 0, 1n);
+	set("membarrier", 0, 16n);
+	// what the kernel does not know is as ever
+	set("same-page-merging", 0, -22n);
+	set("keyring of its user", 0, 77n);
+	set("session keyring", 0, 8n);
+	set("keys of its session", 0, (88n << 32n) | 77n);
 	for (const [at, word] of [
 		[0, 0x9000n],
 		[8, 0n],
@@ -89,6 +99,18 @@ describe("what its answers mean", () => {
 	set("whether the clear-tid address is told", 0, BigInt.asUintN(64, -22n), 1);
 	set("parent-death signal", 0, 9n, 1);
 	set("securebits", 0, 0x2fn, 1);
+	for (const nth of [0, 1]) {
+		set("cpuid", 0, 1n, nth);
+		set("memory-errors", 0, 2n, nth);
+		set("l1d-flush", 0, 1n | 4n, nth);
+	}
+	set("timer-slack", 0, 9n, 0);
+	set("tsc", 0, 2n, 0);
+	set("store-bypass", 0, 1n | 8n, 0);
+	// not for a program to choose
+	set("indirect-branch", 0, 8n, 0);
+	set("memory policy", 0, 2n, 0);
+	set("nodes of its memory", 0, 5n, 0);
 
 	const answers = questions.read(({ datum, offset = 0 }, length) => {
 		const bytes = memory.get(datum) ?? new Uint8Array(datum.size);
@@ -104,13 +126,19 @@ describe("what its answers mean", () => {
 		expect(answers.intervalTimers.virtual).toEqual({ remaining: 7n, interval: 0n });
 		expect(answers.posixTimers).toEqual([{ ...timer, remaining: 2_000_000_005n, interval: 0n, overrun: 3 }]);
 		expect(answers).toMatchObject({ brk: 0x600000n, dumpable: 1, hugePagesDisabled: false, childSubreaper: true });
+		expect(answers.attributes).toEqual({ membarrier: 16n, "user-keyring": 1n });
+		expect(answers.beyond).toEqual({
+			...{ localDescriptors: false, registerFeatures: 0n },
+			keyrings: { session: [77, 88], user: 77, own: false },
+		});
 	});
 
 	it("reads what each thread has", () => {
+		const own = { "timer-slack": 9n, "store-bypass": 8n, "memory-policy": (5n << 16n) | 2n };
 		expect(answers.threads.get(10)).toEqual({
 			alternateStack: { base: 0x9000n, size: 8192n, flags: 0 },
-			...{ clearTid: 0x77n, parentDeathSignal: 0, securebits: 0 },
+			...{ clearTid: 0x77n, parentDeathSignal: 0, securebits: 0, attributes: { ...own, tsc: 2n } },
 		});
-		expect(answers.threads.get(11)).toEqual({ parentDeathSignal: 9, securebits: 0x2f });
+		expect(answers.threads.get(11)).toEqual({ parentDeathSignal: 9, securebits: 0x2f, attributes: {} });
 	});
 });

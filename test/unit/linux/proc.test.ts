@@ -29,6 +29,8 @@ CapBnd:	0000000000000004
 CapAmb:	0000000000000008
 NoNewPrivs:	1
 Seccomp:	2
+Cpus_allowed:	1,80000000
+untag_mask:	0x7fffffffffffffff
 `;
 
 	it("reads ids, sets and states", () => {
@@ -36,7 +38,7 @@ Seccomp:	2
 			...{ state: "T", tgid: 12, tracer: 7, nspids: [4012, 12], kernelThread: false, umask: 0o27 },
 			...{ uids: [1, 2, 3, 4], gids: [5, 6, 7, 8], groups: [10, 20], pending: 0x400n, sharedPending: 1n << 63n },
 			...{ inheritable: 1n, permitted: 0x1fffeffffffn, effective: 2n, bounding: 4n, ambient: 8n },
-			...{ noNewPrivileges: true, seccomp: 2 },
+			...{ noNewPrivileges: true, seccomp: 2, processors: 0x1_8000_0000n, untagMask: (1n << 63n) - 1n },
 		});
 	});
 

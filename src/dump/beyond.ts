@@ -1,0 +1,155 @@
+import { readFileSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import { linkOfProcess } from "../host/proc.ts";
+import { caution, type Finding, loss, note } from "../task/finding.ts";
+import type { Beyond, Keyrings } from "./attribute-questions.ts";
+import { type Losable, losable } from "./losable.ts";
+import type { Stopped } from "./threads.ts";
+
+/** Something that is lost, and whose it is. */
+export interface Lost {
+	readonly what: Losable;
+	readonly subject: string;
+	/** How it shows: `net:[4026532001], and ours is net:[4026531840]`. */
+	readonly found?: string;
+}
+
+/**
+ * Reports what may be lost and refuses the rest, all at once.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED
+ */
+export function settleLost(
+	lost: readonly Lost[],
+	allowed: ReadonlySet<Losable>,
+	report: (finding: Finding) => void,
+): void {
+	const told = ({ what, found }: Lost): string => `${losable[what]}${found === undefined ? "" : ` (${found})`}`;
+	const refused = lost.filter(({ what }) => !allowed.has(what));
+	const [first] = refused;
+	if (first !== undefined) {
+		const names = [...new Set(refused.map(({ what }) => what))];
+		refuse("ERR_UNSUPPORTED", {
+			subject: first.subject,
+			finding: `has ${refused.map(told).join(", ")}`,
+			expectation: "which would not come back",
+			remedy: `${hasNamespace(names) ? "run us in its namespaces (nsenter), or " : ""}go on without: --allow-lost ${names.join(",")}`,
+		});
+	}
+	for (const one of lost)
+		report(loss("confinement", one.subject, `had ${told(one)}; it has the restorer's, or none, when it comes back`));
+}
+
+const hasNamespace = (names: readonly Losable[]): boolean =>
+	names.some((name) => ["net", "uts", "ipc", "cgroup"].includes(name));
+
+/** Namespaces that change what a process may reach, and not what paths, ids and times mean. */
+const around = ["net", "uts", "ipc", "cgroup"] as const;
+
+/** Of a process that still runs. */
+export function lostAround(pid: number): readonly Lost[] {
+	const subject = `process ${pid}`;
+	const link = (whose: number, name: string): string | undefined => {
+		try {
+			return linkOfProcess(whose, `ns/${name}`);
+		} catch {
+			return undefined;
+		}
+	};
+	const ours = process.pid;
+	const foreign = around.flatMap((what): Lost[] => {
+		const [theirs, own] = [link(pid, what), link(ours, what)];
+		return theirs === undefined || theirs === own ? [] : [{ what, subject, found: `${theirs}, and ours is ${own}` }];
+	});
+	const children = (["pid", "time"] as const).flatMap((name): Lost[] => {
+		const [own, theirs] = [link(pid, name), link(pid, `${name}_for_children`)];
+		return theirs === undefined || theirs === own ? [] : [{ what: `${name}-for-children`, subject, found: theirs }];
+	});
+	return [...foreign, ...children, ...lostLabel(pid, subject)];
+}
+
+function lostLabel(pid: number, subject: string): readonly Lost[] {
+	const [theirs, ours] = [labelOf(pid), labelOf(process.pid)];
+	return theirs === undefined || theirs === ours ? [] : [{ what: "lsm", subject, found: theirs }];
+}
+
+function labelOf(pid: number): string | undefined {
+	try {
+		return readFileSync(`/proc/${pid}/attr/current`, "latin1").replace(/[\0\n]+$/, "") || undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** Of one that stands still and has answered. */
+export function lostWithin(pid: number, threads: readonly Stopped[], { localDescriptors }: Beyond): readonly Lost[] {
+	const subject = `process ${pid}`;
+	const [leader] = threads;
+	const tagged = leader !== undefined && leader.status.untagMask !== ALL_BITS;
+	return [
+		...(localDescriptors ? [{ what: "ldt", subject } as const] : []),
+		...(tagged ? [{ what: "untag-mask", subject, found: `0x${leader.status.untagMask.toString(16)}` } as const] : []),
+		...threads
+			.filter(({ records }) => records.dispatched)
+			.map(({ tid }) => ({ what: "dispatch", subject: `thread ${tid}` }) as const),
+	];
+}
+
+const ALL_BITS = (1n << 64n) - 1n;
+
+/** What nobody gives back, and what nobody sees. */
+export function reportBeyond(
+	pid: number,
+	{ keyrings, registerFeatures }: Beyond,
+	noNewPrivileges: boolean,
+	report: (finding: Finding) => void,
+): void {
+	const subject = `process ${pid}`;
+	for (const text of keyringLosses(keyrings)) report(loss("keyrings", subject, text));
+	if (keyrings.session.length === 0 || isUsers(keyrings))
+		report(note("keyrings", subject, "comes back with a new session keyring"));
+	if (registerFeatures >> DYNAMIC !== 0n)
+		report(
+			caution(
+				"xstate",
+				subject,
+				`had asked leave to use XSAVE components of mask 0x${registerFeatures.toString(16)}; the leave is gone`,
+			),
+		);
+	reportCgroup(pid, subject, report);
+	const landlock = "whether Landlock confines it cannot be seen; if it did, it does no more when it comes back";
+	// an ordinary user can only confine himself where exec gives no privileges
+	report((noNewPrivileges ? caution : note)("confinement", subject, landlock));
+}
+
+/** The first of those that a program has to ask for: AMX's tiles (arch/x86/include/asm/fpu/types.h). */
+const DYNAMIC = 18n;
+
+const isUsers = ({ session, user }: Keyrings): boolean => session.every((key) => key === user);
+
+function keyringLosses(keyrings: Keyrings): readonly string[] {
+	const { session, user, own } = keyrings;
+	const keys = session.filter((key) => key !== user).length;
+	return [
+		...(keys === 0
+			? []
+			: [`its session keyring held ${keys} key${keys === 1 ? "" : "s"}; it comes back with a new one`]),
+		...(own ? ["it had keyrings of its own for process or thread; they are gone"] : []),
+	];
+}
+
+function reportCgroup(pid: number, subject: string, report: (finding: Finding) => void): void {
+	const [theirs, ours] = [cgroupOf(pid), cgroupOf(process.pid)];
+	if (theirs === undefined || theirs === ours) return;
+	report(caution("confinement", subject, `was in cgroup ${theirs}; it comes back in the restorer's`));
+}
+
+/** Of the one hierarchy, and of the old ones in one line. */
+function cgroupOf(pid: number): string | undefined {
+	try {
+		const lines = readFileSync(`/proc/${pid}/cgroup`, "latin1").trim().split("\n");
+		return lines.map((line) => line.replace(/^0::/, "")).join(" ");
+	} catch {
+		return undefined;
+	}
+}

@@ -1,0 +1,181 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { hasGcc } from "../support/tools.ts";
+
+// What few programs ever change, and what keeps a process from others: it comes back, or its loss is said beforehand.
+
+const able = canHaveRooms() && hasGcc();
+
+const directory = mkdtempSync(join(tmpdir(), "necromancer-attributes-"));
+let dist = "";
+beforeAll(() => {
+	dist = built();
+	if (!able) return;
+	for (const name of ["attributes", "confined"]) {
+		const source = resolve(import.meta.dirname, `../support/${name}.c`);
+		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source]);
+	}
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const rooms: Room[] = [];
+async function room(): Promise<Room> {
+	const opened = await openRoom();
+	rooms.push(opened);
+	return opened;
+}
+afterEach(async () => {
+	for (const opened of rooms.splice(0)) await opened.close();
+});
+
+let made = 0;
+const fresh = (name: string): string => join(directory, `${name}-${++made}`);
+
+interface Started {
+	readonly pid: number;
+	readonly log: string;
+}
+
+async function started(where: Room, command: readonly string[]): Promise<Started> {
+	const log = fresh("log");
+	const script = `log=$1; shift; setsid "$@" </dev/null >"$log" 2>&1 & echo $!`;
+	const pid = Number(where.run(["sh", "-c", script, "sh", log, ...command]).stdout);
+	await linesOf(log, 1);
+	return { pid, log };
+}
+
+const necromancer = (where: Room, args: readonly string[], around: readonly string[] = []): Ran =>
+	where.run([...around, process.execPath, join(dist, "cli/main.js"), ...args]);
+
+const said = ({ log }: Started): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
+
+/** What it says from now on. */
+async function more(of: Started, count: number): Promise<string[]> {
+	const before = said(of).length;
+	return (await linesOf(of.log, before + count)).slice(before, before + count);
+}
+
+async function gone(where: Room, { pid }: Started): Promise<void> {
+	for (const end = performance.now() + 10_000; where.pids().includes(pid) && performance.now() < end; ) await sleep(10);
+}
+
+/** Dumps a process, which ends with that, and brings it back. @returns what was found. */
+async function revive(
+	where: Room,
+	process: Started,
+	options: readonly string[] = [],
+	around: readonly string[] = [],
+): Promise<string[]> {
+	const images = fresh("images");
+	const dumped = necromancer(where, ["dump", "-t", `${process.pid}`, "-i", images, "--json", ...options]);
+	expect({ status: dumped.status, stderr: dumped.stderr }).toEqual({ status: 0, stderr: "" });
+	await gone(where, process);
+	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], around);
+	expect({ status, stderr }).toEqual({ status: 0, stderr: `restored process ${process.pid}\n` });
+	const { findings } = JSON.parse(dumped.stdout);
+	return findings.map(({ weight, subject, text }: Record<string, string>) => `${weight} ${subject}: ${text}`);
+}
+
+const needs = able ? "" : " (needs root, unshare, nsenter and gcc)";
+
+describe.skipIf(!able)(`attributes of threads, memory and process come back${needs}`, () => {
+	it.each([[[]], [["tsc"]]])("twice in a row %s", async (options) => {
+		const where = await room();
+		const process = await started(where, [join(directory, "attributes"), ...options]);
+		for (const line of await more(process, 2)) expect(line).toMatch(/^\d+ right$/);
+		for (let life = 1; life <= 2; life++) {
+			await revive(where, process);
+			for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
+		}
+	});
+});
+
+describe.skipIf(!able)(`keys${needs}`, () => {
+	const confined = join(directory, "confined");
+
+	it("of whoever restores it are not those of the process", async () => {
+		const where = await room();
+		const process = await started(where, [confined, "seeks"]);
+		expect((await more(process, 1))[0]).toMatch(/^\d+ none$/);
+		await revive(where, process, [], [confined, "holds"]);
+		for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ none$/);
+	});
+
+	it("that its session keyring held are a loss", async () => {
+		const where = await room();
+		const process = await started(where, [confined, "holds", confined, "plain"]);
+		expect((await more(process, 1))[0]).toMatch(/^\d+ found$/);
+		expect(await revive(where, process)).toContain(
+			`loss process ${process.pid}: its session keyring held 1 key; it comes back with a new one`,
+		);
+		expect((await more(process, 1))[0]).toMatch(/^\d+ none$/);
+	});
+});
+
+describe.skipIf(!able)(`confinement that would be lost is refused by name${needs}`, () => {
+	const confined = join(directory, "confined");
+	const refusal = (where: Room, { pid }: Started): string =>
+		necromancer(where, ["dump", "-t", `${pid}`, "-i", fresh("images")]).stderr;
+
+	it.each([
+		["net", "its network namespace", "--net"],
+		["uts", "its UTS namespace (names of host and domain)", "--uts"],
+		["ipc", "its IPC namespace", "--ipc"],
+		["cgroup", "its cgroup namespace", "--cgroup"],
+	])("a namespace of its own: %s", async (name, words, flag) => {
+		const where = await room();
+		const process = await started(where, ["unshare", flag, confined, "plain"]);
+		const { pid } = process;
+		const shown = `${words} (${name}:[N], and ours is ${name}:[N])`;
+		expect(refusal(where, process).replace(/\[\d+\]/g, "[N]")).toBe(
+			`necromancer: process ${pid}: has ${shown}, which would not come back; run us in its namespaces (nsenter), or go on without: --allow-lost ${name} [ERR_UNSUPPORTED]\n`,
+		);
+		expect(await more(process, 1)).toHaveLength(1);
+		const findings = await revive(where, process, ["--allow-lost", name]);
+		expect(findings.map((line) => line.replace(/\[\d+\]/g, "[N]"))).toContain(
+			`loss process ${pid}: had ${shown}; it has the restorer's, or none, when it comes back`,
+		);
+		expect(await more(process, 1)).toHaveLength(1);
+	});
+
+	it.each([
+		["ldt", "process", "its local descriptor table (modify_ldt)"],
+		["dispatch", "thread", "its system calls' way to a handler (PR_SET_SYSCALL_USER_DISPATCH)"],
+	])("what only the process itself knows: %s", async (name, whose, words) => {
+		const where = await room();
+		const process = await started(where, [confined, name]);
+		const { pid } = process;
+		expect(refusal(where, process)).toBe(
+			`necromancer: ${whose} ${pid}: has ${words}, which would not come back; go on without: --allow-lost ${name} [ERR_UNSUPPORTED]\n`,
+		);
+		expect(await more(process, 1)).toHaveLength(1);
+		expect(await revive(where, process, ["--allow-lost", name])).toContain(
+			`loss ${whose} ${pid}: had ${words}; it has the restorer's, or none, when it comes back`,
+		);
+		expect(await more(process, 1)).toHaveLength(1);
+	});
+
+	it("Landlock, which cannot be seen, is named where it is likely", async () => {
+		const where = await room();
+		const [plain, landlocked] = [
+			await started(where, [confined, "plain"]),
+			await started(where, [confined, "landlock"]),
+		];
+		const words = "whether Landlock confines it cannot be seen; if it did, it does no more when it comes back";
+		expect(await revive(where, plain)).toContain(`note process ${plain.pid}: ${words}`);
+		expect(await revive(where, landlocked)).toContain(`caution process ${landlocked.pid}: ${words}`);
+	});
+
+	it("names that --allow-lost does not know", async () => {
+		const where = await room();
+		const { status, stderr } = necromancer(where, ["dump", "-t", "1", "-i", "x", "--allow-lost", "nothing"]);
+		expect(status).toBe(2);
+		expect(stderr).toContain("expected some of net, uts, ipc, cgroup, ");
+	});
+});
