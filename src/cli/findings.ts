@@ -1,5 +1,5 @@
 import type { Range } from "../bytes/range.ts";
-import type { Finding } from "../task/finding.ts";
+import { type Finding, lostMatters } from "../task/finding.ts";
 import { escapeText } from "./escape-text.ts";
 import type { Paint } from "./terminal.ts";
 
@@ -25,12 +25,17 @@ export function findingsText(findings: readonly Finding[], all: boolean, paint: 
 export const leftoverText = ({ start, end }: Range, paint: Paint): string =>
 	`${paint.yellow("caution")} without ptrace ${(end - start) >> 10n} KiB of ours stay mapped in it\n`;
 
-/** How much is not as it was. */
-export const findingCounts = (findings: readonly Finding[]): string => {
-	const of = (weight: Finding["weight"]): number => findings.filter((finding) => finding.weight === weight).length;
-	const losses = of("loss");
-	const cautions = of("caution");
-	return losses + cautions === 0
-		? "nothing lost"
-		: `${losses} loss${losses === 1 ? "" : "es"}, ${cautions} caution${cautions === 1 ? "" : "s"}`;
-};
+/** What is whole and what is not, in words: `memory and threads are whole; lost: open files, timers; 2 cautions`. */
+export function summaryOf(findings: readonly Finding[]): string {
+	const lost = lostMatters(findings);
+	const cautions = findings.filter(({ weight }) => weight === "caution").length;
+	const more = cautions === 0 ? "" : `${cautions} caution${cautions === 1 ? "" : "s"}`;
+	if (lost.length === 0) return more === "" ? "nothing lost" : `nothing lost, ${more}`;
+	const whole = (["memory", "threads"] as const).filter((matter) => !lost.includes(matter));
+	const parts = [
+		...(whole.length === 0 ? [] : [`${whole.join(" and ")} ${whole.join() === "memory" ? "is" : "are"} whole`]),
+		`lost: ${lost.join(", ")}`,
+		...(more === "" ? [] : [more]),
+	];
+	return parts.join("; ");
+}

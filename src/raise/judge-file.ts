@@ -3,6 +3,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
+import { strangeStart } from "./same-start.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
 /** What a file of this host is to one that was mapped. */
@@ -20,7 +21,8 @@ const different = (finding: string, expectation: string): Verdict => ({ kind: "d
  *
  * @throws NecromancerError ERR_IO.
  */
-export function judgeFile({ buildId, head, hasCode, reach }: WantedFile, source: ByteSource): Verdict {
+export function judgeFile(wanted: WantedFile, source: ByteSource): Verdict {
+	const { buildId, head, hasCode, reach } = wanted;
 	const end = pageCeil(source.size as Address);
 	const short = reach.end > end ? reach.end - end : 0n;
 	if (buildId !== undefined) {
@@ -28,12 +30,19 @@ export function judgeFile({ buildId, head, hasCode, reach }: WantedFile, source:
 		if (id === undefined || !sameBuildId(id, buildId))
 			return different(`has build-id ${id ?? "none"}`, `expected ${buildId}`);
 		if (hasCode && isDebugOnly(source)) return different("holds debug information only", "expected the code too");
-	} else if (head !== undefined) {
+		return whole(short, source, reach.end, "build-id");
+	}
+	const strange = strangeStart(wanted, source);
+	if (strange !== undefined) return different(strange.finding, strange.expectation);
+	if (head !== undefined) {
 		const own = source.size < BigInt(head.length) ? undefined : source.read(fileOffset(0), head.length);
 		if (own === undefined || !own.equals(head))
 			return different("has other program headers", "expected those in the core, which has no build-id of it");
 	} else if (reach.lastStart < end || reach.end === 0n) return { kind: "plausible", short };
-	return short > 0n
-		? different(`has ${source.size} bytes`, `expected more: it was mapped up to byte ${reach.end}`)
-		: { kind: "same", proof: buildId === undefined ? "headers" : "build-id" };
+	return whole(short, source, reach.end, "headers");
 }
+
+const whole = (short: bigint, source: ByteSource, end: bigint, proof: "build-id" | "headers"): Verdict =>
+	short > 0n
+		? different(`has ${source.size} bytes`, `expected more: it was mapped up to byte ${end}`)
+		: { kind: "same", proof };

@@ -2,7 +2,7 @@ import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { openRegular } from "../patch/host-files.ts";
-import { caution, type Finding, note } from "../task/finding.ts";
+import { caution, type Finding, loss, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
 import { ACCESS, mayAccess, type Reader } from "./access.ts";
@@ -143,7 +143,7 @@ function findingsAbout(
 	const where = path === file.path ? "" : ` at ${path}`;
 	if (verdict.kind === "different")
 		return [
-			caution("binary-differs", file.path, `${verdict.finding}${where}, ${verdict.expectation}; taken all the same`),
+			loss("binary-differs", file.path, `${verdict.finding}${where}, ${verdict.expectation}; taken all the same`),
 		];
 	if (verdict.kind === "same" && verdict.proof === "build-id") return [];
 	const doubt =
@@ -151,9 +151,12 @@ function findingsAbout(
 			? `the file${where} has the same program headers, and the core has no build-id to tell more by`
 			: `nothing in the core tells whether the file${where} is the one that was mapped`;
 	const findings = [
-		writtenAt !== undefined && changedAt > writtenAt
-			? caution("file-unverified", file.path, `${doubt}; it was changed after the core was written`)
-			: note("file-unverified", file.path, doubt),
+		caution(
+			"file-unverified",
+			file.path,
+			// the other way round it proves nothing: a core that was copied is younger than it looks
+			writtenAt !== undefined && changedAt > writtenAt ? `${doubt}; it was changed after the core was written` : doubt,
+		),
 	];
 	if (verdict.kind === "plausible" && verdict.short > 0n)
 		findings.push(

@@ -1,8 +1,9 @@
-import { fileOffset } from "../bytes/address.ts";
+import { fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { isKernelOwned, isKernelPath } from "../core/files.ts";
 import { elf64Ehdr, elf64Phdr } from "../elf/file.ts";
-import { PROT_EXEC } from "../linux/mman.ts";
+import { AT } from "../linux/auxv.ts";
+import { PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import type { PartialMapping, PartialTask } from "../task/partial-task.ts";
 import { linkedPaths } from "../task/relocate.ts";
 
@@ -22,6 +23,13 @@ export interface WantedFile {
 	readonly hasCode: boolean;
 	/** Where accessible mappings of it start and end, as offsets into it. */
 	readonly reach: { readonly lastStart: bigint; readonly end: bigint };
+	/** Where the kernel says that it begins, of the executable (AT_ENTRY, AT_PHDR, AT_PHNUM): known though no page of it is held. */
+	readonly start?: { readonly entryFromHeaders: bigint; readonly headers: number };
+	/** Pages that the dynamic linker relocated and then made read-only, as the core holds them, and where the file begins in memory. */
+	readonly relocated?: {
+		readonly base: bigint;
+		readonly pages: readonly { readonly offset: bigint; read(): Buffer | undefined }[];
+	};
 	/** Bytes mapped, and those of them that the core does not hold. */
 	readonly mapped: bigint;
 	readonly absent: bigint;
@@ -49,12 +57,37 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 			deleted: !linked.has(path),
 			...(buildId === undefined ? {} : { buildId }),
 			...(head === undefined ? {} : { head }),
+			...(path === dead.memory.executable ? startOf(dead) : {}),
+			...relocatedOf(dead, members),
 			hasCode: members.some(({ prot = PROT_EXEC }) => (prot & PROT_EXEC) !== 0),
 			reach: reachOf(members),
 			mapped: members.reduce((sum, mapping) => sum + lengthOf(mapping), 0n),
 			absent: members.reduce((sum, mapping) => sum + absentFrom(mapping), 0n),
 		};
 	});
+}
+
+function startOf({ memory: { auxv } }: PartialTask): Pick<WantedFile, "start"> {
+	const auxiliary = (wanted: number): bigint | undefined => auxv.find(({ type }) => type === wanted)?.value;
+	const [entry, headersAt, headers] = [auxiliary(AT.ENTRY), auxiliary(AT.PHDR), auxiliary(AT.PHNUM)];
+	if (entry === undefined || headersAt === undefined || headers === undefined) return {};
+	return { start: { entryFromHeaders: entry - headersAt, headers: Number(headers) } };
+}
+
+/** So many are enough to tell a build from another. */
+const MOST_RELOCATED = 16n;
+
+function relocatedOf({ memory }: PartialTask, members: readonly PartialMapping[]): Pick<WantedFile, "relocated"> {
+	const first = members.find(({ file }) => file?.offset === 0n);
+	const found = members.find(({ prot, held, file }) => prot === PROT_READ && held > 0n && (file?.offset ?? 0n) > 0n);
+	if (first === undefined || found?.file === undefined) return {};
+	const { start, held, file } = found;
+	const count = held / PAGE_SIZE < MOST_RELOCATED ? held / PAGE_SIZE : MOST_RELOCATED;
+	const pages = Array.from({ length: Number(count) }, (_, i) => ({
+		offset: file.offset + BigInt(i) * PAGE_SIZE,
+		read: () => memory.read(plus(start, BigInt(i) * PAGE_SIZE), Number(PAGE_SIZE)),
+	}));
+	return { relocated: { base: first.start, pages } };
 }
 
 /** Bytes of a mapping that only its file has. Inaccessible memory shows none. */

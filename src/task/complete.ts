@@ -6,6 +6,7 @@ import { completeFiles } from "./complete/files.ts";
 import { completeIdentity } from "./complete/identity.ts";
 import { agreeOnMemfds } from "./complete/memfds.ts";
 import { completeMemory } from "./complete/memory.ts";
+import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
 import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
@@ -24,7 +25,7 @@ export interface Completed {
 }
 
 export interface CompleteOptions {
-	/** Go on although a binary of the donor is not the one the dead process had. */
+	/** Go on although a binary of the donor is not the one the dead process had, or its code is gone. */
 	readonly allowMismatch?: boolean;
 	/** The exact program break, where it is known (see program-break.ts). */
 	readonly programBreak?: Address;
@@ -41,6 +42,8 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const report = (finding: Finding): void => void findings.push(finding);
 
 	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
+	requireCode(dead, options.allowMismatch ?? false);
+	reportNotDumped(dead, report);
 	const bounds = completeBounds(dead, donor, options.programBreak, report);
 	const moved = rebase(geographyOf(donor.memory), {
 		mappings: placesOf(dead.memory, donor.memory.executable),

@@ -1,10 +1,12 @@
 import { syscallName } from "../linux/syscalls.ts";
+import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
 import { deduceBounds } from "./deduce/bounds.ts";
 import { deduceCredentials } from "./deduce/credentials.ts";
 import { deduceDescriptors } from "./deduce/descriptors.ts";
 import { deduceFiles, type FilesOptions } from "./deduce/files.ts";
 import { deduceMemory } from "./deduce/memory.ts";
 import { withLinkedProtections } from "./deduce/protections.ts";
+import { reportRuntimes } from "./deduce/runtimes.ts";
 import { longLived } from "./deduce/search.ts";
 import { defaultActions } from "./deduce/signals.ts";
 import { deduceSurroundings } from "./deduce/surroundings.ts";
@@ -22,6 +24,8 @@ export interface DeduceOptions extends FilesOptions {
 	readonly credentials?: Credentials;
 	/** By RLIMIT_ number; the restorer's own where absent. */
 	readonly limits?: readonly Limit[];
+	/** Go on although code of the process is gone. */
+	readonly allowMismatch?: boolean;
 	/** Working directory, instead of the one it was started in. */
 	readonly cwd?: string;
 }
@@ -47,18 +51,23 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 
 	const dead = withLinkedProtections(core, open);
 	reportDeath(dead, report);
+	requireCode(dead, options.allowMismatch ?? false);
+	reportNotDumped(dead, report);
 	const bounds = deduceBounds(dead, open, report);
 	const memory = deduceMemory(dead, bounds, report);
 	const credentials = options.credentials ?? deduceCredentials(dead, report);
 	const threads = deduceThreads(dead, { open, credentials, report });
 	const signalActions = defaultActions(dead, report);
+	reportRuntimes(dead.memory, report);
 	const named = new Set(options.fds?.keys());
 	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);
 	const files = {
 		...deduceFiles(dead, descriptors, options, report),
 		...deduceSurroundings(dead, bounds, options, report),
 	};
-	report(note("default", "timers and limits", "not in a core: no timer is armed, limits are those of the restorer"));
+	report(
+		caution("default", "timers and limits", "are not in a core: no timer is armed, limits are those of the restorer"),
+	);
 	return {
 		task: {
 			identity: identityOf(dead),

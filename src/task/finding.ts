@@ -74,11 +74,97 @@ export const findingCodes = {
 	"files-default": "descriptors that nothing names are closed, the standard ones are /dev/null",
 	"handlers-default": "signal handlers are not in a core; every signal does its default",
 	"core-limit": "whether it leaves a core when it dies again",
+	"runtime-handlers": "a language runtime that cannot live without its signal handlers",
+	"names-lost": "names of threads are not in a core",
+	"donor-lost": "what the donor had lost when it was dumped",
 	lazy: "memory that stays in the file of the core",
 	default: "what neither core nor donor tells is as for a new process",
 } as const;
 
 export type FindingCode = keyof typeof findingCodes;
+
+/** What of a process a finding is about, in the words of a summary. */
+export type Matter =
+	| "memory"
+	| "threads"
+	| "program files"
+	| "open files"
+	| "signal handlers"
+	| "timers"
+	| "names of threads"
+	| "limits and scheduling"
+	| "rights"
+	| "ids"
+	| "other attributes";
+
+/** What each code is about. */
+const matters = {
+	"files-from-donor": "open files",
+	"file-offset": "open files",
+	"queued-data": "open files",
+	"handlers-from-donor": "signal handlers",
+	"address-unmapped": "signal handlers",
+	"alternate-stack": "signal handlers",
+	"thread-without-twin": "threads",
+	"donor-thread-dropped": "threads",
+	"thread-state": "threads",
+	rseq: "threads",
+	"masks-lost": "threads",
+	"pending-lost": "threads",
+	"fatal-signal": "threads",
+	session: "ids",
+	parent: "ids",
+	ids: "ids",
+	credentials: "rights",
+	limits: "limits and scheduling",
+	scheduling: "limits and scheduling",
+	"core-limit": "limits and scheduling",
+	dumpable: "rights",
+	"timers-from-donor": "timers",
+	timers: "timers",
+	clock: "timers",
+	"stack-guessed": "other attributes",
+	"brk-guessed": "memory",
+	"auxv-trimmed": "other attributes",
+	registers: "threads",
+	xstate: "threads",
+	protection: "memory",
+	"mapping-kind": "memory",
+	advice: "memory",
+	vdso: "memory",
+	"mapping-dropped": "memory",
+	"contents-lost": "memory",
+	"shared-contents": "memory",
+	executable: "program files",
+	"binary-differs": "program files",
+	"binary-missing": "program files",
+	"file-unverified": "program files",
+	"file-gone": "program files",
+	"not-in-images": "other attributes",
+	replaced: "open files",
+	"descriptor-dropped": "open files",
+	pipe: "open files",
+	epoll: "open files",
+	"file-owner": "open files",
+	"file-locks": "open files",
+	"children-left": "other attributes",
+	"incremental-donor": "memory",
+	"thread-deduced": "threads",
+	"descriptor-deduced": "open files",
+	"files-default": "open files",
+	"handlers-default": "signal handlers",
+	"runtime-handlers": "signal handlers",
+	"names-lost": "names of threads",
+	"donor-lost": "other attributes",
+	lazy: "memory",
+	default: "other attributes",
+} satisfies Readonly<Record<FindingCode, Matter>>;
+
+/** What the losses among findings are about, each once, in the order of {@link findingCodes}' matters. */
+export const lostMatters = (findings: readonly Finding[]): readonly Matter[] => {
+	const lost = new Set(findings.flatMap(({ weight, code }) => (weight === "loss" ? [matters[code]] : [])));
+	return [...new Set<Matter>(Object.values(matters))].filter((matter) => lost.has(matter));
+};
 
 export const note = (code: FindingCode, subject: string, text: string): Finding => ({
 	weight: "note",

@@ -13,6 +13,8 @@ export interface Wait {
 	readonly descriptor: number;
 	/** How many bytes a read asked for. */
 	readonly count?: bigint;
+	/** No timeout ends it. */
+	readonly forever: boolean;
 }
 
 /** System calls whose first argument is a descriptor and which threads sleep in. */
@@ -28,13 +30,35 @@ const MOST_POLLED = 256;
 export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
 	const call = syscallName(registers.orig_ax) ?? "";
 	const on = (descriptors: readonly number[]): Wait[] =>
-		descriptors.filter((descriptor) => descriptor >= 0).map((descriptor) => ({ tid, call, descriptor }));
+		descriptors
+			.filter((descriptor) => descriptor >= 0)
+			.map((descriptor) => ({ tid, call, descriptor, forever: waitsForever(call, registers) }));
 	if (WAITS_ON_DESCRIPTOR.includes(call)) {
 		const waits = on([int(registers.di)]);
 		return call === "read" ? waits.map((wait) => ({ ...wait, count: registers.dx })) : waits;
 	}
 	if (call === "poll" || call === "ppoll") return on(polled(registers, memory));
 	return call === "select" || call === "pselect6" ? on(selected(registers, memory)) : [];
+}
+
+/** epoll_wait(2) and poll(2) count milliseconds, below 0 for ever; the others point at a time, or at none. */
+function waitsForever(call: string, { dx, r8, r10 }: UserRegs): boolean {
+	switch (call) {
+		case "epoll_wait":
+		case "epoll_pwait":
+			return int(r10) < 0;
+		case "poll":
+			return int(dx) < 0;
+		case "epoll_pwait2":
+			return r10 === 0n;
+		case "ppoll":
+			return dx === 0n;
+		case "select":
+		case "pselect6":
+			return r8 === 0n;
+		default:
+			return true;
+	}
 }
 
 const int = (register: bigint): number => Number(BigInt.asIntN(32, register));

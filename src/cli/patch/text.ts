@@ -1,7 +1,7 @@
 import type { Recovery } from "../../criu/recover.ts";
 import type { Patched } from "../../patch/patch.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
-import { findingCounts } from "../findings.ts";
+import { summaryOf } from "../findings.ts";
 import { escapeText, type Terminal } from "../terminal.ts";
 
 /** What became of an earlier patch of the directory that was cut short. */
@@ -20,11 +20,11 @@ export function summaryText(
 	const { pid, comm } = task.identity;
 	const who = `${escapeText(comm)} (pid ${pid}, ${task.threads.length} thread${task.threads.length === 1 ? "" : "s"}; ${escapeText(dead.death.words)})`;
 	if (target === undefined)
-		return `${paint.bold("check")}: ${who} can be patched into this donor; ${findingCounts(findings)}; nothing was written\n`;
+		return `${paint.bold("check")}: ${who} can be patched into this donor; ${summaryOf(findings)}; nothing was written\n`;
 	const resume = dead.death.synchronous
 		? `it resumes at the instruction that killed it: restore it stopped (-s) and change what made it fail\n`
 		: "";
-	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${findingCounts(findings)}\n${resume}next: necromancer restore -i ${escapeText(target)} -d\n`;
+	return `${paint.green("patched")} ${escapeText(target)}: ${who}; ${summaryOf(findings)}\n${resume}next: necromancer restore -i ${escapeText(target)} -d\n`;
 }
 
 /** The outcome for programs. */

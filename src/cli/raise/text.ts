@@ -1,6 +1,6 @@
 import type { Raised, Summoned } from "../../raise/raise.ts";
 import { escapeText } from "../escape-text.ts";
-import { findingCounts } from "../findings.ts";
+import { summaryOf } from "../findings.ts";
 import type { Paint } from "../terminal.ts";
 import { FORGET_STOP } from "./gdb.ts";
 
@@ -56,7 +56,7 @@ export const summonedText = (summoned: Summoned, paint: Paint): string =>
 
 function about({ task, findings }: Summoned): string {
 	const count = task.threads.length;
-	return `${count} thread${count === 1 ? "" : "s"}; ${findingCounts(findings)}`;
+	return `${count} thread${count === 1 ? "" : "s"}; ${summaryOf(findings)}`;
 }
 
 const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>

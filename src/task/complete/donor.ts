@@ -1,6 +1,6 @@
 import { sameBuildId } from "../../criu/build-id.ts";
 import { refuse } from "../../errors.ts";
-import { caution, type Finding } from "../finding.ts";
+import { type Finding, loss } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Task } from "../task.ts";
 
@@ -41,5 +41,5 @@ export function requireSameProgram(
 			expectation: "expected the same builds",
 			remedy: "dump a donor of the same builds, or insist with --allow-mismatch",
 		});
-	for (const text of different) report(caution("binary-differs", dead.name, text));
+	for (const text of different) report(loss("binary-differs", dead.name, text));
 }

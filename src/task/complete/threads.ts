@@ -3,6 +3,7 @@ import { isRseqRegistered, rseqArea } from "../../linux/rseq.ts";
 import { signalSetText } from "../../linux/signal.ts";
 import { legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
 import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../linux/xstate-components.ts";
+import { signalFrameOf } from "../deduce/signal-frame.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Rebase, Rebased } from "../rebase.ts";
@@ -46,7 +47,8 @@ function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: 
 			),
 		);
 	const rseq = carryRseq(dead.memory, twin, carry, subject, report);
-	const alternateStack = carryAlternateStack(twin, carry, subject, report);
+	const alternateStack =
+		provenAlternateStack(dead, twin, subject, report) ?? carryAlternateStack(twin, carry, subject, report);
 	const blocked = twin.dead.blocked ?? twin.donor.blocked;
 	const pending = recreatePending(twin.dead.pending, blocked);
 	if (pending.length > 0)
@@ -137,6 +139,26 @@ function carryRseq(
 		return undefined;
 	}
 	return { ...rseq, area };
+}
+
+/** A thread that died inside a handler proves its own by the frame, whatever the donor has. */
+function provenAlternateStack(
+	{ memory, threads }: PartialTask,
+	twin: Twin,
+	subject: string,
+	report: (finding: Finding) => void,
+): AlternateStack | undefined {
+	const frame = signalFrameOf(twin.dead, memory, threads.length);
+	if (frame?.alternateStack === undefined) return undefined;
+	const { base, size } = frame.alternateStack;
+	report(
+		note(
+			"thread-deduced",
+			subject,
+			`its signal stack at ${hex(base)}-${hex(plus(base, size))} is in the frame of the handler that it was in`,
+		),
+	);
+	return frame.alternateStack;
 }
 
 function carryAlternateStack(

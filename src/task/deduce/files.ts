@@ -1,7 +1,7 @@
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts";
-import { caution, type Finding, note } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Content } from "../task.ts";
 import type { Deduced } from "./stand.ts";
@@ -47,10 +47,10 @@ export function deduceFiles(
 	const where =
 		standard.length === 0 ? "" : `${standard.join(", ")} ${standard.length === 1 ? "is" : "are"} ${tty ?? NULL}; `;
 	report(
-		caution(
+		loss(
 			"files-default",
 			"descriptors",
-			`a core names none: ${where}whatever else the process had open is closed, unless named with --fd N=PATH`,
+			`a core lists none: ${where}all other files and sockets that it had open are closed; reopen them with --fd N=PATH`,
 		),
 	);
 	return { descriptors: [...descriptors.values()].sort((a, b) => a.number - b.number) };
@@ -86,13 +86,19 @@ function pipeOf(id: number, lock: boolean, { memory }: PartialTask): Pipe {
 /** Whose value does not matter: any byte that is at hand. */
 const oneByteOf = ({ source, offset }: Content): NonNullable<Pipe["content"]> => ({ source, offset, length: 1n });
 
-function findingOf({ number, what, why }: Deduced): Finding {
+function findingOf({ number, what, why, awaited = false, guessed = false }: Deduced): Finding {
 	const subject = `descriptor ${number}`;
 	switch (what.kind) {
 		case "epoll":
-			return epollFinding(subject, what, why);
+			return epollFinding(subject, what, why, awaited);
 		case "eventfd":
-			return note("descriptor-deduced", subject, `an eventfd that has counted nothing (${why})`);
+			return guessed
+				? caution(
+						"descriptor-deduced",
+						subject,
+						`an eventfd that has counted nothing, as eight bytes were read of it (${why}); a timer or a socket would have been another`,
+					)
+				: note("descriptor-deduced", subject, `an eventfd that has counted nothing (${why})`);
 		case "end":
 			return note(
 				"descriptor-deduced",
@@ -100,11 +106,17 @@ function findingOf({ number, what, why }: Deduced): Finding {
 				`the ${what.access === O.RDONLY ? "reading" : "writing"} end of a pipe (${why})`,
 			);
 		case "silence":
-			return caution(
-				"descriptor-deduced",
-				subject,
-				`of a kind that a core does not tell (${why}); a pipe stands in, from which nothing comes`,
-			);
+			return awaited
+				? loss(
+						"descriptor-deduced",
+						subject,
+						`of a kind that a core does not tell (${why}); a pipe stands in, from which nothing comes: it waits for ever`,
+					)
+				: caution(
+						"descriptor-deduced",
+						subject,
+						`of a kind that a core does not tell (${why}); a pipe stands in, from which nothing comes`,
+					);
 	}
 }
 
@@ -112,10 +124,17 @@ function epollFinding(
 	subject: string,
 	{ targets, complete }: Extract<Deduced["what"], { readonly kind: "epoll" }>,
 	why: string,
+	awaited: boolean,
 ): Finding {
 	const watched = targets.length === 0 ? "nothing yet" : targets.map(({ number }) => number).join(", ");
 	if (complete === true)
 		return note("descriptor-deduced", subject, `an epoll instance (${why}) that watches ${watched}`);
+	if (targets.length === 0 && awaited)
+		return loss(
+			"descriptor-deduced",
+			subject,
+			`an epoll instance (${why}); what it watched is not known, and no timeout ends the wait: it waits for ever`,
+		);
 	return caution(
 		"descriptor-deduced",
 		subject,

@@ -49,7 +49,7 @@ export function goPoller(memory: PartialMemory, open: OpenObject): GoPoller | un
 }
 
 /** Go's linker puts the note right behind the program headers. Symbol tables are long, and only Go's are worth reading. */
-function isGo({ mappings, executable, read }: PartialMemory): boolean {
+export function isGo({ mappings, executable, read }: PartialMemory): boolean {
 	const head = mappings.find(({ file }) => file?.path === executable && file.offset === 0n);
 	return head !== undefined && read(head.start, Number(PAGE_SIZE))?.includes(NOTE_TYPE_AND_OWNER) === true;
 }

@@ -1,6 +1,6 @@
 import type { Address } from "../../bytes/address.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP } from "../../linux/signal.ts";
-import { caution, type Finding } from "../finding.ts";
+import { type Finding, loss } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { SignalAction } from "../task.ts";
 
@@ -10,12 +10,12 @@ const DEFAULT = 0n as Address;
 export function defaultActions({ threads }: PartialTask, report: (finding: Finding) => void): SignalAction[] {
 	const several = threads.length > 1;
 	report(
-		caution(
+		loss(
 			"handlers-default",
 			"signal handlers",
-			`not in a core, nor are alternate stacks: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process${
-				several ? ", so does pthread_cancel(3) or set*id(2), which signal the other threads" : ""
-			}`,
+			`are not in a core, nor are alternate stacks: SIGTERM, SIGPIPE, SIGUSR1… end the process now, though it may have caught or ignored them${
+				several ? "; so do pthread_cancel(3) and set*id(2), which signal the other threads" : ""
+			} (a donor, -i, brings them)`,
 		),
 	);
 	return Array.from({ length: SIGNAL_MAX }, (_, i) => i + 1)

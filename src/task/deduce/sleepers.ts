@@ -30,7 +30,7 @@ export function addSleepers(
 	add: Add,
 ): void {
 	for (const wait of waits) if (EPOLL.includes(wait.call)) addEpoll(wait, dead, add);
-	for (const wait of waits) if (isCounter(wait)) add({ ...plainly(wait), what: { kind: "eventfd" } });
+	for (const wait of waits) if (isCounter(wait)) add({ ...plainly(wait), what: { kind: "eventfd" }, guessed: true });
 	const readers = waits.filter((wait) => isPolled(wait) || (READS.includes(wait.call) && !isCounter(wait)));
 	const used = new Set([...known, ...waits.map(({ descriptor }) => descriptor)]);
 	const free = readers
@@ -59,9 +59,10 @@ const isCounter = ({ call, count }: Wait): boolean => READS.includes(call) && co
 /** What one polls, one reads until there is no more. */
 const isPolled = ({ call }: Wait): boolean => POLLS.includes(call);
 
-const plainly = ({ tid, call, descriptor }: Wait): Omit<Deduced, "what"> => ({
+const plainly = ({ tid, call, descriptor, forever }: Wait): Omit<Deduced, "what"> => ({
 	...{ number: descriptor, flags: 0, closeOnExec: false },
 	why: `thread ${tid} sleeps in ${call} on it`,
+	...(forever ? { awaited: true } : {}),
 });
 
 function addEpoll(wait: Wait, dead: PartialTask, add: Add): void {

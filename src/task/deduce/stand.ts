@@ -9,6 +9,10 @@ export interface Deduced {
 	readonly closeOnExec: boolean;
 	/** What proves it, in words. */
 	readonly why: string;
+	/** A thread waits for it that no timeout wakes. */
+	readonly awaited?: boolean;
+	/** The kind is what is most likely, not what is proved. */
+	readonly guessed?: boolean;
 }
 
 export type Stand =

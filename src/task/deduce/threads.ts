@@ -25,10 +25,10 @@ export function deduceThreads(dead: PartialTask, around: Circumstances): Thread[
 		report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; none is blocked"));
 	if (dead.threads.length > 1)
 		report(
-			note(
-				"default",
+			loss(
+				"names-lost",
 				`${dead.threads.length} threads`,
-				`only the leader's name is in a core; all are called ${dead.comm}`,
+				`only the first one's name is in a core; all are called ${dead.comm}`,
 			),
 		);
 	return dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), around));

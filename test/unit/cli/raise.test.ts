@@ -51,7 +51,7 @@ const text = (left: Left, it: Raised): string => raisedText({ raised: it, left }
 describe("what raise says", () => {
 	it("of a process that died of its own fault", () => {
 		expect(text("stopped", raised(FAULT, { threads: 2, findings: FINDINGS }))).toBe(
-			`raised small: process 500, 2 threads; 1 loss, 1 caution
+			`raised small: process 500, 2 threads; memory is whole; lost: threads; 1 caution
   it had died of SIGSEGV at 0x0, taken by thread 501; it is stopped
   going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)
   gdb -p 500 -iex "handle SIGSTOP nostop noprint nopass"    look into it, call its functions
@@ -71,7 +71,7 @@ describe("what raise says", () => {
 
 	it("of one that gdb takes over", () => {
 		expect(text("to gdb", raised(FAULT, { pid: 7, ids: "namespace" }))).toBe(
-			`raised small: process 7 (500 in its pid namespace), 1 thread; 0 losses, 1 caution
+			`raised small: process 7 (500 in its pid namespace), 1 thread; nothing lost, 1 caution
   it had died of SIGSEGV at 0x0, taken by thread 501; it is stopped, for gdb
   going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)
 `,
@@ -81,7 +81,7 @@ describe("what raise says", () => {
 	it("of one that never died, with new ids", () => {
 		const alive = { tid: 500, signal: 0, words: "it did not die: gdb copied it while it lived", synchronous: false };
 		expect(text("running", raised(alive, { pid: 7, ids: "fresh" }))).toBe(
-			`raised small: process 7 (it was 500), 1 thread; 0 losses, 1 caution
+			`raised small: process 7 (it was 500), 1 thread; nothing lost, 1 caution
   it did not die: gdb copied it while it lived; it goes on
 `,
 		);
@@ -98,7 +98,7 @@ describe("what raise says", () => {
 
 	it("of one that was not made", () => {
 		expect(summonedText(raised(FAULT), paint)).toBe(
-			`check: small, process 500, 1 thread; 0 losses, 1 caution
+			`check: small, process 500, 1 thread; nothing lost, 1 caution
   it had died of SIGSEGV at 0x0, taken by thread 501; nothing was made
 `,
 		);

@@ -187,7 +187,7 @@ describe("files that differ or are missing", () => {
 		expect(found.found.get(EXE)).toBe(join(sysroot, EXE));
 		expect(found.others).toEqual(new Set([EXE]));
 		expect(texts(found)).toEqual([
-			`caution binary-differs ${EXE}: has build-id ${OTHER_ID} at ${join(sysroot, EXE)}, expected ${EXE_BUILD_ID}; taken all the same`,
+			`loss binary-differs ${EXE}: has build-id ${OTHER_ID} at ${join(sysroot, EXE)}, expected ${EXE_BUILD_ID}; taken all the same`,
 		]);
 		unlinkSync(join(sysroot, LIBC));
 		expect(refused(undefined, { sysroot, allowMismatch: true })).toMatch(/^ERR_BINARY_MISSING \/opt\/libc/);
@@ -251,7 +251,7 @@ describe("files without a build-id", () => {
 	it("are told by their headers, if they are objects", () => {
 		const sysroot = place(scratch(), { [EXE]: exeFile, [LIBC]: bare(7) });
 		expect(texts(find(core(), { sysroot }))).toEqual([
-			`note file-unverified ${LIBC}: the file at ${join(sysroot, LIBC)} has the same program headers, and the core has no build-id to tell more by`,
+			`caution file-unverified ${LIBC}: the file at ${join(sysroot, LIBC)} has the same program headers, and the core has no build-id to tell more by`,
 		]);
 		const other = bare(7);
 		other.writeBigUInt64LE(0x1234n, 24);
@@ -266,7 +266,7 @@ describe("files without a build-id", () => {
 		const path = join(sysroot, DATA);
 		utimesSync(path, 1000, 1000);
 		const doubt = `${DATA}: nothing in the core tells whether the file at ${path} is the one that was mapped`;
-		expect(texts(find(withData(), { sysroot, writtenAt: 2_000_000 }))).toEqual([`note file-unverified ${doubt}`]);
+		expect(texts(find(withData(), { sysroot, writtenAt: 2_000_000 }))).toEqual([`caution file-unverified ${doubt}`]);
 		expect(texts(find(withData(), { sysroot, writtenAt: 999_000 }))).toEqual([
 			`caution file-unverified ${doubt}; it was changed after the core was written`,
 		]);

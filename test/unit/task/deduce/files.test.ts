@@ -25,7 +25,7 @@ describe("descriptors", () => {
 			})),
 		);
 		expect(told(deduced(undefined, options()), "files-default")).toEqual([
-			"caution descriptors: a core names none: 0, 1, 2 are /dev/null; whatever else the process had open is closed, unless named with --fd N=PATH",
+			"loss descriptors: a core lists none: 0, 1, 2 are /dev/null; all other files and sockets that it had open are closed; reopen them with --fd N=PATH",
 		]);
 	});
 
@@ -54,7 +54,7 @@ describe("descriptors", () => {
 		expect(found.task.files.descriptors.map(({ description: it }) => ("path" in it ? it.path : ""))).toEqual([
 			...["/dev/pts/3", "/dev/pts/3", "/var/log/x"],
 		]);
-		expect(told(found, "files-default")[0]).toMatch(/: 0, 1 are \/dev\/pts\/3; whatever/);
+		expect(told(found, "files-default")[0]).toMatch(/: 0, 1 are \/dev\/pts\/3; all other/);
 	});
 });
 

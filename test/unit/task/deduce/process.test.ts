@@ -247,10 +247,11 @@ test("every signal does its default, which is said, with what it means for threa
 	);
 	expect(new Set(found.task.signalActions.map(({ handler }) => handler))).toEqual(new Set([0n]));
 	const text =
-		"caution signal handlers: not in a core, nor are alternate stacks: every signal does its default. One that was caught or ignored (SIGPIPE, SIGTERM, SIGUSR1, …) now ends the process";
-	expect(told(found, "handlers-default")).toEqual([text]);
+		"loss signal handlers: are not in a core, nor are alternate stacks: SIGTERM, SIGPIPE, SIGUSR1… end the process now, though it may have caught or ignored them";
+	const remedy = " (a donor, -i, brings them)";
+	expect(told(found, "handlers-default")).toEqual([text + remedy]);
 	expect(told(deduced(lone(deadCore({ tids: [500, 501] }))), "handlers-default")).toEqual([
-		`${text}, so does pthread_cancel(3) or set*id(2), which signal the other threads`,
+		`${text}; so do pthread_cancel(3) and set*id(2), which signal the other threads${remedy}`,
 	]);
 });
 
