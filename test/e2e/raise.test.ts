@@ -62,7 +62,7 @@ const next = (pid: number): string =>
 	`  kill -KILL ${pid}                                            let it rest\n`;
 /** What is printed of a process that is left stopped. */
 const said = (pid: number, other = ""): string =>
-	`raised faulty: process ${pid}${other}, 3 threads; 0 losses, 4 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
+	`raised faulty: process ${pid}${other}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
 const endOfText = (stdout: string): string => stdout.slice(stdout.indexOf("\nraised ") + 1);
 const well = { status: 0, stdout: "", stderr: "" };
 
@@ -71,7 +71,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout, stderr } = raise(dead.fault);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		expect(endOfText(stdout)).toBe(said(FAULTY_PID));
-		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:caution .*\n){4}$/);
+		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:loss {4}.*\n){3}(?:caution .*\n){3}$/);
 		expect(stdout).not.toContain("\u001b");
 		expect(room.pids()).toEqual([FAULTY_PID]);
 		expect(readdirSync(room.path(`/proc/${FAULTY_PID}/task`))).toHaveLength(3);
@@ -96,13 +96,13 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 			stderr: `process ${FAULTY_PID} was killed by SIGSEGV\n`,
 		});
 		expect(endOfText(raise("--run", dead.signal).stdout)).toBe(
-			`raised faulty: process ${SIGNAL_PID}, 3 threads; 0 losses, 4 cautions\n` +
+			`raised faulty: process ${SIGNAL_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n` +
 				`  it had died of SIGQUIT sent by pid ${SIGNAL_PID} (uid 0), taken by thread ${SIGNAL_PID}; it goes on\n`,
 		);
 	});
 
 	it("with a finding of all that is deduced, or with none", () => {
-		expect(raise("-c", dead.fault, "-v", "--check").stdout).toMatch(/^note {4}timers and limits: not in a core/m);
+		expect(raise("-c", dead.fault, "-v", "--check").stdout).toMatch(/^caution timers and limits: are not in a core/m);
 		expect(raise("-q", "-c", dead.fault)).toEqual(well);
 		expect(stopped(FAULTY_PID)).toBe(true);
 	});
@@ -111,7 +111,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout } = raise("--check", dead.fault);
 		expect(status).toBe(0);
 		expect(stdout.slice(stdout.indexOf("check: "))).toBe(
-			`check: faulty, process ${FAULTY_PID}, 3 threads; 0 losses, 4 cautions\n  ${DIED}nothing was made\n`,
+			`check: faulty, process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n  ${DIED}nothing was made\n`,
 		);
 		expect(JSON.parse(raise("--check", "--json", dead.fault).stdout)).toMatchObject({ kind: "raise", pid: null });
 		expect(room.pids()).toEqual([]);
