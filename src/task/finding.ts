@@ -157,6 +157,9 @@ const matters = {
 	"names-lost": "names of threads",
 	"donor-lost": "other attributes",
 	lazy: "memory",
+	confinement: "rights",
+	keyrings: "rights",
+	attribute: "other attributes",
 	default: "other attributes",
 } satisfies Readonly<Record<FindingCode, Matter>>;
 
