@@ -81,11 +81,11 @@ export interface Place {
 	readonly entry: string;
 }
 
-/** The directory around a path, which need not be there itself. @throws what {@link openDirectory} does. */
-export function openAround(path: string): Place {
+/** The directory around a path, which need not be there itself; `name` is what messages call it. @throws what {@link openDirectory} does. */
+export function openAround(path: string, name?: string): Place {
 	const parts = partsOf(path);
 	const last = parts.pop();
-	if (last === undefined || last === "..") return { directory: openDirectory(path), entry: "." };
+	if (last === undefined || last === "..") return { directory: openDirectory(path, name), entry: "." };
 	const around = `${path.startsWith("/") ? "/" : ""}${parts.join("/")}`;
-	return { directory: openDirectory(around === "" ? "." : around), entry: last };
+	return { directory: openDirectory(around === "" ? "." : around, name), entry: last };
 }

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { refuse } from "../errors.ts";
+import { NecromancerError, refuse } from "../errors.ts";
 import type { FileOffset } from "./address.ts";
 import { type Stamp, stampOf } from "./stamp.ts";
 
@@ -103,7 +103,7 @@ export function attempt<T>(subject: string, call: () => T): T {
 		return call();
 	} catch (cause) {
 		const { code, syscall } = cause as NodeJS.ErrnoException;
-		if (code === undefined) throw cause;
+		if (code === undefined || cause instanceof NecromancerError) throw cause;
 		return refuse(
 			"ERR_IO",
 			{ subject, finding: `${syscall ?? "access"} failed with ${code}${because[code] ?? ""}` },

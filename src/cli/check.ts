@@ -1,12 +1,13 @@
 import { blob } from "../host/blob.ts";
 import { probeHost } from "../host/capabilities.ts";
+import { jsonText } from "./json-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `necromancer check`: what this host can do, tried out, and what is lost without it. */
 export async function checkVerb(json: boolean, { out, paint }: Terminal): Promise<void> {
 	const capabilities = await probeHost();
 	if (json) {
-		out(`${JSON.stringify({ schema: 1, kind: "check", blobSize: blob.bytes.length, capabilities }, null, "\t")}\n`);
+		out(jsonText({ schema: 1, kind: "check", blobSize: blob.bytes.length, capabilities }));
 		return;
 	}
 	const width = capabilities.reduce((most, { name }) => Math.max(most, name.length), 0);

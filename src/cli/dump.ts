@@ -4,6 +4,7 @@ import { type Dumped, dump } from "../dump/dump.ts";
 import type { Losable } from "../dump/losable.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
+import { jsonText } from "./json-text.ts";
 import { openProgress, type Progress } from "./progress.ts";
 import { sizeText } from "./show/size-text.ts";
 import { escapeText, openTerminal, type Terminal } from "./terminal.ts";
@@ -79,21 +80,17 @@ const writtenBytes = ({ written }: Dumped): bigint =>
 /** The outcome for programs. */
 const dumpedJson = (verb: DumpVerb, dumped: Dumped): string => {
 	const { identity, threads, memory } = dumped.task;
-	return `${JSON.stringify(
-		{
-			schema: 1,
-			kind: "dump",
-			written: verb.images,
-			pid: identity.pid,
-			comm: identity.comm,
-			threads: threads.map(({ tid }) => tid),
-			mappings: memory.mappings.length,
-			bytes: Number(writtenBytes(dumped)),
-			frozen: dumped.frozen,
-			process: verb.leaveStopped === true ? "stopped" : verb.leaveRunning === true ? "running" : "ended",
-			findings: dumped.findings,
-		},
-		null,
-		"\t",
-	)}\n`;
+	return jsonText({
+		schema: 1,
+		kind: "dump",
+		written: verb.images,
+		pid: identity.pid,
+		comm: identity.comm,
+		threads: threads.map(({ tid }) => tid),
+		mappings: memory.mappings.length,
+		bytes: Number(writtenBytes(dumped)),
+		frozen: dumped.frozen,
+		process: verb.leaveStopped === true ? "stopped" : verb.leaveRunning === true ? "running" : "ended",
+		findings: dumped.findings,
+	});
 };

@@ -1,3 +1,4 @@
+import { attemptWrite } from "../bytes/sink.ts";
 import { NecromancerError } from "../errors.ts";
 import { escapeText } from "./escape-text.ts";
 
@@ -11,10 +12,31 @@ export const refusalText = (refusal: NecromancerError): string =>
  */
 export function reportFailure(error: unknown): number {
 	if (error instanceof NecromancerError) {
-		process.stderr.write(refusalText(error));
+		say(refusalText(error));
 		return error.exitStatus;
 	}
 	const trace = error instanceof Error ? (error.stack ?? error.message) : String(error);
-	process.stderr.write(`necromancer: this is a bug in necromancer, please report it with what follows\n${trace}\n`);
+	const lines = trace.split("\n").map(escapeText).join("\n");
+	say(`necromancer: this is a bug in necromancer, please report it with what follows\n${lines}\n`);
 	return 1;
+}
+
+/** Where stderr cannot be written either, the exit status is all that tells. */
+function say(text: string): void {
+	try {
+		process.stderr.write(text);
+	} catch (cause) {
+		if ((cause as NodeJS.ErrnoException).code === undefined) throw cause;
+	}
+}
+
+/** What a stream said when it could not be written, as a refusal. */
+export function outputFailure(cause: unknown, name = "standard output"): unknown {
+	try {
+		return attemptWrite(name, () => {
+			throw cause;
+		});
+	} catch (refusal) {
+		return refusal;
+	}
 }

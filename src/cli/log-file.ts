@@ -1,5 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
-import { attempt } from "../bytes/source.ts";
+import { openOutput } from "../bytes/output-file.ts";
 import { NecromancerError } from "../errors.ts";
 import { refusalText } from "./failure.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -7,17 +6,29 @@ import { openTerminal, type Terminal } from "./terminal.ts";
 /**
  * Runs a command whose messages go to a file instead of stderr; why it is refused goes there, too.
  *
- * @throws NecromancerError ERR_IO when the file cannot be written, and whatever the command throws.
+ * @throws NecromancerError ERR_IO, ERR_OWNER when the file cannot be written, and whatever the command throws.
  */
 export async function logged<T>(file: string, run: (terminal: Terminal) => Promise<T>): Promise<T> {
-	const fd = attempt(file, () => openSync(file, "w"));
-	const write = (text: string): void => void attempt(file, () => writeSync(fd, text));
+	const log = openOutput(file);
+	const write = (text: string, done?: () => void): void => {
+		log.write(text);
+		done?.();
+	};
 	try {
 		return await run(openTerminal({ stdout: process.stdout, stderr: { write }, env: process.env }));
 	} catch (error) {
-		if (error instanceof NecromancerError) write(refusalText(error));
+		if (error instanceof NecromancerError) attemptTo(() => log.write(refusalText(error)));
 		throw error;
 	} finally {
-		closeSync(fd);
+		log.close();
+	}
+}
+
+/** It is said on stderr too. */
+function attemptTo(write: () => void): void {
+	try {
+		write();
+	} catch (error) {
+		if (!(error instanceof NecromancerError)) throw error;
 	}
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { reportFailure } from "./failure.ts";
-import { pardonClosedPipes } from "./pardon-closed-pipes.ts";
+import { watchOutput } from "./broken-output.ts";
+import { outputFailure, reportFailure } from "./failure.ts";
 import { run } from "./program.ts";
 
-pardonClosedPipes([process.stdout, process.stderr]);
+const broken = watchOutput([process.stdout, process.stderr]);
 // until it is known better: a program that comes to rest with nothing said has failed
 process.exitCode = 1;
 run(process.argv.slice(2))
@@ -11,3 +11,8 @@ run(process.argv.slice(2))
 	.then((status) => {
 		process.exitCode = status;
 	});
+// a stream tells of its errors later
+process.on("exit", (status) => {
+	const cause = broken();
+	if (status === 0 && cause !== undefined) process.exitCode = reportFailure(outputFailure(cause));
+});

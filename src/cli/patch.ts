@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { uptime } from "node:os";
+import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
 import { draftWork } from "../criu/draft.ts";
@@ -69,7 +70,14 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Prom
 			const silent = verb.quiet === true || verb.json === true;
 			const progress = openProgress(terminal, silent ? 0n : draftWork(patched.draft));
 			const write = (signal: AbortSignal) => {
-				const options: WriteOptions = { sync: verb.sync ?? false, progress: progress.advance, signal };
+				const requireSources = (): void => {
+					if (!core.temporary) requireUnchanged([core.source]);
+					donor.requireUnchanged();
+				};
+				const options: WriteOptions = {
+					...{ sync: verb.sync ?? false, progress: progress.advance, signal },
+					requireUnchanged: requireSources,
+				};
 				return verb.output === undefined
 					? commitInPlace(patched.draft, donor, { ...options, ...(lock === undefined ? {} : { lock }) })
 					: writeElsewhere(patched.draft, donor, verb.output, options);

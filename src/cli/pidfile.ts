@@ -1,15 +1,25 @@
-import { writeFileSync } from "node:fs";
-import { attempt } from "../bytes/source.ts";
+import { openOutput } from "../bytes/output-file.ts";
 import type { Restored } from "../restore/restore.ts";
 
-/**
- * Writes a process's id to a file. Whoever asks for that goes by it: where it cannot be written, the process ends.
- *
- * @throws NecromancerError ERR_IO.
- */
-export async function writePidfile(path: string, restored: Restored): Promise<void> {
+/** Writes a process's id to a file. @throws NecromancerError ERR_IO, ERR_OWNER */
+export function writePidfile(path: string, { pid }: Restored): void {
+	const file = openOutput(path);
 	try {
-		attempt(path, () => writeFileSync(path, `${restored.pid}\n`));
+		file.write(`${pid}\n`);
+	} finally {
+		file.close();
+	}
+}
+
+/**
+ * Says of a process that it lives. Whoever asked for it goes by what he is told: where that cannot be written, nobody
+ * would ever know of it, and it ends.
+ *
+ * @throws whatever `tell` throws.
+ */
+export async function orEnd(restored: Restored, tell: () => Promise<void>): Promise<void> {
+	try {
+		await tell();
 	} catch (error) {
 		await endRestored(restored);
 		throw error;

@@ -3,9 +3,9 @@ import { refuseUnfinished } from "../criu/unfinished.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan } from "../plan/compile.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import { jsonText } from "./json-text.ts";
 import { planJson } from "./plan/json.ts";
 import { planText } from "./plan/text.ts";
-import { jsonText } from "./show/json.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface PlanVerb {

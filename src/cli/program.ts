@@ -7,6 +7,7 @@ import { addPlan } from "./commands/plan.ts";
 import { addRaise } from "./commands/raise.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addShow } from "./commands/show.ts";
+import { escapeText } from "./escape-text.ts";
 import type { PatchVerb } from "./patch.ts";
 
 const version = (): string => {
@@ -72,16 +73,18 @@ const verbIn = ({ commands }: Command, [first]: readonly string[]): string =>
 
 /** Commander's own wording in the shape of our other refusals. */
 const usageText = (text: string, verb: string): string =>
-	`necromancer: ${text
-		.trim()
-		.replace(/^error: /, "")
-		.replace(/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '.*?' is invalid\. (?=expected )/s, "$1: ")
-		.replace(
-			/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '(.*?)' is invalid\. Allowed choices are (.*)\.$/s,
-			'$1: expected one of $3, not "$2"',
-		)
-		.replaceAll("\n", " ")
-		.replace(/\.$/, "")}; see necromancer ${verb}--help [ERR_USAGE]\n`;
+	`necromancer: ${escapeText(
+		text
+			.trim()
+			.replace(/^error: /, "")
+			.replace(/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '.*?' is invalid\. (?=expected )/s, "$1: ")
+			.replace(
+				/^option '(?:-\w, )?(--[\w-]+)[^']*' argument '(.*?)' is invalid\. Allowed choices are (.*)\.$/s,
+				'$1: expected one of $3, not "$2"',
+			)
+			.replaceAll("\n", " ")
+			.replace(/\.$/, ""),
+	)}; see necromancer ${verb}--help [ERR_USAGE]\n`;
 
 const HELP = `
 From a core to a living process:

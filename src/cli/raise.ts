@@ -11,7 +11,7 @@ import { taskFromImages } from "../task/from-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { untilInterrupted } from "./interrupt.ts";
-import { endRestored, writePidfile } from "./pidfile.ts";
+import { endRestored, orEnd, writePidfile } from "./pidfile.ts";
 import { openProgress } from "./progress.ts";
 import { findGdb, runGdb } from "./raise/gdb.ts";
 import { keptText, type Left, raisedJson, raisedText, summonedJson, summonedText } from "./raise/text.ts";
@@ -69,8 +69,10 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 		return 0;
 	}
 	const { restored } = outcome;
-	if (verb.pidfile !== undefined) await writePidfile(verb.pidfile, restored);
-	tell(verb, outcome, terminal);
+	await orEnd(restored, async () => {
+		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
+		await tell(verb, outcome, terminal);
+	});
 	if (gdb !== undefined) return await withGdb(gdb, verb, outcome, terminal);
 	if (verb.wait === true) return await follow(restored, terminal);
 	await restored.release();
@@ -123,7 +125,9 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
 		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(verb.tty === true ? { tty: ourTerminal() } : {}),
-		...(donor === undefined ? {} : { donor: taskFromImages(donor, verb.donorPid) }),
+		...(donor === undefined
+			? {}
+			: { donor: taskFromImages(donor, verb.donorPid), requireUnchanged: donor.requireUnchanged }),
 		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
 		...(sysroot === undefined ? {} : { sysroot }),
 		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
@@ -142,13 +146,14 @@ function ourTerminal(): string {
 	});
 }
 
-function tell(verb: RaiseVerb, raised: Raised, { out, paint }: Terminal): void {
+async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Terminal): Promise<void> {
 	const left: Left = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
 	const outcome = { raised, left };
 	const { leftover } = raised.restored;
-	if (verb.json === true) out(raisedJson(outcome));
+	if (verb.json === true) await deliver("out", raisedJson(outcome));
 	else if (verb.quiet !== true)
-		out(
+		await deliver(
+			"out",
 			findingsText(raised.findings, verb.verbose === true, paint) +
 				(leftover === undefined ? "" : leftoverText(leftover, paint)) +
 				raisedText(outcome, paint),

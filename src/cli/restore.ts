@@ -6,7 +6,7 @@ import { taskFromImages } from "../task/from-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
-import { writePidfile } from "./pidfile.ts";
+import { orEnd, writePidfile } from "./pidfile.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
 
 export interface RestoreVerb {
@@ -57,13 +57,16 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 			untraced: verb.ptrace === false,
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
+			requireUnchanged: dir.requireUnchanged,
 			...(failStep > 0 ? { failStep } : {}),
 		});
 	} finally {
 		dir.close();
 	}
-	if (verb.pidfile !== undefined) await writePidfile(verb.pidfile, restored);
-	tell(verb, restored, known, terminal);
+	await orEnd(restored, async () => {
+		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
+		await tell(verb, restored, known, terminal);
+	});
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();
 		return 0;
@@ -71,17 +74,17 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	return await follow(restored, terminal);
 }
 
-function tell(
+async function tell(
 	{ verbosity, leaveStopped }: RestoreVerb,
 	{ pid, ids, findings, leftover }: Restored,
 	known: number,
-	{ err, errPaint }: Terminal,
-): void {
+	{ deliver, errPaint }: Terminal,
+): Promise<void> {
 	if (verbosity === 0) return;
-	err(findingsText(findings, (verbosity ?? 0) > 0, errPaint));
-	if (leftover !== undefined) err(leftoverText(leftover, errPaint));
+	const lost = leftover === undefined ? "" : leftoverText(leftover, errPaint);
 	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
-	err(
-		`${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+	await deliver(
+		"err",
+		`${findingsText(findings, (verbosity ?? 0) > 0, errPaint)}${lost}${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
 	);
 }

@@ -1,5 +1,7 @@
 import { Chalk, type ChalkInstance } from "chalk";
 
+import { outputFailure } from "./failure.ts";
+
 export { escapeText } from "./escape-text.ts";
 
 /** Colours text; where colours are not wanted, gives it back as it is. */
@@ -16,6 +18,8 @@ export interface Paint {
 export interface Terminal {
 	readonly out: (text: string) => void;
 	readonly err: (text: string) => void;
+	/** The same for what must arrive. @throws NecromancerError ERR_IO where it does not */
+	readonly deliver: (where: "out" | "err", text: string) => Promise<void>;
 	/** For what goes to stdout. */
 	readonly paint: Paint;
 	/** For what goes to stderr, which may be a terminal when stdout is none, or the reverse. */
@@ -27,7 +31,7 @@ export interface Terminal {
 }
 
 interface Stream {
-	write(text: string): unknown;
+	write(text: string, done?: (cause?: Error | null) => void): unknown;
 	readonly isTTY?: boolean;
 	readonly columns?: number;
 }
@@ -41,13 +45,29 @@ export interface ProcessLike {
 
 export function openTerminal({ stdout, stderr, env }: ProcessLike): Terminal {
 	return {
-		out: (text) => void stdout.write(text),
-		err: (text) => void stderr.write(text),
+		out: (text) => write(stdout, OUT, text),
+		err: (text) => write(stderr, ERR, text),
+		deliver: (where, text) =>
+			new Promise((done, fail) => {
+				const [stream, name] = where === "out" ? ([stdout, OUT] as const) : ([stderr, ERR] as const);
+				write(stream, name, text, (cause) => (cause ? fail(outputFailure(cause, name)) : done()));
+			}),
 		paint: paintFor(stdout, env),
 		errPaint: paintFor(stderr, env),
 		columns: stdout.columns || 80,
 		interactive: stderr.isTTY === true,
 	};
+}
+
+const [OUT, ERR] = ["standard output", "standard error"] as const;
+
+/** A file or a device fails at once, a pipe later. */
+function write(stream: Stream, name: string, text: string, done?: (cause?: Error | null) => void): void {
+	try {
+		stream.write(text, done);
+	} catch (cause) {
+		throw outputFailure(cause, name);
+	}
 }
 
 /**

@@ -4,23 +4,31 @@ import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
 import { SIGKILL } from "../linux/signal.ts";
+import { syscallNumbers } from "../linux/syscalls.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
 import type { Agent } from "./agent.ts";
 import { inBatches } from "./batch.ts";
 import { lostThread } from "./lost-thread.ts";
 
-/** No stop takes longer on a host that is alive. Milliseconds. */
+/** No request takes longer on a host that is alive. Milliseconds. */
 const PATIENCE = 30_000;
+
+/** Milliseconds that a thread may take to stop, unless told otherwise: longer than any wait for a disk that is well. */
+const UNTIL_STOPPED = 5_000;
+/** Looks in a row; most threads stop as soon as they are told to. Then milliseconds between two. */
+const [AT_ONCE, AGAIN] = [20, 2] as const;
 
 /**
  * Stops every thread of a process of somebody else's, wherever it is, until none is left that runs. Whatever happens to the
  * agent from then on, the process outlives it and goes on: that is what sets this apart from how we trace what we made.
  * A signal that was just about to be delivered is: the thread stops behind it.
  *
+ * @param within Milliseconds for one thread to stop.
  * @returns thread ids, leader first.
- * @throws NecromancerError ERR_PROCESS where it ends meanwhile or another traces it, ERR_HOST where we may not.
+ * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the
+ *   kernel does not let it; ERR_HOST where we may not.
  */
-export async function freeze(agent: Agent, pid: number): Promise<readonly number[]> {
+export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
 	const held = new Set<number>();
 	const gone = new Set<number>();
 	for (;;) {
@@ -42,7 +50,13 @@ export async function freeze(agent: Agent, pid: number): Promise<readonly number
 				else refuseSeize(pid, tid, value);
 			},
 		});
-		for (let waiting = seized; waiting.length > 0; ) waiting = await settle(agent, pid, waiting, held, gone);
+		for (let waiting = seized, end = performance.now() + within, looks = 0; waiting.length > 0; looks += 1) {
+			const left = await settle(agent, pid, waiting, held, gone);
+			if (left.length < waiting.length) end = performance.now() + within;
+			else if (performance.now() > end) refuseStuck(pid, left);
+			else if (looks > AT_ONCE) await new Promise((done) => setTimeout(done, AGAIN));
+			waiting = left;
+		}
 	}
 	if (!held.has(pid))
 		refuse("ERR_PROCESS", {
@@ -53,7 +67,7 @@ export async function freeze(agent: Agent, pid: number): Promise<readonly number
 	return [pid, ...[...held].filter((tid) => tid !== pid).sort((a, b) => a - b)];
 }
 
-/** Waits for threads that were told to stop. Those whose signal had to be delivered first are to be waited for again. */
+/** Looks which threads have stopped that were told to. The others, and those whose signal had to be delivered first, are to be looked at again. */
 async function settle(
 	agent: Agent,
 	pid: number,
@@ -62,14 +76,16 @@ async function settle(
 	gone: Set<number>,
 ): Promise<number[]> {
 	const again: { readonly tid: number; readonly signal: number }[] = [];
+	const running: number[] = [];
 	await inBatches(agent, tids, {
 		doing: `stopping process ${pid}`,
 		patience: PATIENCE,
 		add: (errand, tid) => {
 			const status = errand.space(8);
-			return { status, result: errand.call("wait4", tid, status, WAIT.ALL, 0) };
+			return { status, result: errand.call("wait4", tid, status, WAIT.ALL | WAIT.NOHANG, 0) };
 		},
 		read: (done, { status, result }, tid) => {
+			if (done.result(result) === 0n) return void running.push(tid);
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			if (done.result(result) < 0n || what.kind === "exited" || what.kind === "killed") {
 				if (tid === pid) lostThread(tid, what, "ERR_PROCESS");
@@ -84,7 +100,35 @@ async function settle(
 		add: (errand, { tid, signal }) => errand.call("ptrace", PTRACE.CONT, tid, 0, signal),
 		read: () => {},
 	});
-	return again.map(({ tid }) => tid);
+	return [...running, ...again.map(({ tid }) => tid)];
+}
+
+/** Calls in which a thread waits for a child that shares its memory, and nothing but the child's exec or end wakes it. */
+const VFORKS: readonly string[] = ["vfork", "clone", "clone3"];
+
+/** The kernel stops no thread in state D (TASK_UNINTERRUPTIBLE, TASK_KILLABLE): the parent of a vfork, for one. */
+function refuseStuck(pid: number, tids: readonly number[]): never {
+	const [tid = pid] = tids;
+	const call = callOf(pid, tid);
+	const vfork = statusOf(pid, tid)?.state === "D" && call !== undefined && VFORKS.includes(call);
+	return refuse("ERR_PROCESS", {
+		subject: tid === pid ? `process ${pid}` : `thread ${tid}`,
+		finding: vfork
+			? "waits in vfork for a child that has neither ended nor become another program"
+			: `does not stop${call === undefined ? "" : `: it is in ${call}`} (state ${statusOf(pid, tid)?.state ?? "unknown"})`,
+		expectation: "expected every thread to stop",
+		remedy: vfork ? "end the child, or try again later" : "try again when what it waits for has come",
+	});
+}
+
+/** The system call that a thread is in; `undefined` where nobody says. */
+function callOf(pid: number, tid: number): string | undefined {
+	try {
+		const [number] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, "latin1").split(" ");
+		return [...syscallNumbers].find(([, known]) => known === Number(number))?.[0];
+	} catch {
+		return undefined;
+	}
 }
 
 /**

@@ -5,6 +5,7 @@ import { fileOffset } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
 import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
 import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
+import { requireUnchanged } from "../bytes/unchanged.ts";
 import { refuse } from "../errors.ts";
 import { type Owner, ownerOfCore } from "./privilege.ts";
 import { makeTemporaryFile } from "./temporary-file.ts";
@@ -55,7 +56,7 @@ export async function openCoreSource(path: string | "-", options: OpenCoreOption
 				expectation: "expected a file",
 				remedy: "give - and let it be standard input",
 			});
-		return openGiven(openFile(path), path, options);
+		return openGiven(await openAtRest(path), path, options);
 	}
 	const name = "standard input";
 	const stat = attempt(name, () => fstatSync(0, { bigint: true }));
@@ -67,6 +68,23 @@ export async function openCoreSource(path: string | "-", options: OpenCoreOption
 	if (options.signal !== undefined) addAbortSignal(options.signal, process.stdin);
 	const { head, all } = await peek(process.stdin);
 	return copy(all, packingOf(head), name, us, options);
+}
+
+/** Milliseconds. Before Linux 6.13 the times of a file go on in steps of a timer tick, at most this long. */
+const TICK = 10;
+
+/**
+ * Opens a file whose last change is older than the clock of its file system is coarse: from then on no write escapes
+ * {@link requireUnchanged}. Where somebody is just writing to it, that is what it tells later.
+ */
+async function openAtRest(path: string): Promise<ByteSource> {
+	for (let attempts = 5; ; attempts -= 1) {
+		const source = openFile(path);
+		const age = Date.now() - Number((source.stamp?.ctimeNs ?? 0n) / 1_000_000n);
+		if (age > TICK || age < 0 || attempts === 0) return source;
+		source.close();
+		await new Promise((done) => setTimeout(done, TICK));
+	}
 }
 
 async function openGiven(source: ByteSource, path: string, options: OpenCoreOptions): Promise<OpenedCore> {
@@ -87,7 +105,14 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 		};
 	const progress = options.progress?.(stat.size);
 	try {
-		return await copy(streamOf(source, progress?.advance), packing, name, owner, options);
+		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, options);
+		try {
+			requireUnchanged([source]);
+		} catch (error) {
+			copied.close();
+			throw error;
+		}
+		return copied;
 	} finally {
 		progress?.end();
 		source.close();

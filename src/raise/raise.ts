@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
+import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
@@ -66,6 +67,11 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 	const tracer = ids === "namespace" ? "anybody" : process.pid;
 	const restored = await restore(task, {
 		...options,
+		requireUnchanged: () => {
+			// nobody else can reach a copy of ours
+			if (!core.temporary) requireUnchanged([core.source]);
+			options.requireUnchanged?.();
+		},
 		ids,
 		// without a donor they are the task's own already
 		...(options.donor === undefined ? { fds: new Map() } : {}),

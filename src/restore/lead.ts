@@ -26,6 +26,7 @@ export interface Complete {
 	readonly fds: ReadonlyMap<number, string>;
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
+	readonly requireUnchanged: () => void;
 }
 
 const GO = new Uint8Array([1]);
@@ -36,7 +37,8 @@ const GO = new Uint8Array([1]);
  *
  * @returns what stays.
  */
-export async function letGo(agent: Agent, { pid, plan, encoded, stopped }: Complete): Promise<Range> {
+export async function letGo(agent: Agent, { pid, plan, encoded, stopped, requireUnchanged }: Complete): Promise<Range> {
+	requireUnchanged();
 	agent.reports.send(GO);
 	// the end of its reports: from then on it lives without us
 	const report = await agent.reports.next();
@@ -58,7 +60,7 @@ export async function letGo(agent: Agent, { pid, plan, encoded, stopped }: Compl
  * are held against the task, the blob's memory is taken out, and the process is let go.
  */
 export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
-	const { pid, task, plan, encoded, fds, stopped, ids } = complete;
+	const { pid, task, plan, encoded, fds, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
 	const tids = threadsOf(pid);
 	await tracer.seize(tids);
@@ -71,6 +73,7 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	await requireRegisters(tracer, tids, here, complete);
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, fds, plan.views));
+	requireUnchanged();
 	await tracer.detach(tids, stopped);
 }
 

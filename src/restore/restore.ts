@@ -23,6 +23,8 @@ export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stops
 	readonly ids?: IdChoice;
 	/** Do without ptrace: nothing is checked at the last moment, and the blob's pages stay behind. */
 	readonly untraced?: boolean;
+	/** Asked before it is let go: throws where what it was made of has changed meanwhile, and then nothing of it is left. */
+	readonly requireUnchanged?: () => void;
 	/** The number of a step that is made to fail, for tests. */
 	readonly failStep?: number;
 }
@@ -48,7 +50,7 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	const { ids = "same", stopped, untraced = false, failStep } = options;
+	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
 	const policy = {
 		...options,
 		...placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options)),
@@ -77,7 +79,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		made.push(pid);
 		await init?.watch();
 		await untilReady(agent, pid, encoded);
-		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids };
+		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids, requireUnchanged };
 		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, ids, findings }, leftover, init);

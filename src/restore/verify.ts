@@ -93,6 +93,9 @@ const lookOfName = (name: string): string => {
 	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : lookOfPath(name);
 };
 
+/** The one character that maps does not show as it is (fs/proc/task_mmu.c, show_map_vma); `a\\012b` itself it does. */
+const asInMaps = (path: string): string => path.replaceAll("\n", "\\012");
+
 /** What has no name has a number instead: `/tmp/#1234 (deleted)`. */
 const lookOfPath = (path: string): string => (path.endsWith(" (deleted)") ? "[deleted]" : path);
 
@@ -102,7 +105,7 @@ function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[
 	const look =
 		backing.kind === "file"
 			? backing.ghost === undefined
-				? lookOfPath(backing.path)
+				? lookOfPath(asInMaps(backing.path))
 				: "[deleted]"
 			: backing.kind === "object" || backing.kind === "sysv"
 				? "[shared]"

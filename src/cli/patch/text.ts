@@ -2,6 +2,7 @@ import type { Recovery } from "../../criu/recover.ts";
 import type { Patched } from "../../patch/patch.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
 import { summaryOf } from "../findings.ts";
+import { jsonText } from "../json-text.ts";
 import { escapeText, type Terminal } from "../terminal.ts";
 
 /** What became of an earlier patch of the directory that was cut short. */
@@ -29,22 +30,18 @@ export function summaryText(
 
 /** The outcome for programs. */
 export const patchedJson = (dead: PartialTask, { task, findings }: Patched, target: string | undefined): string =>
-	`${JSON.stringify(
-		{
-			schema: 1,
-			kind: "patch",
-			written: target ?? null,
-			pid: task.identity.pid,
-			comm: task.identity.comm,
-			threads: task.threads.map(({ tid }) => tid),
-			death: {
-				tid: dead.death.tid,
-				signal: dead.death.signal,
-				words: dead.death.words,
-				synchronous: dead.death.synchronous,
-			},
-			findings,
+	jsonText({
+		schema: 1,
+		kind: "patch",
+		written: target ?? null,
+		pid: task.identity.pid,
+		comm: task.identity.comm,
+		threads: task.threads.map(({ tid }) => tid),
+		death: {
+			tid: dead.death.tid,
+			signal: dead.death.signal,
+			words: dead.death.words,
+			synchronous: dead.death.synchronous,
 		},
-		null,
-		"\t",
-	)}\n`;
+		findings,
+	});

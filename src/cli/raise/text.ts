@@ -1,6 +1,7 @@
 import type { Raised, Summoned } from "../../raise/raise.ts";
 import { escapeText } from "../escape-text.ts";
 import { summaryOf } from "../findings.ts";
+import { jsonText } from "../json-text.ts";
 import type { Paint } from "../terminal.ts";
 import { FORGET_STOP } from "./gdb.ts";
 
@@ -77,7 +78,7 @@ const nextCommands = (pid: number, executable: string): readonly (readonly [comm
 
 /** The outcome for programs. */
 export const raisedJson = ({ raised, left }: Outcome): string =>
-	json({
+	jsonText({
 		...document(raised),
 		pid: raised.restored.pid,
 		/** How its own ids were given to it: "same", "namespace" or "fresh". */
@@ -86,7 +87,7 @@ export const raisedJson = ({ raised, left }: Outcome): string =>
 	});
 
 /** The same where nothing was made. */
-export const summonedJson = (summoned: Summoned): string => json({ ...document(summoned), pid: null });
+export const summonedJson = (summoned: Summoned): string => jsonText({ ...document(summoned), pid: null });
 
 const document = ({ dead: { death }, task, findings }: Summoned) => ({
 	schema: 1,
@@ -97,5 +98,3 @@ const document = ({ dead: { death }, task, findings }: Summoned) => ({
 	death: { tid: death.tid, signal: death.signal, words: death.words, synchronous: death.synchronous },
 	findings,
 });
-
-const json = (value: object): string => `${JSON.stringify(value, null, "\t")}\n`;

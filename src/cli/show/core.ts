@@ -1,10 +1,10 @@
 import { readCore } from "../../core/core.ts";
+import { jsonText } from "../json-text.ts";
 import { openCore } from "../open-core.ts";
 import type { Terminal } from "../terminal.ts";
 import { coreJson } from "./core-json.ts";
 import { coreText } from "./core-text.ts";
 import { viewOfCore } from "./core-view.ts";
-import { jsonText } from "./json.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what a core holds. A compressed one is unpacked first. */

@@ -1,10 +1,10 @@
 import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/unfinished.ts";
+import { jsonText } from "../json-text.ts";
 import type { Terminal } from "../terminal.ts";
 import { imagesJson } from "./images-json.ts";
 import { imagesText } from "./images-text.ts";
 import { viewOfImages } from "./images-view.ts";
-import { jsonText } from "./json.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what an image directory holds. */

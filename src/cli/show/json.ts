@@ -18,14 +18,6 @@ import { type FileView, type MappingView, type ThreadView, totalsOf } from "./vi
 
 export const SCHEMA = 1;
 
-/** Text of a JSON value. Nothing in it can steer a terminal: all of that is escaped as JSON does it. */
-export const jsonText = (value: unknown): string =>
-	`${JSON.stringify(value, null, "\t").replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>
-		Array.from({ length: character.length }, (_, i) => unitEscape(character.charCodeAt(i))).join(""),
-	)}\n`;
-
-const unitEscape = (unit: number): string => `\\u${unit.toString(16).padStart(4, "0")}`;
-
 /** A size or count. */
 export const countJson = (value: bigint): number | string =>
 	value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value.toString();

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address } from "../../../../src/bytes/address.ts";
+import { jsonText } from "../../../../src/cli/json-text.ts";
 import { callOf, callText } from "../../../../src/cli/show/call.ts";
 import { commandText } from "../../../../src/cli/show/command.ts";
 import { fold } from "../../../../src/cli/show/fold.ts";
 import { actionFlags } from "../../../../src/cli/show/handlers.ts";
-import { countJson, jsonText } from "../../../../src/cli/show/json.ts";
+import { countJson } from "../../../../src/cli/show/json.ts";
 import { limitsText } from "../../../../src/cli/show/limits.ts";
 import { placeOf, placeText } from "../../../../src/cli/show/places.ts";
 import { sizeText } from "../../../../src/cli/show/size-text.ts";

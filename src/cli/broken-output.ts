@@ -1,0 +1,17 @@
+interface Stream {
+	on?(event: "error", listener: (cause: NodeJS.ErrnoException) => void): unknown;
+}
+
+/**
+ * Listens for output that cannot be written. A reader that leaves early (`| head`) ends the output and is no error.
+ *
+ * @returns what else went wrong first.
+ */
+export function watchOutput(streams: readonly Stream[]): () => NodeJS.ErrnoException | undefined {
+	let first: NodeJS.ErrnoException | undefined;
+	for (const stream of streams)
+		stream.on?.("error", (cause) => {
+			if (cause.code !== "EPIPE") first ??= cause;
+		});
+	return () => first;
+}
