@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
+import { type Finding, lostAtDump } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
@@ -47,10 +48,12 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	const dir = openImageDir(resolve(verb.images));
 	let restored: Restored;
 	let known: number;
+	let lost: readonly Finding[];
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const task = taskFromImages(dir, verb.pid);
 		known = task.identity.pid;
+		lost = (task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text));
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,
 			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
@@ -65,7 +68,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	}
 	await orEnd(restored, async () => {
 		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
-		await tell(verb, restored, known, terminal);
+		await tell(verb, { ...restored, findings: [...lost, ...restored.findings] }, known, terminal);
 	});
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();

@@ -116,7 +116,7 @@ async function write(
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
 		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing, allowLost });
-		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow() });
+		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow(), lost: findings });
 		findings.push(...lost);
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();

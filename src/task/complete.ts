@@ -11,7 +11,7 @@ import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
 import { twinsOf } from "./complete/twins.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, lostAtDump } from "./finding.ts";
 import { geographyOf, placesOf } from "./geography.ts";
 import type { PartialTask } from "./partial-task.ts";
 import { rebase } from "./rebase.ts";
@@ -56,6 +56,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const signalActions = completeSignalActions(donor, moved, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
+	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
 	const { memory, files } = agreeOnMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
 	const identity = completeIdentity(dead, donor, report);
 	return {
@@ -71,6 +72,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 			pending: [],
 			stopped: false,
 			...(donor.attributes === undefined ? {} : { attributes: donor.attributes }),
+			...(donor.losses === undefined ? {} : { losses: donor.losses }),
 		},
 		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
 		findings,

@@ -76,7 +76,7 @@ export const findingCodes = {
 	"core-limit": "whether it leaves a core when it dies again",
 	"runtime-handlers": "a language runtime that cannot live without its signal handlers",
 	"names-lost": "names of threads are not in a core",
-	"donor-lost": "what the donor had lost when it was dumped",
+	"lost-at-dump": "what was lost when the images were made",
 	lazy: "memory that stays in the file of the core",
 	default: "what neither core nor donor tells is as for a new process",
 } as const;
@@ -155,7 +155,7 @@ const matters = {
 	"handlers-default": "signal handlers",
 	"runtime-handlers": "signal handlers",
 	"names-lost": "names of threads",
-	"donor-lost": "other attributes",
+	"lost-at-dump": "other attributes",
 	lazy: "memory",
 	confinement: "rights",
 	keyrings: "rights",
@@ -187,3 +187,7 @@ export const loss = (code: FindingCode, subject: string, text: string): Finding 
 	subject,
 	text,
 });
+
+/** What `who` had lost when its images were made, said again when they are used. */
+export const lostAtDump = (who: string, subject: string, text: string): Finding =>
+	loss("lost-at-dump", subject, `${who} lost it at its dump: ${text}`);

@@ -77,6 +77,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
 		files,
 		stopped: tc.task_state === 3,
+		...(beside.losses.length === 0 ? {} : { losses: beside.losses }),
 		...unlessEmpty({ ...beside.process, ...(membarrier === 0 ? {} : { membarrier: BigInt(membarrier) }) }),
 	};
 }

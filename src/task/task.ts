@@ -29,6 +29,14 @@ export interface Task {
 	readonly stopped: boolean;
 	/** Where they are not those of a new process. */
 	readonly attributes?: Attributes<ProcessAttribute>;
+	/** What was lost when it was dumped. */
+	readonly losses?: readonly LossAtDump[];
+}
+
+/** In the words of that moment. */
+export interface LossAtDump {
+	readonly subject: string;
+	readonly text: string;
 }
 
 export interface Identity {

@@ -5,7 +5,7 @@ import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { Finding } from "./finding.ts";
-import type { Task } from "./task.ts";
+import type { LossAtDump, Task } from "./task.ts";
 import { leaderCore, threadCore } from "./to-images/cores.ts";
 import { fileBook } from "./to-images/file-book.ts";
 import { fileImages } from "./to-images/files.ts";
@@ -25,6 +25,8 @@ export interface ImageOptions {
 	readonly pages: boolean;
 	/** What the process's clocks show. Without them CRIU restores it to the clocks of the host. */
 	readonly clocks?: Clocks;
+	/** What is lost before the images are made. With it, and what the images cannot hold, whoever uses them is told again. */
+	readonly lost?: readonly Finding[];
 }
 
 export interface TaskImages {
@@ -41,7 +43,7 @@ export interface TaskImages {
  * @throws NecromancerError ERR_IMAGE_CORRUPT where contents lie outside private memory.
  * @throws RangeError when a number does not fit its field: a bug of the caller.
  */
-export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): TaskImages {
+export function imagesFromTask(task: Task, { pages, clocks, lost }: ImageOptions): TaskImages {
 	const findings: Finding[] = [];
 	const report = (finding: Finding): void => void findings.push(finding);
 	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
@@ -72,7 +74,7 @@ export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): Tas
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
-	const beside = sideRecord(task);
+	const beside = sideRecord(lost === undefined ? task : { ...task, losses: lossesIn([...lost, ...findings]) });
 	if (beside !== undefined) write(SIDE_RECORD, "necromancer", values([beside]));
 	if (clocks !== undefined) write("timens-0.img", "timens", values([timens(clocks)]));
 
@@ -92,6 +94,9 @@ export function imagesFromTask(task: Task, { pages, clocks }: ImageOptions): Tas
 const TASK_PAGES = 1;
 
 /** Images name the parent only of those whose parent is in the images too. */
+const lossesIn = (findings: readonly Finding[]): LossAtDump[] =>
+	findings.flatMap(({ weight, subject, text }) => (weight === "loss" ? [{ subject, text }] : []));
+
 const pstreeEntry = ({ identity: { pid, pgid, sid }, threads }: Task): PstreeEntry => ({
 	...{ pid, ppid: 0, pgid, sid },
 	threads: threads.map(({ tid }) => tid),

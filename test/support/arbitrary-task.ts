@@ -78,6 +78,9 @@ export const anyTask: fc.Arbitrary<Task> = fc
 			files: anyFiles(space),
 			stopped: fc.boolean(),
 			attributes: ofProcess,
+			losses: optional(
+				fc.array(fc.record({ subject: fc.string(), text: fc.string() }), { minLength: 1, maxLength: 3 }),
+			),
 		}),
 	)
 	.map((task) => renumbered(said(task) as Task));

@@ -2,7 +2,7 @@
 import type { Descriptor, Message } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "627e107c14f2dc32f8190d9b085925a802610ae84a8bd42f3051fa8d9fb05cae";
+export const digest = "71461bfce12a2235ccd8855b74af3634e45aa30fa5d672398a9d2d65fc905f12";
 
 export const March = {
 	UNKNOWN: 0,
@@ -782,6 +782,13 @@ export interface NecromancerProcessEntry extends Message {
 	readonly attributes: readonly NecromancerAttribute[];
 	readonly threads: readonly NecromancerThreadEntry[];
 	readonly mappings: readonly NecromancerMappingEntry[];
+	readonly losses: readonly NecromancerLossEntry[];
+}
+
+/** Something of the process that was gone when its images were written, in the words of that moment. */
+export interface NecromancerLossEntry extends Message {
+	readonly subject: string;
+	readonly text: string;
 }
 
 export interface NecromancerThreadEntry extends Message {
@@ -1353,6 +1360,7 @@ export interface Messages {
 	readonly mnt_entry: MntEntry;
 	readonly necromancer_entry: NecromancerEntry;
 	readonly necromancer_process_entry: NecromancerProcessEntry;
+	readonly necromancer_loss_entry: NecromancerLossEntry;
 	readonly necromancer_thread_entry: NecromancerThreadEntry;
 	readonly necromancer_mapping_entry: NecromancerMappingEntry;
 	readonly necromancer_file_entry: NecromancerFileEntry;
@@ -2174,7 +2182,14 @@ export const schema: Descriptor = {
 				"pid": { "rule": "required", "type": "uint32", "id": 1 },
 				"attributes": { "rule": "repeated", "type": "necromancer_attribute", "id": 2 },
 				"threads": { "rule": "repeated", "type": "necromancer_thread_entry", "id": 3 },
-				"mappings": { "rule": "repeated", "type": "necromancer_mapping_entry", "id": 4 }
+				"mappings": { "rule": "repeated", "type": "necromancer_mapping_entry", "id": 4 },
+				"losses": { "rule": "repeated", "type": "necromancer_loss_entry", "id": 5 }
+			}
+		},
+		"necromancer_loss_entry": {
+			"fields": {
+				"subject": { "rule": "required", "type": "string", "id": 1 },
+				"text": { "rule": "required", "type": "string", "id": 2 }
 			}
 		},
 		"necromancer_thread_entry": {

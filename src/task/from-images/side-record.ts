@@ -10,13 +10,14 @@ import {
 	type ThreadAttribute,
 	threadAttributes,
 } from "../attributes.ts";
-import type { Mapping } from "../task.ts";
+import type { LossAtDump, Mapping } from "../task.ts";
 
 /** What our own image says beside CRIU's. Nothing, of images that CRIU made. */
 export interface SideRecord {
 	readonly process: Attributes<ProcessAttribute>;
 	readonly thread: (tid: number) => Attributes<ThreadAttribute>;
 	readonly mapping: (place: Pick<Mapping, "start" | "end">) => Attributes<MappingAttribute>;
+	readonly losses: readonly LossAtDump[];
 	readonly isSemaphore: (file: number) => boolean;
 }
 
@@ -44,6 +45,7 @@ export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
 		process: read(processAttributes, own?.attributes),
 		thread: (tid) => read(threadAttributes, threads.get(tid)),
 		mapping: ({ start, end }) => read(mappingAttributes, mappings.get(`${start} ${end}`)),
+		losses: own?.losses.map(({ subject, text }) => ({ subject, text })) ?? [],
 		isSemaphore: (file) => semaphores.has(file),
 	};
 }

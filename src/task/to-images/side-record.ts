@@ -43,11 +43,12 @@ function processEntry(task: Task): NecromancerProcessEntry {
 		mappings: task.memory.mappings.flatMap(({ start, end, attributes }): NecromancerMappingEntry[] =>
 			attributes === undefined ? [] : [{ start, end, attributes: listOf(mappingAttributes, attributes) }],
 		),
+		losses: task.losses ?? [],
 	};
 }
 
-const isTelling = ({ attributes, threads, mappings }: NecromancerProcessEntry): boolean =>
-	attributes.length + threads.length + mappings.length > 0;
+const isTelling = ({ attributes, threads, mappings, losses }: NecromancerProcessEntry): boolean =>
+	attributes.length + threads.length + mappings.length + losses.length > 0;
 
 const listOf = <Name extends string>(
 	names: Readonly<Record<Name, string>>,

@@ -213,7 +213,7 @@ describe("what is refused", () => {
 			`ERR_BINARY_MISMATCH core: ${different}, expected the same builds; dump a donor of the same builds, or insist with --allow-mismatch`,
 		);
 		const insisted = await patchPair({ donor: { ...donor, files } }, { allowMismatch: true });
-		expect(insisted.told).toContain(`caution core: ${different}`);
+		expect(insisted.told).toContain(`loss core: ${different}`);
 	});
 
 	test("a donor of another machine", async () => {

@@ -40,6 +40,19 @@ const heapOf = (...arguments_: Parameters<typeof completed>): bigint[] => {
 };
 
 describe("findings", () => {
+	test("say again what the donor had lost when it was dumped", () => {
+		const dir = openImageDir(writeDonor(join(scratch(), "d"), livingDonor()));
+		const dead = taskFromCore(readCore(fromBuffer("core", buildCore(deadCore()))));
+		const donor = { ...taskFromImages(dir), losses: [{ subject: "descriptor 7", text: "was a socket; it is closed" }] };
+		dir.close();
+		const { findings, task } = complete(dead, donor);
+		expect(findings).toContainEqual({
+			...{ weight: "loss", code: "lost-at-dump", subject: "descriptor 7" },
+			text: "the donor lost it at its dump: was a socket; it is closed",
+		});
+		expect(task.losses).toEqual(donor.losses);
+	});
+
 	test("of a dead process that fits its donor are notes", () => {
 		const { findings } = completed(deadCore());
 		expect(findings).toEqual([

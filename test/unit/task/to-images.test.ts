@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
+import { loss, note } from "../../../src/task/finding.ts";
 import { taskFromImages } from "../../../src/task/from-images.ts";
 import type { Mapping, Task } from "../../../src/task/task.ts";
 import { type ImageOptions, imagesFromTask } from "../../../src/task/to-images.ts";
@@ -55,6 +56,16 @@ describe("around the process", () => {
 		const { images, again } = await anew(smallTask());
 		expect(record(images, "pstree.img").number(2)).toBe(0n);
 		expect(again.identity.ppid).toBe(0);
+	});
+
+	test("what was lost at the dump, and what images cannot hold, is in them for whoever uses them", async () => {
+		const seccomp = smallTask({ threads: [smallThread({ seccomp: "filter" })] });
+		const lost = [loss("descriptor-dropped", "descriptor 7", "was a socket; it is closed"), note("lazy", "x", "y")];
+		expect((await anew(seccomp, { lost })).again.losses).toEqual([
+			{ subject: "descriptor 7", text: "was a socket; it is closed" },
+			{ subject: "thread 500", text: "its seccomp filters; that it had some stops a restore" },
+		]);
+		expect((await anew(seccomp)).again.losses).toBeUndefined();
 	});
 
 	test("a member of another's session is told", async () => {
