@@ -6,8 +6,23 @@
 
 norseq_version=0.1.0
 
+# Says it on one line; what a terminal would obey becomes a question mark.
+norseq_say() {
+	norseq_text=$1 norseq_shown=
+	while :; do
+		case $norseq_text in
+		*[[:cntrl:]]*)
+			norseq_shown=$norseq_shown${norseq_text%%[[:cntrl:]]*}'?'
+			norseq_text=${norseq_text#*[[:cntrl:]]}
+			;;
+		*) break ;;
+		esac
+	done
+	printf 'norseq: %s\n' "$norseq_shown$norseq_text" >&2
+}
+
 norseq_fail() {
-	printf 'norseq: %s\n' "$2" >&2
+	norseq_say "$2"
 	exit "$1"
 }
 
@@ -55,9 +70,9 @@ while [ -n "$norseq_rest" ]; do
 	esac
 	case $norseq_one in
 	'' | glibc.pthread.rseq=*) ;;
-	=* | *=*=*) printf 'norseq: GLIBC_TUNABLES: "%s" is left out, expected name=value\n' "$norseq_one" >&2 ;;
+	=* | *=*=*) norseq_say "GLIBC_TUNABLES: \"$norseq_one\" is left out, expected name=value" ;;
 	*=*) norseq_tunables=$norseq_tunables$norseq_one: ;;
-	*) printf 'norseq: GLIBC_TUNABLES: "%s" is left out, expected name=value\n' "$norseq_one" >&2 ;;
+	*) norseq_say "GLIBC_TUNABLES: \"$norseq_one\" is left out, expected name=value" ;;
 	esac
 done
 GLIBC_TUNABLES=${norseq_tunables}glibc.pthread.rseq=0

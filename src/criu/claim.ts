@@ -1,6 +1,5 @@
 import { fchmodSync, fchownSync } from "node:fs";
 import { type Directory, entryIn, OWNER_ONLY_DIRECTORY } from "../bytes/directory.ts";
-import { isOthersToFill } from "../bytes/owners.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { SPENT, STAGING } from "./own-names.ts";
@@ -31,7 +30,8 @@ export function claim(directory: Directory): Claim {
 	};
 	const giveBack = (): void =>
 		attempt(directory.name, () => change(Number(before.uid), Number(before.gid), Number(before.mode & 0o7777n)));
-	if (isOthersToFill(before) || foreign) {
+	// a bit of the group may be the mask of an access list, too (acl(5))
+	if (foreign || (before.mode & 0o022n) !== 0n) {
 		try {
 			change(us, process.getegid?.() ?? 0, OWNER_ONLY_DIRECTORY);
 		} catch (cause) {

@@ -12,7 +12,7 @@ import {
 	syncDirectory,
 } from "../bytes/directory.ts";
 import { openAround, openDirectory } from "../bytes/open-directory.ts";
-import { isOthersToFill, isOthersToWrite, isOurs } from "../bytes/owners.ts";
+import { isOthersToFill, isOthersToMove, isOthersToWrite } from "../bytes/owners.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { checkDraft, type Donor, type ImageDraft, type Written, writeDraft } from "./draft.ts";
@@ -165,8 +165,8 @@ const LONGEST = 32;
 
 /** Removes what builders of the same directory left that are dead. In a place like /tmp only our own are trusted. */
 function removeAbandoned(around: Directory, prefix: string): void {
-	// whoever owns it may have moved anything of ours to such a name
-	if (!isOurs(around.stat().uid)) return;
+	// whoever may rename there may have moved anything of ours to such a name
+	if (isOthersToMove(around.stat())) return;
 	for (const name of list(around)) {
 		const holder = name.startsWith(prefix) ? holderIn(name.slice(prefix.length)) : undefined;
 		if (holder === undefined || fateOf(holder) !== "dead") continue;

@@ -64,6 +64,10 @@ describe.each(shells.map((command) => ({ name: command.join(" "), command })))("
 			...(before === undefined ? {} : { GLIBC_TUNABLES: before }),
 		}).stdout;
 
+	it("says nothing that a terminal would obey", () => {
+		expect(run(["no\x1b[2J\nsuch\x7f"], { PATH }).stderr).toBe("norseq: no?[2J?such?: no such program\n");
+	});
+
 	it.each([
 		[undefined, "glibc.pthread.rseq=0"],
 		["", "glibc.pthread.rseq=0"],
