@@ -10,8 +10,8 @@ HIDDEN long call(long number, const u64 *arg);
 HIDDEN long spawn(u64 args, u64 size, u64 context, u64 steps);
 HIDDEN void leave(u64 stack) __attribute__((noreturn));
 
-enum { SYS_read = 0, SYS_write = 1, SYS_exit = 60, SYS_futex = 202, SYS_exit_group = 231 };
-enum { EINTR = 4, FUTEX_WAIT = 0 };
+enum { SYS_write = 1, SYS_sendto = 44, SYS_recvfrom = 45, SYS_exit = 60, SYS_futex = 202, SYS_exit_group = 231 };
+enum { FUTEX_WAIT = 0, MSG_NOSIGNAL = 0x4000 };
 
 static long syscall3(long number, u64 a, u64 b, u64 c)
 {
@@ -81,6 +81,11 @@ static const struct step *run(const struct step *step, long *result)
 
 		for (int i = 0; i < 6; i++)
 			arg[i] = step->indirect >> i & 1 ? *(u64 *)step->arg[i] : step->arg[i];
+		if (step->call == DO_BRANCH) {
+			if ((arg[0] & arg[1]) == arg[2])
+				step = (const struct step *)arg[3] - 1;
+			continue;
+		}
 		do
 			*result = perform(step, arg);
 		while (step->expect == EXPECT_REPEAT && !failed(*result));
@@ -111,37 +116,49 @@ HIDDEN void child(const struct context *context, const struct step *steps)
 		syscall3(stopped ? SYS_exit_group : SYS_exit, stopped ? FAILED : 0, 0, 0);
 }
 
-/* Reads or writes exactly so many bytes of the driver's socket. When the driver is gone, so are we. */
-static void transfer(long number, u64 at, u64 bytes)
+/* Reads or writes exactly so many bytes of the driver's socket; 0 when the driver is gone. No handler: no EINTR. */
+static int transfer(long number, u64 at, u64 bytes)
 {
 	while (bytes) {
-		long count = syscall3(number, AGENT_FD, at, bytes);
+		u64 arg[6] = { AGENT_FD, at, bytes, MSG_NOSIGNAL, 0, 0 };
+		long count = call(number, arg);
 
-		if (count == -EINTR)
-			continue;
 		if (count <= 0)
-			syscall3(SYS_exit_group, FAILED, 0, 0);
+			return 0;
 		at += count;
 		bytes -= count;
 	}
+	return 1;
 }
 
-/* The agent: asked over a socket, for ever. Every answer starts with a report: which step stopped the list, or id 0. */
+/*
+ * The agent: asked over a socket, until that ends. Every answer starts with a report: which step stopped the list, or id 0.
+ * A list that was begun is run whether or not somebody is there to hear of it, and then the undo list of the last request that
+ * arrived whole.
+ */
 HIDDEN void serve(void)
 {
+	const struct step *undo = 0;
+	long result = 0;
+
 	for (;;) {
 		struct request request;
 		struct report report = { 0, 0, 0 };
 		const struct step *stopped;
-		long result = 0;
 
-		transfer(SYS_read, (u64)&request, sizeof request);
-		transfer(SYS_read, request.load_at, request.load_bytes);
+		if (!transfer(SYS_recvfrom, (u64)&request, sizeof request) ||
+		    !transfer(SYS_recvfrom, request.load_at, request.load_bytes))
+			break;
+		undo = (const struct step *)request.undo;
 		stopped = run((const struct step *)request.steps, &result);
 		report.result = result;
 		if (stopped)
 			report.id = stopped->id;
-		transfer(SYS_write, (u64)&report, sizeof report);
-		transfer(SYS_write, request.reply_at, request.reply_bytes);
+		if (!transfer(SYS_sendto, (u64)&report, sizeof report) ||
+		    !transfer(SYS_sendto, request.reply_at, request.reply_bytes))
+			break;
 	}
+	if (undo)
+		run(undo, &result);
+	syscall3(SYS_exit_group, FAILED, 0, 0);
 }

@@ -30,10 +30,14 @@ struct report {
 	u64 result; /* what the call returned, -errno */
 };
 
-/* How the agent is told what to do: bytes to put somewhere, steps to run, bytes to send back. */
+/*
+ * How the agent is told what to do: bytes to put somewhere, steps to run, bytes to send back. And what it does when its
+ * driver is gone, from the moment when all this has arrived: a list that undoes whatever is half done then, or 0.
+ */
 struct request {
 	u64 load_at, load_bytes;
 	u64 steps;
+	u64 undo;
 	u64 reply_at, reply_bytes;
 };
 
@@ -51,6 +55,7 @@ enum {
 	DO_AWAIT = 0xff02, /* sleep on the futex at arg[0] until its word is arg[1] */
 	DO_LEAVE = 0xff03, /* rt_sigreturn with the stack pointer arg[0] */
 	DO_CPUID = 0xff04, /* cpuid leaf arg[0], subleaf arg[1]; eax, ebx, ecx, edx go to arg[2] */
+	DO_BRANCH = 0xff05, /* go on at step arg[3] when arg[0] & arg[1] is arg[2]; nothing is stored, nothing can fail */
 };
 
 enum {

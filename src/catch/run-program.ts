@@ -9,6 +9,7 @@ import { errnoName } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
 import { limitNumber, rlimit64 } from "../linux/resource.ts";
+import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { AGENT_FD, contextLayout, REPORT_FD } from "../plan/abi.ts";
 
@@ -33,6 +34,8 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const errand = agent.errand();
 	const list = errand.list();
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
+	// the agent has all of them blocked, and a program would have them too
+	list.call("rt_sigprocmask", [SIG_SETMASK, errand.put(Buffer.alloc(Number(SIGSET_BYTES))), 0, SIGSET_BYTES]);
 	// folklore: of 1 byte, and not of 0, the kernel spares a core_pattern with a pipe too (fs/coredump.c)
 	const hard = coreLimit();
 	const limit = errand.put(rlimit64.encode({ rlim_cur: hard === 0n ? 0n : 1n, rlim_max: hard }));

@@ -32,8 +32,6 @@ export interface Still {
 	readonly memory: ProcessMemory;
 	readonly objects: ObjectTable;
 	readonly ghosts: GhostTable;
-	/** Signals that come meanwhile and that it is still to get. Added to. */
-	readonly owed: Set<number>;
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
 	readonly allowLost: ReadonlySet<Losable>;
@@ -47,12 +45,12 @@ export interface Still {
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, still: Still): Promise<Task> {
-	const { pid, tids, cpu, memory, objects, ghosts, owed, pages, missing, allowLost, report } = still;
+	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = still;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
 	const standing = threads.map((thread) => thread.standing);
-	const answers = await interview(agent, { standing, memory, syscallInstruction, owed }, questions);
+	const answers = await interview(agent, { pid, standing, memory, syscallInstruction }, questions);
 
 	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
 	const status = readProcStatus(ofProcess(pid, "status"));

@@ -8,7 +8,6 @@ import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { finish, freeze, release } from "../host/freeze.ts";
 import { openMemory } from "../host/process-memory.ts";
-import { PR } from "../linux/prctl.ts";
 import { SIGSTOP } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import { caution, type Finding } from "../task/finding.ts";
@@ -47,8 +46,9 @@ export interface Dumped {
 }
 
 /**
- * Writes the images of a living process, with all its threads. Whatever goes wrong, and whoever is killed, it goes on as it
- * was: traced without a claim on its life, it is let go by the death of its tracer too.
+ * Writes the images of a living process, with all its threads. Whatever goes wrong, and also when we are killed, it goes on
+ * as it was: what was put into it is taken out by the agent, and traced without a claim on its life it is let go by the end
+ * of its tracer.
  *
  * @throws NecromancerError ERR_PROCESS, ERR_UNSUPPORTED, ERR_HOST, ERR_OUTPUT_EXISTS, mostly before it is touched; ERR_IO.
  */
@@ -60,22 +60,19 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const findings = leftBehind(candidate, afterwards);
 	settleLost(lostAround(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
 	return await withAgent(async (agent) => {
-		// it must not be killed in the middle of a request: it ends by itself when we are gone
-		await agent.call("prctl", PR.SET_PDEATHSIG, 0);
 		const cpu = await measureCpu(agent);
-		const owed = new Set<number>();
 		signal?.throwIfAborted();
 		const since = performance.now();
 		const tids = await freeze(agent, pid);
 		try {
 			requireSame(candidate);
-			const still = { pid, tids, stopped: candidate.status.state === "T", cpu, owed };
+			const still = { pid, tids, stopped: candidate.status.state === "T", cpu };
 			const { task, written } = await write(agent, still, options, findings);
 			if (afterwards === "end") await finish(agent, pid);
-			else await release(agent, tids, afterwards === "stop" ? [...owed, SIGSTOP] : owed);
+			else await release(agent, tids, afterwards === "stop" ? [SIGSTOP] : []);
 			return { task, findings, written, frozen: Math.round(performance.now() - since) };
 		} catch (cause) {
-			await release(agent, tids, owed).catch(() => undefined);
+			await release(agent, tids).catch(() => undefined);
 			requireAlive(candidate, cause);
 			throw cause;
 		}
@@ -104,7 +101,7 @@ function leftBehind({ pid, children }: Candidate, afterwards: DumpOptions["after
 
 async function write(
 	agent: Agent,
-	still: Pick<Still, "pid" | "tids" | "stopped" | "cpu" | "owed">,
+	still: Pick<Still, "pid" | "tids" | "stopped" | "cpu">,
 	options: DumpOptions,
 	findings: Finding[],
 ): Promise<{ readonly task: Task; readonly written: Written }> {

@@ -1,96 +1,141 @@
 import { type Address, address, hex, isPageAligned, PAGE_SIZE, plus } from "../bytes/address.ts";
-import type { Range } from "../bytes/range.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import { blob } from "../host/blob.ts";
-import { remoteCall, runGuests, type Standing } from "../host/guest.ts";
+import { addRemoteUnmap, giveBack, remoteCall, runGuests, type Standing } from "../host/guest.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { blobPage } from "../host/room.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { O } from "../linux/open.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import { type Answers, LAST_CALL, type Questions, STACK_SIZE } from "./questions.ts";
 
 /** A process that stands still. */
 export interface Interviewed {
+	readonly pid: number;
 	/** What each thread is to go on with, leader first. */
 	readonly standing: readonly Standing[];
 	readonly memory: ProcessMemory;
 	/** A `syscall` instruction of its own. */
 	readonly syscallInstruction: Address;
-	/** Signals that came meanwhile. Added to. */
-	readonly owed: Set<number>;
 }
 
 /**
  * Has a stopped process answer questions about itself: the blob is lent to it for as long as that takes, in memory of its
- * own that is gone afterwards. All threads stand as before.
+ * own that is gone afterwards, also when we are killed: from the request that maps it on, the agent has a list that
+ * unmaps it. All threads stand as before.
  *
  * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_PROCESS when it dies.
  */
 export async function interview(agent: Agent, process: Interviewed, questions: Questions): Promise<Answers> {
-	const { standing, syscallInstruction, owed } = process;
-	const [leader] = standing;
-	if (leader === undefined) throw new RangeError("a process without threads");
-	const length = roomFor(questions);
-	const call = (name: string, args: readonly bigint[]): Promise<bigint> =>
-		remoteCall(agent, leader, syscallInstruction, name, args, owed);
-	const rwx = BigInt(PROT_READ | PROT_WRITE | PROT_EXEC);
-	const fresh = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE);
-	const at = await call("mmap", [0n, length, rwx, fresh, -1n, 0n]);
-	if (at < 0n || !isPageAligned(at))
-		return refuse("ERR_HOST", {
-			subject: `process ${leader.tid}`,
-			finding: `mmap of ${length} bytes failed with ${errnoName(Number(at))}`,
-			expectation: "expected room for the code that asks it about itself",
-			remedy: "raise its limit on address space (prlimit --as), or allow it executable memory",
-		});
-	const hole = { start: address(at), end: address(at + length) };
-	const giveBack = (): Promise<bigint> => call("munmap", [hole.start, length]);
+	const room = await lend(agent, process, roomFor(questions));
 	let answers: Answers;
 	try {
-		answers = await ask(agent, process, questions, hole);
+		answers = await ask(agent, process, questions, room);
 	} catch (cause) {
 		// what went wrong first is what there is to say
-		await giveBack().catch(() => undefined);
+		await takeBack(agent, process, room).catch(() => undefined);
 		throw cause;
 	}
-	const gone = await giveBack();
-	return gone < 0n ? refuseLeft(leader.tid, hole, gone) : answers;
+	await takeBack(agent, process, room);
+	return answers;
+}
+
+/** Code comes first, in a page of its own that nobody can write to but a tracer; data follows, that nobody can run. */
+async function lend(agent: Agent, { standing, syscallInstruction }: Interviewed, length: bigint): Promise<Range> {
+	const leader = leaderOf(standing);
+	const undo = agent.undoing();
+	const start = addRemoteUnmap(undo, leader, syscallInstruction, length);
+	const call = { name: "mmap", args: [0n, length, BigInt(PROT_READ | PROT_WRITE), FRESH, -1n, 0n], copies: [start] };
+	const at = await remoteCall(agent, leader, syscallInstruction, call, { undo });
+	if (at < 0n || !isPageAligned(at)) return refuseRoom(leader.tid, length, at);
+	const room = { start: address(at), end: address(at + length) };
+	const code = [at, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), FRESH | BigInt(MAP.FIXED), -1n, 0n];
+	const mapped = await remoteCall(agent, leader, syscallInstruction, { name: "mmap", args: code });
+	if (mapped === at) return room;
+	await takeBack(agent, { standing, syscallInstruction }, room);
+	return refuseRoom(leader.tid, PAGE_SIZE, mapped);
+}
+
+const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE);
+
+/** The request that unmaps takes the undo list away too: it is carried out to its end, also without us. */
+async function takeBack(
+	agent: Agent,
+	{ standing, syscallInstruction }: Pick<Interviewed, "standing" | "syscallInstruction">,
+	room: Range,
+): Promise<void> {
+	const leader = leaderOf(standing);
+	const call = { name: "munmap", args: [room.start, lengthOf(room)] };
+	const gone = await remoteCall(agent, leader, syscallInstruction, call, { undo: undefined });
+	if (gone >= 0n) return;
+	refuse("ERR_HOST", {
+		subject: `process ${leader.tid}`,
+		finding: `munmap of ${hex(room.start)} to ${hex(room.end)} failed with ${errnoName(Number(gone))}`,
+		expectation: "expected our own memory to go; it stays in the process, unused",
+	});
+}
+
+function leaderOf([leader]: readonly Standing[]): Standing {
+	if (leader === undefined) throw new RangeError("a process without threads");
+	return leader;
 }
 
 async function ask(
 	agent: Agent,
-	{ standing, memory, owed }: Interviewed,
+	{ pid, standing, memory }: Interviewed,
 	questions: Questions,
-	hole: Range,
+	room: Range,
 ): Promise<Answers> {
-	const encoded = encodePlan(questions.plan(hole));
-	memory.write(hole.start, blobPage(blob));
+	const encoded = encodePlan(questions.plan(room), { reserved: PAGE_SIZE });
+	await writeCode(agent, pid, room.start);
 	for (const { at, bytes } of encoded.pieces) memory.write(at, bytes);
-	await runGuests(agent, guestsOf(standing, questions, encoded), visitOf(hole, questions, encoded), owed);
+	try {
+		await runGuests(agent, guestsOf(standing, questions, encoded), visitOf(room, questions, encoded));
+	} catch (cause) {
+		await giveBack(agent, standing).catch(() => undefined);
+		throw cause;
+	}
 	return questions.read((place, count) => {
 		const from = encoded.addressOf(place);
 		return memory.peek(from, count) ?? refuseUnread(from);
 	});
 }
 
+/** Kernels can be told to let only its tracer write to what a process itself may not (6.12, proc_mem.force_override). */
+async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> {
+	const errand = agent.errand();
+	const page = errand.put(blobPage(blob));
+	const file = errand.call("open", errand.put(Buffer.from(`/proc/${pid}/mem\0`)), O.RDWR | O.CLOEXEC);
+	const written = errand.call("pwrite64", { valueOf: file }, page, page.size, at);
+	errand.call("close", { valueOf: file });
+	const result = (await agent.perform(errand, { doing: "writing code" })).result(written);
+	if (result === BigInt(page.size)) return;
+	refuse("ERR_HOST", {
+		subject: `/proc/${pid}/mem`,
+		finding: `pwrite64 at ${hex(at)} ${result < 0n ? `failed with ${errnoName(Number(result))}` : `wrote ${result} bytes`}`,
+		expectation: "expected a tracer to be allowed to write code",
+		remedy: "start the kernel with proc_mem.force_override=ptrace",
+	});
+}
+
 /** Whole pages for blob and plan, wherever they come to lie. */
 function roomFor(questions: Questions): bigint {
 	const anywhere = address(1n << 32n);
-	const { end } = encodePlan(questions.plan({ start: anywhere, end: plus(anywhere, 1n << 40n) }));
-	return end - anywhere + PAGE_SIZE;
+	const hole = { start: anywhere, end: plus(anywhere, 1n << 40n) };
+	return encodePlan(questions.plan(hole), { reserved: PAGE_SIZE }).end - anywhere;
 }
 
 const guestsOf = (standing: readonly Standing[], questions: Questions, encoded: EncodedPlan) =>
 	standing.map((thread) => {
-		const { name, calls } = questions.listOf(thread.tid);
 		const stack = encoded.addressOf({ ...questions.stackOf(thread.tid), offset: STACK_SIZE });
-		return { ...thread, steps: encoded.firstStep(name), stack, calls };
+		return { ...thread, steps: encoded.firstStep(questions.listOf(thread.tid)), stack };
 	});
 
-const visitOf = (hole: Range, { context }: Questions, encoded: EncodedPlan) => ({
-	entry: plus(hole.start, BigInt(blob.symbols.child_entry)),
+const visitOf = (room: Range, { context }: Questions, encoded: EncodedPlan) => ({
+	entry: plus(room.start, BigInt(blob.symbols.child_entry)),
 	context: encoded.addressOf(context),
 	last: LAST_CALL,
 });
@@ -98,9 +143,10 @@ const visitOf = (hole: Range, { context }: Questions, encoded: EncodedPlan) => (
 const refuseUnread = (at: Address): never =>
 	refuse("ERR_HOST", { subject: "process", finding: `its answers at ${hex(at)} cannot be read` });
 
-const refuseLeft = (pid: number, { start, end }: Range, result: bigint): never =>
+const refuseRoom = (pid: number, length: bigint, result: bigint): never =>
 	refuse("ERR_HOST", {
 		subject: `process ${pid}`,
-		finding: `munmap of ${hex(start)} to ${hex(end)} failed with ${errnoName(Number(result))}`,
-		expectation: "expected our own memory to go; it stays in the process, unused",
+		finding: `mmap of ${length} bytes failed with ${errnoName(Number(result))}`,
+		expectation: "expected room for the code that asks it about itself",
+		remedy: "raise its limit on address space (prlimit --as), or allow it executable memory",
 	});

@@ -57,8 +57,8 @@ export interface Questions {
 	readonly context: Place;
 	/** Where the stack of a thread's list begins; it has {@link STACK_SIZE} bytes. */
 	readonly stackOf: (tid: number) => Place;
-	/** The list of a thread, and how many calls it makes up to and with {@link LAST_CALL}. */
-	readonly listOf: (tid: number) => { readonly name: string; readonly calls: number };
+	/** The name of a thread's list. */
+	readonly listOf: (tid: number) => string;
 	readonly read: (recall: Recall) => Answers;
 }
 
@@ -80,18 +80,18 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 	// nobody hears of it: no step is judged
 	const context = draft.bytes("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
 	const stacks = new Map<number, Place>();
-	const lists = new Map<number, { readonly name: string; readonly calls: number }>();
+	const lists = new Map<number, string>();
 	const readers = new Map<number, (recall: Recall) => ThreadAnswers>();
 	let shared: ((recall: Recall) => Omit<Answers, "threads">) | undefined;
 	for (const thread of threads) {
 		const name = `thread ${thread.tid}`;
-		const { ask, count } = asker(draft.list(name));
+		const ask = asker(draft.list(name));
 		shared ??= askShared(draft, ask, timers);
 		readers.set(thread.tid, askThread(draft, ask));
 		ask(LAST_CALL, [], "done");
 		ask("leave", [frameOf(draft, thread, processor)], "where it was, should nobody lead it back");
 		stacks.set(thread.tid, draft.space(`stack of ${name}`, STACK_SIZE));
-		lists.set(thread.tid, { name, calls: count() - 1 });
+		lists.set(thread.tid, name);
 	}
 	const known = <T>(found: T | undefined): T => {
 		if (found === undefined) throw new RangeError("no such thread was asked");
@@ -120,16 +120,10 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 
 export type Ask = (call: string, args: readonly Arg[], why: string, save?: Place) => void;
 
-function asker(list: ListDraft): { readonly ask: Ask; readonly count: () => number } {
-	let made = 0;
-	return {
-		ask: (call, args, why, save) => {
-			made += 1;
-			list.add("signals", call, args, why, { expect: "anything", ...(save === undefined ? {} : { save }) });
-		},
-		count: () => made,
-	};
-}
+const asker =
+	(list: ListDraft): Ask =>
+	(call, args, why, save) =>
+		list.add("signals", call, args, why, { expect: "anything", ...(save === undefined ? {} : { save }) });
 
 /** What all threads share. */
 function askShared(

@@ -13,7 +13,8 @@ import { settle } from "./settle.ts";
 
 /**
  * The blob as a process of ours that makes system calls for us: what Node cannot do, it does. It knows nothing: every call
- * comes from here. When we die, so does it; when it dies, so do the tasks that it traces, and those that asked for it.
+ * comes from here. When we end, however we do, its socket does: it makes the calls that it was left for that moment (see
+ * {@link Agent.undoing}), and ends. When it dies, so do the tasks that it traces with PTRACE_O_EXITKILL.
  */
 export interface Agent {
 	readonly pid: number;
@@ -32,11 +33,28 @@ export interface Agent {
 	call(name: CallName, ...args: readonly (bigint | number | Uint8Array)[]): Promise<bigint>;
 	/** An empty errand: several calls, and structures that point at one another, in one request. */
 	errand(): Errand;
-	perform(errand: Errand, patience?: Patience): Promise<Performed>;
+	/**
+	 * An empty errand for the moment when we are gone, which {@link Agent.perform} hands over with another. It lies where it is
+	 * not overwritten before the next: calls may store into it what there is to undo.
+	 */
+	undoing(): Errand;
+	/**
+	 * An errand that the agent has begun is carried out to its end, whether or not we live to hear of it: whatever must not be
+	 * left half done belongs into one.
+	 */
+	perform(errand: Errand, options?: Patience & Undoing): Promise<Performed>;
 	/** How it ended. */
 	readonly exited: Promise<AgentEnd>;
-	/** Ends it, and waits until it is gone. Also when it is gone already. */
+	/** Lets it undo what is to be undone, and waits until it is gone. Also when it is gone already. */
 	close(): Promise<void>;
+}
+
+export interface Undoing {
+	/**
+	 * What is made instead of this call, should we be gone by then: as {@link Agent.undoing} made it, from before the first call of
+	 * the errand that it comes with until there is another. `undefined` for nothing; when the property is absent, as before.
+	 */
+	readonly undo?: Errand | undefined;
 }
 
 export interface AgentRequest extends Patience {
@@ -45,6 +63,8 @@ export interface AgentRequest extends Patience {
 	/** The first step of a list that is in its memory by then; none when absent. */
 	readonly steps?: Address;
 	readonly reply?: { readonly at: Address; readonly length: number };
+	/** The first step of the list for when we are gone, 0 for none, as before when absent; in force when all is loaded. */
+	readonly undo?: bigint;
 }
 
 export interface Patience {

@@ -18,11 +18,17 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		child.once("exit", (status, signal) => done({ status, signal }));
 	});
 	let impatient: string | undefined;
+	let undo = 0n;
+	let turn = 0;
 
+	/** Without its socket it ends; where it hangs, and where there is nothing for it to undo, it is killed. */
+	const end = async (): Promise<AgentEnd> => {
+		socket.close();
+		const timer = setTimeout(() => void child.kill("SIGKILL"), undo === 0n ? 0 : UNDO_PATIENCE);
+		return exited.finally(() => clearTimeout(timer));
+	};
 	const lost = async (doing: string | undefined): Promise<never> => {
-		// It is of no use without its socket, wherever it hangs.
-		child.kill("SIGKILL");
-		const { status, signal } = await exited;
+		const { status, signal } = await end();
 		return refuse("ERR_HOST", {
 			subject: "agent",
 			finding: impatient ?? `ended with ${signal ?? `status ${status}`}${doing === undefined ? "" : ` while ${doing}`}`,
@@ -35,10 +41,11 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		// Sent at once, and answered in order: whoever asks next gets the answer after this one.
 		const before = load
 			.slice(0, -1)
-			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: room.nothing }, bytes));
+			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: room.nothing, undo }, bytes));
+		undo = request.undo ?? undo;
 		const [report, bytes] = await exchange(
 			socket,
-			{ load_at: last?.at ?? 0n, steps, reply_at: reply?.at ?? 0n, reply_bytes: BigInt(reply?.length ?? 0) },
+			{ load_at: last?.at ?? 0n, steps, undo, reply_at: reply?.at ?? 0n, reply_bytes: BigInt(reply?.length ?? 0) },
 			last?.bytes,
 		);
 		await Promise.all(before);
@@ -51,15 +58,20 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		if (patience === undefined) return ask(request);
 		const timer = setTimeout(() => {
 			impatient ??= `gave no answer within ${patience} ms${doing === undefined ? "" : ` while ${doing}`}`;
-			child.kill("SIGKILL");
+			void end();
 		}, patience);
 		return ask(request).finally(() => clearTimeout(timer));
 	};
 	const errand = (): Errand => errandIn(room.errands);
-	const perform: Agent["perform"] = async (task, patience = {}) => {
+	const perform: Agent["perform"] = async (task, options = {}) => {
 		const { at, bytes, steps, data } = task.encode();
-		const { reply } = await run({ ...patience, load: [{ at, bytes }], steps, reply: { at, length: data } });
-		return performed(at, reply);
+		const request = { load: [{ at, bytes }], steps, reply: { at, length: data } };
+		const { undo: undoing, ...patience } = options;
+		if (!Object.hasOwn(options, "undo")) return performed(at, (await run({ ...patience, ...request })).reply);
+		const last = undoing?.encode();
+		if (last !== undefined) turn = 1 - turn;
+		const load = [...(last === undefined ? [] : [last]), ...request.load];
+		return performed(at, (await run({ ...patience, ...request, load, undo: last?.steps ?? 0n })).reply);
 	};
 	return {
 		pid: child.pid ?? 0,
@@ -79,20 +91,22 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 			return done.result(result);
 		},
 		errand,
+		undoing: () => errandIn(room.undo[turn === 0 ? 0 : 1]),
 		perform,
 		exited,
 		close: async () => {
-			child.kill("SIGKILL");
-			await exited;
-			socket.close();
+			await end();
 			reports.close();
 		},
 	};
 }
 
+/** Milliseconds for the agent to undo what is half done; a thread that it waits for may hang. */
+const UNDO_PATIENCE = 5_000;
+
 function exchange(
 	socket: ByteStream,
-	request: { load_at: bigint; steps: bigint; reply_at?: bigint; reply_bytes?: bigint },
+	request: { load_at: bigint; steps: bigint; undo: bigint; reply_at?: bigint; reply_bytes?: bigint },
 	load: Uint8Array = new Uint8Array(),
 ): Promise<[Buffer | undefined, Buffer | undefined]> {
 	const { reply_at = 0n, reply_bytes = 0n } = request;

@@ -1,12 +1,14 @@
+import { refuse } from "../errors.ts";
 import { PTRACE, PTRACE_SYSCALL_INFO, type PtraceSyscallInfo, ptraceSyscallInfo } from "../linux/ptrace.ts";
 import { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP } from "../linux/signal.ts";
-import { syscallNumbers } from "../linux/syscalls.ts";
+import { syscallNames, syscallNumbers } from "../linux/syscalls.ts";
 import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { reportLayout } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
-import type { Errand, Spot } from "./errand.ts";
+import { type Errand, label, type Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
+import { addMoment } from "./moment.ts";
 import { type Report, readReport } from "./reports.ts";
 
 /**
@@ -15,7 +17,7 @@ import { type Report, readReport } from "./reports.ts";
  * stopped by then. With many threads a request does much; with one it is one stop.
  *
  * @param owed Signals to deliver on resuming, by tid. Taken, and added to.
- * @param patience Milliseconds for one request.
+ * @param patience Milliseconds in which something has to happen.
  * @param told Called when a thread is about to say that it cannot go on, before it ends. Perhaps nobody else can hear it any more.
  * @throws NecromancerError ERR_STEP_FAILED when a thread dies, or gets the signal for an impossible frame.
  */
@@ -29,6 +31,7 @@ export async function driveToExit(
 ): Promise<void> {
 	const left = new Set(tids);
 	const inside = new Set<number>();
+	let since = performance.now();
 	for (let ready = [...tids]; left.size > 0; ) {
 		const errand = agent.errand();
 		const now = ready.slice(0, AT_ONCE);
@@ -39,13 +42,14 @@ export async function driveToExit(
 		}
 		const slots = Array.from({ length: Math.min(left.size, AT_ONCE) }, (_, i) =>
 			// Some are not resumed yet: those that were may wait for them.
-			waitSlot(errand, i === 0 && later.length === 0 ? 0 : WAIT.NOHANG),
+			waitSlot(errand, i === 0 && later.length === 0),
 		);
 		const done = await agent.perform(errand, { patience, doing: `waiting for ${left.size} threads to be released` });
 		ready = later;
 		for (const { who, status, info } of slots) {
 			const tid = Number(done.result(who));
 			if (!left.has(tid)) continue;
+			since = performance.now();
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			const stop = ptraceSyscallInfo.decode(done.bytes(info));
 			if (told !== undefined && what.kind === "syscall" && isReport(stop)) await told(await reportOf(agent, tid, stop));
@@ -54,8 +58,16 @@ export async function driveToExit(
 				ready.push(tid);
 			} else left.delete(tid);
 		}
+		if (performance.now() - since > patience) refuseStuck([...left], number, patience);
 	}
 }
+
+const refuseStuck = ([tid = 0]: readonly number[], number: number, patience: number): never =>
+	refuse("ERR_STEP_FAILED", {
+		subject: `thread ${tid}`,
+		finding: `did not come through ${syscallNames.get(number) ?? number} within ${patience} ms`,
+		expectation: "expected it to be released",
+	});
 
 const WRITE = BigInt(syscallNumbers.get("write") ?? 1);
 
@@ -83,11 +95,20 @@ interface WaitSlot {
 	readonly info: Spot;
 }
 
-/** Whichever thread has stopped, and where: nothing when none has. */
-function waitSlot(errand: Errand, flags: number): WaitSlot {
+/** Whichever thread has stopped, and where: nothing when none has, with `patient` after a moment. */
+function waitSlot(errand: Errand, patient: boolean): WaitSlot {
 	const status = errand.space(8);
 	const info = errand.space(ptraceSyscallInfo.size);
-	const who = errand.call("wait4", -1, status, WAIT.ALL | flags, 0);
+	const who = errand.call("wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
+	if (patient) {
+		const [none, found] = [label("none has stopped"), label("one has stopped")];
+		errand.branch({ valueOf: who }, (1n << 64n) - 1n, 0, none);
+		errand.jump(found);
+		errand.mark(none);
+		addMoment(errand);
+		errand.callInto(who, "wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
+		errand.mark(found);
+	}
 	errand.call("ptrace", PTRACE.GET_SYSCALL_INFO, { valueOf: who }, info.size, info);
 	return { who, status, info };
 }

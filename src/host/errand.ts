@@ -15,6 +15,14 @@ export interface Errand {
 	space(size: number, align?: number): Spot;
 	/** Appends a call; the spot holds its result afterwards. Whatever it returns, the next one follows. */
 	call(name: CallName, ...args: readonly Operand[]): Spot;
+	/** The same, with a place for its result that need not be the errand's own: 8 bytes. */
+	callInto(store: Spot, name: CallName, ...args: readonly Operand[]): void;
+	/** Goes on at a label when a value, masked, is `wanted`; with the next call otherwise. */
+	branch(value: Operand, mask: bigint | number, wanted: bigint | number, to: Label): void;
+	/** Goes on at a label. */
+	jump(to: Label): void;
+	/** Gives a label to the next call, or to the end. */
+	mark(label: Label): void;
 	/** Another list of steps, for a task to run. Unlike those of the errand itself, it ends at the first that fails. */
 	list(): ErrandList;
 	/** Bytes that another call would take. */
@@ -33,6 +41,11 @@ export interface ErrandCallOptions {
 	readonly repeat?: boolean;
 }
 
+/** Names a call of an errand, or its end, before or after it is known which; each is to be marked once. */
+export interface Label {
+	readonly name: string;
+}
+
 /** A place in the errand's memory. */
 export interface Spot {
 	readonly at: Address;
@@ -48,7 +61,9 @@ export type Operand =
 	/** The 64 bits that it holds by then. */
 	| { readonly valueOf: Spot }
 	/** The first step of a list. */
-	| { readonly stepsOf: ErrandList };
+	| { readonly stepsOf: ErrandList }
+	/** The step that has the label. */
+	| { readonly labelled: Label };
 
 export interface EncodedErrand {
 	readonly at: Address;
@@ -64,9 +79,13 @@ export interface EncodedErrand {
 interface Entry {
 	readonly call: CallName;
 	readonly args: readonly Operand[];
-	readonly store: Spot;
+	/** Absent for a branch, which has no result. */
+	readonly store?: Spot;
 	readonly expect: number;
 }
+
+/** A label that nothing has yet. */
+export const label = (name: string): Label => ({ name });
 
 /** An errand without calls, whose memory begins at the start of `area`. */
 export function errandIn(area: Range): Errand {
@@ -95,6 +114,12 @@ export function errandIn(area: Range): Errand {
 		return list;
 	};
 	const own = openList(EXPECT.ANYTHING);
+	const ownEntries = lists.get(own) ?? [];
+	const labels = new Map<Label, number>();
+	const branch: Errand["branch"] = (value, mask, wanted, to) => {
+		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
+		steps += 1;
+	};
 	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
 	return {
 		space,
@@ -104,6 +129,13 @@ export function errandIn(area: Range): Errand {
 			return spot;
 		},
 		call: (name, ...args) => own.call(name, args),
+		callInto: (store, call, ...args) => {
+			ownEntries.push({ call, args, store, expect: EXPECT.ANYTHING });
+			steps += 1;
+		},
+		branch,
+		jump: (to) => branch(0, 0, 0, to),
+		mark: (label) => void labels.set(label, ownEntries.length),
 		list: () => openList(EXPECT.SUCCESS),
 		get taken() {
 			return takes();
@@ -116,14 +148,21 @@ export function errandIn(area: Range): Errand {
 			const bytes = new Uint8Array(size);
 			for (const content of contents) bytes.set(content.bytes, content.from);
 			const starts = startsOf(lists, Math.ceil(used / 8) * 8);
-			const addressOf = (list: ErrandList): Address => address(area.start + BigInt(starts.get(list) ?? 0));
+			const stepOf = (list: ErrandList, index = 0): Address =>
+				address(area.start + BigInt((starts.get(list) ?? 0) + index * stepLayout.size));
+			const addressOf = (to: ErrandList | Label): Address => {
+				if (!("name" in to)) return stepOf(to);
+				const index = labels.get(to);
+				if (index === undefined) throw new RangeError(`nothing is labelled ${to.name}`);
+				return stepOf(own, index);
+			};
 			for (const [list, entries] of lists) writeSteps(bytes, starts.get(list) ?? 0, entries, addressOf);
 			return {
 				at: area.start,
 				bytes,
 				steps: addressOf(own),
 				data: used,
-				calls: (lists.get(own) ?? []).map(({ call }) => call),
+				calls: ownEntries.map(({ call }) => call),
 			};
 		},
 	};
@@ -143,7 +182,7 @@ function writeSteps(
 	bytes: Uint8Array,
 	start: number,
 	entries: readonly Entry[],
-	addressOf: (list: ErrandList) => Address,
+	addressOf: (to: ErrandList | Label) => Address,
 ): void {
 	const view = viewOf(bytes);
 	const step = { indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
@@ -155,7 +194,7 @@ function writeSteps(
 			expect,
 			id: i + 1,
 			arg: args.map((arg) => wordOf(arg, addressOf)),
-			store: store.at,
+			store: store?.at ?? 0n,
 		});
 	}
 	stepLayout.write(view, start + entries.length * stepLayout.size, { ...step, call: DO_END });
@@ -164,10 +203,11 @@ function writeSteps(
 const isIndirect = (arg: Operand): boolean =>
 	typeof arg === "object" && Object.hasOwn(arg, "valueOf") && !Object.hasOwn(arg, "at");
 
-function wordOf(arg: Operand, addressOf: (list: ErrandList) => Address): bigint {
+function wordOf(arg: Operand, addressOf: (to: ErrandList | Label) => Address): bigint {
 	if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
 	if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
 	if ("at" in arg) return arg.at;
 	if ("stepsOf" in arg) return addressOf(arg.stepsOf);
+	if ("labelled" in arg) return addressOf(arg.labelled);
 	return arg.valueOf.at;
 }

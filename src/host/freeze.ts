@@ -134,7 +134,7 @@ function callOf(pid: number, tid: number): string | undefined {
 /**
  * Lets go of a process that {@link freeze} stopped: it goes on, or stays stopped where it was stopped by job control.
  *
- * @param signals Stop signals that came meanwhile, or that are wanted.
+ * @param signals Stop signals that are wanted.
  */
 export async function release(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
 	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);

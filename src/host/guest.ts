@@ -1,22 +1,24 @@
-import type { Address } from "../bytes/address.ts";
+import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
-import { PTRACE, SIGSET_SIZE } from "../linux/ptrace.ts";
+import { PTRACE, PTRACE_EVENT_STOP, SIGSET_SIZE } from "../linux/ptrace.ts";
 import { type UserRegs, userRegs } from "../linux/registers.ts";
-import type { SignalSet } from "../linux/signal.ts";
+import { SIGTRAP, type SignalSet } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
 import { type CallName, callNumber } from "../plan/calls.ts";
-import type { Agent } from "./agent.ts";
+import type { Agent, Performed, Undoing } from "./agent.ts";
 import { inBatches } from "./batch.ts";
-import { driveToExit } from "./drive.ts";
-import type { Errand, Spot } from "./errand.ts";
+import { type Errand, label, type Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
 
 /*
- * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. Its registers are set before
- * its mask, and its mask is given back before its registers: killed at any moment, we leave no thread with all signals
- * blocked. One request does all that must be done together: an agent carries out what it was sent, also when nobody is
- * there any more to hear of it.
+ * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One errand takes a thread
+ * from where it stands to where it stands again, whatever comes between: an agent carries out what it was sent, also when
+ * nobody is there any more to hear of it. So between two errands every thread has its own registers and its own mask, and
+ * an undo list never finds one that is under way.
+ *
+ * Registers are set before the mask, and the mask is given back before the registers: should the agent itself be killed, no
+ * thread is left with all signals blocked that is not also left where it makes no call of its own.
  */
 
 /** A thread at a stop of PTRACE_INTERRUPT, and what it is to go on with. */
@@ -26,60 +28,90 @@ export interface Standing {
 	readonly mask: SignalSet;
 }
 
-const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
+const ALL_ONES = (1n << 64n) - 1n;
+const ALL_SIGNALS: SignalSet = ALL_ONES;
 
 /** `orig_ax` of a thread that is in no system call: nothing is restarted. */
-const NO_CALL = ALL_SIGNALS;
+const NO_CALL = ALL_ONES;
 
 /** Milliseconds. */
 const PATIENCE = 30_000;
 
-/** So often a call is tried that a stop signal from outside came between. */
-const TRIES = 3;
+/** A call that a thread is to make with its own hands, by a `syscall` instruction of its process. */
+export interface RemoteCall {
+	readonly name: CallName;
+	readonly args: readonly bigint[];
+	/** Other words of the agent that get what it returns: of an undo list. */
+	readonly copies?: readonly Spot[];
+}
+
+/** How far a thread came. */
+interface Trodden {
+	/** Which thread was seen last; another number where it was lost. */
+	readonly who: Spot;
+	/** Of its last stop. */
+	readonly status: Spot;
+}
 
 /**
- * One system call by a thread's own hands, by a `syscall` instruction of its process. It stands afterwards as before.
+ * One system call by a thread's own hands. It stands afterwards as before.
  *
- * @param owed Signals that came between and that its process is still to get. Added to.
  * @returns what it returned: an error is -errno.
- * @throws NecromancerError ERR_PROCESS when it dies, ERR_HOST when it is not left alone.
+ * @throws NecromancerError ERR_PROCESS when it dies, ERR_HOST when it is taken from us.
  */
 export async function remoteCall(
 	agent: Agent,
-	{ tid, regs, mask }: Standing,
+	standing: Standing,
 	instruction: Address,
-	name: CallName,
-	args: readonly bigint[],
-	owed: Set<number>,
+	call: RemoteCall,
+	undoing: Undoing = {},
 ): Promise<bigint> {
+	const errand = agent.errand();
+	const words = errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
+	const { result, ...trodden } = addCall(errand, standing, words, call.copies);
+	const doing = `${call.name} in thread ${standing.tid}`;
+	const done = await agent.perform(errand, { patience: PATIENCE, doing, ...undoing });
+	requireStanding(done, trodden, standing.tid);
+	return done.result(result);
+}
+
+/**
+ * Adds to an undo list that a thread unmaps memory, if there is any by then.
+ *
+ * @returns the word that is to get its address: 0, and what is no multiple of a page (an errno), mean that there is none.
+ */
+export function addRemoteUnmap(errand: Errand, standing: Standing, instruction: Address, length: bigint): Spot {
+	const call = { name: "munmap", args: [0n, length] };
+	const words = errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
+	const start = { at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 };
+	const [none, aligned] = [label("nothing to unmap"), label("a multiple of a page")];
+	errand.branch({ valueOf: start }, PAGE_SIZE - 1n, 0, aligned);
+	errand.jump(none);
+	errand.mark(aligned);
+	errand.branch({ valueOf: start }, ALL_ONES, 0, none);
+	addCall(errand, standing, words);
+	errand.mark(none);
+	return start;
+}
+
+function callingRegs({ regs }: Standing, instruction: Address, { name, args }: RemoteCall): UserRegs {
 	const [di = 0n, si = 0n, dx = 0n, r10 = 0n, r8 = 0n, r9 = 0n] = args;
 	const ax = BigInt(callNumber(name));
-	const calling = { ...regs, ip: instruction, ax, di, si, dx, r10, r8, r9, orig_ax: NO_CALL };
-	for (let attempt = 1; attempt <= TRIES; attempt++) {
-		const errand = agent.errand();
-		// folklore: a thread that job control had stopped has another stop in store, which would come instead of the first
-		const drained = addStop(errand, tid);
-		addTakeOver(errand, tid, calling);
-		const entry = addRun(errand, PTRACE.SYSCALL, tid);
-		const exit = addRun(errand, PTRACE.SYSCALL, tid);
-		const result = errand.space(userRegs.size);
-		errand.call("ptrace", PTRACE.GETREGS, tid, 0, result);
-		const still = addStop(errand, tid);
-		addGiveBack(errand, { tid, regs, mask });
-		const done = await agent.perform(errand, { patience: PATIENCE, doing: `${name} in thread ${tid}` });
-		const stops = [drained, entry, exit, still].map((spot) => waitStatus(done.bytes(spot).readUInt32LE()));
-		for (const stop of stops) {
-			if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop, "ERR_PROCESS");
-			if (stop.kind === "signal") owed.add(stop.signal);
-		}
-		if (stops.map(({ kind }) => kind).join() === "event,syscall,syscall,event")
-			return BigInt.asIntN(64, userRegs.decode(done.bytes(result)).ax);
-	}
-	return refuse("ERR_HOST", {
-		subject: `thread ${tid}`,
-		finding: `could not make the call ${name} undisturbed`,
-		expectation: "expected nobody else to stop and continue the process",
-	});
+	return { ...regs, ip: instruction, ax, di, si, dx, r10, r8, r9, orig_ax: NO_CALL };
+}
+
+/** From where a thread stands through one call to where it stands again. */
+function addCall(errand: Errand, standing: Standing, words: Spot, copies: readonly Spot[] = []) {
+	const { tid } = standing;
+	const walk = walkOf(errand, tid);
+	const result = errand.space(8);
+	addTakeOver(errand, tid, words);
+	walk.run("syscall");
+	walk.run("syscall");
+	for (const { at } of [result, ...copies]) errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
+	walk.stop();
+	addGiveBack(errand, standing);
+	return { result, ...walk.end() };
 }
 
 /** A thread that is to run a list of the blob in its process's memory. */
@@ -88,8 +120,6 @@ export interface Guest extends Standing {
 	readonly steps: Address;
 	/** Where its stack for that ends. */
 	readonly stack: Address;
-	/** Calls of its list up to and with the last. */
-	readonly calls: number;
 }
 
 /** What all guests share. */
@@ -98,72 +128,57 @@ export interface Visit {
 	readonly entry: Address;
 	/** `struct context` */
 	readonly context: Address;
-	/** The call after which all is done; no list makes it before. What follows it, a thread only runs when we are gone. */
+	/** The call after which all is done; no list makes it before. What follows it, a thread only runs when the agent is gone. */
 	readonly last: CallName;
 }
 
 /**
- * Has threads run their lists up to the last call, all at the same time. They stand afterwards as before.
+ * Has threads run their lists up to the last call, one after the other. They stand afterwards as before.
  *
- * @param owed as for {@link remoteCall}.
- * @throws NecromancerError ERR_PROCESS when one dies.
+ * @throws NecromancerError ERR_PROCESS when one dies, ERR_HOST when one is taken from us.
  */
-export async function runGuests(
-	agent: Agent,
-	guests: readonly Guest[],
-	{ entry, context, last }: Visit,
-	owed: Set<number>,
-): Promise<void> {
-	await inBatches(agent, guests, {
+export const runGuests = (agent: Agent, guests: readonly Guest[], { entry, context, last }: Visit): Promise<void> =>
+	inBatches(agent, guests, {
 		doing: "asking threads",
 		patience: PATIENCE,
-		add: (errand, { tid, regs, stack, steps }) =>
-			addTakeOver(errand, tid, { ...regs, ip: entry, sp: stack, r12: context, r13: steps, orig_ax: NO_CALL }),
-		read: () => {},
-	});
-	const later = new Map<number, number>();
-	const [first] = guests;
-	// each stop of a lone thread would be a request of its own
-	if (first !== undefined) await runAhead(agent, first, later);
-	const tids = guests.map(({ tid }) => tid);
-	await driveToExit(agent, tids, callNumber(last), later, PATIENCE);
-	for (const signal of later.values()) owed.add(signal);
-	await inBatches(agent, tids, {
-		doing: "asking threads",
-		patience: PATIENCE,
-		add: (errand, tid) => {
-			errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
-			errand.call("ptrace", PTRACE.CONT, tid, 0, 0);
+		add: (errand, guest) => {
+			const { tid, regs, stack, steps } = guest;
+			const walk = walkOf(errand, tid);
+			const [again, arrived] = [label("another call"), label("the last call")];
+			const number = errand.space(8);
+			const entering = { ...regs, ip: entry, sp: stack, r12: context, r13: steps, orig_ax: NO_CALL };
+			addTakeOver(errand, tid, errand.put(userRegs.encode(entering)));
+			errand.mark(again);
+			walk.run("syscall");
+			errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("orig_ax"), number);
+			errand.branch({ valueOf: number }, ALL_ONES, callNumber(last), arrived);
+			errand.jump(again);
+			errand.mark(arrived);
+			walk.run("syscall");
+			walk.stop();
+			addGiveBack(errand, guest);
+			return walk.end();
 		},
-		read: () => {},
+		read: (done, trodden, { tid }) => requireStanding(done, trodden, tid),
 	});
-	await inBatches(agent, guests, {
-		doing: "giving threads back what was theirs",
-		patience: PATIENCE,
-		add: (errand, { tid }) => addWait(errand, tid),
-		after: addGiveBack,
-		read: (done, status, { tid }) => {
-			const what = waitStatus(done.bytes(status).readUInt32LE());
-			if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what, "ERR_PROCESS");
-			if (what.kind === "signal") owed.add(what.signal);
-		},
-	});
+
+/** Gives all threads back what was theirs, for when that went wrong and there may be some that have not got it. */
+export const giveBack = (agent: Agent, threads: readonly Standing[]): Promise<void> =>
+	inBatches(agent, threads, { doing: "giving back", patience: PATIENCE, add: addGiveBack, read: () => {} });
+
+function requireStanding(done: Performed, { who, status }: Trodden, tid: number): void {
+	const stop = waitStatus(done.bytes(status).readUInt32LE());
+	if (done.result(who) !== BigInt(tid))
+		refuse("ERR_HOST", {
+			subject: `thread ${tid}`,
+			finding: "could not be led back to where it stood",
+			expectation: "expected nobody else to trace it",
+		});
+	if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop, "ERR_PROCESS");
 }
 
-/** Lets one thread make all but its last call: two stops each. */
-async function runAhead(agent: Agent, { tid, calls }: Guest, later: Map<number, number>): Promise<void> {
-	const errand = agent.errand();
-	const stops = Array.from({ length: 2 * (calls - 1) }, () => addRun(errand, PTRACE.SYSCALL, tid));
-	const done = await agent.perform(errand, { patience: PATIENCE, doing: `asking thread ${tid}` });
-	for (const stop of stops) {
-		const what = waitStatus(done.bytes(stop).readUInt32LE());
-		if (what.kind === "exited" || what.kind === "killed") lostThread(tid, what, "ERR_PROCESS");
-		if (what.kind === "signal") later.set(tid, what.signal);
-	}
-}
-
-function addTakeOver(errand: Errand, tid: number, regs: UserRegs): void {
-	errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs)));
+function addTakeOver(errand: Errand, tid: number, words: Spot): void {
+	errand.call("ptrace", PTRACE.SETREGS, tid, 0, words);
 	errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(maskBytes(ALL_SIGNALS)));
 }
 
@@ -172,22 +187,70 @@ function addGiveBack(errand: Errand, { tid, regs, mask }: Standing): void {
 	errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs)));
 }
 
-/** Resumes a thread and waits for its next stop, whose status comes to lie at the spot. */
-function addRun(errand: Errand, request: number, tid: number): Spot {
-	errand.call("ptrace", request, tid, 0, 0);
-	return addWait(errand, tid);
+/** Status words: what tells the kinds of stops apart, as mask and value (see {@link waitStatus}). */
+const stops = {
+	any: [0xff, 0x7f],
+	syscall: [0xff_ff00, (SIGTRAP | 0x80) << 8],
+	/** Of PTRACE_INTERRUPT, or with the group. */
+	event: [0xff_0000, PTRACE_EVENT_STOP << 16],
+} as const;
+
+interface Walk {
+	/**
+	 * Lets the thread run to its next stop of a kind. What comes between is dealt with as if nobody looked: a signal (with all
+	 * others blocked, SIGSTOP) is delivered, and a stop that job control has in store passed over, as it comes again when the
+	 * thread is let go.
+	 */
+	run(kind: "syscall" | "event"): void;
+	/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. */
+	stop(): void;
+	/** Where it is lost, the errand goes on here. */
+	end(): Trodden;
 }
 
-/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own: none is in store afterwards. */
-function addStop(errand: Errand, tid: number): Spot {
-	errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
-	return addRun(errand, PTRACE.CONT, tid);
-}
-
-function addWait(errand: Errand, tid: number): Spot {
-	const status = errand.space(8);
-	errand.call("wait4", tid, status, WAIT.ALL, 0);
-	return status;
+function walkOf(errand: Errand, tid: number): Walk {
+	const [who, status] = [errand.space(8), errand.space(16)];
+	const lost = label("lost");
+	/** A signal that is about to be delivered: the second byte and what is above it. */
+	const signal = { at: plus(status.at, 1n), size: 8 };
+	const run: Walk["run"] = (kind) => {
+		const request = kind === "syscall" ? PTRACE.SYSCALL : PTRACE.CONT;
+		const [on, wait, here, stopped, arrived] = [
+			label("on"),
+			label("wait"),
+			label("here"),
+			label("stopped"),
+			label(kind),
+		];
+		errand.mark(on);
+		errand.call("ptrace", request, tid, 0, 0);
+		errand.mark(wait);
+		errand.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
+		errand.branch({ valueOf: who }, ALL_ONES, tid, here);
+		errand.jump(lost);
+		errand.mark(here);
+		errand.branch({ valueOf: status }, ...stops.any, stopped);
+		errand.jump(lost);
+		errand.mark(stopped);
+		const [mask, wanted] = stops[kind];
+		errand.branch({ valueOf: status }, mask, wanted, arrived);
+		errand.branch({ valueOf: status }, ...stops.syscall, on);
+		errand.branch({ valueOf: status }, ...stops.event, on);
+		errand.call("ptrace", request, tid, 0, { valueOf: signal });
+		errand.jump(wait);
+		errand.mark(arrived);
+	};
+	return {
+		run,
+		stop: () => {
+			errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+			run("event");
+		},
+		end: () => {
+			errand.mark(lost);
+			return { who, status };
+		},
+	};
 }
 
 function maskBytes(mask: SignalSet): Uint8Array {

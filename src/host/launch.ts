@@ -1,29 +1,31 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { refuse } from "../errors.ts";
+import { O } from "../linux/open.ts";
 
 /** Where the agent's standard streams lead. */
 export type Streams = "inherit" | "ignore";
 
 /**
- * Starts a program from its bytes. The file exists only for the moment: in a directory of mode 0700, gone when this
- * returns. Descriptors 3 and 4 are stream sockets. It has a session of its own, so that what a terminal sends to us does
- * not hit it: it ends when we do, and not before.
+ * Starts a program from its bytes: from a file without a name (O_TMPFILE), of which nothing can stay; where no place takes
+ * one, from a file in a directory of mode 0700, gone when this returns. Descriptors 3 and 4 are stream sockets. It has a
+ * session of its own, so that what a terminal or a shell sends to us and our group does not hit it.
  *
  * @throws NecromancerError ERR_HOST where no directory lets programs run, or no process can be made.
  */
 export async function launch(program: Uint8Array, streams: Streams, places = candidates()): Promise<ChildProcess> {
-	const tried: string[] = [];
-	for (const place of new Set(places)) {
-		const child = await launchIn(place, program, streams);
-		if (typeof child !== "string") return child;
-		tried.push(`${place} (${child})`);
-	}
+	const tried = new Map<string, string>();
+	for (const open of [openNameless, openNamed])
+		for (const place of new Set(places)) {
+			const child = await launchFrom(open, place, program, streams);
+			if (typeof child !== "string") return child;
+			tried.set(place, `${place} (${child})`);
+		}
 	return refuse("ERR_HOST", {
 		subject: "agent",
-		finding: `cannot run from ${tried.join(", ")}`,
+		finding: `cannot run from ${[...tried.values()].join(", ")}`,
 		expectation: "expected a directory that may hold programs",
 		remedy: "set TMPDIR to one on a file system mounted without noexec",
 	});
@@ -36,18 +38,58 @@ const candidates = (): readonly string[] => [
 	"/var/tmp",
 ];
 
-/** What another directory may be free of: noexec, read-only, full, missing. */
-const elsewhere = ["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR", "EMFILE"];
+/** What another directory may be free of: noexec, read-only, full, missing; EISDIR and EOPNOTSUPP: it takes no nameless files. */
+const elsewhere = [
+	...["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR", "EMFILE"],
+	...["EISDIR", "ENOTSUP", "EOPNOTSUPP", "EINVAL"],
+];
+
+/** A program as spawn() takes it; nobody has it open for writing. */
+interface Runnable {
+	readonly path: string;
+	close(): void;
+}
+
+type Open = (place: string, program: Uint8Array) => Runnable;
+
+const openNameless: Open = (place, program) => {
+	const writing = openSync(place, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o700);
+	let reading: number;
+	try {
+		writeFileSync(writing, program);
+		reading = openSync(`/proc/self/fd/${writing}`, O.RDONLY | O.CLOEXEC);
+	} finally {
+		closeSync(writing);
+	}
+	// what is spawned has a copy of our table until it is the program
+	return { path: `/proc/self/fd/${reading}`, close: () => closeSync(reading) };
+};
+
+const openNamed: Open = (place, program) => {
+	const directory = mkdtempSync(join(place, "necromancer-"));
+	const close = (): void => rmSync(directory, { recursive: true, force: true });
+	try {
+		const path = join(directory, "agent");
+		writeFileSync(path, program, { mode: 0o700, flag: "wx" });
+		return { path, close };
+	} catch (cause) {
+		close();
+		throw cause;
+	}
+};
 
 /** The process, or the errno for which to try the next place. */
-async function launchIn(place: string, program: Uint8Array, streams: Streams): Promise<ChildProcess | string> {
-	let directory: string | undefined;
+async function launchFrom(
+	open: Open,
+	place: string,
+	program: Uint8Array,
+	streams: Streams,
+): Promise<ChildProcess | string> {
+	let file: Runnable | undefined;
 	try {
-		directory = mkdtempSync(join(place, "necromancer-"));
-		const file = join(directory, "agent");
-		writeFileSync(file, program, { mode: 0o700, flag: "wx" });
+		file = open(place, program);
 		for (let attempt = 1; ; attempt += 1) {
-			const child = spawn(file, [], {
+			const child = spawn(file.path, [], {
 				argv0: "necromancer-agent",
 				env: {},
 				stdio: [streams, streams, streams, "pipe", "pipe"],
@@ -65,7 +107,7 @@ async function launchIn(place: string, program: Uint8Array, streams: Streams): P
 	} catch (cause) {
 		return unlessFinal((cause as NodeJS.ErrnoException).code, cause);
 	} finally {
-		if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+		file?.close();
 	}
 }
 

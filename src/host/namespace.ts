@@ -6,10 +6,11 @@ import { errnoName } from "../linux/errno.ts";
 import { POLLIN, pollfd } from "../linux/poll.ts";
 import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
-import { SIGCHLD, SIGKILL } from "../linux/signal.ts";
+import { SIGCHLD } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { contextLayout } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
+import type { Spot } from "./errand.ts";
 import { addSpawn } from "./spawn.ts";
 
 /** The one user and the one group of a user namespace. */
@@ -32,8 +33,6 @@ export async function enterPidNamespace(agent: Agent, user: NamespaceUser): Prom
 	const both = await agent.call("unshare", CLONE.NEWUSER | CLONE.NEWPID);
 	if (both < 0n) refuseNamespace(`unshare failed with ${errnoName(Number(both))}`);
 	mapUser(agent.pid, user);
-	// the kernel may forget it when credentials change
-	await agent.call("prctl", PR.SET_PDEATHSIG, SIGKILL);
 	return user;
 }
 
@@ -83,9 +82,10 @@ export interface Init {
  * learns of its end by a pidfd.
  *
  * @param pid inside.
+ * @param store where its own goes, as seen from outside: see {@link leaveKills}.
  * @throws NecromancerError ERR_HOST when it cannot be made.
  */
-export async function startInit(agent: Agent, pid: number): Promise<Init> {
+export async function startInit(agent: Agent, pid: number, store?: Spot): Promise<Init> {
 	const ends = Buffer.alloc(8);
 	await agent.call("pipe2", ends, 0);
 	const [reading, writing] = [ends.readInt32LE(0), ends.readInt32LE(4)];
@@ -111,8 +111,13 @@ export async function startInit(agent: Agent, pid: number): Promise<Init> {
 	list.call("wait4", [-1, 0, WAIT.ALL, 0], { repeat: true });
 	list.call("exit_group", [0]);
 	const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
-	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
-	const init = (await agent.perform(errand, { doing: "making a first process" })).result(made);
+	const { at } = addSpawn(errand, agent, {
+		context,
+		steps: { stepsOf: list },
+		...(store === undefined ? {} : { store }),
+	});
+	await agent.perform(errand, { doing: "making a first process" });
+	const init = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();
 	if (init < 0n)
 		refuse("ERR_HOST", {
 			subject: "pid namespace",

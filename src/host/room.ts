@@ -16,6 +16,8 @@ export interface Room {
 	readonly stack: Range;
 	/** Requests of the agent: what the calls of one refer to, and the calls. Overwritten by the next. */
 	readonly errands: Range;
+	/** Undo lists, by turns: the next is put down while the one before still holds. */
+	readonly undo: readonly [Range, Range];
 	/** The rest of the hole. */
 	readonly free: Range;
 }
@@ -29,10 +31,17 @@ export function roomIn(hole: Range): Room {
 		blob: page(0n),
 		nothing: plus(page(1n), -BigInt(stepLayout.size)),
 		stack: { start: page(1n), end: page(3n) },
-		errands: { start: page(3n), end },
+		errands: { start: page(3n), end: plus(end, -2n * UNDO_SIZE) },
+		undo: [
+			{ start: plus(end, -2n * UNDO_SIZE), end: plus(end, -UNDO_SIZE) },
+			{ start: plus(end, -UNDO_SIZE), end },
+		],
 		free: { start: end, end: hole.end },
 	};
 }
+
+/** Bytes. */
+const UNDO_SIZE = 4n * PAGE_SIZE;
 
 /** The page that the agent runs on: the blob at its start, a list of no steps at its end. */
 export function blobPage({ bytes }: Blob): Buffer {

@@ -4,13 +4,14 @@ import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { PR } from "../linux/prctl.ts";
+import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { REPORT_FD } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
 import type { Blob } from "./blob.ts";
 import { blobPage } from "./room.ts";
 
 /**
- * What an agent does first: it will die when we do, makes all of the hole memory, and leaves its file. As long as one mapping
+ * What an agent does first: it blocks all signals, as only its socket's end is to end it, makes all of the hole memory, and leaves its file. As long as one mapping
  * is of that file, the kernel does not let its tasks become another program by name (PR_SET_MM_MAP says EBUSY to the new
  * /proc/PID/exe). So the page it runs on is replaced under its feet, by one with the same bytes.
  *
@@ -23,10 +24,14 @@ export async function settle(agent: Agent, blob: Blob): Promise<void> {
 	// A page of its own: it moves away, with nothing else on it.
 	const twin = errand.put(blobPage(blob), page);
 	errand.space(0, page);
+	const all = errand.put(Buffer.alloc(Number(SIGSET_BYTES), 0xff));
+	const name = errand.put(Buffer.from("necromancer\0"));
 	const rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	const fresh = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 	const calls = [
-		{ name: "prctl", at: here, result: errand.call("prctl", PR.SET_PDEATHSIG, SIGKILL) },
+		// that of its file is a number
+		{ name: "prctl", at: here, result: errand.call("prctl", PR.SET_NAME, name) },
+		{ name: "rt_sigprocmask", at: here, result: errand.call("rt_sigprocmask", SIG_SETMASK, all, 0, SIGSET_BYTES) },
 		{ name: "mremap", at: here, result: errand.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
 		{ name: "mmap", at: twin.at, result: errand.call("mmap", twin, page, rwx, fresh, -1, 0) },
 		// folklore: a descriptor that our own starter forgot comes down to us, and from us to every task.
@@ -45,4 +50,4 @@ export async function settle(agent: Agent, blob: Blob): Promise<void> {
 	}
 }
 
-const [MREMAP_MAYMOVE, MREMAP_FIXED, SIGKILL] = [1, 2, 9] as const;
+const [MREMAP_MAYMOVE, MREMAP_FIXED] = [1, 2] as const;

@@ -20,6 +20,8 @@ export const requestLayout = layout("request", {
 	load_at: u64,
 	load_bytes: u64,
 	steps: u64,
+	/** The list that is run when the driver is gone; 0 for none. */
+	undo: u64,
 	reply_at: u64,
 	reply_bytes: u64,
 });

@@ -10,6 +10,8 @@ export const deeds = {
 	leave: 0xff03,
 	/** cpuid(leaf, subleaf, where four words go). */
 	cpuid: 0xff04,
+	/** Go on at another step when a value, masked, is another: (value, mask, wanted, step). */
+	branch: 0xff05,
 } as const;
 
 /** Ends a list of steps. */

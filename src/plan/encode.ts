@@ -42,6 +42,8 @@ export interface NumberedStep {
 export interface EncodeOptions {
 	/** The id of a step that shall fail. */
 	readonly failStep?: number;
+	/** Bytes at the beginning of the hole that are somebody else's: an agent's, unless said otherwise. */
+	readonly reserved?: bigint;
 }
 
 /** No kernel has it: ENOSYS. */
@@ -65,7 +67,7 @@ export function numberSteps({ lists }: Pick<Plan, "lists">): NumberedStep[] {
  *
  * @throws NecromancerError ERR_UNSUPPORTED where the hole is too small, ERR_USAGE for a `failStep` that is no step.
  */
-export function encodePlan(plan: Plan, { failStep }: EncodeOptions = {}): EncodedPlan {
+export function encodePlan(plan: Plan, { failStep, reserved = AGENT_ROOM }: EncodeOptions = {}): EncodedPlan {
 	const numbered = numberSteps(plan);
 	if (failStep !== undefined && numbered[failStep - 1] === undefined)
 		refuse("ERR_USAGE", {
@@ -73,7 +75,7 @@ export function encodePlan(plan: Plan, { failStep }: EncodeOptions = {}): Encode
 			finding: "is not in the plan",
 			expectation: `expected 1 to ${numbered.length}`,
 		});
-	const start = plus(plan.hole.start, AGENT_ROOM);
+	const start = plus(plan.hole.start, reserved);
 	const held = plan.data.filter(hasContent);
 	const addresses = new Map<Datum, Address>();
 	const stepsAt = alignUp(place(held, start, addresses), stepLayout.align);

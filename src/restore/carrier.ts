@@ -1,10 +1,12 @@
 import { NecromancerError, refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
+import { endOf } from "../host/end-of.ts";
+import type { Spot } from "../host/errand.ts";
 import type { Report } from "../host/reports.ts";
-import { spawnTask } from "../host/spawn.ts";
+import { leaveNothing, spawnTask } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
-import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { WAIT } from "../linux/wait.ts";
 import { REPORT_FD } from "../plan/abi.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { Task } from "../task/task.ts";
@@ -14,6 +16,7 @@ import { requireFreeIds } from "./taken.ts";
 /**
  * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.
  *
+ * @param store see {@link leaveKills}.
  * @returns its id here.
  * @throws NecromancerError ERR_PID_TAKEN, ERR_HOST
  */
@@ -22,11 +25,13 @@ export async function makeCarrier(
 	encoded: EncodedPlan,
 	{ identity: { pid } }: Task,
 	ids: IdChoice,
+	store?: Spot,
 ): Promise<number> {
 	const made = await spawnTask(agent, {
 		context: encoded.contextAt,
 		steps: encoded.firstStep("leader"),
 		pids: ids === "fresh" ? [] : [pid],
+		...(store === undefined ? {} : { store }),
 	});
 	if (made < 0n) {
 		if (ids === "same") requireFreeIds([pid]);
@@ -85,15 +90,6 @@ async function refuseDead(agent: Agent, pid: number): Promise<never> {
 	});
 }
 
-/** Waits for the end of a child of the agent, or, with WUNTRACED, for its stop. */
-export async function endOf(agent: Agent, pid: number, flags = 0): Promise<WaitStatus> {
-	const errand = agent.errand();
-	const status = errand.space(8);
-	errand.call("wait4", pid, status, WAIT.ALL | flags, 0);
-	const done = await agent.perform(errand);
-	return waitStatus(done.bytes(status).readUInt32LE());
-}
-
 /**
  * Ends what was made, and waits for it: nobody leaves a ghost.
  *
@@ -106,6 +102,7 @@ export async function undo(agent: Agent, made: readonly number[]): Promise<Repor
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);
 		// a process ends for its parent when its traced threads have been waited for, and a namespace with its last process
 		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n);
+		await leaveNothing(agent);
 		// an agent that still holds the other end itself would wait for ever
 		await agent.call("close", REPORT_FD);
 		return await agent.reports.next();

@@ -1,15 +1,16 @@
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
+import { stopOf } from "../host/end-of.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
 import type { Report } from "../host/reports.ts";
+import { leaveNothing } from "../host/spawn.ts";
 import { syscallNumbers } from "../linux/syscalls.ts";
-import { WAIT } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
-import { endOf, refuseStep } from "./carrier.ts";
+import { refuseStep } from "./carrier.ts";
 import { type IdChoice, idsHere, threadsOf } from "./ids.ts";
 import { registerDifferences } from "./registers.ts";
 import { verify } from "./verify.ts";
@@ -43,8 +44,9 @@ export async function letGo(agent: Agent, { pid, plan, encoded, stopped, require
 	// the end of its reports: from then on it lives without us
 	const report = await agent.reports.next();
 	if (report !== undefined) await refuseStep(encoded, report);
+	await leaveNothing(agent);
 	if (stopped) {
-		const end = await endOf(agent, pid, WAIT.UNTRACED);
+		const end = await stopOf(agent, pid);
 		if (end.kind !== "signal")
 			refuse("ERR_RESTORE_FAILED", {
 				subject: `process ${pid}`,
@@ -74,6 +76,8 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, fds, plan.views));
 	requireUnchanged();
+	// should we end before all are let go, the agent's end is that of those that are still traced
+	await leaveNothing(agent);
 	await tracer.detach(tids, stopped);
 }
 

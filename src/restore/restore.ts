@@ -1,14 +1,16 @@
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
+import { endOf } from "../host/end-of.ts";
 import { measureHost } from "../host/facts.ts";
 import { enterPidNamespace, type Init, type NamespaceUser, reapInit, startInit } from "../host/namespace.ts";
+import { leaveKills } from "../host/spawn.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
-import { endOf, makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
+import { makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
 import { checkFiles, hostLook, settleMismatches } from "./files.ts";
 import { placeGhosts } from "./ghosts.ts";
 import type { IdChoice } from "./ids.ts";
@@ -70,12 +72,13 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 			...{ freshIds: ids === "fresh", stopsItself: untraced && stopped },
 		});
 		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
+		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
-			init = await startInit(agent, task.identity.pid);
+			init = await startInit(agent, task.identity.pid, initPid);
 			made.push(init.pid);
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
-		const pid = await makeCarrier(agent, encoded, task, ids);
+		const pid = await makeCarrier(agent, encoded, task, ids, carrierPid);
 		made.push(pid);
 		await init?.watch();
 		await untilReady(agent, pid, encoded);

@@ -1,10 +1,13 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { address, plus } from "../../src/bytes/address.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/host/agent.ts";
+import { type Errand, label } from "../../src/host/errand.ts";
+import { O } from "../../src/linux/open.ts";
+import { timespec } from "../../src/linux/time.ts";
 import { built } from "../support/built.ts";
 import { isDead, soon, stateOf } from "../support/living.ts";
 import { refusalOf } from "../support/refusal.ts";
@@ -52,7 +55,8 @@ describe("an agent", () => {
 		expect(own.every((line) => / rwxp 00000000 00:00 0 ?$/.test(line))).toBe(true);
 		expect(own[0]).toMatch(/^200000000000-/);
 		expect(own.at(-1)).toMatch(/-200000200000 /);
-		expect(readlinkSync(`/proc/${agent.pid}/exe`)).toMatch(/\/agent \(deleted\)$/);
+		expect(readlinkSync(`/proc/${agent.pid}/exe`)).toMatch(/\/#\d+ \(deleted\)$/);
+		expect(readFileSync(`/proc/${agent.pid}/comm`, "latin1")).toBe("necromancer\n");
 		expect(readdirSync(tmpdir()).filter((name) => name.startsWith("necromancer-"))).toEqual(before);
 		expect(await agent.call("getsid", 0)).toBe(BigInt(agent.pid));
 		expect(readdirSync(`/proc/${agent.pid}/fd`)).toEqual(["0", "1", "2", "3", "4"]);
@@ -237,8 +241,10 @@ describe("the end of an agent", () => {
 	it("comes when it is killed by somebody", async () => {
 		const agent = await start();
 		const asked = refusalOf(agent.call("pause"));
+		// what is not SIGKILL waits: it ends with its socket
 		process.kill(agent.pid, "SIGTERM");
-		expect(await asked).toBe("ERR_HOST agent: ended with SIGTERM while pause, expected an answer");
+		process.kill(agent.pid, "SIGKILL");
+		expect(await asked).toBe("ERR_HOST agent: ended with SIGKILL while pause, expected an answer");
 	});
 
 	it("comes when it has no answer in time", async () => {
@@ -249,6 +255,83 @@ describe("the end of an agent", () => {
 			"ERR_HOST agent: gave no answer within 30 ms while sleeping, expected an answer",
 		);
 		expect(await agent.exited).toEqual({ status: null, signal: "SIGKILL" });
+	});
+});
+
+describe("what an agent undoes when its driver is gone", () => {
+	/** Adds a file to a directory, which the undo list of a test is seen by. */
+	const make = (errand: Errand, path: string) =>
+		errand.call("open", errand.put(Buffer.from(`${path}\0`)), O.CREAT | O.WRONLY, 0o600);
+
+	it("is the list that came last, whatever has been asked since", async () => {
+		const directory = scratch();
+		const agent = await start();
+		for (const name of ["first", "second"]) {
+			const undo = agent.undoing();
+			make(undo, join(directory, name));
+			await agent.perform(agent.errand(), { undo });
+		}
+		expect(await agent.call("getppid")).toBe(BigInt(process.pid));
+		await agent.close();
+		expect(readdirSync(directory)).toEqual(["second"]);
+	});
+
+	it("is nothing when that came last", async () => {
+		const directory = scratch();
+		const agent = await start();
+		const undo = agent.undoing();
+		make(undo, join(directory, "file"));
+		await agent.perform(agent.errand(), { undo });
+		await agent.perform(agent.errand(), { undo: undefined });
+		await agent.close();
+		expect(readdirSync(directory)).toEqual([]);
+	});
+
+	it("waits for the end of an errand that has begun, and knows what that stored", async () => {
+		const directory = scratch();
+		const agent = await start();
+		const undo = agent.undoing();
+		const made = undo.space(8);
+		const [opened, end] = [label("opened"), label("end")];
+		undo.branch({ valueOf: made }, 1n << 63n, 0, opened);
+		undo.jump(end);
+		undo.mark(opened);
+		const text = undo.put(Buffer.from("undone"));
+		undo.call("write", { valueOf: made }, text, text.size);
+		undo.mark(end);
+		const errand = agent.errand();
+		const time = timespec.encode({ tv_sec: 0n, tv_nsec: 300_000_000n });
+		errand.call("nanosleep", errand.put(time), 0);
+		const path = errand.put(Buffer.from(`${join(directory, "file")}\0`));
+		errand.callInto(made, "open", path, O.CREAT | O.WRONLY, 0o600);
+		const lost = refusalOf(agent.perform(errand, { undo, doing: "sleeping" }));
+		expect(await soon(() => readFileSync(`/proc/${agent.pid}/wchan`, "latin1").includes("nanosleep"))).toBe(true);
+		await agent.close();
+		expect(await lost).toBe("ERR_HOST agent: ended with status 111 while sleeping, expected an answer");
+		expect(readFileSync(join(directory, "file"), "latin1")).toBe("undone");
+	});
+
+	it("goes round and round until a word says that it is enough", async () => {
+		const directory = scratch();
+		for (let i = 0; i < 5; i++) writeFileSync(join(directory, `${i}`), "");
+		const agent = await start();
+		const errand = agent.errand();
+		const entries = errand.space(4096);
+		const [again, end] = [label("again"), label("end")];
+		const fd = errand.call("open", errand.put(Buffer.from(`${directory}\0`)), O.DIRECTORY);
+		errand.mark(again);
+		const count = errand.call("getdents64", { valueOf: fd }, entries, 32);
+		errand.branch({ valueOf: count }, ~0n, 0, end);
+		errand.jump(again);
+		errand.mark(end);
+		expect((await agent.perform(errand)).result(count)).toBe(0n);
+	});
+
+	it("needs every label to stand somewhere", async () => {
+		const agent = await start();
+		const errand = agent.errand();
+		errand.jump(label("nowhere"));
+		expect(() => errand.encode()).toThrow("nothing is labelled nowhere");
 	});
 });
 
@@ -280,6 +363,7 @@ describe("starting an agent", () => {
 describe("when we are killed", () => {
 	const program = (carrier: string, then: string): string => `
 		import { startAgent } from ${JSON.stringify(join(built(), "host/agent.js"))};
+		import { endOf } from ${JSON.stringify(join(built(), "host/end-of.js"))};
 		const agent = await startAgent({ start: ${hole.start}n, end: ${hole.end}n }, { streams: "ignore" });
 		const errand = agent.errand();
 		const list = errand.list();
@@ -300,7 +384,7 @@ describe("when we are killed", () => {
 	// A carrier that is not tied yet, when the agent dies, comes to nothing at the socket that nobody holds any more.
 	it.each([
 		["is idle", tied, afterItIsTied],
-		["is in a call that does not end", tied, `${afterItIsTied} agent.call("wait4", carrier, 0, 0, 0).catch(() => {});`],
+		["waits for a process that does not end", tied, `${afterItIsTied} endOf(agent, Number(carrier)).catch(() => {});`],
 		["has a carrier that waits for us", 'list.call("read", [4, errand.space(8), 1]);', ""],
 	])("nothing is left, when the agent %s", async (_, carrier, then) => {
 		const child = spawn(process.execPath, ["--input-type=module", "-e", program(carrier, then)], {

@@ -125,6 +125,8 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		const { agent, tracer, tids } = await ready(2);
 		await tracer.seize(tids);
 		await tracer.interrupt(tids);
+		// it has them blocked, as the agent has
+		for (const tid of tids) await tracer.setSigmask(tid, 0n);
 		process.kill(tids[0] ?? 0, "SIGTERM");
 		agent.reports.send(Uint8Array.of(1));
 		expect(await refusalOf(tracer.toSyscallExit(tids, RT_SIGRETURN))).toMatch(

@@ -27,8 +27,7 @@ describe("what a process is asked", () => {
 		for (const { name, steps } of plan.lists) {
 			expect(steps.slice(-2).map(({ call }) => call)).toEqual([LAST_CALL, "leave"]);
 			expect(steps.filter(({ call }) => call === LAST_CALL)).toHaveLength(1);
-			const { name: list, calls } = questions.listOf(Number(name.split(" ")[1]));
-			expect([list, calls]).toEqual([name, steps.length - 1]);
+			expect(questions.listOf(Number(name.split(" ")[1]))).toBe(name);
 			// a step that stops a list would end the process
 			expect(steps.every(({ expect: wanted }) => wanted === "anything")).toBe(true);
 		}

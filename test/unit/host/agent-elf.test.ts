@@ -46,7 +46,11 @@ describe("roomIn", () => {
 			blob: at,
 			nothing: at + 4096n - 72n,
 			stack: { start: at + 0x1000n, end: at + 0x3000n },
-			errands: { start: at + 0x3000n, end: at + 0x4_0000n },
+			errands: { start: at + 0x3000n, end: at + 0x3_8000n },
+			undo: [
+				{ start: at + 0x3_8000n, end: at + 0x3_c000n },
+				{ start: at + 0x3_c000n, end: at + 0x4_0000n },
+			],
 			free: { start: at + 0x4_0000n, end: at + 0x4_1000n },
 		});
 	});
