@@ -107,8 +107,10 @@ async function build(
 		const prefix = `.${entry.slice(0, LONGEST)}.necromancer.`;
 		removeAbandoned(around, prefix);
 		const own = `${prefix}${textOf(ourselves())}`;
+		await options.building?.(around, own);
 		const target = makeDirectory(around, own, out);
 		try {
+			await options.building?.(around, own, target.stat());
 			const written = await writeDraft(draft, donor, target, options);
 			options.signal?.throwIfAborted();
 			options.requireUnchanged?.();

@@ -48,6 +48,15 @@ export interface WriteOptions {
 	readonly requireUnchanged?: () => void;
 	/** Ends the work: what was written is removed, and the signal's reason thrown. */
 	readonly signal?: AbortSignal;
+	/**
+	 * Told of the directory that a new image directory is built in, `entry` of `around`, before it is made and when it is: for
+	 * whoever removes it, under that name, should we be killed before it gets its own.
+	 */
+	readonly building?: (
+		around: { readonly fd: number },
+		entry: string,
+		made?: { readonly dev: bigint; readonly ino: bigint },
+	) => Promise<void>;
 }
 
 /** Bytes of a slot. Measured: a quarter of it costs a fifth of the speed, twice as much gains nothing. */

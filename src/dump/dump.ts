@@ -7,6 +7,7 @@ import type { Agent } from "../host/agent.ts";
 import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { finish, freeze, release } from "../host/freeze.ts";
+import { leaveRemoval } from "../host/leave-removal.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { SIGSTOP } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
@@ -117,7 +118,8 @@ async function write(
 		findings.push(...lost);
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();
-		return { task, written: await writeElsewhere(draft, undefined, images, options) };
+		const building: WriteOptions["building"] = (around, entry, made) => leaveRemoval(agent, around.fd, entry, made);
+		return { task, written: await writeElsewhere(draft, undefined, images, { ...options, building }) };
 	} finally {
 		objects.close();
 		ghosts.close();

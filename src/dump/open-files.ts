@@ -3,6 +3,7 @@ import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { descriptorsOf, linkOfProcess, ofProcess } from "../host/proc.ts";
 import { withoutDeleted } from "../linux/deleted.ts";
+import { majorOf, minorOf } from "../linux/device.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
 import { memfdName } from "./objects.ts";
@@ -98,11 +99,6 @@ const isTerminal = (device: bigint): boolean => {
 	const major = majorOf(device);
 	return major === 4 || major === 5 || (major >= 136 && major <= 143) || major === 204;
 };
-
-/** `dev_t` as stat(2) gives it (glibc's gnu_dev_major). */
-const majorOf = (device: bigint): number =>
-	Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn & 0xffff_ffffn));
-const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
 
 /** `00:01`, as /proc/PID/maps has it. */
 export const deviceText = (device: bigint): string =>

@@ -25,7 +25,7 @@ export async function settle(agent: Agent, blob: Blob): Promise<void> {
 	const twin = errand.put(blobPage(blob), page);
 	errand.space(0, page);
 	const all = errand.put(Buffer.alloc(Number(SIGSET_BYTES), 0xff));
-	const name = errand.put(Buffer.from("necromancer\0"));
+	const name = errand.put(Buffer.from("agent\0"));
 	const rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	const fresh = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 	const calls = [

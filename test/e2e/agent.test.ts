@@ -56,7 +56,7 @@ describe("an agent", () => {
 		expect(own[0]).toMatch(/^200000000000-/);
 		expect(own.at(-1)).toMatch(/-200000200000 /);
 		expect(readlinkSync(`/proc/${agent.pid}/exe`)).toMatch(/\/#\d+ \(deleted\)$/);
-		expect(readFileSync(`/proc/${agent.pid}/comm`, "latin1")).toBe("necromancer\n");
+		expect(readFileSync(`/proc/${agent.pid}/comm`, "latin1")).toBe("agent\n");
 		expect(readdirSync(tmpdir()).filter((name) => name.startsWith("necromancer-"))).toEqual(before);
 		expect(await agent.call("getsid", 0)).toBe(BigInt(agent.pid));
 		expect(readdirSync(`/proc/${agent.pid}/fd`)).toEqual(["0", "1", "2", "3", "4"]);

@@ -1,12 +1,15 @@
 // Preload (`node --import`): the process kills itself with SIGKILL at its KILL_AT-th call that changes files, and says at
-// its end, if it gets there, how many there were. A write is torn: its first half is done.
+// its end, if it gets there, how many there were: to standard output, or to the file KILL_COUNT. A write is torn: its first
+// half is done. With KILL_MESSAGES, three more moments are before, within and after everything that is sent to an agent. With
+// KILL_GROUP it takes its process group along.
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import net from "node:net";
 
 const at = Number(process.env.KILL_AT ?? 0);
 let calls = 0;
 
-const die = () => process.kill(process.pid, "SIGKILL");
+const die = () => process.kill(process.env.KILL_GROUP ? 0 : process.pid, "SIGKILL");
 
 const changing = (flags) =>
 	typeof flags === "number"
@@ -46,7 +49,7 @@ const names = [
 ];
 const onDescriptors = ["ftruncate", "fchmod", "fchown", "write", "writev"];
 
-const { writeSync } = fs;
+const { writeSync, writeFileSync } = fs;
 const tearOne = (fd, bytes, offset = 0, length = bytes.length, position = null) => {
 	if (typeof bytes !== "string") writeSync(fd, bytes, offset, Math.floor(length / 2), position);
 };
@@ -58,6 +61,25 @@ for (const name of [...names, ...onDescriptors]) {
 	watch(fs.promises, name);
 }
 
+if (process.env.KILL_MESSAGES) {
+	const { write } = net.Socket.prototype;
+	net.Socket.prototype.write = function (bytes, ...rest) {
+		// its standard streams are nobody's agent
+		if (this.fd === 1 || this.fd === 2 || typeof bytes === "string") return write.call(this, bytes, ...rest);
+		calls++;
+		if (calls === at) die();
+		calls++;
+		if (calls === at) {
+			write.call(this, bytes.subarray(0, bytes.length >> 1));
+			die();
+		}
+		const result = write.call(this, bytes, ...rest);
+		calls++;
+		if (calls === at) die();
+		return result;
+	};
+}
+
 // FileHandle is no export: its prototype is found on one.
 const handle = await fs.promises.open("/dev/null", "r");
 for (const name of ["write", "writev", "writeFile", "appendFile", "truncate", "chmod"])
@@ -67,5 +89,7 @@ syncBuiltinESMExports();
 
 calls = 0;
 process.on("exit", () => {
-	if (at === 0) writeSync(1, `${calls}\n`);
+	if (at !== 0) return;
+	if (process.env.KILL_COUNT) writeFileSync(process.env.KILL_COUNT, String(calls));
+	else writeSync(1, `${calls}\n`);
 });

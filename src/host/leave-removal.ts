@@ -1,0 +1,83 @@
+import { plus } from "../bytes/address.ts";
+import { majorOf, minorOf } from "../linux/device.ts";
+import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
+import { O } from "../linux/open.ts";
+import { AT, STATX, statx } from "../linux/statx.ts";
+import type { Agent } from "./agent.ts";
+import { type Errand, type Label, label, type Operand, type Spot } from "./errand.ts";
+
+/** Which directory it is, wherever names lead by then: as lstat(2) shows it. */
+export interface DirectoryIdentity {
+	readonly dev: bigint;
+	readonly ino: bigint;
+}
+
+/**
+ * Leaves it to an agent to remove a directory, and the files in it, should we be gone before it has another name.
+ *
+ * @param around a descriptor of ours: the directory that it is in.
+ * @param directory unknown before it is made: then it goes if it is empty.
+ */
+export async function leaveRemoval(
+	agent: Agent,
+	around: number,
+	entry: string,
+	directory?: DirectoryIdentity,
+): Promise<void> {
+	const undo = agent.undoing();
+	const errand = agent.errand();
+	const name = undo.put(Buffer.from(`${entry}\0`), 1);
+	const end = label("the end");
+	const parent = undo.space(8);
+	// the same directory, whatever its name stands for by now
+	const ours = errand.put(Buffer.from(`/proc/${process.pid}/fd/${around}\0`), 1);
+	errand.callInto(parent, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
+	if (directory !== undefined) {
+		const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+		const fd = { valueOf: undo.call("openat", { valueOf: parent }, name, flags) };
+		requireIdentity(undo, fd, directory, end);
+		removeFiles(undo, fd);
+	}
+	undo.call("unlinkat", { valueOf: parent }, name, AT.REMOVEDIR);
+	undo.mark(end);
+	await agent.perform(errand, { undo });
+}
+
+/** Goes to the end where a name leads to anything else by now. */
+function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdentity, end: Label): void {
+	const look = undo.space(statx.size);
+	const device = BigInt(majorOf(dev)) | (BigInt(minorOf(dev)) << 32n);
+	undo.call("statx", fd, undo.put(Buffer.of(0), 1), AT.EMPTY_PATH, STATX.INO, look);
+	for (const [field, wanted] of [["stx_ino", ino] as const, ["stx_dev_major", device] as const]) {
+		const same = label(`the same ${field}`);
+		undo.branch({ valueOf: within(look, statx.offsetOf(field)) }, ALL_ONES, wanted, same);
+		undo.jump(end);
+		undo.mark(same);
+	}
+}
+
+function removeFiles(undo: Errand, fd: Operand): void {
+	const [again, gone, empty] = [label("again"), label("gone"), label("empty")];
+	// more than one may come, and the first is looked at
+	const entry = undo.space(LONGEST_DIRENT);
+	undo.mark(again);
+	const count = { valueOf: undo.call("getdents64", fd, entry, entry.size) };
+	undo.branch(count, ALL_ONES, 0, empty);
+	undo.branch(count, SIGN, SIGN, empty);
+	const removed = undo.call("unlinkat", fd, within(entry, dirent64.offsetOf("d_name")), 0);
+	undo.branch({ valueOf: removed }, ALL_ONES, 0, gone);
+	// what cannot be removed, as `.` and `..`, is passed over
+	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK_SET);
+	undo.jump(again);
+	undo.mark(gone);
+	// folklore: where an offset counts entries (tmpfs before 6.6), the next is not where it was
+	undo.call("lseek", fd, 0, SEEK_SET);
+	undo.jump(again);
+	undo.mark(empty);
+}
+
+const within = ({ at }: Spot, offset: number): Spot => ({ at: plus(at, BigInt(offset)), size: 8 });
+
+const ALL_ONES = (1n << 64n) - 1n;
+const SIGN = 1n << 63n;
+const SEEK_SET = 0;

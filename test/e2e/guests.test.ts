@@ -1,0 +1,229 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
+import { hasGcc } from "../support/tools.ts";
+
+// Guests leave nothing. The program is killed for good, alone and with its whole process group, before, within and after
+// every message to its agent and at every call that changes files; NECROMANCER_KILLS says at how many of those moments.
+
+const KILLS = Number(process.env["NECROMANCER_KILLS"] ?? 40);
+
+const able = canHaveRooms() && hasGcc();
+const needs = able ? "" : " (needs root, unshare, nsenter and gcc)";
+
+const directory = mkdtempSync(join(tmpdir(), "necromancer-guests-"));
+let dist = "";
+beforeAll(() => {
+	if (!able) return;
+	dist = built();
+	// another user's victim runs from here too
+	chmodSync(directory, 0o755);
+	for (const name of ["crowd", "still"]) {
+		const source = resolve(import.meta.dirname, `../support/${name}.c`);
+		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source, "-lrt"]);
+	}
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const rooms: Room[] = [];
+afterEach(async () => {
+	for (const opened of rooms.splice(0)) await opened.close();
+});
+
+interface Victim {
+	readonly room: Room;
+	readonly pid: number;
+	readonly log: string;
+	/** Its threads sleep: every register and every byte can be compared. */
+	readonly sleeps: boolean;
+}
+
+let made = 0;
+const fresh = (name: string): string => join(directory, `${name}-${++made}`);
+
+async function victimOf(command: readonly string[], sleeps: boolean): Promise<Victim> {
+	const room = await openRoom();
+	rooms.push(room);
+	const log = fresh("log");
+	const script = `log=$1; shift; setsid "$@" </dev/null >"$log" 2>&1 & echo $!`;
+	// the kernel writes the number of the processor into the areas of rseq
+	const env = { GLIBC_TUNABLES: "glibc.pthread.rseq=0" };
+	const { stdout } = room.run(["sh", "-c", script, "sh", log, ...command], env);
+	await linesOf(log, 1);
+	return { room, pid: Number(stdout), log, sleeps };
+}
+
+const read = ({ room, pid }: Victim, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
+
+/** All that must be as before. */
+function photograph(victim: Victim): Record<string, string> {
+	const { room, pid, sleeps } = victim;
+	const seen: Record<string, string> = { maps: read(victim, "maps"), timers: read(victim, "timers") };
+	for (const fd of readdirSync(room.path(`/proc/${pid}/fd`)))
+		seen[`descriptor ${fd}`] =
+			`${readlinkSync(room.path(`/proc/${pid}/fd/${fd}`))} ${sleeps ? read(victim, `fdinfo/${fd}`) : ""}`;
+	for (const tid of readdirSync(room.path(`/proc/${pid}/task`))) {
+		const status = read(victim, `task/${tid}/status`);
+		const wanted = /^(?:Tracer|Sig(?!Q)|Shd|Threads|Cap|Uid).*$/gm;
+		// the bits of a signal that is just being delivered come and go in those that are awake
+		const masks = sleeps ? wanted : /^(?:Tracer|SigIgn|SigCgt|Threads|Cap|Uid).*$/gm;
+		seen[`${tid} status`] = status.match(masks)?.join(" ") ?? "";
+		if (!sleeps) continue;
+		seen[`${tid} state`] = /^State:\t(\w)/m.exec(status)?.[1] ?? "";
+		const [call = "", ...args] = read(victim, `task/${tid}/syscall`).trim().split(" ");
+		// a call with a timeout goes on as restart_syscall, with the same arguments
+		// folklore: PTRACE_SETSIGMASK forgets which mask sigsuspend has put in place; when the call goes on, it puts it there again
+		if (call === "130") seen[`${tid} status`] = seen[`${tid} status`]?.replace(/SigBlk:\s+\w+/, "") ?? "";
+		seen[`${tid} call`] = [["7", "35", "230", "219"].includes(call) ? "timed" : call, ...args].join(" ");
+	}
+	return seen;
+}
+
+async function until(holds: () => boolean): Promise<boolean> {
+	for (const end = performance.now() + 20_000; performance.now() < end; await sleep(10)) if (holds()) return true;
+	return holds();
+}
+
+const standsAsBefore = (victim: Victim, before: Record<string, string>): string[] => {
+	const after = photograph(victim);
+	return Object.keys({ ...before, ...after }).filter((what) => before[what] !== after[what]);
+};
+
+/** Runs the program, which ends itself at a moment; at moment 0 it comes to its end, and tells how many there are. */
+async function run(
+	room: Room,
+	args: readonly string[],
+	at: number,
+	group: boolean,
+): Promise<number | "killed" | "not reached"> {
+	const [, init = ""] = /^\/proc\/(\d+)\//.exec(room.path("/")) ?? [];
+	const count = fresh("count");
+	const hook = resolve(import.meta.dirname, "../support/kill-at.mjs");
+	const command = [process.execPath, "--import", hook, join(dist, "cli/main.js"), ...args];
+	const child = spawn("nsenter", [`--target=${init}`, "--mount", "--pid", "--", "setsid", ...command], {
+		stdio: ["ignore", "pipe", "pipe"],
+		env: {
+			...process.env,
+			...{ NO_COLOR: "1", NODE_V8_COVERAGE: "", TMPDIR: room.temporary },
+			...{ KILL_AT: `${at}`, KILL_MESSAGES: "1", KILL_COUNT: count, KILL_GROUP: group ? "1" : "" },
+		},
+	});
+	const said: Buffer[] = [];
+	for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => said.push(bytes));
+	// its streams stay open as long as somebody has them
+	const [status, signal] = (await once(child, "exit")) as [number | null, string | null];
+	if (signal === "SIGKILL" || status === 137) return "killed";
+	expect({ status, said: at === 0 ? "" : Buffer.concat(said).toString() }, Buffer.concat(said).toString()).toEqual({
+		status: 0,
+		said: "",
+	});
+	return at === 0 ? Number(readFileSync(count, "utf8")) : "not reached";
+}
+
+/** So many moments of `of`, from the first to the last. */
+const spread = (of: number, many: number): number[] => [
+	...new Set(Array.from({ length: many }, (_, i) => 1 + Math.floor((i * (of - 1)) / Math.max(1, many - 1)))),
+];
+
+describe.skipIf(!able)(`a process whose dump is killed${needs}`, () => {
+	const kinds: readonly [string, (path: string) => readonly string[], boolean, boolean][] = [
+		["sleeps in all kinds of calls", (path) => [join(path, "still")], true, false],
+		["has 30 busy threads", (path) => [join(path, "crowd"), "30", "20"], false, false],
+		["is stopped by job control", (path) => [join(path, "still")], true, true],
+		[
+			"belongs to another user",
+			(path) => ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", join(path, "still")],
+			true,
+			false,
+		],
+	];
+
+	it.each(kinds)(
+		"is as before, and nothing is left anywhere, where it %s",
+		async (_, command, sleeps, stopped) => {
+			const victim = await victimOf(command(directory), sleeps);
+			const { room, pid, log } = victim;
+			if (sleeps) expect(await until(() => readdirSync(room.path(`/proc/${pid}/task`)).length === 7)).toBe(true);
+			if (stopped) room.run(["kill", "-STOP", `${pid}`]);
+			await sleep(200);
+			const before = photograph(victim);
+			const parent = fresh("parent");
+			mkdirSync(parent);
+			const dump = (at: number, group: boolean) => {
+				const images = join(parent, "images");
+				return run(room, ["dump", "-t", `${pid}`, "-i", images, "-R", "-q"], at, group);
+			};
+			const moments = Number(await dump(0, false));
+			rmSync(join(parent, "images"), { recursive: true });
+			expect(moments).toBeGreaterThan(150);
+			let killed = 0;
+			for (const group of [false, true])
+				for (const at of spread(moments, Math.ceil(KILLS / kinds.length / (group ? 3 : 1)))) {
+					if ((await dump(at, group)) === "killed") killed++;
+					const when = `killed at moment ${at} of ${moments}${group ? ", with its group" : ""}`;
+					await until(() => room.pids().length === 1);
+					expect(room.pids(), when).toEqual([pid]);
+					await until(() => standsAsBefore(victim, before).length === 0);
+					expect(standsAsBefore(victim, before), when).toEqual([]);
+					expect(readdirSync(room.temporary), when).toEqual([]);
+					// all of it, if its very last act was done
+					for (const name of readdirSync(parent)) expect(name, when).toBe("images");
+					for (const name of readdirSync(parent))
+						expect(readdirSync(join(parent, name)), when).toContain("inventory.img");
+					rmSync(join(parent, "images"), { recursive: true, force: true });
+				}
+			expect(killed).toBeGreaterThan(KILLS / kinds.length);
+			if (stopped) room.run(["kill", "-CONT", `${pid}`]);
+			const said = readFileSync(log, "utf8").split("\n").length - 1;
+			// a call that ended says so, and is the end
+			if (!sleeps) expect((await linesOf(log, said + 2)).length).toBeGreaterThan(said + 1);
+			else expect([said, room.pids()]).toEqual([1, [pid]]);
+		},
+		1_200_000,
+	);
+});
+
+describe.skipIf(!able)(`a restore that is killed${needs}`, () => {
+	it.each([
+		["with the same ids", []],
+		["in a pid namespace", ["--pid-namespace"]],
+		["without ptrace", ["--no-ptrace"]],
+	])(
+		"leaves nothing, or all of the process, %s",
+		async (_, options) => {
+			const { room, pid } = await victimOf([join(directory, "still")], true);
+			const images = fresh("images");
+			expect(
+				room.run([process.execPath, join(dist, "cli/main.js"), "dump", "-t", `${pid}`, "-i", images, "-q"]).status,
+			).toBe(0);
+			expect(await until(() => room.pids().length === 0)).toBe(true);
+			const restore = (at: number) => run(room, ["restore", "-d", "-i", images, "-v0", ...options], at, false);
+			const end = async (): Promise<void> => {
+				for (const one of room.pids()) room.run(["kill", "-KILL", `${one}`]);
+				expect(await until(() => room.pids().length === 0)).toBe(true);
+			};
+			const moments = Number(await restore(0));
+			await end();
+			for (const at of spread(moments, Math.ceil(KILLS / 4))) {
+				await restore(at);
+				const when = `killed at moment ${at} of ${moments}`;
+				// its first process, in a namespace of its own, is another
+				const wanted = [0, options.includes("--pid-namespace") ? 2 : 1];
+				await until(() => wanted.includes(room.pids().length));
+				await sleep(50);
+				expect(wanted, when).toContain(room.pids().length);
+				for (const one of room.pids())
+					expect(readFileSync(room.path(`/proc/${one}/status`), "latin1"), when).toMatch(/^TracerPid:\t0$/m);
+				expect(readdirSync(room.temporary), when).toEqual([]);
+				await end();
+			}
+		},
+		1_200_000,
+	);
+});
