@@ -8,7 +8,7 @@ import { deduceMemory } from "./deduce/memory.ts";
 import { withLinkedProtections } from "./deduce/protections.ts";
 import { reportRuntimes } from "./deduce/runtimes.ts";
 import { longLived } from "./deduce/search.ts";
-import { defaultActions } from "./deduce/signals.ts";
+import { deduceSignalActions } from "./deduce/signals.ts";
 import { deduceSurroundings } from "./deduce/surroundings.ts";
 import { deduceThreads } from "./deduce/threads.ts";
 import type { Finding } from "./finding.ts";
@@ -57,7 +57,7 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	const memory = deduceMemory(dead, bounds, report);
 	const credentials = options.credentials ?? deduceCredentials(dead, report);
 	const threads = deduceThreads(dead, { open, credentials, report });
-	const signalActions = defaultActions(dead, report);
+	const signalActions = deduceSignalActions(dead, open, report);
 	reportRuntimes(dead.memory, report);
 	const named = new Set(options.fds?.keys());
 	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);

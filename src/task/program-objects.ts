@@ -34,10 +34,30 @@ export interface Library {
 export function* variablesOf(
 	memory: PartialMemory,
 	open: OpenObject,
-	{ objects, alsoInDynamic }: Library,
+	library: Library,
 	names: readonly string[],
 	sameness: Sameness = "proven",
 ): Generator<ReadonlyMap<string, Address>> {
+	for (const { source, start } of objectsOf(memory, open, library, sameness)) {
+		const found = addressesIn(source, start, names);
+		if (found.size > 0) yield found;
+	}
+}
+
+/** A file of this host that the dead process had mapped, and where it begins in memory. */
+export interface ProgramObject {
+	readonly path: string;
+	readonly source: ByteSource;
+	readonly start: Address;
+}
+
+/** The library's shared objects, and the executable where that may contain it, in the order of their addresses. */
+export function* objectsOf(
+	memory: PartialMemory,
+	open: OpenObject,
+	{ objects, alsoInDynamic }: Library,
+	sameness: Sameness = "proven",
+): Generator<ProgramObject> {
 	const seen = new Set<string>();
 	// a dynamic program has an interpreter, and that has an address
 	const isStatic = (memory.auxv.find(({ type }) => type === AT.BASE)?.value ?? 0n) === 0n;
@@ -49,8 +69,7 @@ export function* variablesOf(
 		seen.add(path);
 		const source = open(path);
 		if (source === undefined || !isSame(source, path, start, memory, sameness)) continue;
-		const found = addressesIn(source, start, names);
-		if (found.size > 0) yield found;
+		yield { path, source, start };
 	}
 }
 

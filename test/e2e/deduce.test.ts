@@ -96,6 +96,29 @@ function expectCounting(before: readonly string[], after: readonly string[]): vo
 	expect(after.map(numberOf)).toEqual(after.map((_, i) => last + 1 + i));
 }
 
+// libc says once for the whole life of a process how its threads are cancelled: by the handler of a signal
+const CANCEL = `
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+static void *sleeper(void *unused) { for (;;) pause(); return unused; }
+int main(int c, char **v) {
+	int log = open(v[1], O_WRONLY | O_CREAT | O_APPEND, 0644), n = 0;
+	for (;;) {
+		pthread_t t; void *end = 0;
+		struct timespec ts = {0, 30000000};
+		pthread_create(&t, 0, sleeper, 0);
+		nanosleep(&ts, 0);
+		pthread_cancel(t);
+		pthread_join(t, &end);
+		setuid(getuid());
+		dprintf(log, "round %d %s\\n", ++n, end == PTHREAD_CANCELED ? "cancelled" : "returned");
+	}
+}
+`;
+
 const NODE = "let n = 0; setInterval(() => console.log('tick', ++n), 50)";
 
 // each sleeps in another way; the leader asks all of them each round
@@ -253,6 +276,13 @@ int main(int c, char **v) {
 describe.skipIf(!able || !gcc)(
 	"what threads tell the kernel (needs gcc, root, unshare, nsenter, a plain core_pattern)",
 	() => {
+		it("lets them be cancelled, by libc's own handler", async () => {
+			const life = await dead("ABRT", (room) => ["log", compiled(room, "cancel", CANCEL)]);
+			const after = await revived(life, 3);
+			expectCounting(life.lines, after);
+			for (const line of after) expect(line).toMatch(/^round \d+ cancelled$/);
+		});
+
 		it("is deduced as they themselves say it", async () => {
 			const { core, log } = await dead("CONT", (room) => ["log", compiled(room, "confession", CONFESSION)]);
 			const source = openFile(core);

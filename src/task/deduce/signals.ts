@@ -1,14 +1,29 @@
 import type { Address } from "../../bytes/address.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP } from "../../linux/signal.ts";
-import { type Finding, loss } from "../finding.ts";
+import { type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
+import type { OpenObject } from "../program-objects.ts";
 import type { SignalAction } from "../task.ts";
+import { libcHandlers } from "./libc-handlers.ts";
 
 const DEFAULT = 0n as Address;
 
-/** The default action for every signal: what was caught or ignored is known to the kernel alone. */
-export function defaultActions({ threads }: PartialTask, report: (finding: Finding) => void): SignalAction[] {
-	const several = threads.length > 1;
+/** The default action for every signal, as what was caught or ignored is known to the kernel alone; libc's own are known. */
+export function deduceSignalActions(
+	{ threads, memory }: PartialTask,
+	open: OpenObject,
+	report: (finding: Finding) => void,
+): SignalAction[] {
+	const libcs = new Map(libcHandlers(memory, open).map((action) => [action.signal, action]));
+	if (libcs.size > 0)
+		report(
+			note(
+				"handlers-deduced",
+				"signals of libc",
+				"pthread_cancel(3) and set*id(2) reach threads as glibc's own code says",
+			),
+		);
+	const several = threads.length > 1 && libcs.size === 0;
 	report(
 		loss(
 			"handlers-default",
@@ -20,5 +35,5 @@ export function defaultActions({ threads }: PartialTask, report: (finding: Findi
 	);
 	return Array.from({ length: SIGNAL_MAX }, (_, i) => i + 1)
 		.filter((signal) => signal !== SIGKILL && signal !== SIGSTOP)
-		.map((signal) => ({ signal, handler: DEFAULT, flags: 0n, restorer: DEFAULT, mask: 0n }));
+		.map((signal) => libcs.get(signal) ?? { signal, handler: DEFAULT, flags: 0n, restorer: DEFAULT, mask: 0n });
 }
