@@ -73,6 +73,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Prom
 				const requireSources = (): void => {
 					if (!core.temporary) requireUnchanged([core.source]);
 					donor.requireUnchanged();
+					host.requireUnchanged();
 				};
 				const options: WriteOptions = {
 					...{ sync: verb.sync ?? false, progress: progress.advance, signal },

@@ -39,7 +39,7 @@ export async function copyKept(
 			attemptWrite(name, () => {
 				throw cause;
 			});
-		copyBytes(fd, donor.nameOf(from), target.at(to), name, signal);
+		await copyBytes(fd, donor.nameOf(from), target.at(to), name, signal);
 	} finally {
 		closeSync(fd);
 	}
@@ -104,12 +104,20 @@ function requireOwner(dir: Directory, file: { uid: bigint; gid: bigint; mode: bi
 	});
 }
 
-function copyBytes(from: number, donor: string, path: string, name: string, signal: AbortSignal | undefined): void {
+async function copyBytes(
+	from: number,
+	donor: string,
+	path: string,
+	name: string,
+	signal: AbortSignal | undefined,
+): Promise<void> {
 	const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 	const to = attempt(name, () => openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, OWNER_ONLY_FILE));
 	try {
 		const buffer = Buffer.allocUnsafe(PIECE);
 		for (let at = 0; ; ) {
+			// a file may be as long as it likes: whoever interrupts must be heard
+			await new Promise((done) => setImmediate(done));
 			signal?.throwIfAborted();
 			const count = attempt(donor, () => readSync(from, buffer, 0, PIECE, at));
 			if (count === 0) {

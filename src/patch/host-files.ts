@@ -1,10 +1,13 @@
 import { statSync } from "node:fs";
 import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
+import { requireUnchanged } from "../bytes/unchanged.ts";
 import { NecromancerError } from "../errors.ts";
 import type { HostFile, HostFiles } from "./binaries.ts";
 
 export interface OpenedFiles extends HostFiles {
+	/** @throws NecromancerError ERR_CHANGED where one of them has been written to, or replaced, since it was opened. */
+	requireUnchanged(): void;
 	close(): void;
 }
 
@@ -19,6 +22,7 @@ export function hostFiles(): OpenedFiles {
 			}
 			return opened.get(path);
 		},
+		requireUnchanged: () => requireUnchanged([...opened.values()].flatMap((file) => file?.source ?? [])),
 		close: () => {
 			for (const file of opened.values()) file?.source.close();
 			opened.clear();

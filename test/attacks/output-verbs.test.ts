@@ -104,6 +104,21 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 		expectRoots(images);
 	});
 
+	it("leaves it to him where a container keeps it from owning it", () => {
+		const images = donor(join(home, "contained"));
+		give(images);
+		const before = contentsOf(images);
+		const said = room.run([
+			...["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"],
+			...[process.execPath, main, "-q", "-c", core, "-i", images],
+		]);
+		expect(said.stderr).toMatch(
+			/^necromancer: \S+: belongs to user 1000, expected a directory of our own, .* \[ERR_OWNER\]\n$/,
+		);
+		expect(contentsOf(images)).toEqual(before);
+		expect(lstatSync(images).uid).toBe(THEM);
+	});
+
 	function expectRoots(path: string): void {
 		for (const name of [".", ...readdirSync(path)]) {
 			const { uid, mode } = lstatSync(join(path, name));
