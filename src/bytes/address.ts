@@ -30,4 +30,7 @@ export const pageFloor = (value: Address): Address => (value & ~(PAGE_SIZE - 1n)
 
 export const pageCeil = (value: Address): Address => address((value + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n));
 
+/** Whether an address is one at all, with 47 bits for each half. */
+export const isCanonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
+
 export const isPageAligned = (value: bigint): boolean => (value & (PAGE_SIZE - 1n)) === 0n;

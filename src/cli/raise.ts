@@ -5,9 +5,12 @@ import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { refuse } from "../errors.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
+import { signalName } from "../linux/signal.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
-import { type Raised, type RaiseOptions, raise, type Summoned, summon } from "../raise/raise.ts";
+import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../raise/raise.ts";
+import type { Restored } from "../restore/restore.ts";
 import { taskFromImages } from "../task/from-images.ts";
+import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { untilInterrupted } from "./interrupt.ts";
@@ -33,6 +36,9 @@ export interface RaiseVerb {
 	readonly mapFile?: ReadonlyMap<string, string>;
 	readonly search?: readonly string[];
 	readonly allowMismatch?: boolean;
+	readonly missingFiles?: "error" | "zeros";
+	readonly truncated?: boolean;
+	readonly leaveHandlers?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly tty?: boolean;
 	readonly missingFds?: "error" | "null";
@@ -69,6 +75,7 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 		return 0;
 	}
 	const { restored } = outcome;
+	if (verb.run === true) await requireLife(restored, outcome.dead);
 	await orEnd(restored, async () => {
 		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
 		await tell(verb, outcome, terminal);
@@ -77,6 +84,19 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 	if (verb.wait === true) return await follow(restored, terminal);
 	await restored.release();
 	return 0;
+}
+
+/** @throws NecromancerError ERR_DIED_AGAIN where it was killed before it got anywhere. */
+async function requireLife(restored: Restored, { pid, death }: PartialTask): Promise<void> {
+	const end = await restored.earlyEnd();
+	if (end?.kind !== "killed") return;
+	await restored.release();
+	refuse("ERR_DIED_AGAIN", {
+		subject: `process ${pid}`,
+		finding: `was killed by ${signalName(end.signal)} as soon as it went on`,
+		expectation: `expected it to live; it had died of ${death.words}`,
+		remedy: "leave out --run, or give --gdb, and change what made it fail first",
+	});
 }
 
 /** The core is read, the process made; with `--check` only understood. */
@@ -90,7 +110,7 @@ async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal
 	try {
 		donor = openDonor(verb.images);
 		const options = optionsFrom(verb, donor);
-		if (verb.check === true) return summon(core, options);
+		if (verb.check === true) return await rehearseRaise(core, options);
 		signal.throwIfAborted();
 		const raised = await raise(core, options);
 		if (signal.aborted) {
@@ -118,6 +138,9 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		untraced: verb.ptrace === false,
 		fds: verb.fd ?? new Map(),
 		missing: verb.missingFds ?? "error",
+		missingFiles: verb.missingFiles ?? "error",
+		truncated: verb.truncated === true,
+		leaveHandlers: verb.leaveHandlers === true,
 		lazy: verb.lazy === true,
 		trust: verb.trust === true,
 		allowMismatch: verb.allowMismatch === true,

@@ -2,8 +2,9 @@ import type { ByteSource } from "../bytes/source.ts";
 import { aCore, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { readNotes } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
-import { type AuxvPair, readAuxv } from "../linux/auxv.ts";
+import { type AuxvPair, ungarbledAuxv } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
+import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
 import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
 import { readSegments, type Segment } from "./segments.ts";
@@ -26,18 +27,25 @@ export interface Core {
 	readonly files: readonly MappedFile[];
 	/** PT_LOAD, by ascending address. */
 	readonly segments: readonly Segment[];
+	/** NT_X86_XSAVE_LAYOUT: where the processor has what in an XSAVE area. */
+	readonly xsaveLayout?: XstateLayout;
 	/** Notes that nothing here reads, in the core's order. */
 	readonly otherNotes: readonly OtherNote[];
 }
 
+export interface ReadCoreOptions {
+	/** Take a core that ends before its last segments do: each has as much as is there. Its notes have to be whole. */
+	readonly truncated?: boolean;
+}
+
 /**
  * Reads an x86-64 Linux core, the kernel's or gdb's. Nothing but headers and notes is read; every count, size and offset
- * is held against the file first, and the bytes of every segment are known to be there afterwards.
+ * is held against the file first, and the bytes of every segment are known to be there afterwards, unless `truncated` says otherwise.
  *
  * @throws NecromancerError ERR_CORE_MAGIC, ERR_CORE_KIND, ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT, ERR_NOTE_SIZE,
  *   ERR_NOTE_MISSING.
  */
-export function readCore(source: ByteSource): Core {
+export function readCore(source: ByteSource, { truncated = false }: ReadCoreOptions = {}): Core {
 	const header = readElfHeader(source, aCore);
 	const loads: Elf64Phdr[] = [];
 	const noted: Elf64Phdr[] = [];
@@ -45,8 +53,8 @@ export function readCore(source: ByteSource): Core {
 		if (segment.p_type === PT.LOAD) loads.push(segment);
 		else if (segment.p_type === PT.NOTE) noted.push(segment);
 	}
-	requireWhole(source, [...noted, ...loads]);
-	const segments = readSegments(source.name, loads);
+	requireWhole(source, truncated ? noted : [...noted, ...loads]);
+	const segments = readSegments(source.name, loads, source.size);
 	const notes = sortNotes(source, readNotes(source, noted));
 	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
 	const { files, pageSize } = readFiles(source, notes);
@@ -62,6 +70,7 @@ export function readCore(source: ByteSource): Core {
 		auxv: auxvOf(source, notes),
 		files,
 		segments,
+		...(notes.xsaveLayout && { xsaveLayout: xstateLayoutFromNote(notes.xsaveLayout.read(), source.name) }),
 		otherNotes: notes.others,
 	};
 }
@@ -73,7 +82,7 @@ function readFiles(source: ByteSource, { files }: SortedNotes): FileNote {
 
 function auxvOf(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {
 	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
-	const pairs = readAuxv(auxv.read());
+	const pairs = ungarbledAuxv(auxv.read());
 	const strange = pairs.find(({ type }) => type > 0xffff_ffff);
 	if (strange !== undefined)
 		refuse("ERR_CORE_CORRUPT", {

@@ -54,9 +54,16 @@ const fromFile = ({ start, end, path, offset, deleted }: MappedFile): CoreMappin
 function fromSegment(segment: Segment, { start, end }: Range): CoreMapping {
 	if (start === segment.start && end === segment.end) return { start, end, prot: segment.prot, segment };
 	const skipped = start - segment.start;
-	const left = segment.fileSize - skipped;
-	const fileSize = left < 0n ? 0n : left < end - start ? left : end - start;
-	const part = { start, end, prot: segment.prot, offset: fileOffset(segment.offset + skipped), fileSize };
+	const within = (bytes: bigint): bigint => {
+		const left = bytes - skipped;
+		return left < 0n ? 0n : left < end - start ? left : end - start;
+	};
+	const fileSize = within(segment.fileSize);
+	const missing = within(segment.fileSize + (segment.missing ?? 0n)) - fileSize;
+	const part = {
+		...{ start, end, prot: segment.prot, offset: fileOffset(segment.offset + skipped), fileSize },
+		...(missing === 0n ? {} : { missing }),
+	};
 	return { start, end, prot: segment.prot, segment: part };
 }
 

@@ -18,15 +18,18 @@ export interface Segment extends Range {
 	readonly offset: FileOffset;
 	/** How many of its bytes the core holds, from the start. Often 0. */
 	readonly fileSize: bigint;
+	/** How many more it was to hold, where the file was cut short. */
+	readonly missing?: bigint;
 }
 
 /**
  * The segments of PT_LOAD headers by ascending address.
  *
+ * @param size Bytes that the file has: what segments were to have behind its end is missing.
  * @throws NecromancerError ERR_CORE_CORRUPT: unaligned, wrapping or overlapping addresses, more bytes than memory.
  */
-export function readSegments(subject: string, loads: readonly Elf64Phdr[]): readonly Segment[] {
-	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(subject, load));
+export function readSegments(subject: string, loads: readonly Elf64Phdr[], size: bigint): readonly Segment[] {
+	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(subject, load, size));
 	segments.sort(byStart);
 	for (const [i, next] of segments.entries()) {
 		const before = segments[i - 1];
@@ -37,7 +40,7 @@ export function readSegments(subject: string, loads: readonly Elf64Phdr[]): read
 	return segments;
 }
 
-function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr): Segment {
+function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr, size: bigint): Segment {
 	const end = p_vaddr + p_memsz;
 	const spelled = `segment ${hex(p_vaddr)}-${hex(end)}`;
 	if (end >= 1n << 64n) corrupt(subject, `${spelled} wraps around`, "expected it to end below 2^64");
@@ -46,12 +49,15 @@ function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offse
 	if (p_filesz > p_memsz) {
 		corrupt(subject, `${spelled} has ${p_filesz} bytes in the file`, `expected at most its ${p_memsz} of memory`);
 	}
+	const left = p_offset < size ? size - p_offset : 0n;
+	const missing = p_filesz > left ? p_filesz - left : 0n;
 	return {
 		start: address(p_vaddr),
 		end: address(end),
 		prot: protOf(p_flags),
 		offset: fileOffset(p_offset),
-		fileSize: p_filesz,
+		fileSize: p_filesz - missing,
+		...(missing === 0n ? {} : { missing }),
 	};
 }
 

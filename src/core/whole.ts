@@ -26,7 +26,9 @@ export function requireWhole(source: ByteSource, headers: readonly Elf64Phdr[]):
 		if (first === undefined || header.p_offset < first.p_offset) first = header;
 		if (end > needed) needed = end;
 	}
-	if (first !== undefined) truncated(source, needed, nameOf(first), placeOf(source, first));
+	if (first === undefined) return;
+	const otherwise = first.p_type === PT.NOTE ? "" : ", or raise it without what is missing (raise --truncated)";
+	truncated(source, needed, nameOf(first), placeOf(source, first), otherwise);
 }
 
 const nameOf = ({ p_type, p_vaddr, p_memsz }: Elf64Phdr): string =>

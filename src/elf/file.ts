@@ -154,12 +154,12 @@ function programHeaderCount(source: ByteSource, header: Elf64Ehdr): number {
 }
 
 /** Refuses a file that ends before `end`, which `what` needs; `place` says where in it the file ends. */
-export const truncated = (source: ByteSource, end: bigint, what: string, place = "inside"): never =>
+export const truncated = (source: ByteSource, end: bigint, what: string, place = "inside", otherwise = ""): never =>
 	refuse("ERR_CORE_TRUNCATED", {
 		subject: source.name,
 		finding: `ends at ${hex(source.size)} (${source.size} bytes) ${place} ${what}`,
 		expectation: `expected at least ${end} bytes`,
-		remedy: "the dump was cut short: raise RLIMIT_CORE (ulimit -c unlimited) or make room on the disk, and dump again",
+		remedy: `the dump was cut short: raise RLIMIT_CORE (ulimit -c unlimited) or make room on the disk, and dump again${otherwise}`,
 	});
 
 /** The part of the file that a program header names; `undefined` end on overflow is the same as too far. */

@@ -50,8 +50,12 @@ export interface Tracer {
 	 * stopped, outside the range.
 	 */
 	injectMunmap(tid: number, instruction: Address, range: Range): Promise<void>;
-	/** Lets go of all threads of a process, leader first: to run, or stopped as by SIGSTOP before any runs an instruction. */
-	detach(tids: readonly number[], stop: boolean): Promise<void>;
+	/**
+	 * Lets go of all threads of a process: to run, or stopped as by SIGSTOP before any runs an instruction.
+	 *
+	 * @param leader The process's id, which is that of no thread where its leader had ended; else the first of `tids`.
+	 */
+	detach(tids: readonly number[], stop: boolean, leader?: number): Promise<void>;
 }
 
 /** No stop takes longer on a host that is alive. Milliseconds. */
@@ -208,6 +212,8 @@ export function tracerOn(agent: Agent): Tracer {
 			await setRegs(tid, {
 				...regs,
 				ip: instruction,
+				// whatever it points at needs no memory, but no processor goes on with one that is no address
+				sp: instruction,
 				ax: BigInt(syscallNumbers.get("munmap") ?? 0),
 				di: range.start,
 				si: lengthOf(range),
@@ -225,8 +231,7 @@ export function tracerOn(agent: Agent): Tracer {
 				expectation: "expected the restorer's own memory to go",
 			});
 		},
-		detach: async (tids, stop) => {
-			const [leader = 0] = tids;
+		detach: async (tids, stop, leader = tids[0] ?? 0) => {
 			if (stop) await agent.call("kill", leader, SIGSTOP);
 			const gone: number[] = [];
 			await each(

@@ -67,6 +67,23 @@ export function readAuxv(bytes: Uint8Array): AuxvPair[] {
 	return pairs;
 }
 
+/**
+ * The vector that was meant. folklore: coredump/criu_coredump (CRIU up to 4.2) pairs each word with the next one, so that every
+ * value is the next pair's type; each second pair is one of the vector.
+ */
+export function ungarbledAuxv(bytes: Uint8Array): AuxvPair[] {
+	const pairs = Array.from({ length: Math.floor(bytes.length / auxvPair.size) }, (_, i) =>
+		auxvPair.decode(bytes.subarray(i * auxvPair.size)),
+	);
+	const garbled = pairs.length > 4 && pairs.every(({ a_type }, i) => i === 0 || a_type === pairs[i - 1]?.a_val);
+	if (!garbled) return readAuxv(bytes);
+	const meant = pairs
+		.filter((_, i) => i % 2 === 0)
+		.map(({ a_type, a_val }) => ({ type: Number(a_type), value: a_val }));
+	const end = meant.findIndex(({ type }) => type === AT.NULL);
+	return end < 0 ? meant : meant.slice(0, end);
+}
+
 /** `AT_PHDR 0x55d0c8a3f040`, `AT_PAGESZ 4096`: counts and ids in decimal, addresses and masks in hexadecimal. */
 export const describeAuxv = ({ type, value }: AuxvPair): string =>
 	`${auxvName(type)} ${decimal.has(type) ? value.toString() : hex(value)}`;

@@ -4,6 +4,7 @@ import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
+import { refuse } from "../errors.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
@@ -50,6 +51,13 @@ export interface Patched {
  */
 export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions): Patched {
 	const donorTask = taskFromImages(donor, options.donorPid);
+	if (dead.leaderEnded === true)
+		refuse("ERR_UNSUPPORTED", {
+			subject: `process ${dead.pid}`,
+			finding: "had gone on although its first thread had ended",
+			expectation: "which CRIU's images have no place for",
+			remedy: "raise it from its core: necromancer raise CORE -i IMGDIR",
+		});
 	const known = programBreak(dead.memory, (path) => options.host.open(path)?.source);
 	const {
 		task: completedTask,

@@ -28,7 +28,7 @@ const LOWEST = 0x1_0000n;
  * What /proc says about the process: where code, data, heap, stack, arguments and environment are, its auxiliary vector,
  * its executable, its name. brk(2) goes by it too.
  *
- * @throws NecromancerError ERR_IMAGE_CORRUPT for bounds that the kernel refuses.
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE for bounds that the kernel refuses.
  */
 export function planBounds({ identity, memory }: Task, around: Circumstances): void {
 	const { draft, facts } = around;
@@ -124,7 +124,7 @@ function auxvOf(
 /** validate_prctl_map_addr (kernel/sys.c), so that a refusal can say which. */
 function check(bounds: Bounds): void {
 	const bad = (finding: string, expectation: string): never =>
-		refuse("ERR_IMAGE_CORRUPT", { subject: "bounds of the address space", finding, expectation });
+		refuse("ERR_TASK_UNRUNNABLE", { subject: "bounds of the address space", finding, expectation });
 	for (const [name, at] of Object.entries(bounds) as [string, bigint][])
 		if (at < LOWEST || at >= TASK_SIZE) bad(`${name} is ${hex(at)}`, `expected ${hex(LOWEST)} to ${hex(TASK_SIZE)}`);
 	const pairs: readonly (readonly [keyof Bounds, keyof Bounds])[] = [

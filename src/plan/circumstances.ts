@@ -52,6 +52,8 @@ export interface Circumstances {
 	readonly firstWorkFd: number;
 	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
 	readonly go: Place;
+	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
+	readonly leaderEnded?: Place;
 	/** The descriptors, above `firstWorkFd`, of files without a name while the process is made, by `GhostFile` id. */
 	readonly ghosts?: ReadonlyMap<number, number>;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */

@@ -46,6 +46,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
 		firstWorkFd: workFd,
 		go: draft.cell("go"),
+		...(task.threads[0]?.ended === true ? { leaderEnded: draft.cell("whether the leader is there") } : {}),
 		reserve: reserver(task.memory.mappings, hole),
 	};
 	reportFreshIds(task, around);

@@ -14,7 +14,7 @@ export interface PlanDraft {
 	/**
 	 * A NUL-terminated string; the text's bytes come from `bytesFromText`.
 	 *
-	 * @throws NecromancerError ERR_IMAGE_CORRUPT for text with a NUL in it, which the kernel would read as a shorter one.
+	 * @throws NecromancerError ERR_TASK_UNRUNNABLE for text with a NUL in it, which the kernel would read as a shorter one.
 	 */
 	path(name: string, text: string): Place;
 	/** Eight zero bytes that a step saves its result into. */
@@ -72,7 +72,7 @@ export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
 			const bytes = toBytes(text);
 			const nul = bytes.indexOf(0);
 			if (nul >= 0)
-				refuse("ERR_IMAGE_CORRUPT", {
+				refuse("ERR_TASK_UNRUNNABLE", {
 					subject: name,
 					finding: `has a NUL as byte ${nul}`,
 					expectation: `but ${bytes.length} bytes`,

@@ -60,7 +60,7 @@ const EACCES = 13;
 /** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */
 function adjustOomScore(leader: ListDraft, value: number, { draft }: Circumstances): void {
 	if (value < -1000 || value > 1000)
-		refuse("ERR_IMAGE_CORRUPT", {
+		refuse("ERR_TASK_UNRUNNABLE", {
 			subject: "oom_score_adj",
 			finding: `is ${value}`,
 			expectation: "expected -1000 to 1000",

@@ -53,5 +53,6 @@ export function planLeave(task: Task, around: Circumstances, { stopsItself }: Le
 	if (stopsItself === true)
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
-	leader.add("leave", "leave", [frameOf(thread, around)], "where it was");
+	if (thread.ended === true) leader.add("leave", "exit", [0n], "had ended before the others");
+	else leader.add("leave", "leave", [frameOf(thread, around)], "where it was");
 }

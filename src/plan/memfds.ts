@@ -156,7 +156,7 @@ function isReader(object: SharedObject, { mapping }: Member): boolean {
 	if (shared && (prot & PROT_WRITE) === 0 && (sealsOf(object) & F_SEAL.FUTURE_WRITE) !== 0) return true;
 	if (!shared || !(sealed || (backing.kind === "object" && backing.writable === false))) return false;
 	if ((prot & PROT_WRITE) !== 0)
-		refuse("ERR_IMAGE_CORRUPT", {
+		refuse("ERR_TASK_UNRUNNABLE", {
 			subject: nameOf(mapping),
 			finding: "is shared and writable",
 			expectation: sealed
@@ -170,7 +170,7 @@ function isReader(object: SharedObject, { mapping }: Member): boolean {
 const size = ({ size }: SharedObject, name: string): bigint =>
 	size < 1n << 63n
 		? size
-		: refuse("ERR_IMAGE_CORRUPT", {
+		: refuse("ERR_TASK_UNRUNNABLE", {
 				subject: `memfd ${name}`,
 				finding: `has ${hex(size)} bytes`,
 				expectation: "expected less than 2^63",

@@ -28,7 +28,7 @@ export interface MappedObjects {
  * With a name, or where huge pages or private mappings ask for a descriptor, it is a memfd.
  *
  * @param slots all that will be open; the memfds among them show the same memory.
- * @throws NecromancerError ERR_IMAGE_CORRUPT for a mapping or descriptor of no object, bytes beyond an object's end, or one
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE for a mapping or descriptor of no object, bytes beyond an object's end, or one
  * that is sealed and written all the same.
  */
 export function mapObjects(
@@ -123,7 +123,7 @@ function objectsOf(
 		if (backing.kind === "object") {
 			const object =
 				known.get(backing.object) ??
-				refuse("ERR_IMAGE_CORRUPT", {
+				refuse("ERR_TASK_UNRUNNABLE", {
 					subject: nameOf(mapping),
 					finding: `shows shared object ${backing.object}`,
 					expectation: "which is not there",
@@ -149,7 +149,7 @@ function objectsOf(
 	for (const [id, { number }] of shown) {
 		const object =
 			known.get(id) ??
-			refuse("ERR_IMAGE_CORRUPT", {
+			refuse("ERR_TASK_UNRUNNABLE", {
 				subject: `descriptor ${number}`,
 				finding: `shows shared object ${id}`,
 				expectation: "which is not there",
@@ -163,7 +163,7 @@ function requireWithin({ contents, size }: SharedObject): void {
 	const end = pagesUp(size);
 	for (const { start, length, source } of contents)
 		if (start + length > end)
-			refuse("ERR_IMAGE_CORRUPT", {
+			refuse("ERR_TASK_UNRUNNABLE", {
 				subject: source.name,
 				finding: `holds bytes up to ${hex(start + length)} of a shared object`,
 				expectation: `which has ${size}`,

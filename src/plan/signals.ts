@@ -19,7 +19,7 @@ const DEFAULT: Omit<SignalAction, "signal"> = {
  * What each signal does, every one of them said: a restorer's parents may have had some ignored. Then what was pending for
  * the process; all signals are blocked, so it waits.
  *
- * @throws NecromancerError ERR_IMAGE_CORRUPT for pending signals that are none.
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE for pending signals that are none.
  */
 export function planSignals({ identity: { pid }, signalActions, pending }: Task, around: Circumstances): void {
 	const { draft, ids } = around;
@@ -74,14 +74,14 @@ export function addPending(list: ListDraft, { identity: { pid } }: Task, thread:
 /** The number of a signal that can wait; SIGKILL and SIGSTOP would act at once, on the unfinished process. */
 function pendingSignal(siginfo: Uint8Array, subject: string, { draft }: Circumstances): number | undefined {
 	if (siginfo.length !== SIGINFO_SIZE)
-		return refuse("ERR_IMAGE_CORRUPT", {
+		return refuse("ERR_TASK_UNRUNNABLE", {
 			subject,
 			finding: `a pending signal's siginfo is ${siginfo.length} bytes`,
 			expectation: `expected ${SIGINFO_SIZE}`,
 		});
 	const { si_signo: signal } = siginfoHead.decode(siginfo);
 	if (signal < 1 || signal > SIGNAL_MAX)
-		return refuse("ERR_IMAGE_CORRUPT", {
+		return refuse("ERR_TASK_UNRUNNABLE", {
 			subject,
 			finding: `signal ${signal} is pending`,
 			expectation: `expected 1 to ${SIGNAL_MAX}`,

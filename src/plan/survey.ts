@@ -32,7 +32,7 @@ export interface Survey {
  * Looks an address space over before anything is planned for it.
  *
  * @throws NecromancerError ERR_UNSUPPORTED for rings of asynchronous I/O, maps of sockets, and addresses above 2^47;
- *   ERR_IMAGE_CORRUPT where mappings overlap or contents belong to no private memory.
+ *   ERR_TASK_UNRUNNABLE where mappings overlap or contents belong to no private memory.
  */
 export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Survey {
 	const guards = memory.mappings.filter(({ backing }) => backing.kind === "guard");
@@ -73,7 +73,7 @@ function check(mapping: Mapping, next: Mapping | undefined): void {
 			expectation: `expected user memory to end by ${hex(TASK_SIZE)}`,
 		});
 	if (next !== undefined && next.start < mapping.end)
-		refuse("ERR_IMAGE_CORRUPT", {
+		refuse("ERR_TASK_UNRUNNABLE", {
 			subject,
 			finding: `ends at ${hex(mapping.end)}`,
 			expectation: `but the next mapping starts at ${hex(next.start)}`,

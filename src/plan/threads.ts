@@ -29,7 +29,7 @@ const STACK_SIZE = 4096;
  * @throws NecromancerError for threads that would not run ({@link requireRunnable}).
  */
 export function planThreads(task: Task, around: Circumstances): void {
-	for (const thread of task.threads) requireRunnable(thread);
+	for (const thread of task.threads) if (thread.ended !== true) requireRunnable(thread);
 	const list = around.draft.list("leader");
 	const [leader, ...others] = task.threads;
 	if (leader === undefined) return;
@@ -42,7 +42,7 @@ export function planThreads(task: Task, around: Circumstances): void {
 
 /** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
 function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circumstances): Place {
-	const { draft, context, go, ids } = around;
+	const { draft, context, go, ids, leaderEnded } = around;
 	const { tid, parentDeathSignal } = thread;
 	const name = `thread ${tid}`;
 	const args = cloneArgsOf(thread, around);
@@ -71,6 +71,7 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circum
 	list.add("leave", "gettid", [], "is complete", { ...ids.returned(tid), save: ready });
 	list.add("leave", "futex", [ready, BigInt(FUTEX.WAKE), ALL_WAITERS, 0n, 0n, 0n], "the leader may wait for that");
 	list.add("leave", "await", [go, 1n], "until all may go");
+	if (leaderEnded !== undefined) list.add("leave", "await", [leaderEnded, 0n], "until the leader has ended");
 	list.add("leave", "leave", [frameOf(thread, around)], "where it was");
 	return ready;
 }
@@ -96,8 +97,14 @@ function cloneArgsOf({ tid }: Thread, { draft, ids }: Circumstances): Place {
 
 /** What the kernel knows of a thread beside its registers and its credentials. */
 function addState(list: ListDraft, task: Task, thread: Thread, around: Circumstances): void {
-	const { ids } = around;
+	const { ids, leaderEnded } = around;
 	const { tid, registers, clearTid, robustList, rseq } = thread;
+	if (thread.ended === true && leaderEnded !== undefined) {
+		// what it returns is its id: not 0 until it has ended
+		list.add("threads", "set_tid_address", [leaderEnded], "tells the others that it has ended", { save: leaderEnded });
+		addScheduling(list, thread, around);
+		return;
+	}
 	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_FS), registers.fs_base], "its thread-local storage");
 	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_GS), registers.gs_base], "its gs base");
 	if (clearTid !== undefined)

@@ -22,7 +22,7 @@ const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE);
  * The code that the kernel lends every process, and the clocks it reads. The same kernel maps its own where it was, code and
  * clocks at once. Another kernel's vdso comes back as ordinary memory, its functions redirected.
  *
- * @throws NecromancerError ERR_IMAGE_CORRUPT where the dead's vdso has no bytes, or more than a vdso can have.
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE where the dead's vdso has no bytes, or more than a vdso can have.
  */
 export function planVdso(task: Task, around: Circumstances): void {
 	const { memory } = task;
@@ -46,7 +46,7 @@ export function planVdso(task: Task, around: Circumstances): void {
 }
 
 const lost = (vdso: Range): never =>
-	refuse("ERR_IMAGE_CORRUPT", {
+	refuse("ERR_TASK_UNRUNNABLE", {
 		subject: `vdso at ${hex(vdso.start)}`,
 		finding: "has no bytes in the images",
 		expectation: "expected all of it: this kernel's is another",
@@ -61,7 +61,7 @@ function rangeOf(memory: Memory, kind: Backing["kind"]): Range | undefined {
 	const range = { start: first.start, end: last.end };
 	const length = parts.reduce((sum, part) => sum + lengthOf(part), 0n);
 	if (length !== lengthOf(range) || length > MOST)
-		return refuse("ERR_IMAGE_CORRUPT", {
+		return refuse("ERR_TASK_UNRUNNABLE", {
 			subject: `${kind} at ${hex(range.start)}`,
 			finding: `has ${length} bytes up to ${hex(range.end)}`,
 			expectation: `expected one range of at most ${MOST}`,

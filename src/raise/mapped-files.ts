@@ -21,6 +21,8 @@ export interface FileSearch {
 	readonly search?: readonly string[];
 	/** Take files that are known to be others. */
 	readonly allowMismatch?: boolean;
+	/** `zeros` goes on without files of data that are not here: with what the core holds of them, and zeros. */
+	readonly missingFiles?: "error" | "zeros";
 	/**
 	 * As whom the process will live. We may be able to read more than it, and a core can name any file: what its user may not
 	 * read must not get into its memory. Files in `mapFiles` are given to it. Absent: not checked.
@@ -31,6 +33,8 @@ export interface FileSearch {
 }
 
 export interface FoundFiles extends Relocation {
+	/** Bytes of each file that was found, by its path here. */
+	readonly sizes: ReadonlyMap<string, bigint>;
 	readonly findings: readonly Finding[];
 }
 
@@ -39,6 +43,8 @@ interface Candidate {
 	readonly path: string;
 	readonly verdict: Verdict;
 	readonly changedAt: number;
+	/** Bytes. */
+	readonly size: bigint;
 }
 
 interface Fault {
@@ -46,6 +52,8 @@ interface Fault {
 	readonly subject: string;
 	readonly finding: string;
 	readonly expectation: string;
+	/** What was mapped of it is no code, and can be done without. */
+	readonly dispensable: boolean;
 }
 
 /**
@@ -61,6 +69,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 	requireKnown(search, wanted, dead.name);
 	const byId = buildIdSearch(search.search ?? []);
 	const found = new Map<string, string>();
+	const sizes = new Map<string, bigint>();
 	const gone = new Set<string>();
 	const others = new Set<string>();
 	const findings: Finding[] = [];
@@ -70,16 +79,22 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 		const settled = settle(file, "path" in given ? given : undefined, byId, search);
 		if (settled !== undefined) {
 			found.set(file.path, settled.path);
+			sizes.set(settled.path, settled.size);
 			if (settled.verdict.kind === "different") others.add(file.path);
 			findings.push(...findingsAbout(file, settled, search));
 		} else if (file.deleted) continue;
 		else if (file.absent === 0n) {
 			gone.add(file.path);
 			findings.push(fromCore(file, given));
-		} else faults.push(faultOf(file, given));
+		} else {
+			const fault = faultOf(file, given);
+			// what was not here is told as what was deleted is: see `complete`
+			if (fault.dispensable && search.missingFiles === "zeros") gone.add(file.path);
+			else faults.push(fault);
+		}
 	}
 	if (faults.length > 0) refuseFaults(faults, byId);
-	return { found, gone, others, findings };
+	return { found, gone, others, findings, sizes };
 }
 
 /** What to take for a file; `undefined` when nothing here is it. */
@@ -129,7 +144,7 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	const source = openRegular(reached.path);
 	if (source === undefined) return { because: "cannot be opened here" };
 	try {
-		return { path: reached.path, verdict: judgeFile(file, source), changedAt: stat.mtimeMs };
+		return { path: reached.path, verdict: judgeFile(file, source), changedAt: stat.mtimeMs, size: source.size };
 	} finally {
 		source.close();
 	}
@@ -183,11 +198,11 @@ function fromCore({ path, mapped }: WantedFile, given: Candidate | Nothing): Fin
 	);
 }
 
-function faultOf({ path, mapped, absent }: WantedFile, given: Candidate | Nothing): Fault {
+function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: Candidate | Nothing): Fault {
 	if ("path" in given && given.verdict.kind === "different") {
 		const { finding, expectation } = given.verdict;
 		const where = given.path === path ? "" : ` at ${given.path}`;
-		return { kind: "different", subject: path, finding: `${finding}${where}`, expectation };
+		return { kind: "different", subject: path, finding: `${finding}${where}`, expectation, dispensable: false };
 	}
 	const because = "because" in given ? given.because : NOT_HERE.because;
 	return {
@@ -195,6 +210,7 @@ function faultOf({ path, mapped, absent }: WantedFile, given: Candidate | Nothin
 		subject: path,
 		finding: because,
 		expectation: `expected it: ${absent} of ${mapped} bytes mapped of it are not in the core`,
+		dispensable: !hasCode && because === NOT_HERE.because,
 	};
 }
 
@@ -203,11 +219,14 @@ function refuseFaults(faults: readonly Fault[], byId: BuildIdSearch): never {
 	const ways =
 		"name it with --map-file OLD=NEW, its tree with --sysroot DIR, or a directory that has it with --search DIR";
 	const tired = byId.cutShort ? " (the search stopped before its end: name a smaller directory)" : "";
+	const without = faults.some(({ dispensable }) => dispensable)
+		? ", or go on without data that is gone with --missing-files zeros"
+		: "";
 	return refuseAll(
 		differs ? "ERR_BINARY_MISMATCH" : "ERR_BINARY_MISSING",
 		"mapped files",
 		faults,
-		`${ways}${tired}${differs ? ", or insist with --allow-mismatch" : ""}`,
+		`${ways}${tired}${differs ? ", or insist with --allow-mismatch" : ""}${without}`,
 	);
 }
 

@@ -1,4 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
+import { isPageAligned } from "../bytes/address.ts";
+import type { ByteSource } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { limitsFrom } from "../host/facts.ts";
@@ -9,12 +11,14 @@ import { hostFiles } from "../patch/host-files.ts";
 import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
-import { type Restored, type RestoreOptions, restore } from "../restore/restore.ts";
+import { type Restored, type RestoreOptions, rehearse, restore } from "../restore/restore.ts";
 import { complete } from "../task/complete.ts";
 import { deduce } from "../task/deduce.ts";
+import { endAtFiles } from "../task/file-ends.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
 import { taskFromCore } from "../task/from-core.ts";
 import type { FileRange } from "../task/holes.ts";
+import { leaveHandlers } from "../task/leave-handlers.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
 import { relocate, relocateDonor } from "../task/relocate.ts";
@@ -25,6 +29,7 @@ import type { OpenedCore } from "./open-core.ts";
 import { ourRights, primaryGroup } from "./our-rights.ts";
 import { privilegeOf } from "./privilege.ts";
 import { withinRights } from "./within-rights.ts";
+import { zeroRunsIn } from "./zero-runs.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
 	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
@@ -35,6 +40,10 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly donor?: Task;
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
 	readonly trust?: boolean;
+	/** Put threads that died in a crash's handlers back where the signal had come. */
+	readonly leaveHandlers?: boolean;
+	/** Take a core that was cut short, without what is missing. */
+	readonly truncated?: boolean;
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
@@ -59,13 +68,33 @@ export interface Raised extends Summoned {
  * @throws NecromancerError for a core that is damaged, mapped files that are others or missing, and what `restore` throws.
  */
 export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
+	const { summoned, how } = await prepared(core, options);
+	const restored = await restore(summoned.task, how);
+	return { ...summoned, findings: [...summoned.findings, ...restored.findings], restored };
+}
+
+/**
+ * What `raise` would make, with nothing made: the plan is, and whatever `raise` refuses before it begins is refused here too.
+ *
+ * @throws NecromancerError as `raise` does.
+ */
+export async function rehearseRaise(core: OpenedCore, options: RaiseOptions): Promise<Summoned> {
+	const { summoned, how } = await prepared(core, options);
+	const plan = await rehearse(summoned.task, how);
+	return { ...summoned, findings: [...summoned.findings, ...plan.findings] };
+}
+
+async function prepared(
+	core: OpenedCore,
+	options: RaiseOptions,
+): Promise<{ readonly summoned: Summoned; readonly how: RestoreOptions }> {
 	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
-	const summoned = summon(core, options, options.lazy === true ? [] : await holesOf(core.source));
+	const summoned = summon(core, options, options.lazy === true ? [] : await blanksOf(core.source));
 	const { task } = summoned;
 	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace
 	const tracer = ids === "namespace" ? "anybody" : process.pid;
-	const restored = await restore(task, {
+	const how: RestoreOptions = {
 		...options,
 		requireUnchanged: () => {
 			// nobody else can reach a copy of ours
@@ -74,19 +103,19 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 		},
 		ids,
 		// without a donor they are the task's own already
-		...(options.donor === undefined ? { fds: new Map() } : {}),
+		...(options.donor === undefined ? { fds: new Map<number, string>() } : {}),
 		...(options.debugged === true ? { tracer } : {}),
-	});
-	return { ...summoned, findings: [...summoned.findings, ...restored.findings], restored };
+	};
+	return { summoned, how };
 }
 
 /**
- * What `raise` would make, with nothing made.
+ * The process that `raise` would make, understood from its core.
  *
  * @param holes of the core's file, where they are known: their zeros are not read.
  */
 export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
-	const whole = taskFromCore(readCore(core.source), holes);
+	const whole = taskFromCore(readCore(core.source, { truncated: options.truncated === true }), holes);
 	const us = ourRights();
 	const { credentials, findings: rights } = privilegeOf({
 		dead: whole,
@@ -100,7 +129,9 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		...(options.trust === true ? {} : { reader: credentials }),
 		...writtenAt(core),
 	});
-	const dead = relocate(whole, files);
+	const before: Finding[] = [];
+	const here = endAtFiles(relocate(whole, files), files.sizes);
+	const dead = options.leaveHandlers === true ? leaveHandlers(here, (finding) => before.push(finding)) : here;
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
 	const { task: known, findings } = understood(dead, credentials, { ...options, ...donor });
 	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
@@ -111,8 +142,8 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		(number) => limits[number]?.hard ?? NO_LIMIT,
 		(finding) => limiting.push(finding),
 	);
-	const lazy = options.lazy === true ? [memoryIn(core)] : [];
-	const said = [...files.findings, ...rights, ...lazy, ...findings, ...limiting];
+	const lazy = options.lazy === true ? [memoryIn(core), ...unaligned(dead, core)] : [];
+	const said = [...files.findings, ...rights, ...before, ...lazy, ...findings, ...limiting];
 	// who keeps our ids can open what we can, and no more
 	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
 	const { fds, missing, tty } = options;
@@ -121,6 +152,12 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		...(tty === undefined ? {} : { tty }),
 	});
 	return { dead, task: within.task, findings: [...said, ...within.findings] };
+}
+
+/** Where a core has only zeros: in its file's holes, or, where it has none, as pages of zeros. */
+async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {
+	const holes = await holesOf(source);
+	return holes.length > 0 ? holes : zeroRunsIn(source);
 }
 
 function understood(
@@ -174,6 +211,20 @@ const memoryIn = ({ name, temporary }: OpenedCore): Finding =>
 				name,
 				"memory is mapped from it: leave it as it is while the process lives; cut short, it ends the process with SIGBUS",
 			);
+
+/** Only what begins on a page of the core can be mapped from it. */
+function unaligned({ memory }: PartialTask, { name, source }: OpenedCore): Finding[] {
+	const parts = memory.contents.filter((content) => content.source === source && !isPageAligned(content.offset));
+	const bytes = parts.reduce((sum, { available }) => sum + available, 0n);
+	if (bytes === 0n) return [];
+	return [
+		caution(
+			"lazy",
+			name,
+			`${bytes} bytes do not begin on a page of it (gdb writes cores so), and are read all the same: that takes its time`,
+		),
+	];
+}
 
 /** A copy of ours tells nothing of when the core was written. */
 const writtenAt = ({ path, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>

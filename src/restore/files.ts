@@ -48,6 +48,8 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 	const { cwd, root, descriptors } = task.files;
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
+		// its own directory in /proc is not there before it is
+		if (description.kind === "file" && description.path.startsWith(OWN)) continue;
 		if (description.kind === "file" && !description.unlinked) {
 			want(description, number);
 			if (waitsForOtherEnd(description.flags)) waiting.add(description.path);
@@ -81,6 +83,9 @@ function mismatch(
 	return undefined;
 }
 
+/** Where a process finds itself. */
+const OWN = "/proc/self/";
+
 const waitsForOtherEnd = (flags: number): boolean =>
 	(flags & O_ACCMODE) !== O.RDWR && (flags & (O.NONBLOCK | O.PATH)) === 0;
 
@@ -106,6 +111,21 @@ export function settleMismatches(mismatches: readonly FileMismatch[], policy: Fi
 		descriptors.map((number): [number, string] => [number, "/dev/null"]),
 	);
 	return { ...policy, fds: new Map([...extra, ...policy.fds]) };
+}
+
+/**
+ * Holds what the user names for descriptors against this host.
+ *
+ * @throws NecromancerError ERR_FILE_MISMATCH with all that is not here.
+ */
+export function requireNamed(fds: FilePolicy["fds"], host: HostLook): void {
+	const faults = [...fds]
+		.filter(([, path]) => host.stat(path) === undefined)
+		.map(([number, path]) => ({
+			...{ subject: path, finding: "is not here" },
+			expectation: `expected a file for descriptor ${number}`,
+		}));
+	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
 }
 
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {

@@ -32,7 +32,7 @@ export function idsHere(
 	if (choice === "namespace") return new Map(tids.map((tid) => [innermostId(pid, tid), tid]));
 	const present = new Set(tids);
 	const known = new Map<number, number>();
-	const path = `/proc/${pid}/mem`;
+	const path = `/proc/${pid}/task/${tids[0] ?? pid}/mem`;
 	const mem = attempt(path, () => openSync(path, "r"));
 	try {
 		const word = Buffer.alloc(8);

@@ -64,7 +64,10 @@ export async function letGo(agent: Agent, { pid, plan, encoded, stopped, require
 export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
 	const { pid, task, plan, encoded, fds, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
-	const tids = threadsOf(pid);
+	// a leader that ends at once has nothing to be caught in
+	const ended = task.threads[0]?.ended === true;
+	const tids = threadsOf(pid).filter((tid) => tid !== pid || !ended);
+	const [caught = pid] = tids;
 	await tracer.seize(tids);
 	await tracer.interrupt(tids);
 	const here = idsHere(ids, pid, tids, plan, encoded);
@@ -73,12 +76,12 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
 	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
 	await requireRegisters(tracer, tids, here, complete);
-	await tracer.injectMunmap(pid, agent.syscallInstruction, plan.hole);
+	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, verify(pid, task, fds, plan.views));
 	requireUnchanged();
 	// should we end before all are let go, the agent's end is that of those that are still traced
 	await leaveNothing(agent);
-	await tracer.detach(tids, stopped);
+	await tracer.detach(tids, stopped, pid);
 }
 
 function requireAsPlanned(pid: number, differences: readonly string[]): void {
@@ -100,6 +103,7 @@ async function requireRegisters(
 	const areas = await tracer.getXstate(tids, facts.xstate.size);
 	const masks = await tracer.getSigmask(tids);
 	const differences = task.threads.flatMap((thread) => {
+		if (thread.ended === true) return [];
 		const i = tids.indexOf(here.get(thread.tid) ?? 0);
 		const [own, xstate, blocked] = [regs[i], areas[i], masks[i]];
 		if (own === undefined || xstate === undefined || blocked === undefined)

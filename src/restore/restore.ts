@@ -1,20 +1,23 @@
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { endOf } from "../host/end-of.ts";
-import { measureHost } from "../host/facts.ts";
+import { measureHost, withAgent } from "../host/facts.ts";
 import { enterPidNamespace, type Init, type NamespaceUser, reapInit, startInit } from "../host/namespace.ts";
 import { leaveKills } from "../host/spawn.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
-import { checkFiles, hostLook, settleMismatches } from "./files.ts";
+import { earlyEnd } from "./early-end.ts";
+import { checkFiles, hostLook, requireNamed, settleMismatches } from "./files.ts";
 import { placeGhosts } from "./ghosts.ts";
 import type { IdChoice } from "./ids.ts";
 import { lead, letGo } from "./lead.ts";
+import { requireRoomForMappings } from "./room-for-mappings.ts";
 import { shortfalls } from "./shortfalls.ts";
 import { requireFreeIds, requireNoFirst } from "./taken.ts";
 
@@ -41,6 +44,8 @@ export interface Restored {
 	readonly leftover?: Range;
 	/** How it ends. */
 	wait(): Promise<WaitStatus>;
+	/** How it ended before it got anywhere, for whoever has let it go on: looks until it sleeps, or has run for a while. */
+	earlyEnd(): Promise<WaitStatus | undefined>;
 	/** Lets go of it: it goes on without us. */
 	release(): Promise<void>;
 }
@@ -52,14 +57,8 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
-	const policy = {
-		...options,
-		...placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options)),
-	};
-	const tids = task.threads.map(({ tid }) => tid);
-	if (ids === "same") requireFreeIds(tids);
-	if (ids === "namespace") requireNoFirst(tids);
+	const { ids = "same", stopped, failStep, requireUnchanged = () => {} } = options;
+	const policy = judged(task, options);
 	const agent = await startAgent(holeFor(task));
 	const made: number[] = [];
 	let init: Init | undefined;
@@ -67,10 +66,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	try {
 		const user = ids === "namespace" ? await enterPidNamespace(agent, userOf(task)) : undefined;
 		const facts = await factsWith(agent, user);
-		const plan = compilePlan(task, facts, {
-			...policy,
-			...{ freshIds: ids === "fresh", stopsItself: untraced && stopped },
-		});
+		const plan = compilePlan(task, facts, policy);
 		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
@@ -83,7 +79,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		await init?.watch();
 		await untilReady(agent, pid, encoded);
 		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids, requireUnchanged };
-		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
+		const leftover = options.untraced === true ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, ids, findings }, leftover, init);
 	} catch (error) {
@@ -92,6 +88,32 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
 	}
+}
+
+/**
+ * The plan by which `restore` would make a process, with nothing made: whatever that refuses before it makes anything is refused
+ * here too.
+ *
+ * @throws NecromancerError as `restore` does.
+ */
+export async function rehearse(task: Task, options: RestoreOptions): Promise<Plan> {
+	const policy = judged(task, options);
+	const facts = await withAgent((agent) => factsWith(agent, options.ids === "namespace" ? userOf(task) : undefined));
+	const plan = compilePlan(task, facts, policy);
+	encodePlan(plan);
+	return plan;
+}
+
+/** What is done about files, once all of the host that can be judged beforehand has been. */
+function judged(task: Task, options: RestoreOptions): CompileOptions {
+	const { ids = "same", stopped, untraced = false } = options;
+	const policy = placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options));
+	requireNamed(options.fds, hostLook);
+	requireRoomForMappings(task);
+	const tids = task.threads.map(({ tid }) => tid);
+	if (ids === "same") requireFreeIds(tids);
+	if (ids === "namespace") requireNoFirst(tids);
+	return { ...options, ...policy, freshIds: ids === "fresh", stopsItself: untraced && stopped };
 }
 
 /** Whom the only user of a user namespace shall be: who the process acts as. */
@@ -120,6 +142,7 @@ function living(
 			await agent.close();
 			return end;
 		},
+		earlyEnd: () => earlyEnd(agent, known.pid),
 		release: () => agent.close(),
 	};
 }

@@ -8,10 +8,11 @@ import type { Task } from "../task/task.ts";
  * What of a restored process does not show the same although it was the same: descriptors and mappings of one memfd, or of one
  * file without a name. In words, by their inodes.
  *
+ * @param place its directory in /proc.
  * @param maps /proc/PID/maps.
  * @param replaced descriptors that the user gave another file.
  */
-export function strayFiles(pid: number, task: Task, maps: string, replaced: ReadonlyMap<number, string>): string[] {
+export function strayFiles(place: string, task: Task, maps: string, replaced: ReadonlyMap<number, string>): string[] {
 	const differences: string[] = [];
 	const lines = linesOf(maps);
 	const groups = new Map<string, { who: string; inode: bigint }>();
@@ -30,7 +31,7 @@ export function strayFiles(pid: number, task: Task, maps: string, replaced: Read
 	for (const { number, description } of task.files.descriptors) {
 		const ghost = description.kind === "file" && description.ghost !== undefined;
 		if (replaced.has(number) || !(ghost || description.kind === "memfd")) continue;
-		const file = `/proc/${pid}/fd/${number}`;
+		const file = `${place}/fd/${number}`;
 		const { ino } = statSync(file, { bigint: true });
 		same(
 			description.kind === "memfd" ? `object ${description.object}` : `file ${description.path}`,

@@ -20,23 +20,31 @@ export function verify(
 	views: readonly Range[] = [],
 ): string[] {
 	const differences: string[] = [];
-	const proc = (name: string): string => textFromBytes(readFileSync(`/proc/${pid}/${name}`));
+	const place = livingPlace(pid, task);
+	const proc = (name: string): string => textFromBytes(readFileSync(`${place}/${name}`));
 	try {
 		const maps = proc("maps");
 		compareMappings(maps, task, views, differences);
-		differences.push(...strayFiles(pid, task, maps, added));
+		differences.push(...strayFiles(place, task, maps, added));
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
-		const fds = readdirSync(`/proc/${pid}/fd`).map(Number);
+		const fds = readdirSync(`${place}/fd`).map(Number);
 		const expected = new Set([...task.files.descriptors.map(({ number }) => number), ...added.keys()]);
 		for (const fd of fds) if (!expected.delete(fd)) differences.push(`descriptor ${fd} is open, expected it closed`);
 		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
-		const comm = proc("comm").replace(/\n$/, "");
+		const comm = textFromBytes(readFileSync(`/proc/${pid}/comm`)).replace(/\n$/, "");
 		if (comm !== task.identity.comm) differences.push(`it is called ${comm}, expected ${task.identity.comm}`);
 	} catch (error) {
 		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
 	}
 	return differences;
+}
+
+/** Where /proc shows what all threads have in common: a leader that has ended has none of it any more. */
+function livingPlace(pid: number, { threads: [leader] }: Task): string {
+	if (leader?.ended !== true) return `/proc/${pid}`;
+	const tid = readdirSync(`/proc/${pid}/task`).find((name) => name !== `${pid}`);
+	return `/proc/${pid}/task/${tid ?? pid}`;
 }
 
 /** A range with one protection and one kind of backing, neighbours of a kind joined: the kernel merges and splits at will. */

@@ -11,6 +11,7 @@ import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
 import { twinsOf } from "./complete/twins.ts";
+import { withEndedLeader } from "./ended-leader.ts";
 import { type Finding, lostAtDump } from "./finding.ts";
 import { geographyOf, placesOf } from "./geography.ts";
 import type { PartialTask } from "./partial-task.ts";
@@ -41,6 +42,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const findings: Finding[] = [];
 	const report = (finding: Finding): void => void findings.push(finding);
 
+	for (const doubt of dead.doubts ?? []) report(doubt);
 	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
 	requireCode(dead, options.allowMismatch ?? false);
 	reportNotDumped(dead, report);
@@ -52,7 +54,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const twins = twinsOf(dead, donor, report);
 	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, twins, report);
 	const credentials = completeCredentials(dead, donor, report);
-	const threads = completeThreads(dead, twins, { moved, credentials, report });
+	const threads = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
 	const signalActions = completeSignalActions(donor, moved, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);

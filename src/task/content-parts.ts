@@ -12,13 +12,13 @@ export interface ContentPart extends Content {
  * A run of contents by the mappings it lies in: CRIU lets one run span neighbours.
  *
  * @param solid mappings sorted, without overlaps: no guards among them.
- * @throws NecromancerError ERR_IMAGE_CORRUPT where it is not whole pages of private memory.
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE where it is not whole pages of private memory.
  */
 export function* contentParts(content: Content, solid: readonly Mapping[]): Generator<ContentPart, void> {
 	const { source, offset, available } = content;
 	const whole = { start: content.start, end: plus(content.start, content.length) };
 	const stray = (at: bigint): never =>
-		refuse("ERR_IMAGE_CORRUPT", {
+		refuse("ERR_TASK_UNRUNNABLE", {
 			subject: source.name,
 			finding: `holds bytes of ${hex(at)}`,
 			expectation: "expected an address in private memory",

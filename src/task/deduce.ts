@@ -50,6 +50,7 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	const { open } = options;
 
 	const dead = withLinkedProtections(core, open);
+	for (const doubt of dead.doubts ?? []) report(doubt);
 	reportDeath(dead, report);
 	requireCode(dead, options.allowMismatch ?? false);
 	reportNotDumped(dead, report);

@@ -53,6 +53,8 @@ export interface OpenFile extends DescriptionCommon, MappedFile {
 	readonly kind: "file";
 	/** Bytes; a directory's cookie. */
 	readonly position: bigint;
+	/** It stood at the end, and goes on at what is the end by then. */
+	readonly atEnd?: true;
 	/** It had lost its name when it was dumped. */
 	readonly unlinked: boolean;
 	/** Id of the `GhostFile`, in the task's memory, that has its content; absent where nobody saved it. */

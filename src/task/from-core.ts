@@ -2,6 +2,7 @@ import { hex } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { buildIds } from "../core/build-ids.ts";
 import type { Core } from "../core/core.ts";
+import { linkedFiles } from "../core/link-map.ts";
 import { type CoreMemory, coreMemory } from "../core/memory.ts";
 import { initialStack } from "../core/stack.ts";
 import type { CoreThread } from "../core/threads.ts";
@@ -11,7 +12,9 @@ import { readSiginfo } from "../linux/siginfo.ts";
 import { describeSiginfo } from "../linux/siginfo-text.ts";
 import { signalName } from "../linux/signal.ts";
 import { xstateFromFxregs } from "../linux/xstate.ts";
-import { contentsOfCore, mappingsOfCore } from "./from-core/memory.ts";
+import { caution } from "./finding.ts";
+import { leadershipOf } from "./from-core/leader.ts";
+import { contentsOfCore, mappingsOfCore, missingFindings } from "./from-core/memory.ts";
 import { type FileRange, withoutHoles } from "./holes.ts";
 import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
 
@@ -23,13 +26,26 @@ import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
  * @throws NecromancerError ERR_NOTE_MISSING without an auxiliary vector that names the executable, and whatever is
  *   wrong with the core.
  */
-export function taskFromCore(core: Core, holes: readonly FileRange[] = []): PartialTask {
+export function taskFromCore(given: Core, holes: readonly FileRange[] = []): PartialTask {
+	const linked = given.files.length > 0 ? [] : linkedFiles(given, coreMemory(given));
+	const core = linked.length === 0 ? given : { ...given, files: linked };
 	const memory = coreMemory(core);
 	const { process, writer } = core;
-	const pid = process?.pr_pid ?? core.threads[0]?.status.pr_pid ?? 0;
-	const leader = core.threads.find(({ status }) => status.pr_pid === pid) ?? core.threads[0];
+	const { pid, leader, doubt } = leadershipOf(core, memory);
 	const others = core.threads.filter((thread) => thread !== leader);
 	const ids = process ?? leader?.status;
+	const mappings = mappingsOfCore(core, memory);
+	const named = new Set(linked.map(({ path }) => path)).size;
+	const unnamed = caution(
+		"files-linked",
+		core.source.name,
+		`names no mapped files (no NT_FILE): ${named} are known by the dynamic linker's own list; whatever else was mapped becomes private memory`,
+	);
+	const doubts = [
+		...(linked.length === 0 ? [] : [unnamed]),
+		...(doubt === undefined ? [] : [doubt]),
+		...missingFindings(core.source.name, mappings),
+	];
 	return {
 		name: core.source.name,
 		writer,
@@ -42,11 +58,14 @@ export function taskFromCore(core: Core, holes: readonly FileRange[] = []): Part
 			? {}
 			: { owner: { uid: process.pr_uid, gid: process.pr_gid }, nice: niceOf(process.pr_nice) }),
 		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
+		...(leader === undefined ? { leaderEnded: true as const } : {}),
+		...(doubts.length === 0 ? {} : { doubts }),
 		death: deathOf(core),
 		memory: {
-			mappings: mappingsOfCore(core, memory),
+			mappings,
 			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
+			...(core.xsaveLayout === undefined ? {} : { xsaveLayout: core.xsaveLayout }),
 			executable: executableOf(core, memory),
 			buildIds: buildIds(core, memory),
 			stack: initialStack(core, memory),

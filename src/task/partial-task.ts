@@ -2,9 +2,10 @@ import type { Address } from "../bytes/address.ts";
 import type { InitialStack } from "../core/stack.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { UserRegs } from "../linux/registers.ts";
-import type { Xstate } from "../linux/xstate.ts";
+import type { Xstate, XstateLayout } from "../linux/xstate.ts";
+import type { Finding } from "./finding.ts";
 import type { Place } from "./rebase.ts";
-import type { Content } from "./task.ts";
+import type { AlternateStack, Content } from "./task.ts";
 
 /** What a core tells of a process: much of memory and registers, nothing of files, handlers and timers. */
 export interface PartialTask {
@@ -24,6 +25,10 @@ export interface PartialTask {
 	readonly nice?: number;
 	/** Leader first, the others from oldest to youngest. */
 	readonly threads: readonly PartialThread[];
+	/** Its leader had called pthread_exit(3) and was a zombie: none of `threads` has the process's id. */
+	readonly leaderEnded?: true;
+	/** What was not plain to see in the core, or is not there. */
+	readonly doubts?: readonly Finding[];
 	readonly death: Death;
 	readonly memory: PartialMemory;
 }
@@ -49,6 +54,8 @@ export interface PartialThread {
 	/** Thread-private pending set; the siginfo is not in a core. */
 	readonly pending: bigint;
 	readonly shadowStack?: bigint;
+	/** Its signal stack, where a handler that was left tells of it. */
+	readonly alternateStack?: AlternateStack;
 }
 
 export interface PartialMemory {
@@ -57,6 +64,8 @@ export interface PartialMemory {
 	/** Sorted. What the core holds of them. */
 	readonly contents: readonly Content[];
 	readonly auxv: readonly AuxvPair[];
+	/** Where the processor had what in an XSAVE area, as the core says. */
+	readonly xsaveLayout?: XstateLayout;
 	/** Path of the mapping that holds the program headers (AT_PHDR). */
 	readonly executable: string;
 	/** Path → build-id in hex, for those whose first page the core holds. */
@@ -72,5 +81,7 @@ export interface PartialMapping extends Place {
 	readonly file?: { readonly path: string; readonly offset: bigint; readonly deleted: boolean };
 	/** Bytes of it that the core holds, from its start. */
 	readonly held: bigint;
+	/** Bytes that it was to hold behind those, had it not been cut short. */
+	readonly missing?: bigint;
 	readonly kernel?: "vdso" | "vvar" | "vsyscall";
 }

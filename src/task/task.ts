@@ -6,6 +6,9 @@ import type { UserRegs } from "../linux/registers.ts";
 import type { Xstate } from "../linux/xstate.ts";
 import type { Attributes, MappingAttribute, ProcessAttribute, ThreadAttribute } from "./attributes.ts";
 import type { Files } from "./files.ts";
+import type { AlternateStack, Rseq } from "./registrations.ts";
+
+export type { AlternateStack, Rseq } from "./registrations.ts";
 
 /**
  * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
@@ -77,24 +80,13 @@ export interface Thread {
 	readonly parentDeathSignal: number;
 	readonly credentials: Credentials;
 	readonly seccomp: "none" | "strict" | "filter";
+	/**
+	 * Set for a leader that had called pthread_exit(3) while others lived: a zombie, of which no more than its id, its name, its
+	 * scheduling and its credentials mean anything.
+	 */
+	readonly ended?: true;
 	/** Where they are not those of a new process. */
 	readonly attributes?: Attributes<ThreadAttribute>;
-}
-
-export interface AlternateStack {
-	readonly base: Address;
-	/** Bytes. */
-	readonly size: bigint;
-	/** SS_ flags. */
-	readonly flags: number;
-}
-
-/** A registered `struct rseq` (rseq(2)). */
-export interface Rseq {
-	readonly area: Address;
-	/** Registered length in bytes: 32 for glibc <= 2.40 whatever the feature size. */
-	readonly size: number;
-	readonly signature: number;
 }
 
 export interface Scheduling {

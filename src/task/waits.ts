@@ -28,7 +28,9 @@ const MOST_POLLED = 256;
 
 /** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
 export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
-	const call = syscallName(registers.orig_ax) ?? "";
+	// a call that had returned is waited in no more
+	const asleep = BigInt.asIntN(64, registers.ax) < 0n || isAtCall(registers, memory);
+	const call = asleep ? (syscallName(registers.orig_ax) ?? "") : "";
 	const on = (descriptors: readonly number[]): Wait[] =>
 		descriptors
 			.filter((descriptor) => descriptor >= 0)
@@ -60,6 +62,13 @@ function waitsForever(call: string, { dx, r8, r10 }: UserRegs): boolean {
 			return true;
 	}
 }
+
+/** Whether the call is still to be made: a core that was made of images has registers that are wound back. */
+const isAtCall = ({ ip }: UserRegs, memory: PartialMemory): boolean =>
+	memory.read(address(ip), 2)?.readUInt16BE(0) === SYSCALL;
+
+/** The instruction. */
+const SYSCALL = 0x0f05;
 
 const int = (register: bigint): number => Number(BigInt.asIntN(32, register));
 

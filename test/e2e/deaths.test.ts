@@ -1,18 +1,33 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
-import { canDie, compileDeaths, type Death, die, type Program } from "../support/deaths.ts";
+import {
+	askGdb,
+	bytesAt,
+	canDie,
+	compileDeaths,
+	type Death,
+	die,
+	inCore,
+	longAt,
+	type Program,
+	pokeRegister,
+	registersIn,
+	statusOf,
+	tidsOf,
+} from "../support/deaths.ts";
 import { FAULTY_NEEDS } from "../support/faulty.ts";
 import { soon } from "../support/living.ts";
+import { present } from "../support/present.ts";
 import { openRoom, type Ran, type Room } from "../support/room.ts";
 
 // Odd deaths: each is died, raised and looked at.
 
 const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm)`;
+const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-deaths-"));
 let dist = "";
@@ -41,6 +56,15 @@ const dead = (how: string): Death => {
 	next += 100;
 	return die(room, program, directory, how, next);
 };
+/** All that the program knows, added up. */
+const known = (pid: number, tid = pid): bigint => {
+	const kept = bytesAt(room, pid, Number(longAt(room, pid, program.at("kept"), tid)), 8000, tid);
+	return Array.from({ length: 1000 }, (_, i) => kept.readBigInt64LE(8 * i)).reduce(
+		(sum, value) => sum + value,
+		longAt(room, pid, program.at("total"), tid),
+	);
+};
+const well = { status: 0, stdout: "", stderr: "" };
 const digest = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
 
 describe.skipIf(!able)(`nothing destroyed${needs}`, () => {
@@ -61,5 +85,130 @@ describe.skipIf(!able)(`nothing destroyed${needs}`, () => {
 			stderr:
 				'necromancer: --limit: expected NAME=NUMBER or NAME=unlimited with a limit such as core, not "cores=1"; see necromancer raise --help [ERR_USAGE]\n',
 		});
+	});
+});
+
+describe.skipIf(!able)(`registers that lead nowhere${needs}`, () => {
+	it.each([
+		["overflow", "leads to no memory"],
+		["thread-overflow", "leads to memory that cannot be written, such as the guard page of a stack"],
+		["low-sp", "leads to no memory"],
+		["wild-sp", "is no address at all"],
+		["kernel-sp", "leads to no memory"],
+	])("%s: comes up as it was, with all that it knew", (how, where) => {
+		const { core, pid } = dead(how);
+		const { status, stdout, stderr } = raise("--json", core);
+		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+		const { findings, death } = JSON.parse(stdout);
+		const theirs = registersIn(inCore(room, program, core, "info registers"));
+		const sp = present(theirs.get("rsp"));
+		expect(findings).toContainEqual({
+			...{ weight: "caution", code: "pointers", subject: `thread ${death.tid}` },
+			text: `its stack pointer ${sp} ${where}: before it can call a function, or have a handler called, it needs another (gdb: set $rsp = …)`,
+		});
+		const thread = death.tid === pid ? [] : ["thread 2"];
+		expect(registersIn(askGdb(room, pid, ...thread, "info registers"))).toEqual(theirs);
+		expect(known(pid)).toBe(4711n + 499_500n);
+		// as gdb would have it before it calls anything
+		const mended = askGdb(room, pid, ...thread, "set $rsp = (long)spare + 60000", "print $rsp - (long)spare");
+		expect(mended).toContain("= (void *) 0xea60\n");
+		room.run(["kill", "-KILL", `${pid}`]);
+	});
+
+	it.each(["0x4141414141414141", "0xfffffffffffff000"])("rip %s: comes up, and dies when it goes on", async (ip) => {
+		const { core, pid } = dead("count");
+		pokeRegister(core, "ip", BigInt(ip));
+		const { status, stdout, stderr } = raise("-v", core);
+		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+		expect(stdout).toContain(`its instruction pointer ${ip} leads to no code: going on, it dies at once`);
+		expect(registersIn(askGdb(room, pid, "info registers")).get("rip")).toBe(ip);
+		room.run(["kill", "-CONT", `${pid}`]);
+		expect(await soon(() => !room.pids().includes(pid))).toBe(true);
+	});
+});
+
+describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
+	it("a mapping that reaches beyond its file's end", () => {
+		const { core, pid, place } = dead("beyond");
+		expect(raise("-q", core)).toEqual(well);
+		const at = Number(longAt(room, pid, program.at("shown")));
+		expect(Buffer.from(bytesAt(room, pid, at, 2)).toString()).toBe("xy");
+		expect(Buffer.from(bytesAt(room, pid, at + 5000, 2)).toString()).toBe("\0z");
+		expect(() => bytesAt(room, pid, at + 4 * 4096, 1)).toThrow("EIO");
+		room.run(["kill", "-KILL", `${pid}`]);
+		// cut since: what the core has of it stays
+		truncateSync(join(place, "data"), 100);
+		expect(raise("-q", core)).toEqual(well);
+		expect(Buffer.from(bytesAt(room, pid, at + 5000, 2)).toString()).toBe("\0z");
+	});
+
+	it("shared memory that is gone: refused with the way to go on, and then a loss", () => {
+		const { core, pid, place } = dead("shared");
+		const path = join(place, "data");
+		rmSync(path);
+		expect(raise(core)).toEqual({
+			...{ status: 5, stdout: "" },
+			stderr: `necromancer: ${path}: is not here, expected it: 32768 of 32768 bytes mapped of it are not in the core; name it with --map-file OLD=NEW, its tree with --sysroot DIR, or a directory that has it with --search DIR, or go on without data that is gone with --missing-files zeros [ERR_BINARY_MISSING]\n`,
+		});
+		const { status, stdout } = raise("--missing-files", "zeros", core);
+		expect(status).toBe(0);
+		expect(stdout).toMatch(/^loss.* 32768 of 32768 bytes are not in the core; they read as zeros$/m);
+		const at = Number(longAt(room, pid, program.at("shown")));
+		expect(bytesAt(room, pid, at, 4096).every((byte) => byte === 0)).toBe(true);
+		expect(longAt(room, pid, program.at("total"))).toBe(4711n);
+	});
+
+	it("a core that was cut short: on request, without what is missing", () => {
+		const { core, pid } = dead("leaderless");
+		const whole = statSync(core).size;
+		// of the two stacks the leader's lies higher
+		truncateSync(core, whole - 100_000);
+		const refused = raise(core);
+		expect(refused.status).toBe(3);
+		expect(refused.stderr).toContain("or raise it without what is missing (raise --truncated) [ERR_CORE_TRUNCATED]");
+		const { status, stdout, stderr } = raise("--json", "--truncated", core);
+		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+		expect(JSON.parse(stdout).findings).toContainEqual({
+			...{ weight: "loss", code: "contents-lost", subject: core },
+			text: expect.stringMatching(
+				/^was cut short: \d+ bytes of \d+ mappings? from 0x\w+ on are missing; they read as zeros$/,
+			),
+		});
+		const [tid = 0] = tidsOf(room, pid).filter((id) => id !== pid);
+		expect(longAt(room, pid, program.at("total"), tid)).toBe(4712n);
+		truncateSync(core, 2000);
+		expect(raise("--truncated", core).stderr).toContain("inside the notes");
+	});
+
+	it("zeros of a core that was copied with them make no pages, but are zeros over a file", () => {
+		const { core, pid, place } = dead("spread");
+		const copy = join(place, "copy");
+		room.run(["cp", "--sparse=never", core, copy]);
+		expect(statSync(copy).blocks * 512).toBeGreaterThan(256 << 20);
+		expect(raise("-q", copy)).toEqual(well);
+		const resident = /^VmRSS:\s+(\d+) kB$/m.exec(statusOf(room, pid))?.[1];
+		expect(Number(resident)).toBeLessThan(20 << 10);
+		const at = Number(longAt(room, pid, program.at("shown")));
+		const bytes = Buffer.from(bytesAt(room, pid, at, 64 * 4096));
+		expect(bytes.equals(Buffer.concat([Buffer.alloc(32 * 4096), Buffer.alloc(32 * 4096, "f")]))).toBe(true);
+		rmSync(copy);
+	});
+});
+
+describe.skipIf(!able)(`a process without its first thread${needs}`, () => {
+	it.each([[[]], [["--no-ptrace"]], [["--fresh-ids"]]])("comes up as it was, and goes on %j", async (options) => {
+		const { core } = dead("leaderless");
+		const { status, stdout, stderr } = raise("--json", ...options, core);
+		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+		const { pid } = JSON.parse(stdout);
+		// untraced it has to stop before its leader can end
+		expect(statusOf(room, pid)).toMatch(options.includes("--no-ptrace") ? /^State:\tT/m : /^State:\tZ/m);
+		const [tid = 0] = tidsOf(room, pid).filter((id) => id !== pid);
+		expect(statusOf(room, pid, tid)).toMatch(/^State:\tT/m);
+		expect(longAt(room, pid, program.at("total"), tid)).toBe(4712n);
+		room.run(["kill", "-CONT", `${pid}`]);
+		expect(await soon(() => longAt(room, pid, program.at("total"), tid) > 4715n)).toBe(true);
+		expect(statusOf(room, pid)).toMatch(/^State:\tZ/m);
+		rmSync(dirname(core), { recursive: true });
 	});
 });

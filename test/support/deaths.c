@@ -1,4 +1,4 @@
-// deaths HOW [PATH]: dies the way it is told to. What it knows lies in `total` and on the heap, at `kept`; `sum` adds it up.
+// deaths HOW [PATH]: dies the way it is told to. What it knows lies in `total` and on the heap, at `kept`.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
@@ -13,13 +13,9 @@
 volatile long total = 4711;
 long *kept;
 char *shown;
+// a stack for who has none any more
+char spare[65536];
 static const char *path;
-
-long sum(void) {
-	long all = total;
-	for (int i = 0; i < 1000; i++) all += kept[i];
-	return all;
-}
 
 static int down(int n) {
 	volatile char room[4096];
@@ -62,7 +58,7 @@ static void shout(int signal) {
 static void with_handler(void) {
 	stack_t stack = { .ss_sp = malloc(65536), .ss_size = 65536 };
 	sigaltstack(&stack, 0);
-	struct sigaction action = { .sa_handler = shout, .sa_flags = SA_ONSTACK };
+	struct sigaction action = { .sa_handler = shout, .sa_flags = SA_ONSTACK | SA_NODEFER };
 	sigaddset(&action.sa_mask, SIGUSR1);
 	sigaction(SIGSEGV, &action, 0);
 	// what the thread had in its registers when it failed
@@ -97,6 +93,34 @@ static void share(void) {
 	}
 }
 
+// much memory that was never touched, and a file over which zeros were written
+static void spread(void) {
+	char *all = mmap(0, 256 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	for (long at = 0; at < 256 << 20; at += 32 << 20) all[at] = 'a';
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	for (int i = 0; i < 64 * 4096; i++) write(fd, "f", 1);
+	shown = mmap(0, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	close(fd);
+	memset(shown, 0, 32 * 4096);
+	raise(SIGQUIT);
+}
+
+static int log_at;
+
+static void say(int signal) {
+	dprintf(log_at, "says %d\n", getpid());
+}
+
+// with a log that it writes at its end, and its own status, both open
+static void serve(void) {
+	log_at = open(path, O_WRONLY);
+	lseek(log_at, 0, SEEK_END);
+	open("/proc/self/status", O_RDONLY);
+	signal(SIGUSR1, say);
+	write(log_at, "open\n", 5);
+	for (;;) pause();
+}
+
 int main(int count, char **args) {
 	const char *how = args[1];
 	path = args[2];
@@ -118,6 +142,13 @@ int main(int count, char **args) {
 	if (!strcmp(how, "handler")) with_handler();
 	if (!strcmp(how, "beyond")) map_beyond();
 	if (!strcmp(how, "shared")) share();
+	if (!strcmp(how, "spread")) spread();
+	if (!strcmp(how, "donor")) serve();
+	if (!strcmp(how, "donor-dead")) {
+		log_at = 3;
+		raise(SIGQUIT);
+		for (;;) pause();
+	}
 	if (!strcmp(how, "again")) {
 		raise(SIGQUIT);
 		abort();

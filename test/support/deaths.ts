@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canBeFaulty } from "./faulty.ts";
@@ -12,7 +12,7 @@ import { hasTool } from "./tools.ts";
  * looking comes from src/.
  */
 
-export const canDie = (): boolean => canBeFaulty() && hasTool("nm");
+export const canDie = (): boolean => canBeFaulty() && hasTool("nm") && hasTool("gdb");
 
 /** A program that has its variables at fixed addresses. */
 export interface Program {
@@ -39,7 +39,7 @@ export interface Death {
 
 /** Has it die HOW in a room, with a stack of at most one MiB. */
 export function die(room: Room, { binary }: Program, directory: string, how: string, pid: number): Death {
-	const place = join(directory, how);
+	const place = join(directory, `${how}-${pid}`);
 	mkdirSync(place);
 	const script =
 		'cd "$1"; ulimit -c unlimited; ulimit -s 1024; echo $(($4 - 1)) >/proc/sys/kernel/ns_last_pid; "$2" "$3" "$1/data"; mv core.* core 2>&-; :';
@@ -47,22 +47,42 @@ export function die(room: Room, { binary }: Program, directory: string, how: str
 	return { core: join(place, "core"), pid, place };
 }
 
-/** Eight bytes of a process of the room; of a thread of it where its leader has ended. */
-export function longAt(room: Room, pid: number, at: number, tid = pid): bigint {
+/** Memory of a process of the room; by a thread of it where its leader has ended. */
+export function bytesAt(room: Room, pid: number, at: number, length: number, tid = pid): Buffer {
 	const fd = openSync(room.path(`/proc/${pid}/task/${tid}/mem`), "r");
 	try {
-		const bytes = Buffer.alloc(8);
-		readSync(fd, bytes, 0, 8, at);
-		return bytes.readBigInt64LE();
+		const bytes = Buffer.alloc(length);
+		readSync(fd, bytes, 0, length, at);
+		return bytes;
 	} finally {
 		closeSync(fd);
 	}
 }
 
+export const longAt = (room: Room, pid: number, at: number, tid = pid): bigint =>
+	bytesAt(room, pid, at, 8, tid).readBigInt64LE();
+
+export const tidsOf = (room: Room, pid: number): number[] => readdirSync(room.path(`/proc/${pid}/task`)).map(Number);
+
+/** Changes a register of the first thread in a core, as no program of ours can. */
+export function pokeRegister(core: string, name: "ip", value: bigint): void {
+	const bytes = readFileSync(core);
+	// NT_PRSTATUS, 336 bytes of CORE; its registers begin at byte 112
+	const head = Buffer.from([5, 0, 0, 0, 0x50, 1, 0, 0, 1, 0, 0, 0, 0x43, 0x4f, 0x52, 0x45, 0, 0, 0, 0]);
+	const at = bytes.indexOf(head) + head.length + 112 + 8 * { ip: 16 }[name];
+	bytes.writeBigUInt64LE(value, at);
+	writeFileSync(core, bytes);
+}
+
+/** What gdb says of a core. */
+export const inCore = (room: Room, { binary }: Program, core: string, command: string): string =>
+	room.run(["gdb", "-q", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-ex", command, binary, core]).stdout;
+
 /** What gdb says of a stopped process, one line per expression. */
 export function askGdb(room: Room, pid: number, ...commands: readonly string[]): string {
 	const { stdout } = room.run([
-		...["gdb", "-q", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-p", `${pid}`],
+		...["gdb", "-q", "-batch", "-nx", "-iex", "set debuginfod enabled off"],
+		...["-iex", "handle SIGSTOP nostop noprint nopass", "-p", `${pid}`],
 		...commands.flatMap((command) => ["-ex", command]),
 	]);
 	return stdout;

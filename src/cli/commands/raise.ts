@@ -34,6 +34,7 @@ export const addRaise: AddCommand = (program, end) => {
 				"ptrace",
 			]),
 		)
+		.option("--leave-handlers", "out of the handlers that told of the crash, back to where it came")
 		.option("--keep", "with --gdb: it lives on when gdb quits")
 		.option("--pidfile <file>", "write its pid there")
 		.optionsGroup("Its ids (its own where they are free and may be chosen, else in a pid namespace, else fresh):")
@@ -44,12 +45,18 @@ export const addRaise: AddCommand = (program, end) => {
 		.addOption(renameOption("--map-file <old=new>", "take NEW for the mapped file OLD (may be repeated)"))
 		.addOption(listOption("--search <dir>", "search DIR for mapped files by build-id (may be repeated)"))
 		.option("--allow-mismatch", "go on although mapped files are other builds")
+		.addOption(
+			new Option("--missing-files <policy>", "what becomes of mapped data whose file is gone")
+				.choices(["error", "zeros"])
+				.default("error"),
+		)
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.option("--tty", "our terminal becomes its descriptors 0, 1 and 2, instead of /dev/null")
 		.addOption(missingFdsOption())
 		.optionsGroup("Its memory:")
 		.addOption(new Option("--eager", "read all of its memory; the core may go then (the default)").conflicts("lazy"))
 		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
+		.option("--truncated", "take a core that was cut short, without what is missing")
 		.addOption(sizeOption("--max-size <size>", "the most a compressed core may unpack to (64G)"))
 		.optionsGroup("Its rights and limits:")
 		.option("--trust", "all rights that the core says it had; otherwise no more than the core's owner has")

@@ -5,7 +5,7 @@ import { addNew, type Desk } from "./desk.ts";
 import { openFlags } from "./open-flags.ts";
 import type { Slot } from "./slots.ts";
 
-const SEEK_SET = 0n;
+const [SEEK_SET, SEEK_END] = [0n, 2n];
 
 /** Where a file that is open can be opened once more, with other flags or at another offset. */
 export const ownFile = (number: number): string => `/proc/self/fd/${number}`;
@@ -18,13 +18,18 @@ export function openByName(desk: Desk, slot: Slot, path: string, flags: number):
 }
 
 /** A regular file, a directory or a device, at its offset. */
-export function openFile(desk: Desk, slot: Slot, { path, flags, position, mode, ghost }: OpenFile): void {
+export function openFile(desk: Desk, slot: Slot, { path, flags, position, atEnd, mode, ghost }: OpenFile): void {
 	const number = ghost === undefined ? undefined : desk.around.ghosts?.get(ghost);
 	if (number === undefined) openByName(desk, slot, path, flags);
 	else openByName(desk, slot, ownFile(number), flags & ~O.NOFOLLOW);
 	// devices of characters have no offset, or one that they give themselves; what is opened with O_PATH has none either
 	const seekable = ((mode ?? 0) & S_IFMT) !== S_IFCHR && (flags & O.PATH) === 0;
-	if (position === 0n || !seekable) return;
+	if (!seekable) return;
+	if (atEnd === true) {
+		desk.add("lseek", [BigInt(slot.number), 0n, SEEK_END], "at the end of what was written since");
+		return;
+	}
+	if (position === 0n) return;
 	const at = { expect: { exactly: position } };
 	desk.add("lseek", [BigInt(slot.number), position, SEEK_SET], "where it was read or written last", at);
 }

@@ -1,5 +1,6 @@
+import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
-import type { Descriptor, Files } from "../files.ts";
+import type { Descriptor, Files, OpenFile } from "../files.ts";
 import { pathOf } from "../files.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
@@ -25,13 +26,45 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 		seen.add(description.id);
 		const { path, flags, position } = description;
 		const writable = (flags & O_ACCMODE) !== O.RDONLY;
-		if (writable && (flags & O.APPEND) === 0 && position > 0n)
+		if (stoodAtEnd(description))
+			report(
+				caution(
+					"file-offset",
+					`descriptor ${number} (${path})`,
+					`the donor stood at its end (${position}); writes go on at its end, wherever that is by now`,
+				),
+			);
+		else if (writable && (flags & O.APPEND) === 0 && position > 0n)
 			report(
 				caution("file-offset", `descriptor ${number} (${path})`, `writes go on at the donor's offset ${position}`),
 			);
 	}
 	reportMissing(dead, donor, report);
-	return { ...donor.files, descriptors: ungrown(descriptors) };
+	return {
+		...donor.files,
+		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, donor.identity.pid))),
+	};
+}
+
+/** What grows by being written at its end has grown since: at the donor's offset the dead process's own words would be lost. */
+const stoodAtEnd = ({ flags, position, size, ghost, unlinked, mode = S_IFREG }: OpenFile): boolean =>
+	(flags & O_ACCMODE) !== O.RDONLY &&
+	(flags & O.APPEND) === 0 &&
+	size === position &&
+	(mode & S_IFMT) === S_IFREG &&
+	ghost === undefined &&
+	!unlinked;
+
+/** The same description as the dead process is to have it. */
+function ofDead(descriptor: Descriptor, donorPid: number): Descriptor {
+	const { description } = descriptor;
+	if (description.kind !== "file") return descriptor;
+	const own = `/proc/${donorPid}/`;
+	const path = description.path.startsWith(own) ? `/proc/self/${description.path.slice(own.length)}` : description.path;
+	return {
+		...descriptor,
+		description: { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) },
+	};
 }
 
 /** What the process had open for writing may have grown since the donor was dumped: no size is expected of it, by nobody. */

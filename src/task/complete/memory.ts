@@ -10,6 +10,7 @@ import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
+import { reportPointers } from "./pointers.ts";
 import { protectionOf } from "./protection.ts";
 import { provedSingles, singlesOf } from "./single-objects.ts";
 import type { Twin } from "./twins.ts";
@@ -29,6 +30,7 @@ export function completeMemory(
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
+	reportPointers(dead, report);
 	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
 	const objects = groupObjects(dead.memory, single, report);
 	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
@@ -74,8 +76,15 @@ export function completeMemory(
 
 /** Without its stacks no thread can go on: a filter without anonymous memory leaves nothing to resurrect. */
 function requireStacks(dead: PartialTask): void {
+	const { mappings } = dead.memory;
+	// where other memory of its own is there, a stack that is not was no stack: a guard page, or wherever a smashed pointer leads
+	const partial = mappings.some(
+		({ file, kernel, held, missing }) =>
+			file === undefined && kernel === undefined && (held > 0n || missing !== undefined),
+	);
+	if (partial) return;
 	for (const { tid, registers } of dead.threads) {
-		const stack = rangeAt(dead.memory.mappings, address(registers.sp));
+		const stack = rangeAt(mappings, address(registers.sp));
 		if (stack !== undefined && stack.held === 0n && stack.file === undefined)
 			refuse("ERR_CORE_PARTIAL", {
 				subject: dead.name,

@@ -24,7 +24,7 @@ interface Circumstances {
 export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: Circumstances): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
-	return twins.map((twin, i) => completeThread(dead, twin, i === 0, around));
+	return twins.map((twin, i) => completeThread(dead, twin, i === 0 && dead.leaderEnded !== true, around));
 }
 
 function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: Circumstances): Thread {
@@ -167,6 +167,8 @@ function carryAlternateStack(
 	subject: string,
 	report: (finding: Finding) => void,
 ): AlternateStack | undefined {
+	// what the core itself tells goes first
+	if (twin.dead.alternateStack !== undefined) return twin.dead.alternateStack;
 	const stack = twin.donor.alternateStack;
 	if (stack === undefined || !twin.own) return undefined;
 	const base = carry(stack.base);

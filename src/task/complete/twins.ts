@@ -17,12 +17,14 @@ export interface Twin {
 export function twinsOf(dead: PartialTask, donor: Task, report: (finding: Finding) => void): readonly Twin[] {
 	const [leader, ...others] = byAge(donor.threads, donor.identity.pid);
 	if (leader === undefined) return [];
+	// where the leader had ended, the oldest of the others is one of the others
+	const lenders = dead.leaderEnded === true ? others : [leader, ...others];
 	const twins = byAge(dead.threads, dead.pid).map((thread, i): Twin => {
-		const own = i === 0 ? leader : others[i - 1];
+		const own = lenders[i];
 		return { dead: thread, donor: own ?? leader, own: own !== undefined };
 	});
 	const alone = twins.filter((twin) => !twin.own);
-	const surplus = others.length - (twins.length - 1);
+	const surplus = lenders.length - twins.length;
 	if (alone.length > 0)
 		report(
 			caution(

@@ -1,5 +1,5 @@
 import { type Address, address, plus } from "../../bytes/address.ts";
-import { viewOf } from "../../bytes/layout.ts";
+import { type Struct, viewOf } from "../../bytes/layout.ts";
 import { contains, rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
 import { SMALLEST_ALTERNATE_STACK, SS_AUTODISARM, SS_DISABLE } from "../../linux/sigaction.ts";
@@ -7,6 +7,7 @@ import {
 	FP_XSTATE_MAGIC1,
 	FPSTATE_ALIGN,
 	FPX_SW_BYTES,
+	type sigcontext,
 	type stackT,
 	UC,
 	USER_CS,
@@ -26,6 +27,10 @@ export interface SignalFrame {
 	readonly interruptedMask: bigint;
 	/** As it was set when the handler was called. */
 	readonly alternateStack?: AlternateStack;
+	/** What the handler returns to; of the registers, all but the bases of fs and gs. */
+	readonly interrupted: Struct<typeof sigcontext>;
+	/** The processor's number of the last fault that the thread had had by then; 0 for none. */
+	readonly trap: bigint;
 }
 
 /** `struct rt_sigframe` (arch/x86/include/asm/sigframe.h): the restorer's address, the ucontext, the siginfo. */
@@ -85,6 +90,8 @@ function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: Partial
 			at,
 			...(si_signo >= 1 && si_signo <= SIGNAL_MAX ? { signal: si_signo } : {}),
 			interruptedMask: uc_sigmask,
+			interrupted: uc_mcontext,
+			trap: uc_mcontext.trapno,
 			...(alternateStack === undefined ? {} : { alternateStack }),
 		};
 	}

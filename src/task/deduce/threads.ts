@@ -4,6 +4,7 @@ import { signalName, signalSetText } from "../../linux/signal.ts";
 import { initialFx, legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
 import { recreatePending } from "../complete/pending.ts";
 import { completeRegisters } from "../complete/registers.ts";
+import { withEndedLeader } from "../ended-leader.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
@@ -31,7 +32,8 @@ export function deduceThreads(dead: PartialTask, around: Circumstances): Thread[
 				`only the first one's name is in a core; all are called ${dead.comm}`,
 			),
 		);
-	return dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), around));
+	const threads = dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), around));
+	return withEndedLeader(dead, threads, report);
 }
 
 function deduceThread(
@@ -43,6 +45,7 @@ function deduceThread(
 	const { tid } = thread;
 	const subject = `thread ${tid}`;
 	const frame = signalFrameOf(thread, dead.memory, dead.threads.length);
+	const alternateStack = frame?.alternateStack ?? thread.alternateStack;
 	if (frame !== undefined) reportFrame(frame, subject, report);
 	const blocked = thread.blocked ?? 0n;
 	const pending = recreatePending(thread.pending, blocked);
@@ -70,7 +73,7 @@ function deduceThread(
 		credentials,
 		seccomp: "none",
 		...records,
-		...(frame?.alternateStack === undefined ? {} : { alternateStack: frame.alternateStack }),
+		...(alternateStack === undefined ? {} : { alternateStack }),
 	};
 }
 

@@ -1,9 +1,10 @@
-import { type Address, fileOffset, PAGE_SIZE, pageCeil } from "../../bytes/address.ts";
+import { type Address, fileOffset, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_READ } from "../../linux/mman.ts";
+import { type Finding, loss } from "../finding.ts";
 import type { PartialMapping } from "../partial-task.ts";
 import type { Content } from "../task.ts";
 
@@ -24,11 +25,29 @@ export function mappingsOfCore(core: Core, memory: CoreMemory): PartialMapping[]
 			start,
 			end,
 			held: memory.locate(start).kind === "core" ? (segment?.fileSize ?? 0n) : 0n,
+			...(segment?.missing === undefined || segment.missing === 0n ? {} : { missing: segment.missing }),
 			...(prot === undefined ? {} : { prot }),
 			...(file === undefined ? {} : { file }),
 			...(kernel === undefined ? {} : { kernel }),
 		};
 	});
+}
+
+/** What a core lost that was cut short: memory of the program's own, and what it had changed of files. */
+export function missingFindings(name: string, mappings: readonly PartialMapping[]): Finding[] {
+	const cut = mappings.filter(({ missing = 0n, kernel }) => missing > 0n && kernel === undefined);
+	const of = (files: boolean, what: string): Finding[] => {
+		const parts = cut.filter(({ file }) => (file !== undefined && !file.deleted) === files);
+		const [first] = parts;
+		if (first === undefined) return [];
+		const bytes = parts.reduce((sum, { missing = 0n }) => sum + missing, 0n);
+		const where = `${parts.length} mapping${parts.length === 1 ? "" : "s"} from ${hex(plus(first.start, first.held))} on`;
+		return [loss("contents-lost", name, `was cut short: ${bytes} bytes of ${where} are missing; ${what}`)];
+	};
+	return [
+		...of(false, "they read as zeros"),
+		...of(true, "what the program had changed there is as its files have it"),
+	];
 }
 
 /** vvar is what lies directly below the vdso, nameless and readable only. */

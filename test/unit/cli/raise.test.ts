@@ -43,6 +43,7 @@ const raised = (
 	restored: {
 		...{ pid, ids, findings: [] },
 		wait: () => Promise.reject(new Error("not here")),
+		earlyEnd: () => Promise.resolve(undefined),
 		release: () => Promise.resolve(),
 	},
 });

@@ -306,8 +306,21 @@ describe("a core that was cut short names what is missing first", () => {
 	])("at %i bytes", (length, place) => {
 		expect(refusal(() => readCore(fromBuffer("core", whole.subarray(0, length))))).toBe(
 			`ERR_CORE_TRUNCATED core: ends at 0x${length.toString(16)} (${length} bytes) ${place}, ` +
-				`expected at least 16384 bytes; ${remedy}`,
+				`expected at least 16384 bytes; ${remedy}${place.endsWith("notes") ? "" : ", or raise it without what is missing (raise --truncated)"}`,
 		);
+	});
+
+	test("on request it is taken for what is there", () => {
+		const { segments } = readCore(fromBuffer("core", whole.subarray(0, 9000)), { truncated: true });
+		expect(segments.map(({ fileSize, missing }) => [fileSize, missing])).toEqual([
+			[4096n, undefined],
+			[808n, 7384n],
+		]);
+		const { segments: none } = readCore(fromBuffer("core", whole.subarray(0, 4097)), { truncated: true });
+		expect(none.map(({ fileSize, missing }) => [fileSize, missing])).toEqual([
+			[1n, 4095n],
+			[0n, 8192n],
+		]);
 	});
 
 	test("gdb's ends in its notes", () => {

@@ -58,7 +58,7 @@ describe("planBounds", () => {
 	])("refuses what the kernel would not take: %$", (bounds, text) => {
 		const given = Object.fromEntries(Object.entries(bounds).map(([name, at]) => [name, address(at)]));
 		expect(refusal(() => planned(taskOf({ mappings: [], bounds: given })))).toBe(
-			`ERR_IMAGE_CORRUPT bounds of the address space: ${text}`,
+			`ERR_TASK_UNRUNNABLE bounds of the address space: ${text}`,
 		);
 	});
 });

@@ -6,7 +6,7 @@ import { refusal } from "../../support/refusal.ts";
 it("a path with a NUL in it, which the kernel would read as a shorter one, is refused", () => {
 	const draft = planDraft(bytesFromText);
 	expect(refusal(() => draft.path("path of the log", "/etc/passwd\0/log"))).toBe(
-		"ERR_IMAGE_CORRUPT path of the log: has a NUL as byte 11, but 16 bytes",
+		"ERR_TASK_UNRUNNABLE path of the log: has a NUL as byte 11, but 16 bytes",
 	);
 	expect(draft.path("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
 });

@@ -213,27 +213,27 @@ describe("memfds that contradict themselves are refused", () => {
 		[
 			"a descriptor of nothing",
 			taskWith([memfd(3, { object: 9 })]),
-			"ERR_IMAGE_CORRUPT descriptor 3: shows shared object 9, which is not there",
+			"ERR_TASK_UNRUNNABLE descriptor 3: shows shared object 9, which is not there",
 		],
 		[
 			"bytes in one that has none",
 			taskWith([memfd(3)], [cache({ size: 0n })]),
-			"ERR_IMAGE_CORRUPT /images/pages-1.img: holds bytes up to 0x1000 of a shared object, which has 0",
+			"ERR_TASK_UNRUNNABLE /images/pages-1.img: holds bytes up to 0x1000 of a shared object, which has 0",
 		],
 		[
 			"a writable mapping of a sealed one",
 			taskWith([], [cache({ seals: SEAL.WRITE, memfdFlags: SEALING })], [mapping(AT, 1, inObject(1), shared)]),
-			"ERR_IMAGE_CORRUPT mapping 0x700000000000: is shared and writable, but memfd cache is sealed against writing",
+			"ERR_TASK_UNRUNNABLE mapping 0x700000000000: is shared and writable, but memfd cache is sealed against writing",
 		],
 		[
 			"a size that no file has",
 			taskWith([memfd(3)], [cache({ size: 1n << 63n, contents: [] })]),
-			"ERR_IMAGE_CORRUPT memfd cache: has 0x8000000000000000 bytes, expected less than 2^63",
+			"ERR_TASK_UNRUNNABLE memfd cache: has 0x8000000000000000 bytes, expected less than 2^63",
 		],
 		[
 			"a name with a NUL",
 			taskWith([memfd(3)], [cache({ name: "a\0b" })]),
-			"ERR_IMAGE_CORRUPT name of memfd a\0b: has a NUL as byte 1, but 3 bytes",
+			"ERR_TASK_UNRUNNABLE name of memfd a\0b: has a NUL as byte 1, but 3 bytes",
 		],
 	])("%s", (_, task, message) => {
 		expect(refusal(() => planned(task))).toBe(message);

@@ -258,11 +258,11 @@ describe("shared objects", () => {
 
 	it("refuses a mapping of nothing and bytes beyond an end", () => {
 		expect(refusal(() => planned(taskOf({ mappings: [mapping(AT, 1, inObject(3), shared)] })))).toBe(
-			"ERR_IMAGE_CORRUPT mapping 0x700000000000: shows shared object 3, which is not there",
+			"ERR_TASK_UNRUNNABLE mapping 0x700000000000: shows shared object 3, which is not there",
 		);
 		const objects = [object({ contents: [content(pages, 0x4000n, 1, 0)] })];
 		expect(refusal(() => planned(taskOf({ mappings: [mapping(AT, 4, inObject(1), shared)], objects })))).toBe(
-			"ERR_IMAGE_CORRUPT /images/pages-1.img: holds bytes up to 0x5000 of a shared object, which has 16384",
+			"ERR_TASK_UNRUNNABLE /images/pages-1.img: holds bytes up to 0x5000 of a shared object, which has 16384",
 		);
 	});
 });
@@ -284,7 +284,7 @@ describe("what cannot be planned", () => {
 	it("is refused where mappings overlap", () => {
 		const mappings = [mapping(AT, 2, anonymous), mapping(AT + 0x1000n, 2, anonymous)];
 		expect(refusal(() => planned(taskOf({ mappings })))).toBe(
-			"ERR_IMAGE_CORRUPT mapping 0x700000000000: ends at 0x700000002000, but the next mapping starts at 0x700000001000",
+			"ERR_TASK_UNRUNNABLE mapping 0x700000000000: ends at 0x700000002000, but the next mapping starts at 0x700000001000",
 		);
 	});
 
@@ -294,7 +294,7 @@ describe("what cannot be planned", () => {
 		["half a page", [mapping(AT, 2, anonymous)], AT + 8n, 1, "0x700000000008"],
 	] as const)("is refused where bytes belong to %s", (_, mappings, start, count, where) => {
 		expect(refusal(() => planned(taskOf({ mappings, contents: [content(pages, start, count, 0)] })))).toBe(
-			`ERR_IMAGE_CORRUPT /images/pages-1.img: holds bytes of ${where}, expected an address in private memory`,
+			`ERR_TASK_UNRUNNABLE /images/pages-1.img: holds bytes of ${where}, expected an address in private memory`,
 		);
 	});
 

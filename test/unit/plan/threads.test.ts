@@ -60,7 +60,7 @@ describe("identity", () => {
 	it("refuses a score that there is not", () => {
 		const identity = { ...taskOfThreads([threadOf(100)]).identity, oomScoreAdjust: 1001 };
 		expect(refusal(() => planOfThreads(taskOfThreads([threadOf(100)], { identity }), factsOf("amd")))).toBe(
-			"ERR_IMAGE_CORRUPT oom_score_adj: is 1001, expected -1000 to 1000",
+			"ERR_TASK_UNRUNNABLE oom_score_adj: is 1001, expected -1000 to 1000",
 		);
 	});
 
@@ -165,26 +165,27 @@ describe("threads", () => {
 			{ registers: registersOf(0n, { cs: 0x23n }) },
 			"ERR_UNSUPPORTED thread 101: runs 32-bit code (cs 0x23), expected 64-bit code, 0x33",
 		],
-		[{ registers: registersOf(0n, { cs: 0n }) }, "ERR_IMAGE_CORRUPT thread 101: cs is 0x0, expected 0x33"],
-		[
-			{ registers: registersOf(0n, { ip: 0x8000_0000_0000n }) },
-			"ERR_IMAGE_CORRUPT thread 101: rip is 0x800000000000, expected a canonical address",
-		],
+		[{ registers: registersOf(0n, { cs: 0n }) }, "ERR_TASK_UNRUNNABLE thread 101: cs is 0x0, expected 0x33"],
 		[
 			{ registers: registersOf(0n, { fs_base: 0xffff_8000_0000_0000n }) },
-			"ERR_IMAGE_CORRUPT thread 101: fs_base is 0xffff800000000000, expected less than 0x7ffffffff000",
+			"ERR_TASK_UNRUNNABLE thread 101: fs_base is 0xffff800000000000, expected less than 0x7ffffffff000",
 		],
 		[
 			{ registers: registersOf(0n, { gs_base: 0x7fff_ffff_f000n }) },
-			"ERR_IMAGE_CORRUPT thread 101: gs_base is 0x7ffffffff000, expected less than 0x7ffffffff000",
+			"ERR_TASK_UNRUNNABLE thread 101: gs_base is 0x7ffffffff000, expected less than 0x7ffffffff000",
 		],
 		[
 			{ pending: [new Uint8Array(127)] },
-			"ERR_IMAGE_CORRUPT thread 101: a pending signal's siginfo is 127 bytes, expected 128",
+			"ERR_TASK_UNRUNNABLE thread 101: a pending signal's siginfo is 127 bytes, expected 128",
 		],
-		[{ pending: [siginfoOf(65, 0)] }, "ERR_IMAGE_CORRUPT thread 101: signal 65 is pending, expected 1 to 64"],
+		[{ pending: [siginfoOf(65, 0)] }, "ERR_TASK_UNRUNNABLE thread 101: signal 65 is pending, expected 1 to 64"],
 	])("are refused when they would not run: %#", (more, message) => {
 		expect(refusal(() => planOf([leaderOf(), threadOf(101, more)]))).toBe(message);
+	});
+
+	it("may stand anywhere, even where there is no address", () => {
+		const nowhere = registersOf(0n, { ip: 0x8000_0000_0000n, sp: 0x4141_4141_4141_4141n });
+		expect(planOf([leaderOf(), threadOf(101, { registers: nowhere })]).tids).toHaveLength(2);
 	});
 
 	it("may be in [vsyscall]", () => {

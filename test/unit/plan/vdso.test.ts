@@ -135,11 +135,11 @@ describe("another kernel's vdso", () => {
 	it("is refused without its bytes, and where it is larger than any", () => {
 		const longer = mapping(AT, 3, { kind: "vdso" }, { prot: 5 });
 		expect(refusal(() => planned(taskWith({ mappings: [vvar, longer], contents: [] }), facts))).toBe(
-			"ERR_IMAGE_CORRUPT vdso at 0x7fff10006000: has no bytes in the images, expected all of it: this kernel's is another",
+			"ERR_TASK_UNRUNNABLE vdso at 0x7fff10006000: has no bytes in the images, expected all of it: this kernel's is another",
 		);
 		const huge = mapping(AT, 1000, { kind: "vdso" }, { prot: 5 });
 		expect(refusal(() => planned(taskWith({ mappings: [huge] }), facts))).toBe(
-			"ERR_IMAGE_CORRUPT vdso at 0x7fff10006000: has 4096000 bytes up to 0x7fff103ee000, expected one range of at most 65536",
+			"ERR_TASK_UNRUNNABLE vdso at 0x7fff10006000: has 4096000 bytes up to 0x7fff103ee000, expected one range of at most 65536",
 		);
 	});
 });

@@ -76,6 +76,7 @@ describe("where files are found", () => {
 			]),
 			gone: new Set(),
 			others: new Set(),
+			sizes: expect.any(Map),
 			findings: [],
 		});
 	});
@@ -120,6 +121,7 @@ describe("where files are found", () => {
 			]),
 			gone: new Set(),
 			others: new Set(),
+			sizes: expect.any(Map),
 			findings: [],
 		});
 	});

@@ -18,7 +18,9 @@ function strays(paths: readonly string[], inode: bigint, replaced: readonly numb
 	const maps = `400000-401000 r--p 00000000 08:01 7 /bin/x\n700000000000-700000001000 rw-s 00000000 08:01 ${inode} /#1 (deleted)\n`;
 	try {
 		const others = new Map(replaced.map((i): [number, string] => [numbers[i] ?? -1, "/dev/null"]));
-		return strayFiles(process.pid, task, maps, others).map((text) => text.replace(/descriptor \d+/, "descriptor N"));
+		return strayFiles(`/proc/${process.pid}`, task, maps, others).map((text) =>
+			text.replace(/descriptor \d+/, "descriptor N"),
+		);
 	} finally {
 		for (const number of numbers) closeSync(number);
 	}
@@ -52,7 +54,7 @@ describe("what was one file", () => {
 				memory: { mappings: [] },
 				files: { descriptors: [{ number, description }] },
 			} as unknown as Task;
-			expect(strayFiles(process.pid, task, "", new Map())).toEqual([
+			expect(strayFiles(`/proc/${process.pid}`, task, "", new Map())).toEqual([
 				`descriptor ${number} is of /proc/version, expected /memfd:jit (deleted)`,
 			]);
 		} finally {

@@ -282,7 +282,7 @@ describe("pages", () => {
 	test("outside private memory are refused", () => {
 		const task = smallTask({ memory: { contents: [lettered(0x30_0000n, "x")] } });
 		expect(refusal(() => imagesFromTask(task, { pages: true }))).toBe(
-			"ERR_IMAGE_CORRUPT bytes: holds bytes of 0x300000, expected an address in private memory",
+			"ERR_TASK_UNRUNNABLE bytes: holds bytes of 0x300000, expected an address in private memory",
 		);
 	});
 

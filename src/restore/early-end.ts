@@ -1,0 +1,47 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Agent } from "../host/agent.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+
+/** CPU time by which a process has gone on, nanoseconds; and for how long one is looked at that gets none, milliseconds. */
+const LIVES = 10_000_000n;
+const PATIENCE = 2000;
+
+/**
+ * How a process that was just let go ended before it got anywhere. Whoever died of a fault executes the same instruction again, and
+ * is dead within a moment.
+ *
+ * @returns `undefined` as soon as its threads sleep, or have run for a while.
+ */
+export async function earlyEnd(agent: Agent, pid: number): Promise<WaitStatus | undefined> {
+	const before = timeOf(pid);
+	for (const end = performance.now() + PATIENCE; performance.now() < end; await sleep(2)) {
+		const errand = agent.errand();
+		const status = errand.space(8);
+		const waited = errand.call("wait4", pid, status, WAIT.ALL | WAIT.NOHANG, 0);
+		const done = await agent.perform(errand);
+		if (done.result(waited) === BigInt(pid)) return waitStatus(done.bytes(status).readUInt32LE());
+		if (isAsleep(pid) || timeOf(pid) - before > LIVES) return undefined;
+	}
+	return undefined;
+}
+
+/** What a field of each thread's file in /proc says; nothing of threads that end meanwhile. */
+const ofThreads = (pid: number, file: string, field: RegExp): string[] => {
+	try {
+		return readdirSync(`/proc/${pid}/task`).map(
+			(tid) => field.exec(readFileSync(`/proc/${pid}/task/${tid}/${file}`, "latin1"))?.[1] ?? "",
+		);
+	} catch {
+		return [];
+	}
+};
+
+const isAsleep = (pid: number): boolean => {
+	const states = ofThreads(pid, "stat", /\) (\w)/);
+	return states.length > 0 && states.every((state) => "STZ".includes(state));
+};
+
+/** Nanoseconds on a processor, of all threads together. */
+const timeOf = (pid: number): bigint =>
+	ofThreads(pid, "schedstat", /^(\d+)/).reduce((sum, time) => sum + BigInt(time), 0n);

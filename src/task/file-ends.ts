@@ -1,0 +1,60 @@
+import { type Address, address, fileOffset, pageCeil, plus } from "../bytes/address.ts";
+import { intersect, lengthOf, type Range } from "../bytes/range.ts";
+import type { PartialMapping, PartialTask } from "./partial-task.ts";
+import type { Content } from "./task.ts";
+
+/** How much of a core is looked at in one go. */
+const PIECE = 1n << 20n;
+
+/**
+ * The same dead process with nothing to be read to where its files have no pages: behind the end of a mapped file there is
+ * only SIGBUS, and the kernel's cores have zeros there. Where a core has more than zeros, its file has become shorter since: what
+ * it holds then becomes private memory.
+ *
+ * @param sizes Bytes of each mapped file that is here, by the path that the mappings have.
+ */
+export function endAtFiles(dead: PartialTask, sizes: ReadonlyMap<string, bigint>): PartialTask {
+	const { memory } = dead;
+	const blank: Range[] = [];
+	const mappings = memory.mappings.flatMap((mapping): PartialMapping[] => {
+		const { file, start, end, held } = mapping;
+		const size = file === undefined || file.deleted ? undefined : sizes.get(file.path);
+		if (file === undefined || size === undefined) return [mapping];
+		const last = size > file.offset ? plus(start, pageCeil((size - file.offset) as Address)) : start;
+		const behind = intersect({ start: last, end }, { start, end: plus(start, held) });
+		if (behind === undefined) return [mapping];
+		const isBlank = isZeros(dead, behind);
+		if (isBlank) blank.push(behind);
+		const { file: _file, missing: _missing, ...common } = mapping;
+		const rest: PartialMapping = isBlank
+			? { ...common, start: last, held: 0n, file: { ...file, offset: fileOffset(file.offset + (last - start)) } }
+			: { ...common, start: last, held: held - (last - start) };
+		return [...(last > start ? [{ ...mapping, end: last, held: last - start }] : []), rest];
+	});
+	return { ...dead, memory: { ...memory, mappings, contents: without(memory.contents, blank) } };
+}
+
+function isZeros({ memory }: PartialTask, range: Range): boolean {
+	// holes of the core's file need no look
+	for (const { start, available } of memory.contents) {
+		const part = intersect(range, { start, end: plus(start, available) });
+		if (part === undefined) continue;
+		for (let at: bigint = part.start; at < part.end; at += PIECE) {
+			const length = Number(part.end - at < PIECE ? part.end - at : PIECE);
+			const bytes = memory.read(address(at), length);
+			if (bytes === undefined || bytes.some((byte) => byte !== 0)) return false;
+		}
+	}
+	return true;
+}
+
+const without = (contents: readonly Content[], gone: readonly Range[]): Content[] =>
+	contents.flatMap((content) => {
+		const range = { start: content.start, end: plus(content.start, content.length) };
+		const cut = gone.find((one) => intersect(range, one) !== undefined);
+		if (cut === undefined) return [content];
+		// a mapping's bytes are one run, and what goes is its end
+		const length = lengthOf({ start: range.start, end: cut.start > range.start ? cut.start : range.start });
+		if (length === 0n) return [];
+		return [{ ...content, length, available: content.available < length ? content.available : length }];
+	});

@@ -1,0 +1,48 @@
+import { address } from "../../bytes/address.ts";
+import { rangeAt } from "../../bytes/range.ts";
+import type { Core } from "../../core/core.ts";
+import type { CoreMemory } from "../../core/memory.ts";
+import type { CoreThread } from "../../core/threads.ts";
+import { AT } from "../../linux/auxv.ts";
+import { caution, type Finding } from "../finding.ts";
+
+/** Which process it was, and which of its threads led it. */
+export interface Leadership {
+	readonly pid: number;
+	/** Absent where the leader had ended before the others. */
+	readonly leader?: CoreThread;
+	readonly doubt?: Finding;
+}
+
+/**
+ * NT_PRPSINFO says which process it was, and the thread of that id leads it. folklore: tools that make cores smaller leave the
+ * note out; then the leader is the thread on the stack that execve(2) made, or else, since ids grow, the one with the lowest.
+ */
+export function leadershipOf(core: Core, memory: CoreMemory): Leadership {
+	const { process, threads } = core;
+	if (process !== undefined && process.pr_pid > 0) {
+		const leader = threads.find(({ status }) => status.pr_pid === process.pr_pid);
+		return { pid: process.pr_pid, ...(leader === undefined ? {} : { leader }) };
+	}
+	const first = onInitialStack(core, memory);
+	const lowest = threads.reduce((a, b) => (b.status.pr_pid < a.status.pr_pid ? b : a));
+	const leader = first ?? lowest;
+	const pid = leader.status.pr_pid;
+	const why =
+		first === undefined ? "the lowest of its threads' ids is taken" : "the id of the thread on its first stack";
+	return {
+		...{ pid, leader },
+		doubt: caution(
+			"process-id",
+			`process ${pid}`,
+			`the core does not say which process it was (no NT_PRPSINFO): ${why}`,
+		),
+	};
+}
+
+function onInitialStack({ auxv, threads }: Core, { mappings }: CoreMemory): CoreThread | undefined {
+	const anchor = auxv.find(({ type }) => type === AT.EXECFN || type === AT.RANDOM)?.value;
+	const stack = anchor === undefined ? undefined : rangeAt(mappings, address(anchor));
+	if (stack === undefined) return undefined;
+	return threads.find(({ status }) => rangeAt(mappings, address(status.pr_reg.sp)) === stack);
+}
