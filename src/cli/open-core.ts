@@ -5,6 +5,12 @@ import type { Terminal } from "./terminal.ts";
 
 /** A core as it is found; `-` is standard input. Interrupted while it is unpacked, nothing of it stays. */
 export const openCore = (path: string, terminal: Terminal, maxSize = USUAL_MAX_SIZE): Promise<OpenedCore> =>
-	untilInterrupted((signal) =>
-		openCoreSource(path, { maxSize, signal, progress: (total) => openProgress(terminal, total) }),
-	);
+	untilInterrupted((signal) => openCoreUntil(signal, path, terminal, maxSize));
+
+/** The same for those who have more to undo than that when they are interrupted. */
+export const openCoreUntil = (
+	signal: AbortSignal,
+	path: string,
+	terminal: Terminal,
+	maxSize = USUAL_MAX_SIZE,
+): Promise<OpenedCore> => openCoreSource(path, { maxSize, signal, progress: (total) => openProgress(terminal, total) });

@@ -14,7 +14,7 @@ import { taskFromCore } from "../task/from-core.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
-import { openCore } from "./open-core.ts";
+import { openCoreUntil } from "./open-core.ts";
 import { patchedJson, recoveryText, summaryText } from "./patch/text.ts";
 import { openProgress } from "./progress.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -40,17 +40,19 @@ export interface PatchVerb {
 export async function patchVerb(verb: PatchVerb): Promise<void> {
 	const terminal = openTerminal(process);
 	if (verb.check === true) refuseUnfinished(verb.images);
-	if (verb.check === true || verb.output !== undefined) await patchOnce(verb, terminal);
-	else
+	// from the first moment on, as there is a lock to release
+	await untilInterrupted(async (signal) => {
+		if (verb.check === true || verb.output !== undefined) return await patchOnce(verb, terminal, signal);
 		await whilePatching(verb.images, async (lock, recovery) => {
 			if (verb.quiet !== true) terminal.err(recoveryText(verb.images, recovery));
-			await patchOnce(verb, terminal, lock);
+			await patchOnce(verb, terminal, signal, lock);
 		});
+	});
 }
 
-async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Promise<void> {
+async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSignal, lock?: Hold): Promise<void> {
 	const donor = openImageDir(lock?.directory ?? verb.images);
-	const core = await openCore(verb.core, terminal).catch((error: unknown) => {
+	const core = await openCoreUntil(signal, verb.core, terminal).catch((error: unknown) => {
 		donor.close();
 		throw error;
 	});
@@ -69,7 +71,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Prom
 		if (target !== undefined) {
 			const silent = verb.quiet === true || verb.json === true;
 			const progress = openProgress(terminal, silent ? 0n : draftWork(patched.draft));
-			const write = (signal: AbortSignal) => {
+			const write = () => {
 				const requireSources = (): void => {
 					if (!core.temporary) requireUnchanged([core.source]);
 					donor.requireUnchanged();
@@ -83,7 +85,8 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, lock?: Hold): Prom
 					? commitInPlace(patched.draft, donor, { ...options, ...(lock === undefined ? {} : { lock }) })
 					: writeElsewhere(patched.draft, donor, verb.output, options);
 			};
-			await untilInterrupted(write).finally(progress.end);
+			signal.throwIfAborted();
+			await write().finally(progress.end);
 		}
 		tell(verb, terminal, dead, patched, target);
 	} finally {

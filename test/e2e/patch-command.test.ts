@@ -1,11 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
 import { digests, fingerprint } from "../support/directory-print.ts";
 import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
+import { soon } from "../support/living.ts";
 import { patchInto } from "../support/patching.ts";
 
 describe("necromancer -c CORE -i IMGDIR", () => {
@@ -56,6 +58,30 @@ describe("necromancer -c CORE -i IMGDIR", () => {
 		const once = digests(path);
 		expect(run("-i", path, "-q")).toEqual(silent);
 		expect(digests(path)).toEqual(once);
+	});
+
+	it("leaves no lock when it is interrupted before it has its core", async () => {
+		const path = copy("interrupted");
+		const before = readdirSync(path);
+		const child = spawn(process.execPath, [program, "-c", "-", "-i", path], { stdio: ["pipe", "ignore", "ignore"] });
+		const locked = (): boolean => readdirSync(path).some((name) => name.startsWith(".necromancer-lock."));
+		expect(await soon(locked)).toBe(true);
+		child.kill("SIGTERM");
+		const [, signal] = (await once(child, "close")) as [number | null, string | null];
+		expect(signal).toBe("SIGTERM");
+		expect(readdirSync(path)).toEqual(before);
+	});
+
+	it("is not kept out by the lock of one that was killed", async () => {
+		const path = copy("killed");
+		const child = spawn(process.execPath, [program, "-c", "-", "-i", path], { stdio: ["pipe", "ignore", "ignore"] });
+		const locks = (): string[] => readdirSync(path).filter((name) => name.startsWith(".necromancer-lock."));
+		expect(await soon(() => locks().length > 0)).toBe(true);
+		child.kill("SIGKILL");
+		await once(child, "close");
+		expect(locks()).toHaveLength(1);
+		expect(run("-i", path, "-q")).toEqual(silent);
+		expect(locks()).toEqual([]);
 	});
 
 	it("writes what the functions write", async () => {
