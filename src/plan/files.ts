@@ -6,6 +6,7 @@ import { makeGhosts } from "./files/ghosts.ts";
 import { openByName, openFile } from "./files/named.ts";
 import { pipesOn } from "./files/pipes.ts";
 import { type FilePolicy, highestNumber, type Slot, slotsOf } from "./files/slots.ts";
+import { socketPairsOn } from "./files/socket-pairs.ts";
 import { openEventfd, openSignalfd, openTimerfd } from "./files/special.ts";
 
 export { type FilePolicy, highestNumber } from "./files/slots.ts";
@@ -31,6 +32,7 @@ export function planFiles({ files, memory }: Task, around: Circumstances, policy
 	const firsts = new Map<string, Slot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
 	const pipes = pipesOn(desk, [...firsts.values()]);
+	const pairs = socketPairsOn(desk, [...firsts.values()]);
 	for (const slot of slots) {
 		const { number, closeOnExec, key, content } = slot;
 		const first = firsts.get(key) ?? slot;
@@ -42,6 +44,9 @@ export function planFiles({ files, memory }: Task, around: Circumstances, policy
 		switch (content.kind) {
 			case "pipe":
 				pipes.place({ ...slot, content });
+				break;
+			case "socket-pair":
+				pairs.place({ ...slot, content });
 				break;
 			case "fifo":
 				pipes.hold(content);

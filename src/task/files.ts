@@ -22,6 +22,7 @@ export interface Descriptor {
 export type Description =
 	| OpenFile
 	| PipeEnd
+	| SocketPairEnd
 	| Fifo
 	| Eventfd
 	| Epoll
@@ -65,6 +66,13 @@ export interface OpenFile extends DescriptionCommon, MappedFile {
 export interface PipeEnd extends DescriptionCommon {
 	readonly kind: "pipe";
 	readonly pipe: Pipe;
+}
+
+/** One of two connected unix stream sockets without names, of which the process has both, and in which nothing waits. */
+export interface SocketPairEnd extends DescriptionCommon {
+	readonly kind: "socket-pair";
+	/** Ends with equal numbers belong together. */
+	readonly pair: number;
 }
 
 export interface Pipe {

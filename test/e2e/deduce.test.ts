@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,11 @@ const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern
 const able = canHaveRooms() && need("core_pattern to be a plain name", coresLandHere);
 const needs = able ? "" : " (needs root, unshare, nsenter and a core_pattern that is a plain name)";
 const gcc = hasGcc();
+const asyncio = need("python3 with asyncio", hasTool("python3") && runs("python3", "-c", "import asyncio"));
+
+function runs(command: string, ...args: readonly string[]): boolean {
+	return spawnSync(command, args, { stdio: "ignore" }).status === 0;
+}
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-deduce-"));
 let dist = "";
@@ -119,6 +124,19 @@ int main(int c, char **v) {
 }
 `;
 
+// a thread wakes the loop of asyncio through a pair of sockets, each round
+const ASYNCIO = `
+import asyncio, time
+async def main():
+    n = 0
+    loop = asyncio.get_running_loop()
+    while True:
+        await loop.run_in_executor(None, time.sleep, 0.03)
+        n += 1
+        print("round", n, flush=True)
+asyncio.run(main())
+`;
+
 const NODE = "let n = 0; setInterval(() => console.log('tick', ++n), 50)";
 
 // each sleeps in another way; the leader asks all of them each round
@@ -204,6 +222,11 @@ describe.skipIf(!able)(`processes go on by their core alone${needs}`, () => {
 	it.skipIf(!hasTool("python3"))("python3", async () => {
 		const code = "import time, itertools\nfor n in itertools.count():\n print('tick', n, flush=True); time.sleep(.05)";
 		const python = await dead("ABRT", () => ["python3", "-c", code]);
+		expectCounting(python.lines, await revived(python, 1));
+	});
+
+	it.skipIf(!asyncio)(`python3, whose event loop is woken by threads${asyncio ? "" : " (needs asyncio)"}`, async () => {
+		const python = await dead("ABRT", () => ["python3", "-c", ASYNCIO]);
 		expectCounting(python.lines, await revived(python, 1));
 	});
 

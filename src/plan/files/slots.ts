@@ -11,6 +11,7 @@ import type {
 	OtherDescription,
 	PipeEnd,
 	Signalfd,
+	SocketPairEnd,
 	Timerfd,
 } from "../../task/files.ts";
 import { type Finding, loss } from "../../task/finding.ts";
@@ -34,7 +35,16 @@ export interface Slot {
 }
 
 /** What this version can open again. */
-export type Openable = OpenFile | PipeEnd | Fifo | Eventfd | Epoll | Signalfd | Timerfd | MemfdDescription;
+export type Openable =
+	| OpenFile
+	| PipeEnd
+	| SocketPairEnd
+	| Fifo
+	| Eventfd
+	| Epoll
+	| Signalfd
+	| Timerfd
+	| MemfdDescription;
 
 /** Another file in the place of a descriptor's. */
 export interface Substitute {
@@ -89,6 +99,7 @@ function openable(description: Description): Openable | string {
 		case "fifo":
 			return description.unlinked === true ? `the deleted FIFO ${description.file.path}` : description;
 		case "pipe":
+		case "socket-pair":
 		case "eventfd":
 		case "epoll":
 		case "signalfd":

@@ -8,6 +8,7 @@ import type { OpenObject } from "../program-objects.ts";
 import { type Wait, waitsOn } from "../waits.ts";
 import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
+import { type SelfPipe, selfPipes } from "./python-sockets.ts";
 import { addSleepers } from "./sleepers.ts";
 import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "./stand.ts";
 
@@ -35,10 +36,26 @@ export function deduceDescriptors(
 	if (lock !== undefined) addPipe(lock, { flags: 0, why: "libuv's lock around signal handlers", lock: true }, add);
 	const poller = goPoller(dead.memory, open);
 	if (poller !== undefined) addPoller(poller, add);
+	const pipes = selfPipes(dead.memory);
+	for (const { read, write } of pipes)
+		for (const number of [read, write])
+			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
 	const waits = dead.threads.flatMap((thread) => waitsOn(thread, dead.memory));
 	addSleepers(waits, new Set(found.keys()), dead, places, add);
 	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
+	watchSelfPipes(pipes, found);
 	return [...found.values()].sort((a, b) => a.number - b.number);
+}
+
+/** Where there is one pair and one epoll instance, the one watches the other; asyncio's cookies are the descriptors. */
+function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, Deduced>): void {
+	const epolls = [...found.values()].filter(({ what }) => what.kind === "epoll" && what.complete !== true);
+	const [pipe, epoll] = [pipes[0], epolls[0]];
+	if (pipes.length !== 1 || epolls.length !== 1 || pipe === undefined || epoll?.what.kind !== "epoll") return;
+	const { targets } = epoll.what;
+	if (targets.some(({ number }) => number === pipe.read)) return;
+	const target = { number: pipe.read, events: EPOLLIN, data: BigInt(pipe.read) };
+	found.set(epoll.number, { ...epoll, what: { kind: "epoll", targets: [...targets, target] } });
 }
 
 const ofLoop = { flags: O.NONBLOCK, closeOnExec: true };

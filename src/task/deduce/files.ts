@@ -71,6 +71,8 @@ function standIn({ number, what, flags }: Deduced, dead: PartialTask): Descripti
 			return { ...common, kind: "epoll", targets: what.targets };
 		case "eventfd":
 			return { ...common, kind: "eventfd", counter: 0n };
+		case "socket":
+			return { ...common, kind: "socket-pair", pair: what.pair };
 		case "silence":
 			return { ...common, kind: "pipe", pipe: { id: number } };
 		case "end":
@@ -105,6 +107,8 @@ function findingOf({ number, what, why, awaited = false, guessed = false }: Dedu
 				subject,
 				`the ${what.access === O.RDONLY ? "reading" : "writing"} end of a pipe (${why})`,
 			);
+		case "socket":
+			return note("descriptor-deduced", subject, `one of a pair of unix sockets (${why})`);
 		case "silence":
 			return awaited
 				? loss(

@@ -85,7 +85,8 @@ export function pairsOf(
 	return found;
 }
 
-function* pieces(
+/** The bytes of some places, as aligned 32-bit words, a piece at a time. */
+export function* pieces(
 	memory: PartialMemory,
 	places: readonly Range[],
 ): Generator<{ readonly at: Address; readonly words: Uint32Array }> {

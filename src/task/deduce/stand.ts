@@ -21,6 +21,8 @@ export type Stand =
 	| { readonly kind: "eventfd" }
 	/** One end of a pipe; `lock`: a byte waits in it. */
 	| { readonly kind: "end"; readonly pipe: number; readonly access: number; readonly lock?: boolean }
+	/** One of a pair of connected sockets. */
+	| { readonly kind: "socket"; readonly pair: number }
 	/** Something to wait on of which the kind is not known: a pipe open both ways, in which nothing ever comes. */
 	| { readonly kind: "silence" };
 

@@ -82,6 +82,8 @@ export function descriptionEntry(description: Description, around: Surroundings)
 		}
 		case "memfd":
 			return memfdFile(id, around.inode(description.object), { flags, position: description.position, owner: fown });
+		case "socket-pair":
+			return substitute("one of a pair of unix sockets");
 		default:
 			return substitute(`${description.kind}${description.path === undefined ? "" : ` ${description.path}`}`);
 	}

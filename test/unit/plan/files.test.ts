@@ -119,6 +119,31 @@ describe("descriptors in a plan", () => {
 		expect(planned(taskOf(open)).steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "fcntl(0, 4, 0x800)", "fcntl(0, 2, 1)"]);
 	});
 
+	it("a pair of sockets, whose other end waits for its turn", () => {
+		const end = (id: number): object => ({ kind: "socket-pair", id, pair: 9, flags: 0o4002 });
+		expect(
+			planned(
+				taskOf([
+					[0, end(1), true],
+					[1, end(2)],
+				]),
+			).steps,
+		).toEqual([
+			"socketpair(1, 1, 0, <ends of socket pair 9>)",
+			"fcntl(1, 4, 0x800)",
+			"fcntl(1, 0x406, 65)",
+			"close(1)",
+			"fcntl(0, 4, 0x800)",
+			"fcntl(0, 2, 1)",
+			"dup3(*<end of socket pair 9 for 1>, 1, 0) = 1",
+		]);
+		expect(planned(taskOf([[0, end(1)]])).steps).toEqual([
+			"socketpair(1, 1, 0, <ends of socket pair 9>)",
+			"close(1)",
+			"fcntl(0, 4, 0x800)",
+		]);
+	});
+
 	it("a pipe with the ends the other way round", () => {
 		const open: Open[] = [
 			[0, pipe(9, 1)],

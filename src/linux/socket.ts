@@ -1,0 +1,3 @@
+/** include/linux/socket.h, include/linux/net.h */
+export const AF_UNIX = 1;
+export const SOCK_STREAM = 1;
