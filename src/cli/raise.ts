@@ -186,7 +186,7 @@ async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Termina
 /** gdb gets the terminal; when it is quit, what we made ends, unless it is to be kept. */
 async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised, { out }: Terminal): Promise<number> {
 	const target = {
-		pid: restored.pid,
+		pid: restored.livingThread,
 		executable: task.memory.executable,
 		...(verb.sysroot === undefined ? {} : { sysroot: verb.sysroot }),
 	};
@@ -197,7 +197,7 @@ async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised,
 		return status;
 	} finally {
 		if (keep) {
-			if (verb.quiet !== true) out(keptText(restored.pid, stateOf(restored.pid)));
+			if (verb.quiet !== true) out(keptText(restored.pid, stateOf(restored.livingThread)));
 			await restored.release();
 		} else await endRestored(restored);
 	}

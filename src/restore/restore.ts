@@ -20,6 +20,7 @@ import { lead, letGo } from "./lead.ts";
 import { requireRoomForMappings } from "./room-for-mappings.ts";
 import { shortfalls } from "./shortfalls.ts";
 import { requireFreeIds, requireNoFirst } from "./taken.ts";
+import { livingThreadOf } from "./verify.ts";
 
 export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself"> {
 	/** Leave it stopped, as by SIGSTOP. */
@@ -38,6 +39,8 @@ export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stops
 export interface Restored {
 	/** Its id here; in a pid namespace of its own it knows itself by another. */
 	readonly pid: number;
+	/** By which a debugger attaches to it, and /proc shows its state: that of another thread where its leader had ended. */
+	readonly livingThread: number;
 	readonly ids: IdChoice;
 	readonly findings: readonly Finding[];
 	/** Memory of ours that had to stay in it. */
@@ -81,7 +84,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids, requireUnchanged };
 		const leftover = options.untraced === true ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
-		return living(agent, { pid, ids, findings }, leftover, init);
+		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
 		const report = await undo(agent, made);
 		// it died because a step failed: that says more
@@ -129,7 +132,7 @@ async function factsWith(agent: Agent, user: NamespaceUser | undefined): Promise
 
 function living(
 	agent: Agent,
-	known: Pick<Restored, "pid" | "ids" | "findings">,
+	known: Pick<Restored, "pid" | "livingThread" | "ids" | "findings">,
 	leftover: Range | undefined,
 	init: Init | undefined,
 ): Restored {

@@ -41,10 +41,15 @@ export function verify(
 }
 
 /** Where /proc shows what all threads have in common: a leader that has ended has none of it any more. */
-function livingPlace(pid: number, { threads: [leader] }: Task): string {
-	if (leader?.ended !== true) return `/proc/${pid}`;
-	const tid = readdirSync(`/proc/${pid}/task`).find((name) => name !== `${pid}`);
-	return `/proc/${pid}/task/${tid ?? pid}`;
+function livingPlace(pid: number, task: Task): string {
+	const tid = livingThreadOf(pid, task);
+	return tid === pid ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
+}
+
+/** The leader's id, or another thread's where that has ended. */
+export function livingThreadOf(pid: number, { threads: [leader] }: Task): number {
+	if (leader?.ended !== true) return pid;
+	return Number(readdirSync(`/proc/${pid}/task`).find((name) => name !== `${pid}`) ?? pid);
 }
 
 /** A range with one protection and one kind of backing, neighbours of a kind joined: the kernel merges and splits at will. */

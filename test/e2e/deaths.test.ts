@@ -196,6 +196,14 @@ describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
 });
 
 describe.skipIf(!able)(`a process without its first thread${needs}`, () => {
+	it("is shown to a debugger by another: gdb attaches to no zombie", () => {
+		const { core, pid } = dead("leaderless");
+		const { stdout } = raise(core);
+		const [tid = 0] = tidsOf(room, pid).filter((id) => id !== pid);
+		expect(stdout).toContain(`\n  gdb -p ${tid} -iex `);
+		expect(askGdb(room, tid, "info threads")).toContain(`(LWP ${tid})`);
+	});
+
 	it.each([[[]], [["--no-ptrace"]], [["--fresh-ids"]]])("comes up as it was, and goes on %j", async (options) => {
 		const { core } = dead("leaderless");
 		const { status, stdout, stderr } = raise("--json", ...options, core);

@@ -22,7 +22,7 @@ const STATE: Readonly<Record<Left, string>> = {
 /** What came back, what had ended it, and what to do next. */
 export function raisedText({ raised, left }: Outcome, paint: Paint): string {
 	const { dead, task, restored } = raised;
-	const { pid, ids } = restored;
+	const { pid, livingThread, ids } = restored;
 	const { pid: own } = task.identity;
 	const other = { same: "", namespace: ` (${own} in its pid namespace)`, fresh: ` (it was ${own})` };
 	const lines = [
@@ -34,7 +34,7 @@ export function raisedText({ raised, left }: Outcome, paint: Paint): string {
 			"  going on, it executes the instruction that killed it again: change what made it fail first (gdb: set, return, jump)",
 		);
 	if (left === "stopped") {
-		const next = nextCommands(pid, ids === "fresh" ? task.memory.executable : "");
+		const next = nextCommands(pid, livingThread, ids === "fresh" ? task.memory.executable : "");
 		const width = Math.max(...next.map(([command]) => command.length)) + 4;
 		lines.push(...next.map(([command, purpose]) => `  ${command.padEnd(width)}${paint.dim(purpose)}`));
 	}
@@ -67,9 +67,13 @@ const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>
  * @param executable Where gdb has to be told: without privileges, /proc/PID/exe of a process with new ids is another file. A
  *   name that a shell might take for something else is left out.
  */
-const nextCommands = (pid: number, executable: string): readonly (readonly [command: string, purpose: string])[] => [
+const nextCommands = (
+	pid: number,
+	thread: number,
+	executable: string,
+): readonly (readonly [command: string, purpose: string])[] => [
 	[
-		`gdb ${/^[\w./+@%-]+$/.test(executable) ? `${executable} ` : ""}-p ${pid} -iex "${FORGET_STOP}"`,
+		`gdb ${/^[\w./+@%-]+$/.test(executable) ? `${executable} ` : ""}-p ${thread} -iex "${FORGET_STOP}"`,
 		"look into it, call its functions",
 	],
 	[`kill -CONT ${pid}`, "let it go on"],

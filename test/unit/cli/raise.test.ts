@@ -43,6 +43,7 @@ const raised = (
 	restored: {
 		...{ pid, ids, findings: [] },
 		wait: () => Promise.reject(new Error("not here")),
+		livingThread: pid,
 		earlyEnd: () => Promise.resolve(undefined),
 		release: () => Promise.resolve(),
 	},
