@@ -1,6 +1,7 @@
 // Rewrites the tables of README.md that follow from the code: node scripts/readme-tables.mjs (after a build).
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorTable } from "../dist/errors.js";
+import { attributeTable } from "../dist/task/attribute-table.js";
 import { findingCodes } from "../dist/task/finding.js";
 
 const path = new URL("../README.md", import.meta.url);
@@ -9,6 +10,11 @@ const tables = {
 		"| code | exit | meaning |",
 		"|---|---|---|",
 		...Object.entries(errorTable).map(([code, { exit, meaning }]) => `| \`${code}\` | ${exit} | ${meaning} |`),
+	],
+	attributes: [
+		"| of a process | dump, restore | |",
+		"|---|---|---|",
+		...attributeTable.map(({ name, fate, remark = "" }) => `| ${name} | ${fate} | ${remark} |`),
 	],
 	findings: [
 		"| finding | about |",

@@ -1,9 +1,10 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { linkOfProcess } from "../host/proc.ts";
 import { caution, type Finding, loss, note } from "../task/finding.ts";
 import type { Beyond, Keyrings } from "./attribute-questions.ts";
-import { type Losable, losable } from "./losable.ts";
+import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
 
 /** Something that is lost, and whose it is. */
@@ -36,9 +37,10 @@ export function settleLost(
 			remedy: `${hasNamespace(names) ? "run us in its namespaces (nsenter), or " : ""}go on without: --allow-lost ${names.join(",")}`,
 		});
 	}
-	for (const one of lost)
-		report(loss("confinement", one.subject, `had ${told(one)}; it has the restorer's, or none, when it comes back`));
+	for (const one of lost) report(loss("confinement", one.subject, `had ${told(one)}; ${instead[one.what] ?? USUAL}`));
 }
+
+const USUAL = "it has the restorer's, or none, when it comes back";
 
 const hasNamespace = (names: readonly Losable[]): boolean =>
 	names.some((name) => ["net", "uts", "ipc", "cgroup"].includes(name));
@@ -65,8 +67,20 @@ export function lostAround(pid: number): readonly Lost[] {
 		const [own, theirs] = [link(pid, name), link(pid, `${name}_for_children`)];
 		return theirs === undefined || theirs === own ? [] : [{ what: `${name}-for-children`, subject, found: theirs }];
 	});
-	return [...foreign, ...children, ...lostLabel(pid, subject)];
+	return [...foreign, ...children, ...lostLabel(pid, subject), ...lostDirectories(pid, subject)];
 }
+
+/** Directories that their names no longer lead to: they were deleted, as those of ended processes below /proc are. */
+const lostDirectories = (pid: number, subject: string): readonly Lost[] =>
+	(["cwd", "root"] as const).flatMap((what): Lost[] => {
+		try {
+			const [path, there] = [linkOfProcess(pid, what), statSync(`/proc/${pid}/${what}`, { bigint: true })];
+			const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
+			return here?.ino === there.ino && here.dev === there.dev ? [] : [{ what, subject, found: path }];
+		} catch {
+			return [];
+		}
+	});
 
 function lostLabel(pid: number, subject: string): readonly Lost[] {
 	const [theirs, ours] = [labelOf(pid), labelOf(process.pid)];
@@ -117,6 +131,7 @@ export function reportBeyond(
 			),
 		);
 	reportCgroup(pid, subject, report);
+	reportLogin(pid, subject, report);
 	const landlock = "whether Landlock confines it cannot be seen; if it did, it does no more when it comes back";
 	// an ordinary user can only confine himself where exec gives no privileges
 	report((noNewPrivileges ? caution : note)("confinement", subject, landlock));
@@ -138,6 +153,20 @@ function keyringLosses(keyrings: Keyrings): readonly string[] {
 	];
 }
 
+function reportLogin(pid: number, subject: string, report: (finding: Finding) => void): void {
+	const [theirs, ours] = [pid, process.pid].map((whose) => textOf(whose, "loginuid"));
+	if (theirs === undefined || theirs === ours) return;
+	report(caution("credentials", subject, `has audit's login uid ${theirs}; it comes back with the restorer's`));
+}
+
+const textOf = (pid: number, name: string): string | undefined => {
+	try {
+		return readFileSync(`/proc/${pid}/${name}`, "latin1").trim();
+	} catch {
+		return undefined;
+	}
+};
+
 function reportCgroup(pid: number, subject: string, report: (finding: Finding) => void): void {
 	const [theirs, ours] = [cgroupOf(pid), cgroupOf(process.pid)];
 	if (theirs === undefined || theirs === ours) return;
@@ -146,10 +175,6 @@ function reportCgroup(pid: number, subject: string, report: (finding: Finding) =
 
 /** Of the one hierarchy, and of the old ones in one line. */
 function cgroupOf(pid: number): string | undefined {
-	try {
-		const lines = readFileSync(`/proc/${pid}/cgroup`, "latin1").trim().split("\n");
-		return lines.map((line) => line.replace(/^0::/, "")).join(" ");
-	} catch {
-		return undefined;
-	}
+	const lines = textOf(pid, "cgroup")?.split("\n");
+	return lines?.map((line) => line.replace(/^0::/, "")).join(" ");
 }

@@ -59,6 +59,8 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
 	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
 	const shared = await objects.collect(agent, pages, memory.source);
+	const linked = ghosts.linked().map((path) => ({ what: "links", subject: `process ${pid}`, found: path }) as const);
+	settleLost(linked, allowLost, report);
 	const nameless = await ghosts.collect(agent);
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
 	return {

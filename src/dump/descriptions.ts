@@ -30,9 +30,10 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 	const kind = kindOf(open);
 	switch (kind.kind) {
 		case "file":
+			if (lost.has(number)) return undefined;
 			return { kind: "file", ...common, ...looksOf(kind.path, open), position: info.position, unlinked: false };
 		case "ghost": {
-			const ghost = ghosts.of(`/proc/${pid}/fd/${number}`, kind.path);
+			const ghost = ghosts.of(`/proc/${pid}/fd/${number}`, kind.path, true);
 			const looks = { path: kind.path, mode: Number(stat.mode), size: stat.size };
 			const position = info.position;
 			return ghost === undefined ? undefined : { kind: "file", ...common, ...looks, position, unlinked: true, ghost };
@@ -65,7 +66,6 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 			return { kind: "memfd", ...common, name: kind.name, object, position: info.position };
 		}
 		case "tty":
-			return { kind: "tty", ...common, path: kind.path };
 		case "other":
 			return undefined;
 	}

@@ -1,4 +1,5 @@
 import { refuse } from "../errors.ts";
+import { ownerInProc } from "../linux/own-proc.ts";
 import { kindOf, type OpenDescriptor } from "./open-files.ts";
 import { socketWords } from "./socket-words.ts";
 
@@ -34,9 +35,19 @@ export function requireDumpable(pid: number, open: readonly OpenDescriptor[], po
 	});
 }
 
+/** Of what /proc says, only that of the process itself is found again, and that of the first, which is always there. */
+function aboutAnother(pid: number, path: string): string | undefined {
+	const owner = ownerInProc(path);
+	if (owner === undefined || owner.pid === 1) return undefined;
+	if (owner.pid !== pid) return `a file about process ${owner.pid} (${path})`;
+	return owner.rest.startsWith("/task/") ? `a file about one of its threads (${path})` : undefined;
+}
+
 /** What a descriptor is that cannot be dumped; `undefined` when it can. */
 export function wordsOf(pid: number, descriptor: OpenDescriptor): string | undefined {
 	const kind = kindOf(descriptor);
+	if (kind.kind === "tty") return `the terminal ${kind.path}`;
+	if (kind.kind === "file") return aboutAnother(pid, kind.path);
 	if (kind.kind !== "other") return undefined;
 	return descriptor.link.startsWith("socket:") ? socketWords(pid, descriptor.link) : kind.words;
 }

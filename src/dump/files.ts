@@ -7,10 +7,11 @@ import type { Agent } from "../host/agent.ts";
 import { type Lender, lenderOf } from "../host/lender.ts";
 import { linkOfProcess } from "../host/proc.ts";
 import { withoutDeleted } from "../linux/deleted.ts";
+import { S_IFDIR, S_IFMT } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { ProcStatus } from "../linux/proc-status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
-import { caution, type Finding, loss } from "../task/finding.ts";
+import { caution, type Finding, loss, note } from "../task/finding.ts";
 import { type Described, describe } from "./descriptions.ts";
 import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
 import type { GhostTable } from "./ghosts.ts";
@@ -40,7 +41,7 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 		const groups = await groupsOf(open, lender);
 		const owners = await lender.owners(groups.map(([{ number }]) => number));
 		const pipes = await pipesOf(groups, lender);
-		const lost = new Set(open.filter((one) => kindOf(one).kind === "other").map(({ number }) => number));
+		const lost = new Set(open.filter((one) => wordsOf(pid, one) !== undefined).map(({ number }) => number));
 		const descriptors: Descriptor[] = [];
 		for (const [i, group] of groups.entries()) {
 			const [first] = group;
@@ -49,7 +50,7 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 				...{ pid, id: i + 1, open: first, objects, ghosts, pipes, lost },
 				...(owner === undefined || (owner.pid === 0 && owner.signal === 0) ? {} : { owner }),
 			};
-			reportHidden(first, report);
+			reportRenamed(first, report);
 			const description = describe(described) ?? substitute(described, missing, report);
 			for (const { number, info, link } of group) {
 				if (description !== undefined)
@@ -57,6 +58,8 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 				if (info.locks.length > 0)
 					report(loss("file-locks", `descriptor ${number}`, `holds a lock on ${link}; whoever comes back does not`));
 			}
+			if (description?.kind === "file" && isDirectoryMode(description.mode) && (owner?.pid ?? 0) !== 0)
+				report(loss("attribute", `descriptor ${first.number}`, DNOTIFY));
 			if (description?.kind === "epoll") reportUnwatched(first, lost, report);
 		}
 		return {
@@ -145,11 +148,16 @@ function substitute(
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
 }
 
-/** A name elsewhere, or one that a mount hides, is not found again. */
-function reportHidden({ number, link, stat }: OpenDescriptor, report: (finding: Finding) => void): void {
-	if (stat.nlink === 0n || kindOf({ link, stat }).kind !== "ghost") return;
-	const text = `${link} leads to another file, or nowhere; what the process has open comes back as a copy without a name`;
-	report(caution("replaced", `descriptor ${number}`, text));
+/** folklore: F_NOTIFY names an owner, and nothing else does so for a directory; what was asked for is nowhere to be seen. */
+const DNOTIFY = "is a directory that tells a process of what becomes of it (F_NOTIFY, dnotify); it tells no more";
+
+const isDirectoryMode = (mode = 0): boolean => (mode & S_IFMT) === S_IFDIR;
+
+/** One that has another name, where that was found. */
+function reportRenamed({ number, link, stat }: OpenDescriptor, report: (finding: Finding) => void): void {
+	const kind = kindOf({ link, stat });
+	if (kind.kind === "file" && kind.path !== link)
+		report(note("replaced", `descriptor ${number}`, `was ${link}; it is opened by its other name ${kind.path}`));
 }
 
 function reportUnwatched(

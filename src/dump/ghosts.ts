@@ -10,8 +10,12 @@ export interface GhostTable {
 	/**
 	 * The id of the file that a link of /proc leads to, and that was called `path`; `undefined` where the link may not be
 	 * followed, or leads to no regular file.
+	 *
+	 * @param shown Whether others may see through it what is written to that file.
 	 */
-	readonly of: (link: string, path: string) => number | undefined;
+	readonly of: (link: string, path: string, shown: boolean) => number | undefined;
+	/** The names that those of them had which others may still reach by another name, and see. */
+	readonly linked: () => readonly string[];
 	/** All that were asked for, with references to their bytes. @throws NecromancerError ERR_IO */
 	readonly collect: (agent: Agent) => Promise<readonly GhostFile[]>;
 	/** Closes the files that contents refer to. */
@@ -22,20 +26,23 @@ interface Nameless {
 	readonly id: number;
 	readonly link: string;
 	readonly path: string;
+	linked: boolean;
 }
 
 export function ghostTable(): GhostTable {
 	const ghosts = new Map<string, Nameless>();
 	const opened: ProcFile[] = [];
 	return {
-		of: (link, path) => {
+		of: (link, path, shown) => {
 			const look = lookAt(link);
 			if (look === undefined || !look.isFile()) return undefined;
 			const key = `${look.dev} ${look.ino}`;
-			const known = ghosts.get(key) ?? { id: ghosts.size + 1, link, path };
+			const known = ghosts.get(key) ?? { id: ghosts.size + 1, link, path, linked: false };
 			ghosts.set(key, known);
+			if (shown && look.nlink > 0n) known.linked = true;
 			return known.id;
 		},
+		linked: () => [...ghosts.values()].filter(({ linked }) => linked).map(({ path }) => path),
 		collect: async (agent) => {
 			const found: GhostFile[] = [];
 			for (const { id, path, link } of ghosts.values()) {

@@ -8,6 +8,7 @@ import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
 import type { SmapsEntry } from "../linux/smaps.ts";
 import type { Attributes, MappingAttribute } from "../task/attributes.ts";
 import type { Backing, Bounds, Mapping } from "../task/task.ts";
+import { isNamelessMemory } from "./objects.ts";
 
 /** What a VMA of the living process is in a task. */
 export interface Classified {
@@ -25,6 +26,8 @@ export interface Behind {
 	readonly objectOf: (entry: SmapsEntry) => number;
 	/** The id of a file that has lost its name; `undefined` where it cannot be reached any more. */
 	readonly ghostOf: (entry: SmapsEntry, path: string) => number | undefined;
+	/** Another name of such a file. */
+	readonly otherNameOf: (entry: SmapsEntry, path: string) => string | undefined;
 	/** Whether a shared mapping's file was opened for writing. */
 	readonly isWritable: (entry: SmapsEntry) => boolean;
 }
@@ -105,6 +108,8 @@ function backingOf(
 	const writable = shared && behind.isWritable(entry);
 	const { path, deleted } = withoutDeleted(name);
 	if (!deleted || isThere(entry)) return { backing: { kind: "file", path: name, offset, writable } };
+	const other = behind.otherNameOf(entry, path);
+	if (other !== undefined) return { backing: { kind: "file", path: other, offset, writable } };
 	const ghost = behind.ghostOf(entry, path);
 	if (ghost !== undefined) return { backing: { kind: "file", path, offset, writable, ghost } };
 	const object = (): Backing => ({ kind: "object", object: behind.objectOf(entry), offset });
@@ -129,11 +134,8 @@ export const isSystemV = (name: string): boolean => /^\/SYSV[0-9a-f]{8}/.test(na
 
 const isSharedMemory = ({ name, shared }: SmapsEntry): boolean =>
 	isMemfd(name) ||
-	(shared &&
-		(name.startsWith("/dev/zero (deleted)") ||
-			name.startsWith("[anon_shmem:") ||
-			isSystemV(name) ||
-			name === HUGE_PAGES));
+	isNamelessMemory(name) ||
+	(shared && (name.startsWith("[anon_shmem:") || isSystemV(name) || name === HUGE_PAGES));
 
 /** Some file is really called so. */
 function isThere({ name, inode }: SmapsEntry): boolean {

@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, statSync } from "node:fs";
+import { type BigIntStats, lstatSync, readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
@@ -17,8 +17,10 @@ import { touchedOf } from "./contents.ts";
 import type { GhostTable } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
+import { memoryLosses } from "./memory-losses.ts";
 import { withPolicies } from "./memory-policies.ts";
 import { mapLink, type ObjectTable } from "./objects.ts";
+import { otherName } from "./other-name.ts";
 import type { Answers } from "./questions.ts";
 
 /** A stopped process whose memory is looked at. */
@@ -60,6 +62,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
 	const entries = readSmaps(ofProcess(pid, "smaps")).map((entry) => certain(pid, entry));
+	for (const finding of memoryLosses(entries)) report(finding);
 	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);
@@ -98,13 +101,17 @@ function executableOf(pid: number, ghosts: GhostTable): { readonly path: string;
 	const link = linkOfProcess(pid, "exe");
 	const { path, deleted } = withoutDeleted(link);
 	if (!deleted) return { path };
-	return { path, ghost: ghosts.of(`/proc/${pid}/exe`, path) };
+	return { path, ghost: ghosts.of(`/proc/${pid}/exe`, path, false) };
 }
 
 const behindOf = (pid: number, objects: ObjectTable, ghosts: GhostTable): Behind => ({
 	objectOf: objects.ofMapping,
 	isWritable: (entry) => isWritable(pid, entry),
-	ghostOf: (entry, path) => ghosts.of(mapLink(pid, entry), path),
+	ghostOf: (entry, path) => ghosts.of(mapLink(pid, entry), path, entry.shared),
+	otherNameOf: (entry, path) => {
+		const look = lookAt(mapLink(pid, entry));
+		return look === undefined ? undefined : otherName(path, look);
+	},
 });
 
 /** Says what becomes of mappings without a file, and leaves out what lies beyond its end: there is nothing to read. */
@@ -139,9 +146,11 @@ function isWritable(pid: number, entry: SmapsEntry): boolean {
 	}
 }
 
-function sizeAt(path: string): bigint | undefined {
+const sizeAt = (path: string): bigint | undefined => lookAt(path)?.size;
+
+function lookAt(path: string): BigIntStats | undefined {
 	try {
-		return statSync(path, { bigint: true }).size;
+		return statSync(path, { bigint: true });
 	} catch {
 		return undefined;
 	}

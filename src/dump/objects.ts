@@ -96,6 +96,10 @@ export function memfdName(name: string): string | undefined {
 	return path.startsWith("/memfd:") ? path.slice("/memfd:".length) : undefined;
 }
 
+/** Shared anonymous memory, and that of System V, which private mappings and descriptors may show too (map_files). */
+export const isNamelessMemory = (name: string): boolean =>
+	name.startsWith("/dev/zero (deleted)") || /^\/SYSV[0-9a-f]{8} \(deleted\)/.test(name);
+
 async function sealsOf(
 	agent: Agent,
 	path: string,

@@ -6,7 +6,8 @@ import { withoutDeleted } from "../linux/deleted.ts";
 import { majorOf, minorOf } from "../linux/device.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
-import { memfdName } from "./objects.ts";
+import { isNamelessMemory, memfdName } from "./objects.ts";
+import { otherName } from "./other-name.ts";
 
 /** A descriptor as /proc shows it. */
 export interface OpenDescriptor {
@@ -61,10 +62,14 @@ export function kindOf({ link, stat }: Pick<OpenDescriptor, "link" | "stat">): O
 	if (link.startsWith("pipe:[")) return { kind: "pipe" };
 	for (const [pattern, words] of others) if (pattern.test(link)) return { kind: "other", words };
 	if (!link.startsWith("/")) return { kind: "other", words: link };
-	const name = memfdName(link);
+	const name = memfdName(link) ?? sharedMemoryName(link, stat);
 	if (name !== undefined) return { kind: "memfd", name };
 	return namedKind(link, stat);
 }
+
+/** Shared memory that was opened by way of /proc/PID/map_files: it has no other name than the kernel's. */
+const sharedMemoryName = (link: string, { mode }: BigIntStats): string | undefined =>
+	isNamelessMemory(link) && (Number(mode) & S_IFMT) === S_IFREG ? withoutDeleted(link).path : undefined;
 
 function namedKind(link: string, stat: BigIntStats): OpenKind {
 	const type = Number(stat.mode) & S_IFMT;
@@ -75,6 +80,8 @@ function namedKind(link: string, stat: BigIntStats): OpenKind {
 		return { kind: "other", words: `the special file ${link}` };
 	if (!isStillThere(link, stat)) {
 		const { path } = withoutDeleted(link);
+		const other = type === S_IFREG ? otherName(path, stat) : undefined;
+		if (other !== undefined) return { kind: "file", path: other };
 		if (type === S_IFREG) return { kind: "ghost", path };
 		return { kind: "other", words: `the deleted ${type === S_IFDIR ? "directory" : "FIFO"} ${path}` };
 	}

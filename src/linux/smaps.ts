@@ -20,6 +20,8 @@ export interface SmapsEntry {
 	readonly pageSize: number;
 	/** Bytes in memory or swapped out, of files too. */
 	readonly touched: bigint;
+	/** pkeys(7); 0 is everybody's, and what processors without them have. */
+	readonly protectionKey: number;
 	/** The two-letter words of VmFlags. */
 	readonly flags: ReadonlySet<string>;
 }
@@ -40,6 +42,7 @@ export function readSmaps(text: string): readonly SmapsEntry[] {
 		if (open === undefined) continue;
 		if (line.startsWith("KernelPageSize:")) open.pageSize = Number(bytesOf(line));
 		else if (/^(?:Rss|Swap|Shared_Hugetlb|Private_Hugetlb):/.test(line)) open.touched += bytesOf(line);
+		else if (line.startsWith("ProtectionKey:")) open.protectionKey = Number(line.slice(14));
 		else if (line.startsWith("VmFlags:")) open.flags = new Set(line.slice(8).trim().split(" "));
 	}
 	return entries;
@@ -64,6 +67,7 @@ function entryOf([, start, end, perms = "", sharing, offset, device = "", inode,
 		name: name.replaceAll("\\012", "\n"),
 		pageSize: 4096,
 		touched: 0n,
+		protectionKey: 0,
 		flags: new Set<string>(),
 	};
 }

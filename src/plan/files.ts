@@ -19,7 +19,7 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  *
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
-export function planFiles({ files, memory }: Task, around: Circumstances, policy: FilePolicy): void {
+export function planFiles({ identity, files, memory }: Task, around: Circumstances, policy: FilePolicy): void {
 	const { firstWorkFd, draft, ghosts } = around;
 	const desk = deskOf(around);
 	// memfds come with the memory that they show
@@ -53,7 +53,7 @@ export function planFiles({ files, memory }: Task, around: Circumstances, policy
 				openByName(desk, slot, content.file.path, content.flags);
 				break;
 			case "file":
-				openFile(desk, slot, content);
+				openFile(desk, slot, content, identity.pid);
 				break;
 			case "substitute":
 				openByName(desk, slot, content.path, content.flags);

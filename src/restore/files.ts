@@ -6,6 +6,7 @@ import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
 import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import { ownProcPath } from "../linux/own-proc.ts";
 import type { FilePolicy } from "../plan/files.ts";
 import type { MappedFile, Task } from "../task/task.ts";
 
@@ -50,7 +51,8 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 		if (fds.has(number)) continue;
 		// its own directory in /proc is not there before it is
 		if (description.kind === "file" && description.path.startsWith(OWN)) continue;
-		if (description.kind === "file" && !description.unlinked) {
+		const own = description.kind === "file" && ownProcPath(description.path, task.identity.pid) !== undefined;
+		if (description.kind === "file" && !description.unlinked && !own) {
 			want(description, number);
 			if (waitsForOtherEnd(description.flags)) waiting.add(description.path);
 		}

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +17,7 @@ let dist = "";
 beforeAll(() => {
 	dist = built();
 	if (!able) return;
-	for (const name of ["attributes", "confined"]) {
+	for (const name of ["attributes", "confined", "shown"]) {
 		const source = resolve(import.meta.dirname, `../support/${name}.c`);
 		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source]);
 	}
@@ -77,7 +77,9 @@ async function revive(
 	expect({ status: dumped.status, stderr: dumped.stderr }).toEqual({ status: 0, stderr: "" });
 	await gone(where, process);
 	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], around);
-	expect({ status, stderr }).toEqual({ status: 0, stderr: `restored process ${process.pid}\n` });
+	// what its dump lost is said again
+	const news = stderr.split("\n").filter((line) => !line.includes(": the process lost it at its dump: "));
+	expect({ status, news }).toEqual({ status: 0, news: [`restored process ${process.pid}`, ""] });
 	const { findings } = JSON.parse(dumped.stdout);
 	return findings.map(({ weight, subject, text }: Record<string, string>) => `${weight} ${subject}: ${text}`);
 }
@@ -93,6 +95,50 @@ describe.skipIf(!able)(`attributes of threads, memory and process come back${nee
 			await revive(where, process);
 			for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
 		}
+	});
+});
+
+describe.skipIf(!able)(`what is shown in two ways is one thing afterwards${needs}`, () => {
+	const shown = join(directory, "shown");
+
+	it("private mappings of shared memory, and the object that they show", async () => {
+		const where = await room();
+		const process = await started(where, [shown, "memory"]);
+		for (let life = 1; life <= 2; life++) {
+			expect((await more(process, 1))[0]).toMatch(/^\d+ right$/);
+			await revive(where, process);
+			for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
+		}
+	});
+
+	it("an open file that lost its name, and its other name", async () => {
+		const where = await room();
+		const [lost, kept] = [fresh("lost"), fresh("kept")];
+		const process = await started(where, [shown, lost, kept]);
+		expect(await revive(where, process)).toContain(
+			`note descriptor 3: was ${lost} (deleted); it is opened by its other name ${kept}`,
+		);
+		for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
+	});
+});
+
+describe.skipIf(!able)(`what /proc says of a process${needs}`, () => {
+	it("it says of the one that came back, and a directory tells no more", async () => {
+		const where = await room();
+		const process = await started(where, [join(directory, "shown"), "proc"]);
+		expect(await revive(where, process)).toContain(
+			"loss descriptor 4: is a directory that tells a process of what becomes of it (F_NOTIFY, dnotify); it tells no more",
+		);
+		for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
+	});
+
+	it("of another, is refused", async () => {
+		const where = await room();
+		const script = `sleep 1000 & exec 5</proc/$!/status; exec "$1" plain`;
+		const process = await started(where, ["sh", "-c", script, "sh", join(directory, "confined")]);
+		expect(necromancer(where, ["dump", "-R", "-t", `${process.pid}`, "-i", fresh("images")]).stderr).toMatch(
+			/^necromancer: descriptor 5: is a file about process (\d+) \(\/proc\/\1\/status\), which this version cannot dump; /,
+		);
 	});
 });
 
@@ -170,6 +216,52 @@ describe.skipIf(!able)(`confinement that would be lost is refused by name${needs
 		const words = "whether Landlock confines it cannot be seen; if it did, it does no more when it comes back";
 		expect(await revive(where, plain)).toContain(`note process ${plain.pid}: ${words}`);
 		expect(await revive(where, landlocked)).toContain(`caution process ${landlocked.pid}: ${words}`);
+	});
+
+	it("a working directory that was deleted, also when another has its name", async () => {
+		const where = await room();
+		const [parent, path] = [fresh("parent"), "inner"].map((name, i, all) => (i === 0 ? name : `${all[0]}/${name}`));
+		const script = `mkdir -p "$2"; cd "$2"; rmdir "$2"; [ "$3" = not ] || mkdir "$2"; exec "$1" plain`;
+		for (const again of ["not", "again"]) {
+			const process = await started(where, ["sh", "-c", script, "sh", confined, path ?? "", again]);
+			const found = `its working directory, which was deleted (${path} (deleted))`;
+			expect(refusal(where, process)).toBe(
+				`necromancer: process ${process.pid}: has ${found}, which would not come back; go on without: --allow-lost cwd [ERR_UNSUPPORTED]\n`,
+			);
+			const findings = await revive(where, process, ["--allow-lost", "cwd"]);
+			expect(findings).toContain(
+				`loss process ${process.pid}: had ${found}; it comes back in the nearest directory that is there`,
+			);
+			expect(readlinkSync(where.path(`/proc/${process.pid}/cwd`))).toBe(again === "not" ? parent : path);
+			where.run(["kill", "-KILL", `${process.pid}`]);
+		}
+	});
+
+	it("a file whose other name is in another directory", async () => {
+		const where = await room();
+		const elsewhere = fresh("elsewhere");
+		mkdirSync(elsewhere);
+		const lost = fresh("file");
+		const process = await started(where, [join(directory, "shown"), lost, join(elsewhere, "other")]);
+		const found = `files that have lost their names, but have others (hard links) elsewhere (${lost})`;
+		expect(refusal(where, process)).toBe(
+			`necromancer: process ${process.pid}: has ${found}, which would not come back; go on without: --allow-lost links [ERR_UNSUPPORTED]\n`,
+		);
+		expect(await revive(where, process, ["--allow-lost", "links"])).toContain(
+			`loss process ${process.pid}: had ${found}; it comes back as a copy without a name`,
+		);
+		expect((await more(process, 1))[0]).toMatch(/^\d+ wrong$/);
+	});
+
+	it("a terminal, its master too", async () => {
+		const where = await room();
+		const process = await started(where, ["sh", "-c", `exec 5<>/dev/ptmx; exec "$1" plain`, "sh", confined]);
+		expect(refusal(where, process)).toMatch(
+			/^necromancer: descriptor 5: is the terminal \/dev\/(?:pts\/)?ptmx, which this version cannot dump; let \/dev\/null take its place with --missing-fds null, /,
+		);
+		expect(await revive(where, process, ["--missing-fds", "null"])).toContainEqual(
+			expect.stringMatching(/^loss descriptor 5: was the terminal .*; \/dev\/null takes its place$/),
+		);
 	});
 
 	it("names that --allow-lost does not know", async () => {

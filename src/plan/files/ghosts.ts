@@ -1,7 +1,7 @@
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
-import { caution } from "../../task/finding.ts";
+import { caution, note } from "../../task/finding.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
 import type { Circumstances } from "../circumstances.ts";
 import { addLooks } from "../looks.ts";
@@ -37,6 +37,13 @@ export function makeGhosts(
 		const number = numbers.get(ghost.id);
 		if (number === undefined) continue;
 		const elsewhere = policy.ghosts?.get(ghost.id);
+		desk.around.draft.report(
+			note(
+				"replaced",
+				`${ghost.path}, deleted`,
+				"has no name any more, also in /proc/PID/fd, where it kept that it had",
+			),
+		);
 		if (elsewhere !== undefined)
 			desk.around.draft.report(
 				caution(

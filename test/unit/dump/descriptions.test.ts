@@ -4,7 +4,7 @@ import { describe } from "../../../src/dump/descriptions.ts";
 import { readFdinfo } from "../../../src/linux/fdinfo.ts";
 
 const stat = { mode: 0n, rdev: 0n, ino: 9n, dev: 1n } as BigIntStats;
-const none = { of: () => undefined, collect: async () => [], close: () => {} };
+const none = { of: () => undefined, linked: () => [], collect: async () => [], close: () => {} };
 const objects = { ...none, ofMapping: () => 0, ofDescriptor: () => 4 };
 const described = (link: string, fdinfo: string) =>
 	describe({
@@ -12,7 +12,7 @@ const described = (link: string, fdinfo: string) =>
 			pid: 1,
 			id: 3,
 			objects,
-			ghosts: none,
+			ghosts: { ...none, linked: () => [] },
 			pipes: new Map([["1 9", { id: 9, capacity: 65536 }]]),
 			lost: new Set([8]),
 		},

@@ -9,6 +9,7 @@ const bounds = { startStack: address(0x7ffe_0000_1000n) } as Bounds;
 const behind = {
 	objectOf: ({ inode }: { inode: bigint }) => Number(inode),
 	isWritable: ({ device }: { device: string }) => device !== "0f:0f",
+	otherNameOf: (_: unknown, path: string) => (path === "/linked/lib.so" ? "/linked/other.so" : undefined),
 	ghostOf: ({ inode }: { inode: bigint }) => (inode > 1000n ? undefined : Number(inode)),
 };
 
@@ -38,6 +39,11 @@ describe("what a VMA is", () => {
 		["1000-2000 rw-s 00000000 00:01 6    [anon_shmem:x]", { kind: "object", object: 6, offset: 0n }],
 		["1000-2000 r--p 00000000 00:01 7    /memfd:my name (deleted)", { kind: "object", object: 7, offset: 0n }],
 		["1000-2000 rw-s 00000000 00:01 8    /SYSV00000000 (deleted)", { kind: "object", object: 8, offset: 0n }],
+		["1000-2000 rw-p 00001000 00:01 5    /dev/zero (deleted)", { kind: "object", object: 5, offset: 0x1000n }],
+		[
+			"1000-2000 r--s 00001000 fe:00 33 /linked/lib.so (deleted)",
+			{ kind: "file", path: "/linked/other.so", offset: 0x1000n, writable: true },
+		],
 		["200000-400000 rw-p 00000000 00:0f 9    /anon_hugepage (deleted)", { kind: "anonymous" }],
 		["200000-400000 rw-s 00000000 00:0f 9    /anon_hugepage (deleted)", { kind: "object", object: 9, offset: 0n }],
 	])("%s", (header, backing) => {

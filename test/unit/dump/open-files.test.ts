@@ -1,4 +1,4 @@
-import { type BigIntStats, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { type BigIntStats, linkSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -49,9 +49,20 @@ describe("what a descriptor refers to", () => {
 		renameSync(`${path}.new`, path);
 		expect(kindOf({ link: path, stat })).toEqual({ kind: "ghost", path });
 		expect(kindOf({ link: `${path} (deleted)`, stat })).toEqual({ kind: "ghost", path });
+		// the nearest that leads to it
+		linkSync(path, `${path}.link`);
+		const linked = look(path);
+		rmSync(path);
+		expect(kindOf({ link: `${path} (deleted)`, stat: linked })).toEqual({ kind: "file", path: `${path}.link` });
 		const gone = { link: "/nowhere (deleted)", stat: look(directory) };
 		expect(kindOf(gone)).toEqual({ kind: "other", words: "the deleted directory /nowhere" });
 		expect(kindOf({ link: directory, stat: look(directory) })).toEqual({ kind: "file", path: directory });
+	});
+
+	it("knows shared memory that was opened by way of map_files", () => {
+		const stat = { ...nothing, mode: 0o100777n } as BigIntStats;
+		for (const path of ["/dev/zero", "/SYSV00001234"])
+			expect(kindOf({ link: `${path} (deleted)`, stat })).toEqual({ kind: "memfd", name: path });
 	});
 
 	it("takes a file that is really called so for itself", () => {

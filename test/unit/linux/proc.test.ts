@@ -112,7 +112,7 @@ describe("readSmaps", () => {
 		);
 		expect(file).toEqual({
 			...{ start: 0x55e04ef4f000n, end: 0x55e04ef51000n, prot: 5, shared: false, offset: 0xa000n, device: "fe:00" },
-			...{ inode: 260601n, name: "/usr/bin/a b (deleted)", pageSize: 4096, touched: 12n * 1024n },
+			...{ inode: 260601n, name: "/usr/bin/a b (deleted)", protectionKey: 0, pageSize: 4096, touched: 12n * 1024n },
 			flags: new Set(["rd", "ex", "mr"]),
 		});
 		expect(anonymous).toMatchObject({ name: "", pageSize: 2 << 20, touched: 4096n, prot: 3 });

@@ -37,6 +37,7 @@ function taskOf(
 		description: { id: number, flags: 0, ...description } as Description,
 	}));
 	return {
+		identity: { pid: 4711 },
 		memory: { files: new Map(mapped.map((file) => [file.path, file])) },
 		files: { descriptors, ...(cwd === undefined ? {} : { cwd }) },
 	} as unknown as Task;
