@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,5 +7,10 @@ export default defineConfig({
 		setupFiles: ["test/support/laws-seed.ts"],
 		testTimeout: 60_000,
 		hookTimeout: 60_000,
+		// vitest prints the seed; `npm test -- --sequence.seed=N` runs in that order again
+		sequence: { shuffle: { files: true, tests: true } },
+		// the rule is one less, which on two processors is half of them: most tests wait for other processes anyway
+		maxWorkers: availableParallelism(),
+		minWorkers: 1,
 	},
 });
