@@ -8,6 +8,7 @@
 
 HIDDEN long call(long number, const u64 *arg);
 HIDDEN long spawn(u64 args, u64 size, u64 context, u64 steps);
+HIDDEN long spawn_by_clone(u64 args, u64 size, u64 context, u64 steps);
 HIDDEN void leave(u64 stack) __attribute__((noreturn));
 
 enum { SYS_write = 1, SYS_sendto = 44, SYS_recvfrom = 45, SYS_exit = 60, SYS_futex = 202, SYS_exit_group = 231 };
@@ -63,6 +64,8 @@ static long perform(const struct step *step, const u64 *arg)
 	switch (step->call) {
 	case DO_SPAWN:
 		return spawn(arg[0], arg[1], arg[2], arg[3]);
+	case DO_CLONE:
+		return spawn_by_clone(arg[0], arg[1], arg[2], arg[3]);
 	case DO_AWAIT:
 		return await((volatile u32 *)arg[0], arg[1]);
 	case DO_LEAVE:

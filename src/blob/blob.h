@@ -56,6 +56,7 @@ enum {
 	DO_LEAVE = 0xff03, /* rt_sigreturn with the stack pointer arg[0] */
 	DO_CPUID = 0xff04, /* cpuid leaf arg[0], subleaf arg[1]; eax, ebx, ecx, edx go to arg[2] */
 	DO_BRANCH = 0xff05, /* go on at step arg[3] when arg[0] & arg[1] is arg[2]; nothing is stored, nothing can fail */
+	DO_CLONE = 0xff06, /* as DO_SPAWN, by clone(2): flags, exit_signal, stack, tls, parent_tid and child_tid of the struct */
 };
 
 enum {

@@ -1,7 +1,7 @@
 /* The few things that C cannot say: entry, raw system calls, a child on another stack, and leaving for good. */
 	.section .text.entry, "ax"
-	.globl agent, child_entry, syscall_insn, call, spawn, leave
-	.hidden child, serve, call, spawn, leave
+	.globl agent, child_entry, syscall_insn, call, spawn, spawn_by_clone, leave
+	.hidden child, serve, call, spawn, spawn_by_clone, leave
 	.section .note.GNU-stack, "", @progbits
 	.section .text.entry, "ax"
 
@@ -32,6 +32,7 @@ spawn:
 	movq	%rdx, %r12
 	movq	%rcx, %r13
 	movl	$435, %eax
+spawned:
 	syscall
 	testq	%rax, %rax
 	jz	child_entry
@@ -44,6 +45,23 @@ child_entry:
 	movq	%r12, %rdi
 	movq	%r13, %rsi
 	call	child
+
+/* long spawn_by_clone(u64 args, u64 size, u64 context, u64 steps): of the same struct clone_args what clone(2) can take. */
+spawn_by_clone:
+	pushq	%r12
+	pushq	%r13
+	movq	%rdx, %r12
+	movq	%rcx, %r13
+	movq	%rdi, %r9
+	movq	(%r9), %rdi
+	orq	32(%r9), %rdi
+	movq	40(%r9), %rsi
+	addq	48(%r9), %rsi
+	movq	24(%r9), %rdx
+	movq	16(%r9), %r10
+	movq	56(%r9), %r8
+	movl	$56, %eax
+	jmp	spawned
 
 /* void leave(u64 stack) */
 leave:

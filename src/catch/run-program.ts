@@ -52,10 +52,8 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	if (pid < 0n)
 		return refuse("ERR_HOST", {
 			subject: path,
-			finding: `no process can be made for it: clone3 failed with ${errnoName(Number(pid))}`,
+			finding: `no process can be made for it: clone failed with ${errnoName(Number(pid))}`,
 			expectation: "expected to be allowed one more",
-			// folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone instead
-			...(pid === ENOSYS && { remedy: "allow clone3 (docker run --security-opt seccomp=unconfined)" }),
 		});
 	// only the child holds the other end then, until it is the program
 	await agent.call("close", REPORT_FD);
@@ -67,8 +65,6 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 		expectation: "expected a program",
 	});
 }
-
-const ENOSYS = -38n;
 
 /** The hard limit of our own, which is the agent's too. Where that is 0 bytes, 1 cannot be had. */
 const coreLimit = (): bigint =>

@@ -22,6 +22,8 @@ export interface Agent {
 	readonly room: Room;
 	/** The blob's `syscall` instruction. */
 	readonly syscallInstruction: Address;
+	/** Whether it can make tasks by clone3(2): no seccomp filter hides that from it. Known when it has settled. */
+	readonly clone3: boolean;
 	/** What its tasks say. */
 	readonly reports: Reports;
 	/** Loads bytes, runs steps, sends bytes back; one request after the other. Results are not judged. */
@@ -117,8 +119,7 @@ export async function startAgent(hole: Range, options: AgentOptions = {}): Promi
 		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places);
 		const agent = agentOn(child, blob, room);
 		try {
-			await settle(agent, blob);
-			return agent;
+			return { ...agent, ...(await settle(agent, blob)) };
 		} catch (cause) {
 			await agent.close();
 			// By chance its stack or vdso lay where the hole is. Next time they lie elsewhere.

@@ -76,6 +76,7 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 	return {
 		pid: child.pid ?? 0,
 		room,
+		clone3: true,
 		syscallInstruction: plus(room.blob, BigInt(blob.symbols.syscall_insn)),
 		reports: reportsFrom(reports),
 		run,

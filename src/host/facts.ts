@@ -20,7 +20,9 @@ import { AGENT_ROOM } from "./room.ts";
  * @throws NecromancerError ERR_HOST, ERR_IO where /proc is not mounted.
  */
 export async function measureHost(agent?: Agent): Promise<HostFacts> {
-	const { xcr0, xstate, keyrings } = await (agent === undefined ? withAgent(measureByAgent) : measureByAgent(agent));
+	const { xcr0, xstate, keyrings, clone3 } = await (agent === undefined
+		? withAgent(measureByAgent)
+		: measureByAgent(agent));
 	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
 	return {
 		xstate,
@@ -32,6 +34,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		...maskAt("nodes", "/sys/devices/system/node/has_memory"),
 		keyrings,
 		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
+		clone3,
 		limits: limitsFrom(readProc("/proc/self/limits")),
 		user: userFrom(status),
 		capabilities: capabilitiesFrom(status),
@@ -41,6 +44,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 const measureByAgent = async (agent: Agent) => ({
 	...(await measureCpu(agent)),
 	keyrings: await hasKeyrings(agent),
+	clone3: agent.clone3,
 });
 
 /** A list such as `0-3,5`; nothing where it is not told. */

@@ -15,9 +15,13 @@ import { blobPage } from "./room.ts";
  * is of that file, the kernel does not let its tasks become another program by name (PR_SET_MM_MAP says EBUSY to the new
  * /proc/PID/exe). So the page it runs on is replaced under its feet, by one with the same bytes.
  *
+ * folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone, whose flags they can judge;
+ * older ones with EPERM. Asked with nothing, the kernel itself says EINVAL.
+ *
+ * @returns what it found out on the way.
  * @throws NecromancerError ERR_HOST where something lies in the hole, by chance or by a small vm.overcommit.
  */
-export async function settle(agent: Agent, blob: Blob): Promise<void> {
+export async function settle(agent: Agent, blob: Blob): Promise<Pick<Agent, "clone3">> {
 	const page = Number(PAGE_SIZE);
 	const { blob: here, free } = agent.room;
 	const errand = agent.errand();
@@ -38,6 +42,7 @@ export async function settle(agent: Agent, blob: Blob): Promise<void> {
 		{ name: "close_range", at: here, result: errand.call("close_range", REPORT_FD + 1, 0xffff_ffff, 0) },
 		{ name: "mmap", at: free.start, result: errand.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },
 	];
+	const asked = errand.call("clone3", 0, 0);
 	const done = await agent.perform(errand, { patience: 20_000, doing: "starting" });
 	for (const { name, at, result } of calls) {
 		const value = done.result(result);
@@ -48,6 +53,7 @@ export async function settle(agent: Agent, blob: Blob): Promise<void> {
 			expectation: `expected the addresses up to ${hex(free.end)} to be free`,
 		});
 	}
+	return { clone3: errnoName(Number(done.result(asked))) === "EINVAL" };
 }
 
 const [MREMAP_MAYMOVE, MREMAP_FIXED] = [1, 2] as const;

@@ -21,11 +21,15 @@ export interface Spawning {
 
 const SIGCHLD = 17n;
 
-/** Adds to an errand that the agent makes a process; the result is its pid, or -errno of clone3(2). */
+/**
+ * Adds to an errand that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
+ * the ids are the kernel's choice, of clone(2).
+ */
 export function addSpawn(errand: Errand, agent: Agent, { context, steps, store, ...kind }: Spawning): Spot {
 	const args = putCloneArgs(errand, agent, kind);
-	if (store === undefined) return errand.call("spawn", args, args.size, context, steps);
-	errand.callInto(store, "spawn", args, args.size, context, steps);
+	const deed = agent.clone3 || (kind.pids ?? []).length > 0 ? "spawn" : "clone";
+	if (store === undefined) return errand.call(deed, args, args.size, context, steps);
+	errand.callInto(store, deed, args, args.size, context, steps);
 	return store;
 }
 

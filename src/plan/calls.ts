@@ -12,6 +12,11 @@ export const deeds = {
 	cpuid: 0xff04,
 	/** Go on at another step when a value, masked, is another: (value, mask, wanted, step). */
 	branch: 0xff05,
+	/**
+	 * As `spawn`, by clone(2), which takes flags, exit_signal, stack, tls, parent_tid and child_tid of the same struct: the ids
+	 * are the kernel's choice. For where clone3 is hidden.
+	 */
+	clone: 0xff06,
 } as const;
 
 /** Ends a list of steps. */

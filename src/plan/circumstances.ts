@@ -26,6 +26,8 @@ export interface HostFacts {
 	readonly keyrings?: boolean;
 	/** Whether memfd_create(2) knows MFD_EXEC and MFD_NOEXEC_SEAL (Linux 6.3). */
 	readonly memfdExec?: boolean;
+	/** Whether clone3(2) can be had; where a seccomp filter hides it, clone(2) makes what has no id of our choice. As it is, when absent. */
+	readonly clone3?: boolean;
 	/** RLIMIT_NOFILE, RLIMIT_STACK… of the restorer, by RLIMIT_ number: what a restore may have to raise first. */
 	readonly limits: readonly { readonly soft: bigint; readonly hard: bigint }[];
 	/** What the restorer can hand on, bit n for capability n; everything where it is not known. */

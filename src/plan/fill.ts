@@ -86,7 +86,7 @@ function spawnFiller(
 	files: ReadonlyMap<ByteSource, Place>,
 	around: Circumstances,
 ): Filler {
-	const { draft, context } = around;
+	const { draft, context, facts } = around;
 	const name = `filler ${number}`;
 	const list = draft.list(name);
 	for (const reading of share) read(list, reading, files, around);
@@ -110,9 +110,15 @@ function spawnFiller(
 	);
 	draft
 		.list("leader")
-		.add("fill", "spawn", [args, BigInt(cloneArgs.size), context, { list: name }], "a second pair of hands", {
-			save: tid,
-		});
+		.add(
+			"fill",
+			facts.clone3 === false ? "clone" : "spawn",
+			[args, BigInt(cloneArgs.size), context, { list: name }],
+			"a second pair of hands",
+			{
+				save: tid,
+			},
+		);
 	return { number, tid, running };
 }
 

@@ -42,11 +42,13 @@ export function planThreads(task: Task, around: Circumstances): void {
 
 /** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
 function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circumstances): Place {
-	const { draft, context, go, ids, leaderEnded } = around;
+	const { draft, context, facts, go, ids, leaderEnded } = around;
 	const { tid, parentDeathSignal } = thread;
 	const name = `thread ${tid}`;
 	const args = cloneArgsOf(thread, around);
-	leader.add("threads", "spawn", [args, BigInt(cloneArgs.size), context, { list: name }], name, {
+	// an id of our choice is what only clone3 can give: without it the step says that it is missing
+	const deed = facts.clone3 === false && ids.cells.size > 0 ? "clone" : "spawn";
+	leader.add("threads", deed, [args, BigInt(cloneArgs.size), context, { list: name }], name, {
 		...ids.made(tid),
 	});
 	const list = draft.list(name);

@@ -38,7 +38,7 @@ export async function makeCarrier(
 		refuse("ERR_HOST", {
 			subject: `process ${pid}`,
 			finding: `clone3 failed with ${errnoName(Number(made))}`,
-			...remedyFor(ids, Number(made)),
+			...remedyFor(ids, Number(made), agent),
 		});
 	}
 	// only the process itself holds the other end now: its death is the end of its reports
@@ -46,13 +46,22 @@ export async function makeCarrier(
 	return Number(made);
 }
 
-const [EAGAIN, EINVAL] = [-11, -22];
+const [EPERM, EAGAIN, EINVAL, ENOSYS] = [-1, -11, -22, -38];
 
-function remedyFor(ids: IdChoice, error: number): { readonly expectation: string; readonly remedy: string } {
+function remedyFor(
+	ids: IdChoice,
+	error: number,
+	{ clone3 }: Agent,
+): { readonly expectation: string; readonly remedy: string } {
 	if (ids === "fresh" || error === EAGAIN)
 		return {
 			expectation: "expected room for one more process",
 			remedy: "raise RLIMIT_NPROC, kernel.threads-max or the cgroup's pids.max",
+		};
+	if (!clone3 && (error === ENOSYS || error === EPERM))
+		return {
+			expectation: "expected no seccomp filter to hide it: only clone3 makes processes with ids of one's choice",
+			remedy: "allow clone3 (docker run --security-opt seccomp=unconfined), or restore with --fresh-ids",
 		};
 	const ways = `${ids === "same" ? "--pid-namespace, or " : ""}with --fresh-ids`;
 	return {

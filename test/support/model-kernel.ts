@@ -83,6 +83,7 @@ const SPAWN = 0xff01;
 const AWAIT = 0xff02;
 const LEAVE = 0xff03;
 const CPUID = 0xff04;
+const CLONE = 0xff06;
 const [ANYTHING, SUCCESS, EXACTLY, SUCCESS_OR, REPEAT] = [0, 1, 2, 3, 4];
 const [READ, WRITE, EXIT, FCNTL, GETTID, FUTEX, EXIT_GROUP] = [0, 1, 60, 72, 186, 202, 231];
 const F_DUPFD_CLOEXEC = 1030n;
@@ -205,7 +206,7 @@ export function runModel({ pieces, memory, models, pid, steps, context }: ModelR
 		let result: bigint;
 		do {
 			if (number === AWAIT || number === CPUID) result = 0n;
-			else if (number === SPAWN) result = spawn(task, args);
+			else if (number === SPAWN || number === CLONE) result = spawn(task, args);
 			else result = answer(models, number, args, memory, task, { id, expect, want }) ?? own(number, args, task);
 			calls.push({ tid: task.tid, id, number, args, result });
 		} while (expect === REPEAT && !failed(result));

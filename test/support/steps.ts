@@ -20,7 +20,7 @@ export const NR = {
 	...{ kill: 62, fcntl: 72, setsid: 112, prctl: 157, gettid: 186, futex: 202, exit_group: 231 },
 } as const;
 
-export const DO = { END: 0xff00, SPAWN: 0xff01, AWAIT: 0xff02, LEAVE: 0xff03, CPUID: 0xff04 } as const;
+export const DO = { END: 0xff00, SPAWN: 0xff01, AWAIT: 0xff02, LEAVE: 0xff03, CPUID: 0xff04, CLONE: 0xff06 } as const;
 
 export const EXPECTED = { ANYTHING: 0, SUCCESS: 1, EXACTLY: 2, SUCCESS_OR: 3, REPEAT: 4 } as const;
 

@@ -118,6 +118,7 @@ export const processCalls: Readonly<Record<string, readonly Spell[]>> = {
 	arch_prctl: [oneOf(ARCH, "ARCH_"), pointer],
 	await: [pointer, int],
 	capset: [pointer, capabilities],
+	clone: [clone, count, pointer, hexadecimal],
 	clone3: [clone, count],
 	cpuid: [hexadecimal, hexadecimal, pointer],
 	exit: [int],
