@@ -36,7 +36,8 @@ export const compilerName = () => {
  * endbr64 (-fcf-protection=none): nobody reaches it by an indirect jump.
  */
 const compile = `-c -Os -std=gnu11 -Wall -Wextra -Werror -ffreestanding -fpie -fno-builtin -fno-stack-protector
-	-fno-asynchronous-unwind-tables -fcf-protection=none -mno-sse -mno-mmx -mno-80387`.split(/\s+/);
+	-fno-asynchronous-unwind-tables -fcf-protection=none -mno-sse -mno-mmx -mno-80387
+	-fno-jump-tables`.split(/\s+/);
 const link = ["-static", "-nostdlib", "--no-warn-rwx-segments", "--fatal-warnings"];
 
 const wantedSymbols = ["agent", "child_entry", "syscall_insn"];

@@ -97,13 +97,28 @@ export const fromBuffer = (name: string, bytes: Uint8Array): ByteSource => {
 	};
 };
 
-/** Runs a system call and turns its failure into ERR_IO with the errno in words. */
+/**
+ * Runs a system call and turns its failure into ERR_IO with the errno in words; into ERR_HOST where descriptors are used up,
+ * which says nothing about the subject.
+ */
 export function attempt<T>(subject: string, call: () => T): T {
 	try {
 		return call();
 	} catch (cause) {
 		const { code, syscall } = cause as NodeJS.ErrnoException;
 		if (code === undefined || cause instanceof NecromancerError) throw cause;
+		const remedy = usedUp[code];
+		if (remedy !== undefined)
+			return refuse(
+				"ERR_HOST",
+				{
+					subject,
+					finding: `${syscall ?? "access"} failed with ${code}`,
+					expectation: "expected a descriptor to be free",
+					remedy,
+				},
+				{ cause },
+			);
 		return refuse(
 			"ERR_IO",
 			{ subject, finding: `${syscall ?? "access"} failed with ${code}${because[code] ?? ""}` },
@@ -111,6 +126,12 @@ export function attempt<T>(subject: string, call: () => T): T {
 		);
 	}
 }
+
+/** What helps when no descriptor is free, by errno. */
+export const usedUp: Readonly<Record<string, string>> = {
+	EMFILE: "raise RLIMIT_NOFILE (ulimit -n)",
+	ENFILE: "raise fs.file-max",
+};
 
 const because: Readonly<Record<string, string>> = {
 	ENOENT: " (no such file)",

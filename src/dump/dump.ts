@@ -8,6 +8,7 @@ import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { finish, freeze, release } from "../host/freeze.ts";
 import { leaveRemoval } from "../host/leave-removal.ts";
+import { requireOwnProc } from "../host/own-proc.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { SIGSTOP } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
@@ -55,6 +56,7 @@ export interface Dumped {
  */
 export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const { images, afterwards, signal } = options;
+	requireOwnProc();
 	requireFree(images);
 	const candidate = requireCandidate(pid);
 	requireDumpable(pid, openDescriptors(pid), options.missing);

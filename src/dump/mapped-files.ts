@@ -18,7 +18,8 @@ function looksOf(path: string): MappedFile {
 		if ((Number(mode) & S_IFMT) !== S_IFREG) return looks;
 		const buildId = buildIdAt(bytes, path);
 		return { ...looks, size, ...(buildId === undefined ? {} : { buildId }) };
-	} catch {
+	} catch (cause) {
+		if (cause instanceof NecromancerError) throw cause;
 		return { path };
 	}
 }
@@ -33,7 +34,7 @@ function buildIdAt(bytes: Buffer, path: string): string | undefined {
 			source.close();
 		}
 	} catch (cause) {
-		if (cause instanceof NecromancerError) return undefined;
+		if (cause instanceof NecromancerError && cause.code !== "ERR_HOST") return undefined;
 		throw cause;
 	}
 }

@@ -7,6 +7,7 @@ import { type Blob, blob as ourBlob } from "./blob.ts";
 import { agentOn } from "./dialogue.ts";
 import type { Errand, Spot } from "./errand.ts";
 import { launch, type Streams } from "./launch.ts";
+import { requireOwnProc } from "./own-proc.ts";
 import type { Reports } from "./reports.ts";
 import { AGENT_ROOM, type Room, roomIn } from "./room.ts";
 import { settle } from "./settle.ts";
@@ -112,6 +113,7 @@ export interface AgentOptions {
  * @throws NecromancerError ERR_HOST where it cannot be run, or not there.
  */
 export async function startAgent(hole: Range, options: AgentOptions = {}): Promise<Agent> {
+	requireOwnProc();
 	const blob = options.blob ?? ourBlob;
 	const room = roomIn(hole);
 	const program = agentElf(blob, hole.start, AGENT_ROOM);

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { refuse } from "../errors.ts";
+import { usedUp } from "../bytes/source.ts";
+import { NecromancerError, refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
 
 /** Where the agent's standard streams lead. */
@@ -40,7 +41,7 @@ const candidates = (): readonly string[] => [
 
 /** What another directory may be free of: noexec, read-only, full, missing; EISDIR and EOPNOTSUPP: it takes no nameless files. */
 const elsewhere = [
-	...["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR", "EMFILE"],
+	...["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR"],
 	...["EISDIR", "ENOTSUP", "EOPNOTSUPP", "EINVAL"],
 ];
 
@@ -105,6 +106,7 @@ async function launchFrom(
 			return unlessFinal(code);
 		}
 	} catch (cause) {
+		if (cause instanceof NecromancerError) throw cause;
 		return unlessFinal((cause as NodeJS.ErrnoException).code, cause);
 	} finally {
 		file?.close();
@@ -114,6 +116,18 @@ async function launchFrom(
 function unlessFinal(code: string | undefined, cause?: unknown): string {
 	if (code === undefined) throw cause;
 	if (elsewhere.includes(code)) return code;
+	const remedy = usedUp[code];
+	if (remedy !== undefined)
+		return refuse(
+			"ERR_HOST",
+			{
+				subject: "agent",
+				finding: `cannot be started: ${code}`,
+				expectation: "expected a few descriptors to be free",
+				remedy,
+			},
+			{ cause },
+		);
 	return refuse(
 		"ERR_HOST",
 		{ subject: "agent", finding: `cannot be started: ${code}`, expectation: "expected room for one more process" },

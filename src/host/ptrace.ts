@@ -86,7 +86,9 @@ export function tracerOn(agent: Agent): Tracer {
 			...(value === EPERM
 				? {
 						expectation: "expected to be allowed to trace it",
-						remedy: "give CAP_SYS_PTRACE, or see that no other tracer and no security module is in the way",
+						remedy:
+							"give CAP_SYS_PTRACE, see that no other tracer, seccomp filter or security module is in the way, " +
+							"or do without with --no-ptrace",
 					}
 				: { expectation: "expected a thread that is stopped for us" }),
 		});

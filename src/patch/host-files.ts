@@ -38,7 +38,7 @@ export function openRegular(path: string): ByteSource | undefined {
 		if (attempt(path, () => statSync(name, { throwIfNoEntry: false }))?.isFile() !== true) return undefined;
 		return openFile(name, path);
 	} catch (error) {
-		if (error instanceof NecromancerError) return undefined;
+		if (error instanceof NecromancerError && error.code !== "ERR_HOST") return undefined;
 		throw error;
 	}
 }

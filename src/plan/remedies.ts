@@ -1,3 +1,4 @@
+import { F } from "../linux/fcntl.ts";
 import { MADV, MAP } from "../linux/mman.ts";
 import { PR, PR_SET_MM } from "../linux/prctl.ts";
 import type { Step } from "./plan.ts";
@@ -28,6 +29,8 @@ const RLIMIT_MEMLOCK = "raise RLIMIT_MEMLOCK, or grant CAP_IPC_LOCK";
 const OVERCOMMIT =
 	"free memory, allow more of it (vm.overcommit_memory, the cgroup's memory.max) or more mappings (vm.max_map_count)";
 const CHECKPOINT = "needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN";
+/** A number beyond the limit is no error of its own: dup2(2) says EBADF, F_DUPFD_CLOEXEC says EINVAL. */
+const DESCRIPTORS = "raise RLIMIT_NOFILE (ulimit -n) above the numbers of its descriptors";
 const SIGPENDING = "raise RLIMIT_SIGPENDING of this user";
 
 /** The first that fits is told: what is special stands before what is general. */
@@ -92,6 +95,8 @@ const remedies: readonly Remedy[] = [
 	{ calls: "chdir chroot", errno: "ENOENT", text: "make the directory again" },
 	{ calls: "chdir", errno: "EACCES", text: "run as a user who may enter the directory" },
 	{ calls: "chroot", errno: "EPERM", text: "needs CAP_SYS_CHROOT" },
+	{ calls: "fcntl", errno: "EINVAL", when: has(1, F.DUPFD_CLOEXEC), text: DESCRIPTORS },
+	{ calls: "dup2 dup3", errno: "EBADF", text: DESCRIPTORS },
 	{ calls: "fcntl", errno: "EPERM", text: "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE" },
 	{ calls: "setresuid setuid setfsuid", errno: "EPERM", text: "needs CAP_SETUID" },
 	{ calls: "setresgid setgid setfsgid setgroups", errno: "EPERM", text: "needs CAP_SETGID" },

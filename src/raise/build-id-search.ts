@@ -112,7 +112,7 @@ function identify(path: string): string | undefined {
 			source.close();
 		}
 	} catch (error) {
-		if (error instanceof NecromancerError) return undefined;
+		if (error instanceof NecromancerError && error.code !== "ERR_HOST") return undefined;
 		throw error;
 	}
 }

@@ -182,7 +182,7 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		await tracer.seize([tid]);
 		expect(await refusalOf(tracer.seize([tid]))).toBe(
 			`ERR_HOST thread ${tid}: ptrace(PTRACE_SEIZE) failed with EPERM, expected to be allowed to trace it; ` +
-				"give CAP_SYS_PTRACE, or see that no other tracer and no security module is in the way",
+				"give CAP_SYS_PTRACE, see that no other tracer, seccomp filter or security module is in the way, or do without with --no-ptrace",
 		);
 		expect(await refusalOf(tracer.getRegs([tid]))).toBe(
 			`ERR_HOST thread ${tid}: ptrace(PTRACE_GETREGS) failed with ESRCH, expected a thread that is stopped for us`,
