@@ -8,7 +8,7 @@ import type { ProcTimer } from "../linux/proc-timers.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
 import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../linux/sigframe.ts";
 import { ITIMER, itimerspec, itimerval } from "../linux/time.ts";
-import { contextLayout } from "../plan/abi.ts";
+import { contextLayout, REPORT_FD } from "../plan/abi.ts";
 import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
 import type { Arg, Place, Plan } from "../plan/plan.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
@@ -106,6 +106,7 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 			data: draft.data,
 			context,
 			findings: draft.findings,
+			reportFd: REPORT_FD,
 			views: [],
 		}),
 		context,

@@ -100,6 +100,8 @@ export interface AgentEnd {
 export interface AgentOptions {
 	/** Where its standard streams lead; its tasks inherit them. To ours, unless said otherwise. */
 	readonly streams?: Streams;
+	/** Files of ours that it has open too, from FIRST_INPUT_FD on. They are not opened again. */
+	readonly inputs?: readonly number[];
 	/** Another blob than ours, for tests. */
 	readonly blob?: Blob;
 	/** Directories to run from, in order of preference, for tests. */
@@ -116,12 +118,13 @@ export async function startAgent(hole: Range, options: AgentOptions = {}): Promi
 	requireOwnProc();
 	const blob = options.blob ?? ourBlob;
 	const room = roomIn(hole);
+	const { inputs = [] } = options;
 	const program = agentElf(blob, hole.start, AGENT_ROOM);
 	for (let attempt = 1; ; attempt += 1) {
-		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places);
+		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places, inputs);
 		const agent = agentOn(child, blob, room);
 		try {
-			return { ...agent, ...(await settle(agent, blob)) };
+			return { ...agent, ...(await settle(agent, blob, inputs.length)) };
 		} catch (cause) {
 			await agent.close();
 			// By chance its stack or vdso lay where the hole is. Next time they lie elsewhere.

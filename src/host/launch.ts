@@ -5,22 +5,28 @@ import { join } from "node:path";
 import { usedUp } from "../bytes/source.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
+import { FIRST_INPUT_FD } from "../plan/abi.ts";
 
 /** Where the agent's standard streams lead. */
 export type Streams = "inherit" | "ignore";
 
 /**
  * Starts a program from its bytes: from a file without a name (O_TMPFILE), of which nothing can stay; where no place takes
- * one, from a file in a directory of mode 0700, gone when this returns. Descriptors 3 and 4 are stream sockets. It has a
- * session of its own, so that what a terminal or a shell sends to us and our group does not hit it.
+ * one, from a file in a directory of mode 0700, gone when this returns. Descriptors 3 and 4 are stream sockets, those
+ * that follow are files of ours. It has a session of its own, so that what a terminal or a shell sends to us and our group does not hit it.
  *
  * @throws NecromancerError ERR_HOST where no directory lets programs run, or no process can be made.
  */
-export async function launch(program: Uint8Array, streams: Streams, places = candidates()): Promise<ChildProcess> {
+export async function launch(
+	program: Uint8Array,
+	streams: Streams,
+	places = candidates(),
+	inputs: readonly number[] = [],
+): Promise<ChildProcess> {
 	const tried = new Map<string, string>();
 	for (const open of [openNameless, openNamed])
 		for (const place of new Set(places)) {
-			const child = await launchFrom(open, place, program, streams);
+			const child = await launchFrom(open, place, program, streams, inputs);
 			if (typeof child !== "string") return child;
 			tried.set(place, `${place} (${child})`);
 		}
@@ -47,7 +53,9 @@ const elsewhere = [
 
 /** A program as spawn() takes it; nobody has it open for writing. */
 interface Runnable {
-	readonly path: string;
+	/** @param number The first that the program has nothing under: there its own file will be open, where it has no name. */
+	path(number: number): string;
+	readonly fd?: number;
 	close(): void;
 }
 
@@ -62,8 +70,8 @@ const openNameless: Open = (place, program) => {
 	} finally {
 		closeSync(writing);
 	}
-	// what is spawned has a copy of our table until it is the program
-	return { path: `/proc/self/fd/${reading}`, close: () => closeSync(reading) };
+	// what is spawned has it under a number of its own, whichever of ours its other files take
+	return { path: (number) => `/proc/self/fd/${number}`, fd: reading, close: () => closeSync(reading) };
 };
 
 const openNamed: Open = (place, program) => {
@@ -72,7 +80,7 @@ const openNamed: Open = (place, program) => {
 	try {
 		const path = join(directory, "agent");
 		writeFileSync(path, program, { mode: 0o700, flag: "wx" });
-		return { path, close };
+		return { path: () => path, close };
 	} catch (cause) {
 		close();
 		throw cause;
@@ -85,15 +93,17 @@ async function launchFrom(
 	place: string,
 	program: Uint8Array,
 	streams: Streams,
+	inputs: readonly number[],
 ): Promise<ChildProcess | string> {
 	let file: Runnable | undefined;
 	try {
 		file = open(place, program);
 		for (let attempt = 1; ; attempt += 1) {
-			const child = spawn(file.path, [], {
+			const own = file.fd === undefined ? [] : [file.fd];
+			const child = spawn(file.path(FIRST_INPUT_FD + inputs.length), [], {
 				argv0: "necromancer-agent",
 				env: {},
-				stdio: [streams, streams, streams, "pipe", "pipe"],
+				stdio: [streams, streams, streams, "pipe", "pipe", ...inputs, ...own],
 				detached: true,
 			});
 			// Only now is the file not needed any more: spawn() returns when exec has happened, or cannot.

@@ -5,7 +5,7 @@ import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
-import { REPORT_FD } from "../plan/abi.ts";
+import { FIRST_INPUT_FD } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
 import type { Blob } from "./blob.ts";
 import { blobPage } from "./room.ts";
@@ -18,10 +18,11 @@ import { blobPage } from "./room.ts";
  * folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone, whose flags they can judge;
  * older ones with EPERM. Asked with nothing, the kernel itself says EINVAL.
  *
+ * @param inputs How many files it was given.
  * @returns what it found out on the way.
  * @throws NecromancerError ERR_HOST where something lies in the hole, by chance or by a small vm.overcommit.
  */
-export async function settle(agent: Agent, blob: Blob): Promise<Pick<Agent, "clone3">> {
+export async function settle(agent: Agent, blob: Blob, inputs = 0): Promise<Pick<Agent, "clone3">> {
 	const page = Number(PAGE_SIZE);
 	const { blob: here, free } = agent.room;
 	const errand = agent.errand();
@@ -39,7 +40,7 @@ export async function settle(agent: Agent, blob: Blob): Promise<Pick<Agent, "clo
 		{ name: "mremap", at: here, result: errand.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
 		{ name: "mmap", at: twin.at, result: errand.call("mmap", twin, page, rwx, fresh, -1, 0) },
 		// folklore: a descriptor that our own starter forgot comes down to us, and from us to every task.
-		{ name: "close_range", at: here, result: errand.call("close_range", REPORT_FD + 1, 0xffff_ffff, 0) },
+		{ name: "close_range", at: here, result: errand.call("close_range", FIRST_INPUT_FD + inputs, 0xffff_ffff, 0) },
 		{ name: "mmap", at: free.start, result: errand.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },
 	];
 	const asked = errand.call("clone3", 0, 0);

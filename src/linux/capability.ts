@@ -16,6 +16,8 @@ export const CAP = {
 		SETGID: 6,
 		SETUID: 7,
 		SETPCAP: 8,
+		SYS_CHROOT: 18,
+		SYS_PTRACE: 19,
 		SYS_ADMIN: 21,
 		SYS_NICE: 23,
 		SYS_RESOURCE: 24,

@@ -39,3 +39,9 @@ export const S_IFCHR = 0o020000;
 export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFIFO = 0o010000;
+
+/** Modes of access(2) (include/linux/fs.h, MAY_ bits). */
+export const ACCESS = { X_OK: 1, W_OK: 2, R_OK: 4 } as const;
+
+/** faccessat2(2): of the descriptor itself; by the effective ids. */
+export const [AT_EMPTY_PATH, AT_EACCESS] = [0x1000, 0x200] as const;

@@ -37,5 +37,8 @@ export const AGENT_FD = 3;
 /** Where the tasks and threads of a plan report and wait for the word to go: a stream of their own, inherited by all. */
 export const REPORT_FD = 4;
 
+/** The first of the files that whoever starts an agent has opened for it; the others follow. */
+export const FIRST_INPUT_FD = 5;
+
 /** How a task ends that could not go on. */
 export const FAILED_STATUS = 111;

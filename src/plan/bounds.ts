@@ -9,7 +9,8 @@ import { caution, loss } from "../task/finding.ts";
 import type { Bounds, Task } from "../task/task.ts";
 import { mayLinkExecutable } from "./attainable.ts";
 import type { Circumstances } from "./circumstances.ts";
-import { ownFile } from "./files/named.ts";
+import type { ListDraft } from "./draft.ts";
+import { nameFor, ownFile } from "./files/named.ts";
 import type { Place } from "./plan.ts";
 
 /**
@@ -63,10 +64,12 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
 	if (links) {
 		const ghost = memory.executableGhost === undefined ? undefined : around.ghosts?.get(memory.executableGhost);
-		const path = draft.path("path of the executable", ghost === undefined ? executable : ownFile(ghost));
+		const name = nameFor(ghost === undefined ? executable : ownFile(ghost), "bounds", around);
+		const path = draft.path("path of the executable", name);
 		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
 			save: exe,
 		});
+		around.stand.asCaller("bounds");
 	} else if (executable === "")
 		draft.report(loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"));
 	else
@@ -89,15 +92,16 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), draft.path("name", identity.comm), 0n, 0n, 0n], "its name");
 }
 
-/** Whether it may be dumped and traced by its own user. After the credentials, for changing them resets it. */
-export function planDumpable({ memory: { dumpable } }: Task, { draft }: Circumstances): void {
+/**
+ * Whether it may be dumped and traced by its own user. The last thing: a change of ids resets it, and until it is sure to be
+ * what was planned, nobody else may look.
+ */
+export function addDumpable(list: ListDraft, { memory: { dumpable } }: Task, { draft }: Circumstances): void {
 	// 2, dumpable by root, is what the kernel sets itself (fs.suid_dumpable); nobody may ask for it
 	const value = dumpable === 1 ? 1n : 0n;
 	if (dumpable > 1)
 		draft.report(caution("dumpable", "dumpable", `was ${dumpable}, which prctl(2) does not set; 0 comes nearest`));
-	draft
-		.list("leader")
-		.add("credentials", "prctl", [BigInt(PR.SET_DUMPABLE), value, 0n, 0n, 0n], "whether it may be traced");
+	list.add("leave", "prctl", [BigInt(PR.SET_DUMPABLE), value, 0n, 0n, 0n], "whether it may be traced");
 }
 
 function auxvOf(

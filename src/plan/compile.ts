@@ -4,7 +4,7 @@ import type { Task } from "../task/task.ts";
 import { contextLayout, REPORT_FD } from "./abi.ts";
 import { planArming } from "./arming.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "./attributes.ts";
-import { planBounds, planDumpable } from "./bounds.ts";
+import { planBounds } from "./bounds.ts";
 import type { Circumstances, HostFacts } from "./circumstances.ts";
 import { planCredentials } from "./credentials.ts";
 import { planDirectories } from "./directories.ts";
@@ -14,8 +14,11 @@ import { type FilePolicy, highestNumber, planFiles } from "./files.ts";
 import { chooseHole, reserver } from "./hole.ts";
 import { planIdentity } from "./identity.ts";
 import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "./ids.ts";
+import { addInputs, behindInputs, closeInputs, inputsFrom, type Lent, sourcesOf } from "./inputs.ts";
+import { planInspection } from "./inspection.ts";
 import { type LeavePolicy, planLeave } from "./leave.ts";
 import { type MemoryOptions, planMemory } from "./memory.ts";
+import { openerOf, standOn } from "./opener.ts";
 import type { Plan } from "./plan.ts";
 import { planSignals } from "./signals.ts";
 import { planThreads } from "./threads.ts";
@@ -23,7 +26,10 @@ import { planTimers } from "./timers.ts";
 import { planTracer, type TracerPolicy } from "./tracer.ts";
 import { planVdso } from "./vdso.ts";
 
-export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {}
+export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {
+	/** Files that the restorer has open for the process, whose user may not open them: by path, their numbers in the agent. */
+	readonly lent?: Lent;
+}
 
 const MIB = 1n << 20n;
 
@@ -36,15 +42,21 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const draft = planDraft(bytesFromText);
 	const hole = holeFor(task);
 	const { pid } = task.identity;
-	const workFd = firstWorkFd(task, options);
+	const { lent = new Map() } = options;
+	const sources = sourcesOf(task);
+	const workFd = firstWorkFd(task, options, behindInputs(sources, lent));
+	const inputs = inputsFrom(sources, lent, workFd + 1);
+	const firstSpareFd = workFd + 1 + inputs.count;
+	const opener = openerOf(task, facts);
 	const around: Circumstances = {
 		draft,
 		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
 		facts,
 		hole,
-		ghosts: ghostNumbers(task, options, workFd),
+		ghosts: ghostNumbers(task, options, firstSpareFd),
 		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
 		firstWorkFd: workFd,
+		...{ inputs, firstSpareFd, opener, stand: standOn(draft, opener) },
 		go: draft.cell("go"),
 		...(task.threads[0]?.ended === true ? { leaderEnded: draft.cell("whether the leader is there") } : {}),
 		reserve: reserver(task.memory.mappings, hole),
@@ -52,19 +64,21 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	reportFreshIds(task, around);
 	planIdentity(task, around);
 	planAttributes(task, around);
+	addInputs(draft.list("leader"), sources, lent, workFd + 1);
 	planFiles(task, around, options);
 	const views = planMemory(task, around, options);
 	planVdso(task, around);
 	planBounds(task, around);
 	planMemoryAttributes(task, around);
 	closeGhosts(around);
+	planDirectories(task, around);
+	closeInputs(draft.list("leader"), inputs, workFd + 1);
+	planInspection(task, around);
 	planSignals(task, around);
 	planThreads(task, around);
 	planTimers(task, around);
-	planDirectories(task, around);
 	planCredentials(task, around);
 	planLateAttributes(task, around);
-	planDumpable(task, around);
 	planTracer(options, around);
 	planArming(task, around, options);
 	planLeave(task, around, options);
@@ -76,6 +90,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		lists: draft.lists,
 		data: draft.data,
 		context: around.context,
+		reportFd: workFd,
 		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
 		findings: draft.findings,
 	};
@@ -98,5 +113,5 @@ const contentsOf = ({ contents, objects, ghosts = [] }: Task["memory"]): number 
 	[...objects, ...ghosts].reduce((sum, it) => sum + it.contents.length, contents.length);
 
 /** Above every descriptor of the process, on a round number. */
-const firstWorkFd = ({ files }: Task, options: CompileOptions): number =>
-	Math.max(64, 2 ** Math.ceil(Math.log2(highestNumber(files, options) + 1)));
+const firstWorkFd = ({ files }: Task, options: CompileOptions, behind: number): number =>
+	Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(highestNumber(files, options) + 1, behind))));

@@ -11,9 +11,9 @@ import {
 import { PR, PR_CAP_AMBIENT } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { caution, loss } from "../task/finding.ts";
-import type { Task, Thread } from "../task/task.ts";
+import type { Credentials, Task, Thread } from "../task/task.ts";
 import { attainable } from "./attainable.ts";
-import type { Circumstances } from "./circumstances.ts";
+import type { Circumstances, HostFacts } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 import { planLimits } from "./limits.ts";
 import type { Arg, Place } from "./plan.ts";
@@ -105,8 +105,21 @@ export function addCredentials(
 			[PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0].map(BigInt),
 			`keeps ${capabilityName(bit)} across exec`,
 		);
+	if (isAnother(credentials, facts))
+		for (const [call, id] of [
+			["getuid", uid],
+			["geteuid", euid],
+			["getgid", gid],
+			["getegid", egid],
+		] as const)
+			list.add("credentials", call, [], "it is who it was to be", { expect: { exactly: BigInt(id) } });
 	if (credentials.noNewPrivileges) prctl(PR.SET_NO_NEW_PRIVS, 1, "exec gives it no new privileges");
 }
+
+/** Whether it is somebody else than the restorer: then it looks who it is, before it is let go as that. */
+const isAnother = ({ uid, euid, gid, egid }: Credentials, { user, userNamespace }: HostFacts): boolean =>
+	userNamespace === undefined &&
+	([uid, euid].some((id) => id !== (user?.uid ?? 0)) || [gid, egid].some((id) => id !== (user?.gid ?? 0)));
 
 /** Follows the effective id unless it was set apart. The call returns the old one whatever happens, so it is asked twice. */
 function addFilesystemId(list: ListDraft, call: "setfsuid" | "setfsgid", id: number, effective: number): void {

@@ -3,7 +3,7 @@ import type { Circumstances } from "./circumstances.ts";
 import { addDuplicate, deskOf } from "./files/desk.ts";
 import { addEpollTargets, openEpoll } from "./files/epoll.ts";
 import { makeGhosts } from "./files/ghosts.ts";
-import { openByName, openFile } from "./files/named.ts";
+import { openByName, openFile, openForCaller, placeForCaller } from "./files/named.ts";
 import { pipesOn } from "./files/pipes.ts";
 import { type FilePolicy, highestNumber, type Slot, slotsOf } from "./files/slots.ts";
 import { socketPairsOn } from "./files/socket-pairs.ts";
@@ -20,13 +20,14 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
 export function planFiles({ identity, files, memory }: Task, around: Circumstances, policy: FilePolicy): void {
-	const { firstWorkFd, draft, ghosts } = around;
+	const { firstWorkFd, firstSpareFd, draft, ghosts } = around;
 	const desk = deskOf(around);
 	// memfds come with the memory that they show
 	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	desk.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
+	const byCaller = openForCaller(desk, slots);
 	if (ghosts !== undefined) makeGhosts(desk, memory, ghosts, policy);
 
 	const firsts = new Map<string, Slot>();
@@ -39,6 +40,11 @@ export function planFiles({ identity, files, memory }: Task, around: Circumstanc
 		desk.reach(number);
 		if (first !== slot) {
 			addDuplicate(desk, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
+			continue;
+		}
+		const waiting = byCaller.get(key);
+		if (waiting !== undefined) {
+			placeForCaller(desk, slot, waiting);
 			continue;
 		}
 		switch (content.kind) {
@@ -72,10 +78,11 @@ export function planFiles({ identity, files, memory }: Task, around: Circumstanc
 				break;
 		}
 	}
+	around.stand.asCaller("files");
 	addEpollTargets(desk, new Map(slots.map((slot) => [slot.number, slot])));
 	desk.add(
 		"close_range",
-		[BigInt(firstWorkFd + 1 + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
+		[BigInt(firstSpareFd + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
 		"what was only needed meanwhile",
 	);
 }

@@ -1,5 +1,4 @@
 import { lengthOf, type Range } from "../bytes/range.ts";
-import type { ByteSource } from "../bytes/source.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { MADV } from "../linux/mman.ts";
@@ -19,9 +18,6 @@ const MOST_READERS = 4;
 
 /** A filler's stack; the blob needs a few hundred bytes of it. */
 const STACK_SIZE = 8192;
-
-/** Where the restorer finds a source of bytes: an absolute path, or what the agent, which starts where we are, finds. */
-export const sourcePath = (source: ByteSource): string => source.path ?? source.name;
 
 /**
  * Fills memory that is mapped and writable. Page faults, not copying, cost the time, so the pages of large pieces are made
@@ -43,12 +39,10 @@ export function planFill(
 	const leader = draft.list("leader");
 	const total = stretches.reduce((sum, { length }) => sum + length, 0n);
 	const readings = readingsOf(stretches, spacious, chunkOf(total));
-	const files = new Map<ByteSource, Place>();
-	for (const { source } of readings) if (!files.has(source)) files.set(source, openSource(source, around));
 	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
 	const [own = [], ...others] = sharesOf(readings, total, readers);
-	const fillers = others.map((share, i) => spawnFiller(i + 1, share, files, around));
-	for (const reading of own) read(leader, reading, files, around);
+	const fillers = others.map((share, i) => spawnFiller(i + 1, share, around));
+	for (const reading of own) read(leader, reading, around);
 	for (const { number, tid, running } of fillers) {
 		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
 		leader.add(
@@ -61,16 +55,6 @@ export function planFill(
 			},
 		);
 	}
-	for (const file of files.values()) leader.add("fill", "close", [{ valueOf: file }], "the bytes are in place");
-}
-
-function openSource(source: ByteSource, { draft }: Circumstances): Place {
-	const file = draft.cell(`descriptor of ${source.name}`);
-	const path = draft.path(`path of ${source.name}`, sourcePath(source));
-	draft
-		.list("leader")
-		.add("fill", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "the bytes of its memory", { save: file });
-	return file;
 }
 
 interface Filler {
@@ -80,16 +64,11 @@ interface Filler {
 	readonly running: Place;
 }
 
-function spawnFiller(
-	number: number,
-	share: readonly Reading[],
-	files: ReadonlyMap<ByteSource, Place>,
-	around: Circumstances,
-): Filler {
+function spawnFiller(number: number, share: readonly Reading[], around: Circumstances): Filler {
 	const { draft, context, facts } = around;
 	const name = `filler ${number}`;
 	const list = draft.list(name);
-	for (const reading of share) read(list, reading, files, around);
+	for (const reading of share) read(list, reading, around);
 	const stack = draft.space(`stack of ${name}`, STACK_SIZE);
 	const running = draft.cell(`whether ${name} runs`);
 	const tid = draft.cell(`thread id of ${name}`);
@@ -122,17 +101,11 @@ function spawnFiller(
 	return { number, tid, running };
 }
 
-function read(
-	list: ListDraft,
-	reading: Reading,
-	files: ReadonlyMap<ByteSource, Place>,
-	{ draft }: Circumstances,
-): void {
+function read(list: ListDraft, reading: Reading, { draft, inputs }: Circumstances): void {
 	const { source, offset, pieces, length } = reading;
-	const file = files.get(source);
 	const [first] = pieces;
-	if (file === undefined || first === undefined) return;
-	const fd = { valueOf: file };
+	if (first === undefined) return;
+	const fd = BigInt(inputs.numberOf(source));
 	const advise = (advice: number, why: string): void =>
 		list.add("fill", "madvise", [first.start, length, BigInt(advice)], why, { expect: "anything" });
 	if (reading.pages === "huge") {

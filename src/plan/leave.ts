@@ -4,6 +4,7 @@ import { SIGSTOP, signalName } from "../linux/signal.ts";
 import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { reportLayout } from "./abi.ts";
+import { addDumpable } from "./bounds.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
@@ -49,6 +50,7 @@ export function planLeave(task: Task, around: Circumstances, { stopsItself }: Le
 				`gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
 			),
 		);
+	addDumpable(leader, task, around);
 	leader.add("leave", "close", [socket], "nothing more to tell");
 	if (stopsItself === true)
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");

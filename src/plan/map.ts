@@ -5,8 +5,8 @@ import { O } from "../linux/open.ts";
 import { loss } from "../task/finding.ts";
 import type { Mapping } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
-import { ownFile } from "./files/named.ts";
-import type { Arg } from "./plan.ts";
+import { nameFor, ownFile } from "./files/named.ts";
+import type { Arg, Place } from "./plan.ts";
 import { nameOf } from "./survey.ts";
 
 /** mlock2(2) */
@@ -50,6 +50,9 @@ export function mapAnonymous(
 	}
 }
 
+/** Files that are open at a time, as their user opened them one after the other. */
+const AT_ONCE = 256;
+
 /** Files, each opened once for all mappings that it may be opened for in the same way. */
 export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, around: Circumstances): void {
 	const { draft } = around;
@@ -69,17 +72,35 @@ export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Map
 		group.members.push({ mapping, offset });
 		groups.set(`${access} ${path}`, group);
 	}
-	for (const { path, name: whole, access, members } of groups.values()) {
-		const name = whole.slice(whole.lastIndexOf("/") + 1);
-		const file = draft.cell(`descriptor of ${whole}`);
-		// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
-		const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
-		leader.add("map", "openat", [AT_FDCWD, draft.path(whole, path), how], `open ${name}`, { save: file });
-		for (const { mapping, offset } of members)
-			map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, around);
-		leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
+	const waiting = [...groups.values()];
+	// locked memory takes rights of the restorer's, so he maps what its user has opened
+	const most = around.opener.same ? 1 : AT_ONCE;
+	for (let from = 0; from < waiting.length; from += most) {
+		const open = waiting.slice(from, from + most).map((group) => ({ ...group, file: openMapped(group, around) }));
+		around.stand.asCaller("map");
+		for (const { file, name: whole, members } of open) {
+			const name = lastOf(whole);
+			for (const { mapping, offset } of members)
+				map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, around);
+			leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
+		}
 	}
 }
+
+function openMapped(
+	{ path, name, access }: { readonly path: string; readonly name: string; readonly access: number },
+	around: Circumstances,
+): Place {
+	const { draft } = around;
+	const file = draft.cell(`descriptor of ${name}`);
+	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
+	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
+	const place = draft.path(name, nameFor(path, "map", around));
+	draft.list("leader").add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
+	return file;
+}
+
+const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 /** One mapping at its place. */
 export function map(

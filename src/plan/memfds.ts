@@ -56,7 +56,7 @@ const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
 /** @param slots all that will be open by the end. The memfds among them are not yet. */
 export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds {
-	const { draft, firstWorkFd, ghosts } = around;
+	const { draft, firstSpareFd, ghosts } = around;
 	const leader = draft.list("leader");
 	const own = slots.filter(isMemfdSlot);
 	const shown = new Map<number, MemfdSlot>();
@@ -64,9 +64,9 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 	const kept = new Map<number, Kept>();
 
 	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
-		const number = firstWorkFd + 1 + (ghosts?.size ?? 0) + kept.size;
+		const number = firstSpareFd + (ghosts?.size ?? 0) + kept.size;
 		kept.set(object.id, { object, number });
-		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstWorkFd + 1)];
+		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)];
 		leader.add("map", "fcntl", args, `memfd ${name}, out of the way`, { expect: { exactly: BigInt(number) } });
 		leader.add("map", "close", [file], `memfd ${name} is ${number}`);
 		return BigInt(number);

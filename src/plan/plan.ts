@@ -22,6 +22,8 @@ export interface Plan {
 	readonly data: readonly Datum[];
 	/** `struct context` of blob.h: where failures are reported. Every spawned list gets it. */
 	readonly context: Place;
+	/** Where it tells and waits, until it lives: above all its own descriptors. */
+	readonly reportFd: number;
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
 	readonly newIds?: ReadonlyMap<number, Place>;
 	/** What could not be planned as it was, with its consequence. */
@@ -44,6 +46,8 @@ const stages = [
 	"protect",
 	"vdso",
 	"bounds",
+	"directories",
+	"inspection",
 	"signals",
 	"threads",
 	"timers",

@@ -1,12 +1,9 @@
 import { type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { byStart, lengthOf, overlaps, type Range, rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import { AT_FDCWD } from "../linux/fcntl.ts";
 import { MADV, MAP, PROT_EXEC } from "../linux/mman.ts";
-import { O } from "../linux/open.ts";
 import type { Mapping } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
-import { sourcePath } from "./fill.ts";
 import { flagsOf, isAdvised, protOf } from "./map.ts";
 import type { Stretch, Survey } from "./survey.ts";
 
@@ -84,24 +81,20 @@ function behind(stretch: Stretch, viewed: bigint | undefined): Stretch[] {
 }
 
 /** Maps views over the memory that is there already: the one place where something is replaced. */
-export function mapViews(views: readonly View[], { draft }: Circumstances): void {
+export function mapViews(views: readonly View[], { draft, inputs }: Circumstances): void {
 	const leader = draft.list("leader");
 	for (const [source, members] of bySource(views)) {
-		const name = source.name.slice(source.name.lastIndexOf("/") + 1);
-		const file = draft.cell(`descriptor of ${source.name} for views`);
-		const path = draft.path(`path of ${source.name}`, sourcePath(source));
-		leader.add("map", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], `open ${name}`, { save: file });
+		const file = BigInt(inputs.numberOf(source));
 		for (const view of members) {
 			const flags = (flagsOf(view.mapping) & ~MAP.FIXED_NOREPLACE) | MAP.FIXED;
 			leader.add(
 				"map",
 				"mmap",
-				[view.start, lengthOf(view), BigInt(protOf(view.mapping)), BigInt(flags), { valueOf: file }, view.offset],
+				[view.start, lengthOf(view), BigInt(protOf(view.mapping)), BigInt(flags), file, view.offset],
 				"its bytes, when they are looked at",
 				{ expect: { exactly: view.start } },
 			);
 		}
-		leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
 	}
 }
 

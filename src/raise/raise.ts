@@ -102,6 +102,7 @@ async function prepared(
 			options.requireUnchanged?.();
 		},
 		ids,
+		byCaller: new Set([...options.fds.keys(), ...(options.tty === undefined ? [] : [0, 1, 2])]),
 		// without a donor they are the task's own already
 		...(options.donor === undefined ? { fds: new Map<number, string>() } : {}),
 		...(options.debugged === true ? { tracer } : {}),

@@ -13,7 +13,7 @@ import type { MappedFile, Task } from "../task/task.ts";
 /** A file that is not as the dead process had it. */
 export interface FileMismatch {
 	readonly path: string;
-	readonly problem: "missing" | "size" | "mode" | "build-id";
+	readonly problem: "missing" | "closed" | "size" | "mode" | "build-id";
 	readonly finding: string;
 	readonly expectation: string;
 	/** Who had it open, by number; empty when it was mapped or a directory. */
@@ -22,6 +22,8 @@ export interface FileMismatch {
 
 /** How files on this host are looked at; links are followed. */
 export interface HostLook {
+	/** Why the user of the process may not use what is there, in words; nothing where he may. */
+	closed?(path: string): string | undefined;
 	/** `undefined` where there is nothing. */
 	stat(path: string): { readonly size: bigint; readonly mode: number } | undefined;
 	/** Of a regular file, lower-case hex. */
@@ -70,6 +72,8 @@ function mismatch(
 	{ path, size, mode, buildId }: MappedFile,
 	host: HostLook,
 ): Omit<FileMismatch, "descriptors"> | undefined {
+	const closed = host.closed?.(path);
+	if (closed !== undefined) return { path, problem: "closed", finding: closed, expectation: "expected to use it" };
 	const here = host.stat(path);
 	if (here === undefined)
 		return { path, problem: "missing", finding: "is not here", expectation: "expected that file" };
@@ -106,7 +110,7 @@ const octal = (mode: number): string => `0${mode.toString(8)}`;
  */
 export function settleMismatches(mismatches: readonly FileMismatch[], policy: FilePolicy): FilePolicy {
 	const replaced = ({ problem, descriptors }: FileMismatch): boolean =>
-		policy.missing === "null" && problem === "missing" && descriptors.length > 0;
+		policy.missing === "null" && (problem === "missing" || problem === "closed") && descriptors.length > 0;
 	const left = mismatches.filter((it) => !replaced(it));
 	if (left.length > 0) refuseMismatches(left);
 	const extra = mismatches.flatMap(({ descriptors }) =>
@@ -131,9 +135,11 @@ export function requireNamed(fds: FilePolicy["fds"], host: HostLook): void {
 }
 
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {
-	const remedy = mismatches.every(({ descriptors }) => descriptors.length > 0)
-		? "put back what the process had, or name another file with --fd N=PATH"
-		: "restore where the files are as they were";
+	const remedy = mismatches.some(({ problem }) => problem === "closed")
+		? "let its user use them, or give them to it with --trust, if whoever wrote what it is made from is to be trusted"
+		: mismatches.every(({ descriptors }) => descriptors.length > 0)
+			? "put back what the process had, or name another file with --fd N=PATH"
+			: "restore where the files are as they were";
 	const faults = mismatches.map(({ path, finding, expectation }) => ({ subject: path, finding, expectation }));
 	return refuseAll("ERR_FILE_MISMATCH", "files", faults, remedy);
 }

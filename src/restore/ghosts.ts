@@ -6,6 +6,9 @@ import { directoryOf, ghostNumbers } from "../plan/files/ghosts.ts";
 import type { FilePolicy } from "../plan/files.ts";
 import type { Task } from "../task/task.ts";
 
+/** Where files without a name can be, if not where they were. */
+export const PLACES: readonly string[] = ["/var/tmp", "/dev/shm"];
+
 /** Whether a file without a name can be made in a directory. */
 export type TakesNameless = (directory: string) => boolean;
 
@@ -18,7 +21,7 @@ export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: Takes
 	const needed = ghostNumbers(task, policy, 0);
 	for (const { id, path } of task.memory.ghosts ?? []) {
 		if (!needed.has(id) || takesNameless(directoryOf(path))) continue;
-		const place = [tmpdir(), "/var/tmp", "/dev/shm"].find(takesNameless);
+		const place = [tmpdir(), ...PLACES].find(takesNameless);
 		if (place !== undefined) places.set(id, place);
 	}
 	return places.size === 0 ? policy : { ...policy, ghosts: places };

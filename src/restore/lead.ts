@@ -8,12 +8,14 @@ import { leaveNothing } from "../host/spawn.ts";
 import { syscallNumbers } from "../linux/syscalls.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
+import type { FilePolicy } from "../plan/files.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { refuseStep } from "./carrier.ts";
 import { type IdChoice, idsHere, threadsOf } from "./ids.ts";
 import { registerDifferences } from "./registers.ts";
-import { verify } from "./verify.ts";
+import type { Seen } from "./sight.ts";
+import { leftovers, verify } from "./verify.ts";
 
 /** A process that is complete and waits for the word to go. */
 export interface Complete {
@@ -23,14 +25,27 @@ export interface Complete {
 	readonly facts: HostFacts;
 	readonly plan: Plan;
 	readonly encoded: EncodedPlan;
-	/** What its descriptors are besides its own. */
-	readonly fds: ReadonlyMap<number, string>;
+	/** What became of its descriptors. */
+	readonly policy: FilePolicy;
+	/** The files that it was to get. */
+	readonly judged: ReadonlyMap<string, Seen>;
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
 	readonly requireUnchanged: () => void;
 }
 
 const GO = new Uint8Array([1]);
+
+/**
+ * While it waits, with all its files, and is not yet its user's: holds it against the task and against the files that were found
+ * right. Then lets it become what it was.
+ *
+ * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
+ */
+export function inspect(agent: Agent, { pid, task, plan, policy, judged }: Complete): void {
+	requireAsPlanned(pid, verify(pid, task, plan, { policy, judged }));
+	agent.reports.send(GO);
+}
 
 /**
  * Without ptrace: it goes by itself, and what the blob lies in stays mapped. To be left stopped, it has to stop itself: in
@@ -62,7 +77,7 @@ export async function letGo(agent: Agent, { pid, plan, encoded, stopped, require
  * are held against the task, the blob's memory is taken out, and the process is let go.
  */
 export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
-	const { pid, task, plan, encoded, fds, stopped, ids, requireUnchanged } = complete;
+	const { pid, task, plan, encoded, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
 	// a leader that ends at once has nothing to be caught in
 	const ended = task.threads[0]?.ended === true;
@@ -77,7 +92,7 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
 	await requireRegisters(tracer, tids, here, complete);
 	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
-	requireAsPlanned(pid, verify(pid, task, fds, plan.views));
+	requireAsPlanned(pid, leftovers(pid, task, plan));
 	requireUnchanged();
 	// should we end before all are let go, the agent's end is that of those that are still traced
 	await leaveNothing(agent);

@@ -1,4 +1,5 @@
 import { lengthOf, type Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { endOf } from "../host/end-of.ts";
 import { measureHost, withAgent } from "../host/facts.ts";
@@ -8,21 +9,23 @@ import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
+import { sourcesOf } from "../plan/inputs.ts";
+import { openerOf } from "../plan/opener.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
 import { earlyEnd } from "./early-end.ts";
-import { checkFiles, hostLook, requireNamed, settleMismatches } from "./files.ts";
-import { placeGhosts } from "./ghosts.ts";
+import { hostLook, requireNamed } from "./files.ts";
 import type { IdChoice } from "./ids.ts";
-import { lead, letGo } from "./lead.ts";
+import { type JudgedFiles, judgeFiles } from "./judge-files.ts";
+import { inspect, lead, letGo } from "./lead.ts";
 import { requireRoomForMappings } from "./room-for-mappings.ts";
 import { shortfalls } from "./shortfalls.ts";
 import { requireFreeIds, requireNoFirst } from "./taken.ts";
 import { livingThreadOf } from "./verify.ts";
 
-export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself"> {
+export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "lent"> {
 	/** Leave it stopped, as by SIGSTOP. */
 	readonly stopped: boolean;
 	/** Which ids it gets; the same when absent. */
@@ -31,6 +34,8 @@ export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stops
 	readonly untraced?: boolean;
 	/** Asked before it is let go: throws where what it was made of has changed meanwhile, and then nothing of it is left. */
 	readonly requireUnchanged?: () => void;
+	/** Give it files that its user may not open: whoever wrote what it is made from is to be trusted. */
+	readonly trust?: boolean;
 	/** The number of a step that is made to fail, for tests. */
 	readonly failStep?: number;
 }
@@ -60,16 +65,17 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	const { ids = "same", stopped, failStep, requireUnchanged = () => {} } = options;
-	const policy = judged(task, options);
-	const agent = await startAgent(holeFor(task));
+	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
+	requireRoom(task, options);
+	const agent = await startAgent(holeFor(task), { inputs: sourcesOf(task).map(openNumber) });
 	const made: number[] = [];
 	let init: Init | undefined;
 	let encoded: EncodedPlan | undefined;
 	try {
 		const user = ids === "namespace" ? await enterPidNamespace(agent, userOf(task)) : undefined;
 		const facts = await factsWith(agent, user);
-		const plan = compilePlan(task, facts, policy);
+		const { policy, judged, lent } = await filesFor(agent, task, facts, options);
+		const plan = compilePlan(task, facts, { ...policy, lent });
 		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
@@ -81,8 +87,10 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		made.push(pid);
 		await init?.watch();
 		await untilReady(agent, pid, encoded);
-		const complete = { pid, task, facts, plan, encoded, fds: options.fds, stopped, ids, requireUnchanged };
-		const leftover = options.untraced === true ? await letGo(agent, complete) : await lead(agent, complete);
+		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
+		inspect(agent, complete);
+		await untilReady(agent, pid, encoded);
+		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
@@ -100,24 +108,41 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
  * @throws NecromancerError as `restore` does.
  */
 export async function rehearse(task: Task, options: RestoreOptions): Promise<Plan> {
-	const policy = judged(task, options);
-	const facts = await withAgent((agent) => factsWith(agent, options.ids === "namespace" ? userOf(task) : undefined));
-	const plan = compilePlan(task, facts, policy);
-	encodePlan(plan);
-	return plan;
+	requireRoom(task, options);
+	return withAgent(async (agent) => {
+		const facts = await factsWith(agent, options.ids === "namespace" ? userOf(task) : undefined);
+		const { policy, lent } = await filesFor(agent, task, facts, options);
+		const plan = compilePlan(task, facts, { ...policy, lent });
+		encodePlan(plan);
+		return plan;
+	});
 }
 
-/** What is done about files, once all of the host that can be judged beforehand has been. */
-function judged(task: Task, options: RestoreOptions): CompileOptions {
-	const { ids = "same", stopped, untraced = false } = options;
-	const policy = placeGhosts(task, settleMismatches(checkFiles(task, hostLook, options.fds), options));
-	requireNamed(options.fds, hostLook);
+/** Refuses what of the host can be judged before there is an agent. */
+function requireRoom(task: Task, { ids = "same", fds }: RestoreOptions): void {
+	requireNamed(fds, hostLook);
 	requireRoomForMappings(task);
 	const tids = task.threads.map(({ tid }) => tid);
 	if (ids === "same") requireFreeIds(tids);
 	if (ids === "namespace") requireNoFirst(tids);
-	return { ...options, ...policy, freshIds: ids === "fresh", stopsItself: untraced && stopped };
 }
+
+/** The files that it is to get, judged, and what is done about the others. */
+function filesFor(
+	agent: Agent,
+	task: Task,
+	facts: HostFacts,
+	options: RestoreOptions,
+): Promise<JudgedFiles<CompileOptions>> {
+	const { ids = "same", stopped, untraced = false, trust = false } = options;
+	const policy = { ...options, freshIds: ids === "fresh", stopsItself: untraced && stopped };
+	return judgeFiles(agent, task, openerOf(task, facts), policy, trust);
+}
+
+const openNumber = ({ name, fd }: ByteSource): number => {
+	if (fd === undefined) throw new RangeError(`${name} is no open file`);
+	return fd;
+};
 
 /** Whom the only user of a user namespace shall be: who the process acts as. */
 const userOf = ({ threads: [leader] }: Task): NamespaceUser => ({

@@ -1,39 +1,76 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { type Address, address, hex } from "../bytes/address.ts";
 import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import type { FilePolicy } from "../plan/files.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Mapping, Task } from "../task/task.ts";
 import { strayFiles } from "./same-files.ts";
+import type { Seen } from "./sight.ts";
+import { otherFiles } from "./what-it-is.ts";
+
+/** What a process got, where it is not the task's own. */
+export interface Given {
+	readonly policy?: Pick<FilePolicy, "fds" | "byCaller">;
+	/** The files that were found right, by path. */
+	readonly judged?: ReadonlyMap<string, Seen>;
+}
 
 /**
- * Holds a restored process against its task, through /proc, while none of its threads runs: threads, mappings, descriptors
- * and what they share with mappings, name. What differs, in words; nothing when it is as planned.
+ * Holds a process that is made, but not its user's yet, against its task, through /proc: mappings, descriptors and what they
+ * share with mappings, which files all of them are, its directories, its name. What differs, in words; nothing when it is as
+ * planned.
  *
- * @param added descriptors that the user put in besides the task's own.
- * @param views memory that shows a file which is not its own; see Plan.
+ * @param plan where memory shows a file which is not its own, and what of it is ours.
  */
 export function verify(
 	pid: number,
 	task: Task,
-	added: ReadonlyMap<number, string> = new Map(),
-	views: readonly Range[] = [],
+	{ views, hole, reportFd }: Pick<Plan, "views" | "hole" | "reportFd">,
+	{ policy = { fds: new Map() }, judged = new Map() }: Given = {},
 ): string[] {
 	const differences: string[] = [];
 	const place = livingPlace(pid, task);
 	const proc = (name: string): string => textFromBytes(readFileSync(`${place}/${name}`));
 	try {
 		const maps = proc("maps");
-		compareMappings(maps, task, views, differences);
-		differences.push(...strayFiles(place, task, maps, added));
-		const tids = readdirSync(`/proc/${pid}/task`).length;
-		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
+		compareMappings(maps, task, views, hole, differences);
+		differences.push(...otherFiles(pid, task, maps, policy, judged));
+		differences.push(...strayFiles(place, task, maps, policy.fds));
 		const fds = readdirSync(`${place}/fd`).map(Number);
-		const expected = new Set([...task.files.descriptors.map(({ number }) => number), ...added.keys()]);
+		const numbers = task.files.descriptors.map(({ number }) => number);
+		const expected = new Set([...numbers, ...policy.fds.keys(), reportFd]);
 		for (const fd of fds) if (!expected.delete(fd)) differences.push(`descriptor ${fd} is open, expected it closed`);
 		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
 		const comm = textFromBytes(readFileSync(`/proc/${pid}/comm`)).replace(/\n$/, "");
 		if (comm !== task.identity.comm) differences.push(`it is called ${comm}, expected ${task.identity.comm}`);
+		const { executable } = task.memory;
+		const right = judged.get(executable);
+		if (right === undefined || task.memory.executableGhost !== undefined) return differences;
+		const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
+		// without the right to name it, /proc/PID/exe leads to our own
+		const named = textFromBytes(readlinkSync(`/proc/${pid}/exe`, "buffer"));
+		if (named === executable && (dev !== right.device || ino !== right.inode))
+			differences.push(`its executable is not ${executable} as it was found`);
+	} catch (error) {
+		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
+	}
+	return differences;
+}
+
+/** What of ours is still in a process that is about to live, or of its own is not, in words. */
+export function leftovers(pid: number, task: Task, { hole, reportFd }: Pick<Plan, "hole" | "reportFd">): string[] {
+	const differences: string[] = [];
+	const place = livingPlace(pid, task);
+	try {
+		const lines = readFileSync(`${place}/maps`, "latin1").split("\n").filter(Boolean);
+		if (lines.some((line) => overlaps(stretchOfLine(line, []), hole)))
+			differences.push(`memory of ours is at ${hex(hole.start)}, expected it to be gone`);
+		const tids = readdirSync(`/proc/${pid}/task`).length;
+		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
+		if (existsSync(`${place}/fd/${reportFd}`))
+			differences.push(`descriptor ${reportFd} is open, expected it closed`);
 	} catch (error) {
 		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
 	}
@@ -59,11 +96,14 @@ interface Stretch {
 	readonly look: string;
 }
 
-function compareMappings(maps: string, task: Task, views: readonly Range[], differences: string[]): void {
+function compareMappings(maps: string, task: Task, views: readonly Range[], hole: Range, differences: string[]): void {
 	// images of another kernel keep their vdso's place as plain memory and get this kernel's elsewhere
 	const kernels = task.memory.mappings.filter(({ backing }) => backing.kind === "vdso" || backing.kind === "vvar");
 	const isPrograms = ({ start, end, look }: Stretch): boolean =>
-		start < 1n << 63n && !/ \[v(?:dso|var)\]$/.test(look) && !kernels.some((range) => overlaps(range, { start, end }));
+		start < 1n << 63n &&
+		!overlaps({ start, end }, hole) &&
+		!/ \[v(?:dso|var)\]$/.test(look) &&
+		!kernels.some((range) => overlaps(range, { start, end }));
 	const shown = united(views);
 	const lines = maps.split("\n").filter(Boolean);
 	const actual = joined(lines.map((line) => stretchOfLine(line, shown)).filter(isPrograms));

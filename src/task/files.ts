@@ -1,5 +1,6 @@
 import type { FileOffset } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
+import type { FileIdentity } from "./file-identity.ts";
 import type { MappedFile } from "./task.ts";
 
 /** What a process has open, and where its paths start. */
@@ -10,6 +11,8 @@ export interface Files {
 	readonly cwd?: string;
 	readonly root?: string;
 	readonly umask?: number;
+	/** Which files they were when it was dumped, by path, where that is known from somebody who is to be believed. */
+	readonly identities?: ReadonlyMap<string, FileIdentity>;
 }
 
 export interface Descriptor {

@@ -18,6 +18,7 @@ import { planThreads } from "../../src/plan/threads.ts";
 import { planTimers } from "../../src/plan/timers.ts";
 import type { Limit, Task } from "../../src/task/task.ts";
 import { isDead, soon } from "../support/living.ts";
+import { ownFiles } from "../support/own-files.ts";
 import { NOBODY, ROOT, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../support/thread-task.ts";
 
 // A process that is nothing but its threads, made by this kernel from a plan, and looked at through /proc and ptrace.
@@ -47,8 +48,10 @@ async function live(task: Task) {
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
 	const context = draft.bytes("context", words);
+	const facts = await measureHost(agent);
 	const around: Circumstances = {
-		...{ draft, ids: sameIds, facts: await measureHost(agent), hole, context, firstWorkFd: 64, go: draft.cell("go") },
+		...ownFiles(draft, facts, 64),
+		...{ draft, ids: sameIds, facts, hole, context, firstWorkFd: 64, go: draft.cell("go") },
 		reserve: () => address(0n),
 	};
 	planIdentity(task, around);
@@ -76,7 +79,7 @@ async function live(task: Task) {
 	planCredentials(task, around);
 	planLeave(task, around);
 	const plan = {
-		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context },
+		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context, reportFd: 64 },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 	};
 	const encoded = encodePlan(plan);

@@ -97,7 +97,7 @@ const plans = fc
 				});
 		}
 		const plan: Plan = {
-			...{ pid: PID, tids: [PID], hole: HOLE, findings: [], views: [] },
+			...{ pid: PID, tids: [PID], hole: HOLE, findings: [], views: [], reportFd: 4 },
 			...{ lists: draft.lists, data: all, context: { datum: padded } },
 		};
 		return { plan, results: (lists[0] ?? []).map(({ result }) => result), cells };

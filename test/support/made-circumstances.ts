@@ -1,26 +1,30 @@
 import { address } from "../../src/bytes/address.ts";
+import type { ByteSource } from "../../src/bytes/source.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
-import type { Circumstances } from "../../src/plan/circumstances.ts";
+import type { Circumstances, HostFacts } from "../../src/plan/circumstances.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { sameIds } from "../../src/plan/ids.ts";
+import { ownFiles } from "./own-files.ts";
 
 /** Circumstances for parts of the compiler that need no facts of the host. */
-export function circumstancesFor(firstWorkFd: number): Circumstances {
+export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Circumstances {
 	const draft = planDraft(bytesFromText);
+	const facts: HostFacts = {
+		xstate: { size: 0, components: [] } as never,
+		xcr0: 0n,
+		vdso: { image: new Uint8Array(), vvarLength: 0n },
+		hugePages: "never",
+		processors: 1,
+		limits: [],
+	};
 	return {
 		draft,
 		ids: sameIds,
-		facts: {
-			xstate: { size: 0, components: [] } as never,
-			xcr0: 0n,
-			vdso: { image: new Uint8Array(), vvarLength: 0n },
-			hugePages: "never",
-			processors: 1,
-			limits: [],
-		},
+		facts,
 		hole: { start: address(0x10000n), end: address(0x20000n) },
 		context: draft.cell("report socket"),
 		firstWorkFd,
+		...ownFiles(draft, facts, firstWorkFd, sources),
 		go: draft.cell("go"),
 		reserve: () => address(0x30000n),
 	};

@@ -8,12 +8,14 @@ import { type PlanDraft, planDraft } from "../../src/plan/draft.ts";
 import { closeGhosts } from "../../src/plan/files/ghosts.ts";
 import { chooseHole, reserver } from "../../src/plan/hole.ts";
 import { sameIds } from "../../src/plan/ids.ts";
+import { closeInputs, sourcesOf } from "../../src/plan/inputs.ts";
 import { type MemoryOptions, planMemory } from "../../src/plan/memory.ts";
 import type { Step } from "../../src/plan/plan.ts";
 import { planVdso } from "../../src/plan/vdso.ts";
 import type { Files } from "../../src/task/files.ts";
 import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../src/task/task.ts";
 import { joinAreas, type ModelArea, type ModelHost, type ModelMemory, modelMemory } from "./model-memory.ts";
+import { ownFiles } from "./own-files.ts";
 
 /* Processes of nothing but memory, and what plans make of them on the model. */
 
@@ -143,15 +145,18 @@ export function planned(
 ): Planned {
 	const draft = planDraft(bytesFromText);
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
+	const made: HostFacts = {
+		...{ xstate: {} as never, xcr0: 0n, limits: [] },
+		...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, hugePages: "madvise", processors: 1 },
+		...facts,
+	};
+	const sources = sourcesOf(task);
 	const around: Circumstances = {
 		draft,
 		hole,
 		ids: sameIds,
-		facts: {
-			...{ xstate: {} as never, xcr0: 0n, limits: [] },
-			...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, hugePages: "madvise", processors: 1 },
-			...facts,
-		},
+		facts: made,
+		...ownFiles(draft, made, 64, sources),
 		context: draft.bytes("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
 		...(ghosts === undefined ? {} : { ghosts }),
@@ -162,6 +167,7 @@ export function planned(
 	planVdso(task, around);
 	planBounds(task, around);
 	closeGhosts(around);
+	closeInputs(draft.list("leader"), around.inputs, 65);
 	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
 	return { draft, hole, views, steps, calls: steps.map(callText) };
 }

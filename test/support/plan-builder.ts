@@ -15,7 +15,7 @@ export function planOf(write: (draft: PlanDraft) => void, more: Partial<Plan> = 
 	const context = draft.bytes("report socket", words);
 	write(draft);
 	return {
-		...{ pid: PID, tids: [PID], hole: HOLE, context },
+		...{ pid: PID, tids: [PID], hole: HOLE, context, reportFd: 4 },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 		...more,
 	};

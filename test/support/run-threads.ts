@@ -15,6 +15,7 @@ import { planTimers } from "../../src/plan/timers.ts";
 import type { Task } from "../../src/task/task.ts";
 import { flatMemory, type Model, runModel } from "./model-kernel.ts";
 import { allCapable, modelThreads, type ThreadsKernel } from "./model-threads.ts";
+import { ownFiles } from "./own-files.ts";
 import { type FrameContent, readFrame } from "./read-frame.ts";
 
 // The parts of a plan that make a process of its threads, and what a kernel makes of them.
@@ -53,6 +54,7 @@ export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan
 	const ids = fresh ? freshIds(task, draft) : sameIds;
 	const around: Circumstances = {
 		...{ draft, facts, ids, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
+		...ownFiles(draft, facts, 64),
 		reserve: () => 0n as Address,
 	};
 	planIdentity(task, around);
@@ -62,7 +64,7 @@ export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan
 	planCredentials(task, around);
 	planLeave(task, around);
 	return {
-		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context },
+		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context, reportFd: 64 },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 		...(fresh ? { newIds: ids.cells } : {}),
 	};

@@ -50,7 +50,7 @@ export function deskOf(around: Circumstances): Desk {
 		},
 		park: (number, name) => {
 			const save = around.draft.cell(name);
-			const lowest = BigInt(around.firstWorkFd + 1);
+			const lowest = BigInt(around.firstSpareFd);
 			desk.add("fcntl", [BigInt(number), BigInt(F.DUPFD_CLOEXEC), lowest], `${name}, out of the way`, { save });
 			desk.add("close", [BigInt(number)], `${number} is needed for others`);
 			return save;

@@ -13,14 +13,14 @@ import { word } from "./special.ts";
 /** The most that one call copies, bytes; the kernel takes 2 GiB less a page. */
 const MOST = 1n << 30n;
 
-/** Descriptors for the files without a name that something shows, one after the other above `firstWorkFd`. */
-export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, firstWorkFd: number): Map<number, number> {
+/** Descriptors for the files without a name that something shows, one after the other from `first` on. */
+export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, first: number): Map<number, number> {
 	const { ghosts = [], mappings, executableGhost } = memory;
 	const shown = new Set([executableGhost]);
 	for (const { backing } of mappings) if (backing.kind === "file") shown.add(backing.ghost);
 	for (const { content } of slotsOf(files, policy, () => {})) if (content.kind === "file") shown.add(content.ghost);
 	const needed = ghosts.filter(({ id }) => shown.has(id));
-	return new Map(needed.map(({ id }, i) => [id, firstWorkFd + 1 + i]));
+	return new Map(needed.map(({ id }, i) => [id, first + i]));
 }
 
 /**
@@ -60,17 +60,18 @@ export function makeGhosts(
 export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
 function make(desk: Desk, { path, contents, size }: GhostFile, number: number, directory: string): void {
-	const { draft } = desk.around;
+	const { draft, inputs, firstSpareFd } = desk.around;
 	const name = path.slice(path.lastIndexOf("/") + 1);
 	const open = (path: string, why: string, flags: number, after: 0 | 1): number => {
 		const args = [AT_FDCWD, draft.path(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
 		return desk.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
 	};
+	desk.around.stand.asUser("files");
 	const file = open(directory, `a file without a name for ${name}, deleted`, O.TMPFILE | O.RDWR, 0);
 	const fd = BigInt(file);
 	const sources = new Set(contents.map(({ source }) => source));
 	for (const source of sources) {
-		const from = BigInt(open(source.name, `what ${name} held`, O.RDONLY, 1));
+		const from = BigInt(inputs.numberOf(source));
 		for (const { start, length, offset } of contents.filter((content) => content.source === source)) {
 			desk.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
 			for (let done = 0n; done < length; done += MOST) {
@@ -79,12 +80,10 @@ function make(desk: Desk, { path, contents, size }: GhostFile, number: number, d
 				desk.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
 			}
 		}
-		desk.add("close", [from], `${name} is filled`);
 	}
 	desk.add("ftruncate", [fd, size], `its ${size} bytes`);
 	const reader = open(ownFile(file), `${name} to read`, O.RDONLY, 1);
-	const lowest = BigInt(desk.around.firstWorkFd + 1);
-	desk.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), lowest], `${name}, out of the way`, {
+	desk.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)], `${name}, out of the way`, {
 		expect: { exactly: BigInt(number) },
 	});
 	for (const done of [reader, file]) desk.add("close", [BigInt(done)], `${name} is kept as ${number}`);
@@ -110,8 +109,8 @@ export function settleGhosts({ memory: { ghosts = [] } }: Task, around: Circumst
 }
 
 /** After the executable, which may be one of them. */
-export function closeGhosts({ draft, ghosts, firstWorkFd }: Circumstances): void {
+export function closeGhosts({ draft, ghosts, firstSpareFd }: Circumstances): void {
 	if (ghosts === undefined || ghosts.size === 0) return;
-	const range = [BigInt(firstWorkFd + 1), BigInt(firstWorkFd + ghosts.size), 0n];
+	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n];
 	draft.list("leader").add("bounds", "close_range", range, "files without a name are where they belong");
 }

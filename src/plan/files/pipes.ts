@@ -6,6 +6,7 @@ import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
 import { loss } from "../../task/finding.ts";
 import type { Arg, Place } from "../plan.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./desk.ts";
+import { nameFor } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
 import type { Slot } from "./slots.ts";
 
@@ -53,6 +54,7 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		// a pipe that holds less than its content must fail, not wait for a reader
 		const flags = pipe.content === undefined ? 0 : O.NONBLOCK;
 		const both = draft.space(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
+		desk.around.stand.asUser("files");
 		desk.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
 		if (pipe.content !== undefined && all.some(({ content }) => (content.flags & O.DIRECT) !== 0))
 			draft.report(loss("pipe", `pipe ${pipe.id}`, "what waits in it is no longer cut into packets (O_DIRECT)"));
@@ -62,6 +64,7 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
 			const path = draft.path(`an end of pipe ${pipe.id}`, `/proc/self/fd/${low}`);
 			const how = BigInt(openFlags(extra.content.flags));
+			desk.around.stand.asUser("files");
 			const landed = desk.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);
 			parked.set(extra.key, desk.park(landed, `end of pipe ${pipe.id} for ${extra.number}`));
 		}
@@ -100,9 +103,10 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		if (held.has(pipe.id)) return;
 		held.add(pipe.id);
 		const { draft } = desk.around;
+		const name = nameFor(path, "files", desk.around);
 		const landed = desk.open(
 			"openat",
-			[AT_FDCWD, draft.path(`path of FIFO ${pipe.id}`, path), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
+			[AT_FDCWD, draft.path(`path of FIFO ${pipe.id}`, name), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
 			"both ends of a FIFO, so that no end waits for the other",
 		);
 		const fd = desk.park(landed, `both ends of FIFO ${pipe.id}`);
@@ -121,32 +125,27 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 
 const isPipeSlot = (slot: Slot): slot is PipeSlot => slot.content.kind === "pipe";
 
-/** Opens the files with what pipes held, once each, and returns what writes it into a pipe. */
+/** What writes into a pipe what it held. */
 function filler(desk: Desk, slots: readonly Slot[]): (pipe: Pipe, end: Arg, kind: "pipe" | "fifo") => void {
-	const { draft } = desk.around;
+	const { draft, inputs } = desk.around;
 	const contents = slots.flatMap(({ content }) =>
 		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
 	);
-	const opened = new Map<string, Place>();
-	for (const { source } of contents) {
-		if (opened.has(source.name)) continue;
-		const path = draft.path(`path of ${source.name}`, source.name);
-		const landed = desk.open("openat", [AT_FDCWD, path, BigInt(O.RDONLY)], "what pipes held");
-		opened.set(source.name, desk.park(landed, `descriptor of ${source.name}`));
-	}
 	const buffer = contents.length === 0 ? undefined : draft.space("pipe buffer", CHUNK, 4096);
 	const copy = ({ source, offset, length }: Queued, end: Arg, what: string): void => {
-		const fd = opened.get(source.name);
-		if (fd === undefined || buffer === undefined) throw new Error(`${source.name} was not opened`);
+		if (buffer === undefined) return;
+		const fd = BigInt(inputs.numberOf(source));
 		for (let done = 0n; done < length; done += BigInt(CHUNK)) {
 			const chunk = length - done < CHUNK ? length - done : BigInt(CHUNK);
 			const at = fileOffset(offset + done);
 			// not splice(2): pieces that are not aligned in the file take more of the pipe's slots than they need
-			desk.add("pread64", [{ valueOf: fd }, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
+			desk.add("pread64", [fd, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
 			desk.add("write", [end, buffer, chunk], `into ${what}`, { expect: { exactly: chunk } });
 		}
 	};
 	return ({ id, capacity, content }, end, kind) => {
+		// more than the kernel gives to anybody
+		if (capacity !== undefined && capacity > CHUNK) desk.around.stand.asCaller("files");
 		if (capacity !== undefined)
 			desk.add("fcntl", [end, BigInt(F.SETPIPE_SZ), BigInt(capacity)], `room in ${kind} ${id}`);
 		if (content !== undefined) copy(content, end, `${kind} ${id}`);

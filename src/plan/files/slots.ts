@@ -24,6 +24,8 @@ export interface FilePolicy {
 	readonly missing: "error" | "null";
 	/** Directories to make files without a name in, by `GhostFile` id; where it was, for the others. */
 	readonly ghosts?: ReadonlyMap<number, string>;
+	/** Descriptors of the task whose files whoever calls us named: opened as he, not as the process's user. */
+	readonly byCaller?: ReadonlySet<number>;
 }
 
 /** One descriptor to be. Slots with equal keys share one description. */
@@ -32,6 +34,8 @@ export interface Slot {
 	readonly closeOnExec: boolean;
 	readonly key: string;
 	readonly content: Openable | Substitute;
+	/** Its file is named by whoever calls us. */
+	readonly byCaller?: boolean;
 }
 
 /** What this version can open again. */
@@ -62,16 +66,20 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 	const refused: { readonly number: number; readonly what: string }[] = [];
 	const slots = descriptors.map(({ number, closeOnExec, description }): Slot => {
 		const named = policy.fds.get(number);
-		const content = openable(description);
-		if (named === undefined && typeof content !== "string")
-			return { number, closeOnExec, key: `${description.id}`, content };
+		const known = openable(description);
+		if (named === undefined && typeof known !== "string")
+			return {
+				...{ number, closeOnExec, key: `${description.id}`, content: known },
+				...(policy.byCaller?.has(number) === true ? { byCaller: true } : {}),
+			};
 		if (named === undefined) {
-			if (policy.missing === "error") refused.push({ number, what: `${content}` });
-			else report(loss("replaced", `descriptor ${number}`, `was ${content}; /dev/null takes its place`));
+			if (policy.missing === "error") refused.push({ number, what: `${known}` });
+			else report(loss("replaced", `descriptor ${number}`, `was ${known}; /dev/null takes its place`));
 		}
 		const path = named ?? "/dev/null";
 		const flags = description.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK);
-		return { number, closeOnExec, key: `${description.id}=${path}`, content: { kind: "substitute", path, flags } };
+		const content: Substitute = { kind: "substitute", path, flags };
+		return { number, closeOnExec, key: `${description.id}=${path}`, content, byCaller: named !== undefined };
 	});
 	if (refused.length > 0) refuseAll(refused);
 	const known = new Set(descriptors.map(({ number }) => number));
@@ -82,6 +90,7 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 				closeOnExec: false,
 				key: `new ${number}`,
 				content: { kind: "substitute", path, flags: O.RDWR },
+				byCaller: true,
 			});
 	return slots.sort((a, b) => a.number - b.number);
 }

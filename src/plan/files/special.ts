@@ -39,9 +39,13 @@ export function openSignalfd(desk: Desk, slot: Slot, { mask, flags }: Signalfd):
 export function openTimerfd(desk: Desk, slot: Slot, { clock, flags }: Timerfd): void {
 	const blocking = flags & O.NONBLOCK;
 	const args = (closing: number): bigint[] => [BigInt(clock), BigInt(blocking | closing)];
+	if (isAlarm(clock)) desk.around.stand.asCaller("files");
 	addNew(desk, slot, "timerfd_create", args, `descriptor ${slot.number}`);
 	addStatusFlags(desk, BigInt(slot.number), blocking, flags);
 }
+
+/** CLOCK_REALTIME_ALARM and CLOCK_BOOTTIME_ALARM (include/uapi/linux/time.h) take CAP_WAKE_ALARM. */
+const isAlarm = (clock: number): boolean => clock === 8 || clock === 9;
 
 export function word(value: bigint): Uint8Array {
 	const bytes = new Uint8Array(8);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import { planDumpable } from "../../../src/plan/bounds.ts";
+import { addDumpable } from "../../../src/plan/bounds.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
 import { caution, loss } from "../../../src/task/finding.ts";
 import { executed, planned, taskOf } from "../../support/memory-task.ts";
@@ -63,10 +63,10 @@ describe("planBounds", () => {
 	});
 });
 
-describe("planDumpable", () => {
+describe("addDumpable", () => {
 	const calls = (dumpable: number) => {
 		const draft = planDraft(bytesFromText);
-		planDumpable(taskOf({ mappings: [], dumpable }), { draft } as never);
+		addDumpable(draft.list("leader"), taskOf({ mappings: [], dumpable }), { draft } as never);
 		return { args: draft.lists[0]?.steps[0]?.args, findings: draft.findings.map(({ text }) => text) };
 	};
 

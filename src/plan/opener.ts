@@ -1,0 +1,161 @@
+import { u32, viewOf } from "../bytes/layout.ts";
+import { CAPABILITY_VERSION_3, capabilitiesIn, capUserHeader, encodeCapabilities } from "../linux/capability.ts";
+import { PR } from "../linux/prctl.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import type { Credentials, Task } from "../task/task.ts";
+import { attainable } from "./attainable.ts";
+import type { HostFacts } from "./circumstances.ts";
+import type { PlanDraft } from "./draft.ts";
+import type { Stage } from "./plan.ts";
+
+/**
+ * As whom the files of a process are opened: its user, with his groups and no capability but those that the process has. The
+ * kernel judges: what he may not open is not opened.
+ *
+ * Effective ids, not setfsuid(2): the opener's capabilities count later too, for what procfs shows through a descriptor.
+ */
+export interface Opener {
+	readonly user: Persona;
+	/** Whoever makes the process. */
+	readonly caller: Persona;
+	/** Nothing of it is changed: the process is the caller's own. */
+	readonly same: boolean;
+	/** Whether the groups can be set. */
+	readonly setsGroups: boolean;
+	/** Capabilities that the caller keeps meanwhile, bit n for capability n. */
+	readonly permitted: bigint;
+}
+
+/** Effective ids and capabilities. */
+export interface Persona {
+	readonly uid: number;
+	readonly gid: number;
+	readonly groups: readonly number[];
+	readonly effective: bigint;
+}
+
+const ALL = (1n << 41n) - 1n;
+
+/** @param task Its threads share what is open: it is opened as the one that may most. */
+export function openerOf({ threads }: Pick<Task, "threads">, facts: HostFacts): Opener {
+	const { user: ours = { uid: 0, gid: 0, groups: [] }, capabilities } = facts;
+	const permitted = capabilities?.permitted ?? ALL;
+	const caller: Persona = { ...ours, effective: permitted };
+	const first = mostPrivileged(threads.map(({ credentials }) => credentials));
+	if (first === undefined || facts.userNamespace !== undefined)
+		return { user: caller, caller, same: true, setsGroups: false, permitted };
+	const { credentials, setsGroups } = attainable(first, facts);
+	const user: Persona = {
+		...{ uid: credentials.euid, gid: credentials.egid, effective: credentials.effective & permitted },
+		groups: setsGroups ? credentials.groups : caller.groups,
+	};
+	return { user, caller, same: asMuch(user, caller), setsGroups, permitted };
+}
+
+/** With all of the caller's capabilities, ids and groups give root nothing more. */
+const asMuch = (user: Persona, caller: Persona): boolean =>
+	user.uid === caller.uid &&
+	(caller.effective & ~user.effective) === 0n &&
+	((user.uid === 0 && caller.effective !== 0n) || (user.gid === caller.gid && sameSet(user.groups, caller.groups)));
+
+const sameSet = (a: readonly number[], b: readonly number[]): boolean =>
+	a.length === b.length && a.every((id) => b.includes(id));
+
+/** Root before others, then who has more capabilities; the first of equals, which is the leader. */
+function mostPrivileged(all: readonly Credentials[]): Credentials | undefined {
+	const rank = ({ euid, effective }: Credentials): number => (euid === 0 ? 64 : 0) + capabilitiesIn(effective).length;
+	return all.reduce<Credentials | undefined>(
+		(most, candidate) => (most === undefined || rank(candidate) > rank(most) ? candidate : most),
+		undefined,
+	);
+}
+
+/** A call that changes who acts: for a plan's list, or an errand of the agent. */
+export interface SwitchStep {
+	readonly call: string;
+	/** Bytes are passed as a pointer to them. */
+	readonly args: readonly (bigint | Uint8Array)[];
+	readonly why: string;
+}
+
+/** To the user. @param keeping capabilities that he has for the moment. */
+export const stepsToUser = ({ user, caller, setsGroups, permitted }: Opener, keeping = 0n): SwitchStep[] => [
+	...(setsGroups ? [setGroups(user, "as its user: his groups")] : []),
+	...(user.gid === caller.gid ? [] : [setEffective("setresgid", user.gid, "his group")]),
+	...(user.uid === caller.uid ? [] : [setEffective("setresuid", user.uid, "himself")]),
+	setCapabilities(user.effective | (keeping & permitted), permitted, "no capability that it has not"),
+];
+
+/** And back. The kernel forgets whose end ends it, and takes it for secret (commit_creds, kernel/cred.c). */
+export const stepsToCaller = ({ user, caller, setsGroups, permitted }: Opener): SwitchStep[] => [
+	...(user.uid === caller.uid ? [] : [setEffective("setresuid", caller.uid, "as the restorer again")]),
+	...(user.gid === caller.gid ? [] : [setEffective("setresgid", caller.gid, "his group")]),
+	setCapabilities(caller.effective, permitted, "his capabilities"),
+	...(setsGroups ? [setGroups(caller, "his groups")] : []),
+	{
+		call: "prctl",
+		args: [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n],
+		why: "still dies with the restorer",
+	},
+];
+
+const setEffective = (call: "setresuid" | "setresgid", id: number, why: string): SwitchStep => ({
+	call,
+	args: [UNCHANGED, BigInt(id), UNCHANGED],
+	why,
+});
+
+const UNCHANGED = -1n;
+
+function setGroups({ groups }: Persona, why: string): SwitchStep {
+	const bytes = new Uint8Array(groups.length * u32.size);
+	for (const [i, group] of groups.entries()) u32.write(viewOf(bytes), i * u32.size, group);
+	return { call: "setgroups", args: [BigInt(groups.length), groups.length === 0 ? 0n : bytes], why };
+}
+
+const setCapabilities = (effective: bigint, permitted: bigint, why: string): SwitchStep => ({
+	call: "capset",
+	args: [
+		capUserHeader.encode({ version: CAPABILITY_VERSION_3, pid: 0 }),
+		encodeCapabilities({ effective, permitted, inheritable: 0n }),
+	],
+	why,
+});
+
+/** Who acts in the plan's first list: nothing is switched that is so already. */
+export interface Stand {
+	asUser(stage: Stage, keeping?: bigint): void;
+	asCaller(stage: Stage): void;
+	/** Whether the restorer was ever somebody else: then the kernel shows the process to root alone. */
+	readonly everSwitched: boolean;
+}
+
+export function standOn(draft: PlanDraft, opener: Opener): Stand {
+	let present: "user" | "caller" = "caller";
+	let everSwitched = false;
+	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {
+		for (const { call, args, why } of steps)
+			draft.list("leader").add(
+				stage,
+				call,
+				args.map((arg) => (typeof arg === "bigint" ? arg : draft.bytes(`${call}: ${why}`, arg))),
+				why,
+			);
+	};
+	return {
+		asUser: (stage, keeping) => {
+			if (opener.same || present === "user") return;
+			present = "user";
+			everSwitched = true;
+			add(stage, stepsToUser(opener, keeping));
+		},
+		asCaller: (stage) => {
+			if (present === "caller") return;
+			present = "caller";
+			add(stage, stepsToCaller(opener));
+		},
+		get everSwitched() {
+			return everSwitched;
+		},
+	};
+}

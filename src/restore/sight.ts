@@ -1,0 +1,225 @@
+import { readFileSync, statSync } from "node:fs";
+import { PAGE_SIZE } from "../bytes/address.ts";
+import { attempt, openFile } from "../bytes/source.ts";
+import { bytesFromText } from "../bytes/text.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import { refuse } from "../errors.ts";
+import type { Agent, Performed } from "../host/agent.ts";
+import type { Errand, Spot } from "../host/errand.ts";
+import { errnoName } from "../linux/errno.ts";
+import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { MAP } from "../linux/mman.ts";
+import { O } from "../linux/open.ts";
+import { PR } from "../linux/prctl.ts";
+import { ownFile } from "../plan/files/named.ts";
+import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
+import type { FileIdentity } from "../task/file-identity.ts";
+import type { Wanted } from "./wanted.ts";
+
+/** What stands under a path, as the user of a process reaches it. */
+export interface Seen extends FileIdentity {
+	readonly size: bigint;
+	readonly mode: number;
+	/** Of a regular file for which it was asked, lower-case hex. */
+	readonly buildId?: string;
+	/** How /proc/PID/maps names what is mapped of it: device and inode, which stat(2) tells otherwise on some file systems. */
+	readonly shown?: string;
+	/** Where the agent keeps it open, O_PATH. */
+	readonly lent?: number;
+}
+
+/** What was found under a path: a file, or why there is none for this user, as an errno. */
+export type Sight = Seen | { readonly errno: string };
+
+export const isSeen = (sight: Sight | undefined): sight is Seen => sight !== undefined && !("errno" in sight);
+
+/** What one request takes: files, and bytes of their names. */
+const [AT_ONCE, NAMES] = [300, 65_536];
+
+function batchesOf(wanted: readonly Wanted[]): Wanted[][] {
+	const batches: Wanted[][] = [];
+	let room = 0;
+	for (const want of wanted) {
+		const batch = batches.at(-1);
+		room -= want.path.length * 4;
+		if (batch === undefined || room < 0 || batch.length === AT_ONCE) {
+			batches.push([want]);
+			room = NAMES - want.path.length * 4;
+		} else batch.push(want);
+	}
+	return batches;
+}
+
+/** include/uapi/linux/limits.h, with the NUL. */
+const PATH_MAX = 4096;
+
+/**
+ * Has the agent look at files as the user of a process: it opens each with O_PATH, which acts on nothing and never waits, and asks
+ * the kernel whether he may use it. What is judged is that descriptor, not the name.
+ */
+export async function lookAsUser(
+	agent: Agent,
+	opener: Opener,
+	wanted: readonly Wanted[],
+): Promise<ReadonlyMap<string, Sight>> {
+	const sights = new Map<string, Sight>();
+	const short = wanted.filter(({ path }) => bytesFromText(path).length < PATH_MAX);
+	for (const { path } of wanted) sights.set(path, { errno: "ENAMETOOLONG" });
+	for (const batch of batchesOf(short))
+		for (const [path, sight] of await look(agent, opener, batch)) sights.set(path, sight);
+	return sights;
+}
+
+/** The same for one file, as who we are. It stays open: see `lent`. */
+export async function lend(agent: Agent, caller: Opener, wanted: Wanted): Promise<Sight> {
+	const [[, sight] = ["", { errno: "ENOENT" }]] = await look(agent, caller, [wanted], true);
+	return sight;
+}
+
+async function look(
+	agent: Agent,
+	opener: Opener,
+	wanted: readonly Wanted[],
+	keeping = false,
+): Promise<[string, Sight][]> {
+	const errand = agent.errand();
+	const empty = errand.put(Buffer.from("\0"));
+	const spots = await within(agent, errand, opener, () =>
+		wanted.map(({ path, access }) => {
+			const name = errand.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
+			const fd = errand.call("openat", AT_FDCWD, name, O.PATH | O.CLOEXEC, 0);
+			const may = errand.call("faccessat2", { valueOf: fd }, empty, access, AT_EMPTY_PATH | AT_EACCESS);
+			return { fd, may };
+		}),
+	);
+	const numbers = spots.added.map(({ fd }) => Number(spots.done.result(fd)));
+	try {
+		const found = wanted.map((want, i): [Wanted, number, Sight] => {
+			const [fd = -1, may = 0n] = [numbers[i], spots.done.result((spots.added[i] as { may: Spot }).may)];
+			if (fd < 0) return [want, fd, { errno: errnoName(fd) }];
+			// folklore: a seccomp filter of a container that is older than the call; then opening it tells
+			if (may < 0n && !["ENOSYS", "EPERM"].includes(errnoName(Number(may))))
+				return [want, fd, { errno: errnoName(Number(may)) }];
+			return [want, fd, seenAt(agent.pid, fd, want)];
+		});
+		const shown = await shownBy(
+			agent,
+			opener,
+			found.flatMap(([want, fd, sight]) => (want.mapped && isSeen(sight) && isRegular(sight) ? [fd] : [])),
+		);
+		return found.map(([{ path }, fd, sight]) => {
+			if (!isSeen(sight)) return [path, sight];
+			const line = shown.get(fd);
+			return [path, { ...sight, ...(line === undefined ? {} : { shown: line }), ...(keeping ? { lent: fd } : {}) }];
+		});
+	} finally {
+		const open = keeping ? [] : numbers.filter((fd) => fd >= 0);
+		const errand = agent.errand();
+		for (const fd of open) errand.call("close", fd);
+		await agent.perform(errand);
+	}
+}
+
+const isRegular = ({ mode }: Seen): boolean => (mode & S_IFMT) === S_IFREG;
+
+function seenAt(pid: number, fd: number, { path, buildId }: Wanted): Seen {
+	const place = `/proc/${pid}/fd/${fd}`;
+	const { dev, ino, birthtimeNs, size, mode } = attempt(path, () => statSync(place, { bigint: true }));
+	const seen = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
+	if (!buildId || !isRegular(seen)) return seen;
+	const source = openFile(place, path);
+	try {
+		const id = buildIdOfFile(source);
+		return id === undefined ? seen : { ...seen, buildId: id };
+	} finally {
+		source.close();
+	}
+}
+
+/** The agent maps a page of each, which shows nothing, and looks at its own mappings. */
+async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Promise<ReadonlyMap<number, string>> {
+	if (fds.length === 0) return new Map();
+	const errand = agent.errand();
+	const { added, done } = await within(agent, errand, opener, () =>
+		fds.map((fd) => {
+			const name = errand.put(Buffer.from(`${ownFile(fd)}\0`), 1);
+			const open = errand.call("openat", AT_FDCWD, name, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
+			const at = errand.call("mmap", 0, PAGE_SIZE, 0, MAP.PRIVATE, { valueOf: open }, 0);
+			errand.call("close", { valueOf: open });
+			return at;
+		}),
+	);
+	const path = `/proc/${agent.pid}/maps`;
+	const maps = attempt(path, () => readFileSync(path, "latin1"));
+	const lines = new Map(
+		[...maps.matchAll(MAPS_LINE)].map(([, start = "0", device = "", inode = ""]) => [
+			BigInt(`0x${start}`),
+			`${device} ${inode}`,
+		]),
+	);
+	const places = fds.map((fd, i) => ({ fd, at: done.result(added[i] as Spot) })).filter(({ at }) => at > 0n);
+	const clearing = agent.errand();
+	for (const { at } of places) clearing.call("munmap", at, PAGE_SIZE);
+	await agent.perform(clearing);
+	return new Map(
+		places.flatMap(({ fd, at }) => {
+			const line = lines.get(at);
+			return line === undefined ? [] : [[fd, line]];
+		}),
+	);
+}
+
+/** Start, device and inode. */
+export const MAPS_LINE = /^([0-9a-f]+)-[0-9a-f]+ \S+ \S+ (\S+) (\d+)/gm;
+
+/** Which of some directories take files without a name from the user. */
+export async function takingNameless(
+	agent: Agent,
+	opener: Opener,
+	directories: readonly string[],
+): Promise<ReadonlySet<string>> {
+	const asked = [...new Set(directories)].filter((path) => path.startsWith("/") && !path.includes("\0"));
+	const errand = agent.errand();
+	const { added, done } = await within(agent, errand, opener, () =>
+		asked.map((path) => {
+			const name = errand.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
+			const fd = errand.call("openat", AT_FDCWD, name, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
+			errand.call("close", { valueOf: fd });
+			return fd;
+		}),
+	);
+	return new Set(asked.filter((_, i) => done.result(added[i] as Spot) >= 0n));
+}
+
+/** Adds calls that the agent makes as the user, and has them made. */
+async function within<T>(
+	agent: Agent,
+	errand: Errand,
+	opener: Opener,
+	add: () => T,
+): Promise<{ readonly added: T; readonly done: Performed }> {
+	const switching: { readonly call: string; readonly result: Spot }[] = [];
+	const change = (steps: readonly SwitchStep[]): void => {
+		for (const { call, args } of steps) {
+			const operands = args.map((arg) => (typeof arg === "bigint" ? arg : errand.put(arg, 8)));
+			switching.push({ call, result: errand.call(call, ...operands) });
+		}
+	};
+	if (!opener.same) change(stepsToUser(opener));
+	const added = add();
+	if (!opener.same) change(stepsToCaller(opener));
+	// it was somebody else, and the kernel takes it for secret; but it is ours, and we may lack CAP_SYS_PTRACE
+	if (!opener.same) errand.call("prctl", PR.SET_DUMPABLE, 1, 0, 0, 0);
+	const done = await agent.perform(errand, { patience: PATIENCE, doing: "looking at the files" });
+	for (const { call, result } of switching)
+		if (done.result(result) < 0n)
+			refuse("ERR_HOST", {
+				subject: "agent",
+				finding: `${call} failed with ${errnoName(Number(done.result(result)))}`,
+				expectation: "expected to look at files as the user of the process",
+			});
+	return { added, done };
+}
+
+/** Milliseconds. A file system that does not answer is not waited for. */
+const PATIENCE = 60_000;

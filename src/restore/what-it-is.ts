@@ -1,0 +1,71 @@
+import { readlinkSync, statSync } from "node:fs";
+import { hex } from "../bytes/address.ts";
+import { textFromBytes } from "../bytes/text.ts";
+import type { FilePolicy } from "../plan/files.ts";
+import type { Description } from "../task/files.ts";
+import type { Task } from "../task/task.ts";
+import { MAPS_LINE, type Seen } from "./sight.ts";
+
+/**
+ * What of a process is another file than the one that was found right under its name, in words: its descriptors, directories,
+ * executable and mappings are looked at themselves, by device and inode, and not by what they are called.
+ *
+ * @param maps /proc/PID/maps.
+ * @param judged What was found right, by path. What is not in it is not looked at here.
+ */
+export function otherFiles(
+	pid: number,
+	{ files, memory }: Task,
+	maps: string,
+	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
+	judged: ReadonlyMap<string, Seen>,
+): string[] {
+	const differences: string[] = [];
+	const differ = (who: string, path: string): void => void differences.push(`${who} is not ${path} as it was found`);
+	const hold = (who: string, place: string, path: string): void => {
+		const right = judged.get(path);
+		if (right === undefined) return;
+		const { dev, ino } = statSync(`/proc/${pid}/${place}`, { bigint: true });
+		if (dev !== right.device || ino !== right.inode) differ(who, path);
+	};
+	for (const { number, description } of files.descriptors) {
+		if (fds.has(number) || byCaller?.has(number) === true) continue;
+		const path = pathOf(description);
+		if (path !== undefined) hold(`descriptor ${number}`, `fd/${number}`, path);
+		const kind = links[description.kind];
+		if (kind === undefined) continue;
+		const link = textFromBytes(readlinkSync(`/proc/${pid}/fd/${number}`, "buffer"));
+		if (!link.startsWith(kind)) differences.push(`descriptor ${number} is ${link}, expected ${kind}`);
+	}
+	if (files.cwd !== undefined) hold("the working directory", "cwd", files.cwd);
+	if (files.root !== undefined) hold("the root directory", "root", files.root);
+	const shown = new Map(
+		[...maps.matchAll(MAPS_LINE)].map(([, start = "0", device = "", inode = ""]) => [
+			BigInt(`0x${start}`),
+			`${device} ${inode}`,
+		]),
+	);
+	for (const { start, backing } of memory.mappings) {
+		if (backing.kind !== "file" || backing.ghost !== undefined) continue;
+		const [right, actual] = [judged.get(backing.path)?.shown, shown.get(start)];
+		// the kernel may have made one of two neighbours; then the first of them tells
+		if (right !== undefined && actual !== undefined && actual !== right) differ(`mapping ${hex(start)}`, backing.path);
+	}
+	return differences;
+}
+
+/** The path that a description was opened by, if it was. */
+function pathOf(description: Description): string | undefined {
+	if (description.kind === "file")
+		return description.ghost === undefined && !description.unlinked ? description.path : undefined;
+	return description.kind === "fifo" && description.unlinked !== true ? description.file.path : undefined;
+}
+
+/** How /proc/PID/fd names what has no path (proc(5)). */
+const links: Readonly<Partial<Record<Description["kind"], string>>> = {
+	pipe: "pipe:[",
+	eventfd: "anon_inode:[eventfd]",
+	epoll: "anon_inode:[eventpoll]",
+	signalfd: "anon_inode:[signalfd]",
+	timerfd: "anon_inode:[timerfd]",
+};
