@@ -30,6 +30,7 @@ export const errorTable = {
 	ERR_HOST: { exit: 6, meaning: "this host lacks what a restore needs" },
 	ERR_UNSUPPORTED: { exit: 6, meaning: "the process held something that cannot be restored yet" },
 	ERR_TASK_UNRUNNABLE: { exit: 6, meaning: "the process had registers or memory that no process can run with" },
+	ERR_UNTRUSTED: { exit: 1, meaning: "more rights are asked for than whoever wrote it can be believed about" },
 	ERR_STEP_FAILED: { exit: 7, meaning: "a step of the restore failed; everything was undone" },
 	ERR_RESTORE_FAILED: { exit: 7, meaning: "the process did not come back as planned; everything was undone" },
 	ERR_DIED_AGAIN: { exit: 7, meaning: "the process was killed again as soon as it went on" },

@@ -18,6 +18,8 @@ export interface ByteSource {
 	readonly mode?: number;
 	/** How it was when it was opened; see stamp.ts. Absent for buffers. */
 	readonly stamp?: Stamp;
+	/** Whose file it is, and who may write it besides. */
+	readonly writers?: FileWriters;
 	/** The open file, for those who read large ranges asynchronously. Absent for buffers. */
 	readonly fd?: number;
 	/** Exactly `length` bytes, or `undefined` where the source ends before. */
@@ -34,6 +36,25 @@ export function closeOnce(fd: number): () => void {
 		closeSync(fd);
 	};
 }
+
+/** Who can have written a file. */
+export interface FileWriters {
+	readonly uid: number;
+	/** Whose members may write it too. */
+	readonly group?: number;
+	/** Anybody may. */
+	readonly anybody: boolean;
+}
+
+export const writersOf = (stat: {
+	readonly uid: bigint;
+	readonly gid: bigint;
+	readonly mode: bigint;
+}): FileWriters => ({
+	uid: Number(stat.uid),
+	...((stat.mode & 0o020n) === 0n ? {} : { group: Number(stat.gid) }),
+	anybody: (stat.mode & 0o002n) !== 0n,
+});
 
 /**
  * Opens a regular file read-only.
@@ -69,6 +90,7 @@ export function sourceOn(fd: number, name: string): ByteSource {
 		size: stat.size,
 		mode: Number(stat.mode),
 		stamp: stampOf(stat),
+		writers: writersOf(stat),
 		read: (offset, length) => {
 			if (offset + BigInt(length) > stat.size) return undefined;
 			const buffer = Buffer.allocUnsafe(length);

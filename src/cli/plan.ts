@@ -2,7 +2,7 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan } from "../plan/compile.ts";
-import { taskFromImages } from "../task/from-images.ts";
+import { believedImages } from "./believed-images.ts";
 import { jsonText } from "./json-text.ts";
 import { planJson } from "./plan/json.ts";
 import { planText } from "./plan/text.ts";
@@ -16,6 +16,8 @@ export interface PlanVerb {
 	readonly verbose: boolean;
 	/** Which process, where the images hold several. */
 	readonly pid?: number;
+	/** The images are what they say, whosever they are. */
+	readonly trust?: boolean;
 	/** What to do about descriptors that cannot be opened again. */
 	readonly policy?: CompileOptions;
 }
@@ -27,14 +29,16 @@ export interface PlanVerb {
  * @throws NecromancerError whatever is wrong with the images, and what cannot be restored.
  */
 export async function planVerb(
-	{ images, json, verbose, pid, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
+	{ images, json, verbose, pid, trust = false, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
 	{ out, paint }: Terminal,
 	facts: () => HostFacts | Promise<HostFacts>,
 ): Promise<void> {
 	refuseUnfinished(images);
 	const dir = openImageDir(images);
 	try {
-		const plan = compilePlan(taskFromImages(dir, pid), await facts(), policy);
+		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
+		const compiled = compilePlan(task, await facts(), policy);
+		const plan = { ...compiled, findings: [...findings, ...compiled.findings] };
 		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
 	} finally {
 		dir.close();

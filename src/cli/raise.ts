@@ -9,6 +9,7 @@ import { signalName } from "../linux/signal.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../raise/raise.ts";
 import type { Restored } from "../restore/restore.ts";
+import type { Finding } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText, leftoverText } from "./findings.ts";
@@ -112,7 +113,7 @@ async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal
 		const options = optionsFrom(verb, donor);
 		if (verb.check === true) return await rehearseRaise(core, options);
 		signal.throwIfAborted();
-		const raised = await raise(core, options);
+		const raised = await raise(core, { ...options, before: ({ findings }) => tellRights(verb, findings, terminal) });
 		if (signal.aborted) {
 			await endRestored(raised.restored);
 			signal.throwIfAborted();
@@ -169,15 +170,23 @@ function ourTerminal(): string {
 	});
 }
 
+/** With which rights it will live: said while it does not yet. */
+function tellRights({ json, quiet }: RaiseVerb, findings: readonly Finding[], { out, paint }: Terminal): void {
+	if (json !== true && quiet !== true) out(findingsText(findings.filter(isAboutRights), false, paint));
+}
+
+const isAboutRights = ({ code, weight }: Finding): boolean => code === "credentials" && weight !== "note";
+
 async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Terminal): Promise<void> {
 	const left: Left = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
 	const outcome = { raised, left };
-	const { leftover } = raised.restored;
+	const { leftover, findings: late } = raised.restored;
+	const untold = raised.findings.filter((finding) => !isAboutRights(finding) || late.includes(finding));
 	if (verb.json === true) await deliver("out", raisedJson(outcome));
 	else if (verb.quiet !== true)
 		await deliver(
 			"out",
-			findingsText(raised.findings, verb.verbose === true, paint) +
+			findingsText(untold, verb.verbose === true, paint) +
 				(leftover === undefined ? "" : leftoverText(leftover, paint)) +
 				raisedText(outcome, paint),
 		);

@@ -3,7 +3,7 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import { type Finding, lostAtDump } from "../task/finding.ts";
-import { taskFromImages } from "../task/from-images.ts";
+import { believedImages } from "./believed-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
 import { logged } from "./log-file.ts";
@@ -19,6 +19,8 @@ export interface RestoreVerb {
 	readonly ptrace?: boolean;
 	readonly pidNamespace?: boolean;
 	readonly freshIds?: boolean;
+	/** The images are what they say, whosever they are. */
+	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
 	readonly pidfile?: string;
@@ -51,7 +53,10 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	let lost: readonly Finding[];
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
-		const task = taskFromImages(dir, verb.pid);
+		const stopped = verb.leaveStopped === true;
+		const { task, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
+		// before it runs
+		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
 		known = task.identity.pid;
 		lost = (task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text));
 		restored = await restore(task, {
@@ -61,6 +66,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
 			requireUnchanged: dir.requireUnchanged,
+			trust: verb.trust === true,
 			...(failStep > 0 ? { failStep } : {}),
 		});
 	} finally {

@@ -1,8 +1,8 @@
-import { lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { fstatSync, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Directory, entryIn } from "../bytes/directory.ts";
 import { openDirectory } from "../bytes/open-directory.ts";
-import { attempt, type ByteSource, sourceOn } from "../bytes/source.ts";
+import { attempt, type ByteSource, type FileWriters, sourceOn, writersOf } from "../bytes/source.ts";
 import { isUnchanged, type Stamp } from "../bytes/stamp.ts";
 import { refuse } from "../errors.ts";
 import { type Image, readImage } from "./image.ts";
@@ -27,6 +27,8 @@ export interface ImageDir {
 	image<K extends KindName>(name: string, kind: K): Image<RecordOf<K>>;
 	/** The value of an image that holds one record. */
 	one<K extends KindName>(name: string, kind: K): RecordOf<K>;
+	/** Who can have written the directory, and what of it was opened so far. */
+	readonly writers: readonly FileWriters[];
 	/**
 	 * To be asked before what was made of them is used, and before they are closed.
 	 *
@@ -71,10 +73,12 @@ function imagesIn(directory: Directory): ImageDir {
 	const link = entries.find((it) => it.name === "parent" && it.isSymbolicLink());
 	const open = new Map<string, ByteSource>();
 
+	const writers = [writersOf(fstatSync(directory.fd, { bigint: true }))];
 	const read = new Map<string, Stamp>();
 	const opened = (name: string): ByteSource => {
 		if (!known.has(name)) return missing(directory, name);
 		const fresh = sourceOn(openImage(directory, name), join(path, name));
+		if (fresh.writers !== undefined) writers.push(fresh.writers);
 		if (fresh.stamp !== undefined && !read.has(name)) read.set(name, fresh.stamp);
 		return fresh;
 	};
@@ -100,6 +104,7 @@ function imagesIn(directory: Directory): ImageDir {
 		directory,
 		names,
 		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(directory.at("parent"))) }),
+		writers,
 		has: (name) => known.has(name),
 		source,
 		image,

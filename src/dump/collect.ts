@@ -13,6 +13,7 @@ import { lostWithin, reportBeyond, settleLost } from "./beyond.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
+import { identitiesOf } from "./identities.ts";
 import { interview } from "./interview.ts";
 import type { Losable } from "./losable.ts";
 import { memoryOf } from "./memory.ts";
@@ -63,7 +64,7 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 	settleLost(linked, allowLost, report);
 	const nameless = await ghosts.collect(agent);
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
-	return {
+	const task: Task = {
 		identity: { ...identityOf(pid, stat), ...(childSubreaper ? { childSubreaper } : {}) },
 		threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
 		memory: { ...own, objects: shared, ...(nameless.length === 0 ? {} : { ghosts: nameless }) },
@@ -74,6 +75,7 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 		stopped: still.stopped,
 		...attributesOf(pid, answers),
 	};
+	return { ...task, files: { ...files, identities: identitiesOf(pid, task) } };
 }
 
 /** What a core holds where nobody has said anything (fs/coredump.c). */

@@ -7,7 +7,7 @@ import { isKernelPath } from "../core/files.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
 import { NecromancerError } from "../errors.ts";
-import { reachBelow, realPath } from "./below.ts";
+import { reachBelow, realPath } from "../rights/below.ts";
 
 /** Looks for the objects with given build-ids. */
 export interface BuildIdSearch {

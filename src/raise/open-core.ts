@@ -7,7 +7,7 @@ import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
 import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { refuse } from "../errors.ts";
-import { type Owner, ownerOfCore } from "./privilege.ts";
+import { type Owner, ownerOfCore } from "../rights/privilege.ts";
 import { makeTemporaryFile } from "./temporary-file.ts";
 import { unpack } from "./unpack.ts";
 

@@ -3,6 +3,7 @@ import { isPageAligned } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
+import { refuse } from "../errors.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
@@ -12,6 +13,9 @@ import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, rehearse, restore } from "../restore/restore.ts";
+import { ourRights, primaryGroup } from "../rights/our-rights.ts";
+import { privilegeOf } from "../rights/privilege.ts";
+import { withinRights } from "../rights/within-rights.ts";
 import { complete } from "../task/complete.ts";
 import { deduce } from "../task/deduce.ts";
 import { endAtFiles } from "../task/file-ends.ts";
@@ -26,9 +30,6 @@ import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
-import { ourRights, primaryGroup } from "./our-rights.ts";
-import { privilegeOf } from "./privilege.ts";
-import { withinRights } from "./within-rights.ts";
 import { zeroRunsIn } from "./zero-runs.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
@@ -46,6 +47,8 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly truncated?: boolean;
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
+	/** Told what will be made, before it is. */
+	readonly before?: (summoned: Summoned) => void;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
 	readonly tty?: string;
 }
@@ -69,6 +72,7 @@ export interface Raised extends Summoned {
  */
 export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
 	const { summoned, how } = await prepared(core, options);
+	options.before?.(summoned);
 	const restored = await restore(summoned.task, how);
 	return { ...summoned, findings: [...summoned.findings, ...restored.findings], restored };
 }
@@ -118,13 +122,25 @@ async function prepared(
 export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
 	const whole = taskFromCore(readCore(core.source, { truncated: options.truncated === true }), holes);
 	const us = ourRights();
-	const { credentials, findings: rights } = privilegeOf({
+	const {
+		credentials,
+		foreign,
+		findings: rights,
+	} = privilegeOf({
+		name: core.name,
 		dead: whole,
 		core: core.owner,
 		us,
 		trust: options.trust === true,
 		primaryGroup,
 	});
+	if (foreign && !options.stopped && options.trust !== true)
+		refuse("ERR_UNTRUSTED", {
+			subject: core.name,
+			finding: `is uid ${core.owner.uid}'s, and what it runs would have the rights of uid ${us.uid}, who raises it`,
+			expectation: "expected a core of our own",
+			remedy: "leave it stopped and look at it, or let it run with --trust",
+		});
 	const files = findMappedFiles(whole, {
 		...options,
 		...(options.trust === true ? {} : { reader: credentials }),
@@ -183,18 +199,9 @@ function understood(
 	}
 }
 
-/**
- * A donor's rights are as good as its images, and those are anybody's: only root's own core gets them, or one that is
- * trusted.
- */
+/** A donor's rights are as good as its images, and those are anybody's: a core gets them only if it is trusted. */
 const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =>
-	threads.map((thread) => ({
-		...thread,
-		credentials:
-			credentials.uid === 0 && thread.credentials.uid === 0
-				? { ...thread.credentials, noNewPrivileges: true }
-				: credentials,
-	}));
+	threads.map((thread) => ({ ...thread, credentials }));
 
 /** st_mode of what a path leads to. */
 const modeOf = (path: string): number | undefined => hostLook.stat(path)?.mode;

@@ -20,6 +20,7 @@ const rungs: Readonly<Record<string, number>> = {
 	plan: 5,
 	host: 6,
 	blob: 5,
+	rights: 5,
 	restore: 7,
 	dump: 7,
 	catch: 7,

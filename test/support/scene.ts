@@ -135,6 +135,7 @@ export function donorAt(path: string, parent?: string): ImageDir {
 		names,
 		...(parent === undefined ? {} : { parent }),
 		...methods,
+		writers: [],
 		requireUnchanged: () => {},
 		close: directory.close,
 	};

@@ -4,6 +4,7 @@ import { type AddCommand, addImages, type Command, type ImagesOptions, imagesOf,
 interface Options extends ImagesOptions {
 	readonly pid?: number;
 	readonly json?: boolean;
+	readonly trust?: boolean;
 	readonly verbose?: boolean;
 }
 
@@ -14,6 +15,7 @@ export const addPlan: AddCommand = (program) => {
 		.description("print the system calls that a restore would make, and touch nothing");
 	addImages(command, "the images, of CRIU or patched by us")
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
+		.option("--trust", "as with restore --trust")
 		.option("--json", "as JSON")
 		.option("-v, --verbose", "every step")
 		.addHelpText("after", HELP)
@@ -23,10 +25,10 @@ export const addPlan: AddCommand = (program) => {
 				import("../terminal.ts"),
 				import("../../host/facts.ts"),
 			]);
-			const { json = false, verbose = false, pid } = options;
+			const { json = false, verbose = false, trust = false, pid } = options;
 			// a restore would open page files by their whole names, too
 			const images = resolve(imagesOf(options, command));
-			const verb = { images, json, verbose, ...(pid === undefined ? {} : { pid }) };
+			const verb = { images, json, verbose, trust, ...(pid === undefined ? {} : { pid }) };
 			await planVerb(verb, openTerminal(process), () => measureHost());
 		});
 };

@@ -37,6 +37,7 @@ export const addRestore: AddCommand = (program, end) => {
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
 		.optionsGroup("Its rights:")
+		.option("--trust", "all rights that the images say it had; otherwise no more than the images' owner has")
 		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")
 		.optionsGroup("Output:")
 		.option("-o, --log-file <file>", "write there what would go to stderr; errors go to both")

@@ -2,7 +2,7 @@
 import type { Descriptor, Message } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "71461bfce12a2235ccd8855b74af3634e45aa30fa5d672398a9d2d65fc905f12";
+export const digest = "00575463e5226a1366804f83d7282b42ed893b23dbeb058945c3597ef2c36d06";
 
 export const March = {
 	UNKNOWN: 0,
@@ -775,6 +775,7 @@ export interface MntEntry extends Message {
 export interface NecromancerEntry extends Message {
 	readonly processes: readonly NecromancerProcessEntry[];
 	readonly files: readonly NecromancerFileEntry[];
+	readonly paths: readonly NecromancerPathEntry[];
 }
 
 export interface NecromancerProcessEntry extends Message {
@@ -801,6 +802,15 @@ export interface NecromancerMappingEntry extends Message {
 	readonly start: bigint;
 	readonly end: bigint;
 	readonly attributes: readonly NecromancerAttribute[];
+}
+
+/** Which file a path of the others led to: whoever may not open it any more can be given it only if it is the same. */
+export interface NecromancerPathEntry extends Message {
+	readonly path: Uint8Array;
+	/** st_dev, st_ino, and nanoseconds since 1970 of its birth (stx_btime). */
+	readonly device: bigint;
+	readonly inode: bigint;
+	readonly birth: bigint;
 }
 
 /** Of the file_entry with that id. */
@@ -1363,6 +1373,7 @@ export interface Messages {
 	readonly necromancer_loss_entry: NecromancerLossEntry;
 	readonly necromancer_thread_entry: NecromancerThreadEntry;
 	readonly necromancer_mapping_entry: NecromancerMappingEntry;
+	readonly necromancer_path_entry: NecromancerPathEntry;
 	readonly necromancer_file_entry: NecromancerFileEntry;
 	readonly necromancer_attribute: NecromancerAttribute;
 	readonly inotify_file_entry: InotifyFileEntry;
@@ -2174,7 +2185,8 @@ export const schema: Descriptor = {
 		"necromancer_entry": {
 			"fields": {
 				"processes": { "rule": "repeated", "type": "necromancer_process_entry", "id": 1 },
-				"files": { "rule": "repeated", "type": "necromancer_file_entry", "id": 2 }
+				"files": { "rule": "repeated", "type": "necromancer_file_entry", "id": 2 },
+				"paths": { "rule": "repeated", "type": "necromancer_path_entry", "id": 3 }
 			}
 		},
 		"necromancer_process_entry": {
@@ -2203,6 +2215,14 @@ export const schema: Descriptor = {
 				"start": { "rule": "required", "type": "uint64", "id": 1 },
 				"end": { "rule": "required", "type": "uint64", "id": 2 },
 				"attributes": { "rule": "repeated", "type": "necromancer_attribute", "id": 3 }
+			}
+		},
+		"necromancer_path_entry": {
+			"fields": {
+				"path": { "rule": "required", "type": "bytes", "id": 1 },
+				"device": { "rule": "required", "type": "uint64", "id": 2 },
+				"inode": { "rule": "required", "type": "uint64", "id": 3 },
+				"birth": { "rule": "required", "type": "uint64", "id": 4 }
 			}
 		},
 		"necromancer_file_entry": {

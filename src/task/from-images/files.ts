@@ -64,6 +64,7 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 		...(cwd === undefined ? {} : { cwd }),
 		...(root === undefined ? {} : { root }),
 		...(fs.umask === undefined ? {} : { umask: fs.umask }),
+		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
 	};
 }
 

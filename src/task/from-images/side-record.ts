@@ -1,3 +1,4 @@
+import { textFromBytes } from "../../bytes/text.ts";
 import type { NecromancerAttribute } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
@@ -10,6 +11,7 @@ import {
 	type ThreadAttribute,
 	threadAttributes,
 } from "../attributes.ts";
+import type { FileIdentity } from "../file-identity.ts";
 import type { LossAtDump, Mapping } from "../task.ts";
 
 /** What our own image says beside CRIU's. Nothing, of images that CRIU made. */
@@ -19,6 +21,8 @@ export interface SideRecord {
 	readonly mapping: (place: Pick<Mapping, "start" | "end">) => Attributes<MappingAttribute>;
 	readonly losses: readonly LossAtDump[];
 	readonly isSemaphore: (file: number) => boolean;
+	/** Which files they were, by path. */
+	readonly identities: ReadonlyMap<string, FileIdentity>;
 }
 
 /** The longest number: a processor or a node has a bit each. */
@@ -27,7 +31,7 @@ const MOST_BYTES = 8192;
 /** Attributes that this version does not know are passed over. @throws NecromancerError ERR_IMAGE_CORRUPT */
 export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
 	const name = "necromancer.img";
-	const entry = dir.has(name) ? dir.one(name, "necromancer") : { processes: [], files: [] };
+	const entry = dir.has(name) ? dir.one(name, "necromancer") : { processes: [], files: [], paths: [] };
 	const own = entry.processes.find((process) => process.pid === pid);
 	const read = <Name extends string>(
 		names: Readonly<Record<Name, string>>,
@@ -47,6 +51,9 @@ export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
 		mapping: ({ start, end }) => read(mappingAttributes, mappings.get(`${start} ${end}`)),
 		losses: own?.losses.map(({ subject, text }) => ({ subject, text })) ?? [],
 		isSemaphore: (file) => semaphores.has(file),
+		identities: new Map(
+			entry.paths.map(({ path, device, inode, birth }) => [textFromBytes(path), { device, inode, birth }]),
+		),
 	};
 }
 

@@ -1,8 +1,10 @@
+import { bytesFromText } from "../../bytes/text.ts";
 import type {
 	NecromancerAttribute,
 	NecromancerEntry,
 	NecromancerFileEntry,
 	NecromancerMappingEntry,
+	NecromancerPathEntry,
 	NecromancerProcessEntry,
 	NecromancerThreadEntry,
 } from "../../criu/generated/schema.ts";
@@ -18,7 +20,8 @@ export const SIDE_RECORD = "necromancer.img";
 export function sideRecord(task: Task): NecromancerEntry | undefined {
 	const processes = [processEntry(task)].filter(isTelling);
 	const files = fileEntries(task.files);
-	return processes.length + files.length === 0 ? undefined : { processes, files };
+	const paths = pathEntries(task.files);
+	return processes.length + files.length + paths.length === 0 ? undefined : { processes, files, paths };
 }
 
 /** With one process in the place of another's: what is said of others stays. Ids of files are the same before and after. */
@@ -61,6 +64,9 @@ function bytesOf(value: bigint): Uint8Array {
 	for (let left = value; left > 0n; left >>= 8n) bytes.push(Number(left & 0xffn));
 	return Uint8Array.from(bytes);
 }
+
+const pathEntries = ({ identities = new Map() }: Files): NecromancerPathEntry[] =>
+	[...identities].map(([path, identity]) => ({ path: bytesFromText(path), ...identity }));
 
 const fileEntries = ({ descriptors }: Files): NecromancerFileEntry[] => {
 	const semaphores = descriptors.flatMap(({ description }) =>

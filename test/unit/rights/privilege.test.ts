@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type OurRights, ownerOfCore, type PrivilegeQuestion, privilegeOf } from "../../../src/raise/privilege.ts";
+import { type OurRights, ownerOfCore, type PrivilegeQuestion, privilegeOf } from "../../../src/rights/privilege.ts";
 import type { PartialTask } from "../../../src/task/partial-task.ts";
 
 const root: OurRights = { uid: 0, gid: 0, capabilities: (1n << 41n) - 1n, mayBecome: () => true };
@@ -19,6 +19,7 @@ function ask(ids: Ids | undefined, core: Ids, more: Partial<PrivilegeQuestion> &
 		memory: { auxv: auxv.map(([type, value]) => ({ type, value: BigInt(value) })) },
 	} as unknown as PartialTask;
 	const { credentials, findings } = privilegeOf({
+		name: "core",
 		dead,
 		core: { uid: core[0], gid: core[1] },
 		us: root,

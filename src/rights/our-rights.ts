@@ -49,6 +49,26 @@ export function primaryGroup(uid: number, passwd = read("/etc/passwd")): number 
 	return gid === undefined ? undefined : Number(gid);
 }
 
+/** All groups of a user, the primary one first, by /etc/passwd and /etc/group (group(5)). */
+export function groupsOfUser(uid: number, passwd = read("/etc/passwd"), group = read("/etc/group")): readonly number[] {
+	const [, name, gid] = new RegExp(`^([^:\\n]*):[^:\\n]*:0*${uid}:(\\d+):`, "m").exec(passwd) ?? [];
+	if (name === undefined || gid === undefined) return [];
+	const others = [...group.matchAll(/^[^:\n]*:[^:\n]*:(\d+):(.*)$/gm)].filter(([, , members = ""]) =>
+		members.split(",").includes(name),
+	);
+	return [...new Set([Number(gid), ...others.map(([, id]) => Number(id))])];
+}
+
+/** Whether a group has no member but one user, by the same files. */
+export function isAlone(uid: number, gid: number, passwd = read("/etc/passwd"), group = read("/etc/group")): boolean {
+	const users = [...passwd.matchAll(/^([^:\n]*):[^:\n]*:(\d+):(\d+):/gm)];
+	const name = users.find(([, , id]) => Number(id) === uid)?.[1];
+	const primary = users.filter(([, , , id]) => Number(id) === gid).map(([, user]) => user);
+	const [, listed = ""] = new RegExp(`^[^:\\n]*:[^:\\n]*:0*${gid}:(.*)$`, "m").exec(group) ?? [];
+	const members = [...primary, ...listed.split(",").filter(Boolean)];
+	return name !== undefined && members.every((member) => member === name);
+}
+
 function read(path: string): string {
 	try {
 		return readFileSync(path, "latin1");

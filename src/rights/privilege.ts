@@ -1,3 +1,4 @@
+import { refuse } from "../errors.ts";
 import { AT } from "../linux/auxv.ts";
 import { CAPABILITIES, capabilitiesIn, capabilityName } from "../linux/capability.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
@@ -21,6 +22,8 @@ export interface OurRights {
 }
 
 export interface PrivilegeQuestion {
+	/** What messages call the core. */
+	readonly name: string;
 	readonly dead: Pick<PartialTask, "owner" | "memory">;
 	/** Whose the core is: see `ownerOfCore`. */
 	readonly core: Owner;
@@ -33,6 +36,8 @@ export interface PrivilegeQuestion {
 
 export interface Privilege {
 	readonly credentials: Credentials;
+	/** It is somebody else's core, and what runs would have our rights: we cannot lower them. */
+	readonly foreign: boolean;
 	readonly findings: readonly Finding[];
 }
 
@@ -47,16 +52,19 @@ const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
  * rights than who wrote it.
  *
  * - The core is an ordinary user's: that user, whatever the core says, in that user's primary group. No capabilities.
- * - The core is root's, who may say so: the user in the core, in that user's primary group; our capabilities where that is root.
+ * - The core is root's, who may say so: the user in the core, in that user's primary group. But not root: nothing tells what the
+ *   kernel wrote of a process of root's from what root copied, or stored for others.
  * - With `trust`: user and group in the core, whosever it is; our capabilities where that is root.
  * - We may not become that user: our own user and group, no capabilities. Then a core of another user has ours.
  *
  * Always: real, effective and saved ids are one (a core has the real ones only), no supplementary groups (it has none), no
  * securebits, and no_new_privs: programs it executes gain nothing by set-user-ID bits or file capabilities. Every
  * departure from what the core says is a finding.
+ *
+ * @throws NecromancerError ERR_UNTRUSTED where it would be root, or would have root's id, and the core is not trusted.
  */
 export function privilegeOf(question: PrivilegeQuestion): Privilege {
-	const { dead, core, us, trust, primaryGroup } = question;
+	const { name, dead, core, us, trust, primaryGroup } = question;
 	const findings: Finding[] = [];
 	const recorded: Owner = dead.owner ?? core;
 	const uid = trust || core.uid === 0 ? recorded.uid : core.uid;
@@ -65,6 +73,13 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 	const allowed = us.mayBecome(uid, gid);
 	const ids = allowed ? { uid, gid } : { uid: us.uid, gid: us.gid };
 	const root = allowed && uid === 0;
+	if (ids.uid === 0 && !trust)
+		refuse("ERR_UNTRUSTED", {
+			subject: name,
+			finding: "what it holds would live as root, and nothing tells what the kernel wrote from what anybody wrote",
+			expectation: "expected a process of a user with less rights",
+			remedy: "give --trust if you know where it comes from: it then runs as root",
+		});
 	const said =
 		dead.owner === undefined ? "the core does not say whose the process was" : `it was ${nameOf(dead.owner)}`;
 	const tell = (weight: typeof note, text: string): void =>
@@ -76,11 +91,6 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 		);
 	else if (!trust && core.uid !== 0 && dead.owner?.uid !== uid)
 		tell(caution, `${said}, but the core is uid ${core.uid}'s, and gets no more rights; --trust gives it those it had`);
-	else if (root && !trust)
-		tell(
-			caution,
-			"it lives as root, since its core is root's; a handler that stores other users' cores as root vouches for nothing",
-		);
 	else if (dead.owner !== undefined && dead.owner.gid !== gid)
 		tell(note, `its group was ${dead.owner.gid}; it gets the user's own`);
 	if (wasSetUid(dead))
@@ -92,7 +102,8 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 	if (lacking.length > 0)
 		tell(note, `of root's capabilities it has those that we have: not ${lacking.map(capabilityName).join(", ")}`);
 	tell(note, "supplementary groups and single capabilities are not in a core; no_new_privs is set");
-	return { credentials: credentialsOf(ids, root ? ALL & us.capabilities : 0n), findings };
+	const foreign = !allowed && core.uid !== us.uid;
+	return { credentials: credentialsOf(ids, root ? ALL & us.capabilities : 0n), foreign, findings };
 }
 
 const nameOf = ({ uid, gid }: Owner): string => `uid ${uid}${gid === undefined ? "" : `, gid ${gid}`}`;

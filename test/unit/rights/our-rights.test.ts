@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ourRights, primaryGroup, rightsFrom } from "../../../src/raise/our-rights.ts";
+import { ourRights, primaryGroup, rightsFrom } from "../../../src/rights/our-rights.ts";
 
 const status = (uid: number, gid: number, capabilities: string): string =>
 	`Name:\tnode\nUid:\t9\t${uid}\t8\t8\nGid:\t9\t${gid}\t8\t8\nCapPrm:\t${capabilities}\nCapEff:\t${capabilities}\nCapBnd:\t000001fffeffffff\n`;

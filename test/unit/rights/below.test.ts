@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isBelow, reachBelow, realPath } from "../../../src/raise/below.ts";
+import { isBelow, reachBelow, realPath } from "../../../src/rights/below.ts";
 import { scratch } from "../../support/scratch.ts";
 
 /** A tree with a secret beside it. */

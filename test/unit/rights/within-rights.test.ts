@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import { type RightsOf, withinRights } from "../../../src/raise/within-rights.ts";
+import { type RightsOf, withinRights } from "../../../src/rights/within-rights.ts";
 import type { OpenFile } from "../../../src/task/files.ts";
 import type { Backing, GhostFile, Task } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";

@@ -33,20 +33,50 @@ export interface RightsOf {
  * @throws NecromancerError ERR_FILE_MISMATCH for all files at once that have no substitute.
  */
 export function withinRights(task: Task, rights: RightsOf): { readonly task: Task; readonly findings: Finding[] } {
+	const { task: modest, findings } = withinMeans(task, rights);
+	const tell = (subject: string, text: string): void => void findings.push(caution("credentials", subject, text));
+	const mappings = modest.memory.mappings.map((mapping) => mappingOf(mapping, rights.reader, tell));
+	return {
+		task: { ...modest, memory: { ...modest.memory, mappings }, files: filesOf(task.files, rights, tell) },
+		findings,
+	};
+}
+
+/**
+ * The part of it that no file is looked at for: what is made for the user is his, and he gets no priority, protection or limit that
+ * he could not have had.
+ */
+export function withinMeans(
+	task: Task,
+	{ reader, limits }: Pick<RightsOf, "reader" | "limits">,
+): { readonly task: Task; readonly findings: Finding[] } {
 	const findings: Finding[] = [];
 	const tell = (subject: string, text: string): void => void findings.push(caution("credentials", subject, text));
 	return {
 		task: {
 			...task,
 			identity: { ...task.identity, ...fairChance(task) },
-			threads: task.threads.map((thread) => ({ ...thread, scheduling: usual(thread, tell) })),
-			memory: memoryOf(task.memory, rights, tell),
-			files: filesOf(task.files, rights, tell),
-			limits: task.limits.map((limit, number) => belowOurs(limit, rights.limits[number])),
+			threads: task.threads.map((thread) => ({
+				...thread,
+				scheduling: usual(thread, tell),
+				...(thread.attributes === undefined ? {} : { attributes: unprivileged(thread.attributes) }),
+			})),
+			memory: memoryOf(task.memory, reader),
+			limits: task.limits.map((limit, number) => belowOurs(limit, limits[number])),
 		},
 		findings,
 	};
 }
+
+/** Without what takes CAP_SYS_NICE, CAP_SYS_ADMIN or CAP_SYS_RESOURCE: real-time input and output, and what reclaim spares. */
+function unprivileged(attributes: NonNullable<Thread["attributes"]>): NonNullable<Thread["attributes"]> {
+	const { "io-flusher": _flusher, "io-priority": priority = 0n, ...others } = attributes;
+	const real = priority >> IOPRIO_CLASS_SHIFT === IOPRIO_CLASS_RT;
+	return { ...others, ...(real || priority === 0n ? {} : { "io-priority": priority }) };
+}
+
+/** include/uapi/linux/ioprio.h */
+const [IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT] = [13n, 1n];
 
 type Tell = (subject: string, text: string) => void;
 
@@ -69,7 +99,7 @@ const belowOurs = ({ soft, hard }: Limit, { hard: most }: Limit = { soft, hard }
 /** Permission bits without those that lend the owner's rights. */
 const PERMISSIONS = ~0o7000;
 
-function memoryOf(memory: Memory, { reader }: RightsOf, tell: Tell): Memory {
+function memoryOf(memory: Memory, reader: Reader): Memory {
 	const own = <T extends { readonly mode?: number }>(file: T): T => ({
 		...file,
 		...{ uid: reader.uid, gid: reader.gid },
@@ -77,7 +107,6 @@ function memoryOf(memory: Memory, { reader }: RightsOf, tell: Tell): Memory {
 	});
 	return {
 		...memory,
-		mappings: memory.mappings.map((mapping) => mappingOf(mapping, reader, tell)),
 		objects: memory.objects.map((object) =>
 			object.uid === undefined && object.gid === undefined ? object : own(object),
 		),

@@ -1,0 +1,22 @@
+import { readFileSync } from "node:fs";
+import type { ImageDir } from "../criu/image-dir.ts";
+import { limitsFrom } from "../host/facts.ts";
+import { imageRights } from "../rights/image-rights.ts";
+import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
+import type { Finding } from "../task/finding.ts";
+import { taskFromImages } from "../task/from-images.ts";
+import type { Task } from "../task/task.ts";
+
+/** A process from images, with no more rights than whoever can have written them. @throws NecromancerError ERR_UNTRUSTED */
+export function believedImages(
+	dir: ImageDir,
+	pid: number | undefined,
+	{ trust, runs }: { readonly trust: boolean; readonly runs: boolean },
+): { readonly task: Task; readonly findings: readonly Finding[] } {
+	const task = taskFromImages(dir, pid);
+	return imageRights(task, {
+		...{ name: dir.path, writers: dir.writers, us: ourRights(), trust, runs },
+		...{ alone: isAlone, groupsOf: groupsOfUser },
+		limits: limitsFrom(readFileSync("/proc/self/limits", "latin1")),
+	});
+}

@@ -1,0 +1,114 @@
+import type { FileWriters } from "../bytes/source.ts";
+import { refuse, refuseAll } from "../errors.ts";
+import { capabilitiesIn, capabilityName } from "../linux/capability.ts";
+import type { Finding } from "../task/finding.ts";
+import type { Credentials, Limit, Task } from "../task/task.ts";
+import type { OurRights } from "./privilege.ts";
+import { withinMeans } from "./within-rights.ts";
+
+export interface ImageRightsQuestion {
+	/** What messages call the images. */
+	readonly name: string;
+	/** Who can have written them: the directory, and each file that was read. */
+	readonly writers: readonly FileWriters[];
+	readonly us: OurRights;
+	/** The images are what they say, whosever they are. */
+	readonly trust: boolean;
+	/** It is to run, not to wait stopped. */
+	readonly runs: boolean;
+	/** Whether nobody but that user is in that group. */
+	readonly alone: (uid: number, gid: number) => boolean;
+	/** All groups of a user. */
+	readonly groupsOf: (uid: number) => readonly number[];
+	/** Our own limits, by RLIMIT_ number. */
+	readonly limits: readonly Limit[];
+}
+
+/**
+ * A process from images, with no more rights than those who can have written the images. Root's own are believed. Whoever writes
+ * images says what runs, and as whom: so others get nobody's rights but theirs.
+ *
+ * @returns the task, with what its user could not have had taken out, as the findings say.
+ * @throws NecromancerError ERR_UNTRUSTED for users, groups and capabilities beyond the owner's, for images that several can have
+ *   written, and for others' images that would run with our own rights because we cannot lower them.
+ */
+export function imageRights(
+	task: Task,
+	question: ImageRightsQuestion,
+): { readonly task: Task; readonly findings: readonly Finding[] } {
+	const { name, writers, us, trust, runs, alone, groupsOf, limits } = question;
+	const others = [...new Set(writers.map(({ uid }) => uid))].filter((uid) => uid !== 0);
+	const shared = writers.some(
+		({ uid, group, anybody }) => anybody || (group !== undefined && group !== 0 && !alone(uid, group)),
+	);
+	if (trust || (others.length === 0 && !shared)) return { task, findings: [] };
+	const [owner] = others;
+	const lone = others.length === 1 && !shared ? owner : undefined;
+	const foreign = (): never =>
+		refuse("ERR_UNTRUSTED", {
+			subject: name,
+			finding: `can have been written by ${writersText(others, shared)}, and what runs would have the rights of uid ${us.uid}`,
+			expectation: "expected images of our own",
+			remedy: `leave it stopped, or ${TRUST}`,
+		});
+	if (us.capabilities === 0n) {
+		// what runs has our rights, whatever the images say: they must be ours
+		if (runs && lone !== us.uid) foreign();
+		return { task: withoutIdentities(task), findings: [] };
+	}
+	if (lone === undefined)
+		return refuse("ERR_UNTRUSTED", {
+			subject: name,
+			finding: `can have been written by ${writersText(others, shared)}`,
+			expectation: "expected one user, and nobody besides",
+			remedy: `take the write permission away from others, or ${TRUST}`,
+		});
+	const groups = groupsOf(lone);
+	if (runs && !us.mayBecome(lone, groups[0] ?? us.gid)) foreign();
+	const faults = task.threads.flatMap(({ tid, credentials }) => {
+		const beyond = beyondUser(credentials, lone, groups);
+		return beyond.length === 0
+			? []
+			: [
+					{
+						subject: `thread ${tid}`,
+						finding: `has ${beyond.join(", ")}`,
+						expectation: `expected no more than uid ${lone} has, whose ${name} is`,
+					},
+				];
+	});
+	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
+	const modest = withinMeans(task, { reader: { uid: lone, gid: groups[0] ?? NOBODY }, limits });
+	return { ...modest, task: withoutIdentities(modest.task) };
+}
+
+const NOBODY = 65534;
+
+const TRUST = "give --trust if you would run what they say as whom they say";
+
+/** What others than root say of files proves nothing. */
+const withoutIdentities = (task: Task): Task => {
+	const { identities: _said, ...files } = task.files;
+	return { ...task, files };
+};
+
+function beyondUser(credentials: Credentials, uid: number, groups: readonly number[]): string[] {
+	const { permitted, effective, inheritable, ambient } = credentials;
+	const users = [credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].filter((id) => id !== uid);
+	const own = [credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid, ...credentials.groups];
+	const strange = own.filter((id) => !groups.includes(id));
+	const capabilities = capabilitiesIn(permitted | effective | inheritable | ambient);
+	return [
+		...[...new Set(users)].map((id) => `uid ${id}`),
+		...[...new Set(strange)].map((id) => `gid ${id}`),
+		...(capabilities.length > MOST_NAMES ? [`${capabilities.length} capabilities`] : capabilities.map(capabilityName)),
+	];
+}
+
+const MOST_NAMES = 5;
+
+const writersText = (others: readonly number[], shared: boolean): string =>
+	[
+		...others.map((uid) => `uid ${uid}`),
+		...(shared ? ["everybody with the permission of its group or of all"] : []),
+	].join(", ");
