@@ -12,7 +12,7 @@ export async function raising({ dir, at, size, cli, node, compare, memory, skip 
 	if (room === undefined) return skip("raise, dump", "needs root, unshare and nsenter");
 	try {
 		const inside = ([name, command]) => [name, room.command(command)];
-		const raise = (core, ...more) => room.command(cli("raise", "-q", at(core), ...more));
+		const raise = (core, ...more) => room.command(cli("raise", "--trust", "-q", at(core), ...more));
 		const again = { prepare: () => room.clear() };
 		writeLargeCore(at("tiny"), 1 << 20, "hole", FIXTURE);
 		writeLargeCore(at("core"), size << 20, "random", FIXTURE);
@@ -40,7 +40,7 @@ export async function raising({ dir, at, size, cli, node, compare, memory, skip 
 			rmSync(at("images"), { recursive: true });
 		}
 		await room.clear();
-		await memory("… peak memory", 150, cli("raise", "-q", at("core")), room.command);
+		await memory("… peak memory", 150, cli("raise", "--trust", "-q", at("core")), room.command);
 		await room.clear();
 
 		await dumping({ dir, at, size, cli, node: inside(node), compare, memory }, room, raise("core"));

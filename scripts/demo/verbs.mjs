@@ -24,7 +24,7 @@ export function show(where, core) {
 }
 
 export function raise(where, core, pidfile) {
-	const args = ["raise", core, "--run", "--pidfile", pidfile];
+	const args = ["raise", core, "--run", "--pidfile", pidfile, ...(process.getuid() === 0 ? ["--trust"] : [])];
 	const { status } = necromancer(where, args, ["ignore", "inherit", "inherit"]);
 	if (status === 0) return;
 	// 6: this host cannot, whatever the process is

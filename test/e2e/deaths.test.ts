@@ -51,7 +51,7 @@ afterAll(async () => {
 });
 
 const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), "raise", ...args]);
+	room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--trust", ...args]);
 const dead = (how: string): Death => {
 	next += 100;
 	return die(room, program, directory, how, next);
@@ -73,7 +73,7 @@ describe.skipIf(!able)(`nothing destroyed${needs}`, () => {
 		const before = digest(core);
 		const inItsPlace = (...args: readonly string[]): Ran =>
 			room.run(["sh", "-c", 'cd "$1"; shift; ulimit -c unlimited; exec "$@"', "sh", place, ...args]);
-		const again = [process.execPath, join(dist, "cli/main.js"), "raise", "-q", "--run", core];
+		const again = [process.execPath, join(dist, "cli/main.js"), "raise", "--trust", "-q", "--run", core];
 		inItsPlace(...again);
 		expect(await soon(() => !room.pids().includes(pid))).toBe(true);
 		expect(digest(core)).toBe(before);

@@ -79,7 +79,7 @@ describe.skipIf(!able)(`a process raised lazily${able ? "" : " (needs root, unsh
 		rooms.push(room);
 		const core = join(directory, "sparse");
 		writeLargeCore(core, 512 * MIB, "hole", fixture);
-		const raised = room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--json", core]);
+		const raised = room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--trust", "--json", core]);
 		expect({ status: raised.status, stderr: raised.stderr }).toEqual({ status: 0, stderr: "" });
 		const { pid } = JSON.parse(raised.stdout);
 		const status = readFileSync(room.path(`/proc/${pid}/status`), "utf8");

@@ -58,7 +58,7 @@ async function expectServing(): Promise<void> {
 
 describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 	it("has the donor's files and handlers, and the core's state", async () => {
-		const { status, stdout, stderr } = necromancer("raise", "--json", "--run", "-i", donor, dead.serve);
+		const { status, stdout, stderr } = necromancer("raise", "--trust", "--json", "--run", "-i", donor, dead.serve);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		const { pid, findings } = JSON.parse(stdout);
 		expect(pid).toBe(SERVE_PID);
@@ -69,7 +69,7 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 		await expectServing();
 		// its log has grown since the donor was dumped: once more
 		await clear();
-		expect(necromancer("raise", "-q", "--run", "-i", donor, dead.serve)).toEqual(well);
+		expect(necromancer("raise", "--trust", "-q", "--run", "-i", donor, dead.serve)).toEqual(well);
 		await expectServing();
 	});
 
@@ -77,14 +77,14 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 		const moved = join(directory, "moved");
 		renameSync(dead.binary, moved);
 		try {
-			expect(necromancer("raise", "-q", "-i", donor, dead.serve)).toMatchObject({
+			expect(necromancer("raise", "--trust", "-q", "-i", donor, dead.serve)).toMatchObject({
 				status: 5,
 				stderr: expect.stringMatching(
 					/^necromancer: \S+\/faulty: is not here, expected it: \d+ of \d+ bytes mapped of it/,
 				),
 			});
 			const renamed = necromancer(
-				"raise",
+				...["raise", "--trust"],
 				"-q",
 				"--run",
 				"-i",
@@ -107,7 +107,7 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 			mkdirSync(dirname(root + path), { recursive: true });
 			copyFileSync(path, root + path);
 		}
-		expect(necromancer("raise", "-q", "--run", "-i", donor, "--sysroot", root, dead.serve)).toEqual(well);
+		expect(necromancer("raise", "--trust", "-q", "--run", "-i", donor, "--sysroot", root, dead.serve)).toEqual(well);
 		const names = parseMaps(readFileSync(room.path(`/proc/${SERVE_PID}/maps`), "utf8")).map(({ name }) => name);
 		expect([...new Set(names.filter((name) => name.startsWith("/")))].sort()).toEqual(
 			mapped.map((path) => root + path).sort(),
@@ -116,9 +116,9 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 	});
 
 	it("refuses a donor that is none, and options that need one", () => {
-		expect(necromancer("raise", "-i", join(directory, "fault"), dead.serve).status).toBe(4);
-		expect(necromancer("raise", "-i", donor, "--donor-pid", "1", dead.serve).status).toBe(4);
-		expect(necromancer("raise", "--donor-pid", "1", dead.serve)).toEqual({
+		expect(necromancer("raise", "--trust", "-i", join(directory, "fault"), dead.serve).status).toBe(4);
+		expect(necromancer("raise", "--trust", "-i", donor, "--donor-pid", "1", dead.serve).status).toBe(4);
+		expect(necromancer("raise", "--trust", "--donor-pid", "1", dead.serve)).toEqual({
 			...{ status: 2, stdout: "" },
 			stderr: "necromancer: --donor-pid is for -i; see necromancer raise --help [ERR_USAGE]\n",
 		});

@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const main = (): string => join(dist, "cli/main.js");
 const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, main(), "raise", ...args], { PATH: path });
+	room.run([process.execPath, main(), "raise", "--trust", ...args], { PATH: path });
 const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
 const named = (name: string): number[] => room.pids().filter((pid) => proc(pid, "comm") === `${name}\n`);
 /** Arguments for gdb, one command after the other. */
@@ -109,7 +109,7 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		chownSync(core, 65534, 65534);
 		for (const path of [directory, dead.binary]) chmodSync(path, 0o755);
 		for (const mode of [[], ["--fresh-ids"]]) {
-			const command = [...NOBODY, process.execPath, main(), "raise", ...mode, "--gdb", core, ...CALLS];
+			const command = [...NOBODY, process.execPath, main(), "raise", "--trust", ...mode, "--gdb", core, ...CALLS];
 			const { status, stdout, stderr } = room.run(command, { PATH: path });
 			expect(values(stdout).slice(0, 3), stderr).toEqual(["542", "45", "545"]);
 			expect(status).toBe(0);
@@ -120,7 +120,7 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 	it("ends it when it is told to end itself", async () => {
 		const child = spawn(
 			process.execPath,
-			[main(), "raise", "-q", "--fresh-ids", "--gdb", dead.fault, "--", "-q", "-nx"],
+			[main(), "raise", "--trust", "-q", "--fresh-ids", "--gdb", dead.fault, "--", "-q", "-nx"],
 			{
 				stdio: ["pipe", "pipe", "ignore"],
 			},
@@ -145,7 +145,7 @@ describe.skipIf(!able)(`raise --gdb${needs}`, () => {
 			`PATH=${directory}`,
 			process.execPath,
 			main(),
-			"raise",
+			...["raise", "--trust"],
 			"--gdb",
 			dead.fault,
 		]);

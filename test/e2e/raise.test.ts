@@ -36,7 +36,7 @@ afterAll(async () => {
 });
 
 const main = (): string => join(dist, "cli/main.js");
-const raise = (...args: readonly string[]): Ran => room.run([process.execPath, main(), "raise", ...args]);
+const raise = (...args: readonly string[]): Ran => room.run([process.execPath, main(), "raise", "--trust", ...args]);
 /** In a shell of the room, with `$raise` for the verb. */
 const shell = (script: string): Ran => room.run(["sh", "-c", script], { raise: `${process.execPath} ${main()} raise` });
 const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
@@ -217,7 +217,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 	});
 
 	it("interrupted while it unpacks, leaves nothing", async () => {
-		const child = spawn(process.execPath, [main(), "raise", "-"], {
+		const child = spawn(process.execPath, [main(), "raise", "--trust", "-"], {
 			env: { ...process.env, TMPDIR: room.temporary },
 			stdio: ["pipe", "ignore", "ignore"],
 		});

@@ -37,7 +37,8 @@ describe.each(fixtureNames)("the plan of %s", (name) => {
 		const { left, reports, exited, waiting, calls } = run(plan);
 		expect(left.map(({ tid }) => tid).sort()).toEqual([...plan.tids].sort());
 		expect(new Set(left.map(({ frame }) => frame)).size).toBe(plan.tids.length);
-		expect(reports).toEqual([{ task: BigInt(plan.pid), id: 0n, result: 0n }]);
+		const said = { task: BigInt(plan.pid), id: 0n, result: 0n };
+		expect(reports).toEqual([said, said]);
 		expect([exited, waiting]).toEqual([[], []]);
 		const total = plan.lists.reduce((sum, { steps }) => sum + steps.length, 0);
 		expect(new Set(calls.map(({ id }) => id)).size).toBe(total);

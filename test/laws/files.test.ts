@@ -5,6 +5,7 @@ import { fromBuffer } from "../../src/bytes/source.ts";
 import { planArming } from "../../src/plan/arming.ts";
 import { planDirectories } from "../../src/plan/directories.ts";
 import { type FilePolicy, planFiles } from "../../src/plan/files.ts";
+import { closeInputs, sourcesOf } from "../../src/plan/inputs.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
 import type { Task } from "../../src/task/task.ts";
 import { circumstancesFor } from "../support/made-circumstances.ts";
@@ -159,11 +160,13 @@ const taskWith = (those: Files): Task =>
 	({ identity: { pid: PID, pgid: PID }, threads: [{ tid: PID }, { tid: PID + 1 }], files: those }) as unknown as Task;
 
 function carriedOut({ files: those, policy }: Scene): ModelKernel {
-	const around = circumstancesFor(FIRST_WORK_FD);
+	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: those });
+	const around = circumstancesFor(FIRST_WORK_FD, sources);
 	planFiles(taskWith(those), around, policy);
 	planDirectories(taskWith(those), around);
+	closeInputs(around.draft.list("leader"), around.inputs, FIRST_WORK_FD + 1);
 	planArming(taskWith(those), around, policy);
-	const kernel = modelKernel(files, FIRST_WORK_FD);
+	const kernel = modelKernel(files, FIRST_WORK_FD, sources);
 	for (const list of around.draft.lists) kernel.run(list.steps);
 	return kernel;
 }

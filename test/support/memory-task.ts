@@ -194,6 +194,10 @@ export function executed(
 		files: all,
 		...(vdso === undefined ? {} : { vdso }),
 		...host,
+		opened: new Map([
+			...sourcesOf(task).flatMap(({ name }, i): [number, string][] => (all.has(name) ? [[65 + i, name]] : [])),
+			...(host.opened ?? []),
+		]),
 	});
 	model.run(plan.draft.lists, "leader");
 	return Object.assign(model, plan);

@@ -62,13 +62,20 @@ const SETTABLE = APPEND | NONBLOCK | ASYNC | DIRECT | NOATIME;
 /** O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC are forgotten once a file is open; FD_CLOEXEC is the descriptor's. */
 const FORGOTTEN = 0x40 | 0x80 | 0x100 | 0x200 | CLOEXEC;
 
-export function modelKernel(files: ReadonlyMap<string, ModelFile>, reportFd: number): ModelKernel {
+export function modelKernel(
+	files: ReadonlyMap<string, ModelFile>,
+	reportFd: number,
+	sources: readonly { readonly name: string }[] = [],
+): ModelKernel {
 	const memory = new Map<Datum, Buffer>();
 	const fifos = new Map<string, ModelPipe>();
 	const table = new Map<number, Entry>();
 	const stray = (kind: "file" | "socket"): ModelDescription => ({ kind, flags: 2, position: 0n });
 	for (const number of [0, 1, 2]) table.set(number, { description: stray("file"), closeOnExec: false });
 	for (const number of [3, 4, reportFd]) table.set(number, { description: stray("socket"), closeOnExec: false });
+
+	for (const [i, { name }] of sources.entries())
+		table.set(reportFd + 1 + i, { description: { ...stray("file"), flags: 0, path: name }, closeOnExec: true });
 
 	const bytesOf = ({ datum, offset = 0 }: Place): Buffer => {
 		const known = memory.get(datum) ?? Buffer.concat([datum.bytes, Buffer.alloc(datum.size - datum.bytes.length)]);

@@ -158,6 +158,9 @@ export function modelThreads(kernel: ThreadsKernel): { readonly model: Model; re
 				if (a > 64n) return EINVAL;
 				thread.parentDeathSignal = Number(a);
 				return 0n;
+			case 4:
+				if (a > 1n) return EINVAL;
+				return 0n;
 			case 15:
 				thread.name = text(memory, a).slice(0, 15);
 				return 0n;
@@ -252,6 +255,14 @@ export function modelThreads(kernel: ThreadsKernel): { readonly model: Model; re
 			case 38:
 				process.intervalTimers.set(Number(a), [seconds(memory, b, 1_000_000n), seconds(memory, b + 16n, 1_000_000n)]);
 				return 0n;
+			case 102:
+				return BigInt(thread.credentials.uid[0] ?? 0);
+			case 104:
+				return BigInt(thread.credentials.gid[0] ?? 0);
+			case 107:
+				return BigInt(thread.credentials.uid[1] ?? 0);
+			case 108:
+				return BigInt(thread.credentials.gid[1] ?? 0);
 			case 112:
 				if (process.session === task.pid) return EPERM;
 				process.session = process.group = task.pid;

@@ -3,6 +3,7 @@ import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
+import { closeInputs, sourcesOf } from "../../../src/plan/inputs.ts";
 import { stepText } from "../../../src/plan/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
 import { caution } from "../../../src/task/finding.ts";
@@ -44,15 +45,18 @@ const opened = (number: number, more: Partial<OpenFile> = {}, closeOnExec = fals
 const plain: FilePolicy = { fds: new Map(), missing: "error" };
 
 function carriedOut(task: Task, policy: FilePolicy = plain) {
-	const around = { ...circumstancesFor(WORK), ghosts: ghostNumbers(task, policy, WORK) };
+	const sources = sourcesOf(task);
+	const made = circumstancesFor(WORK, sources);
+	const around = { ...made, ghosts: ghostNumbers(task, policy, made.firstSpareFd) };
 	planFiles(task, around, policy);
 	settleGhosts(task, around);
-	const kernel = modelKernel(onDisk, WORK);
+	const kernel = modelKernel(onDisk, WORK, sources);
 	const { steps } = present(around.draft.lists[0]);
 	const before = steps.length;
 	kernel.run(steps);
-	const parked = [...kernel.table.keys()].filter((number) => number > WORK);
+	const parked = [...kernel.table.keys()].filter((number) => number > WORK + sources.length);
 	closeGhosts(around);
+	closeInputs(around.draft.list("leader"), around.inputs, WORK + 1);
 	kernel.run(steps.slice(before));
 	return { ...kernel, parked, findings: around.draft.findings, steps };
 }
@@ -108,7 +112,7 @@ describe("files that had lost their names", () => {
 			[ghost(), other],
 		);
 		const { table, parked } = carriedOut(task);
-		expect(parked).toEqual([65, 66]);
+		expect(parked).toEqual([66, 67]);
 		expect([...table.keys()].sort((a, b) => a - b)).toEqual([1, 3, 6, WORK]);
 		expect(table.get(1)?.description.nameless?.directory).toBe("/");
 		expect(table.get(6)?.description.path).toBe("/named");
@@ -137,10 +141,10 @@ describe("files that had lost their names", () => {
 		const backing = { kind: "file", path: "/var/tmp/gone", offset: fileOffset(0), writable: true, ghost: 1 } as const;
 		const maps = [mapping(at, 1, backing, { shared: true }), mapping(at + 0x10_0000n, 1, backing, { prot: 1 })];
 		const task = taskWith([], [ghost({ size: BigInt(PAGE) })], maps);
-		const ghosts = ghostNumbers(task, plain, WORK);
-		expect([...ghosts]).toEqual([[1, 65]]);
+		const ghosts = ghostNumbers(task, plain, 66);
+		expect([...ghosts]).toEqual([[1, 66]]);
 		const content = Buffer.alloc(PAGE, 7);
-		const model = executed(task, new Map([["kept", content]]), {}, { opened: new Map([[65, "kept"]]) }, { ghosts });
+		const model = executed(task, new Map([["kept", content]]), {}, { opened: new Map([[66, "kept"]]) }, { ghosts });
 		expect(model.open).toEqual([]);
 		expect(model.behind(at)).toBe(model.behind(at + 0x10_0000n));
 		expect(model.behind(at)).toMatchObject({ name: "kept", mode: 0o2640, owner: [5, 6] });
@@ -150,12 +154,12 @@ describe("files that had lost their names", () => {
 	it("may be the executable", () => {
 		const task = taskWith([], [ghost({ path: "/bin/victim" })]);
 		const whole: Task = { ...task, memory: { ...task.memory, executableGhost: 1 } };
-		const ghosts = ghostNumbers(whole, plain, WORK);
+		const ghosts = ghostNumbers(whole, plain, 66);
 		const model = executed(
 			whole,
 			new Map([["kept", Buffer.of(1)]]),
 			{},
-			{ opened: new Map([[65, "kept"]]) },
+			{ opened: new Map([[66, "kept"]]) },
 			{ ghosts },
 		);
 		expect(model.bounds.exe).toBe("kept");
@@ -165,8 +169,8 @@ describe("files that had lost their names", () => {
 	it("are told in words", () => {
 		const lines = carriedOut(taskWith([opened(3)])).steps.map(stepText);
 		expect(lines).toContain('openat(AT_FDCWD, "/var/tmp", O_RDWR|O_TMPFILE|O_CLOEXEC, 0600) = 0');
-		expect(lines).toContain("sendfile(0, 1, [20], 12) = 12");
-		expect(lines).toContain("utimensat(65, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
+		expect(lines).toContain("sendfile(0, 65, [20], 12) = 12");
+		expect(lines).toContain("utimensat(66, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
 	});
 });
 

@@ -206,7 +206,9 @@ describe("credentials", () => {
 			...["setresgid(0xfffe, 0xfffe, 0xfffe)", "setresuid(0xfffe, 0xfffe, 0xfffe)"],
 			...["setfsuid(7) anything", "setfsuid(7) = 7", "prctl(28, 16, 0, 0, 0)", "prctl(24, 0, 0, 0, 0) or error 1"],
 			"capset([2205082000000000], [010000000104000000040000000000000000000000000000])",
-			...["prctl(47, 2, 10, 0, 0)", "prctl(38, 1, 0, 0, 0)", "prctl(1, 9, 0, 0, 0)"],
+			"prctl(47, 2, 10, 0, 0)",
+			...["getuid() = 65534", "geteuid() = 65534", "getgid() = 65534", "getegid() = 65534"],
+			...["prctl(38, 1, 0, 0, 0)", "prctl(1, 9, 0, 0, 0)"],
 		]);
 	});
 
@@ -277,6 +279,7 @@ describe("timers", () => {
 			`setitimer(0, [${[0, 1, 2, 3].map(word).join("")}], 0)`,
 			`timer_settime(1, 0, [${[0, 5, 3, 4].map(word).join("")}], 0)`,
 			"prctl(1, 15, 0, 0, 0)",
+			"prctl(4, 1, 0, 0, 0)",
 			"close(*<report socket>)",
 			"futex(<go>, 5, 0x7fffffff, 0, <go>, 0x2001000)",
 		]);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type OurRights, ownerOfCore, type PrivilegeQuestion, privilegeOf } from "../../../src/rights/privilege.ts";
 import type { PartialTask } from "../../../src/task/partial-task.ts";
+import { refusal } from "../../support/refusal.ts";
 
 const root: OurRights = { uid: 0, gid: 0, capabilities: (1n << 41n) - 1n, mayBecome: () => true };
 const ordinary: OurRights = {
@@ -71,13 +72,20 @@ describe("as whom a process is raised", () => {
 	it("is who it was, where the core is root's, with capabilities only as root", () => {
 		expect(ask([1000, 1000], [0, 0])).toMatchObject({ ids: [1000, 1000], powerless: true, said: [] });
 		expect(ask([33, 33], [0, 0])).toMatchObject({ ids: [33, 33], powerless: true, said: [] });
-		expect(ask([0, 0], [0, 0])).toMatchObject({
-			ids: [0, 0],
-			capable: true,
-			said: [
-				"uid 0, gid 0: it lives as root, since its core is root's; a handler that stores other users' cores as root vouches for nothing",
-			],
-		});
+		expect(ask([0, 0], [0, 0], { trust: true })).toMatchObject({ ids: [0, 0], capable: true, said: [] });
+	});
+
+	it("is never root unless the core is trusted, whosever it is: a copy by root, and what comes through a pipe, are root's too", () => {
+		const container: OurRights = { ...root, mayBecome: (uid) => uid === 0 };
+		for (const us of [root, container])
+			expect(refusal(() => ask([0, 0], [0, 0], { us }))).toBe(
+				"ERR_UNTRUSTED core: what it holds would live as root, and nothing tells what the kernel wrote from what anybody wrote, expected a process of a user with less rights; give --trust if you know where it comes from: it then runs as root",
+			);
+		expect(refusal(() => ask(undefined, [0, 0]))).toMatch(/^ERR_UNTRUSTED /);
+		// it would keep our own id, which is root's, where it cannot be given another
+		expect(refusal(() => ask([33, 33], [33, 33], { us: { ...root, mayBecome: () => false } }))).toMatch(
+			/^ERR_UNTRUSTED /,
+		);
 	});
 
 	it("has the user's own group, whatever group the core names or belongs to", () => {
@@ -86,7 +94,6 @@ describe("as whom a process is raised", () => {
 			notes: ["its group was 0; it gets the user's own", ALWAYS],
 		});
 		expect(ask([1000, 6], [0, 0])).toMatchObject({ ids: [1000, 1000] });
-		expect(ask([0, 6], [0, 0])).toMatchObject({ ids: [0, 0] });
 	});
 
 	it("has its file's group, or the recorded one, where nobody knows the user", () => {
@@ -113,11 +120,11 @@ describe("as whom a process is raised", () => {
 	// CAP_SYS_RESOURCE is number 24 (capabilities(7)), and containers seldom have it
 	it("has the capabilities of root that we have, and notes which those are not", () => {
 		const us: OurRights = { ...root, capabilities: ALL & ~(1n << 24n) };
-		const { permitted, notes } = ask([0, 0], [0, 0], { us });
+		const { permitted, notes } = ask([0, 0], [0, 0], { us, trust: true });
 		expect(permitted).toBe(ALL & ~(1n << 24n));
 		expect(notes).toEqual(["of root's capabilities it has those that we have: not CAP_SYS_RESOURCE", ALWAYS]);
 		// what a newer kernel knows beyond the 41 is nobody's here
-		expect(ask([0, 0], [0, 0], { us: { ...root, capabilities: (1n << 64n) - 1n } }).permitted).toBe(ALL);
+		expect(ask([0, 0], [0, 0], { us: { ...root, capabilities: (1n << 64n) - 1n }, trust: true }).permitted).toBe(ALL);
 		expect(ask([1000, 1000], [0, 0], { us }).notes).toEqual([ALWAYS]);
 	});
 
@@ -142,7 +149,7 @@ describe("as whom a process is raised", () => {
 		expect(ask([0, 0], [0, 0], { us: ordinary, trust: true })).toMatchObject({ ids: [1000, 1000], powerless: true });
 		// root of a container that may not change ids
 		const bound: OurRights = { ...root, mayBecome: (uid) => uid === 0 };
-		expect(ask([1000, 1000], [1000, 1000], { us: bound })).toMatchObject({ ids: [0, 0], powerless: true });
+		expect(ask([1000, 1000], [1000, 1000], { us: bound, trust: true })).toMatchObject({ ids: [0, 0], powerless: true });
 	});
 
 	it.each<[string, readonly Ids[], boolean]>([
