@@ -38,7 +38,7 @@ afterAll(async () => {
 const main = (): string => join(dist, "cli/main.js");
 const raise = (...args: readonly string[]): Ran => room.run([process.execPath, main(), "raise", "--trust", ...args]);
 /** In a shell of the room, with `$raise` for the verb. */
-const shell = (script: string): Ran => room.run(["sh", "-c", script], { raise: `${process.execPath} ${main()} raise` });
+const shell = (script: string): Ran => room.run(["sh", "-c", script], { raise: `${process.execPath} ${main()} raise --trust` });
 const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
 const field = (pid: number, name: string): string =>
 	new RegExp(`^${name}:[\\t ]*(.*?) *$`, "m").exec(proc(pid, "status"))?.[1] ?? "";
@@ -62,7 +62,7 @@ const next = (pid: number): string =>
 	`  kill -KILL ${pid}                                            let it rest\n`;
 /** What is printed of a process that is left stopped. */
 const said = (pid: number, other = ""): string =>
-	`raised faulty: process ${pid}${other}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
+	`raised faulty: process ${pid}${other}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
 const endOfText = (stdout: string): string => stdout.slice(stdout.indexOf("\nraised ") + 1);
 const well = { status: 0, stdout: "", stderr: "" };
 
@@ -71,7 +71,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout, stderr } = raise(dead.fault);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		expect(endOfText(stdout)).toBe(said(FAULTY_PID));
-		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:loss {4}.*\n){3}(?:caution .*\n){3}$/);
+		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:loss {4}.*\n){3}(?:caution .*\n){2}$/);
 		expect(stdout).not.toContain("\u001b");
 		expect(room.pids()).toEqual([FAULTY_PID]);
 		expect(readdirSync(room.path(`/proc/${FAULTY_PID}/task`))).toHaveLength(3);
@@ -96,7 +96,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 			stderr: `process ${FAULTY_PID} was killed by SIGSEGV\n`,
 		});
 		expect(endOfText(raise("--run", dead.signal).stdout)).toBe(
-			`raised faulty: process ${SIGNAL_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n` +
+			`raised faulty: process ${SIGNAL_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n` +
 				`  it had died of SIGQUIT sent by pid ${SIGNAL_PID} (uid 0), taken by thread ${SIGNAL_PID}; it goes on\n`,
 		);
 	});
@@ -111,7 +111,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout } = raise("--check", dead.fault);
 		expect(status).toBe(0);
 		expect(stdout.slice(stdout.indexOf("check: "))).toBe(
-			`check: faulty, process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 3 cautions\n  ${DIED}nothing was made\n`,
+			`check: faulty, process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n  ${DIED}nothing was made\n`,
 		);
 		expect(JSON.parse(raise("--check", "--json", dead.fault).stdout)).toMatchObject({ kind: "raise", pid: null });
 		expect(room.pids()).toEqual([]);
@@ -179,7 +179,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status } = room.run([
 			"script",
 			"-qec",
-			`${process.execPath} ${main()} raise -q --tty ${dead.fault} && readlink /proc/${FAULTY_PID}/fd/0 >${directory}/tty`,
+			`${process.execPath} ${main()} raise --trust -q --tty ${dead.fault} && readlink /proc/${FAULTY_PID}/fd/0 >${directory}/tty`,
 			"/dev/null",
 		]);
 		expect(status).toBe(0);
