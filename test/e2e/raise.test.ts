@@ -38,7 +38,8 @@ afterAll(async () => {
 const main = (): string => join(dist, "cli/main.js");
 const raise = (...args: readonly string[]): Ran => room.run([process.execPath, main(), "raise", "--trust", ...args]);
 /** In a shell of the room, with `$raise` for the verb. */
-const shell = (script: string): Ran => room.run(["sh", "-c", script], { raise: `${process.execPath} ${main()} raise --trust` });
+const shell = (script: string): Ran =>
+	room.run(["sh", "-c", script], { raise: `${process.execPath} ${main()} raise --trust` });
 const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
 const field = (pid: number, name: string): string =>
 	new RegExp(`^${name}:[\\t ]*(.*?) *$`, "m").exec(proc(pid, "status"))?.[1] ?? "";
