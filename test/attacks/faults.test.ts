@@ -130,7 +130,7 @@ describe.skipIf(!able)(`what changes while it is read${needs}`, () => {
 
 	it.each(["--eager", "--lazy", "--no-ptrace"])("is no process: a core, with %s", (how) => {
 		freshCore();
-		expectUndone(struck(core, "spawn", "raise", core, how, "--run"), line(core));
+		expectUndone(struck(core, "spawn", "raise", "--trust", core, how, "--run"), line(core));
 	});
 
 	it("is no process: an image", () => {

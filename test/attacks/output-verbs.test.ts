@@ -79,7 +79,7 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 			["-c", core, "-i", join(way, "images")],
 			["-c", core, "-i", join(victim, "images"), "-o", join(way, "out")],
 			["restore", "-i", join(way, "images"), "-d"],
-			["raise", core, "-i", join(way, "images")],
+			["raise", "--trust", core, "-i", join(way, "images")],
 			["restore", "-i", join(victim, "images"), "-d", "-o", join(way, "log")],
 		]) {
 			const { status, stderr } = run(...args);

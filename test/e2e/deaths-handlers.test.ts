@@ -49,7 +49,7 @@ afterAll(async () => {
 
 const necromancer = (...args: readonly string[]): Ran =>
 	room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
-const raise = (...args: readonly string[]): Ran => necromancer("raise", ...args);
+const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
 const dead = (how: string): Death => {
 	next += 100;
 	return die(room, program, directory, how, next);
