@@ -69,8 +69,7 @@ export function leftovers(pid: number, task: Task, { hole, reportFd }: Pick<Plan
 			differences.push(`memory of ours is at ${hex(hole.start)}, expected it to be gone`);
 		const tids = readdirSync(`/proc/${pid}/task`).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
-		if (existsSync(`${place}/fd/${reportFd}`))
-			differences.push(`descriptor ${reportFd} is open, expected it closed`);
+		if (existsSync(`${place}/fd/${reportFd}`)) differences.push(`descriptor ${reportFd} is open, expected it closed`);
 	} catch (error) {
 		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
 	}
