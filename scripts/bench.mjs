@@ -3,19 +3,21 @@ import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { figuresOf } from "./bench/figures.mjs";
 import { machineOf } from "./bench/machine.mjs";
-import { pairs, peakMemory, stop } from "./bench/measure.mjs";
+import { stop } from "./bench/measure.mjs";
 import { patching } from "./bench/patching.mjs";
 import { raising } from "./bench/raising.mjs";
 import { restoring } from "./bench/restoring.mjs";
-import { tableOf, verdictOf } from "./bench/table.mjs";
+import { tableOf } from "./bench/table.mjs";
 
-const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--only PART] [--json]
+const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--only PART] [--quick] [--json]
 
   --dir DIR    where inputs and outputs go, in a folder of their own (default: this checkout)
   --size MIB   what the large cores hold (default 1024); needs three times as much free
-  --runs N     counted pairs for each ratio, after one to warm up (default 5)
+  --runs N     counted pairs for each ratio, after one to warm up (default 5, or BENCH_RUNS); 1 has no warm-up
   --only PART  patch, restore or raise
+  --quick      --runs 1 --size 64: whether all of it runs, not how fast
   --json       figures for programs
 `;
 
@@ -24,28 +26,6 @@ const program = join(root, "dist/cli/main.js");
 /** By the word that `--only` takes. */
 const sections = { patch: patching, restore: restoring, raise: raising };
 const cli = (...args) => [process.execPath, program, ...args];
-
-async function bench(dir, size, runs, only, tell) {
-	const figures = [];
-	const add = (figure) => {
-		tell(figure.name);
-		figures.push({ ...figure, verdict: verdictOf(figure) });
-	};
-	const bench = {
-		...{ dir, size, cli, at: (name) => join(dir, name) },
-		node: ["node -e 0", [process.execPath, "-e", "0"]],
-		/** The ratio of wall times of a command and another, which may be a function that tells seconds itself. */
-		compare: async (name, aim, command, [against, other], options) => {
-			const { beyond, ...figure } = await pairs(runs, command, other, options);
-			add({ name, against, aim, ...figure });
-			if (beyond !== undefined) add({ name: "… beyond what a small patch takes", against, ratio: beyond });
-		},
-		memory: async (name, aim, command, within) => add({ name, aim, peak: await peakMemory(command, within) }),
-		skip: (name, why) => add({ name, against: why, skipped: true }),
-	};
-	for (const [name, section] of Object.entries(sections)) if (only === undefined || only === name) await section(bench);
-	return figures;
-}
 
 const positive = (name, text) => {
 	const value = Number(text);
@@ -57,16 +37,18 @@ async function main() {
 	const { values } = parseArgs({
 		options: {
 			dir: { type: "string", default: root },
-			size: { type: "string", default: "1024" },
-			runs: { type: "string", default: "5" },
+			size: { type: "string" },
+			runs: { type: "string" },
 			only: { type: "string" },
+			quick: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 			help: { type: "boolean", default: false },
 		},
 	});
 	if (values.help) return void process.stdout.write(HELP);
-	const size = positive("size", values.size);
-	const runs = positive("runs", values.runs);
+	const { quick } = values;
+	const size = positive("size", values.size ?? (quick ? "64" : "1024"));
+	const runs = positive("runs", values.runs ?? (quick ? "1" : (process.env.BENCH_RUNS ?? "5")));
 	const { only } = values;
 	if (only !== undefined && sections[only] === undefined)
 		throw new Error(`--only ${only}: expected ${Object.keys(sections).join(" or ")}`);
@@ -89,16 +71,18 @@ async function main() {
 		const started = Date.now();
 		const tell = (name) =>
 			values.json || process.stderr.write(`${((Date.now() - started) / 1000).toFixed(0).padStart(4)} s  ${name}\n`);
-		const figures = await bench(dir, size, runs, only, tell);
+		const chosen = only === undefined ? sections : { [only]: sections[only] };
+		const figures = await figuresOf(chosen, { dir, size, runs, cli, tell });
 		if (values.json)
 			process.stdout.write(`${JSON.stringify({ schema: 1, machine, size, runs, figures }, null, "\t")}\n`);
 		else {
 			const { processor, processors, memory, kernel, fileSystem, device, node } = machine;
 			process.stdout.write(
-				`\n${processors} × ${processor}, ${Math.round(memory / 2 ** 30)} GiB; Linux ${kernel}; ${fileSystem} on ${device}; Node ${node}\n` +
-					`each ratio is of wall times, ${runs} pairs in turn, caches warm; a column of medians in milliseconds\n\n${tableOf(figures)}`,
+				`\n${processors} × ${processor}, ${Math.round(memory / 2 ** 30)} GiB; Linux ${kernel}; ${fileSystem} on ${device}; Node ${node}.\n` +
+					`Ratios of wall times, ${runs === 1 ? "one pair" : `${runs} pairs in turn`}, caches warm; medians of both in milliseconds.\n\n${tableOf(figures)}`,
 			);
 		}
+		if (figures.some(({ verdict }) => verdict === "failed")) process.exitCode = 1;
 	} finally {
 		remove();
 	}

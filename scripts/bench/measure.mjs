@@ -1,6 +1,9 @@
 // Runs commands and measures them from outside.
 import { spawn } from "node:child_process";
 
+/** Thrown by a run after `stop`. */
+export class StoppedError extends Error {}
+
 let running;
 let stopped = false;
 
@@ -33,7 +36,7 @@ export const peakMemory = async ([node, ...args], within = (command) => command)
 
 /**
  * Two commands in turn, A B A B …, so that a machine that grows slower slows both. `prepare` runs before each, outside of the
- * time. The first pair warms caches up and is not counted. With `start`, a third command in turn, `beyond` are the ratios
+ * time. The first pair warms caches up and is not counted, unless it is the only one. With `start`, a third command in turn, `beyond` are the ratios
  * of what A takes longer than that.
  */
 export async function pairs(count, a, b, { prepare = () => {}, start } = {}) {
@@ -41,14 +44,15 @@ export async function pairs(count, a, b, { prepare = () => {}, start } = {}) {
 	const beyond = [];
 	const timesOfA = [];
 	const timesOfB = [];
-	for (let i = 0; i <= count; i++) {
+	const warmUps = count > 1 ? 1 : 0;
+	for (let i = 0; i < warmUps + count; i++) {
 		await prepare();
 		const timeOfA = await seconds(a);
 		await prepare();
 		const timeOfB = await seconds(b);
 		if (start !== undefined) await prepare();
 		const timeOfStart = start === undefined ? 0 : await seconds(start);
-		if (i === 0) continue;
+		if (i < warmUps) continue;
 		ratios.push(timeOfA / timeOfB);
 		beyond.push((timeOfA - timeOfStart) / timeOfB);
 		timesOfA.push(timeOfA);
@@ -74,7 +78,7 @@ export const output = (command) => run(command, true);
 
 export const run = ([program, ...args], reports = false) =>
 	new Promise((resolve, reject) => {
-		if (stopped) throw new Error("interrupted");
+		if (stopped) throw new StoppedError("interrupted");
 		const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe", reports ? "pipe" : "ignore"] });
 		running = child;
 		let complaints = "";
@@ -88,6 +92,6 @@ export const run = ([program, ...args], reports = false) =>
 		child.once("error", reject);
 		child.once(reports ? "close" : "exit", (status, signal) => {
 			if (status === 0) resolve(report);
-			else reject(new Error(`${[program, ...args].join(" ")} ended with ${signal ?? status}: ${complaints}`));
+			else reject(new Error(`${complaints.trim()}\n(${[program, ...args].join(" ")} ended with ${signal ?? status})`));
 		});
 	});
