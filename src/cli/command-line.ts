@@ -24,6 +24,13 @@ export const freshIdsOption = (): Option =>
 		"pidNamespace",
 	);
 
+/** `--clock 7447.5`, `--clock host`. */
+export const clockOption = (): Option =>
+	new Option(
+		"--clock <seconds>",
+		"what CLOCK_MONOTONIC is to show; host: what it shows here (without it: what it was, as far as that can be known)",
+	).argParser(clockOf);
+
 /** `--map-file /old=/new`, gathered into a map. */
 export const renameOption = (flags: string, text: string): Option => new Option(flags, text).argParser(renameOf);
 
@@ -96,6 +103,17 @@ function descriptorOf(text: string, before: ReadonlyMap<number, string> = new Ma
 		throw new InvalidArgumentError(`expected N=PATH with a descriptor below 1048576, not "${text}".`);
 	return new Map([...before, [Number(number), path]]);
 }
+
+function clockOf(text: string): bigint | "host" {
+	if (text === "host") return text;
+	const [, seconds, fraction = ""] = /^(\d{1,10})(?:\.(\d{1,9}))?$/.exec(text) ?? [];
+	if (seconds === undefined || BigInt(seconds) >= MOST_SECONDS)
+		throw new InvalidArgumentError(`expected seconds below ${MOST_SECONDS}, or host, not "${text}".`);
+	return BigInt(seconds) * 1_000_000_000n + BigInt(fraction.padEnd(9, "0"));
+}
+
+/** What the kernel takes for a clock (KTIME_SEC_MAX / 2, include/linux/ktime.h). */
+const MOST_SECONDS = 4_611_686_018n;
 
 function renameOf(text: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
 	const [, old, path] = /^([^=]+)=(.+)$/s.exec(text) ?? [];

@@ -1,15 +1,14 @@
-import { statSync } from "node:fs";
-import { uptime } from "node:os";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhere } from "../criu/commit.ts";
 import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import type { WriteOptions } from "../criu/pages.ts";
+import { clocksWhenWritten } from "../host/clocks.ts";
 import { holesOf } from "../host/holes.ts";
-import type { Clocks } from "../linux/time.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
+import type { GivenClock } from "../task/dead-clocks.ts";
 import { taskFromCore } from "../task/from-core.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
@@ -30,6 +29,7 @@ export interface PatchVerb {
 	readonly donorPid?: number;
 	readonly allowMismatch?: boolean;
 	readonly limit?: ReadonlyMap<number, bigint>;
+	readonly clock?: GivenClock;
 	readonly sync?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -59,10 +59,13 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 	const host = hostFiles();
 	try {
 		const dead = taskFromCore(readCore(core.source), await holesOf(core.source));
-		const clocksAtDeath = core.temporary ? undefined : clocksWhenWritten(core.path);
+		const clocks = core.written === undefined ? undefined : clocksWhenWritten(core.written);
 		const patched = patch(dead, donor, {
 			host,
-			...(clocksAtDeath === undefined ? {} : { clocksAtDeath }),
+			clock: {
+				...(clocks === undefined ? {} : { host: clocks }),
+				...(verb.clock === undefined ? {} : { given: verb.clock }),
+			},
 			...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
 			...(verb.donorPid === undefined ? {} : { donorPid: verb.donorPid }),
 			...(verb.allowMismatch === undefined ? {} : { allowMismatch: verb.allowMismatch }),
@@ -109,12 +112,4 @@ function tell(
 			findingsText(patched.findings, verb.verbose === true, terminal.paint) +
 				summaryText(dead, patched, target, terminal),
 		);
-}
-
-/** This host's clocks when the core was written; unknown when that was before the host started. */
-function clocksWhenWritten(core: string): Clocks | undefined {
-	const age = BigInt(Math.max(0, Math.round((Date.now() - statSync(core).mtimeMs) * 1e6)));
-	const monotonic = process.hrtime.bigint() - age;
-	const boottime = BigInt(Math.round(uptime() * 1e9)) - age;
-	return monotonic <= 0n || boottime <= 0n ? undefined : { monotonic, boottime };
 }

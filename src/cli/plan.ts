@@ -2,6 +2,8 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan } from "../plan/compile.ts";
+import { withImageClocks } from "../restore/image-clocks.ts";
+import type { GivenClock } from "../task/dead-clocks.ts";
 import { believedImages } from "./believed-images.ts";
 import { jsonText } from "./json-text.ts";
 import { planJson } from "./plan/json.ts";
@@ -18,6 +20,8 @@ export interface PlanVerb {
 	readonly pid?: number;
 	/** The images are what they say, whosever they are. */
 	readonly trust?: boolean;
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
 	/** What to do about descriptors that cannot be opened again. */
 	readonly policy?: CompileOptions;
 }
@@ -29,7 +33,7 @@ export interface PlanVerb {
  * @throws NecromancerError whatever is wrong with the images, and what cannot be restored.
  */
 export async function planVerb(
-	{ images, json, verbose, pid, trust = false, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
+	{ images, json, verbose, pid, clock, trust = false, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
 	{ out, paint }: Terminal,
 	facts: () => HostFacts | Promise<HostFacts>,
 ): Promise<void> {
@@ -37,7 +41,7 @@ export async function planVerb(
 	const dir = openImageDir(images);
 	try {
 		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
-		const compiled = compilePlan(task, await facts(), policy);
+		const compiled = compilePlan(withImageClocks(task, dir, clock), await facts(), policy);
 		const plan = { ...compiled, findings: [...findings, ...compiled.findings] };
 		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
 	} finally {

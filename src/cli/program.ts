@@ -1,6 +1,14 @@
 import { readFileSync } from "node:fs";
 import { errorTable } from "../errors.ts";
-import { Command, CommanderError, type ImagesOptions, imagesOf, limitOption, pidOption } from "./command-line.ts";
+import {
+	Command,
+	CommanderError,
+	clockOption,
+	type ImagesOptions,
+	imagesOf,
+	limitOption,
+	pidOption,
+} from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
 import { addDump } from "./commands/dump.ts";
 import { addPlan } from "./commands/plan.ts";
@@ -41,6 +49,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.addOption(pidOption("--donor-pid <pid>", "which process of the donor, where it holds several"))
 		.option("--allow-mismatch", "go on although a library of the donor is another build")
 		.addOption(limitOption())
+		.addOption(clockOption())
 		.option("--sync", "also survive a power failure: flush every file before the switch")
 		.option("--json", "print task and findings as JSON")
 		.option("-q, --quiet", "print nothing but errors")

@@ -9,6 +9,7 @@ import { signalName } from "../linux/signal.ts";
 import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../raise/raise.ts";
 import type { Restored } from "../restore/restore.ts";
+import type { GivenClock } from "../task/dead-clocks.ts";
 import type { Finding } from "../task/finding.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
@@ -47,6 +48,8 @@ export interface RaiseVerb {
 	/** Bytes. */
 	readonly maxSize?: bigint;
 	readonly trust?: boolean;
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
 	readonly limit?: ReadonlyMap<number, bigint>;
 	/** `false` for --no-ptrace. */
 	readonly ptrace?: boolean;
@@ -133,7 +136,7 @@ function openDonor(images: string | undefined): ImageDir | undefined {
 }
 
 function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions {
-	const { sysroot, mapFile, search } = verb;
+	const { sysroot, mapFile, search, clock } = verb;
 	return {
 		stopped: verb.run !== true && verb.wait !== true,
 		untraced: verb.ptrace === false,
@@ -153,6 +156,7 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 			? {}
 			: { donor: taskFromImages(donor, verb.donorPid), requireUnchanged: donor.requireUnchanged }),
 		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
+		...(clock === undefined ? {} : { clock }),
 		...(sysroot === undefined ? {} : { sysroot }),
 		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
 		...(search === undefined ? {} : { search }),

@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
 import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
+import { withImageClocks } from "../restore/image-clocks.ts";
 import { type Restored, restore } from "../restore/restore.ts";
+import type { GivenClock } from "../task/dead-clocks.ts";
 import { type Finding, lostAtDump } from "../task/finding.ts";
 import { believedImages } from "./believed-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
@@ -23,6 +25,8 @@ export interface RestoreVerb {
 	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
 	readonly pidfile?: string;
 	/** A file for what would go to stderr. */
 	readonly logFile?: string;
@@ -54,9 +58,10 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const stopped = verb.leaveStopped === true;
-		const { task, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
+		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
+		const task = withImageClocks(believed, dir, verb.clock);
 		known = task.identity.pid;
 		lost = (task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text));
 		restored = await restore(task, {

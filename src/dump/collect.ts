@@ -1,4 +1,5 @@
 import type { Agent } from "../host/agent.ts";
+import { clockOriginOf } from "../host/clocks.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { ofProcess } from "../host/proc.ts";
@@ -7,6 +8,7 @@ import { waitingSignals } from "../host/thread-records.ts";
 import { readProcStat } from "../linux/proc-stat.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
 import { readProcTimers } from "../linux/proc-timers.ts";
+import type { ProcessClocks } from "../task/clocks.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Identity, Task } from "../task/task.ts";
 import { lostWithin, reportBeyond, settleLost } from "./beyond.ts";
@@ -51,6 +53,7 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
 	const standing = threads.map((thread) => thread.standing);
+	const asked = process.hrtime.bigint();
 	const answers = await interview(agent, { pid, standing, memory, syscallInstruction }, questions);
 
 	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
@@ -59,6 +62,7 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 	const stat = readProcStat(ofProcess(pid, "stat"));
 	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
 	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
+	const clocks = clocksOf(pid, answers.clocks, process.hrtime.bigint() - asked);
 	const shared = await objects.collect(agent, pages, memory.source);
 	const linked = ghosts.linked().map((path) => ({ what: "links", subject: `process ${pid}`, found: path }) as const);
 	settleLost(linked, allowLost, report);
@@ -74,8 +78,22 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 		files,
 		stopped: still.stopped,
 		...attributesOf(pid, answers),
+		clocks,
 	};
 	return { ...task, files: { ...files, identities: identitiesOf(pid, task) } };
+}
+
+/**
+ * @param since nanoseconds, by which what timers had left is younger than the readings: an absolute time that is made of
+ *   both must not come too early.
+ */
+function clocksOf(pid: number, { monotonic, boottime, realtime }: Answers["clocks"], since: bigint): ProcessClocks {
+	const origin = clockOriginOf(pid);
+	return {
+		...{ monotonic: monotonic + since, boottime: boottime + since, realtime: realtime + since },
+		witness: "read",
+		...(origin === undefined ? {} : { origin }),
+	};
 }
 
 /** What a core holds where nobody has said anything (fs/coredump.c). */

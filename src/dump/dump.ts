@@ -1,4 +1,3 @@
-import { uptime } from "node:os";
 import { draftWork, type Written } from "../criu/draft.ts";
 import { requireFree, writeElsewhere } from "../criu/elsewhere.ts";
 import type { WriteOptions } from "../criu/pages.ts";
@@ -11,7 +10,6 @@ import { leaveRemoval } from "../host/leave-removal.ts";
 import { requireOwnProc } from "../host/own-proc.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { SIGSTOP } from "../linux/signal.ts";
-import type { Clocks } from "../linux/time.ts";
 import { caution, type Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { imagesFromTask } from "../task/to-images.ts";
@@ -116,7 +114,7 @@ async function write(
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
 		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing, allowLost });
-		const { draft, findings: lost } = imagesFromTask(task, { pages, clocks: clocksNow(), lost: findings });
+		const { draft, findings: lost } = imagesFromTask(task, { pages, lost: findings });
 		findings.push(...lost);
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();
@@ -128,8 +126,3 @@ async function write(
 		memory.close();
 	}
 }
-
-const clocksNow = (): Clocks => ({
-	monotonic: process.hrtime.bigint(),
-	boottime: BigInt(Math.round(uptime() * 1e9)),
-});

@@ -7,7 +7,7 @@ import { PR } from "../linux/prctl.ts";
 import type { ProcTimer } from "../linux/proc-timers.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
 import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../linux/sigframe.ts";
-import { ITIMER, itimerspec, itimerval } from "../linux/time.ts";
+import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
 import { contextLayout, REPORT_FD } from "../plan/abi.ts";
 import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
 import type { Arg, Place, Plan } from "../plan/plan.ts";
@@ -35,6 +35,8 @@ export interface Answers {
 	readonly childSubreaper: boolean;
 	readonly attributes: Attributes<ProcessAttribute>;
 	readonly beyond: Beyond;
+	/** As it sees them itself, whatever time namespace it is in; and the time of day. */
+	readonly clocks: Clocks & { readonly realtime: bigint };
 	/** By thread id. */
 	readonly threads: ReadonlyMap<number, ThreadAnswers>;
 }
@@ -126,6 +128,8 @@ const asker =
 	(call, args, why, save) =>
 		list.add("signals", call, args, why, { expect: "anything", ...(save === undefined ? {} : { save }) });
 
+const CLOCKS = [CLOCK.MONOTONIC, CLOCK.BOOTTIME, CLOCK.REALTIME] as const;
+
 /** What all threads share. */
 function askShared(
 	draft: PlanDraft,
@@ -156,7 +160,13 @@ function askShared(
 	ask("prctl", [BigInt(PR.GET_CHILD_SUBREAPER), subreaper, 0n, 0n, 0n], "whether orphans come to it");
 	const others = askProcessAttributes(draft, ask);
 
+	const clocks = draft.space("clocks", CLOCKS.length * timespec.size);
+	for (const [i, clock] of CLOCKS.entries())
+		ask("clock_gettime", [BigInt(clock), { ...clocks, offset: i * timespec.size }], "what a clock shows");
+
 	return (recall) => {
+		const clock = (id: (typeof CLOCKS)[number]): bigint =>
+			nanosecondsOf(timespec.decode(recall({ ...clocks, offset: CLOCKS.indexOf(id) * timespec.size }, timespec.size)));
 		const number = (place: Place): bigint => BigInt.asIntN(64, u64.read(viewOf(recall(place, 8)), 0));
 		const interval = (which: number): IntervalTimer => {
 			const { it_value, it_interval } = itimerval.decode(
@@ -181,8 +191,8 @@ function askShared(
 				const missed = number(overrun);
 				return {
 					...timer,
-					remaining: nanoseconds(it_value),
-					interval: nanoseconds(it_interval),
+					remaining: nanosecondsOf(it_value),
+					interval: nanosecondsOf(it_interval),
 					overrun: missed < 0n ? 0 : Number(missed),
 				};
 			}),
@@ -191,6 +201,11 @@ function askShared(
 			hugePagesDisabled: number(hugePages) === 1n,
 			childSubreaper: i32.read(viewOf(recall(subreaper, 8)), 0) === 1,
 			...others(recall),
+			clocks: {
+				monotonic: clock(CLOCK.MONOTONIC),
+				boottime: clock(CLOCK.BOOTTIME),
+				realtime: clock(CLOCK.REALTIME),
+			},
 		};
 	};
 }
@@ -249,6 +264,3 @@ function frameOf(draft: PlanDraft, thread: Asked, processor: Processor): Place {
 
 const microseconds = ({ tv_sec, tv_usec }: { readonly tv_sec: bigint; readonly tv_usec: bigint }): bigint =>
 	tv_sec * 1_000_000n + tv_usec;
-
-const nanoseconds = ({ tv_sec, tv_nsec }: { readonly tv_sec: bigint; readonly tv_nsec: bigint }): bigint =>
-	tv_sec * 1_000_000_000n + tv_nsec;

@@ -106,8 +106,8 @@ function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
 	}
 }
 
-/** Those that change what paths, ids and times mean. */
-const decisive = ["pid", "mnt", "user", "time"] as const;
+/** Those that change what paths and ids mean. Its clocks it tells us itself. */
+const decisive = ["pid", "mnt", "user"] as const;
 
 function requireNamespaces(pid: number): void {
 	const linkOf = (whose: string, name: string): string | undefined => {

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { PAGE_SIZE } from "../bytes/address.ts";
 import { attempt } from "../bytes/source.ts";
-import { CLONE } from "../linux/clone.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import type { Agent } from "./agent.ts";
 import { vdsoAreas, withAgent } from "./facts.ts";
 import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";
+import { probeTimeNamespace } from "./probe-clocks.ts";
 import { probePidNamespace } from "./probe-namespace.ts";
 import { probeTracing } from "./probe-tracing.ts";
 
@@ -131,12 +131,9 @@ const probes: readonly Probe[] = [
 	},
 	{
 		name: "time namespace",
-		without: "the monotonic clock of the process jumps to that of this host",
-		probe: async (agent) => {
-			const unshare = (flags: number): Promise<Obstacle> =>
-				inChild(agent, (list) => list.call("unshare", [CLONE_NEWTIME], { anyway: true }), { flags });
-			return (await unshare(0)) && (await unshare(CLONE.NEWUSER));
-		},
+		without:
+			"CLOCK_MONOTONIC of a process from another boot or host jumps: what sleeps until a time wakes late or at once",
+		probe: async (agent) => (await probeTimeNamespace(agent)) && (await probeTimeNamespace(agent, { withUser: true })),
 	},
 	{
 		name: "setgroups",
@@ -176,9 +173,6 @@ const [RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE] = [8, 12] as const;
 const limitWords = (value: bigint): Uint8Array => new Uint8Array(BigUint64Array.of(value, value).buffer);
 
 const EXE_FD = 200;
-
-/** include/uapi/linux/sched.h; one of the bits that clone(2) has for the exit signal. */
-const CLONE_NEWTIME = 0x80;
 
 /** Some pids that nobody had a moment ago, from the top, where the kernel comes last. */
 function freePids(): number[] {

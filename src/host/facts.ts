@@ -9,8 +9,10 @@ import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type Agent, startAgent } from "./agent.ts";
+import { measureClocks } from "./clocks.ts";
 import { measureCpu } from "./cpu.ts";
 import { hugePagesWorth } from "./huge-pages.ts";
+import { probeTimeNamespace } from "./probe-clocks.ts";
 import { AGENT_ROOM } from "./room.ts";
 
 /**
@@ -20,8 +22,8 @@ import { AGENT_ROOM } from "./room.ts";
  * @throws NecromancerError ERR_HOST, ERR_IO where /proc is not mounted.
  */
 export async function measureHost(agent?: Agent): Promise<HostFacts> {
-	const { xcr0, xstate, keyrings, clone3 } = await (agent === undefined
-		? withAgent(measureByAgent)
+	const { xcr0, xstate, keyrings, clone3, clocks, ...more } = await (agent === undefined
+		? withAgent(measureForNobody)
 		: measureByAgent(agent));
 	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
 	return {
@@ -38,13 +40,22 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		limits: limitsFrom(readProc("/proc/self/limits")),
 		user: userFrom(status),
 		capabilities: capabilitiesFrom(status),
+		clocks,
+		...more,
 	};
+}
+
+/** Where nothing is to be made, what could be is tried; else that is up to who makes the namespaces (restore/clocks.ts). */
+async function measureForNobody(agent: Agent) {
+	const noTimeNamespace = await probeTimeNamespace(agent);
+	return { ...(await measureByAgent(agent)), ...(noTimeNamespace === undefined ? {} : { noTimeNamespace }) };
 }
 
 const measureByAgent = async (agent: Agent) => ({
 	...(await measureCpu(agent)),
 	keyrings: await hasKeyrings(agent),
 	clone3: agent.clone3,
+	clocks: await measureClocks(agent),
 });
 
 /** A list such as `0-3,5`; nothing where it is not told. */

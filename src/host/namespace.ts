@@ -30,10 +30,23 @@ export interface NamespaceUser {
 export async function enterPidNamespace(agent: Agent, user: NamespaceUser): Promise<NamespaceUser | undefined> {
 	const plain = await agent.call("unshare", CLONE.NEWPID);
 	if (plain === 0n) return undefined;
-	const both = await agent.call("unshare", CLONE.NEWUSER | CLONE.NEWPID);
+	const both = await enterUserNamespace(agent, user, CLONE.NEWPID);
 	if (both < 0n) refuseNamespace(`unshare failed with ${errnoName(Number(both))}`);
-	mapUser(agent.pid, user);
 	return user;
+}
+
+/**
+ * Moves an agent into a user namespace, in which it has all capabilities and in which `user` stands for ours outside.
+ *
+ * @param flags CLONE_ flags of what else it is to unshare.
+ * @returns 0, or -errno of unshare(2).
+ * @throws NecromancerError ERR_HOST where the user cannot be mapped.
+ */
+export async function enterUserNamespace(agent: Agent, user: NamespaceUser, flags = 0): Promise<bigint> {
+	const entered = await agent.call("unshare", CLONE.NEWUSER | flags);
+	if (entered < 0n) return entered;
+	mapUser(agent.pid, user);
+	return entered;
 }
 
 /** user_namespaces(7): one line each, and setgroups(2) switched off before the groups. */

@@ -2,6 +2,8 @@ import { layout, u64 } from "../bytes/layout.ts";
 
 /** Flags of clone3(2) (include/uapi/linux/sched.h). */
 export const CLONE = {
+	/** Of unshare(2) and setns(2): clone3(2) makes such a namespace with clocks that cannot be set any more. */
+	NEWTIME: 0x80,
 	VM: 0x100,
 	FS: 0x200,
 	FILES: 0x400,

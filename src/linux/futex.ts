@@ -1,5 +1,9 @@
 /** Operations of futex(2) (include/uapi/linux/futex.h). */
-export const FUTEX = { WAIT: 0, WAKE: 1, WAKE_OP: 5 } as const;
+export const FUTEX = { WAIT: 0, WAKE: 1, WAKE_OP: 5, WAIT_BITSET: 9, WAIT_REQUEUE_PI: 11, LOCK_PI2: 13 } as const;
+
+/** The operation without its flags; and the flag for times that are times of day. */
+export const FUTEX_COMMAND = 0x7fn;
+export const FUTEX_CLOCK_REALTIME = 0x100n;
 
 /** Everybody who waits. */
 export const ALL_WAITERS = 0x7fff_ffffn;

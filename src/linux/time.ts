@@ -29,6 +29,11 @@ export const timevalOf = (microseconds: bigint): Struct<typeof timeval> => ({
 /** First argument of setitimer(2). */
 export const ITIMER = { REAL: 0, VIRTUAL: 1, PROF: 2 } as const;
 
+/** Clocks that do not follow the time of day, and the time of day (include/uapi/linux/time.h). */
+export const CLOCK = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7, REALTIME_ALARM: 8, BOOTTIME_ALARM: 9 } as const;
+
+export const nanosecondsOf = ({ tv_sec, tv_nsec }: Struct<typeof timespec>): bigint => tv_sec * NANOSECONDS + tv_nsec;
+
 /** Readings of CLOCK_MONOTONIC and CLOCK_BOOTTIME at one moment, in nanoseconds. */
 export interface Clocks {
 	readonly monotonic: bigint;

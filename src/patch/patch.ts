@@ -6,9 +6,10 @@ import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
 import { refuse } from "../errors.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
-import type { Clocks } from "../linux/time.ts";
 import { type CompleteOptions, complete } from "../task/complete.ts";
-import { caution, type Finding, note } from "../task/finding.ts";
+import { type DeadClockOptions, withDeadClocks } from "../task/dead-clocks.ts";
+import { caution, type Finding } from "../task/finding.ts";
+import { timensName } from "../task/from-images/clocks.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import { noSessionLeader } from "../task/no-session-leader.ts";
 import type { PartialTask } from "../task/partial-task.ts";
@@ -19,7 +20,7 @@ import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { mmEntry } from "../task/to-images/mm.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../task/to-images/side-record.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
-import { patchTimens } from "./clock.ts";
+import { patchTimens } from "./clocks.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
@@ -32,8 +33,8 @@ export interface PatchOptions extends CompleteOptions {
 	readonly host: HostFiles;
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
-	/** This host's clocks when the process died, if it died in this boot. */
-	readonly clocksAtDeath?: Clocks;
+	/** What tells of the process's clocks, beside core and donor. */
+	readonly clock?: Pick<DeadClockOptions, "host" | "given">;
 }
 
 export interface Patched {
@@ -58,7 +59,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			expectation: "which CRIU's images have no place for",
 			remedy: "raise it from its core: necromancer raise CORE -i IMGDIR",
 		});
-	const known = programBreak(dead.memory, (path) => options.host.open(path)?.source);
+	const open = (path: string) => options.host.open(path)?.source;
+	const known = programBreak(dead.memory, open);
 	const {
 		task: completedTask,
 		lenders,
@@ -69,7 +71,13 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	});
 	const findings: Finding[] = [...completed];
 	const report = (finding: Finding): void => void findings.push(finding);
-	const task = withSoftLimits(completedTask, options.softLimits ?? new Map(), () => NO_LIMIT, report);
+	const { task: clocked, finding: clock } = withDeadClocks(completedTask, dead, {
+		open,
+		...options.clock,
+		...(donorTask.clocks === undefined ? {} : { donor: donorTask.clocks }),
+	});
+	report(clock);
+	const task = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
 	const donorPid = donorTask.identity.pid;
 	const { pid, sid } = task.identity;
 	if (sid !== pid) report(noSessionLeader(sid));
@@ -159,17 +167,16 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		images.set("memfd.img", encodeImage({ ...image, records: objects.inodes.map((value) => ({ value })) }));
 	}
 	names.drop("memfd.img");
-	for (const name of donor.names.filter((candidate) => /^timens-\d+\.img$/.test(candidate))) {
-		const timens = patchTimens(donor.one(name, "timens"), options.clocksAtDeath);
-		if (timens === undefined) continue;
+	const timens = timensName(donor);
+	const { clocks } = task;
+	if (timens !== undefined && clocks === undefined) names.drop(timens);
+	if (timens !== undefined && clocks !== undefined && clocks.witness !== "donor")
 		write(
-			name,
-			name,
+			timens,
+			timens,
 			"timens",
-			one(() => timens),
+			one((entry) => patchTimens(entry, clocks)),
 		);
-		report(note("clock", "CLOCK_MONOTONIC", `goes on from ${timens.monotonic.tv_sec} s, not before the death`));
-	}
 	if (donor.has(SIDE_RECORD))
 		write(
 			SIDE_RECORD,

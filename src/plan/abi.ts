@@ -39,6 +39,9 @@ export const REPORT_FD = 4;
 
 /** The first of the files that whoever starts an agent has opened for it; the others follow. */
 export const FIRST_INPUT_FD = 5;
+/** What a report says that is none of a failure: that all is ready, or that the process asks what its clocks are to be. */
+export const READY = 0n;
+export const ASKS_FOR_CLOCKS = 1n;
 
 /** How a task ends that could not go on. */
 export const FAILED_STATUS = 111;

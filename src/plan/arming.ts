@@ -1,11 +1,12 @@
 import { F, F_OWNER, fOwnerEx, SETTABLE_FLAGS } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
-import { itimerspec, timespecOf } from "../linux/time.ts";
+import { CLOCK, itimerspec, timespecOf } from "../linux/time.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/timerfd.ts";
 import type { Description, SignalOwner, Timerfd } from "../task/files.ts";
 import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
+import { expiryOf } from "./clocks.ts";
 import type { ListDraft } from "./draft.ts";
 import { type FilePolicy, slotsOf } from "./files/slots.ts";
 import { word } from "./files/special.ts";
@@ -22,16 +23,23 @@ export function planArming(task: Task, around: Circumstances, policy: FilePolicy
 	for (const { number, key, content } of slotsOf(task.files, policy, () => {})) {
 		if (content.kind === "substitute" || done.has(key)) continue;
 		done.add(key);
-		if (content.kind === "timerfd") arm(around, list, number, content);
+		if (content.kind === "timerfd") arm(task, around, list, number, content);
 		if (content.owner !== undefined) setOwner(task, around, list, number, content.owner);
 		if ((content.flags & O.ASYNC) !== 0) setAsync(list, number, content);
 	}
 }
 
-function arm({ draft }: Circumstances, list: ListDraft, number: number, timer: Timerfd): void {
-	const { ticks, settings, remaining, interval } = timer;
+/**
+ * Set to a time, where the clock goes on by which that is meant; else to what was left. By the process itself: its clock need
+ * not be the restorer's.
+ */
+function arm(task: Task, around: Circumstances, list: ListDraft, number: number, timer: Timerfd): void {
+	const { draft } = around;
+	const { clock, ticks, settings, remaining, interval } = timer;
 	const fd = BigInt(number);
-	if ((settings & TFD_TIMER_ABSTIME) !== 0)
+	const absolute = (settings & TFD_TIMER_ABSTIME) !== 0 && remaining !== 0n;
+	const expiry = absolute ? expiryOf(clock, remaining, task, around) : undefined;
+	if (absolute && expiry === undefined && REALTIME.includes(clock))
 		draft.report(
 			caution(
 				"timers",
@@ -42,14 +50,17 @@ function arm({ draft }: Circumstances, list: ListDraft, number: number, timer: T
 	if (remaining !== 0n || interval !== 0n) {
 		const spec = draft.bytes(
 			`time of timer ${number}`,
-			itimerspec.encode({ it_interval: timespecOf(interval), it_value: timespecOf(remaining) }),
+			itimerspec.encode({ it_interval: timespecOf(interval), it_value: timespecOf(expiry ?? remaining) }),
 		);
-		list.add("leave", "timerfd_settime", [fd, 0n, spec, 0n], `timer ${number} goes on`);
+		const flags = expiry === undefined ? 0n : BigInt(settings);
+		list.add("leave", "timerfd_settime", [fd, flags, spec, 0n], `timer ${number} goes on`);
 	}
 	if (ticks === 0n) return;
 	const count = draft.bytes(`ticks of timer ${number}`, word(ticks));
 	list.add("leave", "ioctl", [fd, BigInt(TFD_IOC_SET_TICKS), count], `timer ${number} has expired before`);
 }
+
+const REALTIME: readonly number[] = [CLOCK.REALTIME, CLOCK.REALTIME_ALARM];
 
 function setOwner(
 	{ identity, threads }: Task,

@@ -1,6 +1,7 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { XstateLayout } from "../linux/xstate.ts";
+import type { HostClocks } from "../task/clocks.ts";
 import type { PlanDraft } from "./draft.ts";
 import type { Ids } from "./ids.ts";
 import type { Inputs } from "./inputs.ts";
@@ -41,6 +42,10 @@ export interface HostFacts {
 	 * where it has none of its own. `capabilities` count only within it: for limits, priorities and the like there are none.
 	 */
 	readonly userNamespace?: { readonly uid: number; readonly gid: number };
+	/** The restorer's own; where they are not known nothing is done about clocks. */
+	readonly clocks?: HostClocks;
+	/** Why no time namespace can be made for the process, as an errno's name or in words; absent where one can. */
+	readonly noTimeNamespace?: string;
 }
 
 /** What every part of the compiler shares. */

@@ -6,6 +6,7 @@ import { planArming } from "./arming.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "./attributes.ts";
 import { planBounds } from "./bounds.ts";
 import type { Circumstances, HostFacts } from "./circumstances.ts";
+import { planClocks } from "./clocks.ts";
 import { planCredentials } from "./credentials.ts";
 import { planDirectories } from "./directories.ts";
 import { planDraft } from "./draft.ts";
@@ -71,6 +72,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	planBounds(task, around);
 	planMemoryAttributes(task, around);
 	closeGhosts(around);
+	const clocks = planClocks(task, around);
 	planDirectories(task, around);
 	closeInputs(draft.list("leader"), inputs, workFd + 1);
 	planInspection(task, around);
@@ -91,6 +93,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		data: draft.data,
 		context: around.context,
 		reportFd: workFd,
+		...(clocks === undefined ? {} : { clocks }),
 		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
 		findings: draft.findings,
 	};

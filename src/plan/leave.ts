@@ -3,7 +3,7 @@ import { PR } from "../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../linux/signal.ts";
 import { caution } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
-import { reportLayout } from "./abi.ts";
+import { READY, reportLayout } from "./abi.ts";
 import { addDumpable } from "./bounds.ts";
 import type { Circumstances } from "./circumstances.ts";
 import { frameOf } from "./frame.ts";
@@ -29,7 +29,7 @@ export function planLeave(task: Task, around: Circumstances, { stopsItself }: Le
 	if (thread === undefined) return;
 	const socket = { valueOf: context };
 	const size = BigInt(reportLayout.size);
-	const ready = draft.bytes("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: 0n }));
+	const ready = draft.bytes("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
 	leader.add("leave", "write", [socket, ready, size], "tells that all is ready", { expect: { exactly: size } });
 	leader.add("leave", "read", [socket, draft.space("the word to go", 8), 1n], "until it may go", {
 		expect: { exactly: 1n },

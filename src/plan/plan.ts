@@ -1,5 +1,6 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
+import type { Clocks } from "../linux/time.ts";
 import type { Finding } from "../task/finding.ts";
 import type { CallName } from "./calls.ts";
 
@@ -26,6 +27,11 @@ export interface Plan {
 	readonly reportFd: number;
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
 	readonly newIds?: ReadonlyMap<number, Place>;
+	/**
+	 * What its clocks are to show when it asks for them, which it does where this is present: the answer is the text of
+	 * /proc/PID/timens_offsets, of {@link timensOffsetsText}. Without a boottime that one is moved as far as the other.
+	 */
+	readonly clocks?: Pick<Clocks, "monotonic"> & Partial<Clocks>;
 	/** What could not be planned as it was, with its consequence. */
 	readonly findings: readonly Finding[];
 }
@@ -46,6 +52,7 @@ const stages = [
 	"protect",
 	"vdso",
 	"bounds",
+	"clocks",
 	"directories",
 	"inspection",
 	"signals",

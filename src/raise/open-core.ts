@@ -31,6 +31,8 @@ export interface OpenedCore {
 	readonly temporary: boolean;
 	/** Whose it is; of what comes through a pipe, us. */
 	readonly owner: Owner;
+	/** When the file as it was given was written last, nanoseconds since 1970; of a pipe nothing tells. */
+	readonly written?: bigint;
 	/** What messages call it. */
 	readonly name: string;
 	close(): void;
@@ -100,6 +102,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 			path: place,
 			temporary: false,
 			owner,
+			written: stat.mtimeNs,
 			name,
 			close: () => source.close(),
 		};
@@ -112,7 +115,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 			copied.close();
 			throw error;
 		}
-		return copied;
+		return { ...copied, written: stat.mtimeNs };
 	} finally {
 		progress?.end();
 		source.close();

@@ -4,6 +4,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
+import { clocksWhenWritten } from "../host/clocks.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
@@ -17,6 +18,7 @@ import { ourRights, primaryGroup } from "../rights/our-rights.ts";
 import { privilegeOf } from "../rights/privilege.ts";
 import { withinRights } from "../rights/within-rights.ts";
 import { complete } from "../task/complete.ts";
+import { type DeadClockOptions, type GivenClock, withDeadClocks } from "../task/dead-clocks.ts";
 import { deduce } from "../task/deduce.ts";
 import { endAtFiles } from "../task/file-ends.ts";
 import { caution, type Finding, note } from "../task/finding.ts";
@@ -25,6 +27,7 @@ import type { FileRange } from "../task/holes.ts";
 import { leaveHandlers } from "../task/leave-handlers.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { programBreak } from "../task/program-break.ts";
+import type { OpenObject } from "../task/program-objects.ts";
 import { relocate, relocateDonor } from "../task/relocate.ts";
 import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
@@ -51,6 +54,8 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly before?: (summoned: Summoned) => void;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
 	readonly tty?: string;
+	/** What CLOCK_MONOTONIC is to show; without it that is found out. */
+	readonly clock?: GivenClock;
 }
 
 /** A core, understood: the process it will be. */
@@ -150,7 +155,7 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	const here = endAtFiles(relocate(whole, files), files.sizes);
 	const dead = options.leaveHandlers === true ? leaveHandlers(here, (finding) => before.push(finding)) : here;
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
-	const { task: known, findings } = understood(dead, credentials, { ...options, ...donor });
+	const { task: known, findings } = understood(dead, credentials, core, { ...options, ...donor });
 	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
 	const limiting: Finding[] = [];
 	const task = withSoftLimits(
@@ -180,23 +185,44 @@ async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {
 function understood(
 	dead: PartialTask,
 	credentials: Credentials,
-	{ donor, ...options }: RaiseOptions,
+	core: OpenedCore,
+	options: RaiseOptions,
 ): Pick<Summoned, "task" | "findings"> {
 	const host = hostFiles();
 	const open = (path: string) => host.open(path)?.source;
 	try {
-		if (donor === undefined) return deduce(dead, { ...options, open, modeOf, credentials });
-		const known = programBreak(dead.memory, open);
-		const { allowMismatch = false } = options;
-		const completed = complete(dead, donor, {
-			allowMismatch,
-			...(known === undefined ? {} : { programBreak: known }),
-		});
-		if (options.trust === true) return completed;
-		return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
+		const { task, findings } = withoutClocks(dead, credentials, open, options);
+		const clocked = withDeadClocks(task, dead, { open, ...clockOptions(core, options) });
+		return { task: clocked.task, findings: [...findings, clocked.finding] };
 	} finally {
 		host.close();
 	}
+}
+
+function clockOptions({ written }: OpenedCore, { clock, donor }: RaiseOptions): Omit<DeadClockOptions, "open"> {
+	const host = written === undefined ? undefined : clocksWhenWritten(written);
+	return {
+		...(host === undefined ? {} : { host }),
+		...(clock === undefined ? {} : { given: clock }),
+		...(donor?.clocks === undefined ? {} : { donor: donor.clocks }),
+	};
+}
+
+function withoutClocks(
+	dead: PartialTask,
+	credentials: Credentials,
+	open: OpenObject,
+	{ donor, ...options }: RaiseOptions,
+): Pick<Summoned, "task" | "findings"> {
+	if (donor === undefined) return deduce(dead, { ...options, open, modeOf, credentials });
+	const known = programBreak(dead.memory, open);
+	const { allowMismatch = false } = options;
+	const completed = complete(dead, donor, {
+		allowMismatch,
+		...(known === undefined ? {} : { programBreak: known }),
+	});
+	if (options.trust === true) return completed;
+	return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
 }
 
 /** A donor's rights are as good as its images, and those are anybody's: a core gets them only if it is trusted. */

@@ -7,7 +7,7 @@ import { leaveNothing, spawnTask } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { REPORT_FD } from "../plan/abi.ts";
+import { ASKS_FOR_CLOCKS, REPORT_FD } from "../plan/abi.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
@@ -73,11 +73,25 @@ function remedyFor(
 	};
 }
 
-/** Waits until it says that it is complete. @throws NecromancerError ERR_STEP_FAILED, ERR_RESTORE_FAILED */
-export async function untilReady(agent: Agent, pid: number, encoded: EncodedPlan): Promise<void> {
-	const report = await agent.reports.next();
-	if (report === undefined) await refuseDead(agent, pid);
-	else if (report.id !== 0n) await refuseStep(encoded, report);
+/**
+ * Waits until it says that it is complete, and answers what it asks meanwhile.
+ *
+ * @param clocks tells how far its clocks are to be moved, as /proc/PID/timens_offsets takes it.
+ * @throws NecromancerError ERR_STEP_FAILED, ERR_RESTORE_FAILED
+ */
+export async function untilReady(
+	agent: Agent,
+	pid: number,
+	encoded: EncodedPlan,
+	clocks: () => Promise<string>,
+): Promise<void> {
+	for (;;) {
+		const report = await agent.reports.next();
+		if (report === undefined) return await refuseDead(agent, pid);
+		if (report.id !== 0n) return await refuseStep(encoded, report);
+		if (report.result !== ASKS_FOR_CLOCKS) return;
+		agent.reports.send(Buffer.from(await clocks(), "latin1"));
+	}
 }
 
 /** @throws NecromancerError ERR_STEP_FAILED with the step in words. */

@@ -3,8 +3,10 @@ import type { ByteSource } from "../bytes/source.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
 import { endOf } from "../host/end-of.ts";
 import { measureHost, withAgent } from "../host/facts.ts";
-import { enterPidNamespace, type Init, type NamespaceUser, reapInit, startInit } from "../host/namespace.ts";
+import { type Init, reapInit, startInit } from "../host/namespace.ts";
 import { leaveKills } from "../host/spawn.ts";
+import type { Clocks } from "../linux/time.ts";
+import { timensOffsetsText } from "../linux/timens-offsets.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile.ts";
@@ -15,6 +17,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
 import { makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
+import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyEnd } from "./early-end.ts";
 import { hostLook, requireNamed } from "./files.ts";
 import type { IdChoice } from "./ids.ts";
@@ -68,33 +71,38 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
 	requireRoom(task, options);
 	const agent = await startAgent(holeFor(task), { inputs: sourcesOf(task).map(openNumber) });
-	const made: number[] = [];
+	const alive: number[] = [];
 	let init: Init | undefined;
 	let encoded: EncodedPlan | undefined;
 	try {
-		const user = ids === "namespace" ? await enterPidNamespace(agent, userOf(task)) : undefined;
-		const facts = await factsWith(agent, user);
+		const facts = await factsFor(agent, task, options);
 		const { policy, judged, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
 		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
 			init = await startInit(agent, task.identity.pid, initPid);
-			made.push(init.pid);
+			alive.push(init.pid);
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
 		const pid = await makeCarrier(agent, encoded, task, ids, carrierPid);
-		made.push(pid);
+		alive.push(pid);
 		await init?.watch();
-		await untilReady(agent, pid, encoded);
+		let offsets: Clocks | undefined;
+		const clocks = async (): Promise<string> => {
+			offsets = await offsetsFor(agent, plan);
+			return timensOffsetsText(offsets);
+		};
+		await untilReady(agent, pid, encoded, clocks);
 		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
 		inspect(agent, complete);
-		await untilReady(agent, pid, encoded);
+		await untilReady(agent, pid, encoded, clocks);
+		requireClocks(agent, pid, offsets);
 		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
-		const report = await undo(agent, made);
+		const report = await undo(agent, alive);
 		// it died because a step failed: that says more
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
@@ -110,7 +118,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 export async function rehearse(task: Task, options: RestoreOptions): Promise<Plan> {
 	requireRoom(task, options);
 	return withAgent(async (agent) => {
-		const facts = await factsWith(agent, options.ids === "namespace" ? userOf(task) : undefined);
+		const facts = await factsFor(agent, task, options);
 		const { policy, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
 		encodePlan(plan);
@@ -144,15 +152,10 @@ const openNumber = ({ name, fd }: ByteSource): number => {
 	return fd;
 };
 
-/** Whom the only user of a user namespace shall be: who the process acts as. */
-const userOf = ({ threads: [leader] }: Task): NamespaceUser => ({
-	uid: leader?.credentials.euid ?? 0,
-	gid: leader?.credentials.egid ?? 0,
-});
-
-async function factsWith(agent: Agent, user: NamespaceUser | undefined): Promise<HostFacts> {
-	const facts = await measureHost(agent);
-	return user === undefined ? facts : { ...facts, userNamespace: user };
+/** What is so where the process is made, once the agent has gone there. */
+async function factsFor(agent: Agent, task: Task, { ids = "same" }: RestoreOptions): Promise<HostFacts> {
+	const made = await enterNamespaces(agent, task, ids);
+	return { ...(await measureHost(agent)), ...made };
 }
 
 function living(

@@ -6,6 +6,7 @@ import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { refuse } from "../errors.ts";
 import { userRegs } from "../linux/registers.ts";
 import { SS_DISABLE } from "../linux/sigaction.ts";
+import { clocksFromImages } from "./from-images/clocks.ts";
 import { fileEntries, filesFromImages } from "./from-images/files.ts";
 import { ghostsOf } from "./from-images/ghosts.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
@@ -79,6 +80,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 		stopped: tc.task_state === 3,
 		...(beside.losses.length === 0 ? {} : { losses: beside.losses }),
 		...unlessEmpty({ ...beside.process, ...(membarrier === 0 ? {} : { membarrier: BigInt(membarrier) }) }),
+		...clocksFromImages(dir),
 	};
 }
 

@@ -5,10 +5,13 @@ import type { AuxvPair } from "../linux/auxv.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import type { Xstate } from "../linux/xstate.ts";
 import type { Attributes, MappingAttribute, ProcessAttribute, ThreadAttribute } from "./attributes.ts";
+import type { ProcessClocks } from "./clocks.ts";
 import type { Files } from "./files.ts";
 import type { AlternateStack, Rseq } from "./registrations.ts";
 
 export type { AlternateStack, Rseq } from "./registrations.ts";
+
+import type { LossAtDump } from "./loss-at-dump.ts";
 
 /**
  * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
@@ -34,12 +37,8 @@ export interface Task {
 	readonly attributes?: Attributes<ProcessAttribute>;
 	/** What was lost when it was dumped. */
 	readonly losses?: readonly LossAtDump[];
-}
-
-/** In the words of that moment. */
-export interface LossAtDump {
-	readonly subject: string;
-	readonly text: string;
+	/** Absent where nothing tells them, or where those of the host are wanted. */
+	readonly clocks?: ProcessClocks;
 }
 
 export interface Identity {

@@ -3,9 +3,10 @@ import type { PstreeEntry } from "../criu/generated/schema.ts";
 import { type Extent, encodeImage, type ImageRecord } from "../criu/image.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages.ts";
-import type { Clocks } from "../linux/time.ts";
 import type { Finding } from "./finding.ts";
-import type { LossAtDump, Task } from "./task.ts";
+import type { LossAtDump } from "./loss-at-dump.ts";
+import type { Task } from "./task.ts";
+import { timensEntry } from "./to-images/clocks.ts";
 import { leaderCore, threadCore } from "./to-images/cores.ts";
 import { fileBook } from "./to-images/file-book.ts";
 import { fileImages } from "./to-images/files.ts";
@@ -15,7 +16,7 @@ import { objectImages } from "./to-images/objects.ts";
 import { pageRuns } from "./to-images/pages.ts";
 import { reportLosses, writable } from "./to-images/representable.ts";
 import { SIDE_RECORD, sideRecord } from "./to-images/side-record.ts";
-import { FILES_ID, inventory, kernelIds, timens } from "./to-images/surroundings.ts";
+import { FILES_ID, inventory, kernelIds } from "./to-images/surroundings.ts";
 
 export interface ImageOptions {
 	/**
@@ -23,8 +24,6 @@ export interface ImageOptions {
 	 * them, but patching with a core brings the memory.
 	 */
 	readonly pages: boolean;
-	/** What the process's clocks show. Without them CRIU restores it to the clocks of the host. */
-	readonly clocks?: Clocks;
 	/** What is lost before the images are made. With it, and what the images cannot hold, whoever uses them is told again. */
 	readonly lost?: readonly Finding[];
 }
@@ -43,7 +42,7 @@ export interface TaskImages {
  * @throws NecromancerError ERR_IMAGE_CORRUPT where contents lie outside private memory.
  * @throws RangeError when a number does not fit its field: a bug of the caller.
  */
-export function imagesFromTask(task: Task, { pages, clocks, lost }: ImageOptions): TaskImages {
+export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskImages {
 	const findings: Finding[] = [];
 	const report = (finding: Finding): void => void findings.push(finding);
 	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
@@ -76,7 +75,8 @@ export function imagesFromTask(task: Task, { pages, clocks, lost }: ImageOptions
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
 	const beside = sideRecord(lost === undefined ? task : { ...task, losses: lossesIn([...lost, ...findings]) });
 	if (beside !== undefined) write(SIDE_RECORD, "necromancer", values([beside]));
-	if (clocks !== undefined) write("timens-0.img", "timens", values([timens(clocks)]));
+	// without it CRIU restores the process to the clocks of the host
+	if (task.clocks !== undefined) write("timens-0.img", "timens", values([timensEntry(task.clocks)]));
 
 	const plan: PagesPlan = {
 		...{ pages: `pages-${TASK_PAGES}.img`, pagemap: `pagemap-${pid}.img`, pagesId: TASK_PAGES },

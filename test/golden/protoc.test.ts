@@ -23,14 +23,16 @@ describe.skipIf(!hasProtoc)(`what protoc finds in our images${hasProtoc ? "" : "
 
 	const written: ReadImages[] = [];
 	beforeAll(async () => {
-		const clocksAtDeath = { monotonic: 10n ** 18n, boottime: 10n ** 18n };
+		const clock = { given: 10n ** 18n };
 		for (const name of fixtureNames) {
 			const core = fromBuffer("core", fixtureCore(name));
-			const done = await patchInto(core, fixturePath(`${name}/images`), join(folder, name), { clocksAtDeath });
+			const done = await patchInto(core, fixturePath(`${name}/images`), join(folder, name), { clock });
 			written.push(done.images);
 			const dir = openImageDir(fixturePath(`${name}/images`));
 			const out = join(folder, `${name}-anew`);
-			await writeImagesOf(taskFromImages(dir), out, { clocks: clocksAtDeath });
+			const origin = { boot: "a-boot", offsets: { monotonic: -1n, boottime: 5n } };
+			const clocks = { monotonic: 5n, boottime: 10n ** 18n, realtime: 10n ** 18n, witness: "read", origin } as const;
+			await writeImagesOf({ ...taskFromImages(dir), clocks }, out);
 			dir.close();
 			written.push(readImages(out));
 		}

@@ -1,8 +1,17 @@
 import { resolve } from "node:path";
-import { type AddCommand, addImages, type Command, type ImagesOptions, imagesOf, pidOption } from "../command-line.ts";
+import {
+	type AddCommand,
+	addImages,
+	type Command,
+	clockOption,
+	type ImagesOptions,
+	imagesOf,
+	pidOption,
+} from "../command-line.ts";
 
 interface Options extends ImagesOptions {
 	readonly pid?: number;
+	readonly clock?: bigint | "host";
 	readonly json?: boolean;
 	readonly trust?: boolean;
 	readonly verbose?: boolean;
@@ -16,6 +25,7 @@ export const addPlan: AddCommand = (program) => {
 	addImages(command, "the images, of CRIU or patched by us")
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
 		.option("--trust", "as with restore --trust")
+		.addOption(clockOption())
 		.option("--json", "as JSON")
 		.option("-v, --verbose", "every step")
 		.addHelpText("after", HELP)
@@ -25,10 +35,17 @@ export const addPlan: AddCommand = (program) => {
 				import("../terminal.ts"),
 				import("../../host/facts.ts"),
 			]);
-			const { json = false, verbose = false, trust = false, pid } = options;
+			const { json = false, verbose = false, trust = false, pid, clock } = options;
 			// a restore would open page files by their whole names, too
 			const images = resolve(imagesOf(options, command));
-			const verb = { images, json, verbose, trust, ...(pid === undefined ? {} : { pid }) };
+			const verb = {
+				images,
+				json,
+				verbose,
+				trust,
+				...(pid === undefined ? {} : { pid }),
+				...(clock === undefined ? {} : { clock }),
+			};
 			await planVerb(verb, openTerminal(process), () => measureHost());
 		});
 };

@@ -1,5 +1,6 @@
 import {
 	type AddCommand,
+	clockOption,
 	descriptorOption,
 	freshIdsOption,
 	limitOption,
@@ -58,6 +59,8 @@ export const addRaise: AddCommand = (program, end) => {
 		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
 		.option("--truncated", "take a core that was cut short, without what is missing")
 		.addOption(sizeOption("--max-size <size>", "the most a compressed core may unpack to (64G)"))
+		.optionsGroup("Its clock:")
+		.addOption(clockOption())
 		.optionsGroup("Its rights and limits:")
 		.option("--trust", "all rights that the core says it had; otherwise no more than the core's owner has")
 		.addOption(limitOption())

@@ -3,6 +3,7 @@ import {
 	addImages,
 	addVerbosity,
 	type Command,
+	clockOption,
 	descriptorOption,
 	freshIdsOption,
 	type ImagesOptions,
@@ -36,6 +37,8 @@ export const addRestore: AddCommand = (program, end) => {
 		.optionsGroup("Its files:")
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
+		.optionsGroup("Its clock:")
+		.addOption(clockOption())
 		.optionsGroup("Its rights:")
 		.option("--trust", "all rights that the images say it had; otherwise no more than the images' owner has")
 		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")

@@ -2,7 +2,7 @@
 import type { Descriptor, Message } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "00575463e5226a1366804f83d7282b42ed893b23dbeb058945c3597ef2c36d06";
+export const digest = "612a8c2dc73fd8d7f39afb8560c7875654aed470b443f8e053173f489102f2d2";
 
 export const March = {
 	UNKNOWN: 0,
@@ -1140,6 +1140,19 @@ export interface PosixTimerEntry extends Message {
 export interface TimensEntry extends Message {
 	readonly monotonic: Timespec;
 	readonly boottime: Timespec;
+	/** From here on ours; CRIU passes over what it does not know. */
+	readonly origin?: ClockOriginEntry;
+	/** Of the wall clock, since 1970. */
+	readonly realtime?: Timespec;
+}
+
+/** Whose clocks they were: as long as these run, the process needs none of its own. */
+export interface ClockOriginEntry extends Message {
+	/** proc/sys/kernel/random/boot_id */
+	readonly boot_id: string;
+	/** proc/PID/timens_offsets, nanoseconds */
+	readonly monotonic_offset: bigint;
+	readonly boottime_offset: bigint;
 }
 
 export interface Timespec extends Message {
@@ -1405,6 +1418,7 @@ export interface Messages {
 	readonly itimer_entry: ItimerEntry;
 	readonly posix_timer_entry: PosixTimerEntry;
 	readonly timens_entry: TimensEntry;
+	readonly clock_origin_entry: ClockOriginEntry;
 	readonly timespec: Timespec;
 	readonly timeval: Timeval;
 	readonly tty_file_entry: TtyFileEntry;
@@ -2575,7 +2589,16 @@ export const schema: Descriptor = {
 		"timens_entry": {
 			"fields": {
 				"monotonic": { "rule": "required", "type": "timespec", "id": 1 },
-				"boottime": { "rule": "required", "type": "timespec", "id": 2 }
+				"boottime": { "rule": "required", "type": "timespec", "id": 2 },
+				"origin": { "type": "clock_origin_entry", "id": 20001 },
+				"realtime": { "type": "timespec", "id": 20002 }
+			}
+		},
+		"clock_origin_entry": {
+			"fields": {
+				"boot_id": { "rule": "required", "type": "string", "id": 1 },
+				"monotonic_offset": { "rule": "required", "type": "int64", "id": 2 },
+				"boottime_offset": { "rule": "required", "type": "int64", "id": 3 }
 			}
 		},
 		"timespec": {

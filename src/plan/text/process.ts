@@ -52,6 +52,8 @@ const clone = pointerTo(
 	}),
 );
 
+const namespaces = flags(CLONE, "CLONE_");
+
 const exeDescriptor = known((value) => (value === 0xffff_ffffn ? "-1" : value.toString()));
 const bounds = pointerTo(struct(prctlMmMap, { auxv: pointer, auxv_size: count, exe_fd: exeDescriptor }));
 
@@ -140,6 +142,8 @@ export const processCalls: Readonly<Record<string, readonly Spell[]>> = {
 	setresgid: [int, int, int],
 	setresuid: [int, int, int],
 	setrlimit: [limit, limits],
+	setns: [int, namespaces],
 	spawn: [clone, count, pointer, hexadecimal],
+	unshare: [namespaces],
 	wait4: [int, pointer, octal, pointer],
 };

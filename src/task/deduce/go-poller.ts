@@ -1,5 +1,4 @@
-import type { Address } from "../../bytes/address.ts";
-import { PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, PAGE_SIZE, plus } from "../../bytes/address.ts";
 import type { PartialMemory } from "../partial-task.ts";
 import { type Library, type OpenObject, variablesOf } from "../program-objects.ts";
 import { MOST_DESCRIPTORS } from "./stand.ts";
@@ -44,6 +43,20 @@ export function goPoller(memory: PartialMemory, open: OpenObject): GoPoller | un
 		const used = numbers.every((number) => number > 0 && number < MOST_DESCRIPTORS);
 		if (wake !== undefined && used && new Set(numbers).size === numbers.length)
 			return { backend, wake: { read, ...(write === undefined ? {} : { write }) }, cookie: wake };
+	}
+	return undefined;
+}
+
+/** `runtime.sched` (runtime/runtime2.go, schedt): until when somebody sleeps in the poller, by the runtime's nanotime. */
+const [SCHED, POLL_UNTIL] = ["runtime.sched", 16n] as const;
+
+/** When the first timer of a Go program was due that all of it slept for: CLOCK_MONOTONIC, nanoseconds. */
+export function goPollsUntil(memory: PartialMemory, open: OpenObject): bigint | undefined {
+	if (!isGo(memory)) return undefined;
+	for (const variables of variablesOf(memory, open, RUNTIME, [SCHED])) {
+		const at = variables.get(SCHED);
+		const until = at === undefined ? undefined : memory.read(plus(at, POLL_UNTIL), 8)?.readBigInt64LE(0);
+		if (until !== undefined && until > 0n) return until;
 	}
 	return undefined;
 }

@@ -17,6 +17,8 @@ export interface UvLoop {
 	readonly signalPipe?: { readonly read: number; readonly write: number };
 	/** What it watches, ascending; `events` is what epoll had been told, EPOLL flags. */
 	readonly watchers: readonly { readonly descriptor: number; readonly events: number }[];
+	/** What it takes for now: CLOCK_MONOTONIC when it last had something to do, milliseconds. */
+	readonly time: bigint;
 }
 
 const queue = array(u64, 2);
@@ -127,6 +129,7 @@ function loopAt(at: Address, memory: PartialMemory): UvLoop | undefined {
 			? { signalPipe: { read, write } }
 			: {}),
 		watchers: [...watchers].map(([descriptor, { events }]) => ({ descriptor, events })),
+		time: loop.time,
 	};
 }
 

@@ -85,7 +85,7 @@ export function pairsOf(
 	return found;
 }
 
-/** The bytes of some places, as aligned 32-bit words, a piece at a time. */
+/** The 32-bit words of memory, in pieces. */
 export function* pieces(
 	memory: PartialMemory,
 	places: readonly Range[],

@@ -1,5 +1,4 @@
-import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/generated/schema.ts";
-import { type Clocks, timespecOf } from "../../linux/time.ts";
+import type { InventoryEntry, TaskKobjIdsEntry } from "../../criu/generated/schema.ts";
 
 /** The layout with a magic common to all images, which CRIU has written since 2.0. */
 const IMG_VERSION = 2;
@@ -33,9 +32,3 @@ export const inventory: InventoryEntry = {
 	ns_per_id: true,
 	plugins_entry: { plugins: [] },
 };
-
-/** Readings of the clocks, from which CRIU makes the offsets of a new time namespace. */
-export const timens = ({ monotonic, boottime }: Clocks): TimensEntry => ({
-	monotonic: timespecOf(monotonic),
-	boottime: timespecOf(boottime),
-});

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { patchTimens } from "../../../src/patch/clock.ts";
+import { patchTimens } from "../../../src/patch/clocks.ts";
+import type { PatchOptions } from "../../../src/patch/patch.ts";
 import type { BuiltDonor } from "../../support/donor-builder.ts";
 import {
 	deadCore,
@@ -196,43 +197,58 @@ describe("timers and limits", () => {
 	});
 });
 
-describe("the donor's clock", () => {
-	const clocks = async (clocksAtDeath?: { monotonic: bigint; boottime: bigint }) => {
-		const { images, told } = await patchPair({}, clocksAtDeath === undefined ? {} : { clocksAtDeath });
+describe("the clock", () => {
+	const clocks = async (clock: PatchOptions["clock"] = {}) => {
+		const { images, told } = await patchPair({}, { clock });
+		const told_ = told.filter((text) => text.includes("CLOCK"));
+		if (!images.names.includes("timens-0.img")) return { read: undefined, told: told_ };
 		const record = only(images.records("timens-0.img"));
 		const read = [1, 2].map((field) => [record.message(field).number(1), record.message(field).number(2)]);
-		return { read, told: told.filter((text) => text.includes("CLOCK")) };
+		return { read, told: told_ };
 	};
 	const second = 1_000_000_000n;
+	const at = (monotonic: [bigint, bigint], boottime = monotonic) => [monotonic, boottime];
 
-	test("stays when nothing is known of the death, or it lies before", async () => {
-		const same = {
-			read: [
-				[1000n, 5n],
-				[1000n, 5n],
+	test("is the donor's where nothing tells what it was", async () => {
+		expect(await clocks()).toEqual({
+			read: at([1000n, 5n]),
+			told: [
+				"caution CLOCK_MONOTONIC: goes on from 1000.000 s, the donor's: nothing tells what it was; --clock SECONDS does",
 			],
-			told: [],
-		};
-		expect(await clocks()).toEqual(same);
-		expect(await clocks({ monotonic: 900n * second, boottime: 1000n * second })).toEqual(same);
-	});
-
-	test("is moved on when it would run backwards for the dead process", async () => {
-		expect(await clocks({ monotonic: 5000n * second + 1n, boottime: 0n })).toEqual({
-			read: [
-				[5002n, 0n],
-				[1000n, 5n],
-			],
-			told: ["note CLOCK_MONOTONIC: goes on from 5002 s, not before the death"],
 		});
 	});
 
-	test("is not moved twice", () => {
-		const at = { monotonic: 5000n * second + 999_999_999n, boottime: 7000n * second };
+	test("is this host's at the death, earlier or later than the donor's", async () => {
+		expect(await clocks({ host: { monotonic: 5000n * second + 1n, boottime: 5001n * second } })).toEqual({
+			read: at([5000n, 1n], [5001n, 0n]),
+			told: ["note CLOCK_MONOTONIC: was at 5000.000 s when the core was written, on this boot"],
+		});
+		expect((await clocks({ host: { monotonic: 900n * second, boottime: 900n * second } })).read).toEqual(
+			at([900n, 0n]),
+		);
+	});
+
+	test("is what the user says, or the host's, for which there is no image", async () => {
+		expect(await clocks({ given: 7n * second + 5n })).toEqual({
+			read: at([7n, 5n]),
+			told: ["note CLOCK_MONOTONIC: goes on from 7.000 s, as was asked for"],
+		});
+		expect(await clocks({ given: "host" })).toEqual({
+			read: undefined,
+			told: ["note CLOCK_MONOTONIC: becomes that of this host"],
+		});
+	});
+
+	test("is not moved twice for a reckoning that is a little off", () => {
+		const origin = { boot: "this", offsets: { monotonic: 0n, boottime: 0n } };
+		const then = { monotonic: 5000n * second, boottime: 5000n * second, witness: "written", origin } as const;
 		const reading = { tv_sec: 1n, tv_nsec: 2n };
-		const once = present(patchTimens({ monotonic: reading, boottime: reading }, at));
-		expect(patchTimens(once, at)).toBeUndefined();
-		expect(patchTimens(once, { ...at, monotonic: at.monotonic + second })).toBeUndefined();
+		const once = patchTimens({ monotonic: reading, boottime: reading }, then);
+		expect(once.monotonic).toEqual({ tv_sec: 5000n, tv_nsec: 0n });
+		expect(patchTimens(once, { ...then, monotonic: then.monotonic + second - 1n })).toBe(once);
+		expect(patchTimens(once, { ...then, monotonic: then.monotonic - second + 1n })).toBe(once);
+		expect(patchTimens(once, { ...then, monotonic: then.monotonic + second })).not.toBe(once);
+		expect(patchTimens(once, { ...then, origin: { ...origin, boot: "another" } })).not.toBe(once);
 	});
 });
 

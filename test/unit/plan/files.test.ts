@@ -372,7 +372,7 @@ describe("what waits until the process is whole", () => {
 	};
 
 	it("timers go on with what was left, and with what had expired", () => {
-		const timer = { kind: "timerfd", clock: 1, ticks: 3n, settings: 1, remaining: 1_000_000_002n, interval: 3n };
+		const timer = { kind: "timerfd", clock: 0, ticks: 3n, settings: 1, remaining: 1_000_000_002n, interval: 3n };
 		const idle = { ...timer, ticks: 0n, settings: 0, remaining: 0n, interval: 0n };
 		const { steps, findings } = late(
 			taskOf([
@@ -391,6 +391,38 @@ describe("what waits until the process is whole", () => {
 				"timer descriptor 5",
 				"was set to a time of day; it waits for what was left, and a change of the clock does not cancel it",
 			),
+		]);
+	});
+
+	it("timers that were set to a time are so again, by the clock that goes on for them", () => {
+		const timer = { kind: "timerfd", ticks: 0n, settings: 1, remaining: 7n, interval: 3n };
+		const clocks = { monotonic: 100n, boottime: 200n, realtime: 300n, witness: "read" } as const;
+		const task = taskOf([0, 1, 7, 8, 9].map((clock, i) => [i, { ...timer, clock, settings: clock === 0 ? 3 : 1 }]));
+		const times = (host?: string): string[] => {
+			const origin = { boot: "here", offsets: { monotonic: 0n, boottime: 0n } };
+			const facts = { clocks: { now: { monotonic: 0n, boottime: 0n }, origin } };
+			const without = host === undefined ? {} : { noTimeNamespace: host };
+			const around = circumstancesFor(64);
+			planArming({ ...task, clocks }, { ...around, facts: { ...around.facts, ...facts, ...without } }, strict);
+			expect(around.draft.findings).toEqual([]);
+			return around.draft.lists.flatMap((list) => list.steps.map(stepText));
+		};
+		const settime = (fd: number, flags: number, value: number): string =>
+			`timerfd_settime(${fd}, ${flags}, [00000000000000000300000000000000${"00".repeat(8)}${Buffer.of(value & 0xff, value >> 8, 0, 0, 0, 0, 0, 0).toString("hex")}], 0)`;
+		expect(times()).toEqual([
+			settime(0, 3, 307),
+			settime(1, 1, 107),
+			settime(2, 1, 207),
+			settime(3, 1, 307),
+			settime(4, 1, 207),
+		]);
+		// the time of day goes on by itself; on another clock a time means nothing
+		expect(times("EPERM")).toEqual([
+			settime(0, 3, 307),
+			settime(1, 0, 7),
+			settime(2, 0, 7),
+			settime(3, 1, 307),
+			settime(4, 0, 7),
 		]);
 	});
 

@@ -76,7 +76,8 @@ describe("around the process", () => {
 	});
 
 	test("clocks become a time namespace, and without them there is none", async () => {
-		const { images } = await anew(smallTask(), { clocks: { monotonic: 5_000_000_007n, boottime: 6_000_000_000n } });
+		const clocks = { monotonic: 5_000_000_007n, boottime: 6_000_000_000n, witness: "read" } as const;
+		const { images, again } = await anew(smallTask({ clocks }));
 		const [monotonic, boottime] = [1, 2].map((field) => record(images, "timens-0.img").message(field));
 		expect([monotonic?.number(1), monotonic?.number(2), boottime?.number(1), boottime?.number(2)]).toEqual([
 			5n,
@@ -84,6 +85,22 @@ describe("around the process", () => {
 			6n,
 			0n,
 		]);
+		expect(again.clocks).toEqual(clocks);
+		expect((await anew(smallTask())).images.names).not.toContain("timens-0.img");
+	});
+
+	test("whose clocks they were goes with them, and one that is not known is taken to be as far as the other", async () => {
+		const origin = { boot: "6845df30-e2fd-494f-90fb-c287b86f7b72", offsets: { monotonic: -5n, boottime: 7n } };
+		const clocks = { monotonic: 5n, realtime: 1_700_000_000_000_000_001n, witness: "read", origin } as const;
+		const { again } = await anew(smallTask({ clocks }));
+		expect(again.clocks).toEqual({ ...clocks, boottime: 5n });
+	});
+
+	test("a clock that no kernel has is refused", async () => {
+		const anything = { monotonic: 4_611_686_018_000_000_001n, witness: "read" } as const;
+		await expect(anew(smallTask({ clocks: anything }))).rejects.toThrow(
+			/timens-0\.img: monotonic is 4611686018 s and 1 ns, expected at most 4611686018 s, and less than a second beside$/,
+		);
 	});
 
 	test("an unknown working directory is /, and told", async () => {

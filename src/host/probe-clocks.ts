@@ -1,0 +1,28 @@
+import { CLONE } from "../linux/clone.ts";
+import { AT_FDCWD } from "../linux/fcntl.ts";
+import { O } from "../linux/open.ts";
+import { timensOffsetsText } from "../linux/timens-offsets.ts";
+import type { Agent } from "./agent.ts";
+import { inChild, type Obstacle } from "./probe.ts";
+
+/** Tries to make a time namespace with other clocks, and to live in it; with a user namespace around it, if asked to. */
+export const probeTimeNamespace = (
+	agent: Agent,
+	{ withUser = false }: { readonly withUser?: boolean } = {},
+): Promise<Obstacle> =>
+	inChild(
+		agent,
+		(list, errand) => {
+			const text = Buffer.from(timensOffsetsText({ monotonic: SOME, boottime: SOME }));
+			const open = (path: string, flags: number) =>
+				list.call("openat", [AT_FDCWD, errand.put(Buffer.from(`${path}\0`)), flags]);
+			list.call("unshare", [CLONE.NEWTIME]);
+			list.call("write", [{ valueOf: open("/proc/self/timens_offsets", O.WRONLY) }, errand.put(text), text.length]);
+			const namespace = open("/proc/self/ns/time_for_children", O.RDONLY);
+			return list.call("setns", [{ valueOf: namespace }, CLONE.NEWTIME], { anyway: true });
+		},
+		withUser ? { flags: CLONE.NEWUSER } : {},
+	);
+
+/** Any other than none, nanoseconds; forwards, so that it can be had however young the host is. */
+const SOME = 1_000_000_000n;

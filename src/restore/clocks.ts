@@ -1,0 +1,95 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { refuse } from "../errors.ts";
+import type { Agent } from "../host/agent.ts";
+import { measureClocks } from "../host/clocks.ts";
+import { enterPidNamespace, enterUserNamespace, type NamespaceUser } from "../host/namespace.ts";
+import { probeTimeNamespace } from "../host/probe-clocks.ts";
+import type { Clocks } from "../linux/time.ts";
+import { readTimensOffsets, timensOffsetsText } from "../linux/timens-offsets.ts";
+import type { HostFacts } from "../plan/circumstances.ts";
+import type { Plan } from "../plan/plan.ts";
+import { sameOrigin } from "../task/clocks.ts";
+import type { Task } from "../task/task.ts";
+import type { IdChoice } from "./ids.ts";
+
+/** Whom the process is in a user namespace that was made for it, and why it can have no time namespace. */
+export type Made = Pick<HostFacts, "userNamespace" | "noTimeNamespace">;
+
+/**
+ * Moves an agent to where it is to make the process: into a pid namespace, where its ids are to be its own there; into a user
+ * namespace, where that takes one.
+ *
+ * A time namespace takes CAP_SYS_ADMIN; who lacks it has it in a user namespace. For the clocks alone one is made where the
+ * process's do not run here any more: it costs the process its other users (files of theirs look like nobody's, and
+ * set-user-ID programs do not become them), not its rights, for an ordinary user gives it his own anyway. Not where it is
+ * to have ids of our choice, which are given by who has a capability outside; nor for a process of another user, whom we
+ * could not become inside.
+ *
+ * Tried beforehand: in a new pid namespace the first process to be made is the one on which all others depend.
+ */
+export async function enterNamespaces(agent: Agent, task: Task, ids: IdChoice): Promise<Made> {
+	const user = userOf(task);
+	const plainly = (await needsOwnClocks(agent, task)) ? await probeTimeNamespace(agent) : undefined;
+	const mapped = plainly === undefined ? undefined : await probeTimeNamespace(agent, { withUser: true });
+	if (ids === "namespace") {
+		const made = await enterPidNamespace(agent, user);
+		return made === undefined ? obstacle(plainly) : { userNamespace: made, ...obstacle(mapped) };
+	}
+	const own = task.threads.every(({ credentials: { uid } }) => uid === process.getuid?.());
+	if (plainly === undefined || mapped !== undefined || ids !== "fresh" || !own) return obstacle(plainly);
+	return (await enterUserNamespace(agent, user)) < 0n ? obstacle(plainly) : { userNamespace: user };
+}
+
+const obstacle = (found: string | undefined): Made => (found === undefined ? {} : { noTimeNamespace: found });
+
+/** Whom the only user of a user namespace shall be: who the process acts as. */
+const userOf = ({ threads: [leader] }: Task): NamespaceUser => ({
+	uid: leader?.credentials.euid ?? 0,
+	gid: leader?.credentials.egid ?? 0,
+});
+
+async function needsOwnClocks(agent: Agent, { clocks }: Task): Promise<boolean> {
+	return clocks !== undefined && !sameOrigin(clocks.origin, (await measureClocks(agent)).origin);
+}
+
+/** How far the clocks of this host are to be moved now, so that they show what the process is to see. */
+export async function offsetsFor(agent: Agent, { clocks }: Plan): Promise<Clocks> {
+	if (clocks === undefined) throw new RangeError("a process asks for clocks that it is not to get");
+	const { now, origin } = await measureClocks(agent);
+	// offsets count from the host's clocks, wherever the agent is itself
+	const offset = (clock: keyof Clocks, wanted: bigint): bigint => wanted - (now[clock] - origin.offsets[clock]);
+	const monotonic = offset("monotonic", clocks.monotonic);
+	return {
+		monotonic,
+		boottime: clocks.boottime === undefined ? monotonic : offset("boottime", clocks.boottime),
+	};
+}
+
+/**
+ * Looks at the time namespace of a process: the one that it was to make, or the agent's.
+ *
+ * @throws NecromancerError ERR_RESTORE_FAILED
+ */
+export function requireClocks(agent: Agent, pid: number, planned: Clocks | undefined): void {
+	const [own, children, ours] = [`${pid}/ns/time`, `${pid}/ns/time_for_children`, `${agent.pid}/ns/time`].map(link);
+	const bad = (finding: string, expectation: string): never =>
+		refuse("ERR_RESTORE_FAILED", { subject: `process ${pid}`, finding, expectation });
+	if (planned === undefined) {
+		if (own !== ours) bad(`lives in ${own}`, `expected the restorer's time namespace, ${ours}`);
+		return;
+	}
+	if (own === undefined || own === ours || own !== children)
+		bad(`lives in ${own}, its children in ${children}`, "expected a time namespace of its own, for both");
+	const text = readFileSync(`/proc/${pid}/timens_offsets`, "latin1");
+	if (timensOffsetsText(readTimensOffsets(text)) !== timensOffsetsText(planned))
+		bad(`has the clock offsets ${text.trim()}`, `expected ${timensOffsetsText(planned).trim()}`);
+}
+
+/** Absent on a kernel without time namespaces. */
+function link(name: string): string | undefined {
+	try {
+		return readlinkSync(`/proc/${name}`);
+	} catch {
+		return undefined;
+	}
+}

@@ -1,0 +1,30 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { attempt } from "../bytes/source.ts";
+import type { ImageDir } from "../criu/image-dir.ts";
+import { clocksWhenWritten } from "../host/clocks.ts";
+import { type GivenClock, withGivenClock } from "../task/dead-clocks.ts";
+import { timensName } from "../task/from-images/clocks.ts";
+import type { Task } from "../task/task.ts";
+
+/** So long after its clocks are read an image is written, at most, nanoseconds. */
+const SOON = 10_000_000_000n;
+
+/**
+ * The process of an image directory with the clocks that it is to have. Images of CRIU do not say on which boot they were
+ * made; but where this host's clocks showed what they say when they were written, they are of this one.
+ *
+ * @param given what the user says, which goes before all else.
+ */
+export function withImageClocks(task: Task, dir: ImageDir, given: GivenClock | undefined): Task {
+	if (given !== undefined) return withGivenClock(task, given).task;
+	const { clocks } = task;
+	const name = timensName(dir);
+	if (clocks === undefined || clocks.origin !== undefined || name === undefined) return task;
+	const { mtimeNs } = attempt(name, () => statSync(join(dir.path, name), { bigint: true }));
+	const then = clocksWhenWritten(mtimeNs);
+	if (then?.origin === undefined) return task;
+	const passed = [then.monotonic - clocks.monotonic, then.boottime - (clocks.boottime ?? clocks.monotonic)];
+	const ours = passed.every((time) => time > -SOON && time < SOON);
+	return ours ? { ...task, clocks: { ...clocks, origin: then.origin } } : task;
+}

@@ -1,0 +1,183 @@
+import type { Range } from "../../bytes/range.ts";
+import { CLOCK, type Clocks } from "../../linux/time.ts";
+import type { ClockOrigin, ProcessClocks } from "../clocks.ts";
+import { caution, type Finding, note } from "../finding.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { OpenObject } from "../program-objects.ts";
+import { deadlinesOf } from "./deadlines.ts";
+import { goPollsUntil } from "./go-poller.ts";
+import { type UvLoop, uvLoops } from "./libuv.ts";
+import { newestBetween, newestEcho } from "./readings.ts";
+
+/*
+ * No note of a core says what the clock showed. There are two witnesses: this host, if the core was written on this boot; and
+ * the dead process's memory, which holds what it had read last, and until when it wanted to sleep.
+ */
+
+/** What memory says of CLOCK_MONOTONIC at the death, nanoseconds. */
+export interface ClockTrace {
+	/** It had come to this: the program had read it. */
+	readonly since?: bigint;
+	/** It had not come to this: somebody waited for it. */
+	readonly until?: bigint;
+	/** `since` may be a time that was yet to come. */
+	readonly loose?: true;
+	/** Where it stands, in words. */
+	readonly by: string;
+}
+
+const SECOND = 1_000_000_000n;
+const MILLISECOND = SECOND / 1000n;
+const MINUTE = 60n * SECOND;
+const DAY = 1440n * MINUTE;
+
+/** How long before a wake-up readings are looked for: who sleeps longer has read the clock longer ago. */
+const LATELY = MINUTE;
+
+/** How far this host's clock may be off what memory says: for so long a core may be written, and a process sleep. */
+const SLACK = 10n * MINUTE;
+
+/** Where nothing but a wake-up is known, the death is taken to be shortly before. */
+const SHORTLY = SECOND / 10n;
+
+/**
+ * The best trace in memory: what threads sleep for, as only the kernel's answer is beyond doubt; else what the runtimes of Go
+ * and libuv keep; else a reading that stands in memory in two forms.
+ *
+ * @param host this host's clocks when the core was written, where that is known: what agrees with them is not looked into.
+ */
+export function clockTrace(
+	dead: PartialTask,
+	places: readonly Range[],
+	open: OpenObject,
+	host?: Clocks,
+): ClockTrace | undefined {
+	const { memory } = dead;
+	const asleep = (until: bigint, by: string): ClockTrace => {
+		const agrees = host !== undefined && until > host.monotonic - SLACK && until < host.monotonic + SLACK;
+		const since = agrees ? undefined : newestBetween(until - LATELY, until, memory, places);
+		return { until, by: `${by} until ${secondsText(until)}`, ...(since === undefined ? {} : { since }) };
+	};
+	const [deadline] = deadlinesOf(dead);
+	if (deadline !== undefined) {
+		const { tid, call, clock, at } = deadline;
+		const ahead = clock === CLOCK.BOOTTIME && host !== undefined ? host.boottime - host.monotonic : 0n;
+		return asleep(at - ahead, `thread ${tid} slept in ${call}`);
+	}
+	const polls = goPollsUntil(memory, open);
+	if (polls !== undefined) return asleep(polls, "Go's runtime slept");
+	const loop = newestLoop(uvLoops(memory, places));
+	if (loop !== undefined) {
+		const since = loop.time * MILLISECOND;
+		const by = `libuv's loop had come to ${secondsText(since)}`;
+		const patience = patienceOf(loop.backend, dead);
+		if (patience === undefined) return { since, by };
+		const until = since + (patience + 1n) * MILLISECOND;
+		return { since: newestBetween(since, until, memory, places) ?? since, until, by };
+	}
+	const echo = newestEcho(memory, places, host === undefined ? 0n : host.monotonic + DAY);
+	return echo === undefined ? undefined : { since: echo, loose: true, by: `its memory has ${secondsText(echo)} twice` };
+}
+
+const newestLoop = (loops: readonly UvLoop[]): UvLoop | undefined =>
+	loops
+		.filter(({ time }) => time > 0n && time < NEVER)
+		.reduce<UvLoop | undefined>(
+			(latest, one) => (latest !== undefined && latest.time >= one.time ? latest : one),
+			undefined,
+		);
+
+/** In milliseconds: no clock has come so far. */
+const NEVER = 1n << 40n;
+
+/** How long the thread that waits on an epoll instance will, milliseconds; absent where for ever. */
+function patienceOf(epoll: number, { threads }: PartialTask): bigint | undefined {
+	for (const { registers } of threads) {
+		const { orig_ax, di, r10 } = registers;
+		if (!EPOLL_WAITS.includes(orig_ax) || di !== BigInt(epoll)) continue;
+		const timeout = BigInt.asIntN(32, r10);
+		return timeout < 0n ? undefined : timeout;
+	}
+	return undefined;
+}
+
+/** epoll_wait and epoll_pwait, whose fourth argument is a timeout in milliseconds. */
+const EPOLL_WAITS: readonly bigint[] = [232n, 281n];
+
+/** What this host's clocks showed when the core was written. */
+export interface HostClocksThen extends Clocks {
+	readonly origin?: ClockOrigin;
+}
+
+export interface ClockWitnesses {
+	/** Absent where the core is from another boot, or nothing tells when it was written. */
+	readonly host?: HostClocksThen;
+	readonly trace?: ClockTrace;
+	/** A donor's, at its dump. */
+	readonly donor?: ProcessClocks;
+}
+
+/**
+ * The clocks of a dead process: this host's, where memory agrees with them or is silent; else memory's. Who lived by another
+ * clock, as in a container with a time namespace of its own, or whose core was copied here and looks new, is told by that.
+ * Rather early than late: a clock that goes on from what the program had read last jumps for nobody in it.
+ */
+export function decideClocks({ host, trace, donor }: ClockWitnesses): {
+	readonly clocks?: ProcessClocks;
+	readonly finding: Finding;
+} {
+	if (host !== undefined && !speaksAgainst(trace, host.monotonic)) {
+		const { monotonic, boottime, origin } = host;
+		return {
+			clocks: { monotonic, boottime, witness: "written", ...(origin === undefined ? {} : { origin }) },
+			finding: note("clock", SUBJECT, `was at ${secondsText(monotonic)} when the core was written, on this boot`),
+		};
+	}
+	if (trace !== undefined) {
+		const monotonic = trace.since ?? (trace.until ?? 0n) - SHORTLY;
+		return {
+			clocks: { monotonic: monotonic > 0n ? monotonic : 0n, witness: "memory" },
+			finding: caution("clock", SUBJECT, `goes on from ${secondsText(monotonic)}: ${trace.by}${boundsText(trace)}`),
+		};
+	}
+	if (donor !== undefined)
+		return {
+			clocks: { ...donor, witness: "donor" },
+			finding: caution(
+				"clock",
+				SUBJECT,
+				`goes on from ${secondsText(donor.monotonic)}, the donor's: nothing tells what it was; --clock SECONDS does`,
+			),
+		};
+	return {
+		finding: caution(
+			"clock",
+			SUBJECT,
+			"becomes that of this host: the core is of another boot or host, and nothing in it tells what it was; --clock SECONDS does",
+		),
+	};
+}
+
+const SUBJECT = "CLOCK_MONOTONIC";
+
+function speaksAgainst(trace: ClockTrace | undefined, host: bigint): boolean {
+	if (trace === undefined) return false;
+	const { since, until, loose } = trace;
+	// who waits for a time that is past does not wait
+	if (until !== undefined && until < host - SLACK) return true;
+	if (until === undefined) return since !== undefined && since > host + (loose === true ? DAY : SLACK);
+	// a long sleep, unless the clock was read near its end
+	return until > host + (since !== undefined && since > host + SLACK ? SLACK : DAY);
+}
+
+function boundsText({ since, until, loose }: ClockTrace): string {
+	if (since !== undefined && until !== undefined) return `, and it had been read ${secondsText(until - since)} before`;
+	if (until !== undefined) return "; how long before that it died is not known";
+	return loose === true ? ", which may be a time that was yet to come" : "; it may have died later";
+}
+
+/** `1234.567 s` */
+export const secondsText = (nanoseconds: bigint): string => {
+	const [sign, size] = nanoseconds < 0n ? ["-", -nanoseconds] : ["", nanoseconds];
+	return `${sign}${size / SECOND}.${((size % SECOND) / 1_000_000n).toString().padStart(3, "0")} s`;
+};

@@ -1,0 +1,92 @@
+import { address } from "../../bytes/address.ts";
+import { type Range, rangeAt } from "../../bytes/range.ts";
+import type { PartialMemory } from "../partial-task.ts";
+import { pieces } from "./search.ts";
+
+/*
+ * Programs keep what they read of the clock: as seconds and nanoseconds, as the kernel gives it, and as one number of
+ * nanoseconds. Blindly looked for, there are hundreds of such numbers in any memory; these two ways tell true ones.
+ */
+
+const SECOND = 1_000_000_000n;
+
+/** Whoever rounds has not read a clock: of true readings one in a thousand is lost. */
+const ROUND = 1000;
+
+/**
+ * The latest reading between two times, neither of them included: where it is known about when to look, few numbers are
+ * there by chance.
+ */
+export function newestBetween(
+	from: bigint,
+	to: bigint,
+	memory: PartialMemory,
+	places: readonly Range[],
+): bigint | undefined {
+	const [first, last] = [Number(from / SECOND), Number(to / SECOND)];
+	const [lowest, highest] = [Number(from >> 32n), Number(to >> 32n)];
+	let newest: bigint | undefined;
+	const take = (value: bigint): void => {
+		if (value > from && value < to && (newest === undefined || value > newest)) newest = value;
+	};
+	for (const { words } of pieces(memory, places))
+		for (let i = 0; i + 1 < words.length; i += 2) {
+			const [low = 0, high = 0] = [words[i], words[i + 1]];
+			if (high === 0 && low >= first && low <= last) {
+				const rest = nanosecondsAt(words, i + 2);
+				if (rest !== undefined) take(BigInt(low) * SECOND + BigInt(rest));
+			}
+			if (high < lowest || high > highest || low % ROUND === 0) continue;
+			const value = (BigInt(high) << 32n) | BigInt(low);
+			// addresses are of that size on a host that has been up for a day or two
+			if (rangeAt(memory.mappings, address(value)) === undefined) take(value);
+		}
+	return newest;
+}
+
+/** The second half of a `struct timespec`; nothing where there is none. */
+function nanosecondsAt(words: Uint32Array, index: number): number | undefined {
+	const [low = 0, high = 1] = [words[index], words[index + 1]];
+	return high === 0 && low < 1_000_000_000 && low % ROUND !== 0 ? low : undefined;
+}
+
+/** Seconds that are taken for a reading: a host is up for a minute before anything dies on it, and for less than 34 years. */
+const [LEAST, MOST] = [60, 2 ** 30];
+
+/** Different ones that are remembered: hostile memory may be full of them. */
+const MOST_PAIRS = 262_144;
+
+/**
+ * The latest time that stands in memory both ways, as seconds and nanoseconds and as nanoseconds alone: by chance that
+ * happens to no number. It need not be past.
+ *
+ * @param from Earlier ones are not looked for, nanoseconds.
+ */
+export function newestEcho(memory: PartialMemory, places: readonly Range[], from = 0n): bigint | undefined {
+	const least = Math.max(LEAST, Number(from / SECOND));
+	// by their upper halves
+	const pairs = new Map<number, Set<number>>();
+	let count = 0;
+	for (const { words } of pieces(memory, places))
+		for (let i = 0; i + 3 < words.length && count < MOST_PAIRS; i += 2) {
+			const seconds = words[i] ?? 0;
+			if (words[i + 1] !== 0 || seconds < least || seconds >= MOST) continue;
+			const rest = nanosecondsAt(words, i + 2);
+			if (rest === undefined) continue;
+			const value = BigInt(seconds) * SECOND + BigInt(rest);
+			const high = Number(value >> 32n);
+			const lows = pairs.get(high) ?? new Set();
+			pairs.set(high, lows.add(Number(value & 0xffff_ffffn)));
+			count += 1;
+		}
+	let newest: bigint | undefined;
+	if (count === 0) return undefined;
+	for (const { words } of pieces(memory, places))
+		for (let i = 0; i + 1 < words.length; i += 2) {
+			const [low = 0, high = 0] = [words[i], words[i + 1]];
+			if (pairs.get(high)?.has(low) !== true) continue;
+			const value = (BigInt(high) << 32n) | BigInt(low);
+			if (newest === undefined || value > newest) newest = value;
+		}
+	return newest;
+}
