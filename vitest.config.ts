@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
 	test: {
 		include: ["test/**/*.test.ts"],
-		setupFiles: ["test/support/laws-seed.ts"],
+		setupFiles: ["test/support/stray-descriptors.ts", "test/support/laws-seed.ts"],
 		testTimeout: 60_000,
 		hookTimeout: 60_000,
 		// vitest prints the seed; `npm test -- --sequence.seed=N` runs in that order again

@@ -65,9 +65,10 @@ describe("necromancer", () => {
 		expect(run("restore", "-D", donor, "-S")).toMatchObject({ status: 2, stdout: "" });
 	});
 
-	it("names page files from the root, wherever it is run", () => {
-		const { stdout } = run("plan", "-v", "-i", relative(scratch, donor));
-		expect(stdout).toContain(`openat(AT_FDCWD, "${join(donor, "pages-1.img")}"`);
+	it("plans from wherever it is run, and opens no image by its name", () => {
+		const { status, stdout } = run("plan", "-v", "-i", relative(scratch, donor));
+		expect(status).toBe(0);
+		expect(stdout).not.toContain('pages-1.img"');
 	});
 
 	it("writes to a log file what it would say, and why it refuses there, too", () => {

@@ -45,7 +45,7 @@ afterAll(async () => {
 const necromancer = (...args: readonly string[]): readonly string[] => [process.execPath, main, ...args];
 /** It ends with status 7 when it goes on. */
 const raised = (...args: readonly string[]): readonly string[] =>
-	necromancer("raise", "-q", "--wait", ...args, dead.signal);
+	necromancer("raise", "-q", "--trust", "--wait", ...args, dead.signal);
 /** By x86-64 numbers. */
 const [PTRACE, CLONE3] = [101, 435];
 const [EPERM, ENOSYS] = [1, 38];
