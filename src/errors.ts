@@ -92,9 +92,31 @@ export const refuseAll = (
 ): never => {
 	const [only] = faults;
 	if (only !== undefined && faults.length === 1) return refuse(code, { ...only, remedy });
-	const finding = faults.map((fault) => `${fault.subject} ${fault.finding} (${fault.expectation})`).join(", ");
+	const shown = faults.slice(0, MOST_FAULTS).map((fault) => clip(sentence(fault), LONGEST_FAULT));
+	const more = faults.length > MOST_FAULTS ? `, and ${faults.length - MOST_FAULTS} more` : "";
+	const finding = `${shown.join(", ")}${more}`;
 	return refuse(code, { subject: `${faults.length} ${what}`, finding, remedy });
 };
 
-const wording = ({ subject, finding, expectation, remedy }: Refusal): string =>
-	`${subject}: ${finding}${expectation === undefined ? "" : `, ${expectation}`}${remedy === undefined ? "" : `; ${remedy}`}`;
+/** What is said of one fault among several. More of them than anybody mends by hand are counted. */
+const sentence = ({ subject, finding, expectation }: Pick<Refusal, "subject" | "finding" | "expectation">): string =>
+	`${subject} ${finding} (${expectation})`;
+const MOST_FAULTS = 16;
+const LONGEST_FAULT = 512;
+
+/** Characters of each part of a message. Names come from files, and may be megabytes. */
+const LONGEST_PART = 1024;
+
+/** The message of a refusal; of each of its parts at most so many characters, beginning and end. */
+export const wording = ({ subject, finding, expectation, remedy }: Refusal, most = LONGEST_PART): string => {
+	const part = (before: string, text: string | undefined): string =>
+		text === undefined ? "" : before + clip(text, most);
+	return part("", subject) + part(": ", finding) + part(", ", expectation) + part("; ", remedy);
+};
+
+/** Leaves the middle of a long text out. */
+function clip(text: string, most: number): string {
+	if (text.length <= most) return text;
+	const tail = most >> 2;
+	return `${text.slice(0, most - tail)}…(${text.length - most} characters)…${text.slice(-tail)}`;
+}

@@ -41,6 +41,10 @@ export const listOption = (flags: string, text: string): Option =>
 /** `--max-size 64G`: bytes. */
 export const sizeOption = (flags: string, text: string): Option => new Option(flags, text).argParser(sizeOf);
 
+/** How far a compressed core may go. */
+export const maxSizeOption = (): Option =>
+	sizeOption("--max-size <size>", "the most a compressed core may unpack to (1G, one of more than 64 MiB to 64G)");
+
 /** What becomes of descriptors that cannot be opened. */
 export const missingFdsOption = (): Option =>
 	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")

@@ -1,10 +1,16 @@
 import { attemptWrite } from "../bytes/sink.ts";
-import { NecromancerError } from "../errors.ts";
+import { NecromancerError, wording } from "../errors.ts";
 import { escapeText } from "./escape-text.ts";
 
-/** The one line that tells of a refusal. */
-export const refusalText = (refusal: NecromancerError): string =>
-	`necromancer: ${escapeText(refusal.message)} [${refusal.code}]\n`;
+/** The one line that tells of a refusal: 4 KiB at most, whatever is quoted in it. */
+export function refusalText(refusal: NecromancerError): string {
+	for (let text = refusal.message, most = 1024; ; most >>= 1, text = wording(refusal, most)) {
+		const line = `necromancer: ${escapeText(text)} [${refusal.code}]\n`;
+		if (Buffer.byteLength(line) <= LONGEST_LINE || most === 0) return line;
+	}
+}
+
+const LONGEST_LINE = 4096;
 
 /**
  * Prints why a command failed and gives its exit status. A refusal is one line; anything else is a bug of ours, says so,

@@ -30,6 +30,8 @@ export interface PatchVerb {
 	readonly allowMismatch?: boolean;
 	readonly limit?: ReadonlyMap<number, bigint>;
 	readonly clock?: GivenClock;
+	/** Bytes, the most that a compressed core may unpack to. */
+	readonly maxSize?: bigint;
 	readonly sync?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -52,7 +54,7 @@ export async function patchVerb(verb: PatchVerb): Promise<void> {
 
 async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSignal, lock?: Hold): Promise<void> {
 	const donor = openImageDir(lock?.directory ?? verb.images);
-	const core = await openCoreUntil(signal, verb.core, terminal).catch((error: unknown) => {
+	const core = await openCoreUntil(signal, verb.core, terminal, verb.maxSize).catch((error: unknown) => {
 		donor.close();
 		throw error;
 	});

@@ -7,6 +7,7 @@ import {
 	type ImagesOptions,
 	imagesOf,
 	limitOption,
+	maxSizeOption,
 	pidOption,
 } from "./command-line.ts";
 import { addCheck } from "./commands/check.ts";
@@ -50,6 +51,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.option("--allow-mismatch", "go on although a library of the donor is another build")
 		.addOption(limitOption())
 		.addOption(clockOption())
+		.addOption(maxSizeOption())
 		.option("--sync", "also survive a power failure: flush every file before the switch")
 		.option("--json", "print task and findings as JSON")
 		.option("-q, --quiet", "print nothing but errors")

@@ -6,7 +6,7 @@ import { refuseUnfinished } from "../criu/unfinished.ts";
 import { refuse } from "../errors.ts";
 import { readProcStatus } from "../linux/proc-status.ts";
 import { signalName } from "../linux/signal.ts";
-import { openCoreSource, USUAL_MAX_SIZE } from "../raise/open-core.ts";
+import { openCoreSource } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../raise/raise.ts";
 import type { Restored } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
@@ -106,7 +106,7 @@ async function requireLife(restored: Restored, { pid, death }: PartialTask): Pro
 /** The core is read, the process made; with `--check` only understood. */
 async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | Summoned> {
 	const core = await openCoreSource(verb.core, {
-		maxSize: verb.maxSize ?? USUAL_MAX_SIZE,
+		...(verb.maxSize === undefined ? {} : { maxSize: verb.maxSize }),
 		signal,
 		progress: (total) => openProgress(terminal, verb.quiet === true ? 0n : total),
 	});

@@ -5,6 +5,7 @@ import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { withoutDeleted } from "../linux/deleted.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
+import { MOST_MAPPINGS } from "../linux/process-bounds.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
@@ -41,6 +42,9 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 	const most = Math.floor(input.remaining / (fileNoteRow.size + 1));
 	if (count > BigInt(most)) {
 		corrupt(`NT_FILE at ${hex(at)} claims ${count} rows`, `expected at most ${most} in its ${bytes.length} bytes`);
+	}
+	if (count > BigInt(MOST_MAPPINGS)) {
+		corrupt(`NT_FILE at ${hex(at)} has ${count} rows`, `expected at most ${MOST_MAPPINGS}`);
 	}
 	const rows = cursor(input.bytes(Number(count) * fileNoteRow.size), short);
 	const files = Array.from({ length: Number(count) }, (): MappedFile => {

@@ -3,6 +3,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import type { Note } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
 import { type ElfPrpsinfo, type ElfPrstatus, elfPrpsinfo, elfPrstatus, fxregs, NT } from "../linux/elf-core.ts";
+import { MOST_THREADS } from "../linux/process-bounds.ts";
 
 /** A note this program has no use for. */
 export interface OtherNote {
@@ -35,10 +36,10 @@ export interface SortedNotes {
 }
 
 /**
- * The largest contents that are read whole. NT_FILE: the kernel's own limit is at most 16 MiB (core_file_note_size_limit),
- * gdb has none.
+ * The largest contents that are read whole. NT_FILE: the kernel's own limit is at most 16 MiB (fs/binfmt_elf.c,
+ * CORE_FILE_NOTE_SIZE_MAX); gdb has none, and writes the same rows.
  */
-const most = { auxv: 65_536, files: 32 * 1024 * 1024, xstate: 65_536, xsaveLayout: 65_536 } as const;
+const most = { auxv: 65_536, files: 16 * 1024 * 1024, xstate: 65_536, xsaveLayout: 65_536 } as const;
 
 const SIGINFO_SIZE = 128;
 const SHSTK_SIZE = 8;
@@ -47,8 +48,8 @@ const SHSTK_SIZE = 8;
  * Sorts a core's notes and holds their sizes against the kernel's structures. Kernel order is PRSTATUS, PRPSINFO, SIGINFO,
  * AUXV, FILE, FPREGSET, XSTATE, then three per further thread; gdb begins with PRPSINFO and ends with AUXV, FILE.
  *
- * @throws NecromancerError ERR_NOTE_SIZE, ERR_CORE_CORRUPT (a note twice, or one of a
- *   thread before any thread).
+ * @throws NecromancerError ERR_NOTE_SIZE, ERR_CORE_CORRUPT (a note twice, one of a thread before any thread, or more
+ *   threads than {@link MOST_THREADS}).
  */
 export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNotes {
 	const subject = source.name;
@@ -87,6 +88,7 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 		switch (`${note.owner}/${note.type}`) {
 			case `CORE/${NT.PRSTATUS}`:
 				exactly(elfPrstatus.name, elfPrstatus.size);
+				if (threads.length === MOST_THREADS) tooMany(subject, "threads", MOST_THREADS);
 				threads.push({ status: elfPrstatus.decode(note.read()), at: note.offset });
 				break;
 			case `CORE/${NT.PRPSINFO}`:
@@ -130,6 +132,13 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 	}
 	return { threads, others, fromGdb, ...whole };
 }
+
+const tooMany = (subject: string, what: string, most: number): never =>
+	refuse("ERR_CORE_CORRUPT", {
+		subject,
+		finding: `has more than ${most} ${what}`,
+		expectation: `expected at most ${most}`,
+	});
 
 const wrongSize = (subject: string, note: Note, name: string, expected: string): never =>
 	refuse("ERR_NOTE_SIZE", {

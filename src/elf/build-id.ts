@@ -9,6 +9,8 @@ const LONGEST_BUILD_ID = 64;
 /** Linkers put the notes right behind the program headers; what lies farther into a huge segment is not looked for. */
 const MOST_NOTE_BYTES = 1n << 20n;
 const MOST_SEGMENTS = 4096;
+/** Linkers make two or three, one for each alignment. */
+const MOST_NOTE_SEGMENTS = 16;
 
 /**
  * The build-id of an ELF object of which only the beginning is at hand, as a core holds it: lower-case hexadecimal, or
@@ -28,8 +30,12 @@ function search(source: ByteSource): string | undefined {
 		const header = readElfHeader(source, anObject);
 		// PN_XNUM belongs to cores; an object with that many segments is none that a linker made.
 		if (header.e_phnum > MOST_SEGMENTS) return undefined;
-		for (const segment of readProgramHeaders(source, header)) {
-			const found = segment.p_type === PT.NOTE ? buildIdIn(source, segment) : undefined;
+		const noted: Elf64Phdr[] = [];
+		for (const segment of readProgramHeaders(source, header))
+			if (segment.p_type === PT.NOTE && noted.length < MOST_NOTE_SEGMENTS) noted.push(segment);
+		const most = MOST_NOTE_BYTES / BigInt(Math.max(1, noted.length));
+		for (const segment of noted) {
+			const found = buildIdIn(source, segment, most);
 			if (found !== undefined) return found;
 		}
 	} catch (error) {
@@ -38,10 +44,10 @@ function search(source: ByteSource): string | undefined {
 	return undefined;
 }
 
-function buildIdIn(source: ByteSource, { p_offset, p_filesz, p_align }: Elf64Phdr): string | undefined {
+function buildIdIn(source: ByteSource, { p_offset, p_filesz, p_align }: Elf64Phdr, most: bigint): string | undefined {
 	const left = source.size - p_offset;
 	if (left <= 0n) return undefined;
-	const clipped = [p_filesz, left, MOST_NOTE_BYTES].reduce((a, b) => (a < b ? a : b));
+	const clipped = [p_filesz, left, most].reduce((a, b) => (a < b ? a : b));
 	try {
 		for (const note of readNotes(source, [{ p_offset, p_filesz: clipped }], p_align === 8n ? 8 : 4)) {
 			const fits = note.size > 0 && note.size <= LONGEST_BUILD_ID;

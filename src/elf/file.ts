@@ -3,6 +3,7 @@ import { bytes, layout, type Struct, u16, u32, u64 } from "../bytes/layout.ts";
 import { packingOf } from "../bytes/packing.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { MOST_MAPPINGS } from "../linux/process-bounds.ts";
 import { machineName } from "./machine.ts";
 import { windowed } from "./window.ts";
 
@@ -108,8 +109,8 @@ export function readElfHeader(source: ByteSource, wanted: Wanted): Elf64Ehdr {
 	return header;
 }
 
-/** Above this many program headers (32 times the kernel's default limit of mappings) a count is a lie. */
-const MOST_PROGRAM_HEADERS = 2_097_152;
+/** One for each mapping, and a few for notes and the like. */
+const MOST_PROGRAM_HEADERS = MOST_MAPPINGS + 64;
 
 /**
  * Every program header, in file order. The count is held against the file before the first is read, and the table is

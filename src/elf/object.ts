@@ -32,7 +32,8 @@ export function readSymbols(source: ByteSource, names: Iterable<string>): Readon
 	const found = new Map<string, ElfSymbol>();
 	const sections = readSections(source);
 	for (const kind of ["dynsym", "symtab"]) {
-		for (const section of sections.filter(({ type }) => type === kind)) {
+		// a linker makes one of each; the rest would only make a hostile file expensive
+		for (const section of sections.filter(({ type }) => type === kind).slice(0, 1)) {
 			const strings = sections[section.link];
 			if (strings?.type !== "strtab") return corrupt(source, `its ${kind} has no string table`);
 			collect(source, section, tableBytes(source, strings, "string table"), wanted, found);
@@ -90,12 +91,19 @@ function collect(
 	}
 }
 
+/** Linkers keep each string once, and alone or as the end of a few others. */
+const MOST_PLACES = 1024;
+
 /** Where the names stand among the strings; linkers let one name be the end of another. */
 function placesOf(names: readonly string[], strings: Buffer): ReadonlyMap<number, string> {
 	const places = new Map<number, string>();
 	for (const name of names) {
 		const bytes = Buffer.from(`${name}\0`);
-		for (let at = strings.indexOf(bytes); at >= 0; at = strings.indexOf(bytes, at + 1)) places.set(at, name);
+		let count = 0;
+		for (let at = strings.indexOf(bytes); at >= 0 && count < MOST_PLACES; at = strings.indexOf(bytes, at + 1)) {
+			places.set(at, name);
+			count++;
+		}
 	}
 	return places;
 }

@@ -12,8 +12,8 @@ import { makeTemporaryFile } from "./temporary-file.ts";
 import { unpack } from "./unpack.ts";
 
 export interface OpenCoreOptions {
-	/** The most bytes that a core may unpack to. */
-	readonly maxSize: bigint;
+	/** The most bytes that a core may unpack to; without it as many as {@link usualMost} says. */
+	readonly maxSize?: bigint;
 	/** Told before a compressed file is unpacked how many bytes it has, and of each stretch that has been taken in. */
 	readonly progress?: (total: bigint) => { readonly advance: (bytes: bigint) => void; readonly end: () => void };
 	/** Where to unpack; without it TMPDIR, /var/tmp or /tmp. */
@@ -38,8 +38,15 @@ export interface OpenedCore {
 	close(): void;
 }
 
-/** 64 GiB: more than nearly all cores, less than what a few megabytes can be made to unpack to. */
+/** 64 GiB: no core unpacks to more unless it is allowed to. */
 export const USUAL_MAX_SIZE = 1n << 36n;
+
+/**
+ * The most that a compressed core of so many bytes may unpack to unasked. Cores pack to a third or a tenth; a few megabytes
+ * that promise terabytes are nobody's core, and what is small is looked at without a second thought.
+ */
+export const usualMost = (packed: bigint): bigint => (packed > SMALL ? USUAL_MAX_SIZE : SMALL * 16n);
+const SMALL = 1n << 26n;
 
 /**
  * Opens a core as it is found: plain, or compressed with gzip, zstd, lz4, xz or bzip2, which its content tells, not its
@@ -108,7 +115,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 		};
 	const progress = options.progress?.(stat.size);
 	try {
-		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, options);
+		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, { ...options, size: stat.size });
 		try {
 			requireUnchanged([source]);
 		} catch (error) {
@@ -180,20 +187,28 @@ async function copy(
 	packing: Packing | undefined,
 	name: string,
 	owner: OpenedCore["owner"],
-	{ maxSize, tmpdir, signal }: OpenCoreOptions,
+	{ maxSize, tmpdir, signal, size }: OpenCoreOptions & { readonly size?: bigint },
 ): Promise<OpenedCore> {
 	const file = makeTemporaryFile(name, tmpdir);
 	try {
 		let head: Buffer = Buffer.alloc(0);
+		let packed = 0n;
+		async function* counted(): AsyncGenerator<Buffer, void, undefined> {
+			for await (const bytes of input) {
+				packed += BigInt(bytes.length);
+				yield bytes;
+			}
+		}
 		const take = (bytes: Buffer): void => {
 			if (head.length < MAGIC.length) {
 				head = Buffer.concat([head, bytes.subarray(0, MAGIC.length)]).subarray(0, MAGIC.length);
 				if (!MAGIC.subarray(0, head.length).equals(head)) refuseKind(name, packing, head);
 			}
-			if (file.size + BigInt(bytes.length) > maxSize) refuseSize(name, maxSize);
+			const most = maxSize ?? (packing === undefined ? USUAL_MAX_SIZE : usualMost(size ?? packed));
+			if (file.size + BigInt(bytes.length) > most) refuseSize(name, most);
 			file.append(bytes);
 		};
-		await unpack(input, packing, name, take, signal);
+		await unpack(counted(), packing, name, take, signal);
 		signal?.throwIfAborted();
 		const source = file.asSource();
 		return {

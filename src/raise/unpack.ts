@@ -74,8 +74,8 @@ const tools: Readonly<Record<Exclude<Packing, "gzip">, Tool>> = {
 	bzip2: { args: ["-dc"], parcel: "bzip2" },
 };
 
-/** A stream may ask for gigabytes of window; xz has no limit of its own, zstd's is 128 MiB. */
-const XZ_LIMIT = "--memlimit-decompress=1GiB";
+/** A stream may ask for gigabytes of window; xz has no limit of its own (xz -9 asks for 65 MiB), zstd's is 128 MiB. */
+const XZ_LIMIT = "--memlimit-decompress=192MiB";
 
 async function unpackWith(
 	tool: keyof typeof tools,

@@ -5,12 +5,12 @@ import {
 	freshIdsOption,
 	limitOption,
 	listOption,
+	maxSizeOption,
 	missingFdsOption,
 	Option,
 	pidNamespaceOption,
 	pidOption,
 	renameOption,
-	sizeOption,
 } from "../command-line.ts";
 import type { RaiseVerb } from "../raise.ts";
 
@@ -58,7 +58,7 @@ export const addRaise: AddCommand = (program, end) => {
 		.addOption(new Option("--eager", "read all of its memory; the core may go then (the default)").conflicts("lazy"))
 		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
 		.option("--truncated", "take a core that was cut short, without what is missing")
-		.addOption(sizeOption("--max-size <size>", "the most a compressed core may unpack to (64G)"))
+		.addOption(maxSizeOption())
 		.optionsGroup("Its clock:")
 		.addOption(clockOption())
 		.optionsGroup("Its rights and limits:")

@@ -1,4 +1,5 @@
-import { type AddCommand, pidOption } from "../command-line.ts";
+import { type AddCommand, maxSizeOption, pidOption } from "../command-line.ts";
+import type { ShowOptions } from "../show/options.ts";
 
 export const addShow: AddCommand = (program) => {
 	program
@@ -8,12 +9,13 @@ export const addShow: AddCommand = (program) => {
 		.argument("<path>", "a core file, compressed or not (- is standard input), or an image directory")
 		.option("--json", "as JSON: addresses are hexadecimal strings, `schema` tells the version")
 		.addOption(pidOption("--pid <pid>", "which process of an image directory"))
+		.addOption(maxSizeOption())
 		.option("-v, --verbose", "all registers and all mappings")
 		.addHelpText("after", HELP)
-		.action(async (path: string, options: { json?: boolean; verbose?: boolean; pid?: number }) => {
+		.action(async (path: string, options: Partial<ShowOptions>) => {
 			const [{ show }, { openTerminal }] = await Promise.all([import("../show.ts"), import("../terminal.ts")]);
-			const { json = false, verbose = false, pid } = options;
-			await show(path, { json, verbose, ...(pid === undefined ? {} : { pid }) }, openTerminal(process));
+			const { json = false, verbose = false } = options;
+			await show(path, { ...options, json, verbose }, openTerminal(process));
 		});
 };
 

@@ -8,8 +8,12 @@ import { viewOfCore } from "./core-view.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what a core holds. A compressed one is unpacked first. */
-export async function showCore(path: string, { json, verbose }: ShowOptions, terminal: Terminal): Promise<void> {
-	const core = await openCore(path, terminal);
+export async function showCore(
+	path: string,
+	{ json, verbose, maxSize }: ShowOptions,
+	terminal: Terminal,
+): Promise<void> {
+	const core = await openCore(path, terminal, maxSize);
 	try {
 		const view = viewOfCore(readCore(core.source));
 		terminal.out(json ? jsonText(coreJson(view)) : coreText(view, terminal.paint, verbose));

@@ -4,4 +4,6 @@ export interface ShowOptions {
 	readonly verbose: boolean;
 	/** Which process of an image directory; all of them without. */
 	readonly pid?: number;
+	/** Bytes, the most that a compressed core may unpack to. */
+	readonly maxSize?: bigint;
 }
