@@ -1,7 +1,10 @@
 /** Text of a JSON value. Nothing in it can steer a terminal: all of that is escaped as JSON does it. */
-export const jsonText = (value: unknown): string =>
-	`${JSON.stringify(value, null, "\t").replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>
+export const jsonText = (value: unknown): string => `${steerless(JSON.stringify(value, null, "\t"))}\n`;
+
+/** JSON without characters that a terminal obeys or hides. */
+export const steerless = (json: string): string =>
+	json.replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>
 		Array.from({ length: character.length }, (_, i) => unitEscape(character.charCodeAt(i))).join(""),
-	)}\n`;
+	);
 
 const unitEscape = (unit: number): string => `\\u${unit.toString(16).padStart(4, "0")}`;

@@ -10,7 +10,7 @@ const MAX_RECORD = 1 << 26;
 const MAX_RECORDS_BYTES = 1 << 29;
 
 /** Most records of one image: a page run each, in the longest of them. */
-const MAX_RECORDS = 1 << 21;
+const MAX_RECORDS = 1 << 19;
 
 const WINDOW = 1 << 16;
 

@@ -9,6 +9,7 @@ import { type Image, readImage } from "./image.ts";
 import { openImage } from "./kept-file.ts";
 import { imageKinds, type KindName, type RecordOf } from "./kinds.ts";
 import { isPlainName } from "./own-names.ts";
+import { directoryBudget } from "./protobuf.ts";
 
 /** The images that CRIU wrote of a process tree. Nothing of it is changed here. */
 export interface ImageDir {
@@ -23,7 +24,7 @@ export interface ImageDir {
 	has(name: string): boolean;
 	/** Opened on first use and kept open until {@link ImageDir.close}. */
 	source(name: string): ByteSource;
-	/** Read anew on each call. */
+	/** Read anew on each call, but for those that belong to all processes. */
 	image<K extends KindName>(name: string, kind: K): Image<RecordOf<K>>;
 	/** The value of an image that holds one record. */
 	one<K extends KindName>(name: string, kind: K): RecordOf<K>;
@@ -89,12 +90,21 @@ function imagesIn(directory: Directory): ImageDir {
 		open.set(name, fresh);
 		return fresh;
 	};
+	const budget = directoryBudget();
+	const common = new Map<string, Image>();
 	const image = <K extends KindName>(name: string, kind: K): Image<RecordOf<K>> => {
+		const known = common.get(name);
+		if (known !== undefined) return known as Image<RecordOf<K>>;
+		const fresh = readAnew(name, kind);
+		if (COMMON.has(kind)) common.set(name, fresh);
+		return fresh;
+	};
+	const readAnew = <K extends KindName>(name: string, kind: K): Image<RecordOf<K>> => {
 		// An image with payloads refers to its file; of the others, thousands may be read, so none stays open.
-		if (imageKinds[kind].extra !== undefined || open.has(name)) return readImage(source(name), kind);
+		if (imageKinds[kind].extra !== undefined || open.has(name)) return readImage(source(name), kind, budget);
 		const passing = opened(name);
 		try {
-			return readImage(passing, kind);
+			return readImage(passing, kind, budget);
 		} finally {
 			passing.close();
 		}
@@ -134,11 +144,17 @@ function imagesIn(directory: Directory): ImageDir {
 		close: () => {
 			for (const kept of open.values()) kept.close();
 			open.clear();
+			common.clear();
 		},
 	};
 	checkInventory(dir);
 	return dir;
 }
+
+/** Kinds that are read for each process and are the same for all. */
+const COMMON: ReadonlySet<KindName> = new Set([
+	...(["pstree", "files", "memfd", "remap-fpath", "pipes-data", "fifo-data"] as const),
+]);
 
 const INVENTORY = "inventory.img";
 

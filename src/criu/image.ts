@@ -16,7 +16,7 @@ import {
 	SERVICE_MAGIC,
 } from "./kinds.ts";
 import { checkPagemap } from "./pagemap.ts";
-import { decodeRecord, encodeRecord, type MessageName } from "./protobuf.ts";
+import { type Budget, decodeRecord, encodeRecord, imageBudget, type MessageName } from "./protobuf.ts";
 
 export { pageCount, pagemapFlags } from "./pagemap.ts";
 
@@ -47,15 +47,16 @@ export interface Image<T = unknown> {
  * @throws NecromancerError ERR_IMAGE_MAGIC for another kind, ERR_IMAGE_VERSION for a layout we do not know,
  * ERR_IMAGE_TRUNCATED and ERR_IMAGE_CORRUPT.
  */
-export function readImage<K extends KindName>(source: ByteSource, name: K): Image<RecordOf<K>> {
+export function readImage<K extends KindName>(source: ByteSource, name: K, outer?: Budget): Image<RecordOf<K>> {
 	const kind = imageKinds[name];
 	const reader = frames(source);
+	const budget = imageBudget(outer);
 	checkMagics(reader, source, kind);
-	const head = kind.head === undefined ? undefined : (read(reader, source, kind.head) as PagemapHead);
+	const head = kind.head === undefined ? undefined : (read(reader, source, kind.head, budget) as PagemapHead);
 	const records: ImageRecord<RecordOf<K>>[] = [];
 	while (reader.left > 0n) {
-		const value = read(reader, source, kind.record) as RecordOf<K>;
-		const extra = kind.extra === undefined ? undefined : behind(reader, source, kind.extra(value as never));
+		const value = read(reader, source, kind.record, budget) as RecordOf<K>;
+		const extra = kind.extra === undefined ? undefined : behind(reader, source, kind.extra(value as never), budget);
 		records.push(extra === undefined ? { value } : { value, extra });
 	}
 	return head === undefined ? { kind, records } : { kind, head, records };
@@ -104,21 +105,21 @@ const word = (value: number): Uint8Array => {
 	return bytes;
 };
 
-function read(reader: Frames, source: ByteSource, type: MessageName): unknown {
+function read(reader: Frames, source: ByteSource, type: MessageName, budget: Budget): unknown {
 	const subject = `${source.name} at ${hex(reader.at)}`;
-	const value = decodeRecord(type, reader.record(), subject);
+	const value = decodeRecord(type, reader.record(), subject, budget);
 	if (type === "pagemap_entry" || type === "pagemap_head") checkPagemap(value as PagemapHead | PagemapEntry, subject);
 	return value;
 }
 
 /** Passes over what lies behind a record, checking on the way that it is all there. */
-function behind(reader: Frames, source: ByteSource, extra: Extra): Extent | undefined {
+function behind(reader: Frames, source: ByteSource, extra: Extra, budget: Budget): Extent | undefined {
 	const start = reader.at;
 	if ("bytes" in extra) reader.skip(extra.bytes);
 	else if ("rest" in extra) reader.skip(reader.left);
 	else {
 		const more = (i: number): boolean => (extra.count === undefined ? reader.left > 0n : i < extra.count);
-		for (let i = 0; more(i); i++) reader.skip(extra.bytesOf(read(reader, source, extra.each) as never));
+		for (let i = 0; more(i); i++) reader.skip(extra.bytesOf(read(reader, source, extra.each, budget) as never));
 	}
 	const length = reader.at - start;
 	return length === 0n ? undefined : { source, offset: fileOffset(start), length };

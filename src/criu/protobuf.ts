@@ -18,8 +18,34 @@ export type { MessageName } from "./shape.ts";
 /** Deepest nesting of messages; protobufjs and protobuf's own parsers allow the same. */
 const MAX_DEPTH = 100;
 
-/** Most fields and list elements of one record: bounds memory whatever the bytes say. Objects count for what they take. */
-const MAX_VALUES = 1 << 23;
+/**
+ * Fields and list elements that may still be read: bounds memory, whatever the bytes say. Objects count for what they take.
+ * Whoever reads many records that belong together has one for all of them.
+ */
+export interface Budget {
+	left: number;
+	/** What is said where it is used up. */
+	readonly whose: string;
+	readonly most: number;
+	/** That of what is around it. */
+	readonly outer?: Budget;
+}
+
+/** Most values of one image. */
+const MAX_VALUES = 1 << 22;
+
+export const imageBudget = (outer?: Budget): Budget => ({
+	...{ left: MAX_VALUES, most: MAX_VALUES, whose: "the image holds" },
+	...(outer === undefined ? {} : { outer }),
+});
+
+/** Of all images of a directory, each as often as it is read. */
+const MAX_DIRECTORY_VALUES = 1 << 24;
+
+export const directoryBudget = (): Budget => ({
+	...{ left: MAX_DIRECTORY_VALUES, most: MAX_DIRECTORY_VALUES, whose: "the images of the directory hold" },
+});
+
 const PER_MESSAGE = 4;
 const PER_UNKNOWN = 16;
 
@@ -30,7 +56,7 @@ interface Decoding {
 	readonly flaw: (finding: string, expectation?: string) => never;
 	/** Where the field that is being read starts. */
 	at: number;
-	values: number;
+	readonly budget: Budget;
 }
 
 /**
@@ -39,10 +65,15 @@ interface Decoding {
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when the bytes are not such a message, or hold what its fields cannot.
  */
-export function decodeRecord<K extends MessageName>(type: K, bytes: Uint8Array, subject: string): Messages[K] {
+export function decodeRecord<K extends MessageName>(
+	type: K,
+	bytes: Uint8Array,
+	subject: string,
+	budget: Budget = imageBudget(),
+): Messages[K] {
 	const flaw = (finding: string, expectation?: string): never =>
 		refuse("ERR_IMAGE_CORRUPT", { subject, finding, ...(expectation === undefined ? {} : { expectation }) });
-	const state: Decoding = { reader: new protobuf.Reader(bytes), flaw, at: 0, values: 0 };
+	const state: Decoding = { reader: new protobuf.Reader(bytes), flaw, at: 0, budget };
 	try {
 		return decodeMessage(state, type, bytes.length, 0) as unknown as Messages[K];
 	} catch (cause) {
@@ -68,8 +99,8 @@ export function encodeRecord<K extends MessageName>(type: K, value: Messages[K])
 function decodeMessage(state: Decoding, type: MessageName, end: number, depth: number): Fields {
 	const { reader, flaw } = state;
 	if (depth > MAX_DEPTH) flaw(`${type} at ${offset(reader.pos)} is nested too deep`, `expected at most ${MAX_DEPTH}`);
-	count(state, PER_MESSAGE);
 	const shape = shapeOf(type);
+	count(state, PER_MESSAGE + shape.lists);
 	const start = reader.pos;
 	const outer = reader.len;
 	const message: Fields = {};
@@ -129,7 +160,10 @@ function readValue(
 	const { reader } = state;
 	if (typeof type === "object") return decodeMessage(state, type.message, delimited(reader), depth + 1);
 	if (type === "string") return textFromBytes(reader.bytes());
-	if (type === "bytes") return new Uint8Array(reader.bytes());
+	if (type === "bytes") {
+		count(state, PER_UNKNOWN);
+		return new Uint8Array(reader.bytes());
+	}
 	const raw = type === "fixed64" ? reader.fixed64() : varint(reader);
 	return readNumber(type, raw) ?? unfit(`is ${raw.toString()}`, holds[type]);
 }
@@ -159,8 +193,10 @@ function varint(reader: protobuf.Reader): protobuf.Long {
 }
 
 const count = (state: Decoding, values = 1): void => {
-	state.values += values;
-	if (state.values > MAX_VALUES) state.flaw("the record holds too many values", `expected at most ${MAX_VALUES}`);
+	for (let budget: Budget | undefined = state.budget; budget !== undefined; budget = budget.outer) {
+		budget.left -= values;
+		if (budget.left < 0) state.flaw(`${budget.whose} too many values`, `expected at most ${budget.most}`);
+	}
 };
 
 /** A place inside the record. */

@@ -32,6 +32,8 @@ export interface MessageShape {
 	/** Ascending by number, which is the order on the wire. */
 	readonly fields: readonly FieldShape[];
 	readonly byNumber: ReadonlyMap<number, FieldShape>;
+	/** How many of the fields are repeated. */
+	readonly lists: number;
 }
 
 const shapes = new Map<MessageName, MessageShape>();
@@ -46,7 +48,12 @@ export function shapeOf(name: MessageName): MessageShape {
 		const resolved = resolve(type, type in (declared.nested ?? {}));
 		return { name: field, number: id, rule: rule ?? "optional", type: resolved, wire: wireOf(resolved) };
 	});
-	const shape = { name, fields, byNumber: new Map(fields.map((field) => [field.number, field])) };
+	const shape = {
+		name,
+		fields,
+		byNumber: new Map(fields.map((field) => [field.number, field])),
+		lists: fields.filter(({ rule }) => rule === "repeated").length,
+	};
 	shapes.set(name, shape);
 	return shape;
 }

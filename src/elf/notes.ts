@@ -27,8 +27,8 @@ export interface NoteSegment {
 	readonly p_filesz: bigint;
 }
 
-/** More notes than 131,072 threads of gdb's four each have, or more bytes of them, are a lie or an attack. */
-const MOST_NOTES = 524_288;
+/** More notes than 16,384 threads of sixteen each have, or more bytes of them, are a lie or an attack. */
+const MOST_NOTES = 262_144;
 const MOST_BYTES = 1n << 30n;
 const LONGEST_OWNER = 256;
 

@@ -12,14 +12,12 @@ import { ghostsOf } from "./from-images/ghosts.ts";
 import { memoryFromImages } from "./from-images/memory.ts";
 import { objectsOf } from "./from-images/objects.ts";
 import { type SideRecord, sideRecordOf, unlessEmpty } from "./from-images/side-record.ts";
+import { treeOf } from "./from-images/tree.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "./task.ts";
 
 /** The processes of an image directory, parents before children. */
 export const processesOf = (dir: ImageDir): readonly { readonly pid: number; readonly comm: string }[] =>
-	dir.image("pstree.img", "pstree").records.map(({ value }) => ({
-		pid: value.pid,
-		comm: dir.one(`core-${value.pid}.img`, "core").tc?.comm ?? "?",
-	}));
+	treeOf(dir).map(({ pid }) => ({ pid, comm: dir.one(`core-${pid}.img`, "core").tc?.comm ?? "?" }));
 
 /**
  * One process of an image directory as a {@link Task}.
@@ -28,7 +26,7 @@ export const processesOf = (dir: ImageDir): readonly { readonly pid: number; rea
  * @throws NecromancerError ERR_DONOR_AMBIGUOUS, and whatever is wrong with the images.
  */
 export function taskFromImages(dir: ImageDir, pid?: number): Task {
-	const processes = dir.image("pstree.img", "pstree").records.map(({ value }) => value);
+	const processes = treeOf(dir);
 	const entry =
 		pid === undefined && processes.length === 1 ? processes[0] : processes.find((process) => process.pid === pid);
 	if (entry === undefined)

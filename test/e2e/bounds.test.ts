@@ -25,12 +25,12 @@ function place(bytes: Buffer): string {
 
 describe("a core that is as large as it may be", () => {
 	const shapes: readonly (readonly [string, SwollenCore])[] = [
-		["in threads", { threads: 32_768, fx: true }],
-		["in mappings", { loads: 131_072 }],
-		["in mapped files", { loads: 131_072, files: 131_072, pathLength: 90 }],
+		["in threads", { threads: 16_384, fx: true }],
+		["in mappings", { loads: 65_536 }],
+		["in mapped files", { loads: 65_536, files: 65_536, pathLength: 200 }],
 		["in the names of files", { loads: 250, files: 250, pathLength: 65_000 }],
-		["in notes", { others: 520_000 }],
-		["in everything", { threads: 30_000, fx: true, loads: 131_000, files: 30_000, others: 200_000 }],
+		["in notes", { others: 260_000 }],
+		["in everything", { threads: 16_000, fx: true, loads: 65_000, files: 30_000, others: 100_000 }],
 	];
 	const ways = [["show"], ["show", "--json"], ["show", "-v"], ["raise", "--check", "--trust"]];
 	test.each(shapes)("%s is shown and judged in 300 MiB", (_, shape) => {
@@ -44,7 +44,7 @@ describe("a core that is larger than any process", () => {
 		["in threads", { threads: 188_000 }],
 		["in threads with their registers", { threads: 75_000, fx: true }],
 		["in mappings", { loads: 1_100_000 }],
-		["in bytes that are counted again and again", { loads: 130_000, overlap: 4096 }],
+		["in bytes that are counted again and again", { loads: 65_000, overlap: 4096 }],
 		["in notes", { others: 3_900_000 }],
 		["in the names of files", { loads: 1000, files: 1000, pathLength: 60_000 }],
 	];

@@ -3,6 +3,7 @@ import type { InitialStack } from "../../core/stack.ts";
 import { signalName } from "../../linux/signal.ts";
 import type { CoreView } from "./core-view.ts";
 import { auxvJson, countJson, fileJson, mappingJson, SCHEMA, threadJson, totalsJson } from "./json.ts";
+import { each } from "./json-stream.ts";
 
 /** A core for programs; see json.ts for how values are spelled. */
 export function coreJson({ name, core, dead, comm, threads, mappings, files, findings }: CoreView) {
@@ -35,13 +36,13 @@ export function coreJson({ name, core, dead, comm, threads, mappings, files, fin
 						siginfo: core.siginfo === undefined ? null : Buffer.from(core.siginfo).toString("hex"),
 					},
 		stack: stackJson(memory.stack),
-		threads: threads.map((thread) => threadJson(thread, mappings)),
-		mappings: mappings.map(mappingJson),
+		threads: each(threads, (thread) => threadJson(thread, mappings)),
+		mappings: each(mappings, mappingJson),
 		totals: totalsJson(mappings),
-		files: files.map(fileJson),
+		files: each(files, fileJson),
 		auxv: core.auxv.map(auxvJson),
-		otherNotes: core.otherNotes,
-		findings,
+		otherNotes: each(core.otherNotes, (note) => note),
+		findings: each(findings, (finding) => finding),
 	};
 }
 

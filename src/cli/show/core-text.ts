@@ -11,36 +11,30 @@ import { facts, section } from "./section.ts";
 import { sizeText } from "./size-text.ts";
 import { threadsText } from "./threads.ts";
 
-/** A core for people. */
-export function coreText(view: CoreView, paint: Paint, verbose: boolean): string {
+/** A core for people, a section at a time. */
+export function* coreText(view: CoreView, paint: Paint, verbose: boolean): Generator<string, void, undefined> {
 	const { name, core, dead, comm, mappings, files, threads, findings } = view;
 	const { size } = core.source;
 	const writer = core.writer === "gdb" ? "gdb" : "Linux";
-	return [
-		`${paint.bold(escapeText(name))}: core of ${paint.bold(escapeText(comm))}, pid ${dead.pid}, ${sizeText(size)}, written by ${writer}\n\n`,
-		facts(
-			[
-				["death", { text: deathText(view), paint: dead.death.signal === 0 ? (text) => text : paint.red }],
-				["command", commandOf(view, verbose)],
-				["executable", escapeText(dead.memory.executable)],
-				["ids", idsText(view)],
-			],
-			paint,
-		),
-		threadsText(threads, mappings, paint, verbose),
-		mappingsText(mappings, { held: "in the core", nowhere: "untouched or left out" }, paint, verbose),
-		mappedFilesText(files, paint),
-		verbose
-			? section(
-					"auxiliary vector",
-					"",
-					core.auxv.map((pair) => `  ${describeAuxv(pair)}`),
-					paint,
-				)
-			: "",
-		section("notes nobody reads", "", otherNotes(core), paint),
-		findingsSection("not in this core", findings, paint),
-	].join("");
+	yield `${paint.bold(escapeText(name))}: core of ${paint.bold(escapeText(comm))}, pid ${dead.pid}, ${sizeText(size)}, written by ${writer}\n\n`;
+	yield facts(
+		[
+			["death", { text: deathText(view), paint: dead.death.signal === 0 ? (text) => text : paint.red }],
+			["command", commandOf(view, verbose)],
+			["executable", escapeText(dead.memory.executable)],
+			["ids", idsText(view)],
+		],
+		paint,
+	);
+	yield threadsText(threads, mappings, paint, verbose);
+	yield mappingsText(mappings, { held: "in the core", nowhere: "untouched or left out" }, paint, verbose);
+	yield mappedFilesText(files, paint, verbose);
+	if (verbose) {
+		const lines = core.auxv.map((pair) => `  ${describeAuxv(pair)}`);
+		yield section("auxiliary vector", "", lines, paint);
+	}
+	yield section("notes nobody reads", "", otherNotes(core), paint);
+	yield findingsSection("not in this core", findings, paint, verbose);
 }
 
 const deathText = ({ dead: { death, threads } }: CoreView): string =>

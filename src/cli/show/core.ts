@@ -1,10 +1,10 @@
 import { readCore } from "../../core/core.ts";
-import { jsonText } from "../json-text.ts";
 import { openCore } from "../open-core.ts";
 import type { Terminal } from "../terminal.ts";
 import { coreJson } from "./core-json.ts";
 import { coreText } from "./core-text.ts";
 import { viewOfCore } from "./core-view.ts";
+import { jsonPieces } from "./json-stream.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what a core holds. A compressed one is unpacked first. */
@@ -16,7 +16,8 @@ export async function showCore(
 	const core = await openCore(path, terminal, maxSize);
 	try {
 		const view = viewOfCore(readCore(core.source));
-		terminal.out(json ? jsonText(coreJson(view)) : coreText(view, terminal.paint, verbose));
+		const pieces = json ? jsonPieces(coreJson(view)) : coreText(view, terminal.paint, verbose);
+		for (const piece of pieces) terminal.out(piece);
 	} finally {
 		core.close();
 	}

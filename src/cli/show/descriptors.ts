@@ -3,11 +3,12 @@ import type { Descriptor } from "../../task/files.ts";
 import { pathOf, positionOf } from "../../task/files.ts";
 import { escapeText } from "../escape-text.ts";
 import type { Paint } from "../terminal.ts";
+import { foldedLines } from "./fold.ts";
 import { section } from "./section.ts";
 import { tableLines } from "./table.ts";
 
 /** Open files: number, what it is, how it was opened, where it stands. */
-export function descriptorsText(descriptors: readonly Descriptor[], paint: Paint): string {
+export function descriptorsText(descriptors: readonly Descriptor[], paint: Paint, verbose: boolean): string {
 	const first = new Map<number, number>();
 	const rows = descriptors.map(({ number, description, closeOnExec }) => {
 		const { id, kind, flags } = description;
@@ -23,5 +24,5 @@ export function descriptorsText(descriptors: readonly Descriptor[], paint: Paint
 		];
 		return [`${number}`, kind, how, remarks.join("  ")];
 	});
-	return section("descriptors", `${descriptors.length}`, tableLines("rlll", rows), paint);
+	return section("descriptors", `${descriptors.length}`, foldedLines(tableLines("rlll", rows), paint, verbose), paint);
 }

@@ -1,3 +1,5 @@
+import type { Paint } from "../terminal.ts";
+
 /** A list that may be too long to show whole: its beginning, its end, and how many of it are left out between them. */
 export interface Folded<T> {
 	readonly head: readonly T[];
@@ -9,6 +11,13 @@ export interface Folded<T> {
 const MOST = 48;
 const HEAD = 32;
 const TAIL = 8;
+
+/** Lines of a section, with what is left out said in its place. */
+export function foldedLines(lines: readonly string[], paint: Paint, whole: boolean): readonly string[] {
+	const { head, hidden, tail } = fold(lines, whole);
+	const more = hidden.length === 0 ? [] : [paint.dim(`  … ${hidden.length} more (-v shows them)`)];
+	return [...head, ...more, ...tail];
+}
 
 /** Keeps 32 items and the last 8 (of mappings those are stack and vdso), unless everything is wanted or it is short. */
 export const fold = <T>(items: readonly T[], whole: boolean): Folded<T> =>

@@ -27,6 +27,7 @@ import {
 	threadJson,
 	totalsJson,
 } from "./json.ts";
+import { each } from "./json-stream.ts";
 import { isUnlimited, limitName } from "./limits.ts";
 import { clockName } from "./timers.ts";
 
@@ -52,10 +53,10 @@ export function imagesJson({
 		bytes: countJson(bytes),
 		parent: parent ?? null,
 		clock: clock === undefined ? null : { monotonic: clockJson(clock.monotonic), boottime: clockJson(clock.boottime) },
-		tree,
-		processes: processes.map(processJson),
-		otherImages: others.map(({ name: file, kind, size }) => ({ name: file, kind: kind ?? null, size })),
-		findings,
+		tree: each(tree, (entry) => entry),
+		processes: each(processes, processJson),
+		otherImages: each(others, ({ name: file, kind, size }) => ({ name: file, kind: kind ?? null, size })),
+		findings: each(findings, (finding) => finding),
 	};
 }
 
@@ -76,31 +77,31 @@ function processJson({ pid, state, task, threadViews, mappings, files, ownNamesp
 		root: root ?? null,
 		umask: umask === undefined ? null : octal(umask),
 		ownNamespaces: ownNamespaces ?? null,
-		threads: threadViews.map((thread) => ({
+		threads: each(threadViews, (thread) => ({
 			...threadJson(thread, mappings),
 			...attributesJson(details.get(thread.tid)),
 		})),
-		mappings: mappings.map(mappingJson),
+		mappings: each(mappings, mappingJson),
 		totals: totalsJson(mappings),
-		sharedObjects: memory.objects.map(({ id, name, size, contents }) => ({
+		sharedObjects: each(memory.objects, ({ id, name, size, contents }) => ({
 			id,
 			name: name ?? null,
 			size: countJson(size),
 			held: countJson(contents.reduce((sum, { length }) => sum + length, 0n)),
 		})),
 		bounds: boundsJson(memory.bounds),
-		files: files.map(fileJson),
-		auxv: memory.auxv.map(auxvJson),
+		files: each(files, fileJson),
+		auxv: each(memory.auxv, auxvJson),
 		dumpable: memory.dumpable,
-		descriptors: descriptors.map(descriptorJson),
-		signalActions: task.signalActions.map(actionJson),
-		pendingSignals: task.pending.map((raw) => Buffer.from(raw).toString("hex")),
+		descriptors: each(descriptors, descriptorJson),
+		signalActions: each(task.signalActions, actionJson),
+		pendingSignals: each(task.pending, (raw) => Buffer.from(raw).toString("hex")),
 		intervalTimers: {
 			real: intervalJson(task.intervalTimers.real),
 			virtual: intervalJson(task.intervalTimers.virtual),
 			profiling: intervalJson(task.intervalTimers.profiling),
 		},
-		posixTimers: task.posixTimers.map(posixJson),
+		posixTimers: each(task.posixTimers, posixJson),
 		limits: Object.fromEntries(task.limits.map((limit, number) => [limitName(number), limitJson(limit)])),
 	};
 }

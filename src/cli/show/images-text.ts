@@ -9,6 +9,7 @@ import type { Paint } from "../terminal.ts";
 import { commandText } from "./command.ts";
 import { descriptorsText } from "./descriptors.ts";
 import { findingsSection } from "./findings.ts";
+import { foldedLines } from "./fold.ts";
 import { handlersText } from "./handlers.ts";
 import type { ImagesView, ProcessView, TreeEntry } from "./images-view.ts";
 import { octal } from "./json.ts";
@@ -21,33 +22,24 @@ import { tableLines } from "./table.ts";
 import { threadsText } from "./threads.ts";
 import { secondsText, timersText } from "./timers.ts";
 
-/** An image directory for people. */
-export function imagesText(view: ImagesView, paint: Paint, verbose: boolean): string {
+/** An image directory for people, a section at a time. */
+export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): Generator<string, void, undefined> {
 	const { name, tree, processes, fileCount, bytes, clock, others } = view;
 	const [only] = tree;
 	const who =
 		tree.length === 1 && only !== undefined
 			? `${paint.bold(escapeText(only.comm))}, pid ${only.pid}`
 			: `${tree.length} processes`;
-	return [
-		`${paint.bold(escapeText(name))}: CRIU images of ${who}, ${sizeText(bytes)} in ${counted(fileCount, "file")}\n`,
-		tree.length > 1 ? section("tree", `${tree.length}`, treeLines(tree), paint) : "",
-		...processes.map((process) => processText(process, clock, paint, verbose, tree.length > 1)),
-		section(
-			"images not shown",
-			"",
-			tableLines(
-				"lrl",
-				others.map(({ name: file, kind, size }) => [
-					escapeText(file),
-					sizeText(BigInt(size)),
-					kind ?? "no image we know",
-				]),
-			),
-			paint,
-		),
-		findingsSection("findings", view.findings, paint),
-	].join("");
+	yield `${paint.bold(escapeText(name))}: CRIU images of ${who}, ${sizeText(bytes)} in ${counted(fileCount, "file")}\n`;
+	if (tree.length > 1) yield section("tree", `${tree.length}`, foldedLines(treeLines(tree), paint, verbose), paint);
+	for (const process of processes) yield* processText(process, clock, paint, verbose, tree.length > 1);
+	const rows = others.map(({ name: file, kind, size }) => [
+		escapeText(file),
+		sizeText(BigInt(size)),
+		kind ?? "no image we know",
+	]);
+	yield section("images not shown", "", foldedLines(tableLines("lrl", rows), paint, verbose), paint);
+	yield findingsSection("findings", view.findings, paint, verbose);
 }
 
 /** Children below their parents, indented. A parent that is not in the tree is the dumper's world. */
@@ -64,54 +56,44 @@ function treeLines(tree: readonly TreeEntry[]): string[] {
 	});
 }
 
-function processText(
+function* processText(
 	process: ProcessView,
 	clock: TimensEntry | undefined,
 	paint: Paint,
 	verbose: boolean,
 	several: boolean,
-): string {
+): Generator<string, void, undefined> {
 	const { pid, comm, state, task, mappings, files, threadViews, arguments: argv } = process;
 	const leader = task.threads[0];
 	const { cwd, root, umask, descriptors } = task.files;
 	const threads = new Map(task.threads.map((thread) => [thread.tid, thread]));
-	return [
-		several ? `\n${paint.bold(`process ${pid}`)} (${escapeText(comm)})\n` : "\n",
-		facts(
-			[
-				["state", state],
-				["command", argv.length === 0 ? undefined : commandText(argv, verbose)],
-				["executable", escapeText(task.memory.executable)],
-				["directory", directoryText(cwd, root, umask)],
-				["ids", idsText(task.identity)],
-				["credentials", leader === undefined ? undefined : credentialsText(leader)],
-				["namespaces", namespacesText(process.ownNamespaces)],
-				["clock", clock === undefined ? undefined : clockText(clock)],
-			],
-			paint,
-		),
-		threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid))),
-		section(
-			"pending signals",
-			`${task.pending.length}`,
-			task.pending.map((raw) => `  ${describeSiginfo(raw)}`),
-			paint,
-		),
-		mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose),
-		mappedFilesText(files, paint),
-		descriptorsText(descriptors, paint),
-		handlersText(task.signalActions, mappings, paint),
-		timersText(task, paint),
-		limitsText(task.limits, paint, verbose),
-		verbose
-			? section(
-					"auxiliary vector",
-					"",
-					task.memory.auxv.map((pair) => `  ${describeAuxv(pair)}`),
-					paint,
-				)
-			: "",
-	].join("");
+	yield several ? `\n${paint.bold(`process ${pid}`)} (${escapeText(comm)})\n` : "\n";
+	yield facts(
+		[
+			["state", state],
+			["command", argv.length === 0 ? undefined : commandText(argv, verbose)],
+			["executable", escapeText(task.memory.executable)],
+			["directory", directoryText(cwd, root, umask)],
+			["ids", idsText(task.identity)],
+			["credentials", leader === undefined ? undefined : credentialsText(leader)],
+			["namespaces", namespacesText(process.ownNamespaces)],
+			["clock", clock === undefined ? undefined : clockText(clock)],
+		],
+		paint,
+	);
+	yield threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid)));
+	const pending = task.pending.map((raw) => `  ${describeSiginfo(raw)}`);
+	yield section("pending signals", `${task.pending.length}`, foldedLines(pending, paint, verbose), paint);
+	yield mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose);
+	yield mappedFilesText(files, paint, verbose);
+	yield descriptorsText(descriptors, paint, verbose);
+	yield handlersText(task.signalActions, mappings, paint);
+	yield timersText(task, paint);
+	yield limitsText(task.limits, paint, verbose);
+	if (verbose) {
+		const lines = task.memory.auxv.map((pair) => `  ${describeAuxv(pair)}`);
+		yield section("auxiliary vector", "", lines, paint);
+	}
 }
 
 const directoryText = (cwd: string | undefined, root: string | undefined, umask: number | undefined): string =>

@@ -6,6 +6,7 @@ import type { ImageDir } from "../../criu/image-dir.ts";
 import { type KindName, kindOfFile, rawKindOfFile } from "../../criu/kinds.ts";
 import { refuse } from "../../errors.ts";
 import { type Finding, loss, note } from "../../task/finding.ts";
+import { treeOf } from "../../task/from-images/tree.ts";
 import { taskFromImages } from "../../task/from-images.ts";
 import type { Task } from "../../task/task.ts";
 import { argumentsOf, mappingsOfTask } from "./task-memory.ts";
@@ -60,7 +61,7 @@ export interface OtherImage {
 /** @throws NecromancerError ERR_IMAGE_MISSING when there is no process `pid`; whatever is wrong with the images. */
 export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView {
 	const inventory = dir.one("inventory.img", "inventory");
-	const tree = treeOf(dir);
+	const tree = entriesOf(dir);
 	if (pid !== undefined && !tree.some((entry) => entry.pid === pid)) {
 		refuse("ERR_IMAGE_MISSING", {
 			subject: `${dir.path}/pstree.img`,
@@ -89,8 +90,8 @@ export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView
 /** task_core_entry.task_state. */
 const states: Readonly<Record<number, TreeEntry["state"]>> = { 1: "running", 2: "zombie", 3: "stopped" };
 
-const treeOf = (dir: ImageDir): TreeEntry[] =>
-	dir.image("pstree.img", "pstree").records.map(({ value: { pid, ppid, threads } }) => {
+const entriesOf = (dir: ImageDir): TreeEntry[] =>
+	treeOf(dir).map(({ pid, ppid, threads }) => {
 		const { tc, thread_info } = dir.one(`core-${pid}.img`, "core");
 		const state = tc !== undefined && thread_info === undefined ? "zombie" : (states[tc?.task_state ?? 0] ?? "unknown");
 		return { pid, ppid, comm: tc?.comm ?? "", state, threads };

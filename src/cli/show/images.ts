@@ -1,10 +1,10 @@
 import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/unfinished.ts";
-import { jsonText } from "../json-text.ts";
 import type { Terminal } from "../terminal.ts";
 import { imagesJson } from "./images-json.ts";
 import { imagesText } from "./images-text.ts";
 import { viewOfImages } from "./images-view.ts";
+import { jsonPieces } from "./json-stream.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what an image directory holds. */
@@ -13,7 +13,7 @@ export function showImages(path: string, { json, verbose, pid }: ShowOptions, { 
 	const dir = openImageDir(path);
 	try {
 		const view = viewOfImages(dir, pid);
-		out(json ? jsonText(imagesJson(view)) : imagesText(view, paint, verbose));
+		for (const piece of json ? jsonPieces(imagesJson(view)) : imagesText(view, paint, verbose)) out(piece);
 	} finally {
 		dir.close();
 	}

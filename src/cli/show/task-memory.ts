@@ -1,5 +1,5 @@
 import { type Address, address, fileOffset } from "../../bytes/address.ts";
-import { byStart, contains, firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
+import { byStart, contains, firstEndingAbove, lengthOf, type Range } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
 import { MADV, mapFlagsText } from "../../linux/mman.ts";
 import type { Content, Mapping, Memory, Task } from "../../task/task.ts";
@@ -44,34 +44,38 @@ export function mappingsOfTask({ memory, threads }: Task): MappingView[] {
 
 /** Says how many bytes of a mapping are in the pages files. */
 function holdings({ contents, objects }: Memory): (mapping: Mapping) => bigint {
-	const own = contents.map(rangeOf).sort(byStart);
-	const shared = new Map(objects.map(({ id, contents: parts }) => [id, parts.map(rangeOf).sort(byStart)]));
+	const own = coverage(contents);
+	const shared = new Map(objects.map(({ id, contents: parts }) => [id, coverage(parts)]));
 	return ({ start, end, backing }) => {
 		if (backing.kind === "guard") return 0n;
-		if (backing.kind !== "object") return coveredBytes({ start, end }, own);
+		if (backing.kind !== "object") return own({ start, end });
 		const { offset } = backing;
-		return coveredBytes(
-			{ start: address(offset), end: address(offset + end - start) },
-			shared.get(backing.object) ?? [],
-		);
+		return shared.get(backing.object)?.({ start: address(offset), end: address(offset + end - start) }) ?? 0n;
 	};
 }
 
 const rangeOf = ({ start, length }: Content): Range => ({ start, end: address(start + length) });
 
-/** Bytes of a range that the ranges of a sorted list cover; images of hostile making may overlap, and count once. */
-function coveredBytes(range: Range, sorted: readonly Range[]): bigint {
-	let covered = 0n;
-	let from = range.start;
-	for (let i = firstEndingAbove(sorted, range.start); i < sorted.length; i++) {
-		const next = sorted[i];
-		if (next === undefined || next.start >= range.end) break;
-		const part = from < range.end ? intersect({ start: from, end: range.end }, next) : undefined;
-		if (part === undefined) continue;
-		covered += lengthOf(part);
-		from = part.end;
+/**
+ * Tells how many bytes of a range there are contents for. Images of hostile making may have many contents below many
+ * mappings, and contents that overlap: each byte counts once, and no question takes longer for their number.
+ */
+function coverage(contents: readonly Content[]): (range: Range) => bigint {
+	const pieces: { start: Address; end: Address; before: bigint }[] = [];
+	for (const { start, end } of contents.map(rangeOf).sort(byStart)) {
+		const last = pieces.at(-1);
+		if (last === undefined || start > last.end)
+			pieces.push({ start, end, before: last === undefined ? 0n : last.before + lengthOf(last) });
+		else if (end > last.end) last.end = end;
 	}
-	return covered;
+	/** Bytes below `at`. */
+	const below = (at: Address): bigint => {
+		const next = pieces[firstEndingAbove(pieces, at)];
+		if (next !== undefined) return next.before + (at > next.start ? at - next.start : 0n);
+		const last = pieces.at(-1);
+		return last === undefined ? 0n : last.before + lengthOf(last);
+	};
+	return ({ start, end }) => below(end) - below(start);
 }
 
 const advices: ReadonlyMap<number, string> = new Map(

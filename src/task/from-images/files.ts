@@ -9,8 +9,14 @@ import type { SideRecord } from "./side-record.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
 export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
-	return new Map(dir.image("files.img", "files").records.map(({ value }) => [value.id, value]));
+	const { records } = dir.image("files.img", "files");
+	const known = tables.get(records) ?? new Map(records.map(({ value }) => [value.id, value]));
+	tables.set(records, known);
+	return known;
 }
+
+/** A tree of thousands has one table for all. */
+const tables = new WeakMap<object, ReadonlyMap<number, FileEntry>>();
 
 /** What descriptors and mappings have in common: they may show the same. */
 export interface SharedTables {

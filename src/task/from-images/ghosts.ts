@@ -27,14 +27,18 @@ export function ghostsOf(dir: ImageDir, entries: ReadonlyMap<number, FileEntry>)
 	const records = dir.has("remap-fpath.img") ? dir.image("remap-fpath.img", "remap-fpath").records : [];
 	const remaps = new Map(records.map(({ value }) => [value.orig_id, value]));
 	const ghosts = new Map<number, GhostFile>();
+	/** Of a directory, a socket or a device there is nothing to be made again. */
+	const others = new Set<number>();
 	return {
 		ghost: (entry) => {
 			const remap = remaps.get(entry);
-			if (remap === undefined || remap.remap_type !== RemapType.GHOST) return undefined;
+			if (remap === undefined || remap.remap_type !== RemapType.GHOST || others.has(remap.remap_id)) return undefined;
 			const known = ghosts.get(remap.remap_id);
 			const ghost = known ?? readGhost(dir, remap.remap_id, entries.get(entry)?.reg?.name ?? "");
-			// of a directory, a socket or a device there is nothing to be made again
-			if ((ghost.mode & S_IFMT) !== S_IFREG) return undefined;
+			if ((ghost.mode & S_IFMT) !== S_IFREG) {
+				others.add(remap.remap_id);
+				return undefined;
+			}
 			ghosts.set(remap.remap_id, ghost);
 			return ghost;
 		},

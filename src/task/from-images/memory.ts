@@ -6,6 +6,7 @@ import { VMA } from "../../criu/vma.ts";
 import { refuse } from "../../errors.ts";
 import { MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import { MOST_MAPPINGS } from "../../linux/process-bounds.ts";
 import type { Backing, MappedFile, Mapping, Memory } from "../task.ts";
 import { boundsFrom } from "./bounds.ts";
 import { contentsFrom } from "./contents.ts";
@@ -71,6 +72,7 @@ export function memoryFromImages(
 		return { kind: "anonymous", ...roleOf(vma, mm) };
 	};
 
+	requireFew(subject, mm);
 	const mappings = mm.vmas.map((vma): Mapping => {
 		const { start, end, prot } = vma;
 		if (start >= end || start % PAGE_SIZE !== 0n || end % PAGE_SIZE !== 0n)
@@ -92,6 +94,8 @@ export function memoryFromImages(
 			...(vma.status & VMA.GUARD ? {} : unlessEmpty(beside.mapping({ start: start as Address, end: end as Address }))),
 		};
 	});
+	mappings.sort(byStart);
+	requireDistinct(subject, mappings);
 	const exe = entries.get(mm.exe_file_id)?.reg;
 	if (exe === undefined)
 		return refuse("ERR_IMAGE_CORRUPT", {
@@ -102,7 +106,7 @@ export function memoryFromImages(
 	const executableGhost = ghosts.ghost(mm.exe_file_id)?.id;
 	const words = mm.mm_saved_auxv;
 	return {
-		mappings: mappings.sort(byStart),
+		mappings,
 		contents: contentsFrom(dir, `pagemap-${pid}.img`),
 		bounds: boundsFrom(mm),
 		executable: ghosts.link(mm.exe_file_id) ?? exe.name,
@@ -115,6 +119,37 @@ export function memoryFromImages(
 		dumpable: mm.dumpable ?? 1,
 		...(mm.thp_disabled === undefined ? {} : { hugePagesDisabled: mm.thp_disabled }),
 	};
+}
+
+/** Words of an auxiliary vector; the kernel's has a tenth of that. */
+const MOST_AUXV_WORDS = 4096;
+
+function requireFew(subject: string, { vmas, mm_saved_auxv }: MmEntry): void {
+	for (const [count, what, most] of [
+		[vmas.length, "mappings", MOST_MAPPINGS],
+		[mm_saved_auxv.length, "words of auxiliary vector", MOST_AUXV_WORDS],
+	] as const)
+		if (count > most)
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject,
+				finding: `has ${count} ${what}`,
+				expectation: `expected at most ${most}`,
+			});
+}
+
+/** Guards lie inside other mappings; of these, no two are in one place. */
+function requireDistinct(subject: string, sorted: readonly Mapping[]): void {
+	let before: Mapping | undefined;
+	for (const next of sorted) {
+		if (next.backing.kind === "guard") continue;
+		if (before !== undefined && before.end > next.start)
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject,
+				finding: `mappings ${hex(before.start)}-${hex(before.end)} and ${hex(next.start)}-${hex(next.end)} overlap`,
+				expectation: "expected distinct ones",
+			});
+		before = next;
+	}
 }
 
 /** Whether the file behind it was open for writing. */

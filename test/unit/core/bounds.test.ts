@@ -8,23 +8,23 @@ import { type SwollenCore, swollenCore } from "../../support/swollen-core.ts";
 const read = (shape: SwollenCore) => taskFromCore(readCore(fromBuffer("core", swollenCore(shape))));
 
 describe("the most that is taken of a core", () => {
-	test("32,768 threads", () => {
-		expect(read({ threads: 32_768 }).threads).toHaveLength(32_768);
-		expect(refusal(() => read({ threads: 32_769 }))).toBe(
-			"ERR_CORE_CORRUPT core: has more than 32768 threads, expected at most 32768",
+	test("16,384 threads", () => {
+		expect(read({ threads: 16_384 }).threads).toHaveLength(16_384);
+		expect(refusal(() => read({ threads: 16_385 }))).toBe(
+			"ERR_CORE_CORRUPT core: has more than 16384 threads, expected at most 16384",
 		);
 	});
 
-	test("131,072 mappings", () => {
-		expect(read({ loads: 131_072 }).memory.mappings).toHaveLength(131_072);
-		expect(refusal(() => read({ loads: 131_073 }))).toBe(
-			"ERR_CORE_CORRUPT core: has 131073 mappings, expected at most 131072",
+	test("65,536 mappings", () => {
+		expect(read({ loads: 65_536 }).memory.mappings).toHaveLength(65_536);
+		expect(refusal(() => read({ loads: 65_537 }))).toBe(
+			"ERR_CORE_CORRUPT core: has 65537 mappings, expected at most 65536",
 		);
 		expect(refusal(() => read({ loads: 200_000 }))).toBe(
-			"ERR_CORE_CORRUPT core: claims 200001 program headers, expected at most 131136",
+			"ERR_CORE_CORRUPT core: claims 200001 program headers, expected at most 65600",
 		);
-		expect(refusal(() => read({ files: 131_073 }))).toBe(
-			"ERR_CORE_CORRUPT core: NT_FILE at 0x308 has 131073 rows, expected at most 131072",
+		expect(refusal(() => read({ files: 65_537 }))).toBe(
+			"ERR_CORE_CORRUPT core: NT_FILE at 0x308 has 65537 rows, expected at most 65536",
 		);
 	});
 

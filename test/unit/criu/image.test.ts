@@ -367,7 +367,7 @@ describe("what readImage refuses", () => {
 	it("empty records without end", () => {
 		const source = huge(imageBytes(0x64413049), 1n << 40n);
 		expect(refusal(() => readImage(source, "seccomp"))).toBe(
-			"ERR_IMAGE_CORRUPT huge.img: holds too many records, expected at most 2097152",
+			"ERR_IMAGE_CORRUPT huge.img: holds too many records, expected at most 524288",
 		);
 	});
 

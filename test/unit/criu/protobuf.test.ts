@@ -223,7 +223,7 @@ describe("what decodeRecord refuses", () => {
 
 	it("millions of values", () => {
 		const raw = Buffer.concat([pstree(), bytes("2a 81 80 80 04"), Buffer.alloc((1 << 23) + 1)]);
-		expect(refused("pstree_entry", raw)).toBe("the record holds too many values, expected at most 8388608");
+		expect(refused("pstree_entry", raw)).toBe("the image holds too many values, expected at most 4194304");
 	});
 
 	it("any record that breaks off, at each byte", () => {

@@ -7,6 +7,7 @@ import { commandText } from "../../../../src/cli/show/command.ts";
 import { fold } from "../../../../src/cli/show/fold.ts";
 import { actionFlags } from "../../../../src/cli/show/handlers.ts";
 import { countJson } from "../../../../src/cli/show/json.ts";
+import { each, jsonPieces } from "../../../../src/cli/show/json-stream.ts";
 import { limitsText } from "../../../../src/cli/show/limits.ts";
 import { placeOf, placeText } from "../../../../src/cli/show/places.ts";
 import { sizeText } from "../../../../src/cli/show/size-text.ts";
@@ -215,6 +216,17 @@ limits (soft, hard)
 `);
 		expect(limitsText(all, paint, true).split("\n")).toHaveLength(20);
 	});
+});
+
+it("JSON in pieces is what it is in one", () => {
+	fc.assert(
+		fc.property(fc.array(fc.jsonValue(), { maxLength: 4 }), fc.jsonValue(), (list, value) => {
+			const pieces = jsonPieces({ list: each(list, (item) => item), value, none: each([], () => 1), inner: { value } });
+			expect([...pieces].join("")).toBe(jsonText({ list, value, none: [], inner: { value } }));
+			const nested = jsonPieces({ all: each([list, list], (items) => ({ items: each(items, (item) => item) })) });
+			expect([...nested].join("")).toBe(jsonText({ all: [{ items: list }, { items: list }] }));
+		}),
+	);
 });
 
 describe("jsonText", () => {
