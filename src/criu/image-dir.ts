@@ -153,7 +153,7 @@ function imagesIn(directory: Directory): ImageDir {
 
 /** Kinds that are read for each process and are the same for all. */
 const COMMON: ReadonlySet<KindName> = new Set([
-	...(["pstree", "files", "memfd", "remap-fpath", "pipes-data", "fifo-data"] as const),
+	...(["pstree", "files", "memfd", "remap-fpath", "pipes-data", "fifo-data", "necromancer"] as const),
 ]);
 
 const INVENTORY = "inventory.img";

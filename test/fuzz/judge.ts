@@ -1,0 +1,123 @@
+import { readFileSync } from "node:fs";
+import { fromBuffer } from "../../src/bytes/source.ts";
+import { refusalText } from "../../src/cli/failure.ts";
+import { coreJson } from "../../src/cli/show/core-json.ts";
+import { coreText } from "../../src/cli/show/core-text.ts";
+import { viewOfCore } from "../../src/cli/show/core-view.ts";
+import { imagesJson } from "../../src/cli/show/images-json.ts";
+import { imagesText } from "../../src/cli/show/images-text.ts";
+import { viewOfImages } from "../../src/cli/show/images-view.ts";
+import { jsonPieces } from "../../src/cli/show/json-stream.ts";
+import { openTerminal } from "../../src/cli/terminal.ts";
+import { readCore } from "../../src/core/core.ts";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { buildIdOfFile } from "../../src/elf/build-id.ts";
+import { readSymbols } from "../../src/elf/object.ts";
+import { NecromancerError } from "../../src/errors.ts";
+import { compilePlan } from "../../src/plan/compile.ts";
+import { encodePlan } from "../../src/plan/encode.ts";
+import { complete } from "../../src/task/complete.ts";
+import { deduce } from "../../src/task/deduce.ts";
+import { taskFromCore } from "../../src/task/from-core.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import { madeHost } from "../support/made-host.ts";
+
+/** What must never be, in words. */
+export type Find = string;
+
+const MOST_MILLISECONDS = 5000;
+const MOST_BYTES = 300 << 20;
+const MOST_TEXT = 4096;
+
+const nowhere = { write: () => true };
+const { paint } = openTerminal({ stdout: nowhere, stderr: nowhere, env: {} });
+const facts = madeHost();
+const drain = (pieces: Iterable<string>): void => {
+	for (const _ of pieces);
+};
+
+/** Runs each of the steps; whatever one throws that is no refusal is a find, as is what takes too much. */
+function judged(...steps: readonly (() => void)[]): Find | undefined {
+	for (const step of steps) {
+		const [time, memory] = [performance.now(), process.memoryUsage()];
+		try {
+			step();
+		} catch (error) {
+			if (!(error instanceof NecromancerError)) return error instanceof Error ? `${error.stack}` : String(error);
+			const { length } = Buffer.from(refusalText(error));
+			if (length > MOST_TEXT || error.message.length > 4 * MOST_TEXT) return `${length} bytes of text: ${error.code}`;
+		}
+		const taken = performance.now() - time;
+		if (taken > MOST_MILLISECONDS) return `took ${Math.round(taken)} ms`;
+		const after = process.memoryUsage();
+		const grown = after.heapUsed + after.arrayBuffers - memory.heapUsed - memory.arrayBuffers;
+		if (grown > MOST_BYTES) return `took ${grown >> 20} MiB`;
+	}
+	return undefined;
+}
+
+/** A core: shown in both ways, made a task without and with a donor, and planned. */
+export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
+	const dead = () => taskFromCore(readCore(fromBuffer("core", bytes)));
+	const plan = (task: Parameters<typeof compilePlan>[0]): void => {
+		encodePlan(compilePlan(task, facts, { fds: new Map(), missing: "null" }));
+	};
+	return judged(
+		() => {
+			const view = viewOfCore(readCore(fromBuffer("core", bytes)));
+			drain(coreText(view, paint, true));
+			drain(coreText(view, paint, false));
+			drain(jsonPieces(coreJson(view)));
+		},
+		() => {
+			const open = () => undefined;
+			plan(deduce(dead(), { fds: new Map(), open, modeOf: open, credentials: nobody }).task);
+		},
+		() => {
+			const dir = openImageDir(donor);
+			try {
+				plan(complete(dead(), taskFromImages(dir), { allowMismatch: true }).task);
+			} finally {
+				dir.close();
+			}
+		},
+	);
+}
+
+/** Rights that hold nothing. */
+const nobody = {
+	...{ uid: 1, euid: 1, suid: 1, fsuid: 1, gid: 1, egid: 1, sgid: 1, fsgid: 1, groups: [], securebits: 0 },
+	...{ inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n, noNewPrivileges: true },
+};
+
+/** An image directory: shown in both ways, and planned. */
+export function judgeImages(path: string): Find | undefined {
+	const within = (work: (dir: ReturnType<typeof openImageDir>) => void) => () => {
+		const dir = openImageDir(path);
+		try {
+			work(dir);
+		} finally {
+			dir.close();
+		}
+	};
+	return judged(
+		within((dir) => {
+			const view = viewOfImages(dir, undefined);
+			drain(imagesText(view, paint, true));
+			drain(jsonPieces(imagesJson(view)));
+		}),
+		within((dir) => {
+			encodePlan(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
+		}),
+	);
+}
+
+/** A library or an executable. */
+export const judgeObject = (bytes: Buffer): Find | undefined =>
+	judged(
+		() => void buildIdOfFile(fromBuffer("object", bytes)),
+		() => void readSymbols(fromBuffer("object", bytes), ["environ", "main", "_start"]),
+	);
+
+/** Some object that every machine with Node has. */
+export const someObject = (): Buffer => readFileSync(process.execPath).subarray(0, 4096);
