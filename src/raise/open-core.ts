@@ -115,7 +115,10 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 		};
 	const progress = options.progress?.(stat.size);
 	try {
-		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, { ...options, size: stat.size });
+		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, {
+			...options,
+			size: stat.size,
+		});
 		try {
 			requireUnchanged([source]);
 		} catch (error) {

@@ -88,7 +88,11 @@ try {
 		const { what, bytes, find } = once(chance(order.seed, order.first + done));
 		if (find === undefined) continue;
 		// one of a kind is enough: what it says, and where
-		const kind = find.replace(/0x[0-9a-f]+|\d+/g, "N").split("\n").slice(0, 3).join("\n");
+		const kind = find
+			.replace(/0x[0-9a-f]+|\d+/g, "N")
+			.split("\n")
+			.slice(0, 3)
+			.join("\n");
 		if (seen.has(kind)) continue;
 		seen.add(kind);
 		const name = `${what}.${createHash("sha256").update(bytes).digest("hex").slice(0, 12)}`;

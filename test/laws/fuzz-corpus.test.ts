@@ -2,9 +2,9 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
 import { judgeCore, judgeImages, judgeObject } from "../fuzz/judge.ts";
-import { swollenCore } from "../support/swollen-core.ts";
 import { fixturePath } from "../support/fixture-core.ts";
 import { scratch } from "../support/scratch.ts";
+import { swollenCore } from "../support/swollen-core.ts";
 
 // What `npm run fuzz` has ever found is judged here for good.
 

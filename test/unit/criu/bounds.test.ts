@@ -2,8 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../../src/task/from-images.ts";
-import { processesOf } from "../../../src/task/from-images.ts";
+import { processesOf, taskFromImages } from "../../../src/task/from-images.ts";
 import { image, writeDonor } from "../../support/donor-builder.ts";
 import { livingDonor } from "../../support/pair.ts";
 import { refusal } from "../../support/refusal.ts";
@@ -11,8 +10,13 @@ import { scratch } from "../../support/scratch.ts";
 import { number } from "../../support/wire.ts";
 
 const PSTREE = 0x50273030;
-const entry = (pid: number, ...threads: readonly number[]): number[] =>
-	[...number(1, pid), ...number(2, 0), ...number(3, 1), ...number(4, 1), ...threads.flatMap((tid) => number(5, tid))];
+const entry = (pid: number, ...threads: readonly number[]): number[] => [
+	...number(1, pid),
+	...number(2, 0),
+	...number(3, 1),
+	...number(4, 1),
+	...threads.flatMap((tid) => number(5, tid)),
+];
 
 /** What a donor with another pstree.img is refused with, without the name of its directory. */
 function refused(...tree: readonly (readonly number[])[]): string {
@@ -46,7 +50,9 @@ describe("the most that is taken of images", () => {
 		const path = writeDonor(join(scratch(), "donor"), { ...donor, vmas: [first, ...donor.vmas] });
 		const dir = openImageDir(path);
 		try {
-			expect(refusal(() => taskFromImages(dir))).toMatch(/^ERR_IMAGE_CORRUPT .*mappings 0x\w+-0x\w+ and 0x\w+-0x\w+ overlap/);
+			expect(refusal(() => taskFromImages(dir))).toMatch(
+				/^ERR_IMAGE_CORRUPT .*mappings 0x\w+-0x\w+ and 0x\w+-0x\w+ overlap/,
+			);
 		} finally {
 			dir.close();
 		}
