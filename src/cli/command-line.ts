@@ -43,7 +43,10 @@ export const sizeOption = (flags: string, text: string): Option => new Option(fl
 
 /** How far a compressed core may go. */
 export const maxSizeOption = (): Option =>
-	sizeOption("--max-size <size>", "the most a compressed core may unpack to (1G, one of more than 64 MiB to 64G)");
+	sizeOption(
+		"--max-size <size>",
+		"the most a compressed core may unpack to (64 times its size, at least 1G and at most 64G)",
+	);
 
 /** What becomes of descriptors that cannot be opened. */
 export const missingFdsOption = (): Option =>

@@ -77,7 +77,7 @@ export function readCore(source: ByteSource, { truncated = false }: ReadCoreOpti
 
 function readFiles(source: ByteSource, { files }: SortedNotes): FileNote {
 	if (files === undefined) return { files: [], pageSize: 0n };
-	return readFileNote(files.read(), source.name, files.offset);
+	return readFileNote(files.read(), source.name, files.offset, source.size);
 }
 
 function auxvOf(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {

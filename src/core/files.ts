@@ -5,7 +5,7 @@ import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { withoutDeleted } from "../linux/deleted.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
-import { MOST_MAPPINGS } from "../linux/process-bounds.ts";
+import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
@@ -28,10 +28,10 @@ export interface FileNote {
 /**
  * Reads the content of NT_FILE (fs/binfmt_elf.c, fill_files_note).
  *
- * @param subject the core, `at` where in it the note lies.
+ * @param subject the core, `at` where in it the note lies, `size` how many bytes it has.
  * @throws NecromancerError ERR_CORE_CORRUPT.
  */
-export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset): FileNote {
+export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset, size = 0n): FileNote {
 	const corrupt = (finding: string, expectation: string): never =>
 		refuse("ERR_CORE_CORRUPT", { subject, finding, expectation });
 	const short = (wanted: number, left: number, position: number): never =>
@@ -43,9 +43,8 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset)
 	if (count > BigInt(most)) {
 		corrupt(`NT_FILE at ${hex(at)} claims ${count} rows`, `expected at most ${most} in its ${bytes.length} bytes`);
 	}
-	if (count > BigInt(MOST_MAPPINGS)) {
-		corrupt(`NT_FILE at ${hex(at)} has ${count} rows`, `expected at most ${MOST_MAPPINGS}`);
-	}
+	const rowsIn = mostMappings(size);
+	if (count > BigInt(rowsIn)) corrupt(`NT_FILE at ${hex(at)} has ${count} rows`, atMost(rowsIn, size));
 	const rows = cursor(input.bytes(Number(count) * fileNoteRow.size), short);
 	const files = Array.from({ length: Number(count) }, (): MappedFile => {
 		const { start, end, file_ofs } = rows.take(fileNoteRow);

@@ -1,7 +1,7 @@
 import { type FileOffset, fileOffset } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import { MOST_MAPPINGS } from "../linux/process-bounds.ts";
+import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import type { Core } from "./core.ts";
 import type { MappedFile } from "./files.ts";
 import { type Segment, spell } from "./segments.ts";
@@ -43,11 +43,12 @@ export function coreMappings({ source, segments, files }: Pick<Core, "source" | 
 		if (at < segment.end) mappings.push(fromSegment(segment, { start: at, end: segment.end }));
 	}
 	for (const file of files.slice(next)) mappings.push(fromFile(file));
-	if (mappings.length > MOST_MAPPINGS)
+	const most = mostMappings(source.size);
+	if (mappings.length > most)
 		refuse("ERR_CORE_CORRUPT", {
 			subject: source.name,
 			finding: `has ${mappings.length} mappings`,
-			expectation: `expected at most ${MOST_MAPPINGS}`,
+			expectation: atMost(most, source.size),
 		});
 	return mappings;
 }

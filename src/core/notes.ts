@@ -3,7 +3,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import type { Note } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
 import { type ElfPrpsinfo, type ElfPrstatus, elfPrpsinfo, elfPrstatus, fxregs, NT } from "../linux/elf-core.ts";
-import { MOST_THREADS } from "../linux/process-bounds.ts";
+import { atMost as boundedBy, mostThreads } from "../linux/process-bounds.ts";
 
 /** A note this program has no use for. */
 export interface OtherNote {
@@ -49,13 +49,14 @@ const SHSTK_SIZE = 8;
  * AUXV, FILE, FPREGSET, XSTATE, then three per further thread; gdb begins with PRPSINFO and ends with AUXV, FILE.
  *
  * @throws NecromancerError ERR_NOTE_SIZE, ERR_CORE_CORRUPT (a note twice, one of a thread before any thread, or more
- *   threads than {@link MOST_THREADS}).
+ *   threads than {@link mostThreads} says).
  */
 export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNotes {
 	const subject = source.name;
 	const threads: ThreadNotes[] = [];
 	const others: OtherNote[] = [];
 	const whole: { process?: ElfPrpsinfo; auxv?: Note; files?: Note; xsaveLayout?: Note } = {};
+	const mostHere = mostThreads(source.size);
 	let fromGdb = false;
 	const twice = (note: Note, name: string): never =>
 		refuse("ERR_CORE_CORRUPT", {
@@ -88,7 +89,7 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 		switch (`${note.owner}/${note.type}`) {
 			case `CORE/${NT.PRSTATUS}`:
 				exactly(elfPrstatus.name, elfPrstatus.size);
-				if (threads.length === MOST_THREADS) tooMany(subject, "threads", MOST_THREADS);
+				if (threads.length === mostHere) tooMany(source, mostHere);
 				threads.push({ status: elfPrstatus.decode(note.read()), at: note.offset });
 				break;
 			case `CORE/${NT.PRPSINFO}`:
@@ -133,12 +134,8 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 	return { threads, others, fromGdb, ...whole };
 }
 
-const tooMany = (subject: string, what: string, most: number): never =>
-	refuse("ERR_CORE_CORRUPT", {
-		subject,
-		finding: `has more than ${most} ${what}`,
-		expectation: `expected at most ${most}`,
-	});
+const tooMany = ({ name: subject, size }: ByteSource, most: number): never =>
+	refuse("ERR_CORE_CORRUPT", { subject, finding: `has more than ${most} threads`, expectation: boundedBy(most, size) });
 
 const wrongSize = (subject: string, note: Note, name: string, expected: string): never =>
 	refuse("ERR_NOTE_SIZE", {

@@ -26,8 +26,8 @@ export interface Segment extends Range {
  * The segments of PT_LOAD headers by ascending address.
  *
  * @param size Bytes that the file has: what segments were to have behind its end is missing.
- * @throws NecromancerError ERR_CORE_CORRUPT: unaligned, wrapping or overlapping addresses, more bytes than memory, or the
- *   bytes of another.
+ * @throws NecromancerError ERR_CORE_CORRUPT: unaligned, wrapping or overlapping addresses, more bytes than memory, or, all
+ *   together, than the file.
  */
 export function readSegments(subject: string, loads: readonly Elf64Phdr[], size: bigint): readonly Segment[] {
 	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(subject, load, size));
@@ -38,26 +38,17 @@ export function readSegments(subject: string, loads: readonly Elf64Phdr[], size:
 			corrupt(subject, `segments ${spell(before)} and ${spell(next)} overlap`, "expected distinct mappings");
 		}
 	}
-	requireOwnBytes(subject, segments);
+	requireHeld(subject, segments, size);
 	return segments;
 }
 
 /**
- * Each segment has bytes of its own. Where two had the same ones, a small file would be a core of any size to those who
- * look through memory.
+ * Segments may have bytes in common, as a writer may keep equal pages once; but all together hold no more than the file.
+ * Otherwise a small one would be a core of any size to those who look through memory.
  */
-function requireOwnBytes(subject: string, segments: readonly Segment[]): void {
-	const held = segments.filter(({ fileSize }) => fileSize > 0n);
-	held.sort((a, b) => (a.offset < b.offset ? -1 : a.offset > b.offset ? 1 : 0));
-	for (const [i, next] of held.entries()) {
-		const before = held[i - 1];
-		if (before !== undefined && before.offset + before.fileSize > next.offset)
-			corrupt(
-				subject,
-				`segments ${spell(before)} and ${spell(next)} have the same bytes at file offset ${hex(next.offset)}`,
-				"expected each to have its own",
-			);
-	}
+function requireHeld(subject: string, segments: readonly Segment[], size: bigint): void {
+	const held = segments.reduce((sum, { fileSize }) => sum + fileSize, 0n);
+	if (held > size) corrupt(subject, `its segments hold ${held} bytes`, `expected at most the file's ${size}`);
 }
 
 function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr, size: bigint): Segment {

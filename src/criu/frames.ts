@@ -9,8 +9,8 @@ const MAX_RECORD = 1 << 26;
 /** Most bytes of all records of an image, what lies behind them not counted. */
 const MAX_RECORDS_BYTES = 1 << 29;
 
-/** Most records of one image: a page run each, in the longest of them. */
-const MAX_RECORDS = 1 << 19;
+/** Records that any image may have; in the longest of them each is a run of pages. */
+export const USUAL_RECORDS = 1 << 19;
 
 const WINDOW = 1 << 16;
 
@@ -30,11 +30,12 @@ export interface Frames {
  * Reads through a window, so that only one record at a time is in memory, and that no larger than the file.
  *
  * @param from Where the first record is.
+ * @param most Records that there may be.
  *
  * The methods throw NecromancerError: ERR_IMAGE_TRUNCATED where the file ends too early, ERR_IMAGE_CORRUPT for records
  * of absurd size or number.
  */
-export function frames(source: ByteSource, from = 0n): Frames {
+export function frames(source: ByteSource, from = 0n, most = USUAL_RECORDS): Frames {
 	let at = from;
 	let start = from;
 	let window: Buffer = Buffer.alloc(0);
@@ -78,7 +79,7 @@ export function frames(source: ByteSource, from = 0n): Frames {
 			recordBytes += length;
 			if (recordBytes > MAX_RECORDS_BYTES)
 				corrupt("the records are too long", `expected at most ${MAX_RECORDS_BYTES} bytes`);
-			if (++records > MAX_RECORDS) corrupt("holds too many records", `expected at most ${MAX_RECORDS}`);
+			if (++records > most) corrupt("holds too many records", `expected at most ${most}`);
 			return take(length);
 		},
 		skip: (bytes) => {

@@ -19,6 +19,8 @@ export interface ImageDir {
 	readonly directory: Directory;
 	/** Its regular files, sorted; links are not followed, folders not entered, our own work files left out. */
 	readonly names: readonly string[];
+	/** Bytes of all of these. */
+	readonly size: bigint;
 	/** Where the link `parent` of an incremental dump points. */
 	readonly parent?: string;
 	has(name: string): boolean;
@@ -70,6 +72,9 @@ function imagesIn(directory: Directory): ImageDir {
 	const entries = attempt(path, () => readdirSync(directory.at("."), { withFileTypes: true }));
 	const names = entries.filter((it) => it.isFile() && isPlainName(it.name)).map(({ name }) => name);
 	names.sort();
+	const sizeOf = (name: string): bigint =>
+		lstatSync(directory.at(name), { bigint: true, throwIfNoEntry: false })?.size ?? 0n;
+	const size = names.reduce((sum, name) => sum + attempt(path, () => sizeOf(name)), 0n);
 	const known = new Set(names);
 	const link = entries.find((it) => it.name === "parent" && it.isSymbolicLink());
 	const open = new Map<string, ByteSource>();
@@ -90,7 +95,7 @@ function imagesIn(directory: Directory): ImageDir {
 		open.set(name, fresh);
 		return fresh;
 	};
-	const budget = directoryBudget();
+	const budget = directoryBudget(size);
 	const common = new Map<string, Image>();
 	const image = <K extends KindName>(name: string, kind: K): Image<RecordOf<K>> => {
 		const known = common.get(name);
@@ -113,6 +118,7 @@ function imagesIn(directory: Directory): ImageDir {
 		path,
 		directory,
 		names,
+		size,
 		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(directory.at("parent"))) }),
 		writers,
 		has: (name) => known.has(name),

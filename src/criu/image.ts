@@ -3,7 +3,7 @@ import { u32, viewOf } from "../bytes/layout.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Extra } from "./extra.ts";
-import { type Frames, frames } from "./frames.ts";
+import { type Frames, frames, USUAL_RECORDS } from "./frames.ts";
 import type { Messages, PagemapEntry, PagemapHead } from "./generated/schema.ts";
 import {
 	COMMON_MAGIC,
@@ -49,8 +49,8 @@ export interface Image<T = unknown> {
  */
 export function readImage<K extends KindName>(source: ByteSource, name: K, outer?: Budget): Image<RecordOf<K>> {
 	const kind = imageKinds[name];
-	const reader = frames(source);
 	const budget = imageBudget(outer);
+	const reader = frames(source, 0n, Math.max(USUAL_RECORDS, budget.pages));
 	checkMagics(reader, source, kind);
 	const head = kind.head === undefined ? undefined : (read(reader, source, kind.head, budget) as PagemapHead);
 	const records: ImageRecord<RecordOf<K>>[] = [];

@@ -1,4 +1,5 @@
 import protobuf from "protobufjs/minimal.js";
+import { PAGE_SIZE } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import type { Messages } from "./generated/schema.ts";
@@ -27,24 +28,31 @@ export interface Budget {
 	/** What is said where it is used up. */
 	readonly whose: string;
 	readonly most: number;
+	/** Pages that the images can hold: what holds many has many mappings and runs of pages, and much to be said of them. */
+	readonly pages: number;
 	/** That of what is around it. */
 	readonly outer?: Budget;
 }
 
-/** Most values of one image. */
+/** Most values of one image, and how many there may be for each page if that is more: a mapping has 14. */
 const MAX_VALUES = 1 << 22;
+const PER_PAGE = 16;
 
-export const imageBudget = (outer?: Budget): Budget => ({
-	...{ left: MAX_VALUES, most: MAX_VALUES, whose: "the image holds" },
-	...(outer === undefined ? {} : { outer }),
-});
+export function imageBudget(outer?: Budget): Budget {
+	const pages = outer?.pages ?? 0;
+	const most = Math.max(MAX_VALUES, PER_PAGE * pages);
+	return { left: most, most, pages, whose: "the image holds", ...(outer === undefined ? {} : { outer }) };
+}
 
 /** Of all images of a directory, each as often as it is read. */
 const MAX_DIRECTORY_VALUES = 1 << 24;
 
-export const directoryBudget = (): Budget => ({
-	...{ left: MAX_DIRECTORY_VALUES, most: MAX_DIRECTORY_VALUES, whose: "the images of the directory hold" },
-});
+/** @param size Bytes of all images of the directory. */
+export function directoryBudget(size: bigint): Budget {
+	const pages = Number(size / PAGE_SIZE);
+	const most = Math.max(MAX_DIRECTORY_VALUES, 4 * PER_PAGE * pages);
+	return { left: most, most, pages, whose: "the images of the directory hold" };
+}
 
 const PER_MESSAGE = 4;
 const PER_UNKNOWN = 16;

@@ -3,7 +3,7 @@ import { bytes, layout, type Struct, u16, u32, u64 } from "../bytes/layout.ts";
 import { packingOf } from "../bytes/packing.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import { MOST_MAPPINGS } from "../linux/process-bounds.ts";
+import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import { machineName } from "./machine.ts";
 import { windowed } from "./window.ts";
 
@@ -109,8 +109,8 @@ export function readElfHeader(source: ByteSource, wanted: Wanted): Elf64Ehdr {
 	return header;
 }
 
-/** One for each mapping, and a few for notes and the like. */
-const MOST_PROGRAM_HEADERS = MOST_MAPPINGS + 64;
+/** Besides one for each mapping, for notes and the like. */
+const OTHER_PROGRAM_HEADERS = 64;
 
 /**
  * Every program header, in file order. The count is held against the file before the first is read, and the table is
@@ -121,11 +121,12 @@ const MOST_PROGRAM_HEADERS = MOST_MAPPINGS + 64;
 export function* readProgramHeaders(source: ByteSource, header: Elf64Ehdr): Generator<Elf64Phdr, void, undefined> {
 	const count = programHeaderCount(source, header);
 	if (count === 0) return;
-	if (count > MOST_PROGRAM_HEADERS) {
+	const most = mostMappings(source.size) + OTHER_PROGRAM_HEADERS;
+	if (count > most) {
 		refuse("ERR_CORE_CORRUPT", {
 			subject: source.name,
 			finding: `claims ${count} program headers`,
-			expectation: `expected at most ${MOST_PROGRAM_HEADERS}`,
+			expectation: atMost(most, source.size),
 		});
 	}
 	const end = header.e_phoff + BigInt(count) * BigInt(elf64Phdr.size);

@@ -2,6 +2,7 @@ import { type FileOffset, fileOffset, hex } from "../bytes/address.ts";
 import { layout, u32 } from "../bytes/layout.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { mostThreads } from "../linux/process-bounds.ts";
 import { endOf, truncated } from "./file.ts";
 import { windowed } from "./window.ts";
 
@@ -27,8 +28,10 @@ export interface NoteSegment {
 	readonly p_filesz: bigint;
 }
 
-/** More notes than 16,384 threads of sixteen each have, or more bytes of them, are a lie or an attack. */
-const MOST_NOTES = 262_144;
+/** Each thread has four or five. */
+const NOTES_OF_A_THREAD = 16;
+
+/** More bytes of notes are a lie or an attack. */
 const MOST_BYTES = 1n << 30n;
 const LONGEST_OWNER = 256;
 
@@ -45,6 +48,7 @@ export function* readNotes(
 	alignment: 4 | 8 = 4,
 ): Generator<Note, void, undefined> {
 	const window = windowed(source);
+	const most = NOTES_OF_A_THREAD * mostThreads(source.size);
 	let count = 0;
 	let total = 0n;
 	for (const segment of segments) {
@@ -55,7 +59,7 @@ export function* readNotes(
 		total += segment.p_filesz;
 		if (total > MOST_BYTES) limit(source, `has ${total} bytes of notes`, `${MOST_BYTES}`);
 		for (let at = segment.p_offset; at < end; ) {
-			if (++count > MOST_NOTES) limit(source, `has more than ${MOST_NOTES} notes`, `${MOST_NOTES}`);
+			if (++count > most) limit(source, `has more than ${most} notes`, `${most} in ${source.size} bytes`);
 			const note = noteAt(source, window, at, segment.p_offset, end, alignment);
 			if (note === undefined) break;
 			yield note.note;

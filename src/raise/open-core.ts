@@ -41,12 +41,23 @@ export interface OpenedCore {
 /** 64 GiB: no core unpacks to more unless it is allowed to. */
 export const USUAL_MAX_SIZE = 1n << 36n;
 
+/** What any compressed core may unpack to. */
+const LITTLE = 1n << 30n;
+
+/** Cores pack to a third or a tenth, with much that is zero to less; a megabyte that promises a terabyte is nobody's core. */
+const MOST_RATIO = 64n;
+
+/** The most that a compressed core of so many bytes may unpack to unasked. */
+export const usualMost = (packed: bigint): bigint => {
+	const most = packed * MOST_RATIO;
+	return most < LITTLE ? LITTLE : most > USUAL_MAX_SIZE ? USUAL_MAX_SIZE : most;
+};
+
 /**
- * The most that a compressed core of so many bytes may unpack to unasked. Cores pack to a third or a tenth; a few megabytes
- * that promise terabytes are nobody's core, and what is small is looked at without a second thought.
+ * The same where more may come behind these bytes: a core may begin with zeros, so they tell of the rest only when they are
+ * very few.
  */
-export const usualMost = (packed: bigint): bigint => (packed > SMALL ? USUAL_MAX_SIZE : SMALL * 16n);
-const SMALL = 1n << 26n;
+export const usualMostSoFar = (packed: bigint): bigint => (packed < LITTLE / MOST_RATIO ? LITTLE : USUAL_MAX_SIZE);
 
 /**
  * Opens a core as it is found: plain, or compressed with gzip, zstd, lz4, xz or bzip2, which its content tells, not its
@@ -207,7 +218,8 @@ async function copy(
 				head = Buffer.concat([head, bytes.subarray(0, MAGIC.length)]).subarray(0, MAGIC.length);
 				if (!MAGIC.subarray(0, head.length).equals(head)) refuseKind(name, packing, head);
 			}
-			const most = maxSize ?? (packing === undefined ? USUAL_MAX_SIZE : usualMost(size ?? packed));
+			const usual = size === undefined ? usualMostSoFar(packed) : usualMost(size);
+			const most = maxSize ?? (packing === undefined ? USUAL_MAX_SIZE : usual);
 			if (file.size + BigInt(bytes.length) > most) refuseSize(name, most);
 			file.append(bytes);
 		};

@@ -133,6 +133,7 @@ export function donorAt(path: string, parent?: string): ImageDir {
 		path,
 		directory,
 		names,
+		size: 0n,
 		...(parent === undefined ? {} : { parent }),
 		...methods,
 		writers: [],

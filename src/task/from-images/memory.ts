@@ -6,7 +6,7 @@ import { VMA } from "../../criu/vma.ts";
 import { refuse } from "../../errors.ts";
 import { MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
-import { MOST_MAPPINGS } from "../../linux/process-bounds.ts";
+import { mostMappings } from "../../linux/process-bounds.ts";
 import type { Backing, MappedFile, Mapping, Memory } from "../task.ts";
 import { boundsFrom } from "./bounds.ts";
 import { contentsFrom } from "./contents.ts";
@@ -72,7 +72,7 @@ export function memoryFromImages(
 		return { kind: "anonymous", ...roleOf(vma, mm) };
 	};
 
-	requireFew(subject, mm);
+	requireFew(subject, mm, mostMappings(dir.size));
 	const mappings = mm.vmas.map((vma): Mapping => {
 		const { start, end, prot } = vma;
 		if (start >= end || start % PAGE_SIZE !== 0n || end % PAGE_SIZE !== 0n)
@@ -124,9 +124,9 @@ export function memoryFromImages(
 /** Words of an auxiliary vector; the kernel's has a tenth of that. */
 const MOST_AUXV_WORDS = 4096;
 
-function requireFew(subject: string, { vmas, mm_saved_auxv }: MmEntry): void {
+function requireFew(subject: string, { vmas, mm_saved_auxv }: MmEntry, mostVmas: number): void {
 	for (const [count, what, most] of [
-		[vmas.length, "mappings", MOST_MAPPINGS],
+		[vmas.length, "mappings", mostVmas],
 		[mm_saved_auxv.length, "words of auxiliary vector", MOST_AUXV_WORDS],
 	] as const)
 		if (count > most)

@@ -1,7 +1,7 @@
 import type { PstreeEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
-import { MOST_THREADS } from "../../linux/process-bounds.ts";
+import { atMost, mostThreads } from "../../linux/process-bounds.ts";
 
 /**
  * The processes of an image directory in their order, parents before children.
@@ -26,7 +26,8 @@ export function treeOf(dir: ImageDir): readonly PstreeEntry[] {
 		}
 	}
 	const count = Math.max(pids.size, tids.size);
-	if (count > MOST_THREADS) corrupt(`has ${count} threads`, `expected at most ${MOST_THREADS}`);
+	const most = mostThreads(dir.size);
+	if (count > most) corrupt(`has ${count} threads`, atMost(most, dir.size));
 	trees.set(records, tree);
 	return tree;
 }

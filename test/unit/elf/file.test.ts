@@ -103,7 +103,7 @@ describe("PN_XNUM: more than 65,534 program headers", () => {
 		const count = core.length - 64 + 44;
 		core.writeUInt32LE(0xffffffff, count);
 		expect(refusal(() => headersOf(core))).toBe(
-			"ERR_CORE_CORRUPT core: claims 4294967295 program headers, expected at most 65600",
+			`ERR_CORE_CORRUPT core: claims 4294967295 program headers, expected at most 65600 in ${core.length} bytes`,
 		);
 		core.writeUInt32LE(65_600, count);
 		expect(refusal(() => headersOf(core))).toBe(

@@ -87,7 +87,7 @@ test("a flood of empty notes in segments that name the same bytes over and over 
 	const flood = Buffer.alloc(12 * 1000);
 	const segments = Array.from({ length: 600 }, () => ({ p_offset: 0n, p_filesz: BigInt(flood.length) }));
 	expect(refusal(() => [...readNotes(fromBuffer("core", flood), segments)])).toBe(
-		"ERR_CORE_CORRUPT core: has more than 262144 notes, expected at most 262144",
+		"ERR_CORE_CORRUPT core: has more than 262144 notes, expected at most 262144 in 12000 bytes",
 	);
 });
 

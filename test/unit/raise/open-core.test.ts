@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import { openCoreSource } from "../../../src/raise/open-core.ts";
+import { openCoreSource, usualMost, usualMostSoFar } from "../../../src/raise/open-core.ts";
 import { refusalOf } from "../../support/refusal.ts";
 import { modeOf, scratch } from "../../support/scratch.ts";
 import { hasTool } from "../../support/tools.ts";
@@ -206,6 +206,15 @@ describe("what is packed", () => {
 		await expect(opening).rejects.toThrow("enough");
 		expect(readdirSync(room)).toEqual([]);
 	});
+});
+
+it("is taken without being asked to 64 times the size, or what is known of it", () => {
+	const gib = 1n << 30n;
+	expect([0n, 16n, 17n, 100n, 4096n].map((mib) => usualMost(mib << 20n))).toEqual([
+		...[gib, gib, 64n * (17n << 20n), 64n * (100n << 20n), 64n * gib],
+	]);
+	// what begins with gigabytes of zeros may still be a core
+	expect([0n, 15n, 16n, 17n].map((mib) => usualMostSoFar(mib << 20n))).toEqual([gib, gib, 64n * gib, 64n * gib]);
 });
 
 // folklore: a handler that runs as root stores everybody's cores as root's; systemd-coredump says in the name whose they are
