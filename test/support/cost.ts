@@ -1,5 +1,7 @@
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 
 const main = join(resolve(import.meta.dirname, "../.."), "dist/cli/main.js");
 
@@ -11,23 +13,23 @@ export interface Cost {
 	readonly status: number | null;
 	/** The most memory that was resident, in MiB. */
 	readonly mebibytes: number;
-	/** Bytes of stdout. */
-	readonly out: number;
 	readonly err: string;
 }
 
 /** Runs `necromancer` with these arguments and says what it took. */
-export function costOf(args: readonly string[], input?: Buffer): Cost {
-	const { status, output } = spawnSync(
-		process.execPath,
-		["--import", `data:text/javascript,${MEASURE}`, main, ...args],
-		{ stdio: ["pipe", "pipe", "pipe", "pipe"], maxBuffer: 1 << 30, ...(input === undefined ? {} : { input }) },
-	);
-	const [, out, err, measured] = output;
-	return {
-		status,
-		mebibytes: Number(measured) / 1024,
-		out: out?.length ?? 0,
-		err: err?.toString() ?? "",
-	};
+export async function costOf(args: readonly string[]): Promise<Cost> {
+	const child = spawn(process.execPath, ["--import", `data:text/javascript,${MEASURE}`, main, ...args], {
+		stdio: ["ignore", "pipe", "pipe", "pipe"],
+	});
+	const ended = new Promise<number | null>((done, fail) => {
+		child.once("error", fail);
+		child.once("close", done);
+	});
+	child.stdout?.resume();
+	const [err, measured, status] = await Promise.all([
+		buffer(child.stdio[2] as Readable),
+		buffer(child.stdio[3] as Readable),
+		ended,
+	]);
+	return { status, mebibytes: Number(measured.toString()) / 1024, err: err.toString() };
 }
