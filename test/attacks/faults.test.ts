@@ -70,16 +70,16 @@ describe.skipIf(!able)(`who is not told of a process has none${needs}`, () => {
 
 	it("raise, where stdout is full", () => {
 		freshCore();
-		expectUndone(shell(`$n raise ${core} >/dev/full`), full);
-		expectUndone(shell(`$n raise ${core} --json --run >/dev/full`), full);
-		expect(shell(`$n raise -q ${core} >/dev/full`)).toMatchObject({ status: 0 });
+		expectUndone(shell(`$n raise --trust ${core} >/dev/full`), full);
+		expectUndone(shell(`$n raise --trust ${core} --json --run >/dev/full`), full);
+		expect(shell(`$n raise --trust -q ${core} >/dev/full`)).toMatchObject({ status: 0 });
 		expect(room.pids()).toHaveLength(1);
 	});
 
 	it("raise, where nobody reads", () => {
 		freshCore();
 		expectUndone(
-			shell(`{ sleep 0.2; $n raise ${core}; echo $? >&3; } 3>${directory}/status | :; exit $(cat ${directory}/status)`),
+			shell(`{ sleep 0.2; $n raise --trust ${core}; echo $? >&3; } 3>${directory}/status | :; exit $(cat ${directory}/status)`),
 			/^necromancer: standard output: write failed with EPIPE \[ERR_IO\]\n$/,
 		);
 	});
@@ -107,7 +107,7 @@ describe.skipIf(!able)(`who is not told of a process has none${needs}`, () => {
 			const line = new RegExp(
 				`^necromancer: ${path}: is a ${what}, expected a file to write, or none; name another \\[ERR_IO\\]\\n$`,
 			);
-			expectUndone(shell(`$n raise -q ${core} --pidfile ${path}`), line);
+			expectUndone(shell(`$n raise --trust -q ${core} --pidfile ${path}`), line);
 			expectUndone(shell(`$n restore -d -v0 -i ${images} --pidfile ${path}`), line);
 			expectUndone(shell(`$n restore -d -i ${images} -o ${path}`), line);
 		}
