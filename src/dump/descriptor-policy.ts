@@ -1,5 +1,5 @@
 import { refuse } from "../errors.ts";
-import { ownerInProc } from "../linux/own-proc.ts";
+import { ownerInProc, ownProcPath } from "../linux/own-proc.ts";
 import { kindOf, type OpenDescriptor } from "./open-files.ts";
 import { socketWords } from "./socket-words.ts";
 
@@ -40,7 +40,9 @@ function aboutAnother(pid: number, path: string): string | undefined {
 	const owner = ownerInProc(path);
 	if (owner === undefined || owner.pid === 1) return undefined;
 	if (owner.pid !== pid) return `a file about process ${owner.pid} (${path})`;
-	return owner.rest.startsWith("/task/") ? `a file about one of its threads (${path})` : undefined;
+	return ownProcPath(path, pid)?.startsWith("/proc/self/task/") === true
+		? `a file about one of its threads (${path})`
+		: undefined;
 }
 
 /** What a descriptor is that cannot be dumped; `undefined` when it can. */

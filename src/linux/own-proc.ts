@@ -7,5 +7,8 @@ export function ownerInProc(path: string): { readonly pid: number; readonly rest
 /** What a process finds about itself has another name when it has another id. */
 export function ownProcPath(path: string, pid: number): string | undefined {
 	const owner = ownerInProc(path);
-	return owner?.pid === pid ? `/proc/self${owner.rest}` : undefined;
+	if (owner?.pid !== pid) return undefined;
+	// its first thread has its id, and opens its files
+	const [, tid, rest = ""] = /^\/task\/(\d+)(\/.*)?$/s.exec(owner.rest) ?? [];
+	return Number(tid) === pid ? `/proc/thread-self${rest}` : `/proc/self${owner.rest}`;
 }

@@ -9,6 +9,8 @@ import type { MappedFile, Mapping, Memory } from "../task/task.ts";
 export interface HostFiles {
 	/** `undefined` where there is no regular file. */
 	open(path: string): HostFile | undefined;
+	/** Bytes of a regular file now, which may be written to meanwhile; `undefined` where there is none. */
+	sizeOf?(path: string): bigint | undefined;
 }
 
 export interface HostFile {

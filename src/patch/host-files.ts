@@ -22,6 +22,11 @@ export function hostFiles(): OpenedFiles {
 			}
 			return opened.get(path);
 		},
+		sizeOf: (path) =>
+			attempt(path, () => {
+				const stat = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
+				return stat?.isFile() === true ? stat.size : undefined;
+			}),
 		requireUnchanged: () => requireUnchanged([...opened.values()].flatMap((file) => file?.source ?? [])),
 		close: () => {
 			for (const file of opened.values()) file?.source.close();

@@ -26,6 +26,7 @@ import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
 import { namesOf } from "./names.ts";
 import { objectImages } from "./objects.ts";
+import { asOpened, atTodaysEnds } from "./opened-files.ts";
 
 export interface PatchOptions extends CompleteOptions {
 	/** Which process of the donor to replace, where it holds several. */
@@ -77,7 +78,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		...(donorTask.clocks === undefined ? {} : { donor: donorTask.clocks }),
 	});
 	report(clock);
-	const task = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
+	const limited = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
+	const task = { ...limited, files: atTodaysEnds(limited.files, options.host, report) };
 	const donorPid = donorTask.identity.pid;
 	const { pid, sid } = task.identity;
 	if (sid !== pid) report(noSessionLeader(sid));
@@ -122,7 +124,10 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 
 	const binaries = inspectBinaries(task.memory, options.host, report);
 	const files = fileTable(
-		donor.image("files.img", "files").records.map(({ value }) => value),
+		asOpened(
+			donor.image("files.img", "files").records.map(({ value }) => value),
+			task.files,
+		),
 		mmDonor,
 		descriptorsIn(donor, table),
 		binaries,

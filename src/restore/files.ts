@@ -52,7 +52,6 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
 		// its own directory in /proc is not there before it is
-		if (description.kind === "file" && description.path.startsWith(OWN)) continue;
 		const own = description.kind === "file" && ownProcPath(description.path, task.identity.pid) !== undefined;
 		if (description.kind === "file" && !description.unlinked && !own) {
 			want(description, number);
@@ -88,9 +87,6 @@ function mismatch(
 		return { path, problem: "size", finding: `has ${here.size} bytes`, expectation: `expected ${size}` };
 	return undefined;
 }
-
-/** Where a process finds itself. */
-const OWN = "/proc/self/";
 
 const waitsForOtherEnd = (flags: number): boolean =>
 	(flags & O_ACCMODE) !== O.RDWR && (flags & (O.NONBLOCK | O.PATH)) === 0;

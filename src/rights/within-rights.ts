@@ -1,6 +1,7 @@
 import { refuseAll } from "../errors.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import { ownProcPath } from "../linux/own-proc.ts";
 import { SCHED } from "../linux/sched.ts";
 import type { Description, Files } from "../task/files.ts";
 import { caution, type Finding } from "../task/finding.ts";
@@ -37,7 +38,11 @@ export function withinRights(task: Task, rights: RightsOf): { readonly task: Tas
 	const tell = (subject: string, text: string): void => void findings.push(caution("credentials", subject, text));
 	const mappings = modest.memory.mappings.map((mapping) => mappingOf(mapping, rights.reader, tell));
 	return {
-		task: { ...modest, memory: { ...modest.memory, mappings }, files: filesOf(task.files, rights, tell) },
+		task: {
+			...modest,
+			memory: { ...modest.memory, mappings },
+			files: filesOf(task.files, rights, task.identity.pid, tell),
+		},
 		findings,
 	};
 }
@@ -123,13 +128,13 @@ function mappingOf(mapping: Mapping, reader: Reader, tell: Tell): Mapping {
 	return { ...mapping, shared: false, backing: { ...backing, writable: false } };
 }
 
-function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, tell: Tell): Files {
+function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, pid: number, tell: Tell): Files {
 	const { reader, fds, missing } = rights;
 	const closed = `may not be opened by uid ${reader.uid}, as whom it is raised`;
 	const faults: { subject: string; finding: string; expectation: string }[] = [];
 	const kept = descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
-		const path = fds.has(number) ? undefined : forbidden(description, rights);
+		const path = fds.has(number) ? undefined : forbidden(description, rights, pid);
 		if (path === undefined) return descriptor;
 		if (missing === "error")
 			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });
@@ -157,10 +162,12 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, t
 }
 
 /** The path of a file that the user may not open like that. */
-function forbidden(description: Description, { reader, tty }: RightsOf): string | undefined {
+function forbidden(description: Description, { reader, tty }: RightsOf, pid: number): string | undefined {
 	const { kind, flags } = description;
 	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
 	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
+	// nobody is kept from reading what /proc says of himself
+	if (ownProcPath(path, pid) !== undefined && (flags & O_ACCMODE) === O.RDONLY) return undefined;
 	return mayOpen(reader, path, accessOf(flags)) ? undefined : path;
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -170,9 +170,22 @@ describe.skipIf(!able)(`a donor's files${needs}`, () => {
 			}),
 		);
 		expect(readlinkSync(room.path(`/proc/${pid}/fd/4`))).toBe(`/proc/${pid}/status`);
+		expect(readlinkSync(room.path(`/proc/${pid}/fd/5`))).toBe(`/proc/${pid}/task/${pid}/comm`);
 		room.run(["kill", "-USR1", `${pid}`]);
 		const lines = await linesOf(log, 4);
 		expect(lines.slice(2)).toEqual(["grown since", `says ${pid}`]);
+		// the same by way of images
+		room.run(["kill", "-KILL", `${pid}`]);
+		expect(await soon(() => !room.pids().includes(pid))).toBe(true);
+		const patched = join(directory, "patched");
+		expect(necromancer("-c", core, "-i", images, "-o", patched).stdout).toContain(
+			`the images have its end of now, ${statSync(log).size}: `,
+		);
+		expect(necromancer("restore", "-v0", "-d", "-i", patched)).toEqual(well);
+		expect(readlinkSync(room.path(`/proc/${pid}/fd/4`))).toBe(`/proc/${pid}/status`);
+		expect(readlinkSync(room.path(`/proc/${pid}/fd/5`))).toBe(`/proc/${pid}/task/${pid}/comm`);
+		room.run(["kill", "-USR1", `${pid}`]);
+		expect(await linesOf(log, 5)).toEqual([...lines, `says ${pid}`]);
 	});
 });
 

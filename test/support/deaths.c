@@ -111,11 +111,12 @@ static void say(int signal) {
 	dprintf(log_at, "says %d\n", getpid());
 }
 
-// with a log that it writes at its end, and its own status, both open
+// with a log that it writes at its end, its own status, and its thread's name, all open
 static void serve(void) {
 	log_at = open(path, O_WRONLY);
 	lseek(log_at, 0, SEEK_END);
 	open("/proc/self/status", O_RDONLY);
+	open("/proc/thread-self/comm", O_RDONLY);
 	signal(SIGUSR1, say);
 	write(log_at, "open\n", 5);
 	for (;;) pause();

@@ -1,5 +1,6 @@
 import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import { ownerInProc } from "../../linux/own-proc.ts";
 import type { Descriptor, Files, OpenFile } from "../files.ts";
 import { pathOf } from "../files.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
@@ -42,9 +43,13 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 	reportMissing(dead, donor, report);
 	return {
 		...donor.files,
-		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, donor.identity.pid))),
+		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, donor.identity.pid, dead.pid))),
 	};
 }
+
+/** Where a process of this id finds what the donor found about itself, or about its first thread. */
+const ownName = (rest: string, donorPid: number, deadPid: number): string =>
+	`/proc/${deadPid}${rest.replace(new RegExp(`^/task/${donorPid}(?=/|$)`), `/task/${deadPid}`)}`;
 
 /** What grows by being written at its end has grown since: at the donor's offset the dead process's own words would be lost. */
 const stoodAtEnd = ({ flags, position, size, ghost, unlinked, mode = S_IFREG }: OpenFile): boolean =>
@@ -56,11 +61,11 @@ const stoodAtEnd = ({ flags, position, size, ghost, unlinked, mode = S_IFREG }: 
 	!unlinked;
 
 /** The same description as the dead process is to have it. */
-function ofDead(descriptor: Descriptor, donorPid: number): Descriptor {
+function ofDead(descriptor: Descriptor, donorPid: number, deadPid: number): Descriptor {
 	const { description } = descriptor;
 	if (description.kind !== "file") return descriptor;
-	const own = `/proc/${donorPid}/`;
-	const path = description.path.startsWith(own) ? `/proc/self/${description.path.slice(own.length)}` : description.path;
+	const owner = ownerInProc(description.path);
+	const path = owner?.pid === donorPid ? ownName(owner.rest, donorPid, deadPid) : description.path;
 	return {
 		...descriptor,
 		description: { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) },

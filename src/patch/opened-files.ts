@@ -1,0 +1,47 @@
+import type { FileEntry } from "../criu/generated/schema.ts";
+import type { Files, OpenFile } from "../task/files.ts";
+import { caution, type Finding } from "../task/finding.ts";
+import type { HostFiles } from "./binaries.ts";
+
+/**
+ * The same descriptors with those that stood at their file's end at its end of now: images have a number there, and nobody who
+ * restores them knows that it was the end.
+ */
+export function atTodaysEnds(files: Files, host: HostFiles, report: (finding: Finding) => void): Files {
+	const known = new Map<number, OpenFile>();
+	const descriptors = files.descriptors.map((descriptor) => {
+		const { number, description } = descriptor;
+		if (description.kind !== "file" || description.atEnd !== true) return descriptor;
+		const moved = known.get(description.id) ?? atEndOf(description, host, number, report);
+		known.set(description.id, moved);
+		return { ...descriptor, description: moved };
+	});
+	return { ...files, descriptors };
+}
+
+function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (finding: Finding) => void): OpenFile {
+	const { atEnd: _atEnd, ...rest } = file;
+	const { path, position } = file;
+	const size = host.sizeOf?.(path);
+	const say = (text: string): void => report(caution("file-offset", `descriptor ${number} (${path})`, text));
+	if (size === undefined) {
+		say(`is not on this host: the images keep the donor's offset ${position}, and what was written behind it is lost`);
+		return rest;
+	}
+	say(`the images have its end of now, ${size}: what is written to it until they are restored is written over`);
+	return { ...rest, position: size };
+}
+
+/** The donor's entries as the dead process is to have them open: under which name, and at which offset. */
+export function asOpened(entries: readonly FileEntry[], { descriptors }: Files): FileEntry[] {
+	const opened = new Map(descriptors.map(({ description }) => [description.id, description]));
+	return entries.map((entry) => {
+		const { id, reg } = entry;
+		const description = opened.get(id);
+		if (reg === undefined || description?.kind !== "file") return entry;
+		// one that had lost its name has another there than in its image
+		const name = description.unlinked || !description.path.startsWith("/proc/") ? reg.name : description.path;
+		if (name === reg.name && description.position === reg.pos) return entry;
+		return { ...entry, reg: { ...reg, name, pos: description.position } };
+	});
+}
