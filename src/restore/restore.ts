@@ -78,6 +78,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		const facts = await factsFor(agent, task, options);
 		const { policy, judged, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
+		requireRoomForMappings(task, plan.views);
 		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
@@ -121,6 +122,7 @@ export async function rehearse(task: Task, options: RestoreOptions): Promise<Pla
 		const facts = await factsFor(agent, task, options);
 		const { policy, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
+		requireRoomForMappings(task, plan.views);
 		encodePlan(plan);
 		return plan;
 	});

@@ -1,0 +1,40 @@
+import { describe, expect, it } from "vitest";
+import { type Address, address } from "../../../src/bytes/address.ts";
+import { requireRoomForMappings } from "../../../src/restore/room-for-mappings.ts";
+import type { Mapping, Task } from "../../../src/task/task.ts";
+import { smallTask } from "../../support/small-task.ts";
+
+const at = (page: number): Address => address(0x1000_0000n + BigInt(page) * 4096n);
+const mapping = (from: number, to: number, kind: "anonymous" | "guard" = "anonymous"): Mapping => ({
+	...{ start: at(from), end: at(to), prot: 3, shared: false, backing: { kind }, flags: 0, advice: 0n },
+});
+const task = (...mappings: readonly Mapping[]): Task => ({ ...TASK, memory: { ...TASK.memory, mappings } });
+const TASK = smallTask();
+const view = (from: number, to: number) => ({ start: at(from), end: at(to) });
+
+describe("vm.max_map_count", () => {
+	const two = task(mapping(0, 10), mapping(20, 30), mapping(22, 24, "guard"));
+
+	it("has to have room for the mappings that the process had, guards aside", () => {
+		expect(() => requireRoomForMappings(two, [], 2)).not.toThrow();
+		expect(() => requireRoomForMappings(two, [], undefined)).not.toThrow();
+		expect(() => requireRoomForMappings(two, [], 1)).toThrow(
+			"vm.max_map_count: is 1, expected at least the 2 mappings that the process had; raise it: sysctl vm.max_map_count=128",
+		);
+	});
+
+	it.each([
+		["all of one", [view(0, 10)], 2],
+		["its beginning", [view(0, 5)], 3],
+		["its end", [view(5, 10)], 3],
+		["its middle", [view(3, 7)], 4],
+		["two parts with a gap", [view(0, 3), view(5, 10)], 4],
+		["parts of both", [view(1, 2), view(4, 6), view(25, 30)], 7],
+	])("and for the parts that views make of them: %s", (_, views, needed) => {
+		expect(() => requireRoomForMappings(two, views, needed)).not.toThrow();
+		if (needed > 2)
+			expect(() => requireRoomForMappings(two, views, needed - 1)).toThrow(
+				`is ${needed - 1}, expected at least ${needed}: the 2 mappings that the process had, some in parts (--lazy)`,
+			);
+	});
+});
