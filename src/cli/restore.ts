@@ -5,6 +5,7 @@ import { withImageClocks } from "../restore/image-clocks.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { type Finding, lostAtDump } from "../task/finding.ts";
+import { reportPointersOf } from "../task/pointers.ts";
 import { believedImages } from "./believed-images.ts";
 import { findingsText, leftoverText } from "./findings.ts";
 import { follow } from "./follow.ts";
@@ -54,7 +55,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	const dir = openImageDir(resolve(verb.images));
 	let restored: Restored;
 	let known: number;
-	let lost: readonly Finding[];
+	const said: Finding[] = [];
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const stopped = verb.leaveStopped === true;
@@ -63,7 +64,8 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
 		const task = withImageClocks(believed, dir, verb.clock);
 		known = task.identity.pid;
-		lost = (task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text));
+		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));
+		reportPointersOf(task, (finding) => said.push(finding));
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,
 			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
@@ -79,7 +81,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	}
 	await orEnd(restored, async () => {
 		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
-		await tell(verb, { ...restored, findings: [...lost, ...restored.findings] }, known, terminal);
+		await tell(verb, { ...restored, findings: [...said, ...restored.findings] }, known, terminal);
 	});
 	if (verb.detach === true || verb.leaveStopped === true) {
 		await restored.release();

@@ -75,10 +75,19 @@ export interface PartialMemory {
 	read(at: Address, length: number): Buffer | undefined;
 }
 
+export interface PartialFile {
+	readonly path: string;
+	readonly offset: bigint;
+	/** It had no name any more when the process died, or has none here. */
+	readonly deleted: boolean;
+	/** It had its name when the process died; here is none, or another. */
+	readonly absent?: true;
+}
+
 export interface PartialMapping extends Place {
 	/** Absent in gdb's cores where a clean mapping has no segment; untrusted there for PROT_NONE and execute-only. */
 	readonly prot?: number;
-	readonly file?: { readonly path: string; readonly offset: bigint; readonly deleted: boolean };
+	readonly file?: PartialFile;
 	/** Bytes of it that the core holds, from its start. */
 	readonly held: bigint;
 	/** Bytes that it was to hold behind those, had it not been cut short. */

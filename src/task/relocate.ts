@@ -28,7 +28,8 @@ export function relocate(dead: PartialTask, { found, gone, others }: Relocation)
 				const { file } = mapping;
 				if (file === undefined) return mapping;
 				const { path } = file;
-				if (gone.has(path)) return { ...mapping, file: { ...file, deleted: true } };
+				if (gone.has(path))
+					return { ...mapping, file: { ...file, deleted: true, ...(file.deleted ? {} : { absent: true }) } };
 				const here = found.get(path);
 				if (here === undefined || (file.deleted && linked.has(path))) return mapping;
 				return { ...mapping, file: { ...file, path: here, deleted: false } };

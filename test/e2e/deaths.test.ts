@@ -50,8 +50,9 @@ afterAll(async () => {
 	rmSync(directory, { recursive: true, force: true });
 });
 
-const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--trust", ...args]);
+const necromancer = (...args: readonly string[]): Ran =>
+	room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
+const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
 const dead = (how: string): Death => {
 	next += 100;
 	return die(room, program, directory, how, next);
@@ -96,7 +97,7 @@ describe.skipIf(!able)(`registers that lead nowhere${needs}`, () => {
 		["wild-sp", "is no address at all"],
 		["kernel-sp", "leads to no memory"],
 	])("%s: comes up as it was, with all that it knew", (how, where) => {
-		const { core, pid } = dead(how);
+		const { core, pid, place } = dead(how);
 		const { status, stdout, stderr } = raise("--json", core);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		const { findings, death } = JSON.parse(stdout);
@@ -106,6 +107,14 @@ describe.skipIf(!able)(`registers that lead nowhere${needs}`, () => {
 			...{ weight: "caution", code: "pointers", subject: `thread ${death.tid}` },
 			text: `its stack pointer ${sp} ${where}: before it can call a function, or have a handler called, it needs another (gdb: set $rsp = …)`,
 		});
+		// images say it too, whoever made them
+		const images = join(place, "images");
+		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toEqual(well);
+		const restored = necromancer("restore", "-d", "-s", "-i", images);
+		expect([restored.status, restored.stderr]).toEqual([
+			0,
+			expect.stringContaining(`its stack pointer ${sp} ${where}`),
+		]);
 		const thread = death.tid === pid ? [] : ["thread 2"];
 		expect(registersIn(askGdb(room, pid, ...thread, "info registers"))).toEqual(theirs);
 		expect(known(pid)).toBe(4711n + 499_500n);
@@ -152,7 +161,10 @@ describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
 		});
 		const { status, stdout } = raise("--missing-files", "zeros", core);
 		expect(status).toBe(0);
-		expect(stdout).toMatch(/^loss.* 32768 of 32768 bytes are not in the core; they read as zeros$/m);
+		expect(stdout).toContain(
+			`${path} is not here; shared memory of its own takes its place: 32768 of 32768 bytes are not in the core; they read as zeros\n`,
+		);
+		expect(readFileSync(room.path(`/proc/${pid}/maps`), "latin1")).toMatch(/ rw-s .* \/dev\/zero \(deleted\)$/m);
 		const at = Number(longAt(room, pid, program.at("shown")));
 		expect(bytesAt(room, pid, at, 4096).every((byte) => byte === 0)).toBe(true);
 		expect(longAt(room, pid, program.at("total"))).toBe(4711n);

@@ -45,18 +45,15 @@ export function kindOfMapping(
 	}
 	if (file.deleted) {
 		const lost = lengthOf(mapping) - mapping.held;
+		const why = file.absent === true ? "is not here" : "was deleted";
 		report(
 			lost > 0n
 				? loss(
 						"contents-lost",
 						subject,
-						`${file.path} was deleted and ${lost} of ${lengthOf(mapping)} bytes are not in the core; they read as zeros`,
+						`${file.path} ${why} and ${lost} of ${lengthOf(mapping)} bytes are not in the core; they read as zeros`,
 					)
-				: note(
-						"file-gone",
-						subject,
-						`${file.path} was deleted; all its bytes are in the core and become private memory`,
-					),
+				: note("file-gone", subject, `${file.path} ${why}; all its bytes are in the core and become private memory`),
 		);
 		return { backing: { kind: "anonymous" }, shared: false };
 	}

@@ -1,6 +1,7 @@
 import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
 import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
-import { caution, type Finding, loss } from "../finding.ts";
+import { PROT_WRITE } from "../../linux/mman.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import type { Content, SharedObject } from "../task.ts";
 
@@ -36,9 +37,10 @@ export function groupObjects(
 		const name = objectName(mapping);
 		if (name === undefined) continue;
 		const offset = mapping.file?.offset ?? 0n;
+		const key = name.file ?? (name.memfd !== undefined && single.has(name.memfd) ? `/memfd:${name.memfd}` : undefined);
 		const at =
-			name.memfd !== undefined && single.has(name.memfd)
-				? named.get(name.memfd)
+			key !== undefined
+				? named.get(key)
 				: before?.end === mapping.start && (before.file?.offset ?? 0n) + lengthOf(before) === offset
 					? groupOf.get(before)
 					: undefined;
@@ -47,7 +49,7 @@ export function groupObjects(
 			group.members.push(mapping);
 			groupOf.set(mapping, at);
 		} else {
-			if (name.memfd !== undefined) named.set(name.memfd, groups.length);
+			if (key !== undefined) named.set(key, groups.length);
 			groupOf.set(mapping, groups.length);
 			groups.push({ name: name.memfd, members: [mapping] });
 		}
@@ -73,12 +75,28 @@ export function groupObjects(
 	};
 }
 
-const objectName = ({ file }: PartialMapping): { memfd: string | undefined; sysv: boolean } | undefined => {
+interface ObjectName {
+	readonly memfd: string | undefined;
+	/** Path of a file that is not here, in whose place the object comes. */
+	readonly file?: string;
+	readonly sysv: boolean;
+}
+
+const objectName = (mapping: PartialMapping): ObjectName | undefined => {
+	const { file } = mapping;
 	if (file === undefined || !file.deleted) return undefined;
+	if (wasShared(mapping)) return { memfd: undefined, file: file.path, sysv: false };
 	if (file.path.startsWith("/memfd:")) return { memfd: file.path.slice("/memfd:".length), sysv: false };
 	const sysv = /^\/SYSV[0-9a-f]{8}$/.test(file.path);
 	return sysv || file.path === "/dev/zero" ? { memfd: undefined, sysv } : undefined;
 };
+
+/**
+ * Data in a file that is not here, and that the process could write: the kernel dumps private pages that were written, and by
+ * default none that were shared. What lies in /dev/shm is there to be shared.
+ */
+const wasShared = ({ file, prot = 0, held }: PartialMapping): boolean =>
+	file?.absent === true && (file.path.startsWith("/dev/shm/") || ((prot & PROT_WRITE) !== 0 && held === 0n));
 
 function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => void): void {
 	const parts = groups
@@ -132,7 +150,17 @@ function objectOf(
 				available: content.available > skipped ? content.available - skipped : 0n,
 			});
 		}
-		if (member.held === 0n)
+		const { file } = member;
+		const lost = lengthOf(member) - member.held;
+		if (file?.absent === true)
+			report(
+				(lost > 0n ? loss : note)(
+					lost > 0n ? "contents-lost" : "file-gone",
+					`mapping ${hex(member.start)}`,
+					`${file.path} is not here; shared memory of its own takes its place: ${lost > 0n ? `${lost} of ${lengthOf(member)} bytes are not in the core; they read as zeros` : "all its bytes are in the core"}`,
+				),
+			);
+		else if (member.held === 0n)
 			report(
 				loss(
 					"contents-lost",
