@@ -1,9 +1,9 @@
 // How fast a core becomes a living process, and a living process images.
 import { rmSync } from "node:fs";
+import { openRoom } from "../room.mjs";
 import { donorOf, writeLargeCore } from "./cores.mjs";
 import { criuRestore, NO_CRIU } from "./criu.mjs";
 import { run } from "./measure.mjs";
-import { openRoom } from "./room.mjs";
 
 const FIXTURE = "counter-static";
 

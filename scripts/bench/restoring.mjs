@@ -2,10 +2,10 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { openRoom } from "../room.mjs";
 import { donorOf, writeLargeCore } from "./cores.mjs";
 import { criuRestore, NO_CRIU } from "./criu.mjs";
 import { output, run } from "./measure.mjs";
-import { openRoom } from "./room.mjs";
 
 /** Statically linked: it needs no library of this machine. */
 const FIXTURE = "counter-static";

@@ -1,12 +1,12 @@
-// A room of its own for restored processes: mount and pid namespaces in which every process id is free and the files of a fixture
+// A room of its own for processes of fixtures: mount and pid namespaces in which every process id is free and the files of a fixture
 // lie where it had them. Nothing of the machine changes.
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { run } from "./measure.mjs";
+import { run } from "./bench/measure.mjs";
 
-const fixtures = fileURLToPath(new URL("../../fixtures/", import.meta.url));
+const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url));
 const namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
 
 // tells its id while /proc is still ours, then reaps whoever nobody waits for until its standard input ends
@@ -26,7 +26,11 @@ echo "$pid"
 exec env --ignore-signal=CHLD cat >/dev/null
 `;
 
-/** Undefined where none can be made. */
+/**
+ * Undefined where none can be made.
+ *
+ * @param fixture whose program and log lie in it; without one there are all programs and no log.
+ */
 export async function openRoom(directory, fixture) {
 	const able = ["unshare", ...namespaces, "nsenter", "--version"];
 	if (process.getuid() !== 0 || spawnSync(able[0], able.slice(1), { stdio: "ignore" }).status !== 0) return undefined;
@@ -45,11 +49,14 @@ export async function openRoom(directory, fixture) {
 		copyFileSync(fixtures + from, root + to);
 		chmodSync(root + to, mode);
 	};
-	put(`bin/${fixture}`, `/opt/victims/bin/${fixture}`, 0o755);
-	put(`${fixture}/dead.log`, `/opt/victims/run/${fixture}/log`, 0o644);
+	for (const program of fixture === undefined ? readdirSync(`${fixtures}bin`) : [fixture])
+		put(`bin/${program}`, `/opt/victims/bin/${program}`, 0o755);
+	if (fixture !== undefined) put(`${fixture}/dead.log`, `/opt/victims/run/${fixture}/log`, 0o644);
 	const command = (inside) => ["nsenter", `--target=${init}`, "--mount", "--pid", "--", ...inside];
 	const others = () => readdirSync(`${root}/proc`).filter((name) => Number(name) > 1);
 	return {
+		/** A path of it, as seen from here. */
+		path: (inside) => root + inside,
 		/** What runs a command in it. */
 		command,
 		/** The ids of all processes in it but its first. */
