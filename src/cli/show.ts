@@ -13,7 +13,7 @@ export async function show(path: string, options: ShowOptions, terminal: Termina
 	// a core needs nothing of what reads images, whose loading takes longer than showing it
 	if (path !== "-" && attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
 		const { showImages } = await import("./show/images.ts");
-		showImages(path, options, terminal);
+		await showImages(path, options, terminal);
 	} else {
 		const { showCore } = await import("./show/core.ts");
 		await showCore(path, options, terminal);

@@ -18,6 +18,8 @@ export interface Paint {
 export interface Terminal {
 	readonly out: (text: string) => void;
 	readonly err: (text: string) => void;
+	/** Long text to stdout, a piece at a time: the next is made when there is room for it. */
+	readonly outAll: (pieces: Iterable<string>) => Promise<void>;
 	/** The same for what must arrive. @throws NecromancerError ERR_IO where it does not */
 	readonly deliver: (where: "out" | "err", text: string) => Promise<void>;
 	/** For what goes to stdout. */
@@ -45,8 +47,11 @@ export interface ProcessLike {
 
 export function openTerminal({ stdout, stderr, env }: ProcessLike): Terminal {
 	return {
-		out: (text) => write(stdout, OUT, text),
-		err: (text) => write(stderr, ERR, text),
+		out: (text) => void write(stdout, OUT, text),
+		err: (text) => void write(stderr, ERR, text),
+		outAll: async (pieces) => {
+			for (const piece of pieces) if (!(await taken(stdout, OUT, piece))) return;
+		},
 		deliver: (where, text) =>
 			new Promise((done, fail) => {
 				const [stream, name] = where === "out" ? ([stdout, OUT] as const) : ([stderr, ERR] as const);
@@ -62,13 +67,19 @@ export function openTerminal({ stdout, stderr, env }: ProcessLike): Terminal {
 const [OUT, ERR] = ["standard output", "standard error"] as const;
 
 /** A file or a device fails at once, a pipe later. */
-function write(stream: Stream, name: string, text: string, done?: (cause?: Error | null) => void): void {
+function write(stream: Stream, name: string, text: string, done?: (cause?: Error | null) => void): unknown {
 	try {
-		stream.write(text, done);
+		return stream.write(text, done);
 	} catch (cause) {
 		throw outputFailure(cause, name);
 	}
 }
+
+/** Waits where the stream has more than it wants to hold. False where nobody reads on, which the stream's own error tells. */
+const taken = (stream: Stream, name: string, text: string): Promise<boolean> =>
+	new Promise((done) => {
+		if (write(stream, name, text, (cause) => done(!cause)) !== false) done(true);
+	});
 
 /**
  * Whether to colour: FORCE_COLOR decides where it is set (as in Node: `0` and `false` mean no, anything else and nothing

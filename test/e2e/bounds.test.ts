@@ -74,13 +74,13 @@ describe("a core that is larger than any process", () => {
 });
 
 describe("images that name a process 2,000 times", () => {
-	test.each(["show", "plan", "restore"])(
+	test.each([["show"], ["plan", "-i"], ["restore", "-i"]])(
 		"are refused by %s",
-		async (verb) => {
+		async (...verb) => {
 			const path = writeDonor(join(scratch(), "donor"), livingDonor());
 			const pid = [...number(1, 7), ...number(2, 0), ...number(3, 1), ...number(4, 1), ...number(5, 7)];
 			writeFileSync(join(path, "pstree.img"), image(0x50273030, ...new Array<number[]>(2000).fill(pid)));
-			const cost = await costOf([verb, path]);
+			const cost = await costOf([...verb, path]);
 			withinBounds(cost);
 			expect(cost.err).toMatch(/has process 7 twice/);
 			expect(cost.status).not.toBe(0);

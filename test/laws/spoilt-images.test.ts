@@ -26,9 +26,9 @@ const terminal = openTerminal({ stdout: { write: () => {} }, stderr: { write: ()
 const dead = taskFromCore(readCore(fromBuffer("core.500", buildCore(deadCore({ tids: [500, 501] })))));
 
 /** Whatever a call has to say against its input is a refusal in words; anything else that it throws is a bug. */
-function orRefused<T>(call: () => T): T | undefined {
+async function orRefused<T>(call: () => T): Promise<Awaited<T> | undefined> {
 	try {
-		return call();
+		return await call();
 	} catch (error) {
 		if (!(error instanceof NecromancerError)) throw error;
 		expect(error.message).not.toMatch(/undefined|NaN|\[object|Infinity/);
@@ -37,14 +37,15 @@ function orRefused<T>(call: () => T): T | undefined {
 }
 
 /** All that reads images without making a process: what they hold, what would be made, what they lend to a core. */
-function readEverything(path: string): void {
-	for (const json of [false, true]) orRefused(() => showImages(path, { json, verbose: true }, terminal));
-	const dir = orRefused(() => openImageDir(path));
+async function readEverything(path: string): Promise<void> {
+	for (const json of [false, true]) await orRefused(() => showImages(path, { json, verbose: true }, terminal));
+	const dir = await orRefused(() => openImageDir(path));
 	if (dir === undefined) return;
 	try {
-		const task = orRefused(() => taskFromImages(dir));
-		if (task !== undefined) orRefused(() => encodePlan(compilePlan(task, facts, { fds: new Map(), missing: "null" })));
-		orRefused(() => patch(dead, dir, { host: hostWith(), allowMismatch: true }));
+		const task = await orRefused(() => taskFromImages(dir));
+		if (task !== undefined)
+			await orRefused(() => encodePlan(compilePlan(task, facts, { fds: new Map(), missing: "null" })));
+		await orRefused(() => patch(dead, dir, { host: hostWith(), allowMismatch: true }));
 	} finally {
 		dir.close();
 	}
@@ -62,12 +63,12 @@ function copyOf(from: string): { readonly path: string; readonly images: readonl
 test.each([
 	["built by hand", () => writeDonor(join(scratch(), "donor"), livingDonor({ tids: [200, 201] }))],
 	["of CRIU's", () => fixturePath("threads/images")],
-])("images %s with something else in them are read or refused", (_, from) => {
+])("images %s with something else in them are read or refused", async (_, from) => {
 	const { path, images } = copyOf(from());
 	const readable = images.filter(([name]) => name.endsWith(".img") && !name.startsWith("pages-"));
 	const change = fc.tuple(fc.nat(readable.length - 1), spoilings);
-	fc.assert(
-		fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+	await fc.assert(
+		fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
 			const changed = new Map<string, Buffer>();
 			for (const [which, how] of changes) {
 				const [name, bytes] = readable[which] ?? ["", Buffer.alloc(0)];
@@ -75,7 +76,7 @@ test.each([
 			}
 			for (const [name, bytes] of changed) writeFileSync(join(path, name), bytes);
 			try {
-				readEverything(path);
+				await readEverything(path);
 			} finally {
 				for (const [name, bytes] of readable) if (changed.has(name)) writeFileSync(join(path, name), bytes);
 			}

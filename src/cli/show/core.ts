@@ -17,7 +17,7 @@ export async function showCore(
 	try {
 		const view = viewOfCore(readCore(core.source));
 		const pieces = json ? jsonPieces(coreJson(view)) : coreText(view, terminal.paint, verbose);
-		for (const piece of pieces) terminal.out(piece);
+		await terminal.outAll(pieces);
 	} finally {
 		core.close();
 	}

@@ -8,12 +8,16 @@ import { jsonPieces } from "./json-stream.ts";
 import type { ShowOptions } from "./options.ts";
 
 /** Says what an image directory holds. */
-export function showImages(path: string, { json, verbose, pid }: ShowOptions, { out, paint }: Terminal): void {
+export async function showImages(
+	path: string,
+	{ json, verbose, pid }: ShowOptions,
+	{ outAll, paint }: Terminal,
+): Promise<void> {
 	refuseUnfinished(path);
 	const dir = openImageDir(path);
 	try {
 		const view = viewOfImages(dir, pid);
-		for (const piece of json ? jsonPieces(imagesJson(view)) : imagesText(view, paint, verbose)) out(piece);
+		await outAll(json ? jsonPieces(imagesJson(view)) : imagesText(view, paint, verbose));
 	} finally {
 		dir.close();
 	}
