@@ -79,7 +79,9 @@ describe.skipIf(!able)(`who is not told of a process has none${needs}`, () => {
 	it("raise, where nobody reads", () => {
 		freshCore();
 		expectUndone(
-			shell(`{ sleep 0.2; $n raise --trust ${core}; echo $? >&3; } 3>${directory}/status | :; exit $(cat ${directory}/status)`),
+			shell(
+				`{ sleep 0.2; $n raise --trust ${core}; echo $? >&3; } 3>${directory}/status | :; exit $(cat ${directory}/status)`,
+			),
 			/^necromancer: standard output: write failed with EPIPE \[ERR_IO\]\n$/,
 		);
 	});
