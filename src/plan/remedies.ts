@@ -25,6 +25,8 @@ const hasFlag =
 	(step: Step): boolean =>
 		(literal(step, index) & BigInt(flag)) !== 0n;
 
+const hasTime = (step: Step): boolean => step.stage === "clocks";
+
 const RLIMIT_MEMLOCK = "raise RLIMIT_MEMLOCK, or grant CAP_IPC_LOCK";
 const OVERCOMMIT =
 	"free memory, allow more of it (vm.overcommit_memory, the cgroup's memory.max) or more mappings (vm.max_map_count)";
@@ -55,6 +57,25 @@ const remedies: readonly Remedy[] = [
 		errno: "EAGAIN",
 		text: "too many tasks: raise RLIMIT_NPROC, kernel.threads-max or the cgroup's pids.max",
 	},
+	{
+		calls: "unshare setns",
+		errno: "EPERM",
+		when: hasTime,
+		text: "needs CAP_SYS_ADMIN for a time namespace: restore with --clock host",
+	},
+	{
+		calls: "unshare",
+		errno: "EINVAL",
+		when: hasTime,
+		text: "this kernel has no time namespaces (CONFIG_TIME_NS): restore with --clock host",
+	},
+	{
+		calls: "unshare",
+		errno: "ENOSPC",
+		when: hasTime,
+		text: "raise user.max_time_namespaces, or restore with --clock host",
+	},
+	{ calls: "setns", errno: "EUSERS", when: hasTime, text: "only who has one thread can move: this is a bug" },
 	{ calls: "prctl", errno: "EPERM", when: has(1, PR_SET_MM.MAP), text: CHECKPOINT },
 	{ calls: "prctl", errno: "EACCES", when: has(1, PR_SET_MM.MAP), text: "give the executable its x permission back" },
 	{ calls: "prctl", errno: "EINVAL", when: has(1, PR_SET_MM.MAP), text: "raise RLIMIT_DATA above data and heap" },

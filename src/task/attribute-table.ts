@@ -56,9 +56,11 @@ export const attributeTable: readonly AttributeRow[] = [
 	{ name: "timer slack", fate: "kept by ours", proc: "timerslack_ns", prctl: "GET_TIMERSLACK" },
 	{
 		name: "CLOCK_MONOTONIC, CLOCK_BOOTTIME",
-		fate: "anew",
+		fate: "kept",
 		proc: "timens_offsets",
-		remark: "the host's; CRIU's restore goes on with them",
+		ns: "time",
+		clone: "NEWTIME",
+		remark: "in a time namespace of its own, where they are others by now",
 	},
 	// processor
 	{
@@ -169,11 +171,11 @@ export const attributeTable: readonly AttributeRow[] = [
 	},
 	// confinement
 	{
-		name: "mount, pid, user and time namespaces other than ours",
+		name: "mount, pid and user namespaces other than ours",
 		fate: "refused",
-		ns: "mnt pid user time",
+		ns: "mnt pid user",
 		proc: "ns uid_map gid_map projid_map setgroups",
-		clone: "NEWNS NEWPID NEWUSER NEWTIME",
+		clone: "NEWNS NEWPID NEWUSER",
 		remark: "run it there",
 	},
 	{

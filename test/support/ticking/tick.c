@@ -42,7 +42,7 @@ static void semwait(const struct timespec *t) { sem_clockwait(&semaphore, CLOCK_
 
 static int timer = -1;
 
-/* without its descriptor it sleeps otherwise: a core alone knows of no timer */
+/* without its descriptor it sleeps otherwise */
 static void reads(const struct timespec *t)
 {
 	const struct itimerspec at = { .it_value = *t };
