@@ -37,9 +37,10 @@ const ofThreads = (pid: number, file: string, field: RegExp): string[] => {
 	}
 };
 
+/** A first thread that has ended before the others is a zombie; where all are, the process is dead and wait4 will say how. */
 const isAsleep = (pid: number): boolean => {
 	const states = ofThreads(pid, "stat", /\) (\w)/);
-	return states.length > 0 && states.every((state) => "STZ".includes(state));
+	return states.every((state) => "STZ".includes(state)) && states.some((state) => state !== "Z");
 };
 
 /** Nanoseconds on a processor, of all threads together. */
