@@ -41,8 +41,9 @@ export async function planVerb(
 	const dir = openImageDir(images);
 	try {
 		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
-		const compiled = compilePlan(withImageClocks(task, dir, clock), await facts(), policy);
-		const plan = { ...compiled, findings: [...findings, ...compiled.findings] };
+		const { task: clocked, findings: told } = withImageClocks(task, dir, clock);
+		const compiled = compilePlan(clocked, await facts(), policy);
+		const plan = { ...compiled, findings: [...findings, ...told, ...compiled.findings] };
 		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
 	} finally {
 		dir.close();

@@ -62,9 +62,10 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
-		const task = withImageClocks(believed, dir, verb.clock);
+		const { task, findings: clock } = withImageClocks(believed, dir, verb.clock);
 		known = task.identity.pid;
 		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));
+		said.push(...clock);
 		reportPointersOf(task, (finding) => said.push(finding));
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,

@@ -4,6 +4,7 @@ import { attempt } from "../bytes/source.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { clocksWhenWritten } from "../host/clocks.ts";
 import { type GivenClock, withGivenClock } from "../task/dead-clocks.ts";
+import type { Finding } from "../task/finding.ts";
 import { timensName } from "../task/from-images/clocks.ts";
 import type { Task } from "../task/task.ts";
 
@@ -16,8 +17,17 @@ const SOON = 10_000_000_000n;
  *
  * @param given what the user says, which goes before all else.
  */
-export function withImageClocks(task: Task, dir: ImageDir, given: GivenClock | undefined): Task {
-	if (given !== undefined) return withGivenClock(task, given).task;
+export function withImageClocks(
+	task: Task,
+	dir: ImageDir,
+	given: GivenClock | undefined,
+): { readonly task: Task; readonly findings: readonly Finding[] } {
+	if (given === undefined) return { task: withKnownOrigin(task, dir), findings: [] };
+	const { task: clocked, finding } = withGivenClock(task, given);
+	return { task: clocked, findings: [finding] };
+}
+
+function withKnownOrigin(task: Task, dir: ImageDir): Task {
 	const { clocks } = task;
 	const name = timensName(dir);
 	if (clocks === undefined || clocks.origin !== undefined || name === undefined) return task;

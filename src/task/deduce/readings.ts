@@ -13,6 +13,9 @@ const SECOND = 1_000_000_000n;
 /** Whoever rounds has not read a clock: of true readings one in a thousand is lost. */
 const ROUND = 1000;
 
+/** Of a number in two halves; as one it may be beyond 2^53. */
+const isRound = (high: number, low: number): boolean => ((high % ROUND) * (2 ** 32 % ROUND) + low) % ROUND === 0;
+
 /**
  * The latest reading between two times, neither of them included: where it is known about when to look, few numbers are
  * there by chance.
@@ -36,7 +39,7 @@ export function newestBetween(
 				const rest = nanosecondsAt(words, i + 2);
 				if (rest !== undefined) take(BigInt(low) * SECOND + BigInt(rest));
 			}
-			if (high < lowest || high > highest || low % ROUND === 0) continue;
+			if (high < lowest || high > highest || isRound(high, low)) continue;
 			const value = (BigInt(high) << 32n) | BigInt(low);
 			// addresses are of that size on a host that has been up for a day or two
 			if (rangeAt(memory.mappings, address(value)) === undefined) take(value);

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
 	Command,
 	CommanderError,
+	clockOption,
 	descriptorOption,
 	listOption,
 	pidOption,
@@ -18,7 +19,8 @@ function parsed(...args: readonly string[]): unknown {
 		.addOption(renameOption("--map-file <old=new>", ""))
 		.addOption(listOption("--search <dir>", ""))
 		.addOption(descriptorOption("--fd <n=path>", ""))
-		.addOption(pidOption("--pid <pid>", ""));
+		.addOption(pidOption("--pid <pid>", ""))
+		.addOption(clockOption());
 	try {
 		return command.parse(args, { from: "user" }).opts();
 	} catch (error) {
@@ -43,6 +45,25 @@ describe("a size", () => {
 	it.each(["", "M", "-1", "1.5G", "1e9", "0x10", "1 G", "10P", "9".repeat(16)])("is not %j", (text) => {
 		expect(parsed("--max-size", text)).toBe(`expected a size such as 512M or 64G, not "${text}".`);
 	});
+});
+
+describe("a clock", () => {
+	it.each([
+		["0", 0n],
+		["7447.5", 7_447_500_000_000n],
+		["1.000000001", 1_000_000_001n],
+		["4611686017.999999999", 4_611_686_017_999_999_999n],
+		["host", "host"],
+	])("%s", (text, clock) => {
+		expect(parsed("--clock", text)).toEqual({ clock });
+	});
+
+	it.each(["", "-1", "1.", ".5", "1e3", "1s", "HOST", "1.0000000001", "4611686018", "9".repeat(11)])(
+		"is not %j",
+		(text) => {
+			expect(parsed(`--clock=${text}`)).toBe(`expected seconds below 4611686018, or host, not "${text}".`);
+		},
+	);
 });
 
 describe("a renamed file", () => {
