@@ -5,6 +5,8 @@ export default defineConfig({
 	test: {
 		include: ["test/**/*.test.ts"],
 		setupFiles: ["test/support/stray-descriptors.ts", "test/support/laws-seed.ts"],
+		// real processes on a loaded machine: what fails once is tried again, and vitest says so
+		retry: process.env["CI"] === undefined ? 0 : 2,
 		testTimeout: 60_000,
 		hookTimeout: 60_000,
 		// vitest prints the seed; `npm test -- --sequence.seed=N` runs in that order again
