@@ -67,7 +67,11 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 		...deduceSurroundings(dead, bounds, options, report),
 	};
 	report(
-		caution("default", "timers and limits", "are not in a core: no timer is armed, limits are those of the restorer"),
+		caution(
+			"default",
+			"timers and limits",
+			"are not in a core, nor are signals that waited for the whole process: no timer is armed, limits are those of the restorer",
+		),
 	);
 	return {
 		task: {
