@@ -10,8 +10,6 @@ import { type Stamp, stampOf } from "./stamp.ts";
 export interface ByteSource {
 	/** What messages call it: the path as the user gave it. */
 	readonly name: string;
-	/** Where other processes open the same file, absolute. Absent where that is `name`, or there is no file. */
-	readonly path?: string;
 	/** Bytes, at the time it was opened. */
 	readonly size: bigint;
 	/** st_mode of a file: type and permissions. */

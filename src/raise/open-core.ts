@@ -1,4 +1,4 @@
-import { fstatSync, realpathSync, statSync } from "node:fs";
+import { fstatSync, readlinkSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { fileOffset } from "../bytes/address.ts";
@@ -25,9 +25,7 @@ export interface OpenCoreOptions {
 /** A core, wherever it came from, as a file. */
 export interface OpenedCore {
 	readonly source: ByteSource;
-	/** Where others find the file, absolute. */
-	readonly path: string;
-	/** It is a copy of ours, whose name goes when it is closed. Whoever maps or has it open by then keeps it. */
+	/** It is a copy of ours, which has no name. Whoever maps or has it open when it is closed keeps it. */
 	readonly temporary: boolean;
 	/** Whose it is; of what comes through a pipe, us. */
 	readonly owner: Owner;
@@ -110,20 +108,11 @@ async function openAtRest(path: string): Promise<ByteSource> {
 async function openGiven(source: ByteSource, path: string, options: OpenCoreOptions): Promise<OpenedCore> {
 	const { name, fd = -1 } = source;
 	const stat = fstatSync(fd, { bigint: true });
-	const place = placeOf(path, stat);
-	const owner = ownerOfCore(basename(place ?? path), { uid: Number(stat.uid), gid: Number(stat.gid) });
+	const owner = ownerOfCore(nameOf(fd, path), { uid: Number(stat.uid), gid: Number(stat.gid) });
 	const most = stat.size < BigInt(PACKING_BYTES) ? Number(stat.size) : PACKING_BYTES;
 	const packing = packingOf(source.read(fileOffset(0), most) ?? Buffer.alloc(0));
-	if (packing === undefined && place !== undefined)
-		return {
-			source: { ...source, path: place },
-			path: place,
-			temporary: false,
-			owner,
-			written: stat.mtimeNs,
-			name,
-			close: () => source.close(),
-		};
+	if (packing === undefined)
+		return { source, temporary: false, owner, written: stat.mtimeNs, name, close: source.close };
 	const progress = options.progress?.(stat.size);
 	try {
 		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, {
@@ -143,14 +132,12 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 	}
 }
 
-/** Where everybody finds the file; nowhere when it has lost its name. */
-function placeOf(path: string, opened: { readonly dev: bigint; readonly ino: bigint }): string | undefined {
+/** What an open file is called, wherever its path leads by now. */
+function nameOf(fd: number, path: string): string {
 	try {
-		const place = realpathSync(path);
-		const { dev, ino } = statSync(place, { bigint: true });
-		return dev === opened.dev && ino === opened.ino ? place : undefined;
+		return basename(readlinkSync(`/proc/self/fd/${fd}`)).replace(/ \(deleted\)$/, "");
 	} catch {
-		return undefined;
+		return basename(path);
 	}
 }
 
@@ -226,17 +213,7 @@ async function copy(
 		await unpack(counted(), packing, name, take, signal);
 		signal?.throwIfAborted();
 		const source = file.asSource();
-		return {
-			source,
-			path: file.path,
-			temporary: true,
-			owner,
-			name,
-			close: () => {
-				source.close();
-				file.close();
-			},
-		};
+		return { source, temporary: true, owner, name, close: source.close };
 	} catch (error) {
 		file.close();
 		throw error;

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { isPageAligned } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
@@ -261,5 +261,5 @@ function unaligned({ memory }: PartialTask, { name, source }: OpenedCore): Findi
 }
 
 /** A copy of ours tells nothing of when the core was written. */
-const writtenAt = ({ path, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>
-	temporary ? {} : { writtenAt: statSync(path).mtimeMs };
+const writtenAt = ({ written, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>
+	temporary || written === undefined ? {} : { writtenAt: Number(written) / 1e6 };

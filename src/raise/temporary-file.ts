@@ -1,21 +1,21 @@
-import { spawn } from "node:child_process";
-import { closeSync, constants, ftruncateSync, mkdtempSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { closeSync, ftruncateSync, openSync, statfsSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { attemptWrite } from "../bytes/sink.ts";
-import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
+import { attempt, type ByteSource, closeOnce, sourceOn } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { O } from "../linux/open.ts";
 
-/** A file of ours that has a name for as long as others must open it, and never longer than this process lives. */
+/** A file of ours without a name: however we end, nothing of it is left but what others have open or mapped. */
 export interface TemporaryFile {
-	readonly path: string;
 	/** Bytes so far. */
 	readonly size: bigint;
 	/** Writes `bytes` where the previous call ended. Zeros become holes. */
 	append(bytes: Buffer): void;
-	/** Ends the writing. */
+	/** Ends the writing. What is returned can only be read, also by those to whom its descriptor is handed on. */
 	asSource(): ByteSource;
-	/** Takes its name away. Who has it open or mapped keeps it. */
+	/** Ends the writing, if that has not been done; a source stays open. */
 	close(): void;
 }
 
@@ -23,31 +23,22 @@ const BLOCK = 4096;
 const zeros = Buffer.alloc(BLOCK);
 
 /**
- * Makes a file of mode 0600 in a directory of mode 0700.
+ * Makes a file of mode 0600 that no name leads to.
  *
  * @param name What messages call it.
  * @param place A directory; without one TMPDIR, /var/tmp (which is on a disk where /tmp may be memory), or /tmp.
  * @throws NecromancerError ERR_IO, also from `append`: then with the free space of the place.
  */
 export function makeTemporaryFile(name: string, place?: string): TemporaryFile {
-	const directory = makeDirectory(place === undefined ? places() : [place]);
-	const { release } = guard(directory);
-	const path = join(directory, "core");
-	const fd = attempt(path, () => openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600));
+	const { fd, place: chosen } = openIn(place === undefined ? places() : [place]);
+	const finish = closeOnce(fd);
 	let size = 0;
-	let open = true;
-	const finish = (): void => {
-		if (!open) return;
-		open = false;
-		closeSync(fd);
-	};
 	const write = (bytes: Buffer, from: number, to: number): void => {
 		const at = size;
 		for (let done = from; done < to; )
-			done += attemptToWrite(name, directory, at, () => writeSync(fd, bytes, done, to - done, at + done));
+			done += attemptToWrite(name, chosen, at, () => writeSync(fd, bytes, done, to - done, at + done));
 	};
 	return {
-		path,
 		get size() {
 			return BigInt(size);
 		},
@@ -57,14 +48,11 @@ export function makeTemporaryFile(name: string, place?: string): TemporaryFile {
 		},
 		asSource: () => {
 			attemptWrite(name, () => ftruncateSync(fd, size));
+			const reading = attempt(name, () => openSync(`/proc/self/fd/${fd}`, O.RDONLY | O.CLOEXEC));
 			finish();
-			return { ...openFile(path, name), path };
+			return sourceOn(reading, name);
 		},
-		close: () => {
-			finish();
-			rmSync(directory, { recursive: true, force: true });
-			release();
-		},
+		close: finish,
 	};
 }
 
@@ -87,11 +75,11 @@ const places = (): readonly string[] => {
 	return chosen === "" ? ["/var/tmp", tmpdir()] : [chosen];
 };
 
-function makeDirectory(candidates: readonly string[]): string {
+function openIn(candidates: readonly string[]): { readonly fd: number; readonly place: string } {
 	for (const [i, place] of candidates.entries()) {
 		const isLast = i === candidates.length - 1;
 		try {
-			return mkdtempSync(join(place, "necromancer-core-"));
+			return { fd: openNameless(place), place };
 		} catch (cause) {
 			const { code = "failed" } = cause as NodeJS.ErrnoException;
 			if (isLast)
@@ -99,7 +87,7 @@ function makeDirectory(candidates: readonly string[]): string {
 					"ERR_IO",
 					{
 						subject: place,
-						finding: `a directory cannot be made there (${code})`,
+						finding: `a file cannot be made there (${code})`,
 						expectation: "expected room for the unpacked core",
 						remedy: "set TMPDIR to a directory on a disk with room",
 					},
@@ -110,34 +98,31 @@ function makeDirectory(candidates: readonly string[]): string {
 	throw new RangeError("no place for a temporary file");
 }
 
+/** open(2), O_TMPFILE: EISDIR from kernels, EOPNOTSUPP from file systems (NFS, vfat, many of FUSE) that do not know it. */
+const namesAll: readonly string[] = ["EISDIR", "EOPNOTSUPP", "ENOTSUP", "EINVAL"];
+
 /**
- * Takes the directory away should this process end without having done so, however it ends. No handler of ours runs when a
- * signal kills, so somebody else has to see to it: a shell that waits for the end of a pipe only we hold.
+ * Memory (memfd_create) would not do: a core may be larger. Where every file has a name to begin with, it is taken away before
+ * anything is written: who is killed between the two calls leaves an empty file.
  */
-function guard(directory: string): { readonly release: () => void } {
-	const remove = (): void => rmSync(directory, { recursive: true, force: true });
-	process.once("exit", remove);
-	const watcher = spawn("sh", ["-c", 'read -r line; rm -rf -- "$1"', "sh", directory], {
-		stdio: ["pipe", "ignore", "ignore"],
-		cwd: "/",
-		detached: true,
-	});
-	// without a shell, what `exit` cannot do is left undone
-	watcher.on("error", () => {});
-	watcher.stdin.on("error", () => {});
-	watcher.unref();
-	(watcher.stdin as typeof watcher.stdin & { unref?: () => void }).unref?.();
-	return {
-		release: () => {
-			process.off("exit", remove);
-			// we do not end before it has: nobody is left behind, not even for a moment
-			watcher.ref();
-			watcher.kill("SIGKILL");
-		},
-	};
+function openNameless(place: string): number {
+	try {
+		return openSync(place, O.TMPFILE | O.RDWR | O.EXCL | O.CLOEXEC, 0o600);
+	} catch (cause) {
+		if (!namesAll.includes((cause as NodeJS.ErrnoException).code ?? "")) throw cause;
+	}
+	const path = join(place, `necromancer-core-${randomBytes(8).toString("hex")}`);
+	const fd = openSync(path, O.RDWR | O.CREAT | O.EXCL | O.CLOEXEC, 0o600);
+	try {
+		unlinkSync(path);
+	} catch (cause) {
+		closeSync(fd);
+		throw cause;
+	}
+	return fd;
 }
 
-function attemptToWrite(name: string, directory: string, done: number, call: () => number): number {
+function attemptToWrite(name: string, place: string, done: number, call: () => number): number {
 	try {
 		return call();
 	} catch (cause) {
@@ -146,12 +131,12 @@ function attemptToWrite(name: string, directory: string, done: number, call: () 
 			return attemptWrite(name, () => {
 				throw cause;
 			});
-		const { bavail, bsize } = statfsSync(directory, { bigint: true });
+		const { bavail, bsize } = statfsSync(place, { bigint: true });
 		return refuse(
 			"ERR_IO",
 			{
 				subject: name,
-				finding: `${directory} has no room for more than ${done} bytes of it (${bavail * bsize} bytes are free)`,
+				finding: `${place} has no room for more than ${done} bytes of it (${bavail * bsize} bytes are free)`,
 				expectation: "expected to unpack it there",
 				remedy: "make room, or set TMPDIR to a directory that has it",
 			},

@@ -4,18 +4,21 @@ import {
 	existsSync,
 	readdirSync,
 	readFileSync,
+	readlinkSync,
 	renameSync,
 	statSync,
 	symlinkSync,
 	writeFileSync,
+	writeSync,
 } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { openCoreSource, usualMost, usualMostSoFar } from "../../../src/raise/open-core.ts";
+import { present } from "../../support/present.ts";
 import { refusalOf } from "../../support/refusal.ts";
-import { modeOf, scratch } from "../../support/scratch.ts";
+import { scratch } from "../../support/scratch.ts";
 import { hasTool } from "../../support/tools.ts";
 
 const MIB = 1 << 20;
@@ -66,8 +69,9 @@ describe("a plain core", () => {
 		const link = join(room, "link");
 		symlinkSync(path, link);
 		const core = await openCoreSource(link, options(room));
-		expect(core).toMatchObject({ path, temporary: false, name: link });
-		expect(core.source).toMatchObject({ name: link, path, size: BigInt(CORE.length) });
+		expect(core).toMatchObject({ temporary: false, name: link });
+		expect(core.source).toMatchObject({ name: link, size: BigInt(CORE.length) });
+		expect(statSync(`/proc/self/fd/${present(core.source.fd)}`).ino).toBe(statSync(path).ino);
 		expect(core.source.read(fileOffset(0), 4)).toEqual(Buffer.from("\x7fELF", "latin1"));
 		const { uid, gid } = statSync(path);
 		expect(core.owner).toEqual({ uid, gid });
@@ -116,10 +120,14 @@ describe.each(packers.filter((packer) => packer === "gzip" || hasTool(packer)))(
 		});
 		const core = await openCoreSource(path, { ...options(room), progress });
 		expect(core).toMatchObject({ temporary: true, name: path });
-		expect(core.source).toMatchObject({ name: path, path: core.path, size: BigInt(CORE.length) });
-		expect(readFileSync(core.path).equals(CORE)).toBe(true);
-		expect(statSync(core.path).blocks * 512).toBeLessThan(MIB);
-		expect([modeOf(core.path), modeOf(join(core.path, ".."))]).toEqual(["0600", "0700"]);
+		expect(core.source).toMatchObject({ name: path, size: BigInt(CORE.length) });
+		const copy = `/proc/self/fd/${present(core.source.fd)}`;
+		expect(readFileSync(copy).equals(CORE)).toBe(true);
+		expect(statSync(copy)).toMatchObject({ nlink: 0, mode: 0o100600 });
+		expect(statSync(copy).blocks * 512).toBeLessThan(MIB);
+		expect(() => writeSync(present(core.source.fd), "x")).toThrow(/EBADF/);
+		// nobody else finds it, not even while it is open
+		expect(readdirSync(room)).toEqual([]);
 		expect(done.reduce((a, b) => a + b)).toBe(0n);
 		core.close();
 		expect(readdirSync(room)).toEqual([]);
@@ -190,11 +198,11 @@ describe("what is packed", () => {
 		const { path, room } = stage(gzipSync(CORE));
 		vi.stubEnv("TMPDIR", room);
 		const core = await openCoreSource(path, { maxSize: 1n << 30n });
-		expect(core.path.startsWith(`${room}/necromancer-core-`)).toBe(true);
+		expect(readlinkSync(`/proc/self/fd/${present(core.source.fd)}`).startsWith(`${room}/`)).toBe(true);
 		core.close();
 		vi.stubEnv("TMPDIR", join(room, "gone"));
 		expect(await refusalOf(openCoreSource(path, { maxSize: 1n << 30n }))).toBe(
-			`ERR_IO ${room}/gone: a directory cannot be made there (ENOENT), expected room for the unpacked core; set TMPDIR to a directory on a disk with room`,
+			`ERR_IO ${room}/gone: a file cannot be made there (ENOENT), expected room for the unpacked core; set TMPDIR to a directory on a disk with room`,
 		);
 	});
 
@@ -237,7 +245,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 try {
 	const core = await openCoreSource("-", { maxSize: 1n << 30n, tmpdir: process.argv[1] });
-	const hash = createHash("sha256").update(readFileSync(core.path)).digest("hex");
+	const hash = createHash("sha256").update(readFileSync("/proc/self/fd/" + core.source.fd)).digest("hex");
 	process.stdout.write([core.name, core.temporary, core.owner.uid, hash].join(" "));
 	core.close();
 } catch (error) {
@@ -258,11 +266,11 @@ describe("standard input (needs a build)", () => {
 		expect(readdirSync(room)).toEqual([]);
 	});
 
-	it("may be a file, which is used where it is, or one that has lost its name", () => {
+	it("may be a file, which is used as it is, also when it has lost its name", () => {
 		const { path, room } = stage(CORE);
 		const { uid } = statSync(path);
 		expect(open(`${run} <'${path}'`, room)).toBe(`standard input false ${uid} ${hash}`);
-		expect(open(`exec <'${path}'; rm '${path}'; ${run}`, room)).toBe(`standard input true ${uid} ${hash}`);
+		expect(open(`exec <'${path}'; rm '${path}'; ${run}`, room)).toBe(`standard input false ${uid} ${hash}`);
 		expect(readdirSync(room)).toEqual([]);
 	});
 
