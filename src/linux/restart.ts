@@ -3,7 +3,7 @@ import type { UserRegs } from "./registers.ts";
 import { syscallNumbers } from "./syscalls.ts";
 
 /** Bytes of the `syscall` (0f 05) and `int 0x80` (cd 80) instructions. */
-const SYSCALL_BYTES = 2n;
+export const SYSCALL_BYTES = 2;
 
 const NR_RESTART_SYSCALL = BigInt(syscallNumbers.get("restart_syscall") ?? 219);
 
@@ -40,7 +40,7 @@ export function restartFixup(regs: UserRegs): RestartFixup {
 }
 
 const restarted = (regs: UserRegs): RestartFixup => ({
-	regs: { ...regs, ax: regs.orig_ax, ip: BigInt.asUintN(64, regs.ip - SYSCALL_BYTES) },
+	regs: { ...regs, ax: regs.orig_ax, ip: BigInt.asUintN(64, regs.ip - BigInt(SYSCALL_BYTES)) },
 	restart: "restarted",
 });
 
@@ -74,6 +74,27 @@ export function windBack(regs: UserRegs, code: Uint8Array = new Uint8Array()): U
 	if (call !== NR_RESTART_SYSCALL) return restarted(regs).regs;
 	const number = loadedNumber(code);
 	return resumable.has(number) ? restarted({ ...regs, orig_ax: BigInt(number ?? 0) }).regs : restartFixup(regs).regs;
+}
+
+/**
+ * The registers of a thread that a signal handler had interrupted in a system call, as a core has those of a thread asleep in it:
+ * the frame says what the call returned, or where it is made again, but no longer which it was. The instruction that loaded the
+ * number does; libcs that take it from elsewhere (musl, syscall(3)) do not tell.
+ *
+ * @param code The bytes around `ip`: {@link RESTART_CODE_BYTES} before it, and {@link SYSCALL_BYTES} of the instruction at it.
+ */
+export function interruptedCall(regs: UserRegs, code: Uint8Array): UserRegs {
+	const behind = loadedNumber(code.subarray(0, RESTART_CODE_BYTES));
+	if (BigInt.asIntN(64, regs.ax) === -BigInt(EINTR) && behind !== undefined)
+		return { ...regs, orig_ax: BigInt(behind) };
+	const at = loadedNumber(code.subarray(SYSCALL_BYTES));
+	if (at === undefined || regs.ax !== BigInt(at)) return regs;
+	return {
+		...regs,
+		ax: BigInt.asUintN(64, -BigInt(ERESTARTSYS)),
+		orig_ax: BigInt(at),
+		ip: regs.ip + BigInt(SYSCALL_BYTES),
+	};
 }
 
 function loadedNumber(code: Uint8Array): number | undefined {

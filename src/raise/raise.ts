@@ -153,7 +153,10 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	});
 	const before: Finding[] = [];
 	const here = endAtFiles(relocate(whole, files), files.sizes);
-	const dead = options.leaveHandlers === true ? leaveHandlers(here, (finding) => before.push(finding)) : here;
+	const dead =
+		options.leaveHandlers === true
+			? withHostFiles((open) => leaveHandlers(here, open, (finding) => before.push(finding)))
+			: here;
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
 	const { task: known, findings } = understood(dead, credentials, core, { ...options, ...donor });
 	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
@@ -188,12 +191,17 @@ function understood(
 	core: OpenedCore,
 	options: RaiseOptions,
 ): Pick<Summoned, "task" | "findings"> {
-	const host = hostFiles();
-	const open = (path: string) => host.open(path)?.source;
-	try {
+	return withHostFiles((open) => {
 		const { task, findings } = withoutClocks(dead, credentials, open, options);
 		const clocked = withDeadClocks(task, dead, { open, ...clockOptions(core, options) });
 		return { task: clocked.task, findings: [...findings, clocked.finding] };
+	});
+}
+
+function withHostFiles<T>(use: (open: OpenObject) => T): T {
+	const host = hostFiles();
+	try {
+		return use((path) => host.open(path)?.source);
 	} finally {
 		host.close();
 	}

@@ -1,14 +1,15 @@
 import { type Address, address, hex } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
-import { rangeAt } from "../bytes/range.ts";
 import { NecromancerError } from "../errors.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import { FP_XSTATE_MAGIC1, FPX_SW_BYTES, fpxSwBytes } from "../linux/sigframe.ts";
 import { signalName, signalNumber } from "../linux/signal.ts";
 import { guessXstateLayout, readXstate, type Xstate } from "../linux/xstate.ts";
-import { type SignalFrame, signalFrameOf } from "./deduce/signal-frame.ts";
+import { goPanics } from "./deduce/go-poller.ts";
+import { type SignalFrame, signalFrames } from "./deduce/signal-frame.ts";
 import { caution, type Finding, loss, note } from "./finding.ts";
 import type { Death, PartialMemory, PartialTask, PartialThread } from "./partial-task.ts";
+import type { OpenObject } from "./program-objects.ts";
 
 /** Signals whose handlers tell of a crash: those of faults, and those that a program or its user ends itself with. */
 const CRASHES: ReadonlySet<number | undefined> = new Set(
@@ -31,13 +32,14 @@ const LARGEST_AREA = 65_536;
  * SA_SIGINFO. One without is left if it is the thread's innermost, and that thread took the fatal signal; or if a fault was on
  * record when it was called.
  */
-export function leaveHandlers(dead: PartialTask, report: (finding: Finding) => void): PartialTask {
+export function leaveHandlers(dead: PartialTask, open: OpenObject, report: (finding: Finding) => void): PartialTask {
 	let { death } = dead;
+	const frameOf = signalFrames(dead.threads, dead.memory);
 	const threads = dead.threads.map((thread) => {
 		let at = thread;
 		for (let left = 0; left < MOST; left++) {
-			const frame = signalFrameOf(at, dead.memory, dead.threads.length);
-			if (frame === undefined || !leads(frame, at, dead.memory)) break;
+			const frame = frameOf(at);
+			if (frame === undefined) break;
 			if (!tellsOfCrash(frame, left === 0 && thread.tid === death.tid)) break;
 			at = interruptedBy(frame, at, dead.memory, report);
 			if (thread.tid === death.tid) death = deathAt(frame, death);
@@ -52,14 +54,15 @@ export function leaveHandlers(dead: PartialTask, report: (finding: Finding) => v
 				"no thread was in a handler of a crash, as far as stacks tell; all stay where they were",
 			),
 		);
+	else if (goPanics(dead.memory, open))
+		report(
+			loss(
+				"handler-left",
+				"Go's runtime",
+				"had stopped all goroutines for good before it raised the signal, and its memory says so: going on, it stands still or aborts again; look at it with a debugger",
+			),
+		);
 	return { ...dead, death, threads };
-}
-
-/** A frame on the thread's own stack lies below what it returns to. */
-function leads({ at, interrupted }: SignalFrame, { registers }: PartialThread, { mappings }: PartialMemory): boolean {
-	const stack = rangeAt(mappings, address(registers.sp));
-	const target = rangeAt(mappings, address(interrupted.rsp));
-	return stack !== target || interrupted.rsp > at;
 }
 
 const tellsOfCrash = ({ signal, trap }: SignalFrame, isFatal: boolean): boolean =>

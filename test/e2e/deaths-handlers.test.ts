@@ -85,6 +85,31 @@ describe.skipIf(!able)(`--leave-handlers${needs}`, () => {
 		);
 	});
 
+	it("knows stacks that lie side by side, as Go's do, and leaves each thread its own frames", () => {
+		const { core, pid } = dead("side-by-side");
+		const { status, stdout } = raise("--json", "--leave-handlers", core);
+		expect(status).toBe(0);
+		const { findings, death } = JSON.parse(stdout);
+		const left = findings.filter(({ code }: { code: string }) => code === "handler-left");
+		expect(left.map(({ subject, text }: Record<string, string>) => [subject, text?.replace(/0x\w+/g, "0x")])).toEqual([
+			[`thread ${death.tid}`, "taken out of a handler (frame at 0x), back to 0x"],
+			[`thread ${death.tid}`, "taken out of a handler of SIGSEGV (frame at 0x), back to 0x"],
+		]);
+		const says = askGdb(room, pid, "thread apply all bt 1");
+		for (const where of ["panicking", "__libc_pause"]) expect(says).toMatch(new RegExp(`^#0  .*${where} \\(`, "m"));
+	});
+
+	it("knows the call that a handler interrupted, and gives it what it waited on", async () => {
+		const { core, pid } = dead("loop");
+		const { status, stdout } = raise("--json", "--leave-handlers", "--run", core);
+		expect(status).toBe(0);
+		expect(JSON.parse(stdout).findings).toContainEqual(
+			expect.objectContaining({ code: "descriptor-deduced", text: expect.stringMatching(/^an epoll instance /) }),
+		);
+		const before = longAt(room, pid, program.at("total"));
+		expect(await soon(() => longAt(room, pid, program.at("total")) > before + 3n)).toBe(true);
+	});
+
 	it.skipIf(!hasPython)(`knows python's faulthandler${hasPython ? "" : " (needs python3)"}`, () => {
 		const script = "import faulthandler, ctypes; faulthandler.enable(); ctypes.string_at(0)";
 		const core = join(directory, "core");

@@ -1,5 +1,6 @@
 // deaths HOW [PATH]: dies the way it is told to. What it knows lies in `total` and on the heap, at `kept`.
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -65,6 +67,75 @@ static void with_handler(void) {
 	__asm__ volatile("movq $0x1122334455667788, %%r12\n\tmovq %%r12, %%xmm7\n\tmovq $0xdead0000, %%rbx\n\t"
 			 ".globl faulting\nfaulting:\n\tmovl $1, (%%rbx)"
 			 ::: "r12", "rbx", "xmm7", "memory");
+}
+
+static void come_back(int signal, siginfo_t *why, void *context) {}
+
+// tells by a second handler, as Go does
+static void shout_twice(int signal, siginfo_t *why, void *context) {
+	raise(SIGABRT);
+}
+
+static void handle(int signal, void (*handler)(int, siginfo_t *, void *), int flags) {
+	struct sigaction action = { .sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags };
+	sigaction(signal, &action, 0);
+}
+
+enum { PART = 65536 };
+// two threads' stacks with their signal stacks, side by side, as Go has them
+static char *arena;
+static volatile int ready;
+
+static void *bystander(void *unused) {
+	sigaltstack(&(stack_t){ .ss_sp = arena + 3 * PART, .ss_size = PART }, 0);
+	handle(SIGQUIT, come_back, SA_ONSTACK);
+	raise(SIGQUIT);
+	ready = 1;
+	for (;;) pause();
+}
+
+static void *panicking(void *unused) {
+	sigaltstack(&(stack_t){ .ss_sp = arena + PART, .ss_size = PART }, 0);
+	handle(SIGSEGV, shout_twice, SA_ONSTACK);
+	struct sigaction last = { .sa_handler = shout, .sa_flags = SA_ONSTACK | SA_NODEFER };
+	sigaction(SIGABRT, &last, 0);
+	*(volatile int *)0xdead0000 = 1;
+	return 0;
+}
+
+static void side_by_side(void) {
+	arena = mmap(0, 4 * PART, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t threads[2];
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, arena + 2 * PART, PART);
+	pthread_create(&threads[0], &attr, bystander, 0);
+	while (!ready) usleep(1000);
+	pthread_attr_setstack(&attr, arena, PART);
+	pthread_create(&threads[1], &attr, panicking, 0);
+	for (;;) pause();
+}
+
+static void shout_informed(int number, siginfo_t *why, void *context) {
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+// as redis: a loop that ends where epoll fails
+static void loop(void) {
+	int epoll = epoll_create1(0);
+	handle(SIGSEGV, shout_informed, 0);
+	pid_t own = getpid();
+	if (fork() == 0) {
+		usleep(50000);
+		kill(own, SIGSEGV);
+		_exit(0);
+	}
+	struct epoll_event event;
+	for (int wait = -1;; wait = 10) {
+		if (epoll_wait(epoll, &event, 1, wait) < 0 && errno != EINTR) _exit(3);
+		total++;
+	}
 }
 
 static void map_beyond(void) {
@@ -141,6 +212,8 @@ int main(int count, char **args) {
 		pthread_exit(0);
 	}
 	if (!strcmp(how, "handler")) with_handler();
+	if (!strcmp(how, "side-by-side")) side_by_side();
+	if (!strcmp(how, "loop")) loop();
 	if (!strcmp(how, "beyond")) map_beyond();
 	if (!strcmp(how, "shared")) share();
 	if (!strcmp(how, "spread")) spread();

@@ -3,7 +3,7 @@ import { isRseqRegistered, rseqArea } from "../../linux/rseq.ts";
 import { signalSetText } from "../../linux/signal.ts";
 import { legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
 import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../linux/xstate-components.ts";
-import { signalFrameOf } from "../deduce/signal-frame.ts";
+import { type FrameOf, signalFrames } from "../deduce/signal-frame.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Rebase, Rebased } from "../rebase.ts";
@@ -24,10 +24,17 @@ interface Circumstances {
 export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: Circumstances): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
-	return twins.map((twin, i) => completeThread(dead, twin, i === 0 && dead.leaderEnded !== true, around));
+	const frameOf = signalFrames(dead.threads, dead.memory);
+	return twins.map((twin, i) => completeThread(dead, twin, i === 0 && dead.leaderEnded !== true, frameOf, around));
 }
 
-function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: Circumstances): Thread {
+function completeThread(
+	dead: PartialTask,
+	twin: Twin,
+	leader: boolean,
+	frameOf: FrameOf,
+	around: Circumstances,
+): Thread {
 	const { moved, report } = around;
 	const { tid } = twin.dead;
 	const subject = `thread ${tid}`;
@@ -48,7 +55,7 @@ function completeThread(dead: PartialTask, twin: Twin, leader: boolean, around: 
 		);
 	const rseq = carryRseq(dead.memory, twin, carry, subject, report);
 	const alternateStack =
-		provenAlternateStack(dead, twin, subject, report) ?? carryAlternateStack(twin, carry, subject, report);
+		provenAlternateStack(frameOf, twin, subject, report) ?? carryAlternateStack(twin, carry, subject, report);
 	const blocked = twin.dead.blocked ?? twin.donor.blocked;
 	const pending = recreatePending(twin.dead.pending, blocked);
 	if (pending.length > 0)
@@ -143,12 +150,12 @@ function carryRseq(
 
 /** A thread that died inside a handler proves its own by the frame, whatever the donor has. */
 function provenAlternateStack(
-	{ memory, threads }: PartialTask,
+	frameOf: FrameOf,
 	twin: Twin,
 	subject: string,
 	report: (finding: Finding) => void,
 ): AlternateStack | undefined {
-	const frame = signalFrameOf(twin.dead, memory, threads.length);
+	const frame = frameOf(twin.dead);
 	if (frame?.alternateStack === undefined) return undefined;
 	const { base, size } = frame.alternateStack;
 	report(

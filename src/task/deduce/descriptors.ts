@@ -1,9 +1,12 @@
+import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { EPOLLIN } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
+import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../linux/restart.ts";
+import { codeAt } from "../code-at.ts";
 import type { EpollTarget } from "../files.ts";
 import { type Finding, loss } from "../finding.ts";
-import type { PartialTask } from "../partial-task.ts";
+import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import { type Wait, waitsOn } from "../waits.ts";
 import { type GoPoller, goPoller } from "./go-poller.ts";
@@ -40,11 +43,20 @@ export function deduceDescriptors(
 	for (const { read, write } of pipes)
 		for (const number of [read, write])
 			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
-	const waits = dead.threads.flatMap((thread) => waitsOn(thread, dead.memory));
+	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
 	addSleepers(waits, new Set(found.keys()), dead, places, add);
 	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
 	watchSelfPipes(pipes, found);
 	return [...found.values()].sort((a, b) => a.number - b.number);
+}
+
+/** A signal's handler, returned or left, had interrupted the call: what it waited on it will wait on again. */
+function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObject): PartialThread {
+	const { registers } = thread;
+	if (BigInt.asIntN(64, registers.orig_ax) >= 0n) return thread;
+	const before = plus(address(registers.ip), -BigInt(RESTART_CODE_BYTES));
+	const code = codeAt(memory, open, before, RESTART_CODE_BYTES + SYSCALL_BYTES);
+	return code === undefined ? thread : { ...thread, registers: interruptedCall(registers, code) };
 }
 
 /** Where there is one pair and one epoll instance, the one watches the other; asyncio's cookies are the descriptors. */

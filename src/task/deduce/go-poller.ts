@@ -47,6 +47,21 @@ export function goPoller(memory: PartialMemory, open: OpenObject): GoPoller | un
 	return undefined;
 }
 
+/** How many threads of it are panicking for good (runtime/panic.go, startpanic_m). */
+const PANICKING = "runtime.panicking";
+
+/**
+ * Whether a Go program was going down: its runtime has then stopped the world and forbidden each such thread to allocate
+ * (runtime/panic.go, startpanic_m; runtime/proc.go, freezetheworld). Nothing undoes that.
+ */
+export function goPanics(memory: PartialMemory, open: OpenObject): boolean {
+	if (!isGo(memory)) return false;
+	return [...variablesOf(memory, open, RUNTIME, [PANICKING])].some((variables) => {
+		const at = variables.get(PANICKING);
+		return at !== undefined && (memory.read(at, 4)?.readUInt32LE(0) ?? 0) > 0;
+	});
+}
+
 /** `runtime.sched` (runtime/runtime2.go, schedt): until when somebody sleeps in the poller, by the runtime's nanotime. */
 const [SCHED, POLL_UNTIL] = ["runtime.sched", 16n] as const;
 

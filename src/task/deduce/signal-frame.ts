@@ -1,12 +1,13 @@
 import { type Address, address, plus } from "../../bytes/address.ts";
 import { type Struct, viewOf } from "../../bytes/layout.ts";
-import { contains, rangeAt } from "../../bytes/range.ts";
+import { contains, firstEndingAbove, rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
 import { SMALLEST_ALTERNATE_STACK, SS_AUTODISARM, SS_DISABLE } from "../../linux/sigaction.ts";
 import {
 	FP_XSTATE_MAGIC1,
 	FPSTATE_ALIGN,
 	FPX_SW_BYTES,
+	fpxSwBytes,
 	type sigcontext,
 	type stackT,
 	UC,
@@ -45,36 +46,44 @@ const SLACK = 32;
 const SEARCHED = 256 * 1024;
 const SEARCHED_OF_ALL = 256 * 1024 * 1024;
 
+/** What the kernel leaves free below an interrupted stack pointer: the red zone, and what alignment takes. */
+const ABOVE_FRAME = 256n;
+
 const magic = Buffer.alloc(4);
 magic.writeUInt32LE(FP_XSTATE_MAGIC1);
 
+/** The innermost signal frame on a thread's stack. */
+export type FrameOf = (thread: PartialThread) => SignalFrame | undefined;
+
 /**
- * The innermost signal frame on a thread's stack: an XSAVE area with the kernel's mark, and below it a frame that points at it
- * and returns into code.
+ * Looks for signal frames on the stacks of a process: an XSAVE area with the kernel's mark, below it a frame that points at it
+ * and returns into code, and both where the kernel would have put them for a thread that stands where this one does.
+ *
+ * folklore: Go's stacks lie side by side in one mapping. Above one thread's begins another's, with frames of handlers that are
+ * long over; what lies above another thread's stack pointer is that thread's.
  *
  * @param threads of the process: the more, the less far is looked.
  */
-export function signalFrameOf(
-	{ registers }: PartialThread,
-	memory: PartialMemory,
-	threads: number,
-): SignalFrame | undefined {
-	const sp = address(registers.sp);
-	const stack = rangeAt(memory.mappings, sp);
-	if (stack === undefined) return undefined;
-	const room = stack.end - sp;
-	const most = BigInt(Math.max(4096, Math.min(SEARCHED, Math.floor(SEARCHED_OF_ALL / threads))));
-	const bytes = memory.read(sp, Number(room < most ? room : most));
-	if (bytes === undefined) return undefined;
-	for (let mark = bytes.indexOf(magic); mark >= 0; mark = bytes.indexOf(magic, mark + 1)) {
-		const fpstate = sp + BigInt(mark - FPX_SW_BYTES);
-		if (fpstate % BigInt(FPSTATE_ALIGN) !== 0n) continue;
-		const found = frameBelow(bytes, mark - FPX_SW_BYTES, sp, memory);
-		if (found !== undefined) return found;
-	}
-	return undefined;
+export function signalFrames(threads: readonly PartialThread[], memory: PartialMemory): FrameOf {
+	const most = BigInt(Math.max(4096, Math.min(SEARCHED, Math.floor(SEARCHED_OF_ALL / threads.length))));
+	const pointers = [...BigUint64Array.from(threads, ({ registers }) => registers.sp).sort()].map((end) => ({ end }));
+	return ({ registers }) => {
+		const sp = address(registers.sp);
+		const stack = rangeAt(memory.mappings, sp);
+		if (stack === undefined) return undefined;
+		const others = pointers[firstEndingAbove(pointers, sp)]?.end ?? stack.end;
+		const room = (others < stack.end ? others : stack.end) - sp;
+		const bytes = memory.read(sp, Number(room < most ? room : most));
+		if (bytes === undefined) return undefined;
+		for (let mark = bytes.indexOf(magic); mark >= 0; mark = bytes.indexOf(magic, mark + 1)) {
+			const fpstate = sp + BigInt(mark - FPX_SW_BYTES);
+			if (fpstate % BigInt(FPSTATE_ALIGN) !== 0n) continue;
+			const found = frameBelow(bytes, mark - FPX_SW_BYTES, sp, memory);
+			if (found !== undefined) return found;
+		}
+		return undefined;
+	};
 }
-
 function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: PartialMemory): SignalFrame | undefined {
 	for (let start = fpstate - FRAME; start >= 0 && start > fpstate - FRAME - SLACK; start--) {
 		const at = plus(sp, BigInt(start));
@@ -84,6 +93,11 @@ function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: Partial
 		if (uc_mcontext.fpstate !== plus(sp, BigInt(fpstate)) || BigInt(uc_mcontext.cs) !== USER_CS) continue;
 		if ((uc_flags & BigInt(UC.FP_XSTATE)) === 0n || uc_link !== 0n) continue;
 		if (!isCode(memory, bytes.readBigUInt64LE(start))) continue;
+		const mark = bytes.subarray(fpstate + FPX_SW_BYTES);
+		if (mark.length < fpxSwBytes.size) continue;
+		const { extended_size } = fpxSwBytes.decode(mark);
+		const end = plus(sp, BigInt(fpstate + extended_size));
+		if (!isInPlace({ at, end }, sp, uc_stack, uc_mcontext.rsp)) continue;
 		const { si_signo } = siginfoHead.decode(bytes.subarray(start + SIGINFO));
 		const alternateStack = stackIn(uc_stack, memory);
 		return {
@@ -96,6 +110,22 @@ function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: Partial
 		};
 	}
 	return undefined;
+}
+
+/**
+ * A frame lies on the signal stack, where the handler still is, and what it interrupted was elsewhere; or right below what it
+ * interrupted (`get_sigframe`, arch/x86/kernel/signal.c).
+ */
+function isInPlace(
+	{ at, end }: { readonly at: Address; readonly end: Address },
+	sp: Address,
+	{ ss_sp, ss_flags, ss_size }: Struct<typeof stackT>,
+	interrupted: bigint,
+): boolean {
+	const isOn = (place: bigint): boolean => (ss_flags & SS_DISABLE) === 0 && ss_sp <= place && place - ss_sp < ss_size;
+	if (isOn(at) !== isOn(sp)) return false;
+	if (isOn(at) && !isOn(interrupted)) return true;
+	return interrupted >= end && interrupted - end < ABOVE_FRAME;
 }
 
 const isCode = (memory: PartialMemory, at: bigint): boolean =>

@@ -10,7 +10,7 @@ import type { PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import type { Credentials, Thread } from "../task.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
-import { type SignalFrame, signalFrameOf } from "./signal-frame.ts";
+import { type FrameOf, type SignalFrame, signalFrames } from "./signal-frame.ts";
 
 interface Circumstances {
 	readonly open: OpenObject;
@@ -32,7 +32,8 @@ export function deduceThreads(dead: PartialTask, around: Circumstances): Thread[
 				`only the first one's name is in a core; all are called ${dead.comm}`,
 			),
 		);
-	const threads = dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), around));
+	const frameOf = signalFrames(dead.threads, dead.memory);
+	const threads = dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), frameOf, around));
 	return withEndedLeader(dead, threads, report);
 }
 
@@ -40,11 +41,12 @@ function deduceThread(
 	dead: PartialTask,
 	thread: PartialThread,
 	records: KernelRecords,
+	frameOf: FrameOf,
 	{ credentials, report }: Circumstances,
 ): Thread {
 	const { tid } = thread;
 	const subject = `thread ${tid}`;
-	const frame = signalFrameOf(thread, dead.memory, dead.threads.length);
+	const frame = frameOf(thread);
 	const alternateStack = frame?.alternateStack ?? thread.alternateStack;
 	if (frame !== undefined) reportFrame(frame, subject, report);
 	const blocked = thread.blocked ?? 0n;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type UserRegs, userRegs } from "../../../src/linux/registers.ts";
-import { restartFixup, windBack } from "../../../src/linux/restart.ts";
+import { interruptedCall, restartFixup, windBack } from "../../../src/linux/restart.ts";
 import { fixtureNotes } from "../../support/fixture-core.ts";
 
 const zero = userRegs.decode(new Uint8Array(userRegs.size));
@@ -85,5 +85,31 @@ describe("windBack", () => {
 
 	it("leaves alone who is in no call, or has been answered", () => {
 		for (const regs of [at(-1n, -516n), at(232n, -4n), at(1n, 512n)]) expect(windBack(regs)).toEqual(regs);
+	});
+});
+
+describe("interruptedCall", () => {
+	const wait = [0xb8, 0xe8, 0, 0, 0, 0x0f, 0x05];
+
+	it("says which call a handler had interrupted, by the instruction that loaded the number", () => {
+		const code = Uint8Array.from([...wait, 0x48, 0x3d]);
+		expect(interruptedCall(at(-1n, -4n), code)).toEqual(at(232n, -4n));
+	});
+
+	it("undoes that a call is to be made again", () => {
+		const behind = at(-1n, -4n).ip;
+		const code = Uint8Array.from([0x90, 0x90, ...wait]);
+		const regs = { ...at(-1n, 232n), ip: behind - 2n };
+		expect(interruptedCall(regs, code)).toEqual(at(232n, -512n));
+		expect(restartFixup(interruptedCall(regs, code)).regs).toEqual({ ...regs, orig_ax: 232n });
+	});
+
+	it.each<[string, bigint, number[]]>([
+		["another result", 0n, [...wait, 0x48, 0x3d]],
+		["another instruction", -4n, [0x48, ...wait.slice(1), 0x48, 0x3d]],
+		["another number than the one that is loaded", 1n, [0x90, 0x90, ...wait]],
+		["code that is cut", -4n, wait.slice(0, 6)],
+	])("says nothing by %s", (_, result, code) => {
+		expect(interruptedCall(at(-1n, result), Uint8Array.from(code))).toEqual(at(-1n, result));
 	});
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deduced, poke, told, withGlibc, words } from "../../../support/lone-core.ts";
+import { deduced, poke, told, withGlibc, withRegisters, words } from "../../../support/lone-core.ts";
 import { deadCore, deadPlaces, REG, registersOf } from "../../../support/pair.ts";
 import { only, present } from "../../../support/present.ts";
 
@@ -22,18 +22,23 @@ interface Made {
 	readonly fpstate?: bigint;
 	readonly magic?: number;
 	readonly signal?: number;
+	/** The interrupted stack pointer. */
+	readonly above?: bigint;
 }
 
 function frame(made: Made = {}): Buffer {
 	const { restorer = RESTORER, flags = 7n, cs = 0x33, fpstate = FPSTATE, magic = 0x46505853, signal = 10 } = made;
+	const { above = FPSTATE + 512n + 128n } = made;
 	const [at, stackFlags, size] = made.stack ?? [deadPlaces.heap, 0, 8192n];
 	const bytes = Buffer.alloc(Number(FPSTATE - FRAME) + 512);
 	bytes.set(words(restorer, flags, 0n, at, BigInt(stackFlags), size));
 	bytes.writeUInt16LE(cs, 8 + 40 + 144);
+	bytes.writeBigUInt64LE(above, 8 + 40 + 120);
 	bytes.writeBigUInt64LE(fpstate, 8 + 40 + 184);
 	bytes.writeBigUInt64LE(0x8000n, 8 + 296);
 	bytes.writeInt32LE(signal, 8 + 304);
 	bytes.writeUInt32LE(magic, Number(FPSTATE - FRAME) + 464);
+	bytes.writeUInt32LE(512, Number(FPSTATE - FRAME) + 468);
 	return bytes;
 }
 
@@ -77,7 +82,24 @@ describe("what only looks like a frame is none", () => {
 		["is of a 32-bit program", { cs: 0x23 }],
 		["has no XSAVE area by its flags", { flags: 6n }],
 		["lacks the mark", { magic: 0x46505854 }],
+		["interrupted what lies below it", { above: FRAME - 64n }],
+		["interrupted what lies far above it", { above: FPSTATE + 4096n }],
+		["lies on a signal stack on which the thread is not", { stack: [FRAME, 0, 4096n], above: deadPlaces.heap }],
 	] as const)("when it %s", (_, made) => {
 		expect(only(told(inside(made), "thread-deduced"))).toMatch(/control blocks of glibc/);
 	});
+});
+
+test("a frame on the signal stack returns to anywhere else", () => {
+	const stack = [sp & ~4095n, 0, 8192n] as const;
+	expect(alternate({ stack, above: deadPlaces.heap })).toMatchObject({ size: 8192n });
+	expect(alternate({ stack, above: FPSTATE + 512n + 128n })).toMatchObject({ size: 8192n });
+	expect(alternate({ stack, above: FRAME - 64n })).toBeUndefined();
+});
+
+test("what lies above another thread's stack pointer is that thread's", () => {
+	const core = poke(withGlibc(deadCore({ tids: [500, 501] })), FRAME, frame());
+	const of = (changed: typeof core) => deduced(changed).task.threads.map(({ alternateStack }) => alternateStack?.size);
+	expect(of(core)).toEqual([8192n, undefined]);
+	expect(of(withRegisters(core, 501, { [REG.sp]: FRAME - 32n }))).toEqual([undefined, 8192n]);
 });
