@@ -9,30 +9,30 @@ const PYTHON = "/usr/bin/python3";
 export type User = "root" | "an ordinary user";
 export type Way = "raise CORE" | "raise CORE -i DONOR" | "-c CORE, restore" | "dump, restore";
 
+export type TickingName = "C with condition variables" | "python3" | "Node" | "Go" | "Java";
+
 interface Ticking {
 	/** What it takes to make and run it. */
 	readonly tools: readonly string[];
 	/** Makes it in a directory that all may read; yields its command. */
 	make(directory: string): readonly string[];
 	/** Who of it tells of ticks. */
-	readonly names: readonly string[];
-	/** For whom, and how, it is raised: what takes long, less often. */
-	readonly users: readonly User[];
-	readonly ways: readonly Way[];
+	readonly tickers: readonly string[];
 	/** No signal kills it with a core. */
 	readonly gcore?: boolean;
 }
 
-const everybody: readonly User[] = ["root", "an ordinary user"];
-const everyWay: readonly Way[] = ["raise CORE", "raise CORE -i DONOR", "-c CORE, restore", "dump, restore"];
+export const users: readonly User[] = ["root", "an ordinary user"];
+export const ways: readonly Way[] = ["raise CORE", "raise CORE -i DONOR", "-c CORE, restore", "dump, restore"];
 
-/** Programs that sleep until a time again and again, and tell of every tick how far their clock went since the last, in ms. */
-export const ticking: Readonly<Record<string, Ticking>> = {
+/**
+ * Programs that sleep until a time again and again, and tell of every tick how far CLOCK_MONOTONIC and CLOCK_BOOTTIME went
+ * since the last, in milliseconds.
+ */
+export const ticking: Readonly<Record<TickingName, Ticking>> = {
 	"C with condition variables": {
 		tools: ["gcc"],
-		names: ["clockwait", "timedwait", "nanosleep", "semaphore", "timerfd"],
-		users: everybody,
-		ways: everyWay,
+		tickers: ["clockwait", "timedwait", "nanosleep", "boottime", "semaphore", "timerfd"],
 		make: (directory) => {
 			const program = join(directory, "tick");
 			execFileSync("gcc", ["-O1", "-w", "-pthread", "-o", program, sourceOf("tick.c")]);
@@ -41,23 +41,17 @@ export const ticking: Readonly<Record<string, Ticking>> = {
 	},
 	python3: {
 		tools: [PYTHON],
-		names: ["python3"],
-		users: everybody,
-		ways: everyWay,
+		tickers: ["python3"],
 		make: (directory) => [PYTHON, copied(directory, "tick.py")],
 	},
 	Node: {
 		tools: [],
-		names: ["node"],
-		users: ["root"],
-		ways: everyWay,
+		tickers: ["node"],
 		make: (directory) => [process.execPath, copied(directory, "tick.js")],
 	},
 	Go: {
 		tools: ["go"],
-		names: ["go"],
-		users: ["root"],
-		ways: everyWay,
+		tickers: ["go"],
 		gcore: true,
 		make: (directory) => {
 			const program = join(directory, "tick-go");
@@ -69,9 +63,7 @@ export const ticking: Readonly<Record<string, Ticking>> = {
 	},
 	Java: {
 		tools: ["javac", "java"],
-		names: ["java"],
-		users: ["root"],
-		ways: ["raise CORE", "dump, restore"],
+		tickers: ["java"],
 		make: (directory) => {
 			execFileSync("javac", ["-d", directory, sourceOf("Tick.java")]);
 			return ["java", "-Xshare:off", "-XX:+UseSerialGC", "-Xmx32m", "-cp", directory, "Tick"];

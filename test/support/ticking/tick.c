@@ -1,6 +1,6 @@
 /*
- * Sleeps in every way that ends at a time of CLOCK_MONOTONIC, a tenth of a second each, and tells of every tick: who, and how
- * far the clock went since that one's last, in milliseconds.
+ * Sleeps in every way that ends at a time of CLOCK_MONOTONIC or CLOCK_BOOTTIME, a tenth of a second each, and tells of every
+ * tick: who, and how far both clocks went since that one's last, in milliseconds.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-static struct timespec in_a_moment(void)
+static struct timespec in_a_moment(clockid_t clock)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	t.tv_nsec += 100000000;
 	if (t.tv_nsec >= 1000000000) {
 		t.tv_nsec -= 1000000000;
@@ -23,11 +23,26 @@ static struct timespec in_a_moment(void)
 	return t;
 }
 
-static void tick(const char *who, struct timespec *last)
+struct reading {
+	struct timespec monotonic, boottime;
+};
+
+static void read_clocks(struct reading *now)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	dprintf(1, "%s %lld\n", who, (now.tv_sec - last->tv_sec) * 1000LL + (now.tv_nsec - last->tv_nsec) / 1000000);
+	clock_gettime(CLOCK_MONOTONIC, &now->monotonic);
+	clock_gettime(CLOCK_BOOTTIME, &now->boottime);
+}
+
+static long long passed(const struct timespec *from, const struct timespec *to)
+{
+	return (to->tv_sec - from->tv_sec) * 1000LL + (to->tv_nsec - from->tv_nsec) / 1000000;
+}
+
+static void tick(const char *who, struct reading *last)
+{
+	struct reading now;
+	read_clocks(&now);
+	dprintf(1, "%s %lld %lld\n", who, passed(&last->monotonic, &now.monotonic), passed(&last->boottime, &now.boottime));
 	*last = now;
 }
 
@@ -38,6 +53,7 @@ static sem_t semaphore;
 static void clockwait(const struct timespec *t) { pthread_cond_clockwait(&plain, &mutex, CLOCK_MONOTONIC, t); }
 static void timedwait(const struct timespec *t) { pthread_cond_timedwait(&monotonic, &mutex, t); }
 static void nanosleeps(const struct timespec *t) { clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, t, 0); }
+static void boottimes(const struct timespec *t) { clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, t, 0); }
 static void semwait(const struct timespec *t) { sem_clockwait(&semaphore, CLOCK_MONOTONIC, t); }
 
 static int timer = -1;
@@ -58,17 +74,17 @@ struct way {
 
 static const struct way ways[] = {
 	{ "clockwait", clockwait }, { "timedwait", timedwait }, { "nanosleep", nanosleeps }, { "semaphore", semwait },
-	{ "timerfd", reads },
+	{ "boottime", boottimes }, { "timerfd", reads },
 };
 
 static void *run(void *arg)
 {
 	const struct way *way = arg;
 	const int locks = way->wait == clockwait || way->wait == timedwait;
-	struct timespec last;
-	clock_gettime(CLOCK_MONOTONIC, &last);
+	struct reading last;
+	read_clocks(&last);
 	for (;;) {
-		const struct timespec until = in_a_moment();
+		const struct timespec until = in_a_moment(way->wait == boottimes ? CLOCK_BOOTTIME : CLOCK_MONOTONIC);
 		if (locks)
 			pthread_mutex_lock(&mutex);
 		way->wait(&until);
