@@ -1,11 +1,12 @@
 import { blob } from "../host/blob.ts";
 import { probeHost } from "../host/capabilities.ts";
+import { probeGdb } from "./check-gdb.ts";
 import { jsonText } from "./json-text.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** `necromancer check`: what this host can do, tried out, and what is lost without it. */
 export async function checkVerb(json: boolean, { out, paint }: Terminal): Promise<void> {
-	const capabilities = await probeHost();
+	const capabilities = [...(await probeHost()), await probeGdb(process.env["PATH"])];
 	if (json) {
 		out(jsonText({ schema: 1, kind: "check", blobSize: blob.bytes.length, capabilities }));
 		return;
