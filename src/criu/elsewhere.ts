@@ -18,7 +18,7 @@ import { refuse } from "../errors.ts";
 import { checkDraft, type Donor, type ImageDraft, type Written, writeDraft } from "./draft.ts";
 import { fateOf, holderIn, ourselves, textOf } from "./holder.ts";
 import { install } from "./install.ts";
-import { lock } from "./lock.ts";
+import { lockOn, ownLock } from "./lock.ts";
 import { isPlainName } from "./own-names.ts";
 import type { WriteOptions } from "./pages.ts";
 import { isUnfinished, recoverLocked } from "./recover.ts";
@@ -27,7 +27,7 @@ import { isUnfinished, recoverLocked } from "./recover.ts";
  * Writes the images of a draft into a new directory and leaves the donor, if there is one, alone. `out` must be absent or
  * empty. An absent one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at
  * the end; into an empty one of our own, which may be a mount point, the files move as they do in place. When it fails or is
- * aborted, nothing is left; what SIGKILL leaves, the next call for the same `out` removes.
+ * aborted, nothing is left; what SIGKILL leaves, `options.leaving` was told, and the next call for the same `out` removes.
  *
  * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_OWNER for an empty directory that is another user's; ERR_CHANGED where
  * somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
@@ -41,20 +41,33 @@ export async function writeElsewhere(
 ): Promise<Written> {
 	checkDraft(draft);
 	if (!isThere(out)) return await build(draft, donor, out, options);
-	const found = openTarget(out);
+	const target = openTarget(out);
 	try {
-		if (!isUnfinished(found)) refuseFilled(found);
-		requireOwn(found);
+		if (!isUnfinished(target)) refuseFilled(target);
+		requireOwn(target);
+		return await fill(draft, donor, target, options);
 	} finally {
-		found.close();
+		target.close();
 	}
-	const held = lock(out);
+}
+
+async function fill(
+	draft: ImageDraft,
+	donor: Donor | undefined,
+	directory: Directory,
+	options: WriteOptions,
+): Promise<Written> {
+	const left = { directory, lock: ownLock() };
+	await options.leaving?.({ kind: "lock", ...left });
+	const held = lockOn(directory);
 	try {
-		requireOwn(held.directory);
-		const finished = recoverLocked(held.directory) === "finished";
-		refuseFilled(held.directory, finished ? " of an earlier patch, finished just now" : "");
-		return await install(draft, donor, held.directory, options);
+		const finished = recoverLocked(directory) === "finished";
+		refuseFilled(directory, finished ? " of an earlier patch, finished just now" : "");
+		await options.leaving?.({ kind: "installation", ...left });
+		return await install(draft, donor, directory, options);
 	} finally {
+		// who cannot be told does not live to remove anything
+		await options.leaving?.({ kind: "lock", ...left }).catch(() => undefined);
 		held.release();
 	}
 }
@@ -107,10 +120,10 @@ async function build(
 		const prefix = `.${entry.slice(0, LONGEST)}.necromancer.`;
 		removeAbandoned(around, prefix);
 		const own = `${prefix}${textOf(ourselves())}`;
-		await options.building?.(around, own);
+		await options.leaving?.({ kind: "directory", around, entry: own });
 		const target = makeDirectory(around, own, out);
 		try {
-			await options.building?.(around, own, target.stat());
+			await options.leaving?.({ kind: "directory", around, entry: own, made: target.stat() });
 			const written = await writeDraft(draft, donor, target, options);
 			options.signal?.throwIfAborted();
 			options.requireUnchanged?.();

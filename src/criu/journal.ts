@@ -6,7 +6,7 @@ import { createFile } from "../bytes/sink.ts";
 import { openFile } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { INVENTORY } from "./draft.ts";
-import { isPlainName, JOURNAL, STAGING } from "./own-names.ts";
+import { isPlainName, JOURNAL, JOURNAL_DRAFT, STAGING } from "./own-names.ts";
 
 /** What is left to do to a directory when all new files are written. */
 export interface Journal {
@@ -24,7 +24,6 @@ export interface Move {
 	readonly size: number;
 }
 
-const JOURNAL_DRAFT = `${JOURNAL}.draft`;
 const VERSION = 1;
 /** Bytes: a hundred for each of a hundred thousand files. */
 const LARGEST = 10_000_000;

@@ -30,9 +30,13 @@ export function lock(path: string): Lock {
 	}
 }
 
-function lockOn(directory: Directory): Lock {
+/** The name of the file that is our lock. */
+export const ownLock = (us: Holder = ourselves()): string => `${LOCK}${textOf(us)}`;
+
+/** The same of a directory that is open; it is closed with the lock. */
+export function lockOn(directory: Directory): Lock {
 	const us = ourselves();
-	const own = `${LOCK}${textOf(us)}`;
+	const own = ownLock(us);
 	try {
 		createFile(directory.at(own), directory.name).close();
 	} catch (cause) {

@@ -8,6 +8,8 @@ export const STAGING = ".necromancer";
 export const SPENT = ".necromancer-done";
 /** In a staging directory that is complete: what is left to do. */
 export const JOURNAL = "journal.json";
+/** The same while it is written. */
+export const JOURNAL_DRAFT = `${JOURNAL}.draft`;
 /** Followed by who holds the lock. */
 export const LOCK = ".necromancer-lock.";
 

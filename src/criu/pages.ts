@@ -38,6 +38,20 @@ export interface WrittenPages {
 	readonly beyondFile: number;
 }
 
+/** What a write that is killed leaves. Directories are held open by us. */
+export type LeftOver =
+	/** A directory with files in it, `entry` of `around`, until it has another name; with nothing in it before it is `made`. */
+	| {
+			readonly kind: "directory";
+			readonly around: { readonly fd: number };
+			readonly entry: string;
+			readonly made?: { readonly dev: bigint; readonly ino: bigint };
+	  }
+	/** A file. */
+	| { readonly kind: "lock"; readonly directory: { readonly fd: number }; readonly lock: string }
+	/** The same, and what install.ts makes in a directory that had no images: that goes, or, when it is decided, becomes whole. */
+	| { readonly kind: "installation"; readonly directory: { readonly fd: number }; readonly lock: string };
+
 /** How the writers of this folder go about it. */
 export interface WriteOptions {
 	/** Waits for the disk, so that the outcome survives a loss of power too. */
@@ -48,15 +62,8 @@ export interface WriteOptions {
 	readonly requireUnchanged?: () => void;
 	/** Ends the work: what was written is removed, and the signal's reason thrown. */
 	readonly signal?: AbortSignal;
-	/**
-	 * Told of the directory that a new image directory is built in, `entry` of `around`, before it is made and when it is: for
-	 * whoever removes it, under that name, should we be killed before it gets its own.
-	 */
-	readonly building?: (
-		around: { readonly fd: number },
-		entry: string,
-		made?: { readonly dev: bigint; readonly ino: bigint },
-	) => Promise<void>;
+	/** Told what there would be to remove, should we be killed: before it is made, and when that is another. */
+	readonly leaving?: (left: LeftOver) => Promise<void>;
 }
 
 /** Bytes of a slot. Measured: a quarter of it costs a fifth of the speed, twice as much gains nothing. */

@@ -6,7 +6,6 @@ import type { Agent } from "../host/agent.ts";
 import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { finish, freeze, release } from "../host/freeze.ts";
-import { leaveRemoval } from "../host/leave-removal.ts";
 import { requireOwnProc } from "../host/own-proc.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { SIGSTOP } from "../linux/signal.ts";
@@ -17,6 +16,7 @@ import { lostAround, settleLost } from "./beyond.ts";
 import { collect, type Still } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { ghostTable } from "./ghosts.ts";
+import { leaveImages } from "./leave-images.ts";
 import type { Losable } from "./losable.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
@@ -118,8 +118,8 @@ async function write(
 		findings.push(...lost);
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();
-		const building: WriteOptions["building"] = (around, entry, made) => leaveRemoval(agent, around.fd, entry, made);
-		return { task, written: await writeElsewhere(draft, undefined, images, { ...options, building }) };
+		const leaving: WriteOptions["leaving"] = (left) => leaveImages(agent, left);
+		return { task, written: await writeElsewhere(draft, undefined, images, { ...options, leaving }) };
 	} finally {
 		objects.close();
 		ghosts.close();

@@ -55,14 +55,21 @@ export function requireCandidate(pid: number): Candidate {
 	return { pid, stat, status, children: childrenOf(pid) };
 }
 
-/** @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile. */
+/**
+ * Looks again when it is stopped, and before anything is done in it: while it ran it could still lock itself in, and a filter may
+ * kill for calls that are not the program's.
+ *
+ * @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile; ERR_UNSUPPORTED.
+ */
 export function requireSame({ pid, stat }: Candidate): void {
-	if (readProcStat(ofProcess(pid, "stat")).startTime === stat.startTime) return;
-	refuse("ERR_PROCESS", {
-		subject: `process ${pid}`,
-		finding: "ended, and another has its id",
-		expectation: "expected it to live",
-	});
+	if (readProcStat(ofProcess(pid, "stat")).startTime !== stat.startTime)
+		refuse("ERR_PROCESS", {
+			subject: `process ${pid}`,
+			finding: "ended, and another has its id",
+			expectation: "expected it to live",
+		});
+	requireNamespaces(pid);
+	requireNoSeccomp(pid);
 }
 
 /**
@@ -129,7 +136,7 @@ function requireNamespaces(pid: number): void {
 
 function requireNoSeccomp(pid: number): void {
 	for (const tid of threadsOf(pid)) {
-		// it still runs: a thread may have ended since it was listed
+		// where it still runs, a thread may have ended since it was listed
 		const seccomp = statusOf(pid, tid)?.seccomp ?? 0;
 		if (seccomp === 0) continue;
 		refuse("ERR_UNSUPPORTED", {

@@ -28,15 +28,12 @@ export async function leaveRemoval(
 	const errand = agent.errand();
 	const name = undo.put(Buffer.from(`${entry}\0`), 1);
 	const end = label("the end");
-	const parent = undo.space(8);
-	// the same directory, whatever its name stands for by now
-	const ours = errand.put(Buffer.from(`/proc/${process.pid}/fd/${around}\0`), 1);
-	errand.callInto(parent, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
+	const parent = addHeld(errand, undo, around);
 	if (directory !== undefined) {
 		const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
 		const fd = { valueOf: undo.call("openat", { valueOf: parent }, name, flags) };
 		requireIdentity(undo, fd, directory, end);
-		removeFiles(undo, fd);
+		addToEach(undo, fd, (file) => undo.call("unlinkat", fd, file, 0));
 	}
 	undo.call("unlinkat", { valueOf: parent }, name, AT.REMOVEDIR);
 	undo.mark(end);
@@ -56,7 +53,25 @@ function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdent
 	}
 }
 
-function removeFiles(undo: Errand, fd: Operand): void {
+/**
+ * Adds to an errand that the agent opens a directory of ours, whatever its name stands for by now.
+ *
+ * @param fd a descriptor of ours.
+ * @returns where its own goes, in the memory of the undo list.
+ */
+export function addHeld(errand: Errand, undo: Errand, fd: number): Spot {
+	const held = undo.space(8);
+	const ours = errand.put(Buffer.from(`/proc/${process.pid}/fd/${fd}\0`), 1);
+	errand.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
+	return held;
+}
+
+/**
+ * Adds a call for each entry of a directory, by which it leaves that directory. Those that stay, as `.` and `..` do, are passed over.
+ *
+ * @param add the call, made of the entry's name; its result.
+ */
+export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot): void {
 	const [again, gone, empty] = [label("again"), label("gone"), label("empty")];
 	// more than one may come, and the first is looked at
 	const entry = undo.space(LONGEST_DIRENT);
@@ -64,9 +79,8 @@ function removeFiles(undo: Errand, fd: Operand): void {
 	const count = { valueOf: undo.call("getdents64", fd, entry, entry.size) };
 	undo.branch(count, ALL_ONES, 0, empty);
 	undo.branch(count, SIGN, SIGN, empty);
-	const removed = undo.call("unlinkat", fd, within(entry, dirent64.offsetOf("d_name")), 0);
-	undo.branch({ valueOf: removed }, ALL_ONES, 0, gone);
-	// what cannot be removed, as `.` and `..`, is passed over
+	const done = add(within(entry, dirent64.offsetOf("d_name")));
+	undo.branch({ valueOf: done }, ALL_ONES, 0, gone);
 	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK_SET);
 	undo.jump(again);
 	undo.mark(gone);

@@ -1,0 +1,57 @@
+import { INVENTORY } from "../criu/draft.ts";
+import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
+import type { LeftOver } from "../criu/pages.ts";
+import { NEW } from "../criu/recover.ts";
+import type { Agent } from "../host/agent.ts";
+import { type Errand, label, type Operand } from "../host/errand.ts";
+import { addHeld, addToEach, leaveRemoval } from "../host/leave-removal.ts";
+import { O } from "../linux/open.ts";
+import { AT } from "../linux/statx.ts";
+
+/** Leaves it to an agent to remove what a dump has written, should we be gone before it is images. */
+export async function leaveImages(agent: Agent, left: LeftOver): Promise<void> {
+	if (left.kind === "directory") return leaveRemoval(agent, left.around.fd, left.entry, left.made);
+	const [undo, errand] = [agent.undoing(), agent.errand()];
+	const directory = { valueOf: addHeld(errand, undo, left.directory.fd) };
+	if (left.kind === "installation") endInstallation(undo, directory);
+	undo.call("unlinkat", directory, text(undo, left.lock), 0);
+	await agent.perform(errand, { undo });
+}
+
+/** See install.ts. The directory is ours alone, so each name in it leads to what we have made. */
+function endInstallation(undo: Errand, directory: Operand): void {
+	const remove = (entry: string, flags: number = 0) => undo.call("unlinkat", directory, text(undo, entry), flags);
+	const move = (from: string, to: string) =>
+		undo.call("renameat", directory, text(undo, from), directory, text(undo, to));
+	const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+	const fresh = { valueOf: undo.call("openat", directory, text(undo, `${STAGING}/${NEW}`), flags, 0) };
+	const [undecided, whole, over] = [label("undecided"), label("whole"), label("over")];
+	const decided = undo.call("openat", directory, text(undo, `${STAGING}/${JOURNAL}`), O.PATH | O.CLOEXEC, 0);
+	undo.branch({ valueOf: decided }, SIGN, SIGN, undecided);
+
+	// all is written: it takes its place, and the inventory comes last, when all the others have come
+	const [waiting, place] = [`${STAGING}/${INVENTORY}`, `${STAGING}/${NEW}/${INVENTORY}`];
+	move(place, waiting);
+	addToEach(undo, fresh, (name) => undo.call("renameat", fresh, name, directory, name));
+	const emptied = remove(`${STAGING}/${NEW}`, AT.REMOVEDIR);
+	undo.branch({ valueOf: emptied }, ALL_ONES, 0, whole);
+	// the next dump or patch there will do it
+	move(waiting, place);
+	undo.jump(over);
+	undo.mark(whole);
+	move(waiting, INVENTORY);
+
+	undo.mark(undecided);
+	addToEach(undo, fresh, (name) => undo.call("unlinkat", fresh, name, 0));
+	for (const staging of [STAGING, SPENT]) {
+		for (const file of [JOURNAL, JOURNAL_DRAFT]) remove(`${staging}/${file}`);
+		remove(`${staging}/${NEW}`, AT.REMOVEDIR);
+		remove(staging, AT.REMOVEDIR);
+	}
+	undo.mark(over);
+}
+
+const text = (undo: Errand, name: string) => undo.put(Buffer.from(`${name}\0`), 1);
+
+const ALL_ONES = (1n << 64n) - 1n;
+const SIGN = 1n << 63n;
