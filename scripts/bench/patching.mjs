@@ -19,7 +19,7 @@ export async function patching({ dir, at, size, cli, node, compare, memory }) {
 		clear();
 		await memory(name, aim, command);
 	};
-	const patch = (core, ...more) => cli("-q", "-c", at(core), "-i", donor, ...more);
+	const patch = (core, ...more) => cli("-q", "--trust", "-c", at(core), "-i", donor, ...more);
 
 	writeSmallCore(at("small"));
 	await compare("necromancer --version", 2, cli("--version"), node);
@@ -43,7 +43,7 @@ export async function patching({ dir, at, size, cli, node, compare, memory }) {
 			content === "random" ? { ...fresh, start } : fresh,
 		);
 		if (content === "random")
-			await compare("… in place", aim, cli("-q", "-c", at("core"), "-i", at("donor")), copy, fresh);
+			await compare("… in place", aim, cli("-q", "--trust", "-c", at("core"), "-i", at("donor")), copy, fresh);
 		await peak("… peak memory", 150, elsewhere);
 		unlinkSync(at("core"));
 	}

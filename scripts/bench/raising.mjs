@@ -34,7 +34,7 @@ export async function raising({ dir, at, size, cli, node, compare, memory, skip 
 		const criu = criuRestore();
 		if (criu === undefined) skip("… against criu restore", NO_CRIU);
 		else {
-			await run(cli("-q", "-c", at("core"), "-i", donorOf(FIXTURE), "-o", at("images")));
+			await run(cli("-q", "--trust", "-c", at("core"), "-i", donorOf(FIXTURE), "-o", at("images")));
 			const theirs = ["criu restore", room.command(criu(at("images")))];
 			await compare(`raise ${size} MiB eagerly`, undefined, raise("core"), theirs, again);
 			rmSync(at("images"), { recursive: true });

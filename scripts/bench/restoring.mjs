@@ -18,7 +18,7 @@ export async function restoring({ at, size, cli, node, compare, memory, skip }) 
 		const tiny = donorOf(FIXTURE);
 		writeLargeCore(at("core"), size << 20, "random", FIXTURE);
 		const large = at("images");
-		await run(cli("-q", "-c", at("core"), "-i", tiny, "-o", large));
+		await run(cli("-q", "--trust", "-c", at("core"), "-i", tiny, "-o", large));
 		rmSync(at("core"));
 
 		const restore = (images) => room.command(cli("restore", "-s", "-i", images));

@@ -4,6 +4,7 @@ import { limitsFrom } from "../host/facts.ts";
 import { imageRights } from "../rights/image-rights.ts";
 import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
 import type { Finding } from "../task/finding.ts";
+import { writersTold } from "../task/from-images/side-record.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { Task } from "../task/task.ts";
 
@@ -15,7 +16,7 @@ export function believedImages(
 ): { readonly task: Task; readonly findings: readonly Finding[] } {
 	const task = taskFromImages(dir, pid);
 	return imageRights(task, {
-		...{ name: dir.path, writers: dir.writers, us: ourRights(), trust, runs },
+		...{ name: dir.path, writers: [...dir.writers, ...writersTold(dir)], us: ourRights(), trust, runs },
 		...{ alone: isAlone, groupsOf: groupsOfUser },
 		limits: limitsFrom(readFileSync("/proc/self/limits", "latin1")),
 	});

@@ -8,8 +8,11 @@ import { clocksWhenWritten } from "../host/clocks.ts";
 import { holesOf } from "../host/holes.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
+import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
+import { patchRights } from "../rights/patch-rights.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { taskFromCore } from "../task/from-core.ts";
+import { writersTold } from "../task/from-images/side-record.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
 import { untilInterrupted } from "./interrupt.ts";
@@ -32,6 +35,8 @@ export interface PatchVerb {
 	readonly clock?: GivenClock;
 	/** Bytes, the most that a compressed core may unpack to. */
 	readonly maxSize?: bigint;
+	/** The core and the donor are what they say, whosever they are. */
+	readonly trust?: boolean;
 	readonly sync?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -64,6 +69,12 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 		const clocks = core.written === undefined ? undefined : clocksWhenWritten(core.written);
 		const patched = patch(dead, donor, {
 			host,
+			writers: (task, { threads }) =>
+				patchRights(task, {
+					...{ name: core.name, us: ourRights(), trust: verb.trust === true, alone: isAlone, groupsOf: groupsOfUser },
+					writers: [core.writers, ...donor.allWriters(), ...writersTold(donor)],
+					donor: threads.map(({ credentials }) => credentials),
+				}),
 			clock: {
 				...(clocks === undefined ? {} : { host: clocks }),
 				...(verb.clock === undefined ? {} : { given: verb.clock }),

@@ -52,6 +52,7 @@ export async function run(args: readonly string[]): Promise<number> {
 		.addOption(limitOption())
 		.addOption(clockOption())
 		.addOption(maxSizeOption())
+		.option("--trust", "write all rights that core and donor say; otherwise no more than those who wrote them have")
 		.option("--sync", "also survive a power failure: flush every file before the switch")
 		.option("--json", "print task and findings as JSON")
 		.option("-q, --quiet", "print nothing but errors")

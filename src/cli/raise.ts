@@ -11,6 +11,7 @@ import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } f
 import type { Restored } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import type { Finding } from "../task/finding.ts";
+import { writersTold } from "../task/from-images/side-record.ts";
 import { taskFromImages } from "../task/from-images.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText, leftoverText } from "./findings.ts";
@@ -152,15 +153,22 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
 		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(verb.tty === true ? { tty: ourTerminal() } : {}),
-		...(donor === undefined
-			? {}
-			: { donor: taskFromImages(donor, verb.donorPid), requireUnchanged: donor.requireUnchanged }),
+		...(donor === undefined ? {} : lentBy(donor, verb)),
 		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
 		...(clock === undefined ? {} : { clock }),
 		...(sysroot === undefined ? {} : { sysroot }),
 		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
 		...(search === undefined ? {} : { search }),
 	};
+}
+
+function lentBy(
+	dir: ImageDir,
+	{ donorPid }: RaiseVerb,
+): Pick<RaiseOptions, "donor" | "donorImages" | "requireUnchanged"> {
+	const donor = taskFromImages(dir, donorPid);
+	const writers = [...dir.writers, ...writersTold(dir)];
+	return { donor, donorImages: { name: dir.path, writers }, requireUnchanged: dir.requireUnchanged };
 }
 
 /** The device file of the terminal that one of our standard streams is. */

@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Directory, entryIn } from "../bytes/directory.ts";
 import { openDirectory } from "../bytes/open-directory.ts";
@@ -8,7 +8,7 @@ import { refuse } from "../errors.ts";
 import { type Image, readImage } from "./image.ts";
 import { openImage } from "./kept-file.ts";
 import { imageKinds, type KindName, type RecordOf } from "./kinds.ts";
-import { isPlainName } from "./own-names.ts";
+import { isImageName, isPlainName } from "./own-names.ts";
 import { directoryBudget } from "./protobuf.ts";
 
 /** The images that CRIU wrote of a process tree. Nothing of it is changed here. */
@@ -32,6 +32,8 @@ export interface ImageDir {
 	one<K extends KindName>(name: string, kind: K): RecordOf<K>;
 	/** Who can have written the directory, and what of it was opened so far. */
 	readonly writers: readonly FileWriters[];
+	/** The same of all of its images, for those who keep files that nobody opens. */
+	allWriters(): readonly FileWriters[];
 	/**
 	 * To be asked before what was made of them is used, and before they are closed.
 	 *
@@ -79,7 +81,8 @@ function imagesIn(directory: Directory): ImageDir {
 	const link = entries.find((it) => it.name === "parent" && it.isSymbolicLink());
 	const open = new Map<string, ByteSource>();
 
-	const writers = [writersOf(fstatSync(directory.fd, { bigint: true }))];
+	// it may have become ours since: what is in it has not
+	const writers = [writersOf(directory.opened)];
 	const read = new Map<string, Stamp>();
 	const opened = (name: string): ByteSource => {
 		if (!known.has(name)) return missing(directory, name);
@@ -121,6 +124,16 @@ function imagesIn(directory: Directory): ImageDir {
 		size,
 		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(directory.at("parent"))) }),
 		writers,
+		// an owner is for good, and who may put names here is counted with the directory
+		allWriters: () => [
+			...writers,
+			...names.filter(isImageName).flatMap((name) => {
+				const stat = attempt(join(path, name), () =>
+					lstatSync(directory.at(name), { bigint: true, throwIfNoEntry: false }),
+				);
+				return stat === undefined ? [] : [writersOf(stat)];
+			}),
+		],
 		has: (name) => known.has(name),
 		source,
 		image,

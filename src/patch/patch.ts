@@ -1,3 +1,4 @@
+import type { FileWriters } from "../bytes/source.ts";
 import type { ImageDraft } from "../criu/draft.ts";
 import type { FdinfoEntry } from "../criu/generated/schema.ts";
 import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
@@ -34,6 +35,11 @@ export interface PatchOptions extends CompleteOptions {
 	readonly host: HostFiles;
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
+	/**
+	 * Judges what is to be written, and says whose word the images are besides that of whoever writes them; that of the donor
+	 * when absent.
+	 */
+	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
 	/** What tells of the process's clocks, beside core and donor. */
 	readonly clock?: Pick<DeadClockOptions, "host" | "given">;
 }
@@ -78,6 +84,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		...(donorTask.clocks === undefined ? {} : { donor: donorTask.clocks }),
 	});
 	report(clock);
+	const writers = options.writers?.(completedTask, donorTask);
 	const limited = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
 	const task = { ...limited, files: atTodaysEnds(limited.files, options.host, report) };
 	const donorPid = donorTask.identity.pid;
@@ -182,13 +189,15 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			"timens",
 			one((entry) => patchTimens(entry, clocks)),
 		);
-	if (donor.has(SIDE_RECORD))
-		write(
-			SIDE_RECORD,
-			SIDE_RECORD,
-			"necromancer",
-			one((entry) => patchedSideRecord(entry, donorPid, task)),
-		);
+	if (donor.has(SIDE_RECORD) || (writers !== undefined && writers.length > 0)) {
+		const image = donor.has(SIDE_RECORD) ? donor.image(SIDE_RECORD, "necromancer") : noImage("necromancer");
+		const value = patchedSideRecord(image.records[0]?.value, {
+			...{ donorPid, task, sameUser: isSameUser(task, donorTask) },
+			...(writers === undefined ? {} : { writers }),
+		});
+		names.drop(SIDE_RECORD);
+		images.set(SIDE_RECORD, encodeImage({ ...image, records: [{ value }] }));
+	}
 	const plan: PagesPlan = {
 		pages: `pages-${pagesId}.img`,
 		pagemap: `pagemap-${pid}.img`,
@@ -198,6 +207,10 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	};
 	return { task, findings, draft: { copies: names.kept, images, pages: [plan, ...objects.pages] } };
 }
+
+/** Whether a process has the ids that its donor had. */
+const isSameUser = ({ threads: [own] }: Task, { threads: [lent] }: Task): boolean =>
+	own?.credentials.uid === lent?.credentials.uid && own?.credentials.gid === lent?.credentials.gid;
 
 type Edit<K extends KindName> = (records: readonly ImageRecord<RecordOf<K>>[]) => readonly ImageRecord<RecordOf<K>>[];
 

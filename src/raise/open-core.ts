@@ -4,7 +4,7 @@ import { addAbortSignal } from "node:stream";
 import { fileOffset } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
 import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
-import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
+import { attempt, type ByteSource, type FileWriters, openFile, writersOf } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { refuse } from "../errors.ts";
 import { type Owner, ownerOfCore } from "../rights/privilege.ts";
@@ -29,6 +29,8 @@ export interface OpenedCore {
 	readonly temporary: boolean;
 	/** Whose it is; of what comes through a pipe, us. */
 	readonly owner: Owner;
+	/** The same, with who may have written it besides. */
+	readonly writers: FileWriters;
 	/** When the file as it was given was written last, nanoseconds since 1970; of a pipe nothing tells. */
 	readonly written?: bigint;
 	/** What messages call it. */
@@ -109,10 +111,11 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 	const { name, fd = -1 } = source;
 	const stat = fstatSync(fd, { bigint: true });
 	const owner = ownerOfCore(nameOf(fd, path), { uid: Number(stat.uid), gid: Number(stat.gid) });
+	const writers = { ...writersOf(stat), uid: owner.uid };
 	const most = stat.size < BigInt(PACKING_BYTES) ? Number(stat.size) : PACKING_BYTES;
 	const packing = packingOf(source.read(fileOffset(0), most) ?? Buffer.alloc(0));
 	if (packing === undefined)
-		return { source, temporary: false, owner, written: stat.mtimeNs, name, close: source.close };
+		return { source, temporary: false, owner, writers, written: stat.mtimeNs, name, close: source.close };
 	const progress = options.progress?.(stat.size);
 	try {
 		const copied = await copy(streamOf(source, progress?.advance), packing, name, owner, {
@@ -125,7 +128,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 			copied.close();
 			throw error;
 		}
-		return { ...copied, written: stat.mtimeNs };
+		return { ...copied, writers, written: stat.mtimeNs };
 	} finally {
 		progress?.end();
 		source.close();
@@ -213,7 +216,7 @@ async function copy(
 		await unpack(counted(), packing, name, take, signal);
 		signal?.throwIfAborted();
 		const source = file.asSource();
-		return { source, temporary: true, owner, name, close: source.close };
+		return { source, temporary: true, owner, writers: { uid: owner.uid, anybody: false }, name, close: source.close };
 	} catch (error) {
 		file.close();
 		throw error;

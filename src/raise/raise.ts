@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { isPageAligned } from "../bytes/address.ts";
-import type { ByteSource } from "../bytes/source.ts";
+import type { ByteSource, FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
@@ -14,7 +14,9 @@ import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, rehearse, restore } from "../restore/restore.ts";
-import { ourRights, primaryGroup } from "../rights/our-rights.ts";
+import { authorsOf } from "../rights/authors.ts";
+import { requireDonorOf } from "../rights/donor-rights.ts";
+import { isAlone, ourRights, primaryGroup } from "../rights/our-rights.ts";
 import { privilegeOf } from "../rights/privilege.ts";
 import { withinRights } from "../rights/within-rights.ts";
 import { complete } from "../task/complete.ts";
@@ -42,6 +44,8 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly debugged?: boolean;
 	/** Lends what a core cannot know: files, handlers, timers, limits. Without one these are deduced, or as in a new process. */
 	readonly donor?: Task;
+	/** Whose word the donor is, and what messages call it; ours when absent. */
+	readonly donorImages?: { readonly name: string; readonly writers: readonly FileWriters[] };
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
 	readonly trust?: boolean;
 	/** Put threads that died in a crash's handlers back where the signal had come. */
@@ -127,6 +131,7 @@ async function prepared(
 export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
 	const whole = taskFromCore(readCore(core.source, { truncated: options.truncated === true }), holes);
 	const us = ourRights();
+	const { shared } = authorsOf([core.writers], isAlone);
 	const {
 		credentials,
 		foreign,
@@ -135,6 +140,7 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		name: core.name,
 		dead: whole,
 		core: core.owner,
+		shared,
 		us,
 		trust: options.trust === true,
 		primaryGroup,
@@ -142,10 +148,12 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	if (foreign && !options.stopped && options.trust !== true)
 		refuse("ERR_UNTRUSTED", {
 			subject: core.name,
-			finding: `is uid ${core.owner.uid}'s, and what it runs would have the rights of uid ${us.uid}, who raises it`,
+			finding: `is uid ${core.owner.uid}'s${shared ? ", though others can have written it" : ""}, and what it runs would have the rights of uid ${us.uid}, who raises it`,
 			expectation: "expected a core of our own",
 			remedy: "leave it stopped and look at it, or let it run with --trust",
 		});
+	if (options.donorImages !== undefined && options.trust !== true)
+		requireDonorOf(credentials, { ...options.donorImages, us, runs: !options.stopped, alone: isAlone });
 	const files = findMappedFiles(whole, {
 		...options,
 		...(options.trust === true ? {} : { reader: credentials }),
@@ -157,7 +165,7 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		options.leaveHandlers === true
 			? withHostFiles((open) => leaveHandlers(here, open, (finding) => before.push(finding)))
 			: here;
-	const donor = options.donor === undefined ? {} : { donor: relocateDonor(options.donor, files) };
+	const donor = options.donor === undefined ? {} : { donor: relocateDonor(believed(options.donor, options), files) };
 	const { task: known, findings } = understood(dead, credentials, core, { ...options, ...donor });
 	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
 	const limiting: Finding[] = [];
@@ -231,6 +239,12 @@ function withoutClocks(
 	});
 	if (options.trust === true) return completed;
 	return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
+}
+
+/** Only restored as itself does what it had prove anything. */
+function believed(donor: Task, { trust }: Pick<RaiseOptions, "trust">): Task {
+	const { identities: _said, ...files } = donor.files;
+	return trust === true ? donor : { ...donor, files };
 }
 
 /** A donor's rights are as good as its images, and those are anybody's: a core gets them only if it is trusted. */

@@ -1,15 +1,15 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import { capabilitiesIn, capabilityName } from "../linux/capability.ts";
 import type { Finding } from "../task/finding.ts";
-import type { Credentials, Limit, Task } from "../task/task.ts";
+import type { Limit, Task } from "../task/task.ts";
+import { authorsOf, authorsText, beyondUser, loneAuthor } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
 import { withinMeans } from "./within-rights.ts";
 
 export interface ImageRightsQuestion {
 	/** What messages call the images. */
 	readonly name: string;
-	/** Who can have written them: the directory, and each file that was read. */
+	/** Who can have written them: the directory, each file that was read, and whoever they say themselves they are made from. */
 	readonly writers: readonly FileWriters[];
 	readonly us: OurRights;
 	/** The images are what they say, whosever they are. */
@@ -37,17 +37,13 @@ export function imageRights(
 	question: ImageRightsQuestion,
 ): { readonly task: Task; readonly findings: readonly Finding[] } {
 	const { name, writers, us, trust, runs, alone, groupsOf, limits } = question;
-	const others = [...new Set(writers.map(({ uid }) => uid))].filter((uid) => uid !== 0);
-	const shared = writers.some(
-		({ uid, group, anybody }) => anybody || (group !== undefined && group !== 0 && !alone(uid, group)),
-	);
-	if (trust || (others.length === 0 && !shared)) return { task, findings: [] };
-	const [owner] = others;
-	const lone = others.length === 1 && !shared ? owner : undefined;
+	const authors = authorsOf(writers, alone);
+	if (trust || (authors.uids.length === 0 && !authors.shared)) return { task, findings: [] };
+	const lone = loneAuthor(authors);
 	const foreign = (): never =>
 		refuse("ERR_UNTRUSTED", {
 			subject: name,
-			finding: `can have been written by ${writersText(others, shared)}, and what runs would have the rights of uid ${us.uid}`,
+			finding: `can have been written by ${authorsText(authors)}, and what runs would have the rights of uid ${us.uid}`,
 			expectation: "expected images of our own",
 			remedy: `leave it stopped, or ${TRUST}`,
 		});
@@ -59,7 +55,7 @@ export function imageRights(
 	if (lone === undefined)
 		return refuse("ERR_UNTRUSTED", {
 			subject: name,
-			finding: `can have been written by ${writersText(others, shared)}`,
+			finding: `can have been written by ${authorsText(authors)}`,
 			expectation: "expected one user, and nobody besides",
 			remedy: `take the write permission away from others, or ${TRUST}`,
 		});
@@ -91,24 +87,3 @@ const withoutIdentities = (task: Task): Task => {
 	const { identities: _said, ...files } = task.files;
 	return { ...task, files };
 };
-
-function beyondUser(credentials: Credentials, uid: number, groups: readonly number[]): string[] {
-	const { permitted, effective, inheritable, ambient } = credentials;
-	const users = [credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].filter((id) => id !== uid);
-	const own = [credentials.gid, credentials.egid, credentials.sgid, credentials.fsgid, ...credentials.groups];
-	const strange = own.filter((id) => !groups.includes(id));
-	const capabilities = capabilitiesIn(permitted | effective | inheritable | ambient);
-	return [
-		...[...new Set(users)].map((id) => `uid ${id}`),
-		...[...new Set(strange)].map((id) => `gid ${id}`),
-		...(capabilities.length > MOST_NAMES ? [`${capabilities.length} capabilities`] : capabilities.map(capabilityName)),
-	];
-}
-
-const MOST_NAMES = 5;
-
-const writersText = (others: readonly number[], shared: boolean): string =>
-	[
-		...others.map((uid) => `uid ${uid}`),
-		...(shared ? ["everybody with the permission of its group or of all"] : []),
-	].join(", ");

@@ -28,6 +28,8 @@ export interface PrivilegeQuestion {
 	/** Whose the core is: see `ownerOfCore`. */
 	readonly core: Owner;
 	readonly us: OurRights;
+	/** Others than its owner can have written it, nobody knows who. */
+	readonly shared?: boolean;
 	/** The core is what it says: the ids in it count, whosever it is. */
 	readonly trust: boolean;
 	/** The group of a user's own, where the user is known. */
@@ -36,7 +38,7 @@ export interface PrivilegeQuestion {
 
 export interface Privilege {
 	readonly credentials: Credentials;
-	/** It is somebody else's core, and what runs would have our rights: we cannot lower them. */
+	/** It may be somebody else's core, and what runs would have our rights: we cannot lower them. */
 	readonly foreign: boolean;
 	readonly findings: readonly Finding[];
 }
@@ -61,10 +63,11 @@ const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
  * securebits, and no_new_privs: programs it executes gain nothing by set-user-ID bits or file capabilities. Every
  * departure from what the core says is a finding.
  *
- * @throws NecromancerError ERR_UNTRUSTED where it would be root, or would have root's id, and the core is not trusted.
+ * @throws NecromancerError ERR_UNTRUSTED where it would be root, or would have root's id, or another's than ours and several can have
+ *   written the core, and that is not trusted.
  */
 export function privilegeOf(question: PrivilegeQuestion): Privilege {
-	const { name, dead, core, us, trust, primaryGroup } = question;
+	const { name, dead, core, shared = false, us, trust, primaryGroup } = question;
 	const findings: Finding[] = [];
 	const recorded: Owner = dead.owner ?? core;
 	const uid = trust || core.uid === 0 ? recorded.uid : core.uid;
@@ -79,6 +82,13 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 			finding: "what it holds would live as root, and nothing tells what the kernel wrote from what anybody wrote",
 			expectation: "expected a process of a user with less rights",
 			remedy: "give --trust if you know where it comes from: it then runs as root",
+		});
+	if (shared && !trust && ids.uid !== us.uid)
+		refuse("ERR_UNTRUSTED", {
+			subject: name,
+			finding: `can have been written by uid ${core.uid}, everybody with the permission of its group or of all`,
+			expectation: "expected one user, and nobody besides",
+			remedy: "give --trust if you know where it comes from",
 		});
 	const said =
 		dead.owner === undefined ? "the core does not say whose the process was" : `it was ${nameOf(dead.owner)}`;
@@ -102,7 +112,7 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 	if (lacking.length > 0)
 		tell(note, `of root's capabilities it has those that we have: not ${lacking.map(capabilityName).join(", ")}`);
 	tell(note, "supplementary groups and single capabilities are not in a core; no_new_privs is set");
-	const foreign = !allowed && core.uid !== us.uid;
+	const foreign = (!allowed && core.uid !== us.uid) || shared;
 	return { credentials: credentialsOf(ids, root ? ALL & us.capabilities : 0n), foreign, findings };
 }
 

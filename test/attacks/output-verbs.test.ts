@@ -77,7 +77,7 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 		for (const args of [
 			["dump", "-t", `${pid}`, "-i", join(way, "out")],
 			["-c", core, "-i", join(way, "images")],
-			["-c", core, "-i", join(victim, "images"), "-o", join(way, "out")],
+			["--trust", "-c", core, "-i", join(victim, "images"), "-o", join(way, "out")],
 			["restore", "-i", join(way, "images"), "-d"],
 			["raise", "--trust", core, "-i", join(way, "images")],
 			["restore", "-i", join(victim, "images"), "-d", "-o", join(way, "log")],
@@ -100,7 +100,7 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 	it("owns what it has patched", () => {
 		const images = donor(join(home, "images"));
 		give(images);
-		expect(run("-q", "-c", core, "-i", images)).toEqual({ status: 0, stdout: "", stderr: "" });
+		expect(run("-q", "--trust", "-c", core, "-i", images)).toEqual({ status: 0, stdout: "", stderr: "" });
 		expectRoots(images);
 	});
 
@@ -110,7 +110,7 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 		const before = contentsOf(images);
 		const said = room.run([
 			...["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"],
-			...[process.execPath, main, "-q", "-c", core, "-i", images],
+			...[process.execPath, main, "-q", "--trust", "-c", core, "-i", images],
 		]);
 		expect(said.stderr).toMatch(
 			/^necromancer: \S+: belongs to user 1000, expected a directory of our own, .* \[ERR_OWNER\]\n$/,

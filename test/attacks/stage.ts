@@ -4,8 +4,11 @@ import {
 	chownSync,
 	copyFileSync,
 	existsSync,
+	lchownSync,
+	lstatSync,
 	mkdirSync,
 	mkdtempSync,
+	readdirSync,
 	readlinkSync,
 	renameSync,
 	rmSync,
@@ -15,6 +18,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { createFile } from "../../src/bytes/sink.ts";
+import { writeCore } from "../../src/core/write.ts";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { dump } from "../../src/dump/dump.ts";
+import { hostFiles } from "../../src/patch/host-files.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import type { Task } from "../../src/task/task.ts";
+import { coreOfTask } from "../../src/task/to-core.ts";
 import { soon } from "../support/living.ts";
 import { compile } from "./compile.ts";
 
@@ -36,6 +47,12 @@ export interface Stage {
 	replace(name: Target): void;
 	/** The process, alive: its id. */
 	live(): Promise<number>;
+	/** An honest dump of it by root, which is its end: the directory. */
+	dumped(): Promise<string>;
+	/** The core that images hold, as the kernel would have written it; root's. With a lie in it, if one is wanted. */
+	coreOf(images: string, lie?: (task: Task) => Task): Promise<string>;
+	/** Gives a file, or a directory with all that is in it, to somebody. */
+	give(path: string, uid?: number): void;
 	close(): void;
 }
 
@@ -43,6 +60,13 @@ export interface Stage {
 export type Target = "log" | "data" | "d" | "r" | "prog";
 
 const directories: readonly Target[] = ["d", "r"];
+
+const SIGABRT = 6;
+
+function give(path: string, uid = UID): void {
+	lchownSync(path, uid, uid);
+	if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid);
+}
 
 export function openStage(): Stage {
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-attack-"));
@@ -63,6 +87,19 @@ export function openStage(): Stage {
 	}
 	const pids: number[] = [];
 	const own = (name: Target): string => join(mine, name);
+	let count = 0;
+	const fresh = (name: string): string => join(directory, `${name}-${++count}`);
+	const live = async (): Promise<number> => {
+		const child = spawn(own("prog"), [mine], {
+			...{ uid: UID, gid: UID, cwd: "/", env: {}, detached: true, stdio: "ignore" },
+		});
+		const { pid } = child;
+		if (pid === undefined) throw new Error("the victim could not be started");
+		pids.push(pid);
+		// the last thing that it does
+		expect(await soon(() => readlinkSync(`/proc/${pid}/cwd`) === own("d"))).toBe(true);
+		return pid;
+	};
 	return {
 		directory,
 		own,
@@ -77,17 +114,31 @@ export function openStage(): Stage {
 			chmodSync(own(name), directories.includes(name) || name === "prog" ? 0o700 : 0o600);
 			chownSync(own(name), UID, UID);
 		},
-		live: async () => {
-			const child = spawn(own("prog"), [mine], {
-				...{ uid: UID, gid: UID, cwd: "/", env: {}, detached: true, stdio: "ignore" },
-			});
-			const { pid } = child;
-			if (pid === undefined) throw new Error("the victim could not be started");
-			pids.push(pid);
-			// the last thing that it does
-			expect(await soon(() => readlinkSync(`/proc/${pid}/cwd`) === own("d"))).toBe(true);
-			return pid;
+		live,
+		dumped: async () => {
+			const images = fresh("images");
+			await dump(await live(), { images, afterwards: "end", pages: true, missing: "error" });
+			return images;
 		},
+		coreOf: async (images, lie = (task) => task) => {
+			const path = fresh("core");
+			const dir = openImageDir(images);
+			const sink = createFile(path);
+			const host = hostFiles();
+			try {
+				const task = lie(taskFromImages(dir));
+				const siginfo = Buffer.alloc(128);
+				siginfo.writeInt32LE(SIGABRT, 0);
+				const death = { tid: task.identity.pid, siginfo };
+				await writeCore(coreOfTask(task, { file: (name) => host.open(name)?.source, death }).draft, sink);
+			} finally {
+				host.close();
+				sink.close();
+				dir.close();
+			}
+			return path;
+		},
+		give,
 		close: () => {
 			for (const pid of pids) if (existsSync(`/proc/${pid}`)) process.kill(pid, "SIGKILL");
 			rmSync(directory, { recursive: true, force: true });

@@ -106,7 +106,7 @@ describe("necromancer", () => {
 		const room = await openRoom();
 		try {
 			const core = join(scratch, "core");
-			expect(room.run([process.execPath, main, "-c", core, "-i", donor, "--check"])).toEqual({
+			expect(room.run([process.execPath, main, "--trust", "-c", core, "-i", donor, "--check"])).toEqual({
 				status: 0,
 				stdout:
 					"check: counter-static (pid 25364, 1 thread; SIGABRT sent by pid 25359 (uid 0)) can be patched into this donor; nothing lost; nothing was written\n",
@@ -118,7 +118,7 @@ describe("necromancer", () => {
 	});
 
 	it("prints findings and outcome as JSON, and nothing else", () => {
-		const { stdout, stderr, status } = run("-c", "core", "-i", donor, "--check", "--json");
+		const { stdout, stderr, status } = run("--trust", "-c", "core", "-i", donor, "--check", "--json");
 		expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
 		expect(JSON.parse(stdout)).toMatchObject({
 			schema: 1,

@@ -41,7 +41,7 @@ describe.skipIf(!able)(`a fixture made anew${needs}`, () => {
 			const core = join(directory, `${name}.core`);
 			writeFileSync(core, gunzipSync(readFileSync(at("core.gz"))));
 			const program = (...args: readonly string[]) => room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
-			expect(program("-q", "-c", core, "-i", at("images"))).toEqual({ status: 0, stdout: "", stderr: "" });
+			expect(program("-q", "--trust", "-c", core, "-i", at("images"))).toEqual({ status: 0, stdout: "", stderr: "" });
 			expect(program("restore", "-d", "-i", at("images"))).toMatchObject({ status: 0, stdout: "" });
 			const before = readFileSync(at("dead.log"), "utf8").trim().split("\n");
 			const more = (await linesOf(log, before.length + 3)).slice(before.length);

@@ -33,7 +33,18 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 function images(room: Room): string {
 	const [core, out] = [join(directory, "core"), join(directory, "images")];
 	writeLargeCore(core, 4 * MIB, "random", fixture);
-	const command = [process.execPath, join(dist, "cli/main.js"), "-q", "-c", core, "-i", donorOf(fixture), "-o", out];
+	const command = [
+		process.execPath,
+		join(dist, "cli/main.js"),
+		"-q",
+		"--trust",
+		"-c",
+		core,
+		"-i",
+		donorOf(fixture),
+		"-o",
+		out,
+	];
 	expect(room.run(command)).toEqual({ status: 0, stdout: "", stderr: "" });
 	return out;
 }

@@ -21,7 +21,7 @@ describe("necromancer -c CORE -i IMGDIR", () => {
 		writeFileSync(core, fixtureCore("counter-static"));
 	});
 	const run = (...args: string[]) => {
-		const { status, stdout, stderr } = spawnSync(process.execPath, [program, "-c", core, ...args], {
+		const { status, stdout, stderr } = spawnSync(process.execPath, [program, "--trust", "-c", core, ...args], {
 			encoding: "utf8",
 		});
 		return { status, stdout, stderr };

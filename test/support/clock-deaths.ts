@@ -137,7 +137,7 @@ async function expectTicking(dead: Dead, tickers: readonly string[]): Promise<vo
 		"raise CORE": [[...raise, "--fd", `1=${alone}`, core]],
 		"raise CORE -i DONOR": [[...raise, "-i", donor, core]],
 		"-c CORE, restore": [
-			["-q", "-c", core, "-i", donor, "-o", images],
+			["-q", "--trust", "-c", core, "-i", donor, "-o", images],
 			[...restore, images],
 		],
 		"dump, restore": [[...restore, donor]],

@@ -137,6 +137,7 @@ export function donorAt(path: string, parent?: string): ImageDir {
 		...(parent === undefined ? {} : { parent }),
 		...methods,
 		writers: [],
+		allWriters: () => [],
 		requireUnchanged: () => {},
 		close: directory.close,
 	};

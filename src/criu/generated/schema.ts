@@ -2,7 +2,7 @@
 import type { Descriptor, Message } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "612a8c2dc73fd8d7f39afb8560c7875654aed470b443f8e053173f489102f2d2";
+export const digest = "8c3206370e912acdb7fc3dce6a9f8f470fb563f8c51fecd01ed421e734b44cde";
 
 export const March = {
 	UNKNOWN: 0,
@@ -776,6 +776,7 @@ export interface NecromancerEntry extends Message {
 	readonly processes: readonly NecromancerProcessEntry[];
 	readonly files: readonly NecromancerFileEntry[];
 	readonly paths: readonly NecromancerPathEntry[];
+	readonly writers: readonly NecromancerWriterEntry[];
 }
 
 export interface NecromancerProcessEntry extends Message {
@@ -824,6 +825,15 @@ export interface NecromancerFileEntry extends Message {
 export interface NecromancerAttribute extends Message {
 	readonly name: string;
 	readonly value: Uint8Array;
+}
+
+/** Whose word the images are besides whoever owns them: who can have written what they were made from (a core, a donor). */
+export interface NecromancerWriterEntry extends Message {
+	readonly uid: number;
+	/** Whose members can have written it too. */
+	readonly group?: number;
+	/** Anybody can. */
+	readonly anybody: boolean;
 }
 
 export interface InotifyFileEntry extends Message {
@@ -1389,6 +1399,7 @@ export interface Messages {
 	readonly necromancer_path_entry: NecromancerPathEntry;
 	readonly necromancer_file_entry: NecromancerFileEntry;
 	readonly necromancer_attribute: NecromancerAttribute;
+	readonly necromancer_writer_entry: NecromancerWriterEntry;
 	readonly inotify_file_entry: InotifyFileEntry;
 	readonly inotify_wd_entry: InotifyWdEntry;
 	readonly fh_entry: FhEntry;
@@ -2200,7 +2211,8 @@ export const schema: Descriptor = {
 			"fields": {
 				"processes": { "rule": "repeated", "type": "necromancer_process_entry", "id": 1 },
 				"files": { "rule": "repeated", "type": "necromancer_file_entry", "id": 2 },
-				"paths": { "rule": "repeated", "type": "necromancer_path_entry", "id": 3 }
+				"paths": { "rule": "repeated", "type": "necromancer_path_entry", "id": 3 },
+				"writers": { "rule": "repeated", "type": "necromancer_writer_entry", "id": 4 }
 			}
 		},
 		"necromancer_process_entry": {
@@ -2249,6 +2261,13 @@ export const schema: Descriptor = {
 			"fields": {
 				"name": { "rule": "required", "type": "string", "id": 1 },
 				"value": { "rule": "required", "type": "bytes", "id": 2 }
+			}
+		},
+		"necromancer_writer_entry": {
+			"fields": {
+				"uid": { "rule": "required", "type": "uint32", "id": 1 },
+				"group": { "type": "uint32", "id": 2 },
+				"anybody": { "rule": "required", "type": "bool", "id": 3 }
 			}
 		},
 		"inotify_file_entry": {

@@ -1,5 +1,6 @@
+import type { FileWriters } from "../../bytes/source.ts";
 import { textFromBytes } from "../../bytes/text.ts";
-import type { NecromancerAttribute } from "../../criu/generated/schema.ts";
+import type { NecromancerAttribute, NecromancerEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
 import {
@@ -31,8 +32,8 @@ const MOST_BYTES = 8192;
 
 /** Attributes that this version does not know are passed over. @throws NecromancerError ERR_IMAGE_CORRUPT */
 export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
-	const name = "necromancer.img";
-	const entry = dir.has(name) ? dir.one(name, "necromancer") : { processes: [], files: [], paths: [] };
+	const name = SIDE_RECORD;
+	const entry = entryOf(dir);
 	const own = entry.processes.find((process) => process.pid === pid);
 	const read = <Name extends string>(
 		names: Readonly<Record<Name, string>>,
@@ -57,6 +58,18 @@ export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
 		),
 	};
 }
+
+const SIDE_RECORD = "necromancer.img";
+
+const entryOf = (dir: ImageDir): NecromancerEntry =>
+	dir.has(SIDE_RECORD) ? dir.one(SIDE_RECORD, "necromancer") : { processes: [], files: [], paths: [], writers: [] };
+
+/**
+ * Whose word images are, besides those who can have written their files: they may have been made from what others wrote. Nobody
+ * becomes more believable by what they say of it themselves.
+ */
+export const writersTold = (dir: ImageDir): readonly FileWriters[] =>
+	entryOf(dir).writers.map(({ uid, group, anybody }) => ({ uid, anybody, ...(group === undefined ? {} : { group }) }));
 
 function numberOf(bytes: Uint8Array, subject: string, name: string): bigint {
 	if (bytes.length > MOST_BYTES)

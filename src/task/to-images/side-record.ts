@@ -1,3 +1,4 @@
+import type { FileWriters } from "../../bytes/source.ts";
 import { bytesFromText } from "../../bytes/text.ts";
 import type {
 	NecromancerAttribute,
@@ -21,13 +22,37 @@ export function sideRecord(task: Task): NecromancerEntry | undefined {
 	const processes = [processEntry(task)].filter(isTelling);
 	const files = fileEntries(task.files);
 	const paths = pathEntries(task.files);
-	return processes.length + files.length + paths.length === 0 ? undefined : { processes, files, paths };
+	return processes.length + files.length + paths.length === 0 ? undefined : { processes, files, paths, writers: [] };
 }
 
-/** With one process in the place of another's: what is said of others stays. Ids of files are the same before and after. */
-export function patchedSideRecord(donor: NecromancerEntry, donorPid: number, task: Task): NecromancerEntry {
-	const others = donor.processes.filter(({ pid }) => pid !== donorPid);
-	return { ...donor, processes: [...others, processEntry(task)] };
+export interface SideRecordPatch {
+	readonly donorPid: number;
+	readonly task: Task;
+	/** It has the donor's user and groups; else what the donor's user had proves nothing for it. */
+	readonly sameUser: boolean;
+	/** Whose word the images are now; as the donor said when absent. */
+	readonly writers?: readonly FileWriters[];
+}
+
+/**
+ * With one process in the place of another's: what is said of others stays. Ids of files are the same before and after.
+ *
+ * @param donor `undefined` where it has none.
+ */
+export function patchedSideRecord(
+	donor: NecromancerEntry | undefined,
+	{ donorPid, task, sameUser, writers }: SideRecordPatch,
+): NecromancerEntry {
+	const { processes, files, paths, writers: said } = donor ?? { processes: [], files: [], paths: [], writers: [] };
+	const others = processes.filter(({ pid }) => pid !== donorPid);
+	return {
+		...donor,
+		processes: [...others, processEntry(task)],
+		files,
+		paths: sameUser ? paths : [],
+		writers:
+			writers?.map(({ uid, group, anybody }) => ({ uid, anybody, ...(group === undefined ? {} : { group }) })) ?? said,
+	};
 }
 
 function processEntry(task: Task): NecromancerProcessEntry {

@@ -1,0 +1,81 @@
+import type { FileWriters } from "../bytes/source.ts";
+import { refuse, refuseAll } from "../errors.ts";
+import type { Credentials, Task } from "../task/task.ts";
+import { authorsOf, authorsText, besidesRoot, beyondUser, capabilityNames, groupsIn, loneAuthor } from "./authors.ts";
+import type { OurRights } from "./privilege.ts";
+
+export interface PatchRightsQuestion {
+	/** What messages call the core. */
+	readonly name: string;
+	/** Who can have written the core, and the donor's images. */
+	readonly writers: readonly FileWriters[];
+	/** The credentials that the donor's images give. */
+	readonly donor: readonly Credentials[];
+	readonly us: OurRights;
+	/** The core and the donor are what they say, whosever they are. */
+	readonly trust: boolean;
+	/** Whether nobody but that user is in that group. */
+	readonly alone: (uid: number, gid: number) => boolean;
+	/** All groups of a user; none where he is not known. */
+	readonly groupsOf: (uid: number) => readonly number[];
+}
+
+/**
+ * Judges a process that is to be written as images of ours. They outlive what they are made from, and look like our own word to
+ * whoever restores them: so they hold no rights that those who wrote core and donor have not; root's id and capabilities
+ * none at all, for nothing tells a core that the kernel wrote from another.
+ *
+ * @returns whose word the images are besides ours, which they have to say.
+ * @throws NecromancerError ERR_UNTRUSTED
+ */
+export function patchRights({ threads }: Pick<Task, "threads">, question: PatchRightsQuestion): readonly FileWriters[] {
+	const { name, writers, donor, us, trust, alone, groupsOf } = question;
+	if (trust) return [];
+	const others = besidesRoot(writers, alone);
+	// an ordinary user gives nobody more than he has: what he writes is his
+	if (us.uid !== 0 && us.capabilities === 0n) return others;
+	const authors = authorsOf(writers, alone);
+	const lone = loneAuthor(authors);
+	if (lone === undefined && others.length > 0)
+		refuse("ERR_UNTRUSTED", {
+			subject: name,
+			finding: `and its donor can have been written by ${authorsText(authors)}`,
+			expectation: "expected one user, and nobody besides",
+			remedy: TRUST,
+		});
+	const faults = threads.flatMap(({ tid, credentials }) => {
+		const beyond = [...privileges(credentials), ...(lone === undefined ? strange(credentials, donor, groupsOf) : [])];
+		const more = lone === undefined ? beyond : beyondUser(credentials, lone, groupsOf(lone));
+		return beyond.length + more.length === 0
+			? []
+			: [
+					{
+						subject: `thread ${tid}`,
+						finding: `would have ${[...new Set([...beyond, ...more])].join(", ")}`,
+						expectation: `expected no more than ${lone === undefined ? "a core is believed about" : `uid ${lone} has, whose ${name} or its donor is`}`,
+					},
+				];
+	});
+	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
+	return others;
+}
+
+const TRUST = "give --trust if you know where they come from: the images are then your own word";
+
+/** What no core gives. */
+const privileges = (credentials: Credentials): string[] => [
+	...([credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].includes(0) ? ["uid 0"] : []),
+	...capabilityNames(credentials),
+];
+
+/** Groups of which neither the donor nor this host knows that they are the user's: a core says what it likes. */
+function strange(
+	credentials: Credentials,
+	donor: readonly Credentials[],
+	groupsOf: PatchRightsQuestion["groupsOf"],
+): string[] {
+	const { uid } = credentials;
+	const known = [...groupsOf(uid), ...donor.filter((other) => other.uid === uid).flatMap(groupsIn)];
+	if (known.length === 0) return [];
+	return [...new Set(groupsIn(credentials).filter((id) => !known.includes(id)))].map((id) => `gid ${id}`);
+}

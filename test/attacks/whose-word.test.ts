@@ -1,0 +1,270 @@
+import { chmodSync, chownSync, cpSync, existsSync, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import type { FileWriters } from "../../src/bytes/source.ts";
+import { believedImages } from "../../src/cli/believed-images.ts";
+import { patchVerb } from "../../src/cli/patch.ts";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { openCoreSource } from "../../src/raise/open-core.ts";
+import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
+import { type Restored, restore } from "../../src/restore/restore.ts";
+import { requireDonorOf } from "../../src/rights/donor-rights.ts";
+import { type PatchRightsQuestion, patchRights } from "../../src/rights/patch-rights.ts";
+import type { OurRights } from "../../src/rights/privilege.ts";
+import { writersTold } from "../../src/task/from-images/side-record.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import type { Credentials } from "../../src/task/task.ts";
+import { refusal, refusalOf } from "../support/refusal.ts";
+import { contentsOf } from "../support/scratch.ts";
+import { taskOfThreads, threadOf } from "../support/thread-task.ts";
+import { hasGcc, need } from "../support/tools.ts";
+import { openStage, type Stage, UID } from "./stage.ts";
+
+/*
+ * Root patches a donor with what a user wrote, and restores the result, which is root's own by then. At 454f303 nothing told it
+ * from images that root had dumped: a core of the user's that said so came back as root.
+ */
+
+const root: OurRights = { uid: 0, gid: 0, capabilities: (1n << 41n) - 1n, mayBecome: () => true };
+const ordinary: OurRights = { uid: 1001, gid: 1001, capabilities: 0n, mayBecome: (uid) => uid === 1001 };
+const mine: FileWriters = { uid: UID, anybody: false };
+const roots: FileWriters = { uid: 0, anybody: false };
+const TRUST = "give --trust if you know where they come from: the images are then your own word";
+
+const his = {
+	...{ uid: UID, euid: UID, suid: UID, fsuid: UID, gid: UID, egid: UID, sgid: UID, fsgid: UID },
+	...{ groups: [], inheritable: 0n, permitted: 0n, effective: 0n, ambient: 0n },
+};
+
+const judged = (credentials: Partial<Credentials>, more: Partial<PatchRightsQuestion> = {}) => {
+	const thread = threadOf(100);
+	const task = taskOfThreads([{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } }]);
+	return patchRights(task, {
+		...{ name: "core", writers: [mine, roots], donor: [], us: root, trust: false, alone: () => false },
+		...{ groupsOf: (uid: number) => (uid === UID ? [UID] : []), ...more },
+	});
+};
+
+describe("a core and a donor that become images of root's", () => {
+	const rest = `expected no more than uid ${UID} has, whose core or its donor is; ${TRUST}`;
+	it.each<[string, Partial<Credentials>, string]>([
+		["root's id", { uid: 0 }, "uid 0"],
+		["a saved id of root's", { suid: 0 }, "uid 0"],
+		["another user's id", { uid: 33 }, "uid 33"],
+		["a group that he is not in", { groups: [42] }, "gid 42"],
+		["a capability", { permitted: 1n << 21n }, "CAP_SYS_ADMIN"],
+		["one to be inherited", { inheritable: 1n << 7n }, "CAP_SETUID"],
+	])("give nobody %s, where a user can have written one of them", (_, credentials, text) => {
+		expect(refusal(() => judged(credentials))).toBe(`ERR_UNTRUSTED thread 100: would have ${text}, ${rest}`);
+		expect(judged(credentials, { trust: true })).toEqual([]);
+	});
+
+	it("give no uid 0 and no capability where they are root's own, and no group that a core alone speaks of", () => {
+		const own = { writers: [roots] };
+		const rest = `expected no more than a core is believed about; ${TRUST}`;
+		expect(refusal(() => judged({ euid: 0 }, own))).toBe(`ERR_UNTRUSTED thread 100: would have uid 0, ${rest}`);
+		expect(refusal(() => judged({ effective: (1n << 41n) - 1n }, own))).toBe(
+			`ERR_UNTRUSTED thread 100: would have 41 capabilities, ${rest}`,
+		);
+		expect(refusal(() => judged({ gid: 42 }, own))).toBe(`ERR_UNTRUSTED thread 100: would have gid 42, ${rest}`);
+		const donor = [{ ...threadOf(100).credentials, ...his, gid: 42, groups: [7] }];
+		expect(judged({ gid: 42, groups: [7] }, { ...own, donor })).toEqual([]);
+		expect(judged({}, own)).toEqual([]);
+	});
+
+	it.each<[string, readonly FileWriters[], string]>([
+		["two users", [mine, { uid: 33, anybody: false }], "uid 1000, uid 33"],
+		["anybody", [{ uid: 0, anybody: true }], "everybody with the permission of its group or of all"],
+	])("are refused where %s can have written them", (_, writers, text) => {
+		expect(refusal(() => judged({}, { writers }))).toBe(
+			`ERR_UNTRUSTED core: and its donor can have been written by ${text}, expected one user, and nobody besides; ${TRUST}`,
+		);
+	});
+
+	it("are written by an ordinary user as they are, with their writers' names in them", () => {
+		expect(judged({ uid: 0 }, { us: ordinary })).toEqual([mine]);
+		expect(judged({}, { us: ordinary, writers: [{ uid: 0, group: 5, anybody: false }] })).toEqual([
+			{ uid: 0, group: 5, anybody: false },
+		]);
+	});
+});
+
+describe("a donor", () => {
+	const lend = (uid: number, writers: readonly FileWriters[], more: { us?: number; runs?: boolean } = {}) => {
+		const { us = 0, runs = true } = more;
+		requireDonorOf({ uid }, { name: "images", writers, us: { uid: us }, runs, alone: () => false });
+	};
+	it("of another user's decides nothing in a process", () => {
+		expect(refusal(() => lend(33, [mine]))).toBe(
+			`ERR_UNTRUSTED images: can have been written by uid ${UID}, and lends to a process of uid 33, expected the images of that user, or of root; give --trust if you know where they come from`,
+		);
+		expect(refusal(() => lend(33, [mine], { runs: false }))).toMatch(/^ERR_UNTRUSTED /);
+		expect(refusal(() => lend(1001, [mine], { us: 1001 }))).toMatch(/; leave it stopped, or give --trust/);
+		expect(refusal(() => lend(UID, [mine, { uid: 0, anybody: true }]))).toMatch(/^ERR_UNTRUSTED /);
+		lend(1001, [mine], { us: 1001, runs: false });
+		lend(UID, [mine, roots]);
+		lend(33, [roots]);
+	});
+});
+
+const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
+const needs = able ? "" : " (needs root and gcc)";
+
+let stage: Stage | undefined;
+let alive: Restored | undefined;
+afterEach(async () => {
+	if (alive !== undefined) {
+		if (existsSync(`/proc/${alive.pid}`)) process.kill(alive.pid, "SIGKILL");
+		await alive.release();
+	}
+	alive = undefined;
+	stage?.close();
+	stage = undefined;
+});
+
+/** A core and a donor of a user's process, both root's. */
+async function openScene() {
+	stage = openStage();
+	const donor = await stage.dumped();
+	return { stage, donor, core: await stage.coreOf(donor) };
+}
+
+const patched = (core: string, images: string, more: Partial<Parameters<typeof patchVerb>[0]> = {}) =>
+	patchVerb({ core, images, quiet: true, ...more });
+
+/** Whom root believes these images to be of, and what of them. */
+function believed(images: string) {
+	const dir = openImageDir(images);
+	try {
+		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
+		return { task, told: writersTold(dir), identities: task.files.identities?.size ?? 0 };
+	} finally {
+		dir.close();
+	}
+}
+
+describe.skipIf(!able)(`root patches what a user wrote${needs}`, () => {
+	it.each<[string, (scene: { core: string; donor: string }) => string]>([
+		["his core", ({ core }) => core],
+		["his donor", ({ donor }) => donor],
+		[
+			"an image of his in a donor of root's",
+			({ donor }) => join(donor, readdirSync(donor).find((name) => name.startsWith("fs-")) ?? ""),
+		],
+	])("%s: the result is his word", async (_, what) => {
+		const { stage, core, donor } = await openScene();
+		stage.give(what({ core, donor }));
+		const out = join(stage.directory, "out");
+		await patched(core, donor, { output: out });
+		await patched(core, donor);
+		const copy = join(stage.directory, "copy");
+		cpSync(out, copy, { recursive: true });
+		for (const images of [out, donor, copy]) {
+			expect(lstatSync(images).uid).toBe(0);
+			expect(believed(images)).toMatchObject({ told: [mine], identities: 0 });
+		}
+		// once more, by root's own core
+		chownSync(core, 0, 0);
+		await patched(core, out, { output: join(stage.directory, "again") });
+		expect(believed(join(stage.directory, "again")).told).toEqual([mine]);
+		await patched(core, donor, { output: join(stage.directory, "trusted"), trust: true });
+		expect(believed(join(stage.directory, "trusted")).told).toEqual([]);
+	});
+
+	it("nothing of his: the result is root's word", async () => {
+		const { stage, core, donor } = await openScene();
+		await patched(core, donor, { output: join(stage.directory, "out") });
+		expect(believed(join(stage.directory, "out"))).toMatchObject({ told: [], task: { identity: { comm: "prog" } } });
+		expect(believed(join(stage.directory, "out")).identities).toBeGreaterThan(3);
+	});
+
+	it("a core that says it was root's: nothing is written, and it is refused when it only looks", async () => {
+		const { donor, stage } = await openScene();
+		// the user's own program, which says what he likes: here, that it was root
+		const lie = await stage.coreOf(donor, (task) => ({
+			...task,
+			threads: task.threads.map((it) => ({ ...it, credentials: { ...it.credentials, uid: 0, gid: 0 } })),
+		}));
+		for (const owner of [UID, 0]) {
+			chownSync(lie, owner, owner);
+			const before = contentsOf(donor);
+			for (const how of [{}, { check: true }, { output: join(stage.directory, "out") }])
+				expect(await refusalOf(patched(lie, donor, how))).toMatch(/^ERR_UNTRUSTED thread \d+: would have uid 0, /);
+			expect(contentsOf(donor)).toEqual(before);
+			expect(existsSync(join(stage.directory, "out"))).toBe(false);
+		}
+	});
+
+	it("a core that everybody may write", async () => {
+		const { core, donor } = await openScene();
+		chmodSync(core, 0o666);
+		expect(await refusalOf(patched(core, donor))).toMatch(/^ERR_UNTRUSTED .*everybody with the permission/);
+		const opened = await openCoreSource(core, {});
+		try {
+			expect(await refusalOf(raise(opened, options))).toMatch(/^ERR_UNTRUSTED .*everybody with the permission/);
+		} finally {
+			opened.close();
+		}
+	});
+
+	it("and gets nobody's files by it: those that the donor had, and the user may not open any more", async () => {
+		const { stage, core, donor } = await openScene();
+		// the log is root's by now
+		chownSync(stage.own("log"), 0, 0);
+		const out = (name: string): string => join(stage.directory, name);
+		await patched(core, donor, { output: out("honest") });
+		stage.give(core);
+		await patched(core, donor, { output: out("his") });
+		await expect(restored(out("his"))).rejects.toThrow(/may not be used by uid 1000 \(EACCES\)/);
+		const { pid } = await restored(out("honest"));
+		expect(readlinkSync(`/proc/${pid}/fd/3`)).toBe(stage.own("log"));
+	});
+});
+
+const options: RaiseOptions = {
+	...{ stopped: true, ids: "fresh", fds: new Map(), missing: "error", missingFiles: "error", allowMismatch: false },
+};
+
+async function restored(images: string): Promise<Restored> {
+	const dir = openImageDir(images);
+	try {
+		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
+		alive = await restore(task, { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
+		return alive;
+	} finally {
+		dir.close();
+	}
+}
+
+describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
+	async function raised(core: string, images: string, more: Partial<RaiseOptions> = {}): Promise<Restored> {
+		const [opened, dir] = [await openCoreSource(core, {}), openImageDir(images)];
+		try {
+			const donor = taskFromImages(dir);
+			const donorImages = { name: "donor", writers: [...dir.writers, ...writersTold(dir)] };
+			({ restored: alive } = await raise(opened, { ...options, donor, donorImages, ...more }));
+			return alive;
+		} finally {
+			dir.close();
+			opened.close();
+		}
+	}
+
+	it("proves with a donor's word about files nothing", async () => {
+		const { stage, core, donor } = await openScene();
+		chownSync(stage.own("log"), 0, 0);
+		stage.give(donor);
+		expect(await refusalOf(raised(core, donor))).toMatch(/^ERR_FILE_MISMATCH .*log: may not be opened by uid 1000/);
+	});
+
+	it("takes nobody else's", async () => {
+		const { stage, core, donor } = await openScene();
+		stage.give(donor, 33);
+		expect(await refusalOf(raised(core, donor))).toMatch(
+			/^ERR_UNTRUSTED donor: can have been written by uid 33, and lends to a process of uid 1000, /,
+		);
+		stage.give(donor);
+		const { pid } = await raised(core, donor);
+		expect(readlinkSync(`/proc/${pid}/fd/3`)).toBe(stage.own("log"));
+	});
+});
