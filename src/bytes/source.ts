@@ -20,9 +20,29 @@ export interface ByteSource {
 	readonly writers?: FileWriters;
 	/** The open file, for those who read large ranges asynchronously. Absent for buffers. */
 	readonly fd?: number;
+	/** Appends ranges of it to a new file, without our looking at them. Absent where nobody can. */
+	readonly pour?: (ranges: readonly SourceRange[], into: PourTarget) => Promise<void>;
 	/** Exactly `length` bytes, or `undefined` where the source ends before. */
 	read(offset: FileOffset, length: number): Buffer | undefined;
 	close(): void;
+}
+
+/** Bytes of a source. */
+export interface SourceRange {
+	readonly offset: FileOffset;
+	/** Bytes. */
+	readonly length: bigint;
+}
+
+/** A file, empty so far, that a source is poured into. */
+export interface PourTarget {
+	/** Open for writing. */
+	readonly fd: number;
+	readonly name: string;
+	/** Told how many bytes were written since the last call. */
+	readonly progress?: ((bytes: bigint) => void) | undefined;
+	/** Ends the work; its reason is thrown. */
+	readonly signal?: AbortSignal | undefined;
 }
 
 /** Closes a descriptor, once: after that its number may be anybody's. */

@@ -126,6 +126,8 @@ async function writeAll(
 	pagemap: PagemapWriter,
 	options: WriteOptions,
 ): Promise<Left> {
+	const poured = await pourAll(plan, pages, pagemap, options);
+	if (poured) return { zero: 0, clean: 0 };
 	const output = pageFile(pages);
 	const { zero, clean } = await stream(plan.runs, pagemap, output, options);
 	if (pagemap.entries > 0 || plan.kind === "shared-object") {
@@ -136,6 +138,22 @@ async function writeAll(
 	await stream([{ ...run, length: PAGE_SIZE, baseline: "nothing" }], pagemap, output, {});
 	output.finish();
 	return typeof run.baseline === "object" ? { zero, clean: clean - 1 } : { zero: zero - 1, clean };
+}
+
+/** Writes all pages of the runs, unseen, where they are memory of one living process. */
+async function pourAll(
+	{ runs }: PagesPlan,
+	pages: ByteSink,
+	pagemap: PagemapWriter,
+	{ progress, signal }: WriteOptions,
+): Promise<boolean> {
+	const source = runs[0]?.source;
+	if (source?.pour === undefined) return false;
+	if (runs.some((run) => run.source !== source || typeof run.baseline === "object" || run.available < run.length))
+		return false;
+	for (const run of runs) pagemap.add(run.start, Number(run.length / PAGE_SIZE), run.flags);
+	await source.pour(runs, { fd: pages.fd, name: pages.name, progress, signal });
+	return true;
 }
 
 /** The run whose first page is written when no page would be: not one behind the end of its file. */

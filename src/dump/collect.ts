@@ -2,6 +2,7 @@ import type { Agent } from "../host/agent.ts";
 import { clockOriginOf } from "../host/clocks.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { limitsFrom } from "../host/facts.ts";
+import type { RemoteCaller } from "../host/lent-memory.ts";
 import { ofProcess } from "../host/proc.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { waitingSignals } from "../host/thread-records.ts";
@@ -16,7 +17,7 @@ import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
 import type { GhostTable } from "./ghosts.ts";
 import { identitiesOf } from "./identities.ts";
-import { interview } from "./interview.ts";
+import { callerOf, interview } from "./interview.ts";
 import type { Losable } from "./losable.ts";
 import { memoryOf } from "./memory.ts";
 import type { ObjectTable } from "./objects.ts";
@@ -41,13 +42,19 @@ export interface Still {
 	readonly report: (finding: Finding) => void;
 }
 
+export interface Collected {
+	readonly task: Task;
+	/** Who makes calls for us in the process, as long as it stands still. */
+	readonly caller: RemoteCaller;
+}
+
 /**
  * A stopped process as a task. Afterwards it stands as before; its memory is referred to, so it has to stand until that is
  * written.
  *
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
-export async function collect(agent: Agent, still: Still): Promise<Task> {
+export async function collect(agent: Agent, still: Still): Promise<Collected> {
 	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = still;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
@@ -80,7 +87,10 @@ export async function collect(agent: Agent, still: Still): Promise<Task> {
 		...attributesOf(pid, answers),
 		clocks,
 	};
-	return { ...task, files: { ...files, identities: identitiesOf(pid, task) } };
+	return {
+		task: { ...task, files: { ...files, identities: identitiesOf(pid, task) } },
+		caller: callerOf({ standing, syscallInstruction }),
+	};
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Range } from "../bytes/range.ts";
 import { draftWork, type Written } from "../criu/draft.ts";
 import { requireFree, writeElsewhere } from "../criu/elsewhere.ts";
 import type { WriteOptions } from "../criu/pages.ts";
@@ -7,7 +8,10 @@ import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { finish, freeze, release } from "../host/freeze.ts";
 import { requireOwnProc } from "../host/own-proc.ts";
+import { openPagePipe, type PagePipe } from "../host/page-pipe.ts";
+import { pourPages } from "../host/pour-pages.ts";
 import { openMemory } from "../host/process-memory.ts";
+import { PROT_READ } from "../linux/mman.ts";
 import { SIGSTOP } from "../linux/signal.ts";
 import { caution, type Finding } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
@@ -108,18 +112,39 @@ async function write(
 ): Promise<{ readonly task: Task; readonly written: Written }> {
 	const { pid } = still;
 	const { images, pages, missing, announce, allowLost = new Set<Losable>() } = options;
-	const memory = openMemory(pid);
+	let pipe: PagePipe | undefined;
+	let unreadable: readonly Range[] = [];
+	const memory = openMemory(pid, (ranges, into) =>
+		pourPages(agent, { pipe, memory: memory.source, unreadable }, ranges, into),
+	);
 	const objects = objectTable(pid);
 	const ghosts = ghostTable();
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
-		const task = await collect(agent, { ...still, memory, objects, ghosts, report, pages, missing, allowLost });
+		const { task, caller } = await collect(agent, {
+			...still,
+			memory,
+			objects,
+			ghosts,
+			report,
+			pages,
+			missing,
+			allowLost,
+		});
 		const { draft, findings: lost } = imagesFromTask(task, { pages, lost: findings });
 		findings.push(...lost);
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();
-		const leaving: WriteOptions["leaving"] = (left) => leaveImages(agent, left);
-		return { task, written: await writeElsewhere(draft, undefined, images, { ...options, leaving }) };
+		unreadable = task.memory.mappings.filter(({ prot }) => (prot & PROT_READ) === 0);
+		if (pages) pipe = await openPagePipe(agent, caller, memory);
+		const leaving: WriteOptions["leaving"] = (left) => leaveImages(agent, left, pipe?.addTakingOut);
+		const written = await writeElsewhere(draft, undefined, images, { ...options, leaving });
+		await pipe?.close();
+		return { task, written };
+	} catch (cause) {
+		// what went wrong first is what there is to say
+		await pipe?.close().catch(() => undefined);
+		throw cause;
 	} finally {
 		objects.close();
 		ghosts.close();

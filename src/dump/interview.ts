@@ -1,13 +1,14 @@
-import { type Address, address, hex, isPageAligned, PAGE_SIZE, plus } from "../bytes/address.ts";
-import { lengthOf, type Range } from "../bytes/range.ts";
+import { type Address, address, hex, PAGE_SIZE, plus } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import { blob } from "../host/blob.ts";
-import { addRemoteUnmap, giveBack, remoteCall, runGuests, type Standing } from "../host/guest.ts";
+import { giveBack, remoteCall, runGuests, type Standing } from "../host/guest.ts";
+import { FRESH, lendMemory, type RemoteCaller, takeBackMemory } from "../host/lent-memory.ts";
 import type { ProcessMemory } from "../host/process-memory.ts";
 import { blobPage } from "../host/room.ts";
 import { errnoName } from "../linux/errno.ts";
-import { MAP, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import { type Answers, LAST_CALL, type Questions, STACK_SIZE } from "./questions.ts";
@@ -36,47 +37,34 @@ export async function interview(agent: Agent, process: Interviewed, questions: Q
 		answers = await ask(agent, process, questions, room);
 	} catch (cause) {
 		// what went wrong first is what there is to say
-		await takeBack(agent, process, room).catch(() => undefined);
+		await takeBackMemory(agent, callerOf(process), room).catch(() => undefined);
 		throw cause;
 	}
-	await takeBack(agent, process, room);
+	await takeBackMemory(agent, callerOf(process), room);
 	return answers;
 }
 
 /** Code comes first, in a page of its own that nobody can write to but a tracer; data follows, that nobody can run. */
-async function lend(agent: Agent, { standing, syscallInstruction }: Interviewed, length: bigint): Promise<Range> {
-	const leader = leaderOf(standing);
-	const undo = agent.undoing();
-	const start = addRemoteUnmap(undo, leader, syscallInstruction, length);
-	const call = { name: "mmap", args: [0n, length, BigInt(PROT_READ | PROT_WRITE), FRESH, -1n, 0n], copies: [start] };
-	const at = await remoteCall(agent, leader, syscallInstruction, call, { undo });
-	if (at < 0n || !isPageAligned(at)) return refuseRoom(leader.tid, length, at);
-	const room = { start: address(at), end: address(at + length) };
-	const code = [at, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), FRESH | BigInt(MAP.FIXED), -1n, 0n];
+async function lend(agent: Agent, interviewed: Interviewed, length: bigint): Promise<Range> {
+	const caller = callerOf(interviewed);
+	const { leader, syscallInstruction } = caller;
+	const room = await lendMemory(agent, caller, length);
+	if (typeof room === "bigint") return refuseRoom(leader.tid, length, room);
+	const code = [room.start, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), BigInt(FRESH | MAP.FIXED), -1n, 0n];
 	const mapped = await remoteCall(agent, leader, syscallInstruction, { name: "mmap", args: code });
-	if (mapped === at) return room;
-	await takeBack(agent, { standing, syscallInstruction }, room);
+	if (mapped === room.start) return room;
+	await takeBackMemory(agent, caller, room);
 	return refuseRoom(leader.tid, PAGE_SIZE, mapped);
 }
 
-const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE);
-
-/** The request that unmaps takes the undo list away too: it is carried out to its end, also without us. */
-async function takeBack(
-	agent: Agent,
-	{ standing, syscallInstruction }: Pick<Interviewed, "standing" | "syscallInstruction">,
-	room: Range,
-): Promise<void> {
-	const leader = leaderOf(standing);
-	const call = { name: "munmap", args: [room.start, lengthOf(room)] };
-	const gone = await remoteCall(agent, leader, syscallInstruction, call, { undo: undefined });
-	if (gone >= 0n) return;
-	refuse("ERR_HOST", {
-		subject: `process ${leader.tid}`,
-		finding: `munmap of ${hex(room.start)} to ${hex(room.end)} failed with ${errnoName(Number(gone))}`,
-		expectation: "expected our own memory to go; it stays in the process, unused",
-	});
-}
+/** Of a process that stands still: its first thread. */
+export const callerOf = ({
+	standing,
+	syscallInstruction,
+}: Pick<Interviewed, "standing" | "syscallInstruction">): RemoteCaller => ({
+	leader: leaderOf(standing),
+	syscallInstruction,
+});
 
 function leaderOf([leader]: readonly Standing[]): Standing {
 	if (leader === undefined) throw new RangeError("a process without threads");

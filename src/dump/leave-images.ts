@@ -8,10 +8,18 @@ import { addHeld, addToEach, leaveRemoval } from "../host/leave-removal.ts";
 import { O } from "../linux/open.ts";
 import { AT } from "../linux/statx.ts";
 
-/** Leaves it to an agent to remove what a dump has written, should we be gone before it is images. */
-export async function leaveImages(agent: Agent, left: LeftOver): Promise<void> {
-	if (left.kind === "directory") return leaveRemoval(agent, left.around.fd, left.entry, left.made);
+/**
+ * Leaves it to an agent to remove what a dump has written, should we be gone before it is images.
+ *
+ * @param also adds what is to be undone before.
+ */
+export async function leaveImages(agent: Agent, left: LeftOver, also?: (undo: Errand) => void): Promise<void> {
+	if (left.kind === "directory") {
+		const { around, entry, made: directory } = left;
+		return leaveRemoval(agent, around.fd, entry, { directory, also });
+	}
 	const [undo, errand] = [agent.undoing(), agent.errand()];
+	also?.(undo);
 	const directory = { valueOf: addHeld(errand, undo, left.directory.fd) };
 	if (left.kind === "installation") endInstallation(undo, directory);
 	undo.call("unlinkat", directory, text(undo, left.lock), 0);

@@ -1,15 +1,13 @@
 import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
-import { refuse } from "../errors.ts";
-import { PTRACE, PTRACE_EVENT_STOP, SIGSET_SIZE } from "../linux/ptrace.ts";
+import { PTRACE, SIGSET_SIZE } from "../linux/ptrace.ts";
 import { type UserRegs, userRegs } from "../linux/registers.ts";
-import { SIGTRAP, type SignalSet } from "../linux/signal.ts";
-import { WAIT, waitStatus } from "../linux/wait.ts";
+import type { SignalSet } from "../linux/signal.ts";
 import { type CallName, callNumber } from "../plan/calls.ts";
-import type { Agent, Performed, Undoing } from "./agent.ts";
+import type { Agent, Undoing } from "./agent.ts";
 import { inBatches } from "./batch.ts";
-import { type Errand, label, type Spot } from "./errand.ts";
-import { lostThread } from "./lost-thread.ts";
+import { type Errand, type Label, label, type Spot } from "./errand.ts";
+import { requireStanding, type Trodden, type Walk, walkOf } from "./walk.ts";
 
 /*
  * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One errand takes a thread
@@ -43,14 +41,8 @@ export interface RemoteCall {
 	readonly args: readonly bigint[];
 	/** Other words of the agent that get what it returns: of an undo list. */
 	readonly copies?: readonly Spot[];
-}
-
-/** How far a thread came. */
-interface Trodden {
-	/** Which thread was seen last; another number where it was lost. */
-	readonly who: Spot;
-	/** Of its last stop. */
-	readonly status: Spot;
+	/** What 8 bytes of the process's memory hold afterwards goes into a word of the agent. */
+	readonly peeks?: readonly { readonly from: Address; readonly to: Spot }[];
 }
 
 /**
@@ -67,8 +59,8 @@ export async function remoteCall(
 	undoing: Undoing = {},
 ): Promise<bigint> {
 	const errand = agent.errand();
-	const words = errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
-	const { result, ...trodden } = addCall(errand, standing, words, call.copies);
+	const words = wordsOf(errand, standing, instruction, call);
+	const { result, ...trodden } = addCall(errand, standing, words, call);
 	const doing = `${call.name} in thread ${standing.tid}`;
 	const done = await agent.perform(errand, { patience: PATIENCE, doing, ...undoing });
 	requireStanding(done, trodden, standing.tid);
@@ -81,9 +73,8 @@ export async function remoteCall(
  * @returns the word that is to get its address: 0, and what is no multiple of a page (an errno), mean that there is none.
  */
 export function addRemoteUnmap(errand: Errand, standing: Standing, instruction: Address, length: bigint): Spot {
-	const call = { name: "munmap", args: [0n, length] };
-	const words = errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
-	const start = { at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 };
+	const words = wordsOf(errand, standing, instruction, { name: "munmap", args: [0n, length] });
+	const start = firstArgument(words);
 	const [none, aligned] = [label("nothing to unmap"), label("a multiple of a page")];
 	errand.branch({ valueOf: start }, PAGE_SIZE - 1n, 0, aligned);
 	errand.jump(none);
@@ -94,6 +85,49 @@ export function addRemoteUnmap(errand: Errand, standing: Standing, instruction: 
 	return start;
 }
 
+const wordsOf = (errand: Errand, standing: Standing, instruction: Address, call: RemoteCall): Spot =>
+	errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
+
+const firstArgument = (words: Spot): Spot => ({ at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 });
+
+/** One of several calls that a thread makes in a row. */
+export interface RowCall extends Pick<RemoteCall, "name" | "args"> {
+	/** Adds what the agent does when it has come back, before the next; `out` leads to where the thread stands again. */
+	readonly after?: (errand: Errand, out: Label) => void;
+}
+
+/** A row of calls in an errand. */
+export interface Row {
+	/** For each the word of its first argument, which may get another value before it is made. */
+	readonly firsts: readonly Spot[];
+	/** What each returned; 0 where it was not made. */
+	readonly results: readonly Spot[];
+	/** For {@link requireStanding}. */
+	readonly trodden: Trodden;
+}
+
+/** Adds several calls of one thread, from where it stands to where it stands again. */
+export function addRow(errand: Errand, standing: Standing, instruction: Address, calls: readonly RowCall[]): Row {
+	const { tid } = standing;
+	const walk = walkOf(errand, tid);
+	const out = label("out of the row");
+	const [firsts, results]: [Spot[], Spot[]] = [[], []];
+	for (const [i, call] of calls.entries()) {
+		const words = wordsOf(errand, standing, instruction, call);
+		const result = errand.space(8);
+		if (i === 0) addTakeOver(errand, tid, words);
+		else errand.call("ptrace", PTRACE.SETREGS, tid, 0, words);
+		addMade(errand, tid, walk, [result]);
+		call.after?.(errand, out);
+		firsts.push(firstArgument(words));
+		results.push(result);
+	}
+	errand.mark(out);
+	walk.stop();
+	addGiveBack(errand, standing);
+	return { firsts, results, trodden: walk.end() };
+}
+
 function callingRegs({ regs }: Standing, instruction: Address, { name, args }: RemoteCall): UserRegs {
 	const [di = 0n, si = 0n, dx = 0n, r10 = 0n, r8 = 0n, r9 = 0n] = args;
 	const ax = BigInt(callNumber(name));
@@ -101,17 +135,28 @@ function callingRegs({ regs }: Standing, instruction: Address, { name, args }: R
 }
 
 /** From where a thread stands through one call to where it stands again. */
-function addCall(errand: Errand, standing: Standing, words: Spot, copies: readonly Spot[] = []) {
+function addCall(
+	errand: Errand,
+	standing: Standing,
+	words: Spot,
+	{ copies = [], peeks = [] }: Pick<RemoteCall, "copies" | "peeks"> = {},
+) {
 	const { tid } = standing;
 	const walk = walkOf(errand, tid);
 	const result = errand.space(8);
 	addTakeOver(errand, tid, words);
-	walk.run("syscall");
-	walk.run("syscall");
-	for (const { at } of [result, ...copies]) errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
+	addMade(errand, tid, walk, [result, ...copies]);
+	for (const { from, to } of peeks) errand.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
 	walk.stop();
 	addGiveBack(errand, standing);
 	return { result, ...walk.end() };
+}
+
+/** Into the call that its registers name, and out of it. */
+function addMade(errand: Errand, tid: number, walk: Walk, results: readonly Spot[]): void {
+	walk.run("syscall");
+	walk.run("syscall");
+	for (const { at } of results) errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
 }
 
 /** A thread that is to run a list of the blob in its process's memory. */
@@ -166,17 +211,6 @@ export const runGuests = (agent: Agent, guests: readonly Guest[], { entry, conte
 export const giveBack = (agent: Agent, threads: readonly Standing[]): Promise<void> =>
 	inBatches(agent, threads, { doing: "giving back", patience: PATIENCE, add: addGiveBack, read: () => {} });
 
-function requireStanding(done: Performed, { who, status }: Trodden, tid: number): void {
-	const stop = waitStatus(done.bytes(status).readUInt32LE());
-	if (done.result(who) !== BigInt(tid))
-		refuse("ERR_HOST", {
-			subject: `thread ${tid}`,
-			finding: "could not be led back to where it stood",
-			expectation: "expected nobody else to trace it",
-		});
-	if (stop.kind === "exited" || stop.kind === "killed") lostThread(tid, stop, "ERR_PROCESS");
-}
-
 function addTakeOver(errand: Errand, tid: number, words: Spot): void {
 	errand.call("ptrace", PTRACE.SETREGS, tid, 0, words);
 	errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(maskBytes(ALL_SIGNALS)));
@@ -185,72 +219,6 @@ function addTakeOver(errand: Errand, tid: number, words: Spot): void {
 function addGiveBack(errand: Errand, { tid, regs, mask }: Standing): void {
 	errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(maskBytes(mask)));
 	errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs)));
-}
-
-/** Status words: what tells the kinds of stops apart, as mask and value (see {@link waitStatus}). */
-const stops = {
-	any: [0xff, 0x7f],
-	syscall: [0xff_ff00, (SIGTRAP | 0x80) << 8],
-	/** Of PTRACE_INTERRUPT, or with the group. */
-	event: [0xff_0000, PTRACE_EVENT_STOP << 16],
-} as const;
-
-interface Walk {
-	/**
-	 * Lets the thread run to its next stop of a kind. What comes between is dealt with as if nobody looked: a signal (with all
-	 * others blocked, SIGSTOP) is delivered, and a stop that job control has in store passed over, as it comes again when the
-	 * thread is let go.
-	 */
-	run(kind: "syscall" | "event"): void;
-	/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. */
-	stop(): void;
-	/** Where it is lost, the errand goes on here. */
-	end(): Trodden;
-}
-
-function walkOf(errand: Errand, tid: number): Walk {
-	const [who, status] = [errand.space(8), errand.space(16)];
-	const lost = label("lost");
-	/** A signal that is about to be delivered: the second byte and what is above it. */
-	const signal = { at: plus(status.at, 1n), size: 8 };
-	const run: Walk["run"] = (kind) => {
-		const request = kind === "syscall" ? PTRACE.SYSCALL : PTRACE.CONT;
-		const [on, wait, here, stopped, arrived] = [
-			label("on"),
-			label("wait"),
-			label("here"),
-			label("stopped"),
-			label(kind),
-		];
-		errand.mark(on);
-		errand.call("ptrace", request, tid, 0, 0);
-		errand.mark(wait);
-		errand.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
-		errand.branch({ valueOf: who }, ALL_ONES, tid, here);
-		errand.jump(lost);
-		errand.mark(here);
-		errand.branch({ valueOf: status }, ...stops.any, stopped);
-		errand.jump(lost);
-		errand.mark(stopped);
-		const [mask, wanted] = stops[kind];
-		errand.branch({ valueOf: status }, mask, wanted, arrived);
-		errand.branch({ valueOf: status }, ...stops.syscall, on);
-		errand.branch({ valueOf: status }, ...stops.event, on);
-		errand.call("ptrace", request, tid, 0, { valueOf: signal });
-		errand.jump(wait);
-		errand.mark(arrived);
-	};
-	return {
-		run,
-		stop: () => {
-			errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
-			run("event");
-		},
-		end: () => {
-			errand.mark(lost);
-			return { who, status };
-		},
-	};
 }
 
 function maskBytes(mask: SignalSet): Uint8Array {

@@ -17,14 +17,22 @@ export interface DirectoryIdentity {
  *
  * @param around a descriptor of ours: the directory that it is in.
  * @param directory unknown before it is made: then it goes if it is empty.
+ * @param also adds what is to be undone before.
  */
 export async function leaveRemoval(
 	agent: Agent,
 	around: number,
 	entry: string,
-	directory?: DirectoryIdentity,
+	{
+		directory,
+		also,
+	}: {
+		readonly directory?: DirectoryIdentity | undefined;
+		readonly also?: ((undo: Errand) => void) | undefined;
+	} = {},
 ): Promise<void> {
 	const undo = agent.undoing();
+	also?.(undo);
 	const errand = agent.errand();
 	const name = undo.put(Buffer.from(`${entry}\0`), 1);
 	const end = label("the end");

@@ -13,8 +13,11 @@ export interface ProcessMemory {
 	close(): void;
 }
 
-/** @throws NecromancerError ERR_IO where it is gone or not ours to trace. */
-export function openMemory(pid: number): ProcessMemory {
+/**
+ * @param pour Of its source, where somebody moves its bytes without our looking at them.
+ * @throws NecromancerError ERR_IO where it is gone or not ours to trace.
+ */
+export function openMemory(pid: number, pour?: ByteSource["pour"]): ProcessMemory {
 	const name = `/proc/${pid}/mem`;
 	const fd = attempt(name, () => openSync(name, "r+"));
 	const peek = (at: bigint, length: number): Buffer | undefined => {
@@ -34,7 +37,7 @@ export function openMemory(pid: number): ProcessMemory {
 		return buffer;
 	};
 	return {
-		source: { name, fd, size: TASK_SIZE, read: peek, close: () => {} },
+		source: { name, fd, size: TASK_SIZE, read: peek, close: () => {}, ...(pour === undefined ? {} : { pour }) },
 		peek,
 		write: (at, bytes) => {
 			const count = attempt(name, () => writeSync(fd, bytes, 0, bytes.length, Number(at)));

@@ -25,6 +25,7 @@ export const EPERM = 1;
 export const ESRCH = 3;
 export const EINTR = 4;
 export const ENXIO = 6;
+export const EAGAIN = 11;
 export const EINVAL = 22;
 export const ENOTTY = 25;
 export const ENOSYS = 38;

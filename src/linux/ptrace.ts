@@ -2,6 +2,8 @@ import { array, i32, layout, type Struct, u8, u32, u64 } from "../bytes/layout.t
 
 /** Requests of ptrace(2) (include/uapi/linux/ptrace.h, arch/x86/include/uapi/asm/ptrace-abi.h). */
 export const PTRACE = {
+	/** At any address: 8 bytes. */
+	PEEKDATA: 2,
 	PEEKUSER: 3,
 	CONT: 7,
 	GETREGS: 12,
