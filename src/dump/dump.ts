@@ -104,6 +104,9 @@ function leftBehind({ pid, children }: Candidate, afterwards: DumpOptions["after
 	];
 }
 
+/** Bytes: fewer are copied before a pipe is ready. */
+const WORTH_A_PIPE = 8n << 20n;
+
 async function write(
 	agent: Agent,
 	still: Pick<Still, "pid" | "tids" | "stopped" | "cpu">,
@@ -136,7 +139,7 @@ async function write(
 		announce?.(draftWork(draft));
 		options.signal?.throwIfAborted();
 		unreadable = task.memory.mappings.filter(({ prot }) => (prot & PROT_READ) === 0);
-		if (pages) pipe = await openPagePipe(agent, caller, memory);
+		if (draftWork(draft) >= WORTH_A_PIPE) pipe = await openPagePipe(agent, caller, memory);
 		const leaving: WriteOptions["leaving"] = (left) => leaveImages(agent, left, pipe?.addTakingOut);
 		const written = await writeElsewhere(draft, undefined, images, { ...options, leaving });
 		await pipe?.close();
