@@ -33,7 +33,7 @@ beforeAll(() => {
 	dist = built();
 	// another user's victim runs from here too
 	chmodSync(directory, 0o755);
-	for (const name of ["crowd", "still", "late-filter"]) {
+	for (const name of ["crowd", "still", "late-filter", "pages"]) {
 		const source = resolve(import.meta.dirname, `../support/${name}.c`);
 		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source, "-lrt"]);
 	}
@@ -143,10 +143,11 @@ describe.skipIf(!able)(`a process whose dump is killed${needs}`, () => {
 		readonly command: readonly string[];
 		readonly sleeps?: boolean;
 		readonly stopped?: boolean;
+		readonly threads?: number;
 		/** The directory for its images is there. */
 		readonly there?: boolean;
 	}
-	const still = join(directory, "still");
+	const [still, pages] = [join(directory, "still"), join(directory, "pages")];
 	const kinds: readonly [string, Kind][] = [
 		["sleeps in all kinds of calls", { command: [still], sleeps: true }],
 		["has 30 busy threads", { command: [join(directory, "crowd"), "30", "20"] }],
@@ -156,14 +157,16 @@ describe.skipIf(!able)(`a process whose dump is killed${needs}`, () => {
 			{ command: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", still], sleeps: true },
 		],
 		["is dumped into a directory that is there", { command: [still], sleeps: true, there: true }],
+		["hands over its pages by a pipe", { command: [pages], sleeps: true, threads: 1 }],
+		["hands them over into a directory that is there", { command: [pages], sleeps: true, threads: 1, there: true }],
 	];
 
 	it.each(kinds)(
 		"is as before, and nothing is left anywhere, where it %s",
-		async (_, { command, sleeps = false, stopped = false, there = false }) => {
+		async (_, { command, sleeps = false, stopped = false, threads = 7, there = false }) => {
 			const victim = await victimOf(command, sleeps);
 			const { room, pid, log } = victim;
-			if (sleeps) expect(await until(() => readdirSync(room.path(`/proc/${pid}/task`)).length === 7)).toBe(true);
+			if (sleeps) expect(await until(() => readdirSync(room.path(`/proc/${pid}/task`)).length === threads)).toBe(true);
 			if (stopped) room.run(["kill", "-STOP", `${pid}`]);
 			await sleep(200);
 			const before = photograph(victim);
