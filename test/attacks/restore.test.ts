@@ -1,13 +1,11 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { dump } from "../../src/dump/dump.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
 import { hasGcc, need } from "../support/tools.ts";
-import { openStage, SECRET, type Stage, type Target } from "./stage.ts";
+import { openStage, type Stage, type Target } from "./stage.ts";
 
 /*
  * Root restores an honest dump of a user's process, and the user swaps what the process had for a link to root's own: before
@@ -43,13 +41,9 @@ afterEach(async () => {
 	stage = undefined;
 });
 
-/** An honest dump by root; the process has ended. */
 async function dumped(): Promise<{ readonly stage: Stage; readonly images: string }> {
 	stage = openStage();
-	const images = join(stage.directory, "images");
-	const pid = await stage.live();
-	await dump(pid, { images, afterwards: "end", pages: true, missing: "error" });
-	return { stage, images };
+	return { stage, images: await stage.dumped() };
 }
 
 async function restored(images: string, untraced: boolean, change: (task: Task) => Task = (task) => task) {
@@ -66,26 +60,6 @@ async function restored(images: string, untraced: boolean, change: (task: Task) 
 const withRoot =
 	(path: string) =>
 	(task: Task): Task => ({ ...task, files: { ...task.files, root: path } });
-
-/** What of root's a process holds: by its descriptors, its mappings, its directories. */
-function lootOf(pid: number): string[] {
-	const links = ["cwd", "root", "exe", ...readdirSync(`/proc/${pid}/fd`).map((number) => `fd/${number}`)];
-	const files = links.map((link) => readlinkSync(`/proc/${pid}/${link}`));
-	const maps = readFileSync(`/proc/${pid}/maps`, "latin1").split("\n");
-	const own = join(stage?.directory ?? "", "root");
-	return [...files, ...maps].filter((text) => text.includes(own));
-}
-
-/** Nothing of root's went anywhere. */
-async function expectRefusal(attempt: Promise<Restored>, message: RegExp): Promise<void> {
-	const outcome = await attempt.then(
-		({ pid }) => `it lives, and holds: ${lootOf(pid).join("; ")}`,
-		(error: unknown) => String(error),
-	);
-	expect(outcome).toMatch(message);
-	for (const name of ["log", "data"])
-		expect(readFileSync(join(stage?.directory ?? "", "root", name), "utf8")).toBe(SECRET);
-}
 
 const targets: readonly Target[] = ["log", "data", "d", "r", "prog"];
 
@@ -106,14 +80,14 @@ describe.skipIf(!able).each([
 		const { stage, images } = await dumped();
 		stage.swap(target);
 		const change = target === "r" ? withRoot(stage.own("r")) : undefined;
-		await expectRefusal(restored(images, untraced, change), /may not be used by uid 1000 \(EACCES\)/);
+		await stage.expectRefusal(restored(images, untraced, change), /may not be used by uid 1000 \(EACCES\)/);
 	});
 
 	it.each(targets)("%s between judging and opening: the kernel says no to its user", async (target) => {
 		const { stage, images } = await dumped();
 		moment.act = () => stage.swap(target);
 		const change = target === "r" ? withRoot(stage.own("r")) : undefined;
-		await expectRefusal(restored(images, untraced, change), /returned EACCES/);
+		await stage.expectRefusal(restored(images, untraced, change), /returned EACCES/);
 	});
 
 	it.each(targets)(
@@ -122,7 +96,7 @@ describe.skipIf(!able).each([
 			const { stage, images } = await dumped();
 			moment.act = () => stage.replace(target);
 			const change = target === "r" ? withRoot(stage.own("r")) : undefined;
-			await expectRefusal(restored(images, untraced, change), /as it was found/);
+			await stage.expectRefusal(restored(images, untraced, change), /as it was found/);
 		},
 	);
 });

@@ -9,6 +9,7 @@ import {
 	mkdirSync,
 	mkdtempSync,
 	readdirSync,
+	readFileSync,
 	readlinkSync,
 	renameSync,
 	rmSync,
@@ -23,6 +24,7 @@ import { writeCore } from "../../src/core/write.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
 import { hostFiles } from "../../src/patch/host-files.ts";
+import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
 import { coreOfTask } from "../../src/task/to-core.ts";
@@ -51,6 +53,10 @@ export interface Stage {
 	dumped(): Promise<string>;
 	/** The core that images hold, as the kernel would have written it; root's. With a lie in it, if one is wanted. */
 	coreOf(images: string, lie?: (task: Task) => Task): Promise<string>;
+	/** What of root's a process holds: by its descriptors, its mappings, its directories. */
+	loot(pid: number): string[];
+	/** Nothing of root's went anywhere: the attempt failed as `message` says, and root's files are as they were. */
+	expectRefusal(attempt: Promise<Pick<Restored, "pid">>, message: RegExp): Promise<void>;
 	/** Gives a file, or a directory with all that is in it, to somebody. */
 	give(path: string, uid?: number): void;
 	close(): void;
@@ -91,7 +97,7 @@ export function openStage(): Stage {
 	const fresh = (name: string): string => join(directory, `${name}-${++count}`);
 	const live = async (): Promise<number> => {
 		const child = spawn(own("prog"), [mine], {
-			...{ uid: UID, gid: UID, cwd: "/", env: {}, detached: true, stdio: "ignore" },
+			...{ uid: UID, gid: UID, cwd: "/", env: { PWD: own("d") }, detached: true, stdio: "ignore" },
 		});
 		const { pid } = child;
 		if (pid === undefined) throw new Error("the victim could not be started");
@@ -100,7 +106,22 @@ export function openStage(): Stage {
 		expect(await soon(() => readlinkSync(`/proc/${pid}/cwd`) === own("d"))).toBe(true);
 		return pid;
 	};
+	const loot = (pid: number): string[] => {
+		const links = ["cwd", "root", "exe", ...readdirSync(`/proc/${pid}/fd`).map((number) => `fd/${number}`)];
+		const files = links.map((link) => readlinkSync(`/proc/${pid}/${link}`));
+		const maps = readFileSync(`/proc/${pid}/maps`, "latin1").split("\n");
+		return [...files, ...maps].filter((text) => text.includes(roots));
+	};
 	return {
+		loot,
+		expectRefusal: async (attempt, message) => {
+			const outcome = await attempt.then(
+				({ pid }) => `it lives, and holds: ${loot(pid).join("; ")}`,
+				(error: unknown) => String(error),
+			);
+			expect(outcome).toMatch(message);
+			for (const name of ["log", "data"]) expect(readFileSync(join(roots, name), "utf8")).toBe(SECRET);
+		},
 		directory,
 		own,
 		swap: (name) => {

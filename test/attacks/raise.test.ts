@@ -1,0 +1,200 @@
+import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { openCoreSource } from "../../src/raise/open-core.ts";
+import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
+import type { Restored } from "../../src/restore/restore.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import type { Task } from "../../src/task/task.ts";
+import { hasGcc, need } from "../support/tools.ts";
+import { openStage, type Stage, type Target, UID } from "./stage.ts";
+
+/*
+ * Root raises a user's core, alone or with root's donor, and the user puts links to root's own in the place of what the process
+ * had: before root begins; when the core has been understood, its files have been found by name, and the agent has yet to look
+ * at them as the user; and when they have been judged and the process is about to be made. Those moments are made to come.
+ */
+
+const moments = vi.hoisted(() => ({ judging: (): void => {}, opening: (): void => {} }));
+vi.mock("../../src/host/agent.ts", async (original) => {
+	const real = await original<typeof import("../../src/host/agent.ts")>();
+	return {
+		...real,
+		startAgent: (...args: Parameters<typeof real.startAgent>) => {
+			moments.judging();
+			return real.startAgent(...args);
+		},
+	};
+});
+vi.mock("../../src/restore/carrier.ts", async (original) => {
+	const real = await original<typeof import("../../src/restore/carrier.ts")>();
+	return {
+		...real,
+		makeCarrier: (...args: Parameters<typeof real.makeCarrier>) => {
+			moments.opening();
+			return real.makeCarrier(...args);
+		},
+	};
+});
+
+const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
+const needs = able ? "" : " (needs root and gcc)";
+
+let stage: Stage | undefined;
+let alive: Restored | undefined;
+afterEach(async () => {
+	Object.assign(moments, { judging: () => {}, opening: () => {} });
+	if (alive !== undefined) {
+		if (existsSync(`/proc/${alive.pid}`)) process.kill(alive.pid, "SIGKILL");
+		await alive.release();
+	}
+	alive = undefined;
+	stage?.close();
+	stage = undefined;
+});
+
+/** A user's core, and root's dump of the same process. */
+async function openScene(lie?: (task: Task) => Task) {
+	stage = openStage();
+	const donor = await stage.dumped();
+	const core = await stage.coreOf(donor, lie);
+	stage.give(core);
+	return { stage, donor, core };
+}
+
+const options: RaiseOptions = {
+	...{ stopped: true, ids: "fresh", fds: new Map(), missing: "error", missingFiles: "error", allowMismatch: false },
+};
+
+async function raised(core: string, images: string | undefined, more: Partial<RaiseOptions> = {}): Promise<Restored> {
+	const opened = await openCoreSource(core, {});
+	const dir = images === undefined ? undefined : openImageDir(images);
+	try {
+		const donor = dir === undefined ? {} : { donor: withRoot(taskFromImages(dir), more.sysroot) };
+		const { sysroot: _root, ...how } = more;
+		({ restored: alive } = await raise(opened, { ...options, ...donor, ...how }));
+		return alive;
+	} finally {
+		dir?.close();
+		opened.close();
+	}
+}
+
+/** A donor that stood in another root directory. */
+const withRoot = (task: Task, root: string | undefined): Task =>
+	root === undefined ? task : { ...task, files: { ...task.files, root } };
+
+const ways: readonly (readonly [string, boolean])[] = [
+	["traced", false],
+	["--no-ptrace", true],
+];
+
+describe.skipIf(!able).each(ways)(
+	`a user swaps what a process had, raised by root with a donor, %s${needs}`,
+	(_, untraced) => {
+		const targets: readonly Target[] = ["log", "data", "d", "r", "prog"];
+		const how = (target: Target, stage: Stage) => ({
+			untraced,
+			...(target === "r" ? { sysroot: stage.own("r") } : {}),
+		});
+
+		it("and an honest one has it all", async () => {
+			const { stage, core, donor } = await openScene();
+			const { pid } = await raised(core, donor, { untraced });
+			expect(readlinkSync(`/proc/${pid}/fd/3`)).toBe(stage.own("log"));
+			expect(readlinkSync(`/proc/${pid}/cwd`)).toBe(stage.own("d"));
+			expect(readFileSync(`/proc/${pid}/maps`, "latin1")).toContain(stage.own("data"));
+			expect(readFileSync(`/proc/${pid}/status`, "latin1")).toMatch(
+				new RegExp(`^Uid:\t${UID}\t${UID}\t${UID}\t${UID}$`, "m"),
+			);
+		});
+
+		it.each(targets)("%s before root begins", async (target) => {
+			const { stage, core, donor } = await openScene();
+			stage.swap(target);
+			const attempt = raised(core, donor, how(target, stage));
+			// without the right to it, a directory is / instead
+			if (target === "d" || target === "r") expect(stage.loot((await attempt).pid)).toEqual([]);
+			else await stage.expectRefusal(attempt, /may not be (?:opened|read) by uid 1000, as whom it is raised/);
+		});
+
+		it.each(targets)("%s before it is judged as the user", async (target) => {
+			const { stage, core, donor } = await openScene();
+			moments.judging = () => stage.swap(target);
+			await stage.expectRefusal(raised(core, donor, how(target, stage)), /may not be used by uid 1000 \(EACCES\)/);
+		});
+
+		it.each(targets)("%s between judging and opening", async (target) => {
+			const { stage, core, donor } = await openScene();
+			moments.opening = () => stage.swap(target);
+			await stage.expectRefusal(raised(core, donor, how(target, stage)), /returned EACCES/);
+		});
+
+		it.each(targets)("%s for another of his own between judging and opening", async (target) => {
+			const { stage, core, donor } = await openScene();
+			moments.opening = () => stage.replace(target);
+			await stage.expectRefusal(raised(core, donor, how(target, stage)), /as it was found/);
+		});
+	},
+);
+
+describe.skipIf(!able)(`a core alone, which names files, and a directory in its environment (PWD)${needs}`, () => {
+	const targets: readonly Target[] = ["data", "prog", "d"];
+
+	it("and an honest one has them", async () => {
+		const { stage, core } = await openScene();
+		const { pid } = await raised(core, undefined);
+		expect(readlinkSync(`/proc/${pid}/cwd`)).toBe(stage.own("d"));
+		expect(readlinkSync(`/proc/${pid}/exe`)).toBe(stage.own("prog"));
+		expect(readFileSync(`/proc/${pid}/maps`, "latin1")).toContain(stage.own("data"));
+	});
+
+	it.each(targets)("%s swapped before root begins", async (target) => {
+		const { stage, core } = await openScene();
+		stage.swap(target);
+		const attempt = raised(core, undefined);
+		if (target === "d") expect(stage.loot((await attempt).pid)).toEqual([]);
+		else await stage.expectRefusal(attempt, /may not be read by uid 1000, as whom it is raised/);
+	});
+
+	it.each(targets)("%s swapped before it is judged as the user", async (target) => {
+		const { stage, core } = await openScene();
+		moments.judging = () => stage.swap(target);
+		await stage.expectRefusal(raised(core, undefined), /may not be used by uid 1000 \(EACCES\)/);
+	});
+
+	it.each(targets)("%s swapped between judging and opening", async (target) => {
+		const { stage, core } = await openScene();
+		moments.opening = () => stage.swap(target);
+		await stage.expectRefusal(raised(core, undefined), /returned EACCES/);
+	});
+
+	describe.each(["judging", "opening"] as const)("is swapped itself for a link to root's file, before %s", (moment) => {
+		it.each([true, false])("which is noticed (lazy: %s)", async (lazy) => {
+			const { stage, core } = await openScene();
+			moments[moment] = () => {
+				renameSync(core, `${core}.away`);
+				symlinkSync(join(stage.directory, "root/data"), core);
+			};
+			await stage.expectRefusal(raised(core, undefined, { lazy }), /was changed while it was read/);
+		});
+
+		it.each([true, false])("with the directory around it, and what was opened is read (lazy: %s)", async (lazy) => {
+			const { stage, core } = await openScene();
+			const home = join(stage.directory, "home");
+			mkdirSync(home);
+			const moved = join(home, "core");
+			renameSync(core, moved);
+			moments[moment] = () => {
+				renameSync(home, `${home}.away`);
+				mkdirSync(home);
+				symlinkSync(join(stage.directory, "root/data"), moved);
+			};
+			const { pid } = await raised(moved, undefined, { lazy });
+			expect(stage.loot(pid)).toEqual([]);
+			// from its stack
+			expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0]).toBe(stage.own("prog"));
+		});
+	});
+});
