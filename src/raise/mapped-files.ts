@@ -3,7 +3,7 @@ import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { ACCESS, mayAccess, type Reader } from "../rights/access.ts";
-import { isBelow, reachBelow, realPath } from "../rights/below.ts";
+import { isBelow, reachBelow, realPath, strangerOnTheWay } from "../rights/below.ts";
 import { caution, type Finding, loss, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
@@ -141,6 +141,8 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
 	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.READ))
 		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
+	const stranger = reader === undefined ? undefined : strangerOnTheWay(reached, reader.uid);
+	if (stranger !== undefined) return { because: `is reached by a link of user ${stranger}'s` };
 	const source = openRegular(reached.path);
 	if (source === undefined) return { because: "cannot be opened here" };
 	try {

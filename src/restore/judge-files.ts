@@ -8,6 +8,7 @@ import { sameFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 import { checkFiles, type HostLook, hostLook, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
+import { ledAstray } from "./led-astray.ts";
 import { isSeen, lend, lookAsUser, type Seen, type Sight, takingNameless } from "./sight.ts";
 import { type Wanted, wantedOf } from "./wanted.ts";
 
@@ -42,7 +43,13 @@ export async function judgeFiles<P extends FilePolicy>(
 		sights.set(want.path, sight);
 		if (sight.lent !== undefined) lent.set(want.path, sight.lent);
 	}
-	const look = lookThrough(sights, opener.user.uid);
+	const astray = new Map(
+		[...sights].flatMap(([path, sight]) => {
+			const text = isSeen(sight) ? ledAstray(path, sight, opener.user.uid) : undefined;
+			return text === undefined || trust ? [] : [[path, text]];
+		}),
+	);
+	const look = lookThrough(sights, astray, opener.user.uid);
 	const settled = settleMismatches(checkFiles(task, look, policy.fds), policy);
 	const directories = (task.memory.ghosts ?? []).map(({ path }) => directoryOf(path));
 	const taking =
@@ -77,8 +84,14 @@ async function lendTo(
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 
 /** What was seen, for whoever judges by paths. What nobody looked at for the user is looked at by name. */
-const lookThrough = (sights: ReadonlyMap<string, Sight>, uid: number): HostLook => ({
+const lookThrough = (
+	sights: ReadonlyMap<string, Sight>,
+	astray: ReadonlyMap<string, string>,
+	uid: number,
+): HostLook => ({
 	closed: (path) => {
+		const led = astray.get(path);
+		if (led !== undefined) return led;
 		const sight = sights.get(path);
 		if (sight === undefined || isSeen(sight) || NOT_THERE.includes(sight.errno)) return undefined;
 		return `may not be used by uid ${uid} (${sight.errno})`;

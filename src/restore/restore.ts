@@ -96,9 +96,10 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		};
 		await untilReady(agent, pid, encoded, clocks);
 		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
+		// it is still ours to look at: whoever lacks CAP_SYS_PTRACE sees nothing of it once it is its user's
+		requireClocks(agent, pid, offsets);
 		inspect(agent, complete);
 		await untilReady(agent, pid, encoded, clocks);
-		requireClocks(agent, pid, offsets);
 		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);

@@ -11,6 +11,8 @@ export interface Reached {
 	readonly stat: Stats;
 	/** The directories below the root that lead there, the root itself aside. */
 	readonly through: readonly Stats[];
+	/** The symbolic links that were followed. */
+	readonly links: readonly Stats[];
 }
 
 /** As in the kernel (MAXSYMLINKS, include/linux/namei.h). */
@@ -23,7 +25,8 @@ const MOST_LINKS = 40;
 export function reachBelow(root: string, path: string): Reached | undefined {
 	const todo = componentsOf(path).reverse();
 	const at: { readonly name: string; readonly stat: Stats }[] = [];
-	for (let links = 0; ; ) {
+	const links: Stats[] = [];
+	for (;;) {
 		const name = todo.pop();
 		if (name === undefined) break;
 		if (name === "..") {
@@ -37,8 +40,8 @@ export function reachBelow(root: string, path: string): Reached | undefined {
 			at.push({ name, stat });
 			continue;
 		}
-		links += 1;
-		const target = links > MOST_LINKS ? undefined : attemptOr(undefined, () => readlinkSync(here, "buffer"));
+		links.push(stat);
+		const target = links.length > MOST_LINKS ? undefined : attemptOr(undefined, () => readlinkSync(here, "buffer"));
 		if (target === undefined) return undefined;
 		const text = textFromBytes(target);
 		if (text.startsWith("/")) at.length = 0;
@@ -52,8 +55,16 @@ export function reachBelow(root: string, path: string): Reached | undefined {
 		inner: `/${names.join("/")}`,
 		stat: last.stat,
 		through: at.slice(0, -1).map(({ stat }) => stat),
+		links,
 	};
 }
+
+/**
+ * Whose link led there who is neither root, nor ourselves, nor that user: what a user may open another can lead him to all the
+ * same.
+ */
+export const strangerOnTheWay = ({ links }: Pick<Reached, "links">, user: number): number | undefined =>
+	links.find(({ uid }) => ![0, user, process.geteuid?.()].includes(uid))?.uid;
 
 const componentsOf = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");
 

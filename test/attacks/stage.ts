@@ -47,6 +47,8 @@ export interface Stage {
 	swap(name: Target): void;
 	/** Puts another file of the user's there, with the same looks. */
 	replace(name: Target): void;
+	/** What was swapped or replaced is again what it was. */
+	putBack(name: Target): void;
 	/** The process, alive: its id. */
 	live(): Promise<number>;
 	/** An honest dump of it by root, which is its end: the directory. */
@@ -74,30 +76,37 @@ function give(path: string, uid = UID): void {
 	if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid);
 }
 
-export function openStage(): Stage {
+/**
+ * @param user Whose process it is. Another's than the attacker's has all of its files in the attacker's directory, open to
+ *   everybody; what is secret is that user's then, or root's.
+ */
+export function openStage(user = UID): Stage {
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-attack-"));
 	chmodSync(directory, 0o755);
 	const [mine, roots] = [join(directory, "u"), join(directory, "root")];
 	const program = compile("victim");
+	const open = user === UID ? 0 : 0o077;
 	for (const [place, owner, word] of [
 		[mine, UID, OWN],
-		[roots, 0, SECRET],
+		[roots, user === UID ? 0 : user, SECRET],
 	] as const) {
 		mkdirSync(place);
-		chmodSync(place, 0o755);
-		for (const name of ["log", "data"]) writeFileSync(join(place, name), word, { mode: 0o600 });
-		for (const name of directories) mkdirSync(join(place, name), { mode: 0o700 });
+		for (const name of ["log", "data"]) writeFileSync(join(place, name), word);
+		for (const name of directories) mkdirSync(join(place, name));
 		copyFileSync(program, join(place, "prog"));
-		chmodSync(join(place, "prog"), 0o700);
+		for (const name of ["log", "data"]) chmodSync(join(place, name), 0o600 | (open & 0o066));
+		for (const name of ["prog", ...directories]) chmodSync(join(place, name), 0o700 | (open & 0o055));
 		for (const name of ["", "log", "data", "prog", ...directories]) chownSync(join(place, name), owner, owner);
 	}
+	chmodSync(mine, 0o755);
+	chmodSync(roots, user === UID ? 0o755 : 0o700);
 	const pids: number[] = [];
 	const own = (name: Target): string => join(mine, name);
 	let count = 0;
 	const fresh = (name: string): string => join(directory, `${name}-${++count}`);
 	const live = async (): Promise<number> => {
 		const child = spawn(own("prog"), [mine], {
-			...{ uid: UID, gid: UID, cwd: "/", env: { PWD: own("d") }, detached: true, stdio: "ignore" },
+			...{ uid: user, gid: user, cwd: "/", env: { PWD: own("d") }, detached: true, stdio: "ignore" },
 		});
 		const { pid } = child;
 		if (pid === undefined) throw new Error("the victim could not be started");
@@ -127,6 +136,11 @@ export function openStage(): Stage {
 		swap: (name) => {
 			renameSync(own(name), `${own(name)}.away`);
 			symlinkSync(join(roots, name), own(name));
+			lchownSync(own(name), UID, UID);
+		},
+		putBack: (name) => {
+			rmSync(own(name), { recursive: true, force: true });
+			renameSync(`${own(name)}.away`, own(name));
 		},
 		replace: (name) => {
 			renameSync(own(name), `${own(name)}.away`);

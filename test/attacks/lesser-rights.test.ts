@@ -1,0 +1,172 @@
+import { spawn } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
+import { soon } from "../support/living.ts";
+import { hasGcc, hasTool, need } from "../support/tools.ts";
+import { openStage, SECRET, type Stage, type Target, UID } from "./stage.ts";
+
+/*
+ * Those who have not all of root's rights, and those whom the kernel keeps from nothing, attacked by another user. The program as it
+ * is run: it waits before its first message to its agent, and before the last that names the file (the plan: all has been judged
+ * by then), until the user has put a link to a secret of theirs in the file's place.
+ */
+
+const able = need("root, gcc and setpriv", process.getuid?.() === 0 && hasGcc() && hasTool("setpriv"));
+const needs = able ? "" : " (needs root, gcc and setpriv)";
+
+/** What Docker leaves to root (moby, oci/caps/defaults.go): no CAP_SYS_PTRACE, no CAP_SYS_ADMIN. */
+const CONTAINER = [
+	...["chown", "dac_override", "fsetid", "fowner", "mknod", "net_raw", "setgid", "setuid", "setfcap", "setpcap"],
+	...["net_bind_service", "sys_chroot", "kill", "audit_write"],
+];
+const contained = ["setpriv", `--bounding-set=-all,${CONTAINER.map((name) => `+${name}`).join()}`, "--inh-caps=-all"];
+
+interface Who {
+	readonly name: string;
+	readonly as: readonly string[];
+	/** Whose process it is. */
+	readonly user: number;
+	/** How a swap before anything is judged is answered. */
+	readonly before: RegExp;
+	readonly between: RegExp;
+	readonly options: readonly string[];
+}
+
+const astray = /is reached by a link of user 1000's/;
+const noticed = /\[ERR_RESTORE_FAILED\]/;
+const closed = /may not be used by uid 1000 \(EACCES\)/;
+const refused = /returned EACCES/;
+const ordinary = ["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups"];
+const whos: readonly Who[] = [
+	{ name: "root, of its own", as: [], user: 0, before: astray, between: noticed, options: [] },
+	{
+		...{ name: "root with a container's capabilities, of the user's", as: contained, user: UID },
+		...{ before: closed, between: refused, options: ["--no-ptrace"] },
+	},
+	{
+		...{ name: "an ordinary user, of his own", as: ordinary, user: 1001 },
+		...{ before: astray, between: noticed, options: [] },
+	},
+	{
+		...{ name: "an ordinary user, of his own, without ptrace", as: ordinary, user: 1001 },
+		...{ before: astray, between: noticed, options: ["--no-ptrace"] },
+	},
+];
+
+const strike = resolve(import.meta.dirname, "../support/strike-message.mjs");
+const targets: readonly Target[] = ["log", "data", "d", "prog"];
+
+describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who) => {
+	let stage: Stage;
+	let [main, images, core, gate, pidfile] = ["", "", "", "", ""];
+	beforeAll(async () => {
+		main = join(built(), "cli/main.js");
+		stage = openStage(who.user);
+		images = await stage.dumped();
+		core = await stage.coreOf(images);
+		if (who.user !== 0) stage.give(core, who.user);
+		if (who.user === 1001) stage.give(images, who.user);
+		const own = join(stage.directory, "own");
+		mkdirSync(own);
+		chmodSync(own, 0o777);
+		[gate, pidfile] = [join(own, "gate"), join(own, "pid")];
+	});
+	afterAll(() => stage.close());
+
+	const verbs: Readonly<Record<string, () => readonly string[]>> = {
+		restore: () => ["restore", "-v0", "-s", "-i", images],
+		// of root's own that is for those who trust it
+		...(who.user === 0 ? {} : { raise: () => ["raise", "-q", "-i", images, core] }),
+	};
+
+	async function run(
+		verb: string,
+		attack?: { readonly target: Target; readonly at: number },
+	): Promise<{ readonly status: number | null; readonly stderr: string; readonly attacked: boolean }> {
+		rmSync(pidfile, { force: true });
+		const [command = "", ...args] = [
+			...[...who.as, process.execPath, "--import", strike, main, ...(verbs[verb]?.() ?? [])],
+			...["--fresh-ids", "--pidfile", pidfile, ...who.options],
+		];
+		const env =
+			attack === undefined
+				? {}
+				: { STRIKE_GATE: gate, STRIKE_AT: `${attack.at}`, STRIKE_TEXT: stage.own(attack.target) };
+		const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
+		let stderr = "";
+		child.stderr.on("data", (bytes: Buffer) => {
+			stderr += bytes;
+		});
+		const status = new Promise<number | null>((done) => child.once("close", done));
+		let over = false;
+		void status.then(() => {
+			over = true;
+		});
+		let attacked = false;
+		if (attack !== undefined) {
+			while (!over && !attacked) attacked = (await soon(() => over || existsSync(gate))) && existsSync(gate);
+			if (attacked) {
+				stage.swap(attack.target);
+				rmSync(gate);
+			}
+		}
+		return { status: await status, stderr, attacked };
+	}
+
+	/** The process that lives, which is looked at, and ended. */
+	function ended<T>(look: (pid: number) => T): T | undefined {
+		if (!existsSync(pidfile)) return undefined;
+		const pid = Number(readFileSync(pidfile, "utf8"));
+		try {
+			return look(pid);
+		} finally {
+			process.kill(pid, "SIGKILL");
+		}
+	}
+
+	describe.each(Object.keys(verbs))("%s", (verb) => {
+		it("has it all", async () => {
+			expect(await run(verb)).toMatchObject({ status: 0, stderr: "" });
+			const found = ended((pid) => ({
+				log: readlinkSync(`/proc/${pid}/fd/3`),
+				cwd: readlinkSync(`/proc/${pid}/cwd`),
+				data: readFileSync(`/proc/${pid}/maps`, "latin1").includes(stage.own("data")),
+				ids: /^Uid:\t(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1],
+			}));
+			const ids = Array.from({ length: 4 }, () => who.user).join("\t");
+			expect(found).toEqual({ log: stage.own("log"), cwd: stage.own("d"), data: true, ids });
+		});
+
+		it.each(targets.flatMap((target) => [0, 2].map((at) => ({ target, at }))))(
+			"$target swapped before message $at",
+			async ({ target, at }) => {
+				try {
+					const { status, stderr, attacked } = await run(verb, { target, at });
+					expect(attacked).toBe(true);
+					expect(ended((pid) => stage.loot(pid)) ?? []).toEqual([]);
+					expect([status === 0, stderr]).toEqual([false, expect.stringMatching(at === 0 ? who.before : who.between)]);
+				} finally {
+					if (existsSync(`${stage.own(target)}.away`)) stage.putBack(target);
+				}
+				for (const name of ["log", "data"])
+					expect(readFileSync(join(stage.directory, "root", name), "utf8")).toBe(SECRET);
+			},
+		);
+	});
+
+	it.runIf(who.as === contained)("and traced, it is refused by name", async () => {
+		const options = who.options;
+		try {
+			Object.assign(who, { options: [] });
+			expect(await run("restore")).toMatchObject({
+				status: 6,
+				stderr: expect.stringMatching(/ptrace\(PTRACE_SEIZE\) failed with EPERM, .* or do without with --no-ptrace/),
+			});
+			expect(ended(() => "lives")).toBeUndefined();
+		} finally {
+			Object.assign(who, { options });
+		}
+	});
+});
