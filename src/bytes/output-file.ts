@@ -4,7 +4,7 @@ import type { Directory } from "./directory.ts";
 import { O_PATH, openAround } from "./open-directory.ts";
 import { isOthersToMove } from "./owners.ts";
 import { attemptWrite } from "./sink.ts";
-import { attempt } from "./source.ts";
+import { attempt, closeOnce } from "./source.ts";
 
 /** A file that the user names for us to write. */
 export interface OutputFile {
@@ -26,11 +26,7 @@ export function openOutput(path: string): OutputFile {
 	const { directory, entry } = openAround(path, path);
 	try {
 		const fd = create(directory, entry, path) ?? reopen(directory, entry, path);
-		let open = true;
-		return outputOn(fd, path, () => {
-			if (open) closeSync(fd);
-			open = false;
-		});
+		return outputOn(fd, path, closeOnce(fd));
 	} finally {
 		directory.close();
 	}

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { NecromancerError, refuse } from "../errors.ts";
 import type { FileOffset } from "./address.ts";
+import { once } from "./once.ts";
 import { type Stamp, stampOf } from "./stamp.ts";
 
 /**
@@ -45,15 +46,8 @@ export interface PourTarget {
 	readonly signal?: AbortSignal | undefined;
 }
 
-/** Closes a descriptor, once: after that its number may be anybody's. */
-export function closeOnce(fd: number): () => void {
-	let open = true;
-	return () => {
-		if (!open) return;
-		open = false;
-		closeSync(fd);
-	};
-}
+/** Closes a descriptor, however often it is called. */
+export const closeOnce = (fd: number): (() => void) => once(() => closeSync(fd));
 
 /** Who can have written a file. */
 export interface FileWriters {

@@ -7,6 +7,7 @@ import { lostThread } from "../host/lost-thread.ts";
 import { threadsOf } from "../host/proc.ts";
 import { openMemory } from "../host/process-memory.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
+import { leaveNothing } from "../host/spawn.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
@@ -42,7 +43,7 @@ export async function runCaught(program: ProgramToRun): Promise<Charge> {
 	const agent = await startAgent(ANYWHERE, { streams: "ignore" });
 	try {
 		const pid = await runProgram(agent, program);
-		return { pid, kill: (signal, core) => killCaught(agent, pid, signal, core), close: () => agent.close() };
+		return { pid, kill: (signal, core) => killCaught(agent, pid, signal, core), close: agent.close };
 	} catch (error) {
 		await agent.close();
 		throw error;
@@ -62,7 +63,10 @@ async function killCaught(agent: Agent, pid: number, signal: number, path: strin
 		const core = await writeDying(agent, pid, tids, sink);
 		// the leader last: its death ends the others, traced or not
 		await tracer.detach([...tids.slice(1), pid], false);
-		return { core, end: await endOf(agent, pid) };
+		const end = await endOf(agent, pid);
+		// its id is anybody's now
+		await leaveNothing(agent);
+		return { core, end };
 	} catch (cause) {
 		rmSync(path, { force: true });
 		throw cause;
@@ -87,7 +91,10 @@ async function writeDying(agent: Agent, pid: number, tids: readonly number[], si
 async function untilSignal(agent: Agent, tracer: Tracer, pid: number, signal: number): Promise<void> {
 	for (;;) {
 		const what = await tracer.wait(pid);
-		if (what.kind === "exited" || what.kind === "killed") lostThread(pid, what);
+		if (what.kind === "exited" || what.kind === "killed") {
+			await leaveNothing(agent);
+			lostThread(pid, what);
+		}
 		if (what.kind === "signal" && what.signal === signal) return;
 		await agent.call("ptrace", PTRACE.CONT, pid, 0, what.kind === "signal" ? what.signal : 0);
 	}

@@ -4,7 +4,7 @@ import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import type { Errand, Spot } from "../host/errand.ts";
 import { limitsFrom } from "../host/facts.ts";
-import { addSpawn } from "../host/spawn.ts";
+import { addSpawn, leaveKills } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
@@ -23,8 +23,8 @@ export interface ProgramToRun {
 }
 
 /**
- * Has an agent run a program, as its child: so the agent may trace it even where only ancestors may (Yama), and it does not
- * outlive the agent. Its standard streams are the agent's. The kernel dumps no core of it, to a file or a pipe: that is for
+ * Has an agent run a program, as its child: so the agent may trace it even where only ancestors may (Yama). When we are gone, or
+ * close the agent, that kills it; killed itself, it takes along what has not changed its rights. Its standard streams are the agent's. The kernel dumps no core of it, to a file or a pipe: that is for
  * whoever traces it.
  *
  * @returns its pid.
@@ -33,6 +33,7 @@ export interface ProgramToRun {
 export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun): Promise<number> {
 	const errand = agent.errand();
 	const list = errand.list();
+	// for when the agent itself is killed
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
 	// the agent has all of them blocked, and a program would have them too
 	list.call("rt_sigprocmask", [SIG_SETMASK, errand.put(Buffer.alloc(Number(SIGSET_BYTES))), 0, SIGSET_BYTES]);
@@ -47,8 +48,14 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const program = textIn(errand, path);
 	list.call("execve", [program, vectorIn(errand, words), vectorIn(errand, environment)]);
 	const context = errand.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
-	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
-	const pid = (await agent.perform(errand, { patience: 20_000, doing: "making a process" })).result(made);
+	// a program with other rights loses its wish for a signal, and any program may withdraw it (prctl(2), PR_SET_PDEATHSIG)
+	const [store] = await leaveKills(agent, 1);
+	const { at } = addSpawn(errand, agent, {
+		...{ context, steps: { stepsOf: list } },
+		...(store === undefined ? {} : { store }),
+	});
+	await agent.perform(errand, { patience: 20_000, doing: "making a process" });
+	const pid = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();
 	if (pid < 0n)
 		return refuse("ERR_HOST", {
 			subject: path,

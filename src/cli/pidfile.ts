@@ -28,10 +28,6 @@ export async function orEnd(restored: Restored, tell: () => Promise<void>): Prom
 
 /** Ends a process of ours, if it has not ended by itself. */
 export async function endRestored(restored: Restored): Promise<void> {
-	try {
-		process.kill(restored.pid, "SIGKILL");
-	} catch {
-		// it came to its end before
-	}
+	await restored.kill();
 	await restored.wait();
 }

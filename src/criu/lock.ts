@@ -1,4 +1,5 @@
 import { type Directory, list, remove } from "../bytes/directory.ts";
+import { once } from "../bytes/once.ts";
 import { openDirectory } from "../bytes/open-directory.ts";
 import { createFile } from "../bytes/sink.ts";
 import { NecromancerError, refuse } from "../errors.ts";
@@ -56,18 +57,15 @@ export function lockOn(directory: Directory): Lock {
 		remove(directory, own);
 		throw cause;
 	}
-	let held = true;
 	return {
 		directory,
-		release: () => {
-			if (!held) return;
-			held = false;
+		release: once(() => {
 			try {
 				remove(directory, own);
 			} finally {
 				directory.close();
 			}
-		},
+		}),
 	};
 }
 

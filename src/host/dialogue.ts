@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { Duplex } from "node:stream";
 import { plus } from "../bytes/address.ts";
+import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_FD, REPORT_FD, reportLayout, requestLayout } from "../plan/abi.ts";
 import type { Agent, AgentAnswer, AgentEnd, AgentRequest, Performed } from "./agent.ts";
@@ -95,10 +96,10 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		undoing: () => errandIn(room.undo[turn === 0 ? 0 : 1]),
 		perform,
 		exited,
-		close: async () => {
+		close: once(async () => {
 			await end();
 			reports.close();
-		},
+		}),
 	};
 }
 

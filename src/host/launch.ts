@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { usedUp } from "../bytes/source.ts";
+import { closeOnce, usedUp } from "../bytes/source.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
 import { FIRST_INPUT_FD } from "../plan/abi.ts";
@@ -71,7 +71,7 @@ const openNameless: Open = (place, program) => {
 		closeSync(writing);
 	}
 	// what is spawned has it under a number of its own, whichever of ours its other files take
-	return { path: (number) => `/proc/self/fd/${number}`, fd: reading, close: () => closeSync(reading) };
+	return { path: (number) => `/proc/self/fd/${number}`, fd: reading, close: closeOnce(reading) };
 };
 
 const openNamed: Open = (place, program) => {

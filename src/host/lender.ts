@@ -1,4 +1,5 @@
 import { u32, viewOf } from "../bytes/layout.ts";
+import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F, fOwnerEx } from "../linux/fcntl.ts";
@@ -104,7 +105,7 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 				await agent.call("close", copy);
 			}
 		},
-		close: async () => void (await agent.call("close", pidfd)),
+		close: once(async () => void (await agent.call("close", pidfd))),
 	};
 }
 

@@ -1,3 +1,4 @@
+import { once } from "../bytes/once.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { type Agent, startAgent } from "../host/agent.ts";
@@ -5,6 +6,7 @@ import { endOf } from "../host/end-of.ts";
 import { measureHost, withAgent } from "../host/facts.ts";
 import { type Init, reapInit, startInit } from "../host/namespace.ts";
 import { leaveKills } from "../host/spawn.ts";
+import { SIGKILL } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import { timensOffsetsText } from "../linux/timens-offsets.ts";
 import type { WaitStatus } from "../linux/wait.ts";
@@ -57,6 +59,8 @@ export interface Restored {
 	wait(): Promise<WaitStatus>;
 	/** How it ended before it got anywhere, for whoever has let it go on: looks until it sleeps, or has run for a while. */
 	earlyEnd(): Promise<WaitStatus | undefined>;
+	/** Kills it, unless it has ended; to be waited for afterwards. Not once it has been waited for. */
+	kill(): Promise<void>;
 	/** Lets go of it: it goes on without us. */
 	release(): Promise<void>;
 }
@@ -167,16 +171,24 @@ function living(
 	leftover: Range | undefined,
 	init: Init | undefined,
 ): Restored {
+	// once it has been waited for, its id is anybody's
+	let early: WaitStatus | undefined;
 	return {
 		...known,
 		...(leftover === undefined || lengthOf(leftover) === 0n ? {} : { leftover }),
-		wait: async () => {
-			const end = await endOf(agent, known.pid);
+		wait: once(async () => {
+			const end = early ?? (await endOf(agent, known.pid));
 			if (init !== undefined) await reapInit(agent, init);
 			await agent.close();
 			return end;
+		}),
+		earlyEnd: async () => {
+			early ??= await earlyEnd(agent, known.pid);
+			return early;
 		},
-		earlyEnd: () => earlyEnd(agent, known.pid),
-		release: () => agent.close(),
+		kill: async () => {
+			if (early === undefined) await agent.call("kill", known.pid, SIGKILL);
+		},
+		release: agent.close,
 	};
 }

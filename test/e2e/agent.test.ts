@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { address, plus } from "../../src/bytes/address.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/host/agent.ts";
 import { type Errand, label } from "../../src/host/errand.ts";
+import { lenderOf } from "../../src/host/lender.ts";
 import { O } from "../../src/linux/open.ts";
 import { timespec } from "../../src/linux/time.ts";
 import { built } from "../support/built.ts";
@@ -255,6 +256,22 @@ describe("the end of an agent", () => {
 			"ERR_HOST agent: gave no answer within 30 ms while sleeping, expected an answer",
 		);
 		expect(await agent.exited).toEqual({ status: null, signal: "SIGKILL" });
+	});
+});
+
+describe("closing twice", () => {
+	it("waits for the end again, and a lender's number is then somebody else's", async () => {
+		const agent = await start();
+		const lender = await lenderOf(agent, process.pid);
+		await lender.close();
+		const name = Buffer.from("/dev/null\0");
+		const number = await agent.call("open", name, O.RDONLY);
+		expect(number).toBe(5n);
+		await lender.close();
+		expect(readlinkSync(`/proc/${agent.pid}/fd/${number}`)).toBe("/dev/null");
+		expect(agent.close()).toBe(agent.close());
+		await agent.close();
+		expect(stateOf(agent.pid)).toBeUndefined();
 	});
 });
 

@@ -149,6 +149,20 @@ describe("a core of our own", () => {
 		);
 	});
 
+	it.skipIf(!hasTool("setpriv"))(
+		"is over with us, though the program wants no signal when its parent dies (needs setpriv)",
+		async () => {
+			const charge = await caught(
+				execFileSync("sh", ["-c", "command -v setpriv"], { encoding: "utf8" }).trim(),
+				[...["--pdeathsig", "clear", "sleep", "60"]],
+				{ PATH: process.env["PATH"] ?? "" },
+			);
+			expect(await soon(() => readFileSync(`/proc/${charge.pid}/comm`, "utf8") === "sleep\n")).toBe(true);
+			await charge.close();
+			expect(await soon(() => isDead(charge.pid))).toBe(true);
+		},
+	);
+
 	it("does not take another file's place, and leaves the process alive then", async () => {
 		const charge = await caught("/bin/sleep", ["60"]);
 		const path = join(scratch(), "core");

@@ -45,6 +45,7 @@ const raised = (
 		wait: () => Promise.reject(new Error("not here")),
 		livingThread: pid,
 		earlyEnd: () => Promise.resolve(undefined),
+		kill: () => Promise.resolve(),
 		release: () => Promise.resolve(),
 	},
 });
