@@ -2,6 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
 	chmodSync,
+	copyFileSync,
 	existsSync,
 	mkdirSync,
 	mkdtempSync,
@@ -9,12 +10,16 @@ import {
 	readFileSync,
 	readlinkSync,
 	rmSync,
+	writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gunzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
+import { fixturePath } from "../support/fixture-core.ts";
+import { present } from "../support/present.ts";
 import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
@@ -233,41 +238,114 @@ describe.skipIf(!able)(`a process that locks itself in${needs}`, () => {
 	});
 });
 
-describe.skipIf(!able)(`a restore that is killed${needs}`, () => {
-	it.each([
-		["with the same ids", []],
-		["in a pid namespace", ["--pid-namespace"]],
-		["without ptrace", ["--no-ptrace"]],
+describe.skipIf(!able)(`a restore or a raise that is killed${needs}`, () => {
+	const fixture = "counter-static";
+
+	/** What makes a process in a room, and the one that it makes. */
+	interface Making {
+		readonly args: readonly string[];
+		readonly namespace?: boolean;
+	}
+	const restoring = async (...options: string[]): Promise<Making> => {
+		const { room, pid } = await victimOf([join(directory, "still")], true);
+		const images = fresh("images");
+		expect(
+			room.run([process.execPath, join(dist, "cli/main.js"), "dump", "-t", `${pid}`, "-i", images, "-q"]).status,
+		).toBe(0);
+		expect(await until(() => room.pids().length === 0)).toBe(true);
+		return {
+			args: ["restore", "-d", "-i", images, "-v0", ...options],
+			namespace: options.includes("--pid-namespace"),
+		};
+	};
+	const raising = async (core: (path: string) => void, ...options: string[]): Promise<Making> => {
+		const room = await openRoom();
+		rooms.push(room);
+		room.putLog(fixture);
+		const path = fresh("core");
+		core(path);
+		return { args: ["raise", "--trust", "-q", ...options, path] };
+	};
+	const packed = (path: string): void => copyFileSync(fixturePath(`${fixture}/core.gz`), path);
+	const plain = (path: string): void =>
+		writeFileSync(path, gunzipSync(readFileSync(fixturePath(`${fixture}/core.gz`))));
+
+	it.each<[string, () => Promise<Making>]>([
+		["restore with the same ids", () => restoring()],
+		["restore in a pid namespace", () => restoring("--pid-namespace")],
+		["restore without ptrace", () => restoring("--no-ptrace")],
+		["raise a core", () => raising(plain)],
+		[
+			"raise a packed core with a donor, and let it go on",
+			() => raising(packed, "--run", "-i", fixturePath(`${fixture}/images`)),
+		],
+		["raise a packed core to live on its copy", () => raising(packed, "--lazy")],
 	])(
-		"leaves nothing, or all of the process, %s",
-		async (_, options) => {
-			const { room, pid } = await victimOf([join(directory, "still")], true);
-			const images = fresh("images");
-			expect(
-				room.run([process.execPath, join(dist, "cli/main.js"), "dump", "-t", `${pid}`, "-i", images, "-q"]).status,
-			).toBe(0);
-			expect(await until(() => room.pids().length === 0)).toBe(true);
-			const restore = (at: number) => run(room, ["restore", "-d", "-i", images, "-v0", ...options], at, false);
+		"leaves nothing, or all of the process: %s",
+		async (_, prepare) => {
+			const { args, namespace = false } = await prepare();
+			const room = present(rooms.at(-1));
+			const making = (at: number, group: boolean) => run(room, args, at, group);
 			const end = async (): Promise<void> => {
 				for (const one of room.pids()) room.run(["kill", "-KILL", `${one}`]);
 				expect(await until(() => room.pids().length === 0)).toBe(true);
 			};
-			const moments = Number(await restore(0));
+			/** Where its mappings are, with their rights; its first process in a namespace of its own, and what ends meanwhile, have none. */
+			const shapes = (): string[] =>
+				room.pids().map((one) => {
+					try {
+						return readFileSync(room.path(`/proc/${one}/maps`), "latin1").replace(/^(\S+ \S+).*$/gm, "$1");
+					} catch {
+						return "";
+					}
+				});
+			const moments = Number(await making(0, false));
+			const whole = shapes();
+			expect(whole).toHaveLength(namespace ? 2 : 1);
 			await end();
-			for (const at of spread(moments, Math.ceil(KILLS / 4))) {
-				await restore(at);
-				const when = `killed at moment ${at} of ${moments}`;
-				// its first process, in a namespace of its own, is another
-				const wanted = [0, options.includes("--pid-namespace") ? 2 : 1];
-				await until(() => wanted.includes(room.pids().length));
-				await sleep(50);
-				expect(wanted, when).toContain(room.pids().length);
-				for (const one of room.pids())
-					expect(readFileSync(room.path(`/proc/${one}/status`), "latin1"), when).toMatch(/^TracerPid:\t0$/m);
-				expect(readdirSync(room.temporary), when).toEqual([]);
-				await end();
-			}
+			for (const group of [false, true])
+				for (const at of spread(moments, Math.ceil(KILLS / (group ? 16 : 8)))) {
+					await making(at, group);
+					const when = `killed at moment ${at} of ${moments}${group ? ", with its group" : ""}`;
+					await until(() => [0, whole.length].includes(room.pids().length));
+					await sleep(50);
+					expect([[], whole], when).toContainEqual(shapes());
+					for (const one of room.pids())
+						expect(readFileSync(room.path(`/proc/${one}/status`), "latin1"), when).toMatch(/^TracerPid:\t0$/m);
+					expect(readdirSync(room.temporary), when).toEqual([]);
+					await end();
+				}
 		},
 		1_200_000,
 	);
+
+	it("at any other moment", async () => {
+		await raising(packed);
+		const room = present(rooms.at(-1));
+		const core = fresh("core");
+		packed(core);
+		const [, init = ""] = /^\/proc\/(\d+)\//.exec(room.path("/")) ?? [];
+		const command = [process.execPath, join(dist, "cli/main.js"), "raise", "--trust", "-q", core];
+		for (let i = 0; i < Math.ceil(KILLS / 4); i++) {
+			const child = spawn("nsenter", [`--target=${init}`, "--mount", "--pid", "--", "setsid", ...command], {
+				stdio: "ignore",
+				env: { ...process.env, TMPDIR: room.temporary },
+			});
+			const over = once(child, "exit");
+			// the moment is not for us to choose; each is another
+			await sleep(150 + Math.random() * 500);
+			const driver = room.pids().find((one) => room.run(["cat", `/proc/${one}/comm`]).stdout.startsWith("node"));
+			if (driver !== undefined) room.run(["kill", "-KILL", `${driver}`]);
+			await over;
+			await until(() => room.pids().length <= 1);
+			await sleep(50);
+			for (const one of room.pids())
+				expect(readFileSync(room.path(`/proc/${one}/status`), "latin1")).toMatch(
+					/^State:\tT.*\n(?:.*\n)*?TracerPid:\t0$/m,
+				);
+			expect(readdirSync(room.temporary)).toEqual([]);
+			for (const one of room.pids()) room.run(["kill", "-KILL", `${one}`]);
+			expect(await until(() => room.pids().length === 0)).toBe(true);
+		}
+	}, 1_200_000);
 });
