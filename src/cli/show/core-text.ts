@@ -26,9 +26,9 @@ export function* coreText(view: CoreView, paint: Paint, verbose: boolean): Gener
 		],
 		paint,
 	);
-	yield threadsText(threads, mappings, paint, verbose);
-	yield mappingsText(mappings, { held: "in the core", nowhere: "untouched or left out" }, paint, verbose);
-	yield mappedFilesText(files, paint, verbose);
+	yield* threadsText(threads, mappings, paint, verbose);
+	yield* mappingsText(mappings, { held: "in the core", nowhere: "untouched or left out" }, paint, verbose);
+	yield* mappedFilesText(files, paint, verbose);
 	if (verbose) {
 		const lines = core.auxv.map((pair) => `  ${describeAuxv(pair)}`);
 		yield section("auxiliary vector", "", lines, paint);

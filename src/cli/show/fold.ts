@@ -19,6 +19,20 @@ export function foldedLines(lines: readonly string[], paint: Paint, whole: boole
 	return [...head, ...more, ...tail];
 }
 
+/** Puts what is said of what is left out behind the first lines. */
+export function* withHidden(
+	lines: Iterable<string>,
+	{ head, hidden }: Folded<unknown>,
+	more: string,
+	before = 0,
+): Generator<string, void, undefined> {
+	let at = -before;
+	for (const line of lines) {
+		if (at++ === head.length && hidden.length > 0) yield more;
+		yield line;
+	}
+}
+
 /** Keeps 32 items and the last 8 (of mappings those are stack and vdso), unless everything is wanted or it is short. */
 export const fold = <T>(items: readonly T[], whole: boolean): Folded<T> =>
 	whole || items.length <= MOST

@@ -81,11 +81,11 @@ function* processText(
 		],
 		paint,
 	);
-	yield threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid)));
+	yield* threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid)));
 	const pending = task.pending.map((raw) => `  ${describeSiginfo(raw)}`);
 	yield section("pending signals", `${task.pending.length}`, foldedLines(pending, paint, verbose), paint);
-	yield mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose);
-	yield mappedFilesText(files, paint, verbose);
+	yield* mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose);
+	yield* mappedFilesText(files, paint, verbose);
 	yield descriptorsText(descriptors, paint, verbose);
 	yield handlersText(task.signalActions, mappings, paint);
 	yield timersText(task, paint);

@@ -2,10 +2,10 @@ import { hex } from "../../bytes/address.ts";
 import { protText } from "../../linux/mman.ts";
 import { escapeText } from "../escape-text.ts";
 import type { Paint } from "../terminal.ts";
-import { fold } from "./fold.ts";
-import { section } from "./section.ts";
+import { fold, withHidden } from "./fold.ts";
+import { longSection } from "./section.ts";
 import { sizeText } from "./size-text.ts";
-import { type Cell, tableLines } from "./table.ts";
+import { type Cell, linesOf } from "./table.ts";
 import { type MappingView, totalsOf } from "./view.ts";
 
 /** What the section calls the places where bytes can be. */
@@ -17,12 +17,12 @@ export interface PlaceWords {
 }
 
 /** The address space, one line a mapping: range, protection, size, how much of it is held, what it is. */
-export function mappingsText(
+export function* mappingsText(
 	mappings: readonly MappingView[],
 	words: PlaceWords,
 	paint: Paint,
 	verbose: boolean,
-): string {
+): Generator<string, void, undefined> {
 	const { mapped, held, file, kernel, nowhere } = totalsOf(mappings);
 	const parts = [
 		`${sizeText(held)} ${words.held}`,
@@ -30,11 +30,13 @@ export function mappingsText(
 		...(kernel === 0n ? [] : [`${sizeText(kernel)} the kernel's`]),
 		...(nowhere === 0n ? [] : [`${sizeText(nowhere)} ${words.nowhere}`]),
 	];
-	const { head, hidden, tail } = fold(mappings, verbose);
+	const folded = fold(mappings, verbose);
 	const heading: Cell[] = ["range", "prot", "size", "held", "what"].map((text) => ({ text, paint: paint.dim }));
-	const lines = tableLines("llrrl", [heading, ...[...head, ...tail].map((mapping) => rowOf(mapping, paint))]);
-	if (hidden.length > 0) lines.splice(head.length + 1, 0, paint.dim(`  ${hiddenText(hidden, words)}`));
-	return section("mappings", `${mappings.length}, ${sizeText(mapped)}: ${parts.join(", ")}`, lines, paint);
+	const shown = [undefined, ...folded.head, ...folded.tail];
+	const lines = linesOf("llrrl", shown, (mapping) => (mapping === undefined ? heading : rowOf(mapping, paint)));
+	const more = folded.hidden.length === 0 ? "" : paint.dim(`  ${hiddenText(folded.hidden, words)}`);
+	const remark = `${mappings.length}, ${sizeText(mapped)}: ${parts.join(", ")}`;
+	yield* longSection("mappings", remark, withHidden(lines, folded, more, 1), paint);
 }
 
 const hiddenText = (hidden: readonly MappingView[], words: PlaceWords): string => {

@@ -6,21 +6,38 @@ export type Cell = string | { readonly text: string; readonly paint: (text: stri
  *
  * @param align one letter a column: `l` left, `r` right.
  */
-export function tableLines(align: string, rows: readonly (readonly Cell[])[]): string[] {
-	const widths = [...align].map((_, i) => rows.reduce((widest, row) => Math.max(widest, widthOf(row[i])), 0));
-	return rows.map((row) => {
+export const tableLines = (align: string, rows: readonly (readonly Cell[])[]): string[] => [
+	...linesOf(align, rows, (row) => row),
+];
+
+/** The same of a table that may be long: rows are made when they are wanted, twice, and none is kept. */
+export function* linesOf<T>(
+	align: string,
+	items: readonly T[],
+	rowOf: (item: T, i: number) => readonly Cell[],
+): Generator<string, void, undefined> {
+	const widths = new Array<number>(align.length).fill(0);
+	for (const [i, item] of items.entries())
+		for (const [column, cell] of rowOf(item, i).entries())
+			widths[column] = Math.max(widths[column] ?? 0, widthOf(cell));
+	for (const [i, item] of items.entries()) {
+		const row = rowOf(item, i);
 		const last = row.findLastIndex((cell) => widthOf(cell) > 0);
-		const cells = row.slice(0, last + 1).flatMap((cell, i) => {
+		const cells = row.slice(0, last + 1).flatMap((cell, column) => {
 			// a column that no row uses leaves no gap
-			if ((widths[i] ?? 0) === 0) return [];
-			const padding = " ".repeat(Math.max(0, (widths[i] ?? 0) - widthOf(cell)));
+			if ((widths[column] ?? 0) === 0) return [];
+			const padding = " ".repeat(Math.max(0, (widths[column] ?? 0) - widthOf(cell)));
 			const text = typeof cell === "string" ? cell : cell.paint(cell.text);
-			if (align[i] === "r") return [padding + text];
-			return [i === last ? text : text + padding];
+			if (align[column] === "r") return [padding + text];
+			return [column === last ? text : text + padding];
 		});
-		return cells.length === 0 ? "" : `  ${cells.join("  ")}`;
-	});
+		yield cells.length === 0 ? "" : `  ${cells.join("  ")}`;
+	}
 }
 
-const widthOf = (cell: Cell | undefined): number =>
-	cell === undefined ? 0 : [...(typeof cell === "string" ? cell : cell.text)].length;
+const widthOf = (cell: Cell | undefined): number => {
+	const text = cell === undefined ? "" : typeof cell === "string" ? cell : cell.text;
+	return ASCII.test(text) ? text.length : [...text].length;
+};
+
+const ASCII = /^[ -~]*$/;

@@ -6,8 +6,8 @@ import { callOf, callText } from "./call.ts";
 import { fold } from "./fold.ts";
 import { type NamedPlace, placeText } from "./places.ts";
 import { registerLines } from "./registers.ts";
-import { section } from "./section.ts";
-import { type Cell, tableLines } from "./table.ts";
+import { longSection } from "./section.ts";
+import { type Cell, linesOf } from "./table.ts";
 import type { ThreadView } from "./view.ts";
 
 /**
@@ -15,26 +15,27 @@ import type { ThreadView } from "./view.ts";
  *
  * @param more further lines on a thread, shown with its registers.
  */
-export function threadsText(
+export function* threadsText(
 	threads: readonly ThreadView[],
 	places: readonly NamedPlace[],
 	paint: Paint,
 	verbose: boolean,
 	more: (tid: number) => readonly string[] = () => [],
-): string {
+): Generator<string, void, undefined> {
 	const { head, hidden, tail } = fold(threads, verbose);
 	const shown = [...head, ...tail];
-	const rows = tableLines(
-		"rlll",
-		shown.map((thread) => rowOf(thread, places, paint, threads.length > 1)),
-	);
-	const lines = shown.flatMap((thread, i) => {
-		const details = verbose ? [...registerLines(thread.registers, thread.xstate), ...more(thread.tid)] : [];
-		const folded =
-			i === head.length && hidden.length > 0 ? [paint.dim(`  … ${hidden.length} more (-v shows them)`)] : [];
-		return [...folded, rows[i] ?? "", ...signalLines(thread, paint), ...details.map((line) => `      ${line}`)];
-	});
-	return section("threads", `${threads.length}`, lines, paint);
+	const rows = linesOf("rlll", shown, (thread) => rowOf(thread, places, paint, threads.length > 1));
+	function* lines(): Generator<string, void, undefined> {
+		for (const [i, thread] of shown.entries()) {
+			if (i === head.length && hidden.length > 0) yield paint.dim(`  … ${hidden.length} more (-v shows them)`);
+			yield rows.next().value ?? "";
+			yield* signalLines(thread, paint);
+			if (!verbose) continue;
+			for (const line of registerLines(thread.registers, thread.xstate)) yield `      ${line}`;
+			for (const line of more(thread.tid)) yield `      ${line}`;
+		}
+	}
+	yield* longSection("threads", `${threads.length}`, lines(), paint);
 }
 
 function rowOf(
