@@ -19,6 +19,7 @@ import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Task } from "../task/task.ts";
 import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { mmEntry } from "../task/to-images/mm.ts";
+import { reportLostRegisters } from "../task/to-images/representable.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../task/to-images/side-record.ts";
 import { type HostFiles, inspectBinaries } from "./binaries.ts";
 import { patchTimens } from "./clocks.ts";
@@ -159,6 +160,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	for (const [i, thread] of task.threads.entries()) {
 		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
 		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
+		reportLostRegisters(thread, report);
 		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);
 		images.set(`core-${thread.tid}.img`, encodeImage({ ...leaderImage, records: [{ value }] }));
 	}

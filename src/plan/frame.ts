@@ -3,7 +3,7 @@ import { refuse } from "../errors.ts";
 import { TRAP_FLAG } from "../linux/registers.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../linux/sigaction.ts";
 import { FPSTATE_ALIGN, lostComponents, sigframe, USER_CS, USER_SS } from "../linux/sigframe.ts";
-import { xstateComponentName } from "../linux/xstate-components.ts";
+import { XTILEDATA, xstateComponentName } from "../linux/xstate-components.ts";
 import { caution, loss } from "../task/finding.ts";
 import type { Thread } from "../task/task.ts";
 import type { Circumstances } from "./circumstances.ts";
@@ -43,11 +43,12 @@ export function requireRunnable({ tid, seccomp, registers: { cs, fs_base, gs_bas
 export function frameOf(thread: Thread, { draft, facts }: Circumstances): Place {
 	const { tid, registers, alternateStack, xstate } = thread;
 	const subject = `thread ${tid}`;
-	const lost = lostComponents(xstate, facts).map(xstateComponentName);
-	if (lost.length > 0)
-		draft.report(
-			loss("xstate", subject, `used ${lost.join(", ")}, which this processor has not; those registers are reset`),
-		);
+	const lost = lostComponents(xstate, facts);
+	if (lost.length > 0) {
+		const which = lost.includes(XTILEDATA) ? "a process here has not, unless it asks" : "this processor has not";
+		const names = lost.map(xstateComponentName).join(", ");
+		draft.report(loss("xstate", subject, `used ${names}, which ${which}; those registers are reset`));
+	}
 	const { flags, ss, ds, es, fs, gs } = registers;
 	if ((flags & TRAP_FLAG) !== 0n)
 		draft.report(caution("registers", subject, "was being single-stepped; it resumes without the trap flag"));

@@ -1,21 +1,29 @@
 import { hex } from "../../bytes/address.ts";
 import { REPRESENTABLE } from "../../criu/fpregs.ts";
+import { componentsIn, xstateComponentName } from "../../linux/xstate-components.ts";
 import { caution, type Finding, loss } from "../finding.ts";
 import { noSessionLeader } from "../no-session-leader.ts";
-import type { Memory, Task } from "../task.ts";
+import type { Memory, Task, Thread } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 
 /** Says what of identity and threads images of one process cannot hold, or its restorer will not bring back by itself. */
 export function reportLosses({ identity, threads }: Task, report: (finding: Finding) => void): void {
 	const { pid, sid } = identity;
 	if (sid !== pid) report(noSessionLeader(sid));
-	for (const { tid, seccomp, xstate } of threads) {
-		const subject = `thread ${tid}`;
-		if (seccomp === "filter")
-			report(loss("not-in-images", subject, "its seccomp filters; that it had some stops a restore"));
-		const beyond = xstate.xstateBv & ~REPRESENTABLE;
-		if (beyond !== 0n) report(loss("xstate", subject, `components ${hex(beyond)} are in use and will be reset`));
+	for (const thread of threads) {
+		if (thread.seccomp === "filter")
+			report(loss("not-in-images", `thread ${thread.tid}`, "its seccomp filters; that it had some stops a restore"));
+		reportLostRegisters(thread, report);
 	}
+}
+
+/** Says what of a thread's registers images have no field for. */
+export function reportLostRegisters({ tid, xstate }: Thread, report: (finding: Finding) => void): void {
+	const beyond = componentsIn(xstate.xstateBv & ~REPRESENTABLE).map(xstateComponentName);
+	if (beyond.length > 0)
+		report(
+			loss("xstate", `thread ${tid}`, `used ${beyond.join(", ")}, which images cannot hold; those registers are reset`),
+		);
 }
 
 /** The memory as images hold it: vvar in one piece, and no rings of packet sockets. */

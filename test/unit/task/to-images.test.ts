@@ -122,7 +122,9 @@ describe("threads", () => {
 		const { xstate } = smallThread();
 		const tiles = { ...xstate, xcr0: 0x6_0007n, xstateBv: 0x6_0003n };
 		const { told, again } = await anew(smallTask({ threads: [smallThread({ xstate: tiles })] }));
-		expect(told).toEqual(["loss thread 500: components 0x60000 are in use and will be reset"]);
+		expect(told).toEqual([
+			"loss thread 500: used XTILECFG, XTILEDATA, which images cannot hold; those registers are reset",
+		]);
 		expect(again.threads[0]?.xstate.xstateBv).toBe(3n);
 	});
 
