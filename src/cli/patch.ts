@@ -4,7 +4,7 @@ import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhe
 import { draftWork } from "../criu/draft.ts";
 import { openImageDir } from "../criu/image-dir.ts";
 import type { WriteOptions } from "../criu/pages.ts";
-import { clocksWhenWritten } from "../host/clocks.ts";
+import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { holesOf } from "../host/holes.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { type Patched, patch } from "../patch/patch.ts";
@@ -12,6 +12,7 @@ import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
 import { patchRights } from "../rights/patch-rights.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { taskFromCore } from "../task/from-core.ts";
+import { clocksFromImages } from "../task/from-images/clocks.ts";
 import { writersTold } from "../task/from-images/side-record.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import { findingsText } from "./findings.ts";
@@ -77,6 +78,10 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 				}),
 			clock: {
 				...(clocks === undefined ? {} : { host: clocks }),
+				others:
+					core.written === undefined
+						? []
+						: otherClocksWhenWritten(core.written, clocksFromImages(donor).clocks?.origin),
 				...(verb.clock === undefined ? {} : { given: verb.clock }),
 			},
 			...(verb.limit === undefined ? {} : { softLimits: verb.limit }),

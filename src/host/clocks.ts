@@ -1,9 +1,9 @@
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { uptime } from "node:os";
 import { attempt } from "../bytes/source.ts";
 import { CLOCK, type Clocks, nanosecondsOf, timespec } from "../linux/time.ts";
 import { readTimensOffsets } from "../linux/timens-offsets.ts";
-import type { ClockOrigin, HostClocks, ProcessClocks } from "../task/clocks.ts";
+import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../task/clocks.ts";
 import type { Agent } from "./agent.ts";
 
 /**
@@ -41,21 +41,71 @@ export async function measureClocks(agent: Agent): Promise<HostClocks> {
 	return { now: await readClocks(agent), origin };
 }
 
+/** Clocks of this boot when a file was written, with whose they are. */
+export type ClocksThen = Clocks & Pick<ProcessClocks, "origin">;
+
 /**
  * What our clocks showed when a file was written; unknown when that was before this host started. Wrong where somebody
  * gave the file another time, or set the time of day since.
  *
  * @param written nanoseconds since 1970.
  */
-export function clocksWhenWritten(written: bigint): (Clocks & Pick<ProcessClocks, "origin">) | undefined {
-	const age = BigInt(Date.now()) * 1_000_000n - written;
-	const passed = age > 0n ? age : 0n;
+export function clocksWhenWritten(written: bigint): ClocksThen | undefined {
+	const passed = ageOf(written);
 	const monotonic = process.hrtime.bigint() - passed;
-	const boottime = BigInt(Math.round(uptime() * 1e9)) - passed;
+	const boottime = uptimeNow() - passed;
 	if (monotonic <= 0n || boottime <= 0n) return undefined;
 	const origin = clockOriginOf("self");
 	return { monotonic, boottime, ...(origin === undefined ? {} : { origin }) };
 }
+
+/**
+ * What other clocks of this boot showed then, by which the process may have lived: the machine's own, where ours are moved,
+ * those of a time namespace that is known, as a donor's, and those in which anybody lives whom we may look at.
+ *
+ * @param written nanoseconds since 1970.
+ */
+export function otherClocksWhenWritten(written: bigint, known?: ClockOrigin): ClocksThen[] {
+	const ours = clockOriginOf("self");
+	if (ours === undefined) return [];
+	const passed = ageOf(written);
+	const machine: ClockOrigin = { boot: ours.boot, offsets: { monotonic: 0n, boottime: 0n } };
+	const origins = [machine, ...(known?.boot === ours.boot ? [known] : []), ...originsOfOthers()];
+	return origins
+		.filter((origin, i) => ![ours, ...origins.slice(0, i)].some((other) => sameOrigin(origin, other)))
+		.map((origin) => ({
+			monotonic: process.hrtime.bigint() - passed - ours.offsets.monotonic + origin.offsets.monotonic,
+			boottime: uptimeNow() - passed - ours.offsets.boottime + origin.offsets.boottime,
+			origin,
+		}))
+		.filter(({ monotonic, boottime }) => monotonic > 0n && boottime > 0n);
+}
+
+/** How many time namespaces of others are looked at. */
+const MOST_NAMESPACES = 16;
+
+/** One for each time namespace but ours in which somebody lives; whoever we may not look at is passed over. */
+function originsOfOthers(): ClockOrigin[] {
+	const namespaceOf = (pid: string): string | undefined => orNothing(() => readlinkSync(`/proc/${pid}/ns/time`));
+	const found = new Map<string | undefined, ClockOrigin | undefined>([
+		[undefined, undefined],
+		[namespaceOf("self"), undefined],
+	]);
+	for (const pid of orNothing(() => readdirSync("/proc")) ?? []) {
+		if (found.size >= MOST_NAMESPACES) break;
+		if (!/^\d+$/.test(pid)) continue;
+		const namespace = namespaceOf(pid);
+		if (!found.has(namespace)) found.set(namespace, clockOriginOf(Number(pid)));
+	}
+	return [...found.values()].filter((origin) => origin !== undefined);
+}
+
+function ageOf(written: bigint): bigint {
+	const age = BigInt(Date.now()) * 1_000_000n - written;
+	return age > 0n ? age : 0n;
+}
+
+const uptimeNow = (): bigint => BigInt(Math.round(uptime() * 1e9));
 
 function orNothing<T>(read: () => T): T | undefined {
 	try {

@@ -42,7 +42,7 @@ export interface PatchOptions extends CompleteOptions {
 	 */
 	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
 	/** What tells of the process's clocks, beside core and donor. */
-	readonly clock?: Pick<DeadClockOptions, "host" | "given">;
+	readonly clock?: Pick<DeadClockOptions, "host" | "others" | "given">;
 }
 
 export interface Patched {

@@ -4,7 +4,7 @@ import type { ByteSource, FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
-import { clocksWhenWritten } from "../host/clocks.ts";
+import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
@@ -219,6 +219,7 @@ function clockOptions({ written }: OpenedCore, { clock, donor }: RaiseOptions): 
 	const host = written === undefined ? undefined : clocksWhenWritten(written);
 	return {
 		...(host === undefined ? {} : { host }),
+		others: written === undefined ? [] : otherClocksWhenWritten(written, donor?.clocks?.origin),
 		...(clock === undefined ? {} : { given: clock }),
 		...(donor?.clocks === undefined ? {} : { donor: donor.clocks }),
 	};

@@ -1,5 +1,6 @@
 import { LATEST_CLOCK, type ProcessClocks } from "./clocks.ts";
 import { clockTrace, decideClocks, type HostClocksThen, secondsText } from "./deduce/clocks.ts";
+import { wasReadLately } from "./deduce/readings.ts";
 import { longLived } from "./deduce/search.ts";
 import { type Finding, note } from "./finding.ts";
 import type { PartialTask } from "./partial-task.ts";
@@ -13,6 +14,8 @@ export interface DeadClockOptions {
 	readonly open: OpenObject;
 	/** This host's clocks when the core was written; absent where the core is older than this boot, or of unknown age. */
 	readonly host?: HostClocksThen;
+	/** What other clocks of this boot showed then, by which it may have lived. */
+	readonly others?: readonly HostClocksThen[];
 	/** What the user says, which goes before all else. */
 	readonly given?: GivenClock;
 	/** The donor's, if there is one. */
@@ -23,11 +26,14 @@ export interface DeadClockOptions {
 export function withDeadClocks(
 	task: Task,
 	dead: PartialTask,
-	{ open, host, given, donor }: DeadClockOptions,
+	{ open, host, others = [], given, donor }: DeadClockOptions,
 ): { readonly task: Task; readonly finding: Finding } {
 	if (given !== undefined) return withGivenClock(task, given);
-	const trace = clockTrace(dead, longLived(dead, task.memory.bounds), open, host);
+	const places = longLived(dead, task.memory.bounds);
+	const trace = clockTrace(dead, places, open, host);
 	const { clocks, finding } = decideClocks({
+		others,
+		wasRead: (clock) => wasReadLately(clock, dead.memory, places),
 		...(host === undefined ? {} : { host }),
 		...(trace === undefined ? {} : { trace }),
 		...(donor === undefined ? {} : { donor }),

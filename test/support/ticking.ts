@@ -9,7 +9,14 @@ const PYTHON = "/usr/bin/python3";
 export type User = "root" | "an ordinary user";
 export type Way = "raise CORE" | "raise CORE -i DONOR" | "-c CORE, restore" | "dump, restore";
 
-export type TickingName = "C with condition variables" | "python3" | "Node" | "Go" | "Java";
+export type TickingName =
+	| "C with condition variables"
+	| "python3"
+	| "Node"
+	| "C with relative waits"
+	| "Node in its script"
+	| "Go"
+	| "Java";
 
 interface Ticking {
 	/** What it takes to make and run it. */
@@ -18,6 +25,8 @@ interface Ticking {
 	make(directory: string): readonly string[];
 	/** Who of it tells of ticks. */
 	readonly tickers: readonly string[];
+	/** It never waits for a time, so that a core tells no clock but such as is still there: not one that went with it. */
+	readonly silent?: boolean;
 	/** No signal kills it with a core. */
 	readonly gcore?: boolean;
 }
@@ -26,7 +35,7 @@ export const users: readonly User[] = ["root", "an ordinary user"];
 export const ways: readonly Way[] = ["raise CORE", "raise CORE -i DONOR", "-c CORE, restore", "dump, restore"];
 
 /**
- * Programs that sleep until a time again and again, and tell of every tick how far CLOCK_MONOTONIC and CLOCK_BOOTTIME went
+ * Programs that sleep again and again, most of them until a time, and tell of every tick how far CLOCK_MONOTONIC and CLOCK_BOOTTIME went
  * since the last, in milliseconds.
  */
 export const ticking: Readonly<Record<TickingName, Ticking>> = {
@@ -48,6 +57,21 @@ export const ticking: Readonly<Record<TickingName, Ticking>> = {
 		tools: [],
 		tickers: ["node"],
 		make: (directory) => [process.execPath, copied(directory, "tick.js")],
+	},
+	"C with relative waits": {
+		tools: ["gcc"],
+		tickers: ["relative"],
+		silent: true,
+		make: (directory) => {
+			const program = join(directory, "relative");
+			execFileSync("gcc", ["-O1", "-w", "-o", program, sourceOf("relative.c")]);
+			return [program];
+		},
+	},
+	"Node in its script": {
+		tools: [],
+		tickers: ["busy"],
+		make: (directory) => [process.execPath, copied(directory, "busy.js")],
 	},
 	Go: {
 		tools: ["go"],

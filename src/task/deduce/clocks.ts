@@ -112,25 +112,37 @@ export interface HostClocksThen extends Clocks {
 export interface ClockWitnesses {
 	/** Absent where the core is from another boot, or nothing tells when it was written. */
 	readonly host?: HostClocksThen;
+	/** What other clocks of this boot showed then. */
+	readonly others?: readonly HostClocksThen[];
+	/** Whether memory has readings of shortly before that time. It is looked through for it. */
+	readonly wasRead?: (monotonic: bigint) => boolean;
 	readonly trace?: ClockTrace;
 	/** A donor's, at its dump. */
 	readonly donor?: ProcessClocks;
 }
 
 /**
- * The clocks of a dead process: this host's, where memory agrees with them or is silent; else memory's. Who lived by another
- * clock, as in a container with a time namespace of its own, or whose core was copied here and looks new, is told by that.
- * Rather early than late: a clock that goes on from what the program had read last jumps for nobody in it.
+ * The clocks of a dead process: this host's, where memory agrees with them or is silent; else those of another time namespace
+ * of this boot, with which it agrees; else memory's. Who lived by another clock, as in a container with a time namespace of its
+ * own, or whose core was copied here and looks new, is told by that. Rather early than late: a clock that goes on from what the
+ * program had read last jumps for nobody in it.
  */
-export function decideClocks({ host, trace, donor }: ClockWitnesses): {
+export function decideClocks(witnesses: ClockWitnesses): {
 	readonly clocks?: ProcessClocks;
 	readonly finding: Finding;
 } {
-	if (host !== undefined && !speaksAgainst(trace, host.monotonic)) {
-		const { monotonic, boottime, origin } = host;
+	const { host, trace, donor } = witnesses;
+	const chosen = clocksOfThisBoot(witnesses);
+	if (chosen !== undefined) {
+		const { monotonic, boottime, origin } = chosen;
+		const whose = chosen === host ? "" : ", by another clock than ours, with which memory agrees";
 		return {
 			clocks: { monotonic, boottime, witness: "written", ...(origin === undefined ? {} : { origin }) },
-			finding: note("clock", SUBJECT, `was at ${secondsText(monotonic)} when the core was written, on this boot`),
+			finding: note(
+				"clock",
+				SUBJECT,
+				`was at ${secondsText(monotonic)} when the core was written, on this boot${whose}`,
+			),
 		};
 	}
 	if (trace !== undefined) {
@@ -159,6 +171,22 @@ export function decideClocks({ host, trace, donor }: ClockWitnesses): {
 }
 
 const SUBJECT = "CLOCK_MONOTONIC";
+
+/** The best of the clocks of this boot; nothing where memory speaks against all of them. */
+function clocksOfThisBoot({ host, others = [], trace, wasRead }: ClockWitnesses): HostClocksThen | undefined {
+	const all = host === undefined ? others : [host, ...others];
+	const possible = all.filter(({ monotonic }) => !speaksAgainst(trace, monotonic));
+	const [first] = possible;
+	// somebody waited for a time that was near by one of them only
+	if (first === undefined || trace?.until !== undefined || wasRead === undefined) return first;
+	const since = trace?.since;
+	const isPast = ({ monotonic }: HostClocksThen): boolean => since !== undefined && since < monotonic - DAY;
+	if (possible.length === 1 && !isPast(first)) return first;
+	const read = possible.find(({ monotonic }) => wasRead(monotonic));
+	if (read !== undefined) return read;
+	// what was read last is days before, or another clock was then near: who was idle for so long is none the worse for that
+	return possible.find((clocks) => !isPast(clocks));
+}
 
 function speaksAgainst(trace: ClockTrace | undefined, host: bigint): boolean {
 	if (trace === undefined) return false;

@@ -47,6 +47,51 @@ export function newestBetween(
 	return newest;
 }
 
+/** How long before a death whoever reads clocks has read one, nanoseconds. */
+const LATELY = 60n * SECOND;
+
+/** How many stretches of the future, each as long, and how far away the first is, nanoseconds: no timer is set so late. */
+const FUTURES = 16;
+const FUTURE = 7200n * SECOND;
+
+/**
+ * Whether a clock that showed `at` in the end had been read shortly before. In any memory there are numbers that look like
+ * readings; so there are to be at least two more of them than of any time as long that was yet to come.
+ */
+export function wasReadLately(at: bigint, memory: PartialMemory, places: readonly Range[]): boolean {
+	const stretches = new Array<number>(FUTURES + 1).fill(0);
+	const from = at - LATELY;
+	const to = at + FUTURE + LATELY * BigInt(FUTURES);
+	const count = (value: bigint): void => {
+		if (value <= from || value >= to) return;
+		const stretch = value <= at ? 0 : value < at + FUTURE ? -1 : 1 + Number((value - at - FUTURE) / LATELY);
+		if (stretch >= 0) stretches[stretch] = (stretches[stretch] ?? 0) + 1;
+	};
+	const seen = new Set<bigint>();
+	const [first, last] = [Number(from / SECOND), Number(to / SECOND)];
+	const [lowest, highest] = [Number(from >> 32n), Number(to >> 32n)];
+	for (const { words } of pieces(memory, places))
+		for (let i = 0; i + 1 < words.length; i += 2) {
+			const [low = 0, high = 0] = [words[i], words[i + 1]];
+			let value: bigint | undefined;
+			if (high === 0 && low >= first && low <= last) {
+				const rest = nanosecondsAt(words, i + 2);
+				if (rest !== undefined && rest >= LEAST_REST) value = BigInt(low) * SECOND + BigInt(rest);
+			} else if (high >= lowest && high <= highest && !isRound(high, low)) {
+				value = (BigInt(high) << 32n) | BigInt(low);
+				if (rangeAt(memory.mappings, address(value)) !== undefined) value = undefined;
+			}
+			if (value === undefined || seen.has(value) || seen.size >= MOST_PAIRS) continue;
+			seen.add(value);
+			count(value);
+		}
+	const [past = 0, ...futures] = stretches;
+	return past > 1 + Math.max(...futures);
+}
+
+/** Two small numbers beside each other are no seconds and nanoseconds: of true readings one in a thousand is lost. */
+const LEAST_REST = 1_000_000;
+
 /** The second half of a `struct timespec`; nothing where there is none. */
 function nanosecondsAt(words: Uint32Array, index: number): number | undefined {
 	const [low = 0, high = 1] = [words[index], words[index + 1]];

@@ -61,6 +61,42 @@ describe("the clocks of a dead process", () => {
 		expect(decided({ host, trace: { until: until + 3600n * SECOND, by: "a long sleep" } })).toEqual(ours);
 	});
 
+	const other = { ...hostAt(90_000n * SECOND), origin: { boot: "this boot", offsets: hostAt(89_501n * SECOND) } };
+	const theirs = {
+		clocks: { monotonic: 90_000n * SECOND, boottime: 90_000n * SECOND, witness: "written", origin: other.origin },
+		told:
+			"note clock CLOCK_MONOTONIC: was at 90000.000 s when the core was written, on this boot, by another clock than ours, " +
+			"with which memory agrees",
+	};
+	const readAt = (...clocks: readonly Clocks[]) => ({
+		wasRead: (clock: bigint) => clocks.some(({ monotonic }) => monotonic === clock),
+	});
+
+	test("are another's of this boot, where memory agrees with that and not with ours", () => {
+		const others = [other];
+		const waits = { until: 90_001n * SECOND, by: "thread 7 slept" };
+		expect(decided({ host, others, trace: waits })).toEqual(theirs);
+		expect(decided({ host, others, ...readAt(other) })).toEqual(theirs);
+		expect(decided({ others, ...readAt(other) })).toEqual(theirs);
+		// what agrees with ours is ours
+		expect(decided({ host, others, trace: asleep })).toEqual(ours);
+		expect(decided({ host, others, ...readAt(host, other) })).toEqual(ours);
+		expect(decided({ host, others, ...readAt() })).toEqual(ours);
+	});
+
+	test("are memory's, where a loop stood days before, and nobody has read one since", () => {
+		const late = { ...hostAt(90_000n * SECOND), origin };
+		const loop = { since: reading, by: "a loop" };
+		expect(decided({ host: late, trace: loop, ...readAt() }).clocks).toEqual({ monotonic: reading, witness: "memory" });
+		expect(decided({ host: late, trace: loop, ...readAt(late) }).clocks).toMatchObject({ witness: "written" });
+		expect(decided({ host: late, others: [host], trace: loop, ...readAt() }).clocks).toMatchObject({
+			...{ monotonic: host.monotonic, witness: "written" },
+		});
+		// one of hours is that of an idle server
+		const hours = { ...hostAt(20_000n * SECOND), origin };
+		expect(decided({ host: hours, trace: loop, ...readAt() }).clocks).toMatchObject({ witness: "written" });
+	});
+
 	test.each([
 		["slept until a time that is past", { until: 499n * SECOND - 601n * SECOND }],
 		["slept for more than a day", { until: 499n * SECOND + 86_401n * SECOND }],

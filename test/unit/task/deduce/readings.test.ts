@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newestBetween, newestEcho } from "../../../../src/task/deduce/readings.ts";
+import { newestBetween, newestEcho, wasReadLately } from "../../../../src/task/deduce/readings.ts";
 import { pageAt, wordMemory } from "../../../support/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
@@ -47,4 +47,23 @@ test("an echo from before, or within a minute of a start, is none", () => {
 	expect(echo([reading, 0n, ...pair(reading)], 496n * SECOND)).toBeUndefined();
 	const early = 59n * SECOND + 123n;
 	expect(echo([early, 0n, ...pair(early)])).toBeUndefined();
+});
+
+test("a clock was read lately where memory has more readings of its last minute than of other times", () => {
+	const at = 100_000n * SECOND;
+	const lately = (words: readonly bigint[]) => wasReadLately(at, wordMemory([[AT, words]]), places);
+	const [one, two] = [at - 3n * SECOND - 654_321n, at - 7n * SECOND - 123_456_789n];
+	expect(lately([one, 0n, ...pair(two)])).toBe(true);
+	// one number may be anything, and the same again is no second
+	expect(lately([one, 0n, ...pair(one)])).toBe(false);
+	// two are too long ago, rounded, or small numbers beside each other
+	expect(lately([one, two - 60n * SECOND])).toBe(false);
+	expect(lately([one, (two / 1000n) * 1000n])).toBe(false);
+	expect(lately([one, 0n, 99_990n, 123_457n])).toBe(false);
+	// as many of a minute that was yet to come, when nobody had read any
+	const yetToCome = at + 7200n * SECOND + 1_234_567n;
+	expect(lately([one, two, yetToCome])).toBe(false);
+	expect(lately([one, two, two - 1n, yetToCome])).toBe(true);
+	// timers are set for later
+	expect(lately([one, two, at + 5n * SECOND + 1n, at + 300n * SECOND + 1n])).toBe(true);
 });
