@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import { buildIdFrom } from "../elf/build-id.ts";
 import type { Core } from "./core.ts";
 import type { CoreMemory } from "./memory.ts";
@@ -10,7 +11,7 @@ const LOOKED_AT = 16_384n;
  * kernel dumps it even of clean mappings: coredump_filter bit 4). Files without one, or whose first page is not there, are
  * absent. Lower-case hexadecimal.
  */
-export function buildIds(core: Core, memory: CoreMemory): ReadonlyMap<string, string> {
+export function buildIds(core: Core<Registers>, memory: CoreMemory): ReadonlyMap<string, string> {
 	const found = new Map<string, string>();
 	for (const { path, offset, start } of core.files) {
 		if (offset !== 0n || found.has(path)) continue;

@@ -1,9 +1,14 @@
+import { aarch64, type UserPtRegs } from "../arch/aarch64.ts";
+import type { Architecture, Registers } from "../arch/architecture.ts";
+import { x86 } from "../arch/x86-64.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import { aCore, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
+import { aCore, type Elf64Ehdr, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
+import { machineName } from "../elf/machine.ts";
 import { readNotes } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
 import { type AuxvPair, ungarbledAuxv } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
+import type { UserRegs } from "../linux/registers.ts";
 import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
 import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
@@ -12,13 +17,15 @@ import { type CoreThread, type CoreWriter, readThreads } from "./threads.ts";
 import { requireWhole } from "./whole.ts";
 
 /** A core as its headers and notes describe it. Memory stays in the file: see memory.ts. */
-export interface Core {
+export interface Core<R extends Registers = UserRegs> {
+	/** `e_machine` of its processor. */
+	readonly machine: number;
 	readonly source: ByteSource;
 	readonly writer: CoreWriter;
 	/** NT_PRPSINFO: its `pr_pid` is the process id; name, ids and arguments are the leader's. */
 	readonly process?: ElfPrpsinfo;
 	/** At least one, in the core's order: the first took the signal. The leader may be anywhere, or gone. */
-	readonly threads: readonly CoreThread[];
+	readonly threads: readonly CoreThread<R>[];
 	/** The `siginfo_t` of the signal that killed, 128 bytes; of the stop that gdb attached with in its cores. */
 	readonly siginfo?: Uint8Array;
 	/** The auxiliary vector up to, not including, AT_NULL. */
@@ -45,8 +52,39 @@ export interface ReadCoreOptions {
  * @throws NecromancerError ERR_CORE_MAGIC, ERR_CORE_KIND, ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT, ERR_NOTE_SIZE,
  *   ERR_NOTE_MISSING.
  */
-export function readCore(source: ByteSource, { truncated = false }: ReadCoreOptions = {}): Core {
-	const header = readElfHeader(source, aCore);
+export function readCore(source: ByteSource, options: ReadCoreOptions = {}): Core {
+	const header = readElfHeader(source, aShownCore);
+	if (header.e_machine !== x86.machine)
+		refuse("ERR_CORE_KIND", {
+			subject: source.name,
+			finding: `is for ${machineName(header.e_machine)}`,
+			expectation: `expected ${aCore.what}`,
+			remedy: "look at it with `necromancer show`; here it cannot run",
+		});
+	return read(source, header, x86, options);
+}
+
+/**
+ * Reads a Linux core of any processor whose cores are shown.
+ *
+ * @throws NecromancerError as {@link readCore} does.
+ */
+export function readAnyCore(source: ByteSource): Core | Core<UserPtRegs> {
+	const header = readElfHeader(source, aShownCore);
+	return header.e_machine === aarch64.machine ? read(source, header, aarch64, {}) : read(source, header, x86, {});
+}
+
+/** Whether a core is of the processor that everything here runs on. */
+export const isOurs = (core: Core | Core<UserPtRegs>): core is Core => core.machine === x86.machine;
+
+const aShownCore = { ...aCore, machines: [x86.machine, aarch64.machine] };
+
+function read<R extends Registers>(
+	source: ByteSource,
+	header: Elf64Ehdr,
+	architecture: Architecture<R>,
+	{ truncated = false }: ReadCoreOptions,
+): Core<R> {
 	const loads: Elf64Phdr[] = [];
 	const noted: Elf64Phdr[] = [];
 	for (const segment of readProgramHeaders(source, header)) {
@@ -55,13 +93,15 @@ export function readCore(source: ByteSource, { truncated = false }: ReadCoreOpti
 	}
 	requireWhole(source, truncated ? noted : [...noted, ...loads]);
 	const segments = readSegments(source.name, loads, source.size);
-	const notes = sortNotes(source, readNotes(source, noted));
+	const notes = sortNotes(source, readNotes(source, noted), architecture);
 	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
 	const { files, pageSize } = readFiles(source, notes);
 	const writer = writerOf(notes, pageSize, noted, loads);
-	const threads = readThreads(source, notes, writer);
+	const { machine } = architecture;
+	const threads = readThreads(source, notes, { writer, foreign: machine !== x86.machine });
 	const siginfo = threads[0]?.siginfo;
 	return {
+		machine,
 		source,
 		writer,
 		...(notes.process && { process: notes.process }),
@@ -75,12 +115,12 @@ export function readCore(source: ByteSource, { truncated = false }: ReadCoreOpti
 	};
 }
 
-function readFiles(source: ByteSource, { files }: SortedNotes): FileNote {
+function readFiles(source: ByteSource, { files }: Pick<SortedNotes<Registers>, "files">): FileNote {
 	if (files === undefined) return { files: [], pageSize: 0n };
 	return readFileNote(files.read(), source.name, files.offset, source.size);
 }
 
-function auxvOf(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] {
+function auxvOf(source: ByteSource, { auxv }: Pick<SortedNotes<Registers>, "auxv">): readonly AuxvPair[] {
 	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
 	const pairs = ungarbledAuxv(auxv.read());
 	const strange = pairs.find(({ type }) => type > 0xffff_ffff);
@@ -98,7 +138,7 @@ function auxvOf(source: ByteSource, { auxv }: SortedNotes): readonly AuxvPair[] 
  * behind the memory; the kernel does none of these.
  */
 function writerOf(
-	{ fromGdb }: SortedNotes,
+	{ fromGdb }: Pick<SortedNotes<Registers>, "fromGdb">,
 	pageSize: bigint,
 	noted: readonly Elf64Phdr[],
 	loads: readonly Elf64Phdr[],

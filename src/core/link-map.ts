@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import { type Address, address, fileOffset, pageCeil, pageFloor, plus } from "../bytes/address.ts";
 import { i32, layout, u32, u64 } from "../bytes/layout.ts";
 import { byStart, intersect } from "../bytes/range.ts";
@@ -25,7 +26,7 @@ const MOST_TAGS = 1024;
  * The mapped files of a core that does not name them: it has no NT_FILE, for its writer makes none (qemu-user), or the kernel
  * dropped it as too large. The dynamic linker keeps a list of what it loaded, and program headers say what was mapped of it.
  */
-export function linkedFiles(core: Core, memory: CoreMemory): MappedFile[] {
+export function linkedFiles(core: Core<Registers>, memory: CoreMemory): MappedFile[] {
 	const program = programHeaders(core, memory);
 	if (program === undefined) return [];
 	const path = executablePath(core, memory);
@@ -44,7 +45,7 @@ interface Program {
 	readonly bias: Address;
 }
 
-function programHeaders({ auxv }: Core, memory: CoreMemory): Program | undefined {
+function programHeaders({ auxv }: Core<Registers>, memory: CoreMemory): Program | undefined {
 	const of = (type: number): bigint | undefined => auxv.find((pair) => pair.type === type)?.value;
 	const [at, count] = [of(AT.PHDR), of(AT.PHNUM)];
 	if (at === undefined || count === undefined) return undefined;
@@ -97,7 +98,12 @@ function* objectsOf(
 }
 
 /** What a program's segments show of its file, cut where the core's segments are. */
-function rowsOf(path: string, headers: readonly Elf64Phdr[], bias: Address, { segments }: Core): MappedFile[] {
+function rowsOf(
+	path: string,
+	headers: readonly Elf64Phdr[],
+	bias: Address,
+	{ segments }: Core<Registers>,
+): MappedFile[] {
 	return headers
 		.filter(({ p_type, p_filesz }) => p_type === PT.LOAD && p_filesz > 0n)
 		.flatMap(({ p_vaddr, p_filesz, p_offset }) => {
@@ -113,7 +119,7 @@ function rowsOf(path: string, headers: readonly Elf64Phdr[], bias: Address, { se
 }
 
 /** As execve(2) was given it; where that was a relative path, from the directory that the environment names. */
-function executablePath(core: Core, memory: CoreMemory): string | undefined {
+function executablePath(core: Core<Registers>, memory: CoreMemory): string | undefined {
 	const stack = initialStack(core, memory);
 	if (stack.kind === "unknown" || stack.execfn === undefined) return undefined;
 	if (stack.execfn.startsWith("/")) return stack.execfn;

@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import { type FileOffset, fileOffset } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
@@ -25,7 +26,11 @@ export interface CoreMapping extends Range {
  *
  * @throws NecromancerError ERR_CORE_CORRUPT.
  */
-export function coreMappings({ source, segments, files }: Pick<Core, "source" | "segments" | "files">): CoreMapping[] {
+export function coreMappings({
+	source,
+	segments,
+	files,
+}: Pick<Core<Registers>, "source" | "segments" | "files">): CoreMapping[] {
 	const mappings: CoreMapping[] = [];
 	let next = 0;
 	for (const segment of segments) {

@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import { type Address, address, type FileOffset, fileOffset } from "../bytes/address.ts";
 import { contains, firstEndingAbove, type Range } from "../bytes/range.ts";
 import { PROT_EXEC } from "../linux/mman.ts";
@@ -48,7 +49,7 @@ const TOP = 1n << 64n;
  *
  * @throws NecromancerError ERR_CORE_CORRUPT where segments and file rows contradict each other.
  */
-export function coreMemory(core: Core): CoreMemory {
+export function coreMemory(core: Core<Registers>): CoreMemory {
 	const mappings = coreMappings(core);
 
 	const locate = (at: Address): Whereabouts => {

@@ -1,8 +1,9 @@
+import type { Architecture, Prstatus, Registers } from "../arch/architecture.ts";
 import { type FileOffset, hex } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { Note } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
-import { type ElfPrpsinfo, type ElfPrstatus, elfPrpsinfo, elfPrstatus, fxregs, NT } from "../linux/elf-core.ts";
+import { type ElfPrpsinfo, elfPrpsinfo, NT } from "../linux/elf-core.ts";
 import { atMost as boundedBy, mostThreads } from "../linux/process-bounds.ts";
 
 /** A note this program has no use for. */
@@ -14,18 +15,18 @@ export interface OtherNote {
 }
 
 /** The notes of one thread: its NT_PRSTATUS and what follows up to the next. */
-export interface ThreadNotes {
-	readonly status: ElfPrstatus;
+export interface ThreadNotes<R extends Registers> {
+	readonly status: Prstatus<R>;
 	readonly at: FileOffset;
-	fx?: Note;
-	xstate?: Note;
-	shadowStack?: Note;
+	fpregset?: Note;
 	siginfo?: Note;
+	/** What its processor has besides ({@link Architecture.threadNotes}), by type. */
+	readonly own: Map<number, Note>;
 }
 
 /** All notes of a core, sorted by whom they tell about. */
-export interface SortedNotes {
-	readonly threads: readonly ThreadNotes[];
+export interface SortedNotes<R extends Registers> {
+	readonly threads: readonly ThreadNotes<R>[];
 	readonly process?: ElfPrpsinfo;
 	readonly auxv?: Note;
 	readonly files?: Note;
@@ -39,10 +40,9 @@ export interface SortedNotes {
  * The largest contents that are read whole. NT_FILE: the kernel's own limit is at most 16 MiB (fs/binfmt_elf.c,
  * CORE_FILE_NOTE_SIZE_MAX); gdb has none, and writes the same rows.
  */
-const most = { auxv: 65_536, files: 16 * 1024 * 1024, xstate: 65_536, xsaveLayout: 65_536 } as const;
+const most = { auxv: 65_536, files: 16 * 1024 * 1024, xsaveLayout: 65_536 } as const;
 
 const SIGINFO_SIZE = 128;
-const SHSTK_SIZE = 8;
 
 /**
  * Sorts a core's notes and holds their sizes against the kernel's structures. Kernel order is PRSTATUS, PRPSINFO, SIGINFO,
@@ -51,9 +51,13 @@ const SHSTK_SIZE = 8;
  * @throws NecromancerError ERR_NOTE_SIZE, ERR_CORE_CORRUPT (a note twice, one of a thread before any thread, or more
  *   threads than {@link mostThreads} says).
  */
-export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNotes {
+export function sortNotes<R extends Registers>(
+	source: ByteSource,
+	notes: Iterable<Note>,
+	{ prstatus, fpregset, threadNotes }: Architecture<R>,
+): SortedNotes<R> {
 	const subject = source.name;
-	const threads: ThreadNotes[] = [];
+	const threads: ThreadNotes<R>[] = [];
 	const others: OtherNote[] = [];
 	const whole: { process?: ElfPrpsinfo; auxv?: Note; files?: Note; xsaveLayout?: Note } = {};
 	const mostHere = mostThreads(source.size);
@@ -64,7 +68,7 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 			finding: `has a second ${name} at ${hex(note.offset)}`,
 			expectation: "expected one",
 		});
-	const ofThread = (note: Note, name: string, key: "fx" | "xstate" | "shadowStack" | "siginfo"): void => {
+	const ofThread = (note: Note, name: string, key: "fpregset" | "siginfo" | "own"): void => {
 		const orphan = (): never =>
 			refuse("ERR_CORE_CORRUPT", {
 				subject,
@@ -72,8 +76,10 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 				expectation: "expected it to follow its thread's",
 			});
 		const thread = threads.at(-1) ?? orphan();
-		if (thread[key] !== undefined) twice(note, `${name} of thread ${thread.status.pr_pid}`);
-		thread[key] = note;
+		const known = key === "own" ? thread.own.get(note.type) : thread[key];
+		if (known !== undefined) twice(note, `${name} of thread ${thread.status.pr_pid}`);
+		if (key === "own") thread.own.set(note.type, note);
+		else thread[key] = note;
 	};
 	const ofProcess = (note: Note, name: string, key: "auxv" | "files" | "xsaveLayout"): void => {
 		if (whole[key] !== undefined) twice(note, name);
@@ -88,9 +94,9 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 		};
 		switch (`${note.owner}/${note.type}`) {
 			case `CORE/${NT.PRSTATUS}`:
-				exactly(elfPrstatus.name, elfPrstatus.size);
+				exactly(prstatus.name, prstatus.size);
 				if (threads.length === mostHere) tooMany(source, mostHere);
-				threads.push({ status: elfPrstatus.decode(note.read()), at: note.offset });
+				threads.push({ status: prstatus.decode(note.read()), at: note.offset, own: new Map() });
 				break;
 			case `CORE/${NT.PRPSINFO}`:
 				exactly(elfPrpsinfo.name, elfPrpsinfo.size);
@@ -102,16 +108,8 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 				ofThread(note, "siginfo", "siginfo");
 				break;
 			case `CORE/${NT.FPREGSET}`:
-				exactly("floating-point registers", fxregs.size);
-				ofThread(note, "floating-point registers", "fx");
-				break;
-			case `LINUX/${NT.X86_XSTATE}`:
-				atMost("XSAVE area", most.xstate);
-				ofThread(note, "XSAVE area", "xstate");
-				break;
-			case `LINUX/${NT.X86_SHSTK}`:
-				exactly("shadow stack pointer", SHSTK_SIZE);
-				ofThread(note, "shadow stack pointer", "shadowStack");
+				exactly("floating-point registers", fpregset);
+				ofThread(note, "floating-point registers", "fpregset");
 				break;
 			case `CORE/${NT.AUXV}`:
 				atMost("auxiliary vector", most.auxv);
@@ -126,9 +124,17 @@ export function sortNotes(source: ByteSource, notes: Iterable<Note>): SortedNote
 				atMost("XSAVE layout", most.xsaveLayout);
 				ofProcess(note, "XSAVE layout", "xsaveLayout");
 				break;
-			default:
+			default: {
+				const own = note.owner === "LINUX" ? threadNotes.get(note.type) : undefined;
+				if (own !== undefined) {
+					if ("exactly" in own.size) exactly(own.title, own.size.exactly);
+					else atMost(own.title, own.size.atMost);
+					ofThread(note, own.title, "own");
+					break;
+				}
 				fromGdb ||= note.owner === "GDB";
 				others.push({ owner: note.owner, type: note.type, size: note.size });
+			}
 		}
 	}
 	return { threads, others, fromGdb, ...whole };

@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import { type Address, address, plus } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
@@ -40,7 +41,7 @@ const PATH_MAX = 4096n;
  * Finds the bounds of arguments and environment in the dead stack itself: below the strings lies the auxiliary vector, whose
  * content NT_AUXV repeats; below it envp, argv and argc. From argc upwards everything follows.
  */
-export function initialStack(core: Core, memory: CoreMemory): InitialStack {
+export function initialStack(core: Core<Registers>, memory: CoreMemory): InitialStack {
 	const at = (type: number): Address | undefined => {
 		const value = core.auxv.find((pair) => pair.type === type)?.value;
 		return value === undefined ? undefined : address(value);
@@ -74,7 +75,7 @@ interface Reading {
 }
 
 /** The vector ends right below AT_RANDOM's bytes; without that anchor it is looked for as far down as it can be. */
-function findAuxv(core: Core, { memory, stack, low }: Reading): Address | undefined {
+function findAuxv(core: Core<Registers>, { memory, stack, low }: Reading): Address | undefined {
 	const pairs = core.auxv.slice(0, 4).map(({ type, value }) => auxvPair.encode({ a_type: BigInt(type), a_val: value }));
 	const pattern = Buffer.concat(pairs);
 	if (pattern.length === 0) return undefined;

@@ -1,6 +1,8 @@
+import type { Prstatus, Registers } from "../arch/architecture.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { ElfPrstatus } from "../linux/elf-core.ts";
+import { NT } from "../linux/elf-core.ts";
+import type { UserRegs } from "../linux/registers.ts";
 import {
 	guessXstateLayout,
 	readXstate,
@@ -14,9 +16,9 @@ import type { SortedNotes } from "./notes.ts";
 export type CoreWriter = "kernel" | "gdb";
 
 /** One thread as it died. */
-export interface CoreThread {
+export interface CoreThread<R extends Registers = UserRegs> {
 	/** Its id, registers and signal mask. gdb's cores have no signal masks, parents or sessions: they are 0 there. */
-	readonly status: ElfPrstatus;
+	readonly status: Prstatus<R>;
 	/** NT_FPREGSET: x87 and SSE registers, 512 bytes. */
 	readonly fx?: Uint8Array;
 	/** NT_X86_XSTATE, by components. */
@@ -25,6 +27,8 @@ export interface CoreThread {
 	readonly shadowStack?: bigint;
 	/** NT_SIGINFO, 128 bytes: only of the thread that took the signal in kernel cores, of every thread in gdb's. */
 	readonly siginfo?: Uint8Array;
+	/** What notes of another processor than x86-64 hold, by type. */
+	readonly foreign?: ReadonlyMap<number, Uint8Array>;
 }
 
 /**
@@ -32,7 +36,11 @@ export interface CoreThread {
  *
  * @throws NecromancerError ERR_CORE_CORRUPT (a thread id twice, or none), and what the XSAVE area's reader throws.
  */
-export function readThreads(source: ByteSource, notes: SortedNotes, writer: CoreWriter): readonly CoreThread[] {
+export function readThreads<R extends Registers>(
+	source: ByteSource,
+	notes: SortedNotes<R>,
+	{ writer, foreign }: { readonly writer: CoreWriter; readonly foreign: boolean },
+): readonly CoreThread<R>[] {
 	const subject = source.name;
 	const noted = notes.xsaveLayout && xstateLayoutFromNote(notes.xsaveLayout.read(), subject);
 	const seen = new Set<number>();
@@ -46,13 +54,19 @@ export function readThreads(source: ByteSource, notes: SortedNotes, writer: Core
 			});
 		}
 		seen.add(pr_pid);
-		const xstate = thread.xstate && readArea(thread.xstate.read(), noted, writer, `${subject}: thread ${pr_pid}`);
+		const { status, fpregset, own, siginfo } = thread;
+		const common = { status, ...(siginfo && { siginfo: new Uint8Array(siginfo.read()) }) };
+		if (foreign) {
+			const all = [...(fpregset ? [fpregset] : []), ...own.values()];
+			return { ...common, foreign: new Map(all.map((note) => [note.type, new Uint8Array(note.read())])) };
+		}
+		const [area, shadowStack] = [own.get(NT.X86_XSTATE), own.get(NT.X86_SHSTK)];
+		const xstate = area && readArea(area.read(), noted, writer, `${subject}: thread ${pr_pid}`);
 		return {
-			status: thread.status,
-			...(thread.fx && { fx: new Uint8Array(thread.fx.read()) }),
+			...common,
+			...(fpregset && { fx: new Uint8Array(fpregset.read()) }),
 			...(xstate && { xstate }),
-			...(thread.shadowStack && { shadowStack: thread.shadowStack.read().readBigUInt64LE(0) }),
-			...(thread.siginfo && { siginfo: new Uint8Array(thread.siginfo.read()) }),
+			...(shadowStack && { shadowStack: shadowStack.read().readBigUInt64LE(0) }),
 		};
 	});
 }

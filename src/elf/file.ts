@@ -75,6 +75,8 @@ export interface Wanted {
 	readonly types: readonly number[];
 	/** In words, with its article. */
 	readonly what: string;
+	/** `e_machine`; x86-64 where it is absent. */
+	readonly machines?: readonly number[];
 }
 
 export const aCore: Wanted = { types: [ET.CORE], what: "an x86-64 core" };
@@ -82,7 +84,7 @@ export const aCore: Wanted = { types: [ET.CORE], what: "an x86-64 core" };
 export const anObject: Wanted = { types: [ET.EXEC, ET.DYN], what: "an x86-64 executable or library" };
 
 /**
- * The header of an ELF64 little-endian x86-64 file.
+ * The header of an ELF64 little-endian file, of x86-64 unless another machine is wanted.
  *
  * @throws NecromancerError ERR_CORE_MAGIC (no ELF file), ERR_CORE_KIND (another word size, byte order, machine or type
  *   than wanted), ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT (program headers of a size that no ELF64 file has).
@@ -97,7 +99,8 @@ export function readElfHeader(source: ByteSource, wanted: Wanted): Elf64Ehdr {
 	if (head[4] !== 2) return kind(head[4] === 1 ? "is a 32-bit ELF file" : `has ELF class ${head[4]}`);
 	if (head[5] !== 1) return kind(head[5] === 2 ? "is big-endian" : `has ELF byte order ${head[5]}`);
 	const header = elf64Ehdr.decode(head);
-	if (header.e_machine !== EM_X86_64) return kind(`is for ${machineName(header.e_machine)}`);
+	if (!(wanted.machines ?? [EM_X86_64]).includes(header.e_machine))
+		return kind(`is for ${machineName(header.e_machine)}`);
 	if (!wanted.types.includes(header.e_type)) return kind(typeNames[header.e_type] ?? `has ELF type ${header.e_type}`);
 	if (header.e_phnum !== 0 && header.e_phentsize !== elf64Phdr.size) {
 		return refuse("ERR_CORE_CORRUPT", {

@@ -1,4 +1,4 @@
-import { array, i16, i32, i64, layout, type Struct, text, u8, u16, u32, u64 } from "../bytes/layout.ts";
+import { array, i16, i32, i64, type Layout, layout, type Struct, text, u8, u16, u32, u64 } from "../bytes/layout.ts";
 import { userRegs } from "./registers.ts";
 
 /** Note types of a core (include/uapi/linux/elf.h), under the owner names "CORE" and "LINUX". */
@@ -17,8 +17,11 @@ export const NT = {
 
 const timeval = layout("timeval", { tv_sec: i64, tv_usec: i64 });
 
-/** `struct elf_prstatus` (include/linux/elfcore.h, x86-64): 336 bytes, one per thread. */
-export const elfPrstatus = layout("elf_prstatus", {
+/** `struct elf_prstatus` (include/linux/elfcore.h) with the registers of a processor: one per thread. */
+export const prstatusWith = <F extends object>(registers: Layout<F>) =>
+	layout("elf_prstatus", { ...beforeRegisters, pr_reg: registers, pr_fpvalid: i32 });
+
+const beforeRegisters = {
 	si_signo: i32,
 	si_code: i32,
 	si_errno: i32,
@@ -37,9 +40,10 @@ export const elfPrstatus = layout("elf_prstatus", {
 	pr_stime: timeval,
 	pr_cutime: timeval,
 	pr_cstime: timeval,
-	pr_reg: userRegs,
-	pr_fpvalid: i32,
-});
+} as const;
+
+/** Of x86-64: 336 bytes. */
+export const elfPrstatus = layout("elf_prstatus", { ...beforeRegisters, pr_reg: userRegs, pr_fpvalid: i32 });
 
 export type ElfPrstatus = Struct<typeof elfPrstatus>;
 

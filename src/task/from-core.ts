@@ -1,13 +1,15 @@
+import type { Registers } from "../arch/architecture.ts";
 import { hex } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { buildIds } from "../core/build-ids.ts";
 import type { Core } from "../core/core.ts";
 import { linkedFiles } from "../core/link-map.ts";
 import { type CoreMemory, coreMemory } from "../core/memory.ts";
-import { initialStack } from "../core/stack.ts";
+import { type InitialStack, initialStack } from "../core/stack.ts";
 import type { CoreThread } from "../core/threads.ts";
 import { refuse } from "../errors.ts";
 import { AT } from "../linux/auxv.ts";
+import type { UserRegs } from "../linux/registers.ts";
 import { readSiginfo } from "../linux/siginfo.ts";
 import { describeSiginfo } from "../linux/siginfo-text.ts";
 import { signalName } from "../linux/signal.ts";
@@ -22,11 +24,16 @@ import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
  * What a core tells of its process.
  *
  * @param holes of the core's file, where they are known: what lies in them need not be read.
- *
+ * @param unnamed what its program is called where no mapping tells; without it, such a core is refused.
+
  * @throws NecromancerError ERR_NOTE_MISSING without an auxiliary vector that names the executable, and whatever is
  *   wrong with the core.
  */
-export function taskFromCore(given: Core, holes: readonly FileRange[] = []): PartialTask {
+export function taskFromCore<R extends Registers = UserRegs>(
+	given: Core<R>,
+	holes: readonly FileRange[] = [],
+	unnamed?: (stack: InitialStack) => string,
+): PartialTask<R> {
 	const linked = given.files.length > 0 ? [] : linkedFiles(given, coreMemory(given));
 	const core = linked.length === 0 ? given : { ...given, files: linked };
 	const memory = coreMemory(core);
@@ -35,14 +42,15 @@ export function taskFromCore(given: Core, holes: readonly FileRange[] = []): Par
 	const others = core.threads.filter((thread) => thread !== leader);
 	const ids = process ?? leader?.status;
 	const mappings = mappingsOfCore(core, memory);
+	const stack = initialStack(core, memory);
 	const named = new Set(linked.map(({ path }) => path)).size;
-	const unnamed = caution(
+	const byLinker = caution(
 		"files-linked",
 		core.source.name,
 		`names no mapped files (no NT_FILE): ${named} are known by the dynamic linker's own list; whatever else was mapped becomes private memory`,
 	);
 	const doubts = [
-		...(linked.length === 0 ? [] : [unnamed]),
+		...(linked.length === 0 ? [] : [byLinker]),
 		...(doubt === undefined ? [] : [doubt]),
 		...missingFindings(core.source.name, mappings),
 	];
@@ -66,9 +74,9 @@ export function taskFromCore(given: Core, holes: readonly FileRange[] = []): Par
 			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
 			...(core.xsaveLayout === undefined ? {} : { xsaveLayout: core.xsaveLayout }),
-			executable: executableOf(core, memory),
+			executable: executableOf(core, memory) ?? unnamed?.(stack) ?? refuseNameless(core),
 			buildIds: buildIds(core, memory),
-			stack: initialStack(core, memory),
+			stack,
 			read: (at, length) => memory.read(at, length),
 		},
 	};
@@ -81,7 +89,7 @@ const niceOf = (byte: number): number => Math.max(-20, Math.min(19, (byte << 24)
 const some = <K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } =>
 	value === undefined || value <= 0 ? {} : ({ [key]: value } as { readonly [P in K]: number });
 
-const threadOf = (thread: CoreThread, writer: Core["writer"]): PartialThread => {
+const threadOf = <R extends Registers>(thread: CoreThread<R>, writer: Core["writer"]): PartialThread<R> => {
 	const { status, fx, shadowStack } = thread;
 	const xstate = thread.xstate ?? (fx === undefined ? undefined : xstateFromFxregs(fx));
 	return {
@@ -94,7 +102,7 @@ const threadOf = (thread: CoreThread, writer: Core["writer"]): PartialThread => 
 	};
 };
 
-function deathOf(core: Core): Death {
+function deathOf(core: Core<Registers>): Death {
 	const first = core.threads[0];
 	const tid = first?.status.pr_pid ?? 0;
 	const signal = core.writer === "gdb" ? 0 : (first?.status.pr_cursig ?? 0);
@@ -110,16 +118,19 @@ function deathOf(core: Core): Death {
 	};
 }
 
-function executableOf(core: Core, memory: CoreMemory): string {
+function executableOf(core: Core<Registers>, memory: CoreMemory): string | undefined {
 	for (const type of [AT.PHDR, AT.ENTRY]) {
 		const at = core.auxv.find((pair) => pair.type === type)?.value;
 		const path = at && memory.mappings.find(({ start, end, file }) => file && start <= at && at < end)?.file?.path;
 		if (path !== undefined && path !== 0n) return path;
 	}
-	return refuse("ERR_NOTE_MISSING", {
+	return undefined;
+}
+
+const refuseNameless = (core: Core<Registers>): never =>
+	refuse("ERR_NOTE_MISSING", {
 		subject: core.source.name,
 		finding: `no file mapping (NT_FILE) holds the program headers (AT_PHDR ${hex(core.auxv.find(({ type }) => type === AT.PHDR)?.value ?? 0n)})`,
 		expectation: "expected the executable's",
 		remedy: "give a core whose NT_FILE note is complete",
 	});
-}

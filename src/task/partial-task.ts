@@ -1,3 +1,4 @@
+import type { Registers } from "../arch/architecture.ts";
 import type { Address } from "../bytes/address.ts";
 import type { InitialStack } from "../core/stack.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
@@ -8,7 +9,7 @@ import type { Place } from "./rebase.ts";
 import type { AlternateStack, Content } from "./task.ts";
 
 /** What a core tells of a process: much of memory and registers, nothing of files, handlers and timers. */
-export interface PartialTask {
+export interface PartialTask<R extends Registers = UserRegs> {
 	/** The core, as messages call it. */
 	readonly name: string;
 	/** gdb's cores lose masks, protections and clean mappings. */
@@ -24,7 +25,7 @@ export interface PartialTask {
 	/** -20 … 19, the leader's. */
 	readonly nice?: number;
 	/** Leader first, the others from oldest to youngest. */
-	readonly threads: readonly PartialThread[];
+	readonly threads: readonly PartialThread<R>[];
 	/** Its leader had called pthread_exit(3) and was a zombie: none of `threads` has the process's id. */
 	readonly leaderEnded?: true;
 	/** What was not plain to see in the core, or is not there. */
@@ -44,10 +45,10 @@ export interface Death {
 	readonly synchronous: boolean;
 }
 
-export interface PartialThread {
+export interface PartialThread<R extends Registers = UserRegs> {
 	readonly tid: number;
 	/** Raw: a thread inside a system call still carries the kernel's restart code. */
-	readonly registers: UserRegs;
+	readonly registers: R;
 	readonly xstate?: Xstate;
 	/** Absent where the core does not say. */
 	readonly blocked?: bigint;

@@ -12,6 +12,7 @@ const rungs: Readonly<Record<string, number>> = {
 	"errors.ts": 0,
 	bytes: 0,
 	linux: 1,
+	arch: 2,
 	elf: 2,
 	criu: 2,
 	core: 3,

@@ -1,3 +1,4 @@
+import type { Registers } from "../../arch/architecture.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../../task/finding.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
@@ -6,13 +7,12 @@ import { sizeText } from "./size-text.ts";
 import { type MappingView, totalsOf } from "./view.ts";
 
 /** What this core does not tell of its process, and what follows for one who makes it live again. */
-export function coreFindings(dead: PartialTask, mappings: readonly MappingView[]): Finding[] {
+export function coreFindings(dead: PartialTask<Registers>, mappings: readonly MappingView[]): Finding[] {
 	const { stack } = dead.memory;
 	const gdb = dead.writer === "gdb";
 	const shadow = dead.threads.filter(({ shadowStack }) => shadowStack !== undefined).length;
 	return [
-		...lostContents(mappings),
-		...unheldContents(mappings),
+		...coreLosses(mappings),
 		...(shadow > 0
 			? [loss("xstate", counted(shadow, "shadow stack"), "nothing can set one again: the threads go on without")]
 			: []),
@@ -63,6 +63,12 @@ export function coreFindings(dead: PartialTask, mappings: readonly MappingView[]
 		),
 	];
 }
+
+/** Memory that is nowhere any more. */
+export const coreLosses = (mappings: readonly MappingView[]): Finding[] => [
+	...lostContents(mappings),
+	...unheldContents(mappings),
+];
 
 /** Files that are gone, with what only they held. */
 const lostContents = (mappings: readonly MappingView[]): Finding[] =>

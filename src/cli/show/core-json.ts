@@ -1,5 +1,6 @@
 import { hex } from "../../bytes/address.ts";
 import type { InitialStack } from "../../core/stack.ts";
+import { machineName } from "../../elf/machine.ts";
 import { signalName } from "../../linux/signal.ts";
 import type { CoreView } from "./core-view.ts";
 import { auxvJson, countJson, fileJson, mappingJson, SCHEMA, threadJson, totalsJson } from "./json.ts";
@@ -14,6 +15,7 @@ export function coreJson({ name, core, dead, comm, threads, mappings, files, fin
 		name,
 		size: countJson(core.source.size),
 		writer: core.writer,
+		machine: machineName(core.machine),
 		process: {
 			pid: dead.pid,
 			ppid: dead.ppid ?? null,

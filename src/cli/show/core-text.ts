@@ -1,4 +1,5 @@
-import type { Core } from "../../core/core.ts";
+import { isOurs } from "../../core/core.ts";
+import { machineName } from "../../elf/machine.ts";
 import { describeAuxv } from "../../linux/auxv.ts";
 import { escapeText } from "../escape-text.ts";
 import type { Paint } from "../terminal.ts";
@@ -20,6 +21,7 @@ export function* coreText(view: CoreView, paint: Paint, verbose: boolean): Gener
 	yield facts(
 		[
 			["death", { text: deathText(view), paint: dead.death.signal === 0 ? (text) => text : paint.red }],
+			["processor", isOurs(core) ? undefined : `${machineName(core.machine)}: here it can be looked at, and not run`],
 			["command", commandOf(view, verbose)],
 			["executable", escapeText(dead.memory.executable)],
 			["ids", idsText(view)],
@@ -62,7 +64,7 @@ function idsText({ dead: { ppid, pgid, sid, owner }, core }: CoreView): string {
 }
 
 /** Notes of one kind together: gdb leaves one for each thread. */
-function otherNotes({ otherNotes: notes }: Core): string[] {
+function otherNotes({ otherNotes: notes }: CoreView["core"]): string[] {
 	const kinds = new Map<string, { count: number; bytes: number }>();
 	for (const { owner, type, size } of notes) {
 		const kind = `${escapeText(owner)} 0x${type.toString(16)}`;

@@ -1,23 +1,27 @@
 import { basename } from "node:path";
+import type { Registers } from "../../arch/architecture.ts";
 import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
 import { contains } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
-import type { Core } from "../../core/core.ts";
+import { isOurs, type readAnyCore } from "../../core/core.ts";
 import { isKernelOwned } from "../../core/files.ts";
+import type { InitialStack } from "../../core/stack.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import { signalsIn } from "../../linux/signal.ts";
 import type { Finding } from "../../task/finding.ts";
 import { taskFromCore } from "../../task/from-core.ts";
-import type { PartialMapping, PartialTask } from "../../task/partial-task.ts";
-import { coreFindings } from "./core-findings.ts";
-import { type FileView, filesOf, type MappingView, stacksIn, type ThreadView } from "./view.ts";
+import type { PartialMapping, PartialTask, PartialThread } from "../../task/partial-task.ts";
+import { aarch64View } from "./aarch64.ts";
+import { coreFindings, coreLosses } from "./core-findings.ts";
+import { x86View } from "./registers.ts";
+import { type FileView, filesOf, type MappingView, type ProcessorView, stacksIn, type ThreadView } from "./view.ts";
 
 /** Everything that is shown of a core. */
 export interface CoreView {
 	/** The file's, without its folder. */
 	readonly name: string;
-	readonly core: Core;
-	readonly dead: PartialTask;
+	readonly core: AnyCore;
+	readonly dead: PartialTask<Registers>;
 	readonly comm: string;
 	readonly threads: readonly ThreadView[];
 	readonly mappings: readonly MappingView[];
@@ -25,8 +29,29 @@ export interface CoreView {
 	readonly findings: readonly Finding[];
 }
 
-export function viewOfCore(core: Core): CoreView {
-	const dead = taskFromCore(core);
+/** A core of whatever processor is shown. */
+export type AnyCore = ReturnType<typeof readAnyCore>;
+
+export function viewOfCore(core: AnyCore): CoreView {
+	if (isOurs(core)) {
+		const dead = taskFromCore(core, [], programOf);
+		return viewOf(core, dead, ({ registers, xstate }) => x86View(registers, xstate));
+	}
+	const notes = new Map(core.threads.map(({ status, foreign = new Map() }) => [status.pr_pid, foreign]));
+	return viewOf(core, taskFromCore(core, [], programOf), ({ tid, registers }) =>
+		aarch64View(registers, notes.get(tid) ?? new Map()),
+	);
+}
+
+/** As it was started, where no mapping has its name. */
+const programOf = (stack: InitialStack): string =>
+	(stack.kind === "unknown" ? undefined : (stack.execfn ?? stack.argv[0])) ?? "unknown";
+
+function viewOf<R extends Registers>(
+	core: AnyCore,
+	dead: PartialTask<R>,
+	processorOf: (thread: PartialThread<R>) => ProcessorView,
+): CoreView {
 	const mappings = mappingsOfDead(dead);
 	const { buildIds, executable } = dead.memory;
 	return {
@@ -35,30 +60,35 @@ export function viewOfCore(core: Core): CoreView {
 		dead,
 		// note fields are bytes, one a character; see bytes/layout.ts
 		comm: textFromBytes(Buffer.from(core.process?.pr_fname ?? "", "latin1")),
-		threads: threadsOfCore(dead),
+		threads: threadsOfCore(dead, processorOf),
 		mappings,
 		files: filesOf(mappings, executable, (path) => {
 			const buildId = buildIds.get(path);
 			return buildId === undefined ? {} : { buildId };
 		}),
-		findings: coreFindings(dead, mappings),
+		findings: isOurs(core) ? coreFindings(dead, mappings) : coreLosses(mappings),
 	};
 }
 
-const threadsOfCore = (dead: PartialTask): ThreadView[] =>
-	dead.threads.map(({ tid, registers, xstate, blocked, pending, shadowStack }) => ({
-		tid,
-		leader: tid === dead.pid,
-		died: dead.death.signal !== 0 && tid === dead.death.tid,
-		registers,
-		pending: signalsIn(pending),
-		...(xstate === undefined ? {} : { xstate }),
-		...(blocked === undefined ? {} : { blocked }),
-		...(shadowStack === undefined ? {} : { shadowStack }),
-	}));
+const threadsOfCore = <R extends Registers>(
+	dead: PartialTask<R>,
+	processorOf: (thread: PartialThread<R>) => ProcessorView,
+): ThreadView[] => dead.threads.map((thread) => ({ ...processorOf(thread), ...deathOf(dead, thread) }));
+
+const deathOf = (
+	dead: PartialTask<Registers>,
+	{ tid, blocked, pending, shadowStack }: PartialThread<Registers>,
+): Omit<ThreadView, keyof ProcessorView> => ({
+	tid,
+	leader: tid === dead.pid,
+	died: dead.death.signal !== 0 && tid === dead.death.tid,
+	pending: signalsIn(pending),
+	...(blocked === undefined ? {} : { blocked }),
+	...(shadowStack === undefined ? {} : { shadowStack }),
+});
 
 /** Every mapping a core tells of. Heap and stacks are told by where they lie and where stack pointers point. */
-function mappingsOfDead(dead: PartialTask): MappingView[] {
+function mappingsOfDead(dead: PartialTask<Registers>): MappingView[] {
 	const { mappings, stack } = dead.memory;
 	const heap = heapOf(dead);
 	const start = stack.kind === "unknown" ? undefined : stack.startStack;
@@ -99,7 +129,7 @@ function mappingsOfDead(dead: PartialTask): MappingView[] {
 const BRK_RANDOM = 1n << 30n;
 
 /** The first writable anonymous mapping above the executable and its .bss, if near. A core does not say more. */
-function heapOf({ memory: { mappings, executable } }: PartialTask): PartialMapping | undefined {
+function heapOf({ memory: { mappings, executable } }: PartialTask<Registers>): PartialMapping | undefined {
 	const last = mappings.findLast(({ file }) => file?.path === executable);
 	if (last === undefined) return undefined;
 	let bss: bigint = last.end;

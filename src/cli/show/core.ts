@@ -1,4 +1,4 @@
-import { readCore } from "../../core/core.ts";
+import { readAnyCore } from "../../core/core.ts";
 import { openCore } from "../open-core.ts";
 import type { Terminal } from "../terminal.ts";
 import { coreJson } from "./core-json.ts";
@@ -15,7 +15,7 @@ export async function showCore(
 ): Promise<void> {
 	const core = await openCore(path, terminal, maxSize);
 	try {
-		const view = viewOfCore(readCore(core.source));
+		const view = viewOfCore(readAnyCore(core.source));
 		const pieces = json ? jsonPieces(coreJson(view)) : coreText(view, terminal.paint, verbose);
 		await terminal.outAll(pieces);
 	} finally {

@@ -9,6 +9,7 @@ import { type Finding, loss, note } from "../../task/finding.ts";
 import { treeOf } from "../../task/from-images/tree.ts";
 import { taskFromImages } from "../../task/from-images.ts";
 import type { Task } from "../../task/task.ts";
+import { x86View } from "./registers.ts";
 import { argumentsOf, mappingsOfTask } from "./task-memory.ts";
 import { type FileView, filesOf, type MappingView, type ThreadView } from "./view.ts";
 
@@ -111,8 +112,7 @@ function processOf(dir: ImageDir, entry: TreeEntry, { root_ids }: InventoryEntry
 			name,
 			leader: i === 0,
 			died: false,
-			registers,
-			xstate,
+			...x86View(registers, xstate),
 			blocked,
 			pending: pending.map(signalOf),
 		})),

@@ -1,11 +1,9 @@
 import { hex } from "../../bytes/address.ts";
 import { type AuxvPair, auxvName } from "../../linux/auxv.ts";
 import { protText } from "../../linux/mman.ts";
-import { type UserRegs, userRegs } from "../../linux/registers.ts";
 import { signalName, signalsIn } from "../../linux/signal.ts";
 import type { Xstate } from "../../linux/xstate.ts";
 import { componentsIn, xstateComponentName } from "../../linux/xstate-components.ts";
-import { callOf } from "./call.ts";
 import { type NamedPlace, placeOf } from "./places.ts";
 import { type FileView, type MappingView, type ThreadView, totalsOf } from "./view.ts";
 
@@ -82,31 +80,25 @@ export const octal = (mode: number): string => mode.toString(8).padStart(4, "0")
 export const auxvJson = ({ type, value }: AuxvPair) => ({ type, name: auxvName(type), value: hex(value) });
 
 export function threadJson(thread: ThreadView, places: readonly NamedPlace[]) {
-	const { tid, name, leader, died, registers, xstate, blocked, pending, shadowStack } = thread;
-	const call = callOf(registers);
+	const { tid, name, leader, died, ip, call, xstate, blocked, pending, shadowStack, processor } = thread;
 	return {
 		tid,
 		name: name ?? null,
 		leader,
 		tookSignal: died,
-		at: placeOf(registers.ip, places),
+		at: placeOf(ip, places),
 		systemCall:
-			call === undefined
+			call === undefined || call === "none"
 				? null
 				: { number: countJson(call.number), name: call.name, arguments: call.args.map((word) => hex(word)) },
-		registers: registersJson(registers),
+		registers: Object.fromEntries(Object.entries(thread.registers()).map(([name, value]) => [name, hex(value)])),
 		blocked: blocked === undefined ? null : signalsJson(blocked),
 		pending: pending.map(signalName),
 		shadowStack: hexOrNull(shadowStack),
 		fpu: xstate === undefined ? null : fpuJson(xstate),
+		...(processor === undefined ? {} : { processor }),
 	};
 }
-
-/** Under the kernel's names, in its order. */
-const registersJson = (registers: UserRegs): Record<string, string> =>
-	Object.fromEntries(registerNames.map((name) => [name, hex(registers[name])]));
-
-const registerNames = Object.keys(userRegs.fields) as (keyof UserRegs)[];
 
 /** `st` and `xmm` as numbers of 80 and 128 bits; `components` as the bytes of those in use. */
 const fpuJson = ({ fx, xcr0, xstateBv, components }: Xstate) => ({

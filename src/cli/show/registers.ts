@@ -1,7 +1,9 @@
 import { hex } from "../../bytes/address.ts";
-import type { UserRegs } from "../../linux/registers.ts";
+import { type UserRegs, userRegs } from "../../linux/registers.ts";
 import type { Xstate } from "../../linux/xstate.ts";
 import { componentsIn, PKRU, xstateComponentName } from "../../linux/xstate-components.ts";
+import { callOf } from "./call.ts";
+import type { ProcessorView } from "./view.ts";
 
 /** As debuggers group them: where it is, arguments, the rest, segments. */
 const rows: readonly (readonly (readonly [label: string, register: keyof UserRegs])[])[] = [
@@ -36,6 +38,19 @@ const rows: readonly (readonly (readonly [label: string, register: keyof UserReg
 		["gsbase", "gs_base"],
 	],
 ];
+
+/** A thread of x86-64. */
+export function x86View(registers: UserRegs, xstate: Xstate | undefined): ProcessorView {
+	return {
+		ip: registers.ip,
+		call: callOf(registers) ?? "none",
+		registers: () => Object.fromEntries(registerNames.map((name) => [name, registers[name]])),
+		...(xstate === undefined ? {} : { xstate }),
+		lines: () => registerLines(registers, xstate),
+	};
+}
+
+const registerNames = Object.keys(userRegs.fields) as (keyof UserRegs)[];
 
 /** All 27 words of a thread, sixteen digits each, and one line on its FPU. Without indentation. */
 export function registerLines(registers: UserRegs, xstate: Xstate | undefined): string[] {

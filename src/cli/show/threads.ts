@@ -2,10 +2,9 @@ import { address, hex } from "../../bytes/address.ts";
 import { signalName, signalSetText } from "../../linux/signal.ts";
 import { escapeText } from "../escape-text.ts";
 import type { Paint } from "../terminal.ts";
-import { callOf, callText } from "./call.ts";
+import { callText } from "./call.ts";
 import { fold } from "./fold.ts";
 import { type NamedPlace, placeText } from "./places.ts";
-import { registerLines } from "./registers.ts";
 import { longSection } from "./section.ts";
 import { type Cell, linesOf } from "./table.ts";
 import type { ThreadView } from "./view.ts";
@@ -31,7 +30,7 @@ export function* threadsText(
 			yield rows.next().value ?? "";
 			yield* signalLines(thread, paint);
 			if (!verbose) continue;
-			for (const line of registerLines(thread.registers, thread.xstate)) yield `      ${line}`;
+			for (const line of thread.lines()) yield `      ${line}`;
 			for (const line of more(thread.tid)) yield `      ${line}`;
 		}
 	}
@@ -39,18 +38,17 @@ export function* threadsText(
 }
 
 function rowOf(
-	{ tid, name, died, registers }: ThreadView,
+	{ tid, name, died, ip, call }: ThreadView,
 	places: readonly NamedPlace[],
 	paint: Paint,
 	several: boolean,
 ): Cell[] {
-	const call = callOf(registers);
-	const doing = call === undefined ? "running" : `in ${callText(call)}`;
+	const doing = call === undefined ? [] : [call === "none" ? "running" : `in ${callText(call)}`];
 	return [
 		died ? { text: `${tid}`, paint: paint.red } : `${tid}`,
 		name === undefined ? "" : escapeText(name),
-		`${placeText(address(registers.ip), places)}`,
-		`${doing}${died && several ? ", took the signal" : ""}`,
+		`${placeText(address(ip), places)}`,
+		[...doing, ...(died && several ? ["took the signal"] : [])].join(", "),
 	];
 }
 

@@ -1,8 +1,9 @@
+import type { Registers } from "../../arch/architecture.ts";
 import { address, type FileOffset } from "../../bytes/address.ts";
 import { type Range, rangeAt } from "../../bytes/range.ts";
-import type { UserRegs } from "../../linux/registers.ts";
 import type { Xstate } from "../../linux/xstate.ts";
 import type { Backing } from "../../task/task.ts";
+import type { Call } from "./call.ts";
 
 /*
  * What cores and images have in common, in one shape, so that both are shown in one way.
@@ -28,14 +29,27 @@ export interface MappingView extends Range {
 	readonly rest: "file" | "kernel" | "nowhere";
 }
 
-export interface ThreadView {
+/** What a thread's processor held, whatever processor that was. */
+export interface ProcessorView {
+	/** Where it stood. */
+	readonly ip: bigint;
+	/** The system call that it was in; `undefined` where the core does not say whether it was in one. */
+	readonly call: Call | "none" | undefined;
+	/** General registers under the kernel's names, in its order. */
+	registers(): Readonly<Record<string, bigint>>;
+	readonly xstate?: Xstate;
+	/** What else its notes say, of another processor than x86-64. */
+	readonly processor?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+	/** All of it for people. Without indentation. */
+	lines(): readonly string[];
+}
+
+export interface ThreadView extends ProcessorView {
 	readonly tid: number;
 	readonly name?: string;
 	readonly leader: boolean;
 	/** It took the fatal signal. */
 	readonly died: boolean;
-	readonly registers: UserRegs;
-	readonly xstate?: Xstate;
 	/** Where known. */
 	readonly blocked?: bigint;
 	/** Signal numbers. */
@@ -46,7 +60,7 @@ export interface ThreadView {
 /** Which mappings hold stack pointers, each with the first thread that points there. */
 export function stacksIn<M extends Range>(
 	mappings: readonly M[],
-	threads: readonly { readonly tid: number; readonly registers: UserRegs }[],
+	threads: readonly { readonly tid: number; readonly registers: Registers }[],
 ): ReadonlyMap<M, number> {
 	const stacks = new Map<M, number>();
 	for (const { tid, registers } of threads) {

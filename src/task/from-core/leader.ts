@@ -1,3 +1,4 @@
+import type { Registers } from "../../arch/architecture.ts";
 import { address } from "../../bytes/address.ts";
 import { rangeAt } from "../../bytes/range.ts";
 import type { Core } from "../../core/core.ts";
@@ -7,10 +8,10 @@ import { AT } from "../../linux/auxv.ts";
 import { caution, type Finding } from "../finding.ts";
 
 /** Which process it was, and which of its threads led it. */
-export interface Leadership {
+export interface Leadership<R extends Registers> {
 	readonly pid: number;
 	/** Absent where the leader had ended before the others. */
-	readonly leader?: CoreThread;
+	readonly leader?: CoreThread<R>;
 	readonly doubt?: Finding;
 }
 
@@ -18,7 +19,7 @@ export interface Leadership {
  * NT_PRPSINFO says which process it was, and the thread of that id leads it. folklore: tools that make cores smaller leave the
  * note out; then the leader is the thread on the stack that execve(2) made, or else, since ids grow, the one with the lowest.
  */
-export function leadershipOf(core: Core, memory: CoreMemory): Leadership {
+export function leadershipOf<R extends Registers>(core: Core<R>, memory: CoreMemory): Leadership<R> {
 	const { process, threads } = core;
 	if (process !== undefined && process.pr_pid > 0) {
 		const leader = threads.find(({ status }) => status.pr_pid === process.pr_pid);
@@ -40,7 +41,10 @@ export function leadershipOf(core: Core, memory: CoreMemory): Leadership {
 	};
 }
 
-function onInitialStack({ auxv, threads }: Core, { mappings }: CoreMemory): CoreThread | undefined {
+function onInitialStack<R extends Registers>(
+	{ auxv, threads }: Core<R>,
+	{ mappings }: CoreMemory,
+): CoreThread<R> | undefined {
 	const anchor = auxv.find(({ type }) => type === AT.EXECFN || type === AT.RANDOM)?.value;
 	const stack = anchor === undefined ? undefined : rangeAt(mappings, address(anchor));
 	if (stack === undefined) return undefined;

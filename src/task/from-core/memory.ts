@@ -1,3 +1,4 @@
+import type { Registers } from "../../arch/architecture.ts";
 import { type Address, fileOffset, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
@@ -15,7 +16,7 @@ const KERNEL_HALF = 1n << 63n;
 const VVAR_MOST = 6n * PAGE_SIZE;
 
 /** The mappings of a core, with what the kernel put there told apart. */
-export function mappingsOfCore(core: Core, memory: CoreMemory): PartialMapping[] {
+export function mappingsOfCore(core: Core<Registers>, memory: CoreMemory): PartialMapping[] {
 	const vdso = core.auxv.find(({ type }) => type === AT.SYSINFO_EHDR)?.value;
 	const vvar = vvarBelow(vdso, memory.mappings);
 	return memory.mappings.map((mapping): PartialMapping => {
@@ -68,7 +69,7 @@ function vvarBelow(vdso: bigint | undefined, mappings: readonly CoreMapping[]): 
  * Every byte the core holds, by address. A segment that was cut short on purpose (the ELF header of a file mapping) yields
  * only the pages it has; what follows is the file's.
  */
-export const contentsOfCore = (core: Core, memory: CoreMemory): Content[] =>
+export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Content[] =>
 	memory.mappings.flatMap(({ start, segment }) => {
 		// what the core has of it may be no more than zeros in the place of what its writer could not read
 		if (segment === undefined || memory.locate(start).kind !== "core") return [];

@@ -151,7 +151,20 @@ not in this core
 		expect(json.replace(/[\n\t]/g, "")).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
 		const value = JSON.parse(json);
 		expect(Object.keys(value)).toEqual([
-			...["schema", "kind", "name", "size", "writer", "process", "death", "stack", "threads", "mappings", "totals"],
+			...[
+				"schema",
+				"kind",
+				"name",
+				"size",
+				"writer",
+				"machine",
+				"process",
+				"death",
+				"stack",
+				"threads",
+				"mappings",
+				"totals",
+			],
 			...["files", "auxv", "otherNotes", "findings"],
 		]);
 		expect(value.process).toEqual({

@@ -128,7 +128,16 @@ test("unknown notes are named and kept, not fatal", () => {
 
 test("a core may lack its process, files, siginfo and vector registers", () => {
 	const core = read({ threads: [{ tid: 5 }], process: null });
-	expect(Object.keys(core).sort()).toEqual(["auxv", "files", "otherNotes", "segments", "source", "threads", "writer"]);
+	expect(Object.keys(core).sort()).toEqual([
+		"auxv",
+		"files",
+		"machine",
+		"otherNotes",
+		"segments",
+		"source",
+		"threads",
+		"writer",
+	]);
 	expect(Object.keys(core.threads[0] ?? {})).toEqual(["status"]);
 	expect(core.files).toEqual([]);
 });
