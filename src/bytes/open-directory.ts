@@ -2,10 +2,7 @@ import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs
 import { refuse } from "../errors.ts";
 import { type Directory, directoryOn } from "./directory.ts";
 import { isOthersToMove, isOurs } from "./owners.ts";
-import { attempt } from "./source.ts";
-
-/** include/uapi/asm-generic/fcntl.h; Node has no name for it. */
-export const O_PATH = 0o10000000;
+import { attempt, O_PATH } from "./source.ts";
 
 /** As many as the kernel follows (MAXSYMLINKS, include/linux/namei.h). */
 const MOST_LINKS = 40;

@@ -1,10 +1,10 @@
 import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
 import { refuse } from "../errors.ts";
 import type { Directory } from "./directory.ts";
-import { O_PATH, openAround } from "./open-directory.ts";
+import { openAround } from "./open-directory.ts";
 import { isOthersToMove } from "./owners.ts";
 import { attemptWrite } from "./sink.ts";
-import { attempt, closeOnce } from "./source.ts";
+import { attempt, closeOnce, O_PATH } from "./source.ts";
 
 /** A file that the user names for us to write. */
 export interface OutputFile {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { NecromancerError, refuse } from "../errors.ts";
 import type { FileOffset } from "./address.ts";
 import { once } from "./once.ts";
@@ -75,10 +75,31 @@ export const writersOf = (stat: {
  * @throws NecromancerError ERR_IO when it cannot be opened or is no regular file (a FIFO would hang, a device never end).
  */
 export function openFile(path: string | Buffer, name: string = path.toString(), flags = 0): ByteSource {
-	// without O_NONBLOCK a FIFO would wait here for a writer; a regular file does not care
 	const { O_RDONLY, O_NONBLOCK, O_NOCTTY } = constants;
-	const fd = attempt(name, () => openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | flags));
-	return sourceOn(fd, name);
+	// to open a device may do something already, and whoever put it there may have no right to that
+	const at = attempt(name, () => openSync(path, O_PATH | flags));
+	try {
+		requireRegular(fstatSync(at), name);
+		return sourceOn(
+			attempt(name, () => openSync(`/proc/self/fd/${at}`, O_RDONLY | O_NONBLOCK | O_NOCTTY)),
+			name,
+		);
+	} finally {
+		closeSync(at);
+	}
+}
+
+/** include/uapi/asm-generic/fcntl.h; Node has no name for it. */
+export const O_PATH = 0o10000000;
+
+/** @throws NecromancerError ERR_IO */
+function requireRegular(stat: Pick<BigIntStats | Stats, "isFile" | "isDirectory">, name: string): void {
+	if (stat.isFile()) return;
+	refuse("ERR_IO", {
+		subject: name,
+		finding: `is ${stat.isDirectory() ? "a directory" : "no regular file"}`,
+		expectation: "expected a file",
+	});
 }
 
 /**
@@ -88,13 +109,11 @@ export function openFile(path: string | Buffer, name: string = path.toString(), 
  */
 export function sourceOn(fd: number, name: string): ByteSource {
 	const stat = fstatSync(fd, { bigint: true });
-	if (!stat.isFile()) {
+	try {
+		requireRegular(stat, name);
+	} catch (error) {
 		closeSync(fd);
-		refuse("ERR_IO", {
-			subject: name,
-			finding: `is ${stat.isDirectory() ? "a directory" : "no regular file"}`,
-			expectation: "expected a file",
-		});
+		throw error;
 	}
 	return {
 		name,

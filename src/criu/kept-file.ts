@@ -1,10 +1,9 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { type Directory, makePrivate, OWNER_ONLY_FILE } from "../bytes/directory.ts";
-import { O_PATH } from "../bytes/open-directory.ts";
 import { isOthersToFill, isOthersToWrite, isOurs } from "../bytes/owners.ts";
 import { attemptWrite } from "../bytes/sink.ts";
-import { attempt } from "../bytes/source.ts";
+import { attempt, O_PATH } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 
 /** Bytes at a time. */

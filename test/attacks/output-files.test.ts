@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import {
+import fs, {
 	chmodSync,
 	chownSync,
 	closeSync,
@@ -11,11 +11,12 @@ import {
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openOutput } from "../../src/bytes/output-file.ts";
 import { createFile } from "../../src/bytes/sink.ts";
-import { openFile } from "../../src/bytes/source.ts";
+import { O_PATH, openFile } from "../../src/bytes/source.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { refusal } from "../support/refusal.ts";
 import { quickScratch, scratch } from "../support/scratch.ts";
@@ -137,4 +138,24 @@ describe("what is closed twice closes nobody else's", () => {
 		const packed = await openCoreSource(`${path}.gz`, { maxSize: 1n << 20n });
 		again(packed.close);
 	});
+});
+
+test("what is no file is looked at, and not opened: a device acts when it is", () => {
+	const base = scratch();
+	execFileSync("mkfifo", [join(base, "fifo")]);
+	const real = fs.openSync;
+	const opened: number[] = [];
+	fs.openSync = (path, flags, mode) => {
+		opened.push(Number(flags));
+		return real(path, flags, mode);
+	};
+	syncBuiltinESMExports();
+	try {
+		for (const path of ["/dev/null", join(base, "fifo")])
+			expect(refusal(() => openFile(path))).toBe(`ERR_IO ${path}: is no regular file, expected a file`);
+	} finally {
+		fs.openSync = real;
+		syncBuiltinESMExports();
+	}
+	expect(opened.map((flags) => flags & O_PATH)).toEqual([O_PATH, O_PATH]);
 });

@@ -1,0 +1,8 @@
+/* Waits. */
+#include <unistd.h>
+
+int main(void)
+{
+	for (;;)
+		pause();
+}
