@@ -13,8 +13,12 @@ import { need } from "./tools.ts";
 export interface Room {
 	/** A path of the room, as seen from here. */
 	path(inside: string): string;
-	/** Runs a program in it to its end; its TMPDIR is `temporary`. */
-	run(command: readonly string[], env?: Record<string, string>): Ran;
+	/**
+	 * Runs a program in it to its end; its TMPDIR is `temporary`.
+	 *
+	 * @param patience Milliseconds after which it is ended, for what is known to take long; a test that hangs tells nothing.
+	 */
+	run(command: readonly string[], env?: Record<string, string>, patience?: number): Ran;
 	/** Puts a fixture's log where its process had it. */
 	putLog(fixture: string): void;
 	/** The ids of all processes in it but its first, zombies included. */
@@ -76,14 +80,14 @@ export async function openRoom(): Promise<Room> {
 	return {
 		path,
 		temporary,
-		run: ([program = "", ...args], env = {}) => {
+		run: ([program = "", ...args], env = {}, patience = 50_000) => {
 			const { status, stdout, stderr } = spawnSync(
 				"nsenter",
 				[`--target=${init}`, "--mount", "--pid", "--", program, ...args],
 				{
 					encoding: "utf8",
 					env: { ...process.env, NO_COLOR: "1", TMPDIR: temporary, ...env },
-					timeout: 50_000,
+					timeout: patience,
 					stdio: ["ignore", "pipe", "pipe"],
 				},
 			);

@@ -16,6 +16,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { openCoreSource, usualMost, usualMostSoFar } from "../../../src/raise/open-core.ts";
+import { built } from "../../support/built.ts";
 import { present } from "../../support/present.ts";
 import { refusalOf } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
@@ -239,8 +240,8 @@ it("whose a core is may be in its name", async () => {
 });
 
 /** A program that opens standard input as a core and says what it got. */
-const opener = `
-import { openCoreSource } from ${JSON.stringify(join(import.meta.dirname, "../../../dist/raise/open-core.js"))};
+const opener = (): string => `
+import { openCoreSource } from ${JSON.stringify(join(built(), "raise/open-core.js"))};
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 try {
@@ -252,10 +253,10 @@ try {
 	process.stdout.write(error.code + " " + error.message);
 }`;
 const open = (shell: string, room: string): string =>
-	spawnSync("sh", ["-c", shell, "sh", process.execPath, opener, room], { encoding: "utf8" }).stdout;
+	spawnSync("sh", ["-c", shell, "sh", process.execPath, opener(), room], { encoding: "utf8" }).stdout;
 const run = '"$1" --input-type=module -e "$2" "$3"';
 
-describe("standard input (needs a build)", () => {
+describe("standard input", () => {
 	const hash = execFileSync("sha256sum", { input: CORE, encoding: "utf8" }).slice(0, 64);
 
 	it("may be a pipe, packed or not", () => {

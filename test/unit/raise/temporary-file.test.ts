@@ -2,15 +2,19 @@ import { spawnSync } from "node:child_process";
 import fs, { existsSync, fstatSync, readdirSync, writeSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { O } from "../../../src/linux/open.ts";
 import { makeTemporaryFile } from "../../../src/raise/temporary-file.ts";
+import { built } from "../../support/built.ts";
 import { present } from "../../support/present.ts";
 import { scratch } from "../../support/scratch.ts";
 import { need } from "../../support/tools.ts";
 
-const built = JSON.stringify(join(import.meta.dirname, "../../../dist/raise/temporary-file.js"));
+let module = "";
+beforeAll(() => {
+	module = JSON.stringify(join(built(), "raise/temporary-file.js"));
+});
 
 describe("a temporary file", () => {
 	it("holds what was written, in pieces of any length, and zeros as holes", () => {
@@ -79,9 +83,9 @@ describe("a temporary file", () => {
 	});
 
 	const mounts = need("root and unshare", spawnSync("unshare", ["-m", "true"]).status === 0);
-	it.skipIf(!mounts)("says how much room there is when there is none left (needs root, a build)", () => {
+	it.skipIf(!mounts)("says how much room there is when there is none left (needs root)", () => {
 		const room = scratch();
-		const program = `import { makeTemporaryFile } from ${built};
+		const program = `import { makeTemporaryFile } from ${module};
 			const file = makeTemporaryFile("core.xz", process.argv[1]);
 			try { for (;;) file.append(Buffer.alloc(30_000, 1)); } catch (error) { process.stdout.write(error.code + " " + error.message); }
 			file.close();`;
