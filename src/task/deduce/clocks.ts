@@ -34,6 +34,12 @@ const DAY = 1440n * MINUTE;
 /** How long before a wake-up readings are looked for: who sleeps longer has read the clock longer ago. */
 const LATELY = MINUTE;
 
+/**
+ * So much after the first time that somebody waits for, others may have read the clock: who is woken late still waits. A process
+ * whose clock goes on too late by that has been halted for so long; one whose clock goes back sees what cannot be.
+ */
+const WOKEN_LATE = SECOND / 20n;
+
 /** How far this host's clock may be off what memory says: for so long a core may be written, and a process sleep. */
 const SLACK = 10n * MINUTE;
 
@@ -53,12 +59,14 @@ export function clockTrace(
 	host?: Clocks,
 ): ClockTrace | undefined {
 	const { memory } = dead;
+	const deadlines = deadlinesOf(dead);
+	const awaited = new Set(deadlines.map(({ at }) => at));
 	const asleep = (until: bigint, by: string): ClockTrace => {
 		const agrees = host !== undefined && until > host.monotonic - SLACK && until < host.monotonic + SLACK;
-		const since = agrees ? undefined : newestBetween(until - LATELY, until, memory, places);
+		const since = agrees ? undefined : newestBetween(until - LATELY, until + WOKEN_LATE, memory, places, awaited);
 		return { until, by: `${by} until ${secondsText(until)}`, ...(since === undefined ? {} : { since }) };
 	};
-	const [deadline] = deadlinesOf(dead);
+	const [deadline] = deadlines;
 	if (deadline !== undefined) {
 		const { tid, call, clock, at } = deadline;
 		const ahead = clock === CLOCK.BOOTTIME && host !== undefined ? host.boottime - host.monotonic : 0n;
@@ -199,7 +207,10 @@ function speaksAgainst(trace: ClockTrace | undefined, host: bigint): boolean {
 }
 
 function boundsText({ since, until, loose }: ClockTrace): string {
-	if (since !== undefined && until !== undefined) return `, and it had been read ${secondsText(until - since)} before`;
+	if (since !== undefined && until !== undefined)
+		return since > until
+			? `, and it had been read ${secondsText(since - until)} after that: it was woken late`
+			: `, and it had been read ${secondsText(until - since)} before`;
 	if (until !== undefined) return "; how long before that it died is not known";
 	return loose === true ? ", which may be a time that was yet to come" : "; it may have died later";
 }

@@ -19,18 +19,21 @@ const isRound = (high: number, low: number): boolean => ((high % ROUND) * (2 ** 
 /**
  * The latest reading between two times, neither of them included: where it is known about when to look, few numbers are
  * there by chance.
+ *
+ * @param awaited Times that are known to have been waited for: none of them is a reading.
  */
 export function newestBetween(
 	from: bigint,
 	to: bigint,
 	memory: PartialMemory,
 	places: readonly Range[],
+	awaited: ReadonlySet<bigint> = new Set(),
 ): bigint | undefined {
 	const [first, last] = [Number(from / SECOND), Number(to / SECOND)];
 	const [lowest, highest] = [Number(from >> 32n), Number(to >> 32n)];
 	let newest: bigint | undefined;
 	const take = (value: bigint): void => {
-		if (value > from && value < to && (newest === undefined || value > newest)) newest = value;
+		if (value > from && value < to && (newest === undefined || value > newest) && !awaited.has(value)) newest = value;
 	};
 	for (const { words } of pieces(memory, places))
 		for (let i = 0; i + 1 < words.length; i += 2) {

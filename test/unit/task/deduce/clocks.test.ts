@@ -31,6 +31,21 @@ describe("what memory tells of the clock", () => {
 		expect(trace([500n, 7n, reading], true, hostAt(5000n * SECOND))).toEqual({ until, since: reading, by });
 	});
 
+	test("is what others had read after that, where it was woken late", () => {
+		const late = until + 20_000_001n;
+		expect(trace([500n, 7n, reading, 0n, late], true)).toEqual({ until, since: late, by });
+		// nobody is woken so late but a timer may be set so
+		expect(trace([500n, 7n, reading, 0n, until + 80_000_001n], true)).toEqual({ until, since: reading, by });
+	});
+
+	test("is no time that another thread waits for", () => {
+		const other = until + 20_000_001n;
+		const threads = [AT, AT + 16n].map((dx, i) => clockThread(7 + i, sleep, { di: 1n, si: 1n, dx }));
+		const words = [500n, 7n, 500n, other % SECOND, reading, 0n, other];
+		const dead = { memory: wordMemory([[AT, words]]), threads } as unknown as PartialTask;
+		expect(clockTrace(dead, [pageAt(AT)], () => undefined)).toEqual({ until, since: reading, by });
+	});
+
 	test("is by CLOCK_MONOTONIC, also where it slept by CLOCK_BOOTTIME", () => {
 		const asleep = trace([500n, 7n], true, hostAt(300n * SECOND, 400n * SECOND), 7n);
 		expect(asleep).toMatchObject({ until: until - 100n * SECOND });
@@ -109,6 +124,10 @@ describe("the clocks of a dead process", () => {
 		expect(decided({ trace: { ...asleep, since: reading } })).toEqual({
 			clocks: { monotonic: reading, witness: "memory" },
 			told: "caution clock CLOCK_MONOTONIC: goes on from 499.900 s: thread 7 slept, and it had been read 0.099 s before",
+		});
+		expect(decided({ trace: { ...asleep, since: until + SECOND / 50n } })).toEqual({
+			clocks: { monotonic: until + SECOND / 50n, witness: "memory" },
+			told: "caution clock CLOCK_MONOTONIC: goes on from 500.020 s: thread 7 slept, and it had been read 0.020 s after that: it was woken late",
 		});
 		expect(decided({ trace: asleep })).toEqual({
 			clocks: { monotonic: until - SECOND / 10n, witness: "memory" },
