@@ -1,5 +1,4 @@
 import { statSync } from "node:fs";
-import { setFlagsFromString } from "node:v8";
 import { attempt } from "../bytes/source.ts";
 import type { ShowOptions } from "./show/options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,8 +10,6 @@ import type { Terminal } from "./terminal.ts";
  * @throws NecromancerError whatever is wrong with it; ERR_IMAGE_UNFINISHED for a directory between old and new.
  */
 export async function show(path: string, options: ShowOptions, terminal: Terminal): Promise<void> {
-	// what is hostile may be mostly objects: then memory counts, and not the time to collect what was thrown away
-	setFlagsFromString("--heap-growing-percent=20");
 	// a core needs nothing of what reads images, whose loading takes longer than showing it
 	if (path !== "-" && attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
 		const { showImages } = await import("./show/images.ts");

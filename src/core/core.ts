@@ -8,6 +8,7 @@ import { readNotes } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
 import { type AuxvPair, ungarbledAuxv } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
+import { areWithin } from "../linux/process-bounds.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
 import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
@@ -95,6 +96,7 @@ function read<R extends Registers>(
 	const segments = readSegments(source.name, loads, source.size);
 	const notes = sortNotes(source, readNotes(source, noted), architecture);
 	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
+	requireTogether(source, segments.length, notes);
 	const { files, pageSize } = readFiles(source, notes);
 	const writer = writerOf(notes, pageSize, noted, loads);
 	const { machine } = architecture;
@@ -113,6 +115,20 @@ function read<R extends Registers>(
 		...(notes.xsaveLayout && { xsaveLayout: xstateLayoutFromNote(notes.xsaveLayout.read(), source.name) }),
 		otherNotes: notes.others,
 	};
+}
+
+/** @throws NecromancerError ERR_CORE_CORRUPT */
+function requireTogether(
+	{ name: subject, size }: ByteSource,
+	mappings: number,
+	{ threads, others }: Pick<SortedNotes<Registers>, "threads" | "others">,
+): void {
+	if (areWithin(size, { mappings, threads: threads.length, notes: others.length })) return;
+	refuse("ERR_CORE_CORRUPT", {
+		subject,
+		finding: `has ${mappings} mappings, ${threads.length} threads and ${others.length} more notes in ${size} bytes`,
+		expectation: "expected many of one kind at the most",
+	});
 }
 
 function readFiles(source: ByteSource, { files }: Pick<SortedNotes<Registers>, "files">): FileNote {

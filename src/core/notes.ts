@@ -36,11 +36,14 @@ export interface SortedNotes<R extends Registers> {
 	readonly fromGdb: boolean;
 }
 
+/** The largest contents that are read whole. */
+const most = { auxv: 65_536, xsaveLayout: 65_536 } as const;
+
 /**
- * The largest contents that are read whole. NT_FILE: the kernel's own limit is at most 16 MiB (fs/binfmt_elf.c,
- * CORE_FILE_NOTE_SIZE_MAX); gdb has none, and writes the same rows.
+ * The same of NT_FILE in a core of `size` bytes. The kernel's own limit is 4 MiB, and can be set to 16 (fs/binfmt_elf.c,
+ * CORE_FILE_NOTE_SIZE_DEFAULT and _MAX); gdb has none, and writes the same rows.
  */
-const most = { auxv: 65_536, files: 16 * 1024 * 1024, xsaveLayout: 65_536 } as const;
+const mostFileNote = (size: bigint): number => Math.min(16 << 20, Math.max(4 << 20, Number(size / 16n)));
 
 const SIGINFO_SIZE = 128;
 
@@ -117,7 +120,7 @@ export function sortNotes<R extends Registers>(
 				ofProcess(note, "auxiliary vector", "auxv");
 				break;
 			case `CORE/${NT.FILE}`:
-				atMost("NT_FILE", most.files);
+				atMost("NT_FILE", mostFileNote(source.size));
 				ofProcess(note, "NT_FILE", "files");
 				break;
 			case `LINUX/${NT.X86_XSAVE_LAYOUT}`:

@@ -26,6 +26,17 @@ export const mostMappings = (size: bigint): number => within(USUAL_MAPPINGS, siz
 /** Threads that a core of `size` bytes may have. */
 export const mostThreads = (size: bigint): number => within(USUAL_THREADS, size / PAGE, MOST_THREADS);
 
+/**
+ * Whether a core of `size` bytes may have all of these at once: a process near one of the limits is well below the others. A note
+ * is counted as a sixteenth of a thread: none has more of them.
+ */
+export const areWithin = (
+	size: bigint,
+	{ mappings, threads, notes }: { readonly mappings: number; readonly threads: number; readonly notes: number },
+): boolean => mappings / mostMappings(size) + (threads + notes / 16) / mostThreads(size) <= MOST_TOGETHER;
+
+const MOST_TOGETHER = 1.125;
+
 const within = (usual: number, pages: bigint, most: number): number =>
 	pages < BigInt(usual) ? usual : pages > BigInt(most) ? most : Number(pages);
 

@@ -5,14 +5,16 @@ import { buffer } from "node:stream/consumers";
 
 const main = join(resolve(import.meta.dirname, "../.."), "dist/cli/main.js");
 
-/** Tells at the end how much memory the process had at its peak, in KiB, on descriptor 3. */
+/** Tells at the end how much memory the process had at its peak, in KiB, and the microseconds it worked, on descriptor 3. */
 const MEASURE =
-	'import{writeSync}from"node:fs";process.on("exit",()=>writeSync(3,String(process.resourceUsage().maxRSS)))';
+	'import{writeSync}from"node:fs";process.on("exit",()=>{const{maxRSS,userCPUTime,systemCPUTime}=process.resourceUsage();writeSync(3,JSON.stringify([maxRSS,userCPUTime+systemCPUTime]))})';
 
 export interface Cost {
 	readonly status: number | null;
 	/** The most memory that was resident, in MiB. */
 	readonly mebibytes: number;
+	/** Processor time, its threads' together: that of a wall depends on who else is at work. */
+	readonly seconds: number;
 	readonly err: string;
 }
 
@@ -31,5 +33,6 @@ export async function costOf(args: readonly string[]): Promise<Cost> {
 		buffer(child.stdio[3] as Readable),
 		ended,
 	]);
-	return { status, mebibytes: Number(measured.toString()) / 1024, err: err.toString() };
+	const [kibibytes = 0, microseconds = 0] = JSON.parse(measured.toString()) as number[];
+	return { status, mebibytes: kibibytes / 1024, seconds: microseconds / 1e6, err: err.toString() };
 }
