@@ -2,11 +2,13 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { buildCore } from "../support/core-builder.ts";
 import { type Cost, costOf } from "../support/cost.ts";
 import { image, writeDonor } from "../support/donor-builder.ts";
-import { livingDonor } from "../support/pair.ts";
+import { deadCore, livingDonor } from "../support/pair.ts";
 import { scratch } from "../support/scratch.ts";
 import { type SwollenCore, swollenCore } from "../support/swollen-core.ts";
+import { type SwollenImages, writeSwollen } from "../support/swollen-images.ts";
 import { number } from "../support/wire.ts";
 
 /** What any file of at most 64 MiB may take: see .github/SECURITY.md. */
@@ -96,5 +98,38 @@ describe("images that name a process 2,000 times", () => {
 			expect(cost.status).not.toBe(0);
 		},
 		60_000,
+	);
+});
+
+describe("images that say one thing as often as they may", () => {
+	const shapes: readonly (readonly [string, SwollenImages])[] = [
+		["runs of pages", { runs: 520_000 }],
+		["open files", { files: 400_000 }],
+		["descriptors", { descriptors: 500_000 }],
+		["mappings", { mappings: 65_000 }],
+		["more mappings", { mappings: 280_000 }],
+		["threads", { threads: 1_000_000 }],
+		["processes", { processes: 500_000 }],
+	];
+	test.each(shapes)(
+		"%s: shown, planned, patched, or refused before anything is made",
+		async (_, shape) => {
+			const folder = scratch();
+			const path = writeSwollen(join(folder, "images"), shape);
+			const core = join(folder, "core");
+			writeFileSync(core, buildCore(deadCore()));
+			for (const way of [
+				["show", "-v"],
+				["plan", "-i"],
+				["-c", core, "--check", "-i"],
+				["restore", "-d", "-i"],
+			]) {
+				const cost = await costOf([...way, path]);
+				if (process.env["NECROMANCER_COSTS"] !== undefined) console.log(way[0], JSON.stringify(cost).slice(0, 300));
+				withinBounds(cost);
+				if (way[0] === "restore") expect(cost.status).not.toBe(0);
+			}
+		},
+		120_000,
 	);
 });

@@ -3,26 +3,32 @@ import type { Descriptor } from "../../task/files.ts";
 import { pathOf, positionOf } from "../../task/files.ts";
 import { escapeText } from "../escape-text.ts";
 import type { Paint } from "../terminal.ts";
-import { foldedLines } from "./fold.ts";
-import { section } from "./section.ts";
-import { tableLines } from "./table.ts";
+import { fold, withHidden } from "./fold.ts";
+import { longSection } from "./section.ts";
+import { linesOf } from "./table.ts";
 
 /** Open files: number, what it is, how it was opened, where it stands. */
-export function descriptorsText(descriptors: readonly Descriptor[], paint: Paint, verbose: boolean): string {
+export function* descriptorsText(
+	descriptors: readonly Descriptor[],
+	paint: Paint,
+	verbose: boolean,
+): Generator<string, void, undefined> {
 	const first = new Map<number, number>();
-	const rows = descriptors.map(({ number, description, closeOnExec }) => {
+	for (const { number, description } of descriptors) if (!first.has(description.id)) first.set(description.id, number);
+	const folded = fold(descriptors, verbose);
+	const lines = linesOf("rlll", [...folded.head, ...folded.tail], ({ number, description, closeOnExec }) => {
 		const { id, kind, flags } = description;
 		const path = pathOf(description);
 		const position = positionOf(description);
 		const same = first.get(id);
-		if (same === undefined) first.set(id, number);
 		const how = openFlagsText((flags & ~O.LARGEFILE) | (closeOnExec ? O.CLOEXEC : 0));
 		const remarks = [
 			...(path === undefined ? [] : [escapeText(path)]),
 			...(position === undefined || position === 0n ? [] : [`at ${position}`]),
-			...(same === undefined ? [] : [`the description of ${same}`]),
+			...(same === undefined || same === number ? [] : [`the description of ${same}`]),
 		];
 		return [`${number}`, kind, how, remarks.join("  ")];
 	});
-	return section("descriptors", `${descriptors.length}`, foldedLines(tableLines("rlll", rows), paint, verbose), paint);
+	const more = paint.dim(`  … ${folded.hidden.length} more (-v shows them)`);
+	yield* longSection("descriptors", `${descriptors.length}`, withHidden(lines, folded, more), paint);
 }

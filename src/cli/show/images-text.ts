@@ -86,7 +86,7 @@ function* processText(
 	yield section("pending signals", `${task.pending.length}`, foldedLines(pending, paint, verbose), paint);
 	yield* mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose);
 	yield* mappedFilesText(files, paint, verbose);
-	yield descriptorsText(descriptors, paint, verbose);
+	yield* descriptorsText(descriptors, paint, verbose);
 	yield handlersText(task.signalActions, mappings, paint);
 	yield timersText(task, paint);
 	yield limitsText(task.limits, paint, verbose);
