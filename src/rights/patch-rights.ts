@@ -22,8 +22,9 @@ export interface PatchRightsQuestion {
 
 /**
  * Judges a process that is to be written as images of ours. They outlive what they are made from, and look like our own word to
- * whoever restores them: so they hold no rights that those who wrote core and donor have not; root's id and capabilities
- * none at all, for nothing tells a core that the kernel wrote from another.
+ * whoever restores them: so they hold no rights that those who wrote core and donor have not. Root's id and capabilities are
+ * never a core's to give, for nothing tells one that the kernel wrote from another; but those that the donor had they have, where
+ * core and donor are root's alone.
  *
  * @returns whose word the images are besides ours, which they have to say.
  * @throws NecromancerError ERR_UNTRUSTED
@@ -44,7 +45,10 @@ export function patchRights({ threads }: Pick<Task, "threads">, question: PatchR
 			remedy: TRUST,
 		});
 	const faults = threads.flatMap(({ tid, credentials }) => {
-		const beyond = [...privileges(credentials), ...(lone === undefined ? strange(credentials, donor, groupsOf) : [])];
+		const beyond = [
+			...privilegesBeyond(credentials, lone === undefined ? donor : []),
+			...(lone === undefined ? strange(credentials, donor, groupsOf) : []),
+		];
 		const more = lone === undefined ? beyond : beyondUser(credentials, lone, groupsOf(lone));
 		return beyond.length + more.length === 0
 			? []
@@ -62,11 +66,17 @@ export function patchRights({ threads }: Pick<Task, "threads">, question: PatchR
 
 const TRUST = "give --trust if you know where they come from: the images are then your own word";
 
-/** What no core gives. */
-const privileges = (credentials: Credentials): string[] => [
-	...([credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].includes(0) ? ["uid 0"] : []),
-	...capabilityNames(credentials),
-];
+/** Root's id and capabilities, which no core gives, in words: those that `donor` has not. */
+function privilegesBeyond(credentials: Credentials, donor: readonly Credentials[]): string[] {
+	const isRoot = ({ uid, euid, suid, fsuid }: Credentials): boolean => [uid, euid, suid, fsuid].includes(0);
+	const lent = (set: CapabilitySet): bigint => donor.reduce((all, other) => all | other[set], 0n);
+	const without = { ...credentials };
+	for (const set of capabilitySets) without[set] &= ~lent(set);
+	return [...(isRoot(credentials) && !donor.some(isRoot) ? ["uid 0"] : []), ...capabilityNames(without)];
+}
+
+const capabilitySets = ["permitted", "effective", "inheritable", "ambient"] as const;
+type CapabilitySet = (typeof capabilitySets)[number];
 
 /** Groups of which neither the donor nor this host knows that they are the user's: a core says what it likes. */
 function strange(

@@ -72,6 +72,25 @@ describe("a core and a donor that become images of root's", () => {
 		expect(judged({}, own)).toEqual([]);
 	});
 
+	it("give what root's donor had, and no more, to root's core", () => {
+		const all = (1n << 41n) - 1n;
+		const had = {
+			...threadOf(100).credentials,
+			...his,
+			uid: 0,
+			euid: 0,
+			suid: 0,
+			fsuid: 0,
+			permitted: all,
+			effective: all,
+		};
+		const roots = { writers: [{ uid: 0, anybody: false }], donor: [had] };
+		expect(judged({ uid: 0, euid: 0, suid: 0, fsuid: 0, permitted: all, effective: all }, roots)).toEqual([]);
+		expect(refusal(() => judged({ inheritable: 1n << 21n }, roots))).toMatch(/ would have CAP_SYS_ADMIN, /);
+		// not where a user can have written one of them
+		expect(refusal(() => judged({ uid: 0 }, { donor: [had] }))).toMatch(/ would have uid 0, /);
+	});
+
 	it.each<[string, readonly FileWriters[], string]>([
 		["two users", [mine, { uid: 33, anybody: false }], "uid 1000, uid 33"],
 		["anybody", [{ uid: 0, anybody: true }], "everybody with the permission of its group or of all"],

@@ -203,7 +203,7 @@ describe.skipIf(!able)(`a donor's files${needs}`, () => {
 		room.run(["kill", "-KILL", `${pid}`]);
 		expect(await soon(() => !room.pids().includes(pid))).toBe(true);
 		const patched = join(directory, "patched");
-		expect(necromancer("--trust", "-c", core, "-i", images, "-o", patched).stdout).toContain(
+		expect(necromancer("-c", core, "-i", images, "-o", patched).stdout).toContain(
 			`the images have its end of now, ${statSync(log).size}: `,
 		);
 		expect(necromancer("restore", "-v0", "-d", "-i", patched)).toEqual(well);

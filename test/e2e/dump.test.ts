@@ -334,7 +334,7 @@ describe.skipIf(!able)(`a donor without memory${needs}`, () => {
 		where.putLog("counter-static");
 		const core = fresh("core");
 		writeFileSync(core, fixtureCore("counter-static"));
-		const patched = necromancer(where, ["-q", "--trust", "-c", core, "-i", images]);
+		const patched = necromancer(where, ["-q", "-c", core, "-i", images]);
 		expect(patched).toEqual({ status: 0, stdout: "", stderr: "" });
 		expect(necromancer(where, ["restore", "-d", "-i", images]).status).toBe(0);
 		const [last = ""] = fixtureText("counter-static", "dead.log").trim().split("\n").slice(-1);

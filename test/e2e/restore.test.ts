@@ -61,7 +61,7 @@ function patched(room: Room, fixture: string): string {
 	cpSync(donorOf(fixture), images, { recursive: true });
 	const core = join(directory, `${fixture}.core`);
 	writeFileSync(core, fixtureCore(fixture));
-	expect(program(room, ["-q", "--trust", "-c", core, "-i", images])).toEqual({ status: 0, stdout: "", stderr: "" });
+	expect(program(room, ["-q", "-c", core, "-i", images])).toEqual({ status: 0, stdout: "", stderr: "" });
 	return images;
 }
 
