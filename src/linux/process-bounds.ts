@@ -17,6 +17,12 @@ const MOST_MAPPINGS = 1_048_576 + 64;
 /** Each thread's stack and the guard below it are two mappings: the usual vm.max_map_count has room for twice as many. */
 const USUAL_THREADS = 16_384;
 
+/** Far above what is usual: RLIMIT_NOFILE is at most 524,288 where systemd starts programs, and 1024 for those that do not ask. */
+const USUAL_DESCRIPTORS = 131_072;
+
+/** fs.nr_open can be set to as many (fs/file.c, sysctl_nr_open_max). */
+const MOST_DESCRIPTORS = 0x7fff_ffc0;
+
 /** include/linux/threads.h, PID_MAX_LIMIT. */
 const MOST_THREADS = 4_194_304;
 
@@ -25,6 +31,9 @@ export const mostMappings = (size: bigint): number => within(USUAL_MAPPINGS, siz
 
 /** Threads that a core of `size` bytes may have. */
 export const mostThreads = (size: bigint): number => within(USUAL_THREADS, size / PAGE, MOST_THREADS);
+
+/** Descriptors that a process may have whose images are of `size` bytes together. */
+export const mostDescriptors = (size: bigint): number => within(USUAL_DESCRIPTORS, size / PAGE, MOST_DESCRIPTORS);
 
 /**
  * Whether a core of `size` bytes may have all of these at once: a process near one of the limits is well below the others. A note

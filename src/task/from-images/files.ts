@@ -1,6 +1,7 @@
 import type { FileEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { refuse } from "../../errors.ts";
+import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
 import type { Description, Descriptor, Files, Queued } from "../files.ts";
 import { descriptionFrom, type FileImages } from "./description.ts";
 import type { GhostTable } from "./ghosts.ts";
@@ -49,6 +50,8 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 		ghosts,
 		beside,
 	};
+	const most = mostDescriptors(dir.size);
+	if (records.length > most) corrupt(`has ${records.length} descriptors`, atMost(most, dir.size));
 	const descriptions = new Map<number, Description>();
 	const descriptors = new Map<number, Descriptor>();
 	for (const { value } of records) {
