@@ -153,7 +153,13 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 			remedy: "leave it stopped and look at it, or let it run with --trust",
 		});
 	if (options.donorImages !== undefined && options.trust !== true)
-		requireDonorOf(credentials, { ...options.donorImages, us, runs: !options.stopped, alone: isAlone });
+		requireDonorOf(credentials, {
+			...options.donorImages,
+			memory: options.donor?.memory ?? {},
+			us,
+			runs: !options.stopped,
+			alone: isAlone,
+		});
 	const files = findMappedFiles(whole, {
 		...options,
 		...(options.trust === true ? {} : { reader: credentials }),

@@ -1,6 +1,6 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { capabilitiesIn, capabilityName } from "../linux/capability.ts";
-import type { Credentials } from "../task/task.ts";
+import type { Credentials, GhostFile, Memory } from "../task/task.ts";
 
 /** Whose word something is, root's aside. */
 export interface Authors {
@@ -61,3 +61,10 @@ export function capabilityNames({ permitted, effective, inheritable, ambient }: 
 }
 
 const MOST_NAMES = 5;
+
+/**
+ * Files without a name that are another's than a user's, and that not everybody may read: made for him they would be his, with what
+ * is in them.
+ */
+export const closedGhosts = ({ ghosts = [] }: Pick<Memory, "ghosts">, uid: number): readonly GhostFile[] =>
+	ghosts.filter((ghost) => ghost.uid !== uid && (ghost.mode & 0o004) === 0);

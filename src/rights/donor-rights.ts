@@ -1,7 +1,8 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { Credentials } from "../task/task.ts";
-import { authorsOf, authorsText } from "./authors.ts";
+import type { Credentials, Memory } from "../task/task.ts";
+import { authorsOf, authorsText, closedGhosts } from "./authors.ts";
+import { refuseGhosts } from "./patch-rights.ts";
 import type { OurRights } from "./privilege.ts";
 
 export interface DonorRightsQuestion {
@@ -9,6 +10,8 @@ export interface DonorRightsQuestion {
 	readonly name: string;
 	/** Who can have written its images. */
 	readonly writers: readonly FileWriters[];
+	/** What it lends. */
+	readonly memory: Pick<Memory, "ghosts">;
 	readonly us: Pick<OurRights, "uid">;
 	readonly runs: boolean;
 	readonly alone: (uid: number, gid: number) => boolean;
@@ -18,13 +21,20 @@ export interface DonorRightsQuestion {
  * A donor's images say where a process's handlers are and what it writes to: whoever wrote them decides what it does, as whoever
  * wrote its core does.
  *
+ * What root dumped of files without a name is for those who may read it.
+ *
  * @throws NecromancerError ERR_UNTRUSTED where others than root and the process's own user can have written them. One with our own
  *   rights may be made all the same, as long as it does not run.
  */
 export function requireDonorOf({ uid }: Pick<Credentials, "uid">, question: DonorRightsQuestion): void {
-	const { name, writers, us, runs, alone } = question;
+	const { name, writers, memory, us, runs, alone } = question;
 	const authors = authorsOf(writers, alone);
-	if (!authors.shared && authors.uids.every((author) => author === uid)) return;
+	if (!authors.shared && authors.uids.every((author) => author === uid)) {
+		// what he wrote himself he knows
+		if (authors.uids.length === 0)
+			refuseGhosts(closedGhosts(memory, uid), uid, "give --trust if you know where the core comes from");
+		return;
+	}
 	if (uid === us.uid && !runs) return;
 	refuse("ERR_UNTRUSTED", {
 		subject: name,

@@ -1,7 +1,16 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import type { Credentials, Task } from "../task/task.ts";
-import { authorsOf, authorsText, besidesRoot, beyondUser, capabilityNames, groupsIn, loneAuthor } from "./authors.ts";
+import type { Credentials, GhostFile, Task } from "../task/task.ts";
+import {
+	authorsOf,
+	authorsText,
+	besidesRoot,
+	beyondUser,
+	capabilityNames,
+	closedGhosts,
+	groupsIn,
+	loneAuthor,
+} from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
 
 export interface PatchRightsQuestion {
@@ -29,7 +38,10 @@ export interface PatchRightsQuestion {
  * @returns whose word the images are besides ours, which they have to say.
  * @throws NecromancerError ERR_UNTRUSTED
  */
-export function patchRights({ threads }: Pick<Task, "threads">, question: PatchRightsQuestion): readonly FileWriters[] {
+export function patchRights(
+	{ threads, memory }: Pick<Task, "threads" | "memory">,
+	question: PatchRightsQuestion,
+): readonly FileWriters[] {
 	const { name, writers, donor, us, trust, alone, groupsOf } = question;
 	if (trust) return [];
 	const others = besidesRoot(writers, alone);
@@ -61,7 +73,19 @@ export function patchRights({ threads }: Pick<Task, "threads">, question: PatchR
 				];
 	});
 	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
+	const ghosts = lone === undefined ? [] : closedGhosts(memory, lone);
+	refuseGhosts(ghosts, lone ?? 0, TRUST);
 	return others;
+}
+
+/** @throws NecromancerError ERR_UNTRUSTED */
+export function refuseGhosts(ghosts: readonly GhostFile[], user: number, remedy: string): void {
+	const faults = ghosts.map(({ path, uid }) => ({
+		subject: `${path}, deleted`,
+		finding: `belongs to uid ${uid}, and would be uid ${user}'s with what is in it`,
+		expectation: "expected files that its user may read",
+	}));
+	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "files", faults, remedy);
 }
 
 const TRUST = "give --trust if you know where they come from: the images are then your own word";

@@ -13,7 +13,7 @@ import { type PatchRightsQuestion, patchRights } from "../../src/rights/patch-ri
 import type { OurRights } from "../../src/rights/privilege.ts";
 import { writersTold } from "../../src/task/from-images/side-record.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
-import type { Credentials } from "../../src/task/task.ts";
+import type { Credentials, GhostFile } from "../../src/task/task.ts";
 import { refusal, refusalOf } from "../support/refusal.ts";
 import { contentsOf } from "../support/scratch.ts";
 import { taskOfThreads, threadOf } from "../support/thread-task.ts";
@@ -36,13 +36,22 @@ const his = {
 	...{ groups: [], inheritable: 0n, permitted: 0n, effective: 0n, ambient: 0n },
 };
 
-const judged = (credentials: Partial<Credentials>, more: Partial<PatchRightsQuestion> = {}) => {
+const judged = (
+	credentials: Partial<Credentials>,
+	more: Partial<PatchRightsQuestion> = {},
+	ghosts: readonly GhostFile[] = [],
+) => {
 	const thread = threadOf(100);
-	const task = taskOfThreads([{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } }]);
-	return patchRights(task, {
-		...{ name: "core", writers: [mine, roots], donor: [], us: root, trust: false, alone: () => false },
-		...{ groupsOf: (uid: number) => (uid === UID ? [UID] : []), ...more },
-	});
+	const { memory, ...task } = taskOfThreads([
+		{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } },
+	]);
+	return patchRights(
+		{ ...task, memory: { ...memory, ghosts } },
+		{
+			...{ name: "core", writers: [mine, roots], donor: [], us: root, trust: false, alone: () => false },
+			...{ groupsOf: (uid: number) => (uid === UID ? [UID] : []), ...more },
+		},
+	);
 };
 
 describe("a core and a donor that become images of root's", () => {
@@ -91,6 +100,25 @@ describe("a core and a donor that become images of root's", () => {
 		expect(refusal(() => judged({ uid: 0 }, { donor: [had] }))).toMatch(/ would have uid 0, /);
 	});
 
+	const ghost = { id: 1, path: "/var/log/x", mode: 0o100600, uid: 0, gid: 0, size: 1n, contents: [] };
+	const text = `ERR_UNTRUSTED /var/log/x, deleted: belongs to uid 0, and would be uid ${UID}'s with what is in it, expected files that its user may read; `;
+
+	it("give nobody what is in a file without a name that is another's", () => {
+		const ghostly = (mode: number, uid: number, more: Partial<PatchRightsQuestion> = {}) =>
+			judged({}, more, [{ ...ghost, mode, uid }]);
+		expect(refusal(() => ghostly(0o100600, 0))).toBe(text + TRUST);
+		expect(ghostly(0o100644, 0)).toEqual([mine]);
+		expect(ghostly(0o100600, UID)).toEqual([mine]);
+		expect(ghostly(0o100600, 0, { writers: [roots] })).toEqual([]);
+		const lend = (writers: readonly FileWriters[]): void => {
+			const us = { uid: 0 };
+			const memory = { ghosts: [ghost] };
+			requireDonorOf({ uid: UID }, { name: "images", writers, us, runs: true, alone: () => false, memory });
+		};
+		expect(refusal(() => lend([roots]))).toBe(`${text}give --trust if you know where the core comes from`);
+		lend([mine]);
+	});
+
 	it.each<[string, readonly FileWriters[], string]>([
 		["two users", [mine, { uid: 33, anybody: false }], "uid 1000, uid 33"],
 		["anybody", [{ uid: 0, anybody: true }], "everybody with the permission of its group or of all"],
@@ -111,7 +139,7 @@ describe("a core and a donor that become images of root's", () => {
 describe("a donor", () => {
 	const lend = (uid: number, writers: readonly FileWriters[], more: { us?: number; runs?: boolean } = {}) => {
 		const { us = 0, runs = true } = more;
-		requireDonorOf({ uid }, { name: "images", writers, us: { uid: us }, runs, alone: () => false });
+		requireDonorOf({ uid }, { name: "images", writers, us: { uid: us }, runs, alone: () => false, memory: {} });
 	};
 	it("of another user's decides nothing in a process", () => {
 		expect(refusal(() => lend(33, [mine]))).toBe(
