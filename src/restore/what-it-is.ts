@@ -1,10 +1,12 @@
 import { readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
+import { ownerInProc } from "../linux/own-proc.ts";
 import type { FilePolicy } from "../plan/files.ts";
 import type { Description } from "../task/files.ts";
 import type { Task } from "../task/task.ts";
 import { MAPS_LINE, type Seen } from "./sight.ts";
+import { isOfProcess } from "./wanted.ts";
 
 /**
  * What of a process is another file than the one that was found right under its name, in words: its descriptors, directories,
@@ -15,7 +17,7 @@ import { MAPS_LINE, type Seen } from "./sight.ts";
  */
 export function otherFiles(
 	pid: number,
-	{ files, memory }: Task,
+	{ identity, files, memory }: Pick<Task, "identity" | "files" | "memory">,
 	maps: string,
 	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
 	judged: ReadonlyMap<string, Seen>,
@@ -33,9 +35,12 @@ export function otherFiles(
 		const path = pathOf(description);
 		if (path !== undefined) hold(`descriptor ${number}`, `fd/${number}`, path);
 		const kind = links[description.kind];
-		if (kind === undefined) continue;
+		// what /proc shows is another for each who opens it, and has a name for whom it is about
+		const proc = path !== undefined && isOfProcess(path) ? nameInProc(path, identity.pid, pid) : undefined;
+		if (kind === undefined && proc === undefined) continue;
 		const link = textFromBytes(readlinkSync(`/proc/${pid}/fd/${number}`, "buffer"));
-		if (!link.startsWith(kind)) differences.push(`descriptor ${number} is ${link}, expected ${kind}`);
+		if (proc === undefined ? !link.startsWith(kind ?? "") : link !== proc)
+			differences.push(`descriptor ${number} is ${link}, expected ${proc ?? kind}`);
 	}
 	if (files.cwd !== undefined) hold("the working directory", "cwd", files.cwd);
 	if (files.root !== undefined) hold("the root directory", "root", files.root);
@@ -52,6 +57,14 @@ export function otherFiles(
 		if (right !== undefined && actual !== undefined && actual !== right) differ(`mapping ${hex(start)}`, backing.path);
 	}
 	return differences;
+}
+
+/** What a file in /proc is called where the process has another id. */
+function nameInProc(path: string, was: number, is: number): string {
+	const owner = ownerInProc(path);
+	return owner?.pid === was
+		? `/proc/${is}${owner.rest.replace(new RegExp(`^/task/${was}(?=/|$)`), `/task/${is}`)}`
+		: path;
 }
 
 /** The path that a description was opened by, if it was. */
