@@ -6,12 +6,13 @@ import { aCore, type Elf64Ehdr, type Elf64Phdr, PT, readElfHeader, readProgramHe
 import { machineName } from "../elf/machine.ts";
 import { readNotes } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
-import { type AuxvPair, ungarbledAuxv } from "../linux/auxv.ts";
+import type { AuxvPair } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
 import { areWithin } from "../linux/process-bounds.ts";
 import type { UserRegs } from "../linux/registers.ts";
 import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
 import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
+import { auxvFrom } from "./garbled-auxv.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
 import { readSegments, type Segment } from "./segments.ts";
 import { type CoreThread, type CoreWriter, readThreads } from "./threads.ts";
@@ -109,7 +110,7 @@ function read<R extends Registers>(
 		...(notes.process && { process: notes.process }),
 		threads,
 		...(siginfo && { siginfo }),
-		auxv: auxvOf(source, notes),
+		auxv: auxvOf(source, notes, segments),
 		files,
 		segments,
 		...(notes.xsaveLayout && { xsaveLayout: xstateLayoutFromNote(notes.xsaveLayout.read(), source.name) }),
@@ -136,9 +137,13 @@ function readFiles(source: ByteSource, { files }: Pick<SortedNotes<Registers>, "
 	return readFileNote(files.read(), source.name, files.offset, source.size);
 }
 
-function auxvOf(source: ByteSource, { auxv }: Pick<SortedNotes<Registers>, "auxv">): readonly AuxvPair[] {
+function auxvOf(
+	source: ByteSource,
+	{ auxv }: Pick<SortedNotes<Registers>, "auxv">,
+	segments: readonly Segment[],
+): readonly AuxvPair[] {
 	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
-	const pairs = ungarbledAuxv(auxv.read());
+	const pairs = auxvFrom(auxv.read(), segments, source);
 	const strange = pairs.find(({ type }) => type > 0xffff_ffff);
 	if (strange !== undefined)
 		refuse("ERR_CORE_CORRUPT", {

@@ -68,20 +68,19 @@ export function readAuxv(bytes: Uint8Array): AuxvPair[] {
 }
 
 /**
- * The vector that was meant. folklore: coredump/criu_coredump (CRIU up to 4.2) pairs each word with the next one, so that every
- * value is the next pair's type; each second pair is one of the vector.
+ * The words of a vector that coredump/criu_coredump garbled, the first half of it; `undefined` for one that is as it was.
+ * folklore: that tool (CRIU up to 4.2) makes a pair of each word with the next one, and then loses the second: each pair has a word
+ * for its type, and zero for its value. Half of the words have no place any more. Where the second word is not lost, it is the
+ * next pair's type.
  */
-export function ungarbledAuxv(bytes: Uint8Array): AuxvPair[] {
+export function garbledWords(bytes: Uint8Array): bigint[] | undefined {
 	const pairs = Array.from({ length: Math.floor(bytes.length / auxvPair.size) }, (_, i) =>
 		auxvPair.decode(bytes.subarray(i * auxvPair.size)),
 	);
-	const garbled = pairs.length > 4 && pairs.every(({ a_type }, i) => i === 0 || a_type === pairs[i - 1]?.a_val);
-	if (!garbled) return readAuxv(bytes);
-	const meant = pairs
-		.filter((_, i) => i % 2 === 0)
-		.map(({ a_type, a_val }) => ({ type: Number(a_type), value: a_val }));
-	const end = meant.findIndex(({ type }) => type === AT.NULL);
-	return end < 0 ? meant : meant.slice(0, end);
+	if (pairs.length < 5) return undefined;
+	const zeros = pairs.every(({ a_val }) => a_val === 0n) && pairs.some(({ a_type }) => a_type > 0xffff_ffffn);
+	const chained = pairs.every(({ a_type }, i) => i === 0 || a_type === pairs[i - 1]?.a_val);
+	return zeros || chained ? pairs.map(({ a_type }) => a_type) : undefined;
 }
 
 /** `AT_PHDR 0x55d0c8a3f040`, `AT_PAGESZ 4096`: counts and ids in decimal, addresses and masks in hexadecimal. */

@@ -17,6 +17,7 @@ import { xstateFromFxregs } from "../linux/xstate.ts";
 import { caution } from "./finding.ts";
 import { leadershipOf } from "./from-core/leader.ts";
 import { contentsOfCore, mappingsOfCore, missingFindings } from "./from-core/memory.ts";
+import { withThreadPointers } from "./from-core/thread-pointers.ts";
 import { type FileRange, withoutHoles } from "./holes.ts";
 import type { Death, PartialTask, PartialThread } from "./partial-task.ts";
 
@@ -49,9 +50,12 @@ export function taskFromCore<R extends Registers = UserRegs>(
 		core.source.name,
 		`names no mapped files (no NT_FILE): ${named} are known by the dynamic linker's own list; whatever else was mapped becomes private memory`,
 	);
+	const listed = (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer));
+	const pointed = withThreadPointers(listed, core, memory);
 	const doubts = [
 		...(linked.length === 0 ? [] : [byLinker]),
 		...(doubt === undefined ? [] : [doubt]),
+		...pointed.findings,
 		...missingFindings(core.source.name, mappings),
 	];
 	return {
@@ -65,7 +69,7 @@ export function taskFromCore<R extends Registers = UserRegs>(
 		...(process === undefined
 			? {}
 			: { owner: { uid: process.pr_uid, gid: process.pr_gid }, nice: niceOf(process.pr_nice) }),
-		threads: (leader === undefined ? others : [leader, ...others]).map((thread) => threadOf(thread, writer)),
+		threads: pointed.threads,
 		...(leader === undefined ? { leaderEnded: true as const } : {}),
 		...(doubts.length === 0 ? {} : { doubts }),
 		death: deathOf(core),
@@ -106,7 +110,8 @@ function deathOf(core: Core<Registers>): Death {
 	const first = core.threads[0];
 	const tid = first?.status.pr_pid ?? 0;
 	const signal = core.writer === "gdb" ? 0 : (first?.status.pr_cursig ?? 0);
-	if (signal === 0) return { tid, signal, words: "it did not die: gdb copied it while it lived", synchronous: false };
+	const copier = core.writer === "gdb" ? "gdb copied it" : "it was copied";
+	if (signal === 0) return { tid, signal, words: `it did not die: ${copier} while it lived`, synchronous: false };
 	if (core.siginfo === undefined) return { tid, signal, words: signalName(signal), synchronous: false };
 	const { si_code, cause } = readSiginfo(core.siginfo, core.source.name);
 	return {

@@ -215,7 +215,7 @@ describe.skipIf(!able)(`a donor's files${needs}`, () => {
 });
 
 describe.skipIf(!able || !hasQemu)(`a core of qemu-user${hasQemu ? needs : " (needs qemu-user)"}`, () => {
-	it("comes up with the files that its dynamic linker knew", () => {
+	it("comes up with the files that its dynamic linker knew, and goes on", async () => {
 		const place = join(directory, "qemu");
 		room.run([
 			"sh",
@@ -225,12 +225,12 @@ describe.skipIf(!able || !hasQemu)(`a core of qemu-user${hasQemu ? needs : " (ne
 			place,
 			program.binary,
 		]);
-		const { status, stdout, stderr } = raise("--json", join(place, "core"));
+		const { status, stdout, stderr } = raise("--json", "--run", join(place, "core"));
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		const { pid, findings } = JSON.parse(stdout);
 		expect(findings).toContainEqual(expect.objectContaining({ weight: "caution", code: "files-linked" }));
 		expect(readlinkSync(room.path(`/proc/${pid}/exe`))).toBe(program.binary);
 		expect(readFileSync(room.path(`/proc/${pid}/maps`), "latin1")).toMatch(/ r-xp .*\/libc[.-]/);
-		expect(longAt(room, pid, program.at("total"))).toBe(4711n);
+		expect(await soon(() => longAt(room, pid, program.at("total")) > 4715n)).toBe(true);
 	});
 });

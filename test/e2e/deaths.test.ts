@@ -11,6 +11,7 @@ import {
 	compileDeaths,
 	type Death,
 	die,
+	garbleAuxv,
 	inCore,
 	longAt,
 	type Program,
@@ -190,6 +191,28 @@ describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
 		expect(longAt(room, pid, program.at("total"), tid)).toBe(4712n);
 		truncateSync(core, 2000);
 		expect(raise("--truncated", core).stderr).toContain("inside the notes");
+	});
+
+	it("an auxiliary vector that CRIU's coredump tool garbled: it is on the stack too", () => {
+		const { core, pid } = dead("count");
+		const vector = garbleAuxv(core);
+		expect(raise("-q", core)).toEqual(well);
+		expect(readFileSync(room.path(`/proc/${pid}/auxv`)).subarray(0, vector.length)).toEqual(vector);
+		expect(known(pid)).toBe(4711n + 499_500n);
+	});
+
+	it("threads whose thread pointers are not in the core, as in qemu-user's", () => {
+		const { core, pid } = dead("side-by-side");
+		const bases = (text: string): string[] =>
+			[...text.matchAll(/^\$\d+ = (0x\w+)$/gm)].map(([, base = ""]) => base).sort();
+		const theirs = bases(inCore(room, program, core, "thread apply all -q print/x $fs_base"));
+		expect(new Set(theirs).size).toBe(3);
+		pokeRegister(core, "fs_base", 0n, "all");
+		const { stdout } = raise("-v", core);
+		expect(stdout.match(/^caution thread \d+: its thread pointer \(fs_base\) is not in the core; 0x/gm)).toHaveLength(
+			3,
+		);
+		expect(bases(askGdb(room, pid, "thread apply all -q print/x $fs_base"))).toEqual(theirs);
 	});
 
 	it("zeros of a core that was copied with them make no pages, but are zeros over a file", () => {

@@ -64,14 +64,34 @@ export const longAt = (room: Room, pid: number, at: number, tid = pid): bigint =
 
 export const tidsOf = (room: Room, pid: number): number[] => readdirSync(room.path(`/proc/${pid}/task`)).map(Number);
 
-/** Changes a register of the first thread in a core, as no program of ours can. */
-export function pokeRegister(core: string, name: "ip", value: bigint): void {
+/** Changes a register of the first thread in a core, or of all of them, as no program of ours can. */
+export function pokeRegister(core: string, name: "ip" | "fs_base", value: bigint, of: "first" | "all" = "first"): void {
 	const bytes = readFileSync(core);
 	// NT_PRSTATUS, 336 bytes of CORE; its registers begin at byte 112
 	const head = Buffer.from([5, 0, 0, 0, 0x50, 1, 0, 0, 1, 0, 0, 0, 0x43, 0x4f, 0x52, 0x45, 0, 0, 0, 0]);
-	const at = bytes.indexOf(head) + head.length + 112 + 8 * { ip: 16 }[name];
-	bytes.writeBigUInt64LE(value, at);
+	for (let at = bytes.indexOf(head); at >= 0; at = of === "all" ? bytes.indexOf(head, at + 1) : -1)
+		bytes.writeBigUInt64LE(value, at + head.length + 112 + 8 * { ip: 16, fs_base: 21 }[name]);
 	writeFileSync(core, bytes);
+}
+
+/**
+ * Garbles a core's NT_AUXV as coredump/criu_coredump does: as many pairs, each of a word and zero, so that half of the words
+ * are lost.
+ *
+ * @returns the note as it was.
+ */
+export function garbleAuxv(core: string): Buffer {
+	const bytes = readFileSync(core);
+	const at = bytes.indexOf(Buffer.from("\x06\0\0\0CORE\0\0\0\0", "latin1"));
+	const length = bytes.readUInt32LE(at - 4);
+	const note = bytes.subarray(at + 12, at + 12 + length);
+	const before = Buffer.from(note);
+	for (let i = 0; 16 * i < length; i++) {
+		before.copy(note, 16 * i, 8 * i, 8 * i + 8);
+		note.writeBigUInt64LE(0n, 16 * i + 8);
+	}
+	writeFileSync(core, bytes);
+	return before;
 }
 
 /** What gdb says of a core. */

@@ -1,0 +1,44 @@
+import { fileOffset } from "../bytes/address.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { type AuxvPair, garbledWords, readAuxv } from "../linux/auxv.ts";
+import { auxvPair } from "../linux/elf-core.ts";
+import { PROT_WRITE } from "../linux/mman.ts";
+import type { Segment } from "./segments.ts";
+
+/** So many words tell the vector from whatever else lies on a stack. */
+const WORDS = 8;
+
+/** Below the top of a stack the vector lies no deeper: what execve(2) takes of arguments and environment, bytes. */
+const DEPTH = 16n << 20n;
+
+/** A kernel's vector has fewer pairs. */
+const MOST_PAIRS = 64;
+
+/**
+ * The auxiliary vector of a core. Where its note is garbled, the one that execve(2) laid on the stack: the note tells by what it
+ * began; and if that is gone from there, as much as the note has.
+ */
+export function auxvFrom(note: Uint8Array, segments: readonly Segment[], source: ByteSource): AuxvPair[] {
+	const words = garbledWords(note);
+	if (words === undefined) return readAuxv(note);
+	const beginning = bytesOf(words);
+	const pattern = beginning.subarray(0, 8 * WORDS);
+	// the stack lies above what else can be written
+	for (const segment of [...segments].reverse()) {
+		if ((segment.prot & PROT_WRITE) === 0 || segment.fileSize === 0n) continue;
+		const length = segment.fileSize < DEPTH ? segment.fileSize : DEPTH;
+		const from = fileOffset(segment.offset + segment.fileSize - length);
+		const bytes = source.read(from, Number(length));
+		for (let at = bytes?.indexOf(pattern) ?? -1; bytes !== undefined && at >= 0; at = bytes.indexOf(pattern, at + 1)) {
+			const pairs = at % 8 === 0 ? readAuxv(bytes.subarray(at, at + MOST_PAIRS * auxvPair.size)) : [];
+			if (pairs.length > words.length / 2 && pairs.length < MOST_PAIRS) return pairs;
+		}
+	}
+	return readAuxv(beginning);
+}
+
+function bytesOf(words: readonly bigint[]): Buffer {
+	const bytes = Buffer.alloc(8 * words.length);
+	for (const [i, word] of words.entries()) bytes.writeBigUInt64LE(word, 8 * i);
+	return bytes;
+}
