@@ -11,7 +11,7 @@ import { ASKS_FOR_CLOCKS, REPORT_FD } from "../plan/abi.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
-import { requireFreeIds } from "./taken.ts";
+import { requireFreeIds, requireNoHeirs } from "./taken.ts";
 
 /**
  * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.
@@ -35,6 +35,7 @@ export async function makeCarrier(
 	});
 	if (made < 0n) {
 		if (ids === "same") requireFreeIds([pid]);
+		if (ids === "same" && Number(made) === EEXIST) requireNoHeirs(pid);
 		refuse("ERR_HOST", {
 			subject: `process ${pid}`,
 			finding: `clone3 failed with ${errnoName(Number(made))}`,
@@ -46,7 +47,7 @@ export async function makeCarrier(
 	return Number(made);
 }
 
-const [EPERM, EAGAIN, EINVAL, ENOSYS] = [-1, -11, -22, -38];
+const [EPERM, EAGAIN, EEXIST, EINVAL, ENOSYS] = [-1, -11, -17, -22, -38];
 
 function remedyFor(
 	ids: IdChoice,

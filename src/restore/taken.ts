@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { refuse } from "../errors.ts";
 
 const WAYS_OUT = "restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids";
@@ -34,6 +34,48 @@ export function requireNoFirst(tids: readonly number[]): void {
 		expectation: "expected another",
 		remedy: "restore with new ids with --fresh-ids",
 	});
+}
+
+/**
+ * Refuses an id for which the kernel said EEXIST though no process has it: it names the session or the process group of others,
+ * who outlived the process that had led them.
+ *
+ * @throws NecromancerError ERR_PID_TAKEN
+ */
+export function requireNoHeirs(id: number): void {
+	const heir = heirOf(id);
+	if (heir === undefined) return;
+	refuse("ERR_PID_TAKEN", {
+		subject: `pid ${id}`,
+		finding: `is still the ${heir.of} of "${heir.comm}" (process ${heir.pid})`,
+		expectation: "expected it to be free",
+		remedy: `end that one, or ${WAYS_OUT}`,
+	});
+}
+
+interface Heir {
+	readonly pid: number;
+	readonly comm: string;
+	readonly of: "session" | "process group";
+}
+
+function heirOf(id: number): Heir | undefined {
+	for (const name of readdirSync("/proc")) {
+		const stat = /^\d+$/.test(name) ? statOf(name) : undefined;
+		const [, comm = "", rest = ""] = /^\d+ \((.*)\) (.*)$/s.exec(stat ?? "") ?? [];
+		const [, , group, session] = rest.split(" ").map(Number);
+		if (session === id || group === id)
+			return { pid: Number(name), comm, of: session === id ? "session" : "process group" };
+	}
+	return undefined;
+}
+
+function statOf(pid: string): string | undefined {
+	try {
+		return readFileSync(`/proc/${pid}/stat`, "latin1");
+	} catch {
+		return undefined;
+	}
 }
 
 function holderOf(tid: number): { readonly comm: string; readonly zombie: boolean } | undefined {

@@ -151,7 +151,8 @@ export const attributeTable: readonly AttributeRow[] = [
 	{
 		name: "files without a name",
 		fate: "kept",
-		remark: "by another name, where that is in the same directory; other hard links are refused",
+		remark:
+			"by another name, where that is in the same directory; other hard links are refused. What they were called is told: they have no name at all",
 	},
 	{ name: "deleted working or root directory", fate: "refused" },
 	{

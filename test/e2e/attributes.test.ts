@@ -264,6 +264,22 @@ describe.skipIf(!able)(`confinement that would be lost is refused by name${needs
 		);
 	});
 
+	it("an id that outlived its process, as the session of others: at the restore", async () => {
+		const where = await room();
+		const script = `(set -m; sleep 1000 & echo $! >"$2") >&- 2>&-; exec "$1" plain`;
+		const heir = fresh("heir");
+		const { pid } = await started(where, ["sh", "-c", script, "sh", confined, heir]);
+		const images = fresh("images");
+		expect(necromancer(where, ["dump", "-q", "-t", `${pid}`, "-i", images]).stderr).toBe("");
+		await gone(where, { pid, log: "" });
+		const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images]);
+		expect([status, stderr]).toEqual([
+			6,
+			`necromancer: pid ${pid}: is still the session of "sleep" (process ${Number(readFileSync(heir, "latin1"))}), expected it to be free; end that one, or restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids [ERR_PID_TAKEN]\n`,
+		]);
+		expect(necromancer(where, ["restore", "-d", "--pid-namespace", "-i", images]).status).toBe(0);
+	});
+
 	it("names that --allow-lost does not know", async () => {
 		const where = await room();
 		const { status, stderr } = necromancer(where, ["dump", "-t", "1", "-i", "x", "--allow-lost", "nothing"]);

@@ -1,7 +1,7 @@
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
-import { caution, note } from "../../task/finding.ts";
+import { caution, loss } from "../../task/finding.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
 import type { Circumstances } from "../circumstances.ts";
 import { addLooks } from "../looks.ts";
@@ -38,8 +38,8 @@ export function makeGhosts(
 		if (number === undefined) continue;
 		const elsewhere = policy.ghosts?.get(ghost.id);
 		desk.around.draft.report(
-			note(
-				"replaced",
+			loss(
+				"attribute",
 				`${ghost.path}, deleted`,
 				"has no name any more, also in /proc/PID/fd, where it kept that it had",
 			),

@@ -6,7 +6,7 @@ import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
 import { closeInputs, sourcesOf } from "../../../src/plan/inputs.ts";
 import { stepText } from "../../../src/plan/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
-import { caution, note } from "../../../src/task/finding.ts";
+import { caution, loss } from "../../../src/task/finding.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
 import { circumstancesFor } from "../../support/made-circumstances.ts";
 import { executed, mapping, PAGE, taskOf } from "../../support/memory-task.ts";
@@ -128,8 +128,8 @@ describe("files that had lost their names", () => {
 		const { table, findings } = carriedOut(taskWith([opened(3)]), { ...plain, ghosts: new Map([[1, "/elsewhere"]]) });
 		expect(table.get(3)?.description.nameless?.directory).toBe("/elsewhere");
 		expect(findings).toEqual([
-			note(
-				"replaced",
+			loss(
+				"attribute",
 				"/var/tmp/gone, deleted",
 				"has no name any more, also in /proc/PID/fd, where it kept that it had",
 			),
