@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { limitNames, NO_LIMIT } from "../linux/resource.ts";
+import { imageLosable } from "../restore/image-losable.ts";
 
 export { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 
@@ -53,6 +54,24 @@ export const missingFdsOption = (): Option =>
 	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")
 		.choices(["error", "null"])
 		.default("error");
+
+/** `--allow-lost net,uts` where images are used, gathered into a set. */
+export const imageLossesOption = (): Option =>
+	new Option(
+		"--allow-lost <what>",
+		`what may be lost that CRIU's images can have, and we do not make: ${Object.keys(imageLosable).join(", ")}, or all`,
+	).argParser(namesOf(imageLosable));
+
+/** Names of a table, separated by commas or given one after the other, or all of them. */
+export const namesOf =
+	<T extends object>(table: T) =>
+	(text: string, before: ReadonlySet<keyof T> = new Set()): ReadonlySet<keyof T> => {
+		const names = text === "all" ? Object.keys(table) : text.split(",");
+		for (const name of names)
+			if (!Object.hasOwn(table, name))
+				throw new InvalidArgumentError(`expected some of ${Object.keys(table).join(", ")}, not "${name}".`);
+		return new Set([...before, ...(names as (keyof T)[])]);
+	};
 
 /** `--limit core=unlimited`, gathered into a map. */
 export const limitOption = (): Option =>

@@ -2,7 +2,9 @@ import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import { type CompileOptions, compilePlan } from "../plan/compile.ts";
+import { withoutBeyond } from "../restore/beyond-images.ts";
 import { withImageClocks } from "../restore/image-clocks.ts";
+import type { ImageLosable } from "../restore/image-losable.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { believedImages } from "./believed-images.ts";
 import { jsonText } from "./json-text.ts";
@@ -22,6 +24,8 @@ export interface PlanVerb {
 	readonly trust?: boolean;
 	/** Nanoseconds. */
 	readonly clock?: GivenClock;
+	/** What it may be without. */
+	readonly allowLost?: ReadonlySet<ImageLosable>;
 	/** What to do about descriptors that cannot be opened again. */
 	readonly policy?: CompileOptions;
 }
@@ -33,7 +37,16 @@ export interface PlanVerb {
  * @throws NecromancerError whatever is wrong with the images, and what cannot be restored.
  */
 export async function planVerb(
-	{ images, json, verbose, pid, clock, trust = false, policy = { fds: new Map(), missing: "error" } }: PlanVerb,
+	{
+		images,
+		json,
+		verbose,
+		pid,
+		clock,
+		allowLost,
+		trust = false,
+		policy = { fds: new Map(), missing: "error" },
+	}: PlanVerb,
 	{ out, paint }: Terminal,
 	facts: () => HostFacts | Promise<HostFacts>,
 ): Promise<void> {
@@ -41,9 +54,10 @@ export async function planVerb(
 	const dir = openImageDir(images);
 	try {
 		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
-		const { task: clocked, findings: told } = withImageClocks(task, dir, clock);
+		const beyond = withoutBeyond(dir, task, new Set(allowLost));
+		const { task: clocked, findings: told } = withImageClocks(beyond.task, dir, clock);
 		const compiled = compilePlan(clocked, await facts(), policy);
-		const plan = { ...compiled, findings: [...findings, ...told, ...compiled.findings] };
+		const plan = { ...compiled, findings: [...findings, ...beyond.findings, ...told, ...compiled.findings] };
 		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
 	} finally {
 		dir.close();

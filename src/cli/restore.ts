@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
 import { openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/unfinished.ts";
+import { withoutBeyond } from "../restore/beyond-images.ts";
 import { withImageClocks } from "../restore/image-clocks.ts";
+import type { ImageLosable } from "../restore/image-losable.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { type Finding, lostAtDump } from "../task/finding.ts";
@@ -26,6 +28,8 @@ export interface RestoreVerb {
 	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
+	/** What it may be without. */
+	readonly allowLost?: ReadonlySet<ImageLosable>;
 	/** Nanoseconds. */
 	readonly clock?: GivenClock;
 	readonly pidfile?: string;
@@ -62,10 +66,12 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
-		const { task, findings: clock } = withImageClocks(believed, dir, verb.clock);
+		const within = verb.pidNamespace === true ? ["pid" as const] : [];
+		const beyond = withoutBeyond(dir, believed, new Set([...(verb.allowLost ?? []), ...within]));
+		const { task, findings: clock } = withImageClocks(beyond.task, dir, verb.clock);
 		known = task.identity.pid;
 		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));
-		said.push(...clock);
+		said.push(...beyond.findings, ...clock);
 		reportPointersOf(task, (finding) => said.push(finding));
 		restored = await restore(task, {
 			stopped: verb.leaveStopped === true || task.stopped,

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -262,6 +262,27 @@ describe.skipIf(!able)(`confinement that would be lost is refused by name${needs
 		expect(await revive(where, process, ["--missing-fds", "null"])).toContainEqual(
 			expect.stringMatching(/^loss descriptor 5: was the terminal .*; \/dev\/null takes its place$/),
 		);
+	});
+
+	it("a namespace of its own that CRIU's images have: at the restore", async () => {
+		const where = await room();
+		const process = await started(where, [confined, "plain"]);
+		const images = fresh("images");
+		expect(necromancer(where, ["dump", "-q", "-t", `${process.pid}`, "-i", images]).stderr).toBe("");
+		await gone(where, process);
+		const ids = join(images, `ids-${process.pid}.img`);
+		const bytes = readFileSync(ids);
+		// net_ns_id: another than the dumper's
+		bytes[bytes.indexOf(Buffer.from([6 << 3, 2]), 12) + 1] = 99;
+		writeFileSync(ids, bytes);
+		const restore = ["restore", "-d", "-i", images];
+		expect(necromancer(where, restore).stderr).toBe(
+			`necromancer: process ${process.pid}: had its network namespace, which does not come back; restore it with criu restore, or go on without: --allow-lost net [ERR_UNSUPPORTED]\n`,
+		);
+		expect(necromancer(where, [...restore, "--allow-lost", "net"])).toMatchObject({
+			...{ status: 0 },
+			stderr: expect.stringContaining("had its network namespace; it has ours when it comes back"),
+		});
 	});
 
 	it("an id that outlived its process, as the session of others: at the restore", async () => {

@@ -1,5 +1,5 @@
-import { type Losable, losable } from "../../dump/losable.ts";
-import { type AddCommand, type Command, InvalidArgumentError, Option, pidOption } from "../command-line.ts";
+import { losable } from "../../dump/losable.ts";
+import { type AddCommand, type Command, namesOf, Option, pidOption } from "../command-line.ts";
 import type { DumpVerb } from "../dump.ts";
 
 export const addDump: AddCommand = (program) => {
@@ -22,7 +22,7 @@ export const addDump: AddCommand = (program) => {
 		)
 		.addOption(
 			new Option("--allow-lost <what>", `what may be lost, of ${Object.keys(losable).join(", ")}, or all`).argParser(
-				losableOf,
+				namesOf(losable),
 			),
 		)
 		.option("--sync", "wait until the images are on the disk before it is ended")
@@ -38,15 +38,6 @@ export const addDump: AddCommand = (program) => {
 			await dumpVerb({ ...options, images });
 		});
 };
-
-/** `--allow-lost net,uts`, also more than once. */
-function losableOf(text: string, before: ReadonlySet<Losable> = new Set()): ReadonlySet<Losable> {
-	const names = text === "all" ? Object.keys(losable) : text.split(",");
-	for (const name of names)
-		if (!Object.hasOwn(losable, name))
-			throw new InvalidArgumentError(`expected some of ${Object.keys(losable).join(", ")}, not "${name}".`);
-	return new Set([...before, ...(names as Losable[])]);
-}
 
 const HELP = `
   $ necromancer dump -t 5739 -i DIR                 to images; the process is ended when they are complete

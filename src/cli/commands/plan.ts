@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
+import type { ImageLosable } from "../../restore/image-losable.ts";
 import {
 	type AddCommand,
 	addImages,
 	type Command,
 	clockOption,
 	type ImagesOptions,
+	imageLossesOption,
 	imagesOf,
 	pidOption,
 } from "../command-line.ts";
@@ -12,6 +14,7 @@ import {
 interface Options extends ImagesOptions {
 	readonly pid?: number;
 	readonly clock?: bigint | "host";
+	readonly allowLost?: ReadonlySet<ImageLosable>;
 	readonly json?: boolean;
 	readonly trust?: boolean;
 	readonly verbose?: boolean;
@@ -26,6 +29,7 @@ export const addPlan: AddCommand = (program) => {
 		.addOption(pidOption("--pid <pid>", "which process, where the images hold several"))
 		.option("--trust", "as with restore --trust")
 		.addOption(clockOption())
+		.addOption(imageLossesOption())
 		.option("--json", "as JSON")
 		.option("-v, --verbose", "every step")
 		.addHelpText("after", HELP)
@@ -35,7 +39,7 @@ export const addPlan: AddCommand = (program) => {
 				import("../terminal.ts"),
 				import("../../host/facts.ts"),
 			]);
-			const { json = false, verbose = false, trust = false, pid, clock } = options;
+			const { json = false, verbose = false, trust = false, pid, clock, allowLost } = options;
 			// a restore would open page files by their whole names, too
 			const images = resolve(imagesOf(options, command));
 			const verb = {
@@ -45,6 +49,7 @@ export const addPlan: AddCommand = (program) => {
 				trust,
 				...(pid === undefined ? {} : { pid }),
 				...(clock === undefined ? {} : { clock }),
+				...(allowLost === undefined ? {} : { allowLost }),
 			};
 			await planVerb(verb, openTerminal(process), () => measureHost());
 		});

@@ -7,6 +7,7 @@ import {
 	descriptorOption,
 	freshIdsOption,
 	type ImagesOptions,
+	imageLossesOption,
 	imagesOf,
 	missingFdsOption,
 	Option,
@@ -37,6 +38,7 @@ export const addRestore: AddCommand = (program, end) => {
 		.optionsGroup("Its files:")
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
+		.addOption(imageLossesOption())
 		.optionsGroup("Its clock:")
 		.addOption(clockOption())
 		.optionsGroup("Its rights:")

@@ -1,0 +1,81 @@
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import { bytesFromText } from "../bytes/text.ts";
+import { RemapType } from "../criu/generated/schema.ts";
+import type { ImageDir } from "../criu/image-dir.ts";
+import { refuse } from "../errors.ts";
+import { type Finding, loss } from "../task/finding.ts";
+import type { Task } from "../task/task.ts";
+import { type ImageLosable, imageLosable } from "./image-losable.ts";
+
+const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;
+
+/**
+ * A process from images, without what they have around it and nobody here makes; our own dump refuses such a process.
+ *
+ * @param allowed what it may be without.
+ * @throws NecromancerError ERR_UNSUPPORTED for the rest.
+ */
+export function withoutBeyond(
+	dir: ImageDir,
+	task: Task,
+	allowed: ReadonlySet<ImageLosable>,
+): { readonly task: Task; readonly findings: readonly Finding[] } {
+	const { pid } = task.identity;
+	const [own, gone] = [ownNamespaces(dir, pid), deletedDirectories(dir, pid)];
+	const lost = [...own, ...gone];
+	const refused = lost.filter((what) => !allowed.has(what));
+	const subject = `process ${pid}`;
+	if (refused.length > 0)
+		refuse("ERR_UNSUPPORTED", {
+			subject,
+			finding: `had ${refused.map((what) => imageLosable[what]).join(", ")}`,
+			expectation: "which does not come back",
+			remedy: `restore it with criu restore, or go on without: --allow-lost ${refused.join(",")}`,
+		});
+	const findings = lost.map((what) => {
+		const is = gone.some((name) => name === what)
+			? "it comes back in the nearest directory that is there"
+			: "it has ours when it comes back";
+		return loss("confinement", subject, `had ${imageLosable[what]}; ${is}`);
+	});
+	const { files } = task;
+	const nearest = Object.fromEntries(
+		gone.map((what) => [what, files[what] === undefined ? "/" : nearestDirectory(files[what])]),
+	);
+	return { task: gone.length === 0 ? task : { ...task, files: { ...files, ...nearest } }, findings };
+}
+
+/** Labels have a meaning only in comparison: it shared a namespace with whoever dumped it where they are the same. */
+function ownNamespaces(dir: ImageDir, pid: number): ImageLosable[] {
+	const { root_ids: dumper } = dir.one("inventory.img", "inventory");
+	const ids = dir.has(`ids-${pid}.img`) ? dir.one(`ids-${pid}.img`, "ids") : undefined;
+	return namespaces.filter((name) => {
+		const [theirs, ours] = [ids?.[`${name}_ns_id`], dumper?.[`${name}_ns_id`]];
+		return theirs !== undefined && ours !== undefined && theirs !== ours;
+	});
+}
+
+/** CRIU stores a deleted directory as a file without a name. */
+function deletedDirectories(dir: ImageDir, pid: number): ("cwd" | "root")[] {
+	if (!dir.has("remap-fpath.img")) return [];
+	const { cwd_id, root_id } = dir.one(`fs-${pid}.img`, "fs");
+	const remaps = dir.image("remap-fpath.img", "remap-fpath").records;
+	const isGone = (id: number): boolean =>
+		remaps.some(({ value }) => value.orig_id === id && (value.remap_type ?? RemapType.LINKED) !== RemapType.LINKED);
+	return [...(isGone(cwd_id) ? (["cwd"] as const) : []), ...(isGone(root_id) ? (["root"] as const) : [])];
+}
+
+function nearestDirectory(path: string): string {
+	let at = dirname(path);
+	while (at !== "/" && !isDirectory(at)) at = dirname(at);
+	return at;
+}
+
+function isDirectory(path: string): boolean {
+	try {
+		return statSync(Buffer.from(bytesFromText(path))).isDirectory();
+	} catch {
+		return false;
+	}
+}
