@@ -78,7 +78,8 @@ async function revive(
 	await gone(where, process);
 	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], around);
 	// what its dump lost is said again
-	const news = stderr.split("\n").filter((line) => !line.includes(": the process lost it at its dump: "));
+	const known = /: the process lost it at its dump: |, deleted: has no name any more/;
+	const news = stderr.split("\n").filter((line) => !known.test(line));
 	expect({ status, news }).toEqual({ status: 0, news: [`restored process ${process.pid}`, ""] });
 	const { findings } = JSON.parse(dumped.stdout);
 	return findings.map(({ weight, subject, text }: Record<string, string>) => `${weight} ${subject}: ${text}`);
@@ -87,7 +88,7 @@ async function revive(
 const needs = able ? "" : " (needs root, unshare, nsenter and gcc)";
 
 describe.skipIf(!able)(`attributes of threads, memory and process come back${needs}`, () => {
-	it.each([[[]], [["tsc"]]])("twice in a row %s", async (options) => {
+	it.each([[[]], [["tsc"]], [["mdwe"]]])("twice in a row %s", async (options) => {
 		const where = await room();
 		const process = await started(where, [join(directory, "attributes"), ...options]);
 		for (const line of await more(process, 2)) expect(line).toMatch(/^\d+ right$/);
