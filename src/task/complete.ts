@@ -11,6 +11,7 @@ import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
 import { twinsOf } from "./complete/twins.ts";
+import { withStackGuards } from "./deduce/stack-guards.ts";
 import { withEndedLeader } from "./ended-leader.ts";
 import { type Finding, lostAtDump, note } from "./finding.ts";
 import { geographyOf, placesOf } from "./geography.ts";
@@ -68,7 +69,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 		task: {
 			identity,
 			threads,
-			memory,
+			memory: withStackGuards(memory, dead, report),
 			signalActions,
 			posixTimers,
 			files,

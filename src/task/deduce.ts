@@ -9,6 +9,7 @@ import { withLinkedProtections } from "./deduce/protections.ts";
 import { reportRuntimes } from "./deduce/runtimes.ts";
 import { longLived } from "./deduce/search.ts";
 import { deduceSignalActions } from "./deduce/signals.ts";
+import { withStackGuards } from "./deduce/stack-guards.ts";
 import { deduceSurroundings } from "./deduce/surroundings.ts";
 import { deduceThreads } from "./deduce/threads.ts";
 import type { Finding } from "./finding.ts";
@@ -70,13 +71,13 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 		caution(
 			"default",
 			"timers and limits",
-			"are not in a core, nor are signals that waited for the whole process: no timer is armed, limits are those of the restorer",
+			"are not in a core, nor are signals that waited for the whole process, or guard regions (MADV_GUARD_INSTALL) but those of glibc's stacks: no timer is armed, limits are those of the restorer",
 		),
 	);
 	return {
 		task: {
 			identity: identityOf(dead),
-			...{ threads, memory, signalActions, files },
+			...{ threads, memory: withStackGuards(memory, dead, report), signalActions, files },
 			intervalTimers: { real: UNARMED, virtual: UNARMED, profiling: UNARMED },
 			posixTimers: [],
 			limits: options.limits ?? [],

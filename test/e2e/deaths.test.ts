@@ -215,6 +215,21 @@ describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
 		expect(bases(askGdb(room, pid, "thread apply all -q print/x $fs_base"))).toEqual(theirs);
 	});
 
+	it("guards of stacks that are marks within them, where the kernel has such marks", () => {
+		const { core, pid, place } = dead("guarded");
+		expect(raise("-q", core)).toEqual(well);
+		const at = Number(longAt(room, pid, program.at("shown")));
+		// 0 where the kernel knows no such mark
+		if (at === 0) return;
+		expect(() => bytesAt(room, pid, at, 1)).toThrow("EIO");
+		expect(bytesAt(room, pid, at + 4096, 1)).toEqual(Buffer.alloc(1));
+		// a donor changes nothing about it
+		const images = join(place, "images");
+		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toEqual(well);
+		expect(raise("-q", "-i", images, core)).toEqual(well);
+		expect(() => bytesAt(room, pid, at, 1)).toThrow("EIO");
+	});
+
 	it("zeros of a core that was copied with them make no pages, but are zeros over a file", () => {
 		const { core, pid, place } = dead("spread");
 		const copy = join(place, "copy");

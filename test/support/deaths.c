@@ -138,6 +138,24 @@ static void loop(void) {
 	}
 }
 
+enum { GUARD_INSTALL = 102 };
+
+// a stack whose guard is one as glibc 2.42 makes it: a mark within memory that can be written
+static void *guarded(void *unused) {
+	unsigned long start, end, at = (unsigned long)&start, below = 0;
+	char line[512], prot[8];
+	FILE *maps = fopen("/proc/self/maps", "r");
+	while (fgets(line, sizeof line, maps) && sscanf(line, "%lx-%lx %4s", &start, &end, prot) == 3) {
+		if (start <= at && at < end) break;
+		below = strcmp(prot, "---p") ? 0 : start;
+	}
+	fclose(maps);
+	if (below && !mprotect((char *)below, 4096, PROT_READ | PROT_WRITE) && !madvise((char *)below, 4096, GUARD_INSTALL))
+		shown = (char *)below;
+	raise(SIGQUIT);
+	for (;;) pause();
+}
+
 static void map_beyond(void) {
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	for (int i = 0; i < 5000; i++) write(fd, "x", 1);
@@ -214,6 +232,7 @@ int main(int count, char **args) {
 	if (!strcmp(how, "handler")) with_handler();
 	if (!strcmp(how, "side-by-side")) side_by_side();
 	if (!strcmp(how, "loop")) loop();
+	if (!strcmp(how, "guarded")) in_thread(guarded);
 	if (!strcmp(how, "beyond")) map_beyond();
 	if (!strcmp(how, "shared")) share();
 	if (!strcmp(how, "spread")) spread();
