@@ -6,11 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
-import { hasGcc } from "../support/tools.ts";
+import { hasGcc, hasTool } from "../support/tools.ts";
 
 // What few programs ever change, and what keeps a process from others: it comes back, or its loss is said beforehand.
 
 const able = canHaveRooms() && hasGcc();
+const hasPython = hasTool("python3");
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-attributes-"));
 let dist = "";
@@ -131,6 +132,17 @@ describe.skipIf(!able)(`what /proc says of a process${needs}`, () => {
 			"loss descriptor 4: is a directory that tells a process of what becomes of it (F_NOTIFY, dnotify); it tells no more",
 		);
 		for (const line of await more(process, 3)) expect(line).toMatch(/^\d+ right$/);
+	});
+
+	it.skipIf(!hasPython)(`of one of its threads, is refused${hasPython ? "" : " (needs python3)"}`, async () => {
+		const where = await room();
+		const script = `import threading, time, os
+t = threading.Thread(target=time.sleep, args=(1000,), daemon=True); t.start()
+os.open(f"/proc/self/task/{t.native_id}/comm", os.O_RDONLY); print("1", flush=True); time.sleep(1000)`;
+		const process = await started(where, ["python3", "-c", script]);
+		expect(necromancer(where, ["dump", "-R", "-t", `${process.pid}`, "-i", fresh("images")]).stderr).toMatch(
+			/^necromancer: descriptor 3: is a file about one of its threads \(\/proc\/\d+\/task\/\d+\/comm\), which this version cannot dump; /,
+		);
 	});
 
 	it("of another, is refused", async () => {

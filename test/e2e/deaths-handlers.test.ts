@@ -163,6 +163,24 @@ describe.skipIf(!able)(`going on${needs}`, () => {
 		rmSync(spoilt);
 	});
 
+	it("--check refuses more mappings than this host allows, as the deed does", () => {
+		const { core } = dead("count");
+		const few = join(directory, "max_map_count");
+		const sysctl = "/proc/sys/vm/max_map_count";
+		room.run(["sh", "-c", 'echo 10 >"$1"; mount --bind "$1" "$2"', "sh", few, sysctl]);
+		try {
+			for (const check of [[], ["--check"]])
+				expect(raise(...check, core)).toMatchObject({
+					...{ status: 6, stdout: "" },
+					stderr: expect.stringMatching(
+						/^necromancer: vm.max_map_count: is 10, expected at least the \d+ mappings that the process had; raise it: sysctl vm.max_map_count=128 \[ERR_HOST\]\n$/,
+					),
+				});
+		} finally {
+			room.run(["umount", sysctl]);
+		}
+	});
+
 	it("--lazy says what it cannot map", () => {
 		const { core, pid } = dead("count");
 		expect(raise("-q", core)).toEqual(well);
