@@ -1,4 +1,4 @@
-import { type BigIntStats, statSync } from "node:fs";
+import { type BigIntStats, readlinkSync, statSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { descriptorsOf, linkOfProcess, ofProcess } from "../host/proc.ts";
@@ -18,14 +18,31 @@ export interface OpenDescriptor {
 	readonly stat: BigIntStats;
 }
 
-/** Ascending. @throws NecromancerError ERR_IO */
+/** Ascending. Those that a process closes while it is looked at, before it stands still, are none. @throws NecromancerError ERR_IO */
 export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
-	descriptorsOf(pid).map((number) => ({
-		number,
-		link: linkOfProcess(pid, `fd/${number}`),
-		info: readFdinfo(ofProcess(pid, `fdinfo/${number}`)),
-		stat: attempt(`/proc/${pid}/fd/${number}`, () => statSync(`/proc/${pid}/fd/${number}`, { bigint: true })),
-	}));
+	descriptorsOf(pid).flatMap((number) => {
+		const path = `/proc/${pid}/fd/${number}`;
+		try {
+			return {
+				number,
+				link: linkOfProcess(pid, `fd/${number}`),
+				info: readFdinfo(ofProcess(pid, `fdinfo/${number}`)),
+				stat: attempt(path, () => statSync(path, { bigint: true })),
+			};
+		} catch (error) {
+			if (isGone(path)) return [];
+			throw error;
+		}
+	});
+
+function isGone(path: string): boolean {
+	try {
+		readlinkSync(path);
+		return false;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "ENOENT";
+	}
+}
 
 /** What a descriptor refers to, as far as its link and its inode tell. */
 export type OpenKind =
