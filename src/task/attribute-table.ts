@@ -154,7 +154,16 @@ export const attributeTable: readonly AttributeRow[] = [
 		remark:
 			"by another name, where that is in the same directory; other hard links are refused. What they were called is told: they have no name at all",
 	},
-	{ name: "deleted working or root directory", fate: "refused" },
+	{
+		name: "deleted working or root directory",
+		fate: "refused",
+		remark: "or given up with --allow-lost; one that CRIU's images have, by restore",
+	},
+	{
+		name: "open files below /proc about other processes and threads",
+		fate: "refused",
+		remark: "or given up with --missing-fds; those about itself and its first thread are kept",
+	},
 	{
 		name: "sockets, terminals, inotify, fanotify, pidfds, BPF, io_uring, namespaces, devices",
 		fate: "refused",
@@ -177,7 +186,7 @@ export const attributeTable: readonly AttributeRow[] = [
 		ns: "mnt pid user",
 		proc: "ns uid_map gid_map projid_map setgroups",
 		clone: "NEWNS NEWPID NEWUSER",
-		remark: "run it there",
+		remark: "run it there; of those that CRIU's images have, restore says so, and --allow-lost goes on",
 	},
 	{
 		name: "network, UTS, IPC and cgroup namespaces other than ours",
@@ -185,7 +194,7 @@ export const attributeTable: readonly AttributeRow[] = [
 		ns: "net uts ipc cgroup",
 		proc: "net",
 		clone: "NEWNET NEWUTS NEWIPC NEWCGROUP",
-		remark: "or given up with --allow-lost",
+		remark: "or given up with --allow-lost; by restore too, where CRIU's images have them",
 	},
 	{ name: "namespaces for its children", fate: "refused", ns: "pid_for_children time_for_children" },
 	{ name: "seccomp", fate: "refused", status: "Seccomp Seccomp_filters", prctl: "GET_SECCOMP" },
