@@ -246,6 +246,19 @@ int main(int count, char **args) {
 		raise(SIGQUIT);
 		abort();
 	}
+	// the program itself is not there any more
+	if (!strcmp(how, "deleted")) {
+		char own[PATH_MAX] = "";
+		readlink("/proc/self/exe", own, sizeof own - 1);
+		unlink(own);
+		how = "count";
+	}
+	if (!strcmp(how, "dontdump")) {
+		shown = mmap(0, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memset(shown, 'h', 16 * 4096);
+		madvise(shown, 16 * 4096, MADV_DONTDUMP);
+		how = "count";
+	}
 	if (!strcmp(how, "count")) {
 		raise(SIGQUIT);
 		for (;;) {

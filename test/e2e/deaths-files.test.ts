@@ -1,0 +1,89 @@
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
+import { bytesAt, canDie, compileDeaths, type Death, die, longAt, type Program } from "../support/deaths.ts";
+import { FAULTY_NEEDS } from "../support/faulty.ts";
+import { soon } from "../support/living.ts";
+import { openRoom, type Ran, type Room } from "../support/room.ts";
+
+// Deaths of programs whose files are not what they were, and of memory that its program kept out of the core.
+
+const able = canDie();
+const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
+
+const directory = mkdtempSync(join(tmpdir(), "necromancer-deaths-"));
+let dist = "";
+let program: Program;
+let room: Room;
+let next = 60_001;
+beforeAll(async () => {
+	if (!able) return;
+	dist = built();
+	program = compileDeaths(directory);
+	room = await openRoom();
+});
+afterEach(async () => {
+	if (!able) return;
+	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
+	expect(await soon(() => room.pids().length === 0)).toBe(true);
+});
+afterAll(async () => {
+	if (able) await room.close();
+	rmSync(directory, { recursive: true, force: true });
+});
+
+const raise = (...args: readonly string[]): Ran =>
+	room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--trust", ...args]);
+/** A copy of the program, which may be taken away, died. */
+const dead = (how: string): Death & { readonly own: string } => {
+	next += 100;
+	const own = join(directory, `program-${next}`);
+	copyFileSync(program.binary, own);
+	return { ...die(room, { ...program, binary: own }, directory, how, next), own };
+};
+
+describe.skipIf(!able)(`files that are not what they were${needs}`, () => {
+	it("a program that was deleted is not started with zeros for its code", () => {
+		const { core, own, pid } = dead("deleted");
+		const refused = raise("--run", core);
+		expect([refused.status, refused.stdout]).toEqual([5, ""]);
+		expect(refused.stderr).toMatch(
+			new RegExp(
+				`^necromancer: ${own}: was deleted, and \\d+ bytes of its code at 0x\\w+ are not in the core, expected its code; raise it with a copy of the file \\(--map-file OLD=NEW, or --search DIR\\), or insist with --allow-mismatch: what is missing reads as zeros then \\[ERR_BINARY_MISSING\\]\n$`,
+			),
+		);
+		expect(raise("-q", "--map-file", `${own}=${program.binary}`, core)).toEqual({ status: 0, stdout: "", stderr: "" });
+		expect(longAt(room, pid, program.at("total"))).toBe(4711n);
+	});
+
+	it("a program that is another now is a loss where it is insisted on", () => {
+		const { core, own } = dead("count");
+		const bytes = readFileSync(own);
+		// the build-id, which the core has too
+		const id = bytes.indexOf(Buffer.from("\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0", "latin1")) + 16;
+		bytes[id] = (bytes[id] ?? 0) ^ 255;
+		writeFileSync(own, bytes);
+		expect(raise("--run", core)).toMatchObject({ status: 5, stderr: expect.stringContaining("ERR_BINARY_MISMATCH") });
+		const { status, stdout } = raise("--json", "--allow-mismatch", core);
+		expect(status).toBe(0);
+		expect(JSON.parse(stdout).findings).toContainEqual(
+			expect.objectContaining({ weight: "loss", code: "binary-differs", subject: own }),
+		);
+	});
+});
+
+describe.skipIf(!able)(`memory that was kept out of the core${needs}`, () => {
+	it("reads as zeros, and it is said", () => {
+		const { core, pid } = dead("dontdump");
+		const { status, stdout } = raise("--json", core);
+		expect(status).toBe(0);
+		const at = Number(longAt(room, pid, program.at("shown")));
+		expect(JSON.parse(stdout).findings).toContainEqual({
+			...{ weight: "caution", code: "contents-lost", subject: `mapping 0x${at.toString(16)}` },
+			text: "65536 bytes of writable memory, none of it in the core: never written to, or kept out of it (MADV_DONTDUMP); they read as zeros",
+		});
+		expect(bytesAt(room, pid, at, 65536).every((byte) => byte === 0)).toBe(true);
+	});
+});
