@@ -1,3 +1,4 @@
+import type { Registers } from "../../arch/architecture.ts";
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
@@ -25,17 +26,18 @@ const PIECE = 1n << 20n;
  * control block of glibc points at itself, twice, and holds its thread's id; without one that is the thread's beyond doubt, it
  * comes back with none.
  */
-export function withThreadPointers(
-	threads: readonly PartialThread[],
-	{ auxv }: Core,
+export function withThreadPointers<R extends Registers>(
+	threads: readonly PartialThread<R>[],
+	{ auxv }: Pick<Core, "auxv">,
 	memory: CoreMemory,
-): { readonly threads: readonly PartialThread[]; readonly findings: readonly Finding[] } {
-	if (threads.some(({ registers }) => registers.fs_base !== 0n)) return { threads, findings: [] };
+): { readonly threads: readonly PartialThread<R>[]; readonly findings: readonly Finding[] } {
+	if (threads.some(({ registers }) => !("fs_base" in registers) || registers.fs_base !== 0n))
+		return { threads, findings: [] };
 	// a program without a dynamic linker may do without a libc too
 	const isDynamic = auxv.some(({ type, value }) => type === AT.BASE && value !== 0n);
 	const blocks = controlBlocksIn(memory);
 	const findings: Finding[] = [];
-	const found = threads.map((thread): PartialThread => {
+	const found = threads.map((thread): PartialThread<R> => {
 		const own = blocks.filter(({ words }) => words.includes(thread.tid));
 		const [block] = threads.length === 1 && blocks.length === 1 ? blocks : own.length === 1 ? own : [];
 		const subject = `thread ${thread.tid}`;
