@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { once } from "../../src/bytes/once.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { refusalText } from "../../src/cli/failure.ts";
 import { coreJson } from "../../src/cli/show/core-json.ts";
@@ -10,16 +11,19 @@ import { viewOfImages } from "../../src/cli/show/images-view.ts";
 import { jsonPieces } from "../../src/cli/show/json-stream.ts";
 import { openTerminal } from "../../src/cli/terminal.ts";
 import { readCore } from "../../src/core/core.ts";
+import { checkDraft } from "../../src/criu/draft.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { buildIdOfFile } from "../../src/elf/build-id.ts";
 import { readSymbols } from "../../src/elf/object.ts";
 import { NecromancerError } from "../../src/errors.ts";
+import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
 import { complete } from "../../src/task/complete.ts";
 import { deduce } from "../../src/task/deduce.ts";
 import { taskFromCore } from "../../src/task/from-core.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
+import { fixtureCore } from "../support/fixture-core.ts";
 import { madeHost } from "../support/made-host.ts";
 
 /** What must never be, in words. */
@@ -77,6 +81,7 @@ export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
 			const dir = openImageDir(donor);
 			try {
 				plan(complete(dead(), taskFromImages(dir), { allowMismatch: true }).task);
+				checkDraft(patch(dead(), dir, { host: nothingHere, allowMismatch: true }).draft);
 			} finally {
 				dir.close();
 			}
@@ -84,13 +89,19 @@ export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
 	);
 }
 
+/** Unpacked once. */
+const counter = once(() => fixtureCore("counter"));
+
+/** A host without a file. */
+export const nothingHere = { open: () => undefined, sizeOf: () => undefined };
+
 /** Rights that hold nothing. */
 const nobody = {
 	...{ uid: 1, euid: 1, suid: 1, fsuid: 1, gid: 1, egid: 1, sgid: 1, fsgid: 1, groups: [], securebits: 0 },
 	...{ inheritable: 0n, permitted: 0n, effective: 0n, bounding: 0n, ambient: 0n, noNewPrivileges: true },
 };
 
-/** An image directory: shown in both ways, and planned. */
+/** An image directory: shown in both ways, planned, and patched with a core. */
 export function judgeImages(path: string): Find | undefined {
 	const within = (work: (dir: ReturnType<typeof openImageDir>) => void) => () => {
 		const dir = openImageDir(path);
@@ -108,6 +119,10 @@ export function judgeImages(path: string): Find | undefined {
 		}),
 		within((dir) => {
 			encodePlan(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
+		}),
+		within((dir) => {
+			const dead = taskFromCore(readCore(fromBuffer("core", counter())));
+			checkDraft(patch(dead, dir, { host: nothingHere, allowMismatch: true }).draft);
 		}),
 	);
 }

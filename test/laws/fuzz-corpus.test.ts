@@ -1,8 +1,13 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { judgeCore, judgeImages, judgeObject } from "../fuzz/judge.ts";
-import { fixturePath } from "../support/fixture-core.ts";
+import { fromBuffer } from "../../src/bytes/source.ts";
+import { readCore } from "../../src/core/core.ts";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { patch } from "../../src/patch/patch.ts";
+import { taskFromCore } from "../../src/task/from-core.ts";
+import { judgeCore, judgeImages, judgeObject, nothingHere } from "../fuzz/judge.ts";
+import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
 import { scratch } from "../support/scratch.ts";
 import { swollenCore } from "../support/swollen-core.ts";
 
@@ -29,4 +34,15 @@ test("the judge sees more than refusals", () => {
 	expect(judgeCore(swollenCore({}), fixturePath("counter/images"))).toBeUndefined();
 	expect(judgeCore(swollenCore({}), "/nowhere/at/all")).toBeUndefined();
 	expect(judgeCore(undefined as unknown as Buffer, "/")).toMatch(/TypeError/);
+});
+
+test("the judge patches what is whole", () => {
+	const dir = openImageDir(fixturePath("counter/images"));
+	try {
+		const dead = taskFromCore(readCore(fromBuffer("core", fixtureCore("counter"))));
+		const { draft } = patch(dead, dir, { host: nothingHere, allowMismatch: true });
+		expect([...draft.images.keys()]).toContain("pstree.img");
+	} finally {
+		dir.close();
+	}
 });
