@@ -1,11 +1,22 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+	lstatSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	renameSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { address, plus } from "../../src/bytes/address.ts";
+import { openDirectory } from "../../src/bytes/open-directory.ts";
 import { type Agent, type AgentOptions, startAgent } from "../../src/host/agent.ts";
 import { type Errand, label } from "../../src/host/errand.ts";
+import { leaveRemoval } from "../../src/host/leave-removal.ts";
 import { lenderOf } from "../../src/host/lender.ts";
 import { O } from "../../src/linux/open.ts";
 import { timespec } from "../../src/linux/time.ts";
@@ -257,6 +268,33 @@ describe("the end of an agent", () => {
 		);
 		expect(await agent.exited).toEqual({ status: null, signal: "SIGKILL" });
 	});
+});
+
+describe("a draft that is left to an agent to remove", () => {
+	it.each(["link", "directory", "nothing"] as const)(
+		"goes, and what was put in its place stays: a %s",
+		async (what) => {
+			const agent = await start();
+			const room = scratch();
+			const [draft, other] = [join(room, "draft"), join(room, "other")];
+			for (const path of [draft, other]) {
+				mkdirSync(path);
+				writeFileSync(join(path, "file"), "");
+			}
+			const around = openDirectory(room);
+			await leaveRemoval(agent, around.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
+			around.close();
+			// swapped when nothing but the removal is left to do
+			if (what !== "nothing") renameSync(draft, join(room, "moved"));
+			if (what === "link") symlinkSync("other", draft);
+			if (what === "directory") renameSync(other, draft);
+			await agent.close();
+			expect(readdirSync(room).sort()).toEqual(
+				{ link: ["draft", "moved", "other"], directory: ["draft", "moved"], nothing: ["other"] }[what],
+			);
+			if (what !== "nothing") expect(readdirSync(join(room, "draft"))).toEqual(["file"]);
+		},
+	);
 });
 
 describe("closing twice", () => {
