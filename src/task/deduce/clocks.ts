@@ -190,10 +190,13 @@ function clocksOfThisBoot({ host, others = [], trace, wasRead }: ClockWitnesses)
 	const since = trace?.since;
 	const isPast = ({ monotonic }: HostClocksThen): boolean => since !== undefined && since < monotonic - DAY;
 	if (possible.length === 1 && !isPast(first)) return first;
-	const read = possible.find(({ monotonic }) => wasRead(monotonic));
+	const read = possible.find(
+		(clocks) =>
+			(clocks === host || since === undefined || since > clocks.monotonic - SLACK) && wasRead(clocks.monotonic),
+	);
 	if (read !== undefined) return read;
-	// what was read last is days before, or another clock was then near: who was idle for so long is none the worse for that
-	return possible.find((clocks) => !isPast(clocks));
+	// who was idle for days is none the worse for a clock that goes on from then
+	return first === host && !isPast(first) ? first : undefined;
 }
 
 function speaksAgainst(trace: ClockTrace | undefined, host: bigint): boolean {

@@ -57,11 +57,15 @@ const LATELY = 60n * SECOND;
 const FUTURES = 16;
 const FUTURE = 7200n * SECOND;
 
+/** What a clock shows before looks like any small number, of which memory is full, nanoseconds. */
+const YOUNG = 3600n * SECOND;
+
 /**
  * Whether a clock that showed `at` in the end had been read shortly before. In any memory there are numbers that look like
  * readings; so there are to be at least two more of them than of any time as long that was yet to come.
  */
 export function wasReadLately(at: bigint, memory: PartialMemory, places: readonly Range[]): boolean {
+	if (at < YOUNG) return false;
 	const stretches = new Array<number>(FUTURES + 1).fill(0);
 	const from = at - LATELY;
 	const to = at + FUTURE + LATELY * BigInt(FUTURES);

@@ -104,8 +104,9 @@ describe("the clocks of a dead process", () => {
 		const loop = { since: reading, by: "a loop" };
 		expect(decided({ host: late, trace: loop, ...readAt() }).clocks).toEqual({ monotonic: reading, witness: "memory" });
 		expect(decided({ host: late, trace: loop, ...readAt(late) }).clocks).toMatchObject({ witness: "written" });
+		// another clock was near then, and that may be chance
 		expect(decided({ host: late, others: [host], trace: loop, ...readAt() }).clocks).toMatchObject({
-			...{ monotonic: host.monotonic, witness: "written" },
+			witness: "memory",
 		});
 		// one of hours is that of an idle server
 		const hours = { ...hostAt(20_000n * SECOND), origin };
