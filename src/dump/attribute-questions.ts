@@ -4,6 +4,7 @@ import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { MEMBARRIER_GET_REGISTRATIONS } from "../linux/membarrier.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
+import type { CallName } from "../plan/calls.ts";
 import type { PlanDraft } from "../plan/draft.ts";
 import type { Arg, Place } from "../plan/plan.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
@@ -37,7 +38,7 @@ export function askThreadAttributes(draft: PlanDraft, ask: Ask): (recall: Recall
 	const readers: ((recall: Recall) => readonly [ThreadAttribute, bigint | undefined])[] = [];
 	const result = (
 		name: ThreadAttribute,
-		call: string,
+		call: CallName,
 		args: readonly Arg[],
 		read: (result: bigint) => bigint | undefined,
 	) => {
@@ -97,7 +98,7 @@ export function askProcessAttributes(
 	draft: PlanDraft,
 	ask: Ask,
 ): (recall: Recall) => { readonly attributes: Attributes<ProcessAttribute>; readonly beyond: Beyond } {
-	const cell = (name: string, call: string, args: readonly Arg[]): Place => {
+	const cell = (name: string, call: CallName, args: readonly Arg[]): Place => {
 		const place = draft.cell(name);
 		ask(call, args, name, place);
 		return place;

@@ -9,6 +9,7 @@ import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts
 import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../linux/sigframe.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
 import { contextLayout, REPORT_FD } from "../plan/abi.ts";
+import type { CallName } from "../plan/calls.ts";
 import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
 import type { Arg, Place, Plan } from "../plan/plan.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
@@ -65,7 +66,7 @@ export interface Questions {
 }
 
 /** Says that a thread has asked all. */
-export const LAST_CALL = "getppid";
+export const LAST_CALL: CallName = "getppid";
 
 /** The blob needs a few hundred bytes of it. */
 export const STACK_SIZE = 4096;
@@ -121,7 +122,7 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 	};
 }
 
-export type Ask = (call: string, args: readonly Arg[], why: string, save?: Place) => void;
+export type Ask = (call: CallName, args: readonly Arg[], why: string, save?: Place) => void;
 
 const asker =
 	(list: ListDraft): Ask =>

@@ -45,7 +45,7 @@ export async function takeBackMemory(
 	{ leader, syscallInstruction }: RemoteCaller,
 	lent: Range,
 ): Promise<void> {
-	const call = { name: "munmap", args: [lent.start, lengthOf(lent)] };
+	const call = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
 	requireTakenBack(leader.tid, lent, await remoteCall(agent, leader, syscallInstruction, call, { undo: undefined }));
 }
 

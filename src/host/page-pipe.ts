@@ -8,7 +8,7 @@ import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { iovec } from "../linux/uio.ts";
 import type { Agent } from "./agent.ts";
 import { type Errand, label, type Spot } from "./errand.ts";
-import { addRow, type RowCall, remoteCall } from "./guest.ts";
+import { addRow, type RemoteCall, type RowCall, remoteCall } from "./guest.ts";
 import { lendMemory, type RemoteCaller, requireTakenBack, takeBackMemory } from "./lent-memory.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
@@ -75,11 +75,11 @@ export async function openPagePipe(
 	memory.write(lent.start, new Uint8Array(Int32Array.of(NO_DESCRIPTOR, NO_DESCRIPTOR, 0, 0).buffer));
 
 	const undo = agent.undoing();
-	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] };
-	const closing = (fd: number) => ({ name: "close", args: [BigInt(fd)] });
+	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
+	const closing = (fd: number): RowCall => ({ name: "close", args: [BigInt(fd)] });
 	const { firsts } = addRow(undo, leader, syscallInstruction, [closing(NO_DESCRIPTOR), closing(NO_DESCRIPTOR), unmap]);
 	const peeks = firsts.slice(0, 2).map((to, i) => ({ from: plus(lent.start, BigInt(i * i32.size)), to }));
-	const call = { name: "pipe2", args: [lent.start, BigInt(O.CLOEXEC)], peeks };
+	const call: RemoteCall = { name: "pipe2", args: [lent.start, BigInt(O.CLOEXEC)], peeks };
 	if ((await remoteCall(agent, leader, syscallInstruction, call, { undo })) < 0n) {
 		await takeBackMemory(agent, caller, lent);
 		return undefined;

@@ -7,7 +7,7 @@ import { errnoName } from "../linux/errno.ts";
 import { PTRACE, PTRACE_O, type PtraceSyscallInfo, ptraceSyscallInfo, SIGSET_SIZE } from "../linux/ptrace.ts";
 import { type UserRegs, userRegs } from "../linux/registers.ts";
 import { SIGSTOP, type SignalSet } from "../linux/signal.ts";
-import { syscallNumbers } from "../linux/syscalls.ts";
+import { syscallNumber } from "../linux/syscalls.ts";
 import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import type { Agent, Patience, Performed } from "./agent.ts";
@@ -216,7 +216,7 @@ export function tracerOn(agent: Agent): Tracer {
 				ip: instruction,
 				// whatever it points at needs no memory, but no processor goes on with one that is no address
 				sp: instruction,
-				ax: BigInt(syscallNumbers.get("munmap") ?? 0),
+				ax: BigInt(syscallNumber("munmap")),
 				di: range.start,
 				si: lengthOf(range),
 				orig_ax: ALL_SIGNALS,

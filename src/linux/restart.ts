@@ -1,11 +1,11 @@
 import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "./errno.ts";
 import type { UserRegs } from "./registers.ts";
-import { syscallNumbers } from "./syscalls.ts";
+import { syscallNumber, syscallNumbers } from "./syscalls.ts";
 
 /** Bytes of the `syscall` (0f 05) and `int 0x80` (cd 80) instructions. */
 export const SYSCALL_BYTES = 2;
 
-const NR_RESTART_SYSCALL = BigInt(syscallNumbers.get("restart_syscall") ?? 219);
+const NR_RESTART_SYSCALL = BigInt(syscallNumber("restart_syscall"));
 
 export interface RestartFixup {
 	readonly regs: UserRegs;

@@ -11,6 +11,7 @@ import { entriesOf, type ThreadAttribute, threadAttributes } from "../task/attri
 import { caution, loss } from "../task/finding.ts";
 import type { Task, Thread } from "../task/task.ts";
 import { may } from "./attainable.ts";
+import type { CallName } from "./calls.ts";
 import type { Circumstances } from "./circumstances.ts";
 import type { ListDraft, StepOptions } from "./draft.ts";
 import type { Arg, Place } from "./plan.ts";
@@ -23,7 +24,7 @@ type Give = (value: bigint, around: Given) => void;
 interface Given {
 	readonly subject: string;
 	readonly around: Circumstances;
-	readonly add: (call: string, args: readonly Arg[], why: string, options?: StepOptions) => void;
+	readonly add: (call: CallName, args: readonly Arg[], why: string, options?: StepOptions) => void;
 }
 
 const prctl = ({ add }: Given, option: number, args: readonly bigint[], why: string, options?: StepOptions): void =>

@@ -1,4 +1,4 @@
-import { syscallNumbers } from "../linux/syscalls.ts";
+import { type SyscallName, syscallNumber } from "../linux/syscalls.ts";
 
 /** The deeds of the blob that are not one system call (src/blob/blob.h). */
 export const deeds = {
@@ -23,11 +23,9 @@ export const deeds = {
 export const DO_END = 0xff00;
 
 /** A system call by its name (unistd.h), or a deed. */
-export type CallName = string;
+export type CallName = SyscallName | keyof typeof deeds;
 
 /** The number the blob knows a call by. */
-export function callNumber(name: CallName): number {
-	const number = (deeds as Readonly<Record<string, number>>)[name] ?? syscallNumbers.get(name);
-	if (number === undefined) throw new RangeError(`no system call ${name}`);
-	return number;
-}
+export const callNumber = (name: CallName): number => (isDeed(name) ? deeds[name] : syscallNumber(name));
+
+const isDeed = (name: CallName): name is keyof typeof deeds => Object.hasOwn(deeds, name);

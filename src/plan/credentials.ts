@@ -13,6 +13,7 @@ import { SIGKILL } from "../linux/signal.ts";
 import { caution, loss } from "../task/finding.ts";
 import type { Credentials, Task, Thread } from "../task/task.ts";
 import { attainable } from "./attainable.ts";
+import type { CallName } from "./calls.ts";
 import type { Circumstances, HostFacts } from "./circumstances.ts";
 import type { ListDraft } from "./draft.ts";
 import { planLimits } from "./limits.ts";
@@ -75,7 +76,7 @@ export function addCredentials(
 	const subject = leader?.tid === tid ? `process ${tid}` : `thread ${tid}`;
 	for (const text of lost) if (!ofLeader.includes(text)) draft.report(loss("credentials", subject, text));
 	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
-	const add = (call: string, args: readonly Arg[], why: string, tolerant = false): void =>
+	const add = (call: CallName, args: readonly Arg[], why: string, tolerant = false): void =>
 		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});
 	const prctl = (option: number, value: number | bigint, why: string, tolerant = false): void =>
 		add("prctl", [BigInt(option), BigInt(value), 0n, 0n, 0n], why, tolerant);

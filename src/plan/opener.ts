@@ -4,6 +4,7 @@ import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { attainable } from "./attainable.ts";
+import type { CallName } from "./calls.ts";
 import type { HostFacts } from "./circumstances.ts";
 import type { PlanDraft } from "./draft.ts";
 import type { Stage } from "./plan.ts";
@@ -72,7 +73,7 @@ function mostPrivileged(all: readonly Credentials[]): Credentials | undefined {
 
 /** A call that changes who acts: for a plan's list, or an errand of the agent. */
 export interface SwitchStep {
-	readonly call: string;
+	readonly call: CallName;
 	/** Bytes are passed as a pointer to them. */
 	readonly args: readonly (bigint | Uint8Array)[];
 	readonly why: string;

@@ -1,12 +1,13 @@
 import { F } from "../linux/fcntl.ts";
 import { MADV, MAP } from "../linux/mman.ts";
 import { PR, PR_SET_MM } from "../linux/prctl.ts";
+import type { CallName } from "./calls.ts";
 import type { Step } from "./plan.ts";
 
 /** What to do when a call fails in a way that is known. */
 interface Remedy {
-	/** Names of calls; any without. */
-	readonly calls?: string;
+	/** Any without. */
+	readonly calls?: readonly CallName[];
 	readonly errno: string;
 	readonly when?: (step: Step) => boolean;
 	readonly text: string;
@@ -38,95 +39,99 @@ const SIGPENDING = "raise RLIMIT_SIGPENDING of this user";
 /** The first that fits is told: what is special stands before what is general. */
 const remedies: readonly Remedy[] = [
 	{
-		calls: "spawn clone3",
+		calls: ["spawn", "clone3"],
 		errno: "EEXIST",
 		text: "the id is taken: end its holder, or restore with --pid-namespace or --fresh-ids",
 	},
 	{
-		calls: "spawn clone3",
+		calls: ["spawn", "clone3"],
 		errno: "EPERM",
 		text: `${CHECKPOINT} over the pid namespace, or --pid-namespace, or --fresh-ids`,
 	},
 	{
-		calls: "spawn clone3",
+		calls: ["spawn", "clone3"],
 		errno: "EINVAL",
 		text: "ids end at kernel.pid_max: raise it, or restore with --pid-namespace or --fresh-ids",
 	},
 	{
-		calls: "spawn clone3",
+		calls: ["spawn", "clone3"],
 		errno: "EAGAIN",
 		text: "too many tasks: raise RLIMIT_NPROC, kernel.threads-max or the cgroup's pids.max",
 	},
 	{
-		calls: "unshare setns",
+		calls: ["unshare", "setns"],
 		errno: "EPERM",
 		when: hasTime,
 		text: "needs CAP_SYS_ADMIN for a time namespace: restore with --clock host",
 	},
 	{
-		calls: "unshare",
+		calls: ["unshare"],
 		errno: "EINVAL",
 		when: hasTime,
 		text: "this kernel has no time namespaces (CONFIG_TIME_NS): restore with --clock host",
 	},
 	{
-		calls: "unshare",
+		calls: ["unshare"],
 		errno: "ENOSPC",
 		when: hasTime,
 		text: "raise user.max_time_namespaces, or restore with --clock host",
 	},
-	{ calls: "setns", errno: "EUSERS", when: hasTime, text: "only who has one thread can move: this is a bug" },
-	{ calls: "prctl", errno: "EPERM", when: has(1, PR_SET_MM.MAP), text: CHECKPOINT },
-	{ calls: "prctl", errno: "EACCES", when: has(1, PR_SET_MM.MAP), text: "give the executable its x permission back" },
-	{ calls: "prctl", errno: "EINVAL", when: has(1, PR_SET_MM.MAP), text: "raise RLIMIT_DATA above data and heap" },
-	{ calls: "prctl", errno: "EPERM", when: has(0, PR.CAPBSET_DROP), text: "needs CAP_SETPCAP" },
-	{ calls: "prctl", errno: "EPERM", when: has(0, PR.SET_SECUREBITS), text: "needs CAP_SETPCAP" },
-	{ calls: "capset", errno: "EPERM", text: "the process had capabilities that this user has not: restore as root" },
+	{ calls: ["setns"], errno: "EUSERS", when: hasTime, text: "only who has one thread can move: this is a bug" },
+	{ calls: ["prctl"], errno: "EPERM", when: has(1, PR_SET_MM.MAP), text: CHECKPOINT },
+	{ calls: ["prctl"], errno: "EACCES", when: has(1, PR_SET_MM.MAP), text: "give the executable its x permission back" },
+	{ calls: ["prctl"], errno: "EINVAL", when: has(1, PR_SET_MM.MAP), text: "raise RLIMIT_DATA above data and heap" },
+	{ calls: ["prctl"], errno: "EPERM", when: has(0, PR.CAPBSET_DROP), text: "needs CAP_SETPCAP" },
+	{ calls: ["prctl"], errno: "EPERM", when: has(0, PR.SET_SECUREBITS), text: "needs CAP_SETPCAP" },
+	{ calls: ["capset"], errno: "EPERM", text: "the process had capabilities that this user has not: restore as root" },
 	{
-		calls: "mmap mremap",
+		calls: ["mmap", "mremap"],
 		errno: "ENOMEM",
 		when: hasFlag(3, MAP.HUGETLB),
 		text: "reserve huge pages of that size (vm.nr_hugepages)",
 	},
-	{ calls: "mmap", errno: "EAGAIN", when: hasFlag(3, MAP.LOCKED), text: RLIMIT_MEMLOCK },
-	{ calls: "mmap", errno: "EPERM", when: hasFlag(3, MAP.LOCKED), text: RLIMIT_MEMLOCK },
-	{ calls: "mmap", errno: "EPERM", text: "lower vm.mmap_min_addr, or mount the file's file system without noexec" },
-	{ calls: "mmap", errno: "EACCES", text: "the file must be readable, and writable where the mapping is shared" },
-	{ calls: "mlock mlock2 mlockall", errno: "ENOMEM", text: RLIMIT_MEMLOCK },
-	{ calls: "mlock mlock2 mlockall", errno: "EPERM", text: RLIMIT_MEMLOCK },
-	{ calls: "mlock mlock2 mlockall", errno: "EAGAIN", text: RLIMIT_MEMLOCK },
+	{ calls: ["mmap"], errno: "EAGAIN", when: hasFlag(3, MAP.LOCKED), text: RLIMIT_MEMLOCK },
+	{ calls: ["mmap"], errno: "EPERM", when: hasFlag(3, MAP.LOCKED), text: RLIMIT_MEMLOCK },
+	{ calls: ["mmap"], errno: "EPERM", text: "lower vm.mmap_min_addr, or mount the file's file system without noexec" },
+	{ calls: ["mmap"], errno: "EACCES", text: "the file must be readable, and writable where the mapping is shared" },
+	{ calls: ["mlock", "mlock2", "mlockall"], errno: "ENOMEM", text: RLIMIT_MEMLOCK },
+	{ calls: ["mlock", "mlock2", "mlockall"], errno: "EPERM", text: RLIMIT_MEMLOCK },
+	{ calls: ["mlock", "mlock2", "mlockall"], errno: "EAGAIN", text: RLIMIT_MEMLOCK },
 	{
-		calls: "madvise",
+		calls: ["madvise"],
 		errno: "EINVAL",
 		when: has(2, MADV.GUARD_INSTALL),
 		text: "needs Linux 6.13 or newer",
 	},
-	{ calls: "mmap mremap mprotect madvise brk memfd_create", errno: "ENOMEM", text: OVERCOMMIT },
+	{ calls: ["mmap", "mremap", "mprotect", "madvise", "brk", "memfd_create"], errno: "ENOMEM", text: OVERCOMMIT },
 	{
-		calls: "openat open",
+		calls: ["openat", "open"],
 		errno: "ENOENT",
 		when: ({ stage }) => stage === "files",
 		text: "put the file back, or name another with --fd N=PATH",
 	},
-	{ calls: "openat open", errno: "ENOENT", text: "put the file back as it was" },
-	{ calls: "openat open", errno: "EACCES", text: "run as a user who may open the file" },
-	{ calls: "openat open", errno: "EPERM", text: "run as a user who may open the file" },
-	{ calls: "openat open", errno: "ETXTBSY", text: "end the processes that run the file" },
-	{ calls: "openat open", errno: "EROFS", text: "mount its file system read-write" },
-	{ calls: "chdir chroot", errno: "ENOENT", text: "make the directory again" },
-	{ calls: "chdir", errno: "EACCES", text: "run as a user who may enter the directory" },
-	{ calls: "chroot", errno: "EPERM", text: "needs CAP_SYS_CHROOT" },
-	{ calls: "fcntl", errno: "EINVAL", when: has(1, F.DUPFD_CLOEXEC), text: DESCRIPTORS },
-	{ calls: "dup2 dup3", errno: "EBADF", text: DESCRIPTORS },
-	{ calls: "fcntl", errno: "EPERM", text: "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE" },
-	{ calls: "setresuid setuid setfsuid", errno: "EPERM", text: "needs CAP_SETUID" },
-	{ calls: "setresgid setgid setfsgid setgroups", errno: "EPERM", text: "needs CAP_SETGID" },
-	{ calls: "setresuid setresgid setgroups", errno: "EINVAL", text: "the user namespace has no such user or group" },
-	{ calls: "setrlimit prlimit64", errno: "EPERM", text: "needs CAP_SYS_RESOURCE to raise a hard limit" },
-	{ calls: "setpriority sched_setscheduler sched_setattr", errno: "EPERM", text: "needs CAP_SYS_NICE" },
-	{ calls: "setpriority sched_setscheduler sched_setattr", errno: "EACCES", text: "needs CAP_SYS_NICE" },
-	{ calls: "arch_prctl", errno: "EEXIST", text: "the kernel's own vdso is still mapped: this is a bug" },
-	{ calls: "timer_create rt_sigqueueinfo rt_tgsigqueueinfo", errno: "EAGAIN", text: SIGPENDING },
+	{ calls: ["openat", "open"], errno: "ENOENT", text: "put the file back as it was" },
+	{ calls: ["openat", "open"], errno: "EACCES", text: "run as a user who may open the file" },
+	{ calls: ["openat", "open"], errno: "EPERM", text: "run as a user who may open the file" },
+	{ calls: ["openat", "open"], errno: "ETXTBSY", text: "end the processes that run the file" },
+	{ calls: ["openat", "open"], errno: "EROFS", text: "mount its file system read-write" },
+	{ calls: ["chdir", "chroot"], errno: "ENOENT", text: "make the directory again" },
+	{ calls: ["chdir"], errno: "EACCES", text: "run as a user who may enter the directory" },
+	{ calls: ["chroot"], errno: "EPERM", text: "needs CAP_SYS_CHROOT" },
+	{ calls: ["fcntl"], errno: "EINVAL", when: has(1, F.DUPFD_CLOEXEC), text: DESCRIPTORS },
+	{ calls: ["dup2", "dup3"], errno: "EBADF", text: DESCRIPTORS },
+	{ calls: ["fcntl"], errno: "EPERM", text: "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE" },
+	{ calls: ["setresuid", "setuid", "setfsuid"], errno: "EPERM", text: "needs CAP_SETUID" },
+	{ calls: ["setresgid", "setgid", "setfsgid", "setgroups"], errno: "EPERM", text: "needs CAP_SETGID" },
+	{
+		calls: ["setresuid", "setresgid", "setgroups"],
+		errno: "EINVAL",
+		text: "the user namespace has no such user or group",
+	},
+	{ calls: ["setrlimit", "prlimit64"], errno: "EPERM", text: "needs CAP_SYS_RESOURCE to raise a hard limit" },
+	{ calls: ["setpriority", "sched_setscheduler", "sched_setattr"], errno: "EPERM", text: "needs CAP_SYS_NICE" },
+	{ calls: ["setpriority", "sched_setscheduler", "sched_setattr"], errno: "EACCES", text: "needs CAP_SYS_NICE" },
+	{ calls: ["arch_prctl"], errno: "EEXIST", text: "the kernel's own vdso is still mapped: this is a bug" },
+	{ calls: ["timer_create", "rt_sigqueueinfo", "rt_tgsigqueueinfo"], errno: "EAGAIN", text: SIGPENDING },
 	{ errno: "ENOSPC", text: "free space on the file system (of /dev/shm for shared memory)" },
 	{ errno: "EDQUOT", text: "free space of this user's quota" },
 	{ errno: "EMFILE", text: "raise RLIMIT_NOFILE" },
@@ -140,5 +145,5 @@ const remedies: readonly Remedy[] = [
 export const remedyFor = (step: Step, errno: string): string | undefined =>
 	remedies.find(
 		({ calls, errno: wanted, when }) =>
-			wanted === errno && (calls === undefined || calls.split(" ").includes(step.call)) && when?.(step) !== false,
+			wanted === errno && (calls === undefined || calls.includes(step.call)) && when?.(step) !== false,
 	)?.text;

@@ -1,5 +1,6 @@
 import { hex } from "../bytes/address.ts";
 import { errnoName } from "../linux/errno.ts";
+import type { CallName } from "./calls.ts";
 import type { Expect, Step } from "./plan.ts";
 import { fileCalls } from "./text/files.ts";
 import { memoryCalls, returnsAddress } from "./text/memory.ts";
@@ -7,9 +8,12 @@ import { processCalls } from "./text/process.ts";
 import { signalCalls } from "./text/signals.ts";
 import { hexadecimal, nameOf, type Spell } from "./text/spell.ts";
 
-const calls: ReadonlyMap<string, readonly Spell[]> = new Map(
-	Object.entries({ ...memoryCalls, ...fileCalls, ...processCalls, ...signalCalls }),
-);
+const calls: Partial<Record<CallName, readonly Spell[]>> = {
+	...memoryCalls,
+	...fileCalls,
+	...processCalls,
+	...signalCalls,
+};
 
 /**
  * A step as strace(1) would print it: `openat(AT_FDCWD, "/var/log/x", O_RDWR) = 3`. Memory of the plan is `&[its name]`,
@@ -20,18 +24,18 @@ export const stepText = ({ call, args, expect, save }: Step): string =>
 
 /** The call alone. */
 export function callText({ call, args }: Pick<Step, "call" | "args">): string {
-	const spells = calls.get(call) ?? [];
+	const spells = calls[call] ?? [];
 	return `${call}(${args.map((arg, i) => (spells[i] ?? hexadecimal)(arg, args)).join(", ")})`;
 }
 
 /** The call without its longer part: `prctl(PR_SET_MM, PR_SET_MM_MAP, …)`. */
 export function shortCallText({ call, args }: Pick<Step, "call" | "args">): string {
-	const spells = calls.get(call) ?? [];
+	const spells = calls[call] ?? [];
 	const words = args.slice(0, 2).map((arg, i) => (spells[i] ?? hexadecimal)(arg, args));
 	return `${call}(${[...words, ...(args.length > 2 ? ["…"] : [])].join(", ")})`;
 }
 
-function expectText(call: string, expect: Expect): string {
+function expectText(call: CallName, expect: Expect): string {
 	if (expect === "anything") return "= anything";
 	if (expect === "success") return "= success";
 	if (expect === "until-error") return "until it fails";
@@ -40,7 +44,7 @@ function expectText(call: string, expect: Expect): string {
 }
 
 /** What a call returns: the name of an error, an address, or a number. */
-export function resultText(call: string, result: bigint): string {
+export function resultText(call: CallName, result: bigint): string {
 	const value = BigInt.asIntN(64, result);
 	if (value < 0n && value >= -4095n) return errnoName(Number(value));
 	return returnsAddress.has(call) ? hex(BigInt.asUintN(64, value)) : value.toString();

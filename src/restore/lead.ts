@@ -5,7 +5,7 @@ import { stopOf } from "../host/end-of.ts";
 import { type Tracer, tracerOn } from "../host/ptrace.ts";
 import type { Report } from "../host/reports.ts";
 import { leaveNothing } from "../host/spawn.ts";
-import { syscallNumbers } from "../linux/syscalls.ts";
+import { syscallNumber } from "../linux/syscalls.ts";
 import type { HostFacts } from "../plan/circumstances.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { FilePolicy } from "../plan/files.ts";
@@ -89,7 +89,7 @@ export async function lead(agent: Agent, complete: Complete): Promise<undefined>
 	agent.reports.send(GO);
 	// by now the last steps have nobody to tell but us
 	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
-	await tracer.toSyscallExit(tids, syscallNumbers.get("rt_sigreturn") ?? 15, told);
+	await tracer.toSyscallExit(tids, syscallNumber("rt_sigreturn"), told);
 	await requireRegisters(tracer, tids, here, complete);
 	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, leftovers(pid, task, plan));

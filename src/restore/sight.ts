@@ -11,6 +11,7 @@ import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, S_IFMT, S_IFREG } from "../linux/f
 import { MAP } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { PR } from "../linux/prctl.ts";
+import type { CallName } from "../plan/calls.ts";
 import { ownFile } from "../plan/files/named.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
@@ -198,7 +199,7 @@ async function within<T>(
 	opener: Opener,
 	add: () => T,
 ): Promise<{ readonly added: T; readonly done: Performed }> {
-	const switching: { readonly call: string; readonly result: Spot }[] = [];
+	const switching: { readonly call: CallName; readonly result: Spot }[] = [];
 	const change = (steps: readonly SwitchStep[]): void => {
 		for (const { call, args } of steps) {
 			const operands = args.map((arg) => (typeof arg === "bigint" ? arg : errand.put(arg, 8)));

@@ -1,6 +1,7 @@
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { MemfdDescription } from "../../task/files.ts";
+import type { CallName } from "../calls.ts";
 import type { Circumstances } from "../circumstances.ts";
 import type { StepOptions } from "../draft.ts";
 import type { Arg } from "../plan.ts";
@@ -28,7 +29,7 @@ export function placeMemfds(
 	{ draft }: Circumstances,
 ): void {
 	const leader = draft.list("leader");
-	const add = (call: string, args: readonly Arg[], why: string, options?: StepOptions): void =>
+	const add = (call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void =>
 		leader.add("protect", call, args, why, options);
 	const firsts = new Map<string, number>();
 	const original = new Set<number>();

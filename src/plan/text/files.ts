@@ -3,6 +3,7 @@ import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../../linux/fcntl.ts";
 import { F_SEAL } from "../../linux/mman.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
+import type { CallName } from "../calls.ts";
 import type { Arg } from "../plan.ts";
 import {
 	buffer,
@@ -58,7 +59,7 @@ const ticks = pointerTo((place) => `[${u64At(place)}]`);
 const epollOps = oneOf({ EPOLL_CTL_ADD, EPOLL_CTL_DEL: 2, EPOLL_CTL_MOD: 3 });
 const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
 
-export const fileCalls: Readonly<Record<string, readonly Spell[]>> = {
+export const fileCalls: Partial<Record<CallName, readonly Spell[]>> = {
 	chdir: [text],
 	chroot: [text],
 	close: [descriptor],

@@ -10,6 +10,7 @@ import {
 	PROT_WRITE,
 } from "../../linux/mman.ts";
 import { iovec } from "../../linux/uio.ts";
+import type { CallName } from "../calls.ts";
 import { buffer, count, descriptor, flags, hexadecimal, known, oneOf, pointer, type Spell, text } from "./spell.ts";
 import { arrayOf, struct } from "./structs.ts";
 
@@ -25,7 +26,7 @@ const memfdFlags = known((value) => {
 	return log === 0 ? words : `${words}|${log}<<MFD_HUGE_SHIFT`;
 });
 
-export const memoryCalls: Readonly<Record<string, readonly Spell[]>> = {
+export const memoryCalls: Partial<Record<CallName, readonly Spell[]>> = {
 	brk: [pointer],
 	ftruncate: [descriptor, count],
 	lseek: [descriptor, count, oneOf({ SEEK_SET: 0, SEEK_CUR: 1, SEEK_END: 2, SEEK_DATA: 3, SEEK_HOLE: 4 })],
@@ -45,4 +46,4 @@ export const memoryCalls: Readonly<Record<string, readonly Spell[]>> = {
 };
 
 /** Of what these return, an address is the sense. */
-export const returnsAddress: ReadonlySet<string> = new Set(["mmap", "mremap", "brk", "shmat"]);
+export const returnsAddress: ReadonlySet<CallName> = new Set(["mmap", "mremap", "brk", "shmat"]);

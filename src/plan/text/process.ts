@@ -4,6 +4,7 @@ import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
 import { ARCH, PR, PR_CAP_AMBIENT, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
 import { SCHED } from "../../linux/sched.ts";
+import type { CallName } from "../calls.ts";
 import type { Spell } from "./spell.ts";
 import {
 	bytesAt,
@@ -116,7 +117,7 @@ const capabilities = pointerTo((place) => {
 	return `{${(["effective", "permitted", "inheritable"] as const).map((name) => `${name}=0x${whole(name).toString(16)}`).join(", ")}}`;
 });
 
-export const processCalls: Readonly<Record<string, readonly Spell[]>> = {
+export const processCalls: Partial<Record<CallName, readonly Spell[]>> = {
 	arch_prctl: [oneOf(ARCH, "ARCH_"), pointer],
 	await: [pointer, int],
 	capset: [pointer, capabilities],

@@ -4,6 +4,7 @@ import { sigcontext, stackT, ucontext } from "../../linux/sigframe.ts";
 import { SIGINFO_SIZE } from "../../linux/siginfo.ts";
 import { describeSiginfo } from "../../linux/siginfo-text.ts";
 import { ITIMER } from "../../linux/time.ts";
+import type { CallName } from "../calls.ts";
 import {
 	bytesAt,
 	count,
@@ -74,7 +75,7 @@ const frameAt: Spell = (arg, args) =>
 			: pointer(place, []),
 	)(arg, args);
 
-export const signalCalls: Readonly<Record<string, readonly Spell[]>> = {
+export const signalCalls: Partial<Record<CallName, readonly Spell[]>> = {
 	kill: [int, signal],
 	leave: [frameAt],
 	rt_sigaction: [signal, action, pointer, count],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { CallName } from "../../../src/plan/calls.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import { stepFailure } from "../../../src/plan/failure.ts";
 import type { Arg, Expect, Stage } from "../../../src/plan/plan.ts";
@@ -7,7 +8,7 @@ import { planOf } from "../../support/plan-builder.ts";
 /** What is said when the second of three steps returns `result`. */
 function said(
 	stage: Stage,
-	call: string,
+	call: CallName,
 	args: readonly Arg[],
 	result: bigint,
 	expect: Expect = "success",

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { CallName } from "../../../src/plan/calls.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
 import type { Arg, Expect, Place } from "../../../src/plan/plan.ts";
 import { stepText } from "../../../src/plan/text.ts";
@@ -16,7 +17,7 @@ const ints = (...values: number[]): Buffer => {
 	return bytes;
 };
 
-const text = (call: string, args: readonly Arg[], expect: Expect = "success", save?: Place): string =>
+const text = (call: CallName, args: readonly Arg[], expect: Expect = "success", save?: Place): string =>
 	stepText({ stage: "map", call, args, expect, why: "", ...(save === undefined ? {} : { save }) });
 
 describe("a step as text", () => {
