@@ -1,38 +1,62 @@
-import { statSync } from "node:fs";
-import { openFile } from "../bytes/source.ts";
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { attempt, O_PATH, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { NecromancerError } from "../errors.ts";
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import type { MappedFile } from "../task/task.ts";
 
-/** How files on this host look, by path. */
-export const mappedFiles = (paths: Iterable<string>): ReadonlyMap<string, MappedFile> =>
-	new Map([...new Set(paths)].map((path) => [path, looksOf(path)]));
+/** A file of a process, and the link of /proc that leads to it whatever has become of its name. */
+export interface ReachedFile {
+	readonly path: string;
+	readonly link: string;
+}
 
-function looksOf(path: string): MappedFile {
-	const bytes = Buffer.from(bytesFromText(path));
+/**
+ * How the files look that a process has mapped, by path, each looked at once. Where the link may not be followed (map_files
+ * takes CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN), by name: whoever lacks that can reach nothing by it that is not his.
+ *
+ * @throws NecromancerError ERR_HOST
+ */
+export function mappedFiles(files: Iterable<ReachedFile>): ReadonlyMap<string, MappedFile> {
+	const looks = new Map<string, MappedFile>();
+	for (const file of files) if (!looks.has(file.path)) looks.set(file.path, looksOf(file));
+	return looks;
+}
+
+function looksOf({ path, link }: ReachedFile): MappedFile {
+	const at = opened(link, path) ?? opened(bytesFromText(path), path);
+	if (at === undefined) return { path };
 	try {
-		const { size, mode } = statSync(bytes, { bigint: true });
+		const { size, mode } = attempt(path, () => fstatSync(at, { bigint: true }));
 		const looks = { path, mode: Number(mode) };
 		if ((Number(mode) & S_IFMT) !== S_IFREG) return looks;
-		const buildId = buildIdAt(bytes, path);
+		const buildId = buildIdAt(at, path);
 		return { ...looks, size, ...(buildId === undefined ? {} : { buildId }) };
-	} catch (cause) {
-		if (cause instanceof NecromancerError) throw cause;
-		return { path };
+	} finally {
+		closeSync(at);
 	}
 }
 
+function opened(place: string | Uint8Array, path: string): number | undefined {
+	return orNothing(() => attempt(path, () => openSync(typeof place === "string" ? place : Buffer.from(place), O_PATH)));
+}
+
 /** What may be mapped need not be readable for us. */
-function buildIdAt(bytes: Buffer, path: string): string | undefined {
-	try {
-		const source = openFile(bytes, path);
+function buildIdAt(at: number, path: string): string | undefined {
+	return orNothing(() => {
+		const source = openFile(`/proc/self/fd/${at}`, path);
 		try {
 			return buildIdOfFile(source);
 		} finally {
 			source.close();
 		}
+	});
+}
+
+function orNothing<T>(look: () => T): T | undefined {
+	try {
+		return look();
 	} catch (cause) {
 		if (cause instanceof NecromancerError && cause.code !== "ERR_HOST") return undefined;
 		throw cause;

@@ -85,9 +85,11 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 		executable,
 		...(executableGhost === undefined ? {} : { executableGhost }),
 		files: mappedFiles([
-			...(executableGhost === undefined ? [executable] : []),
-			...classified.flatMap(({ mapping: { backing } }) =>
-				backing.kind === "file" && backing.ghost === undefined ? [backing.path] : [],
+			...(executableGhost === undefined ? [{ path: executable, link: `/proc/${pid}/exe` }] : []),
+			...classified.flatMap(({ entry, mapping: { backing } }) =>
+				backing.kind === "file" && backing.ghost === undefined
+					? [{ path: backing.path, link: mapLink(pid, entry) }]
+					: [],
 			),
 		]),
 		auxv: readAuxv(bytesOfProcess(pid, "auxv")),

@@ -1,0 +1,112 @@
+import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { openImageDir } from "../../src/criu/image-dir.ts";
+import { dump } from "../../src/dump/dump.ts";
+import { taskFromImages } from "../../src/task/from-images.ts";
+import { hasGcc, need } from "../support/tools.ts";
+import { compile } from "./compile.ts";
+import { openStage, SECRET, type Stage, type Target } from "./stage.ts";
+
+/*
+ * Root dumps a user's process, and the user puts links to root's own in the place of what it has: once it stands still, and
+ * between the reading of a name and whatever is found out of the file that has it. Those moments are made to come.
+ */
+
+const moments = vi.hoisted(() => ({ strike: (_: string): void => {} }));
+const after = vi.hoisted(() => (moment: string, work: (...args: never[]) => unknown) => (...args: never[]) => {
+	const result = work(...args);
+	if (!(result instanceof Promise)) moments.strike(moment);
+	return result instanceof Promise ? result.finally(() => moments.strike(moment)) : result;
+});
+vi.mock("../../src/host/freeze.ts", async (original) => {
+	const real = await original<typeof import("../../src/host/freeze.ts")>();
+	return { ...real, freeze: after("it stands still", real.freeze) };
+});
+vi.mock("../../src/dump/mappings.ts", async (original) => {
+	const real = await original<typeof import("../../src/dump/mappings.ts")>();
+	return { ...real, classify: after("its mappings have been listed", real.classify) };
+});
+vi.mock("../../src/dump/open-files.ts", async (original) => {
+	const real = await original<typeof import("../../src/dump/open-files.ts")>();
+	return { ...real, openDescriptors: after("its descriptors have been listed", real.openDescriptors) };
+});
+vi.mock("../../src/dump/files.ts", async (original) => {
+	const real = await original<typeof import("../../src/dump/files.ts")>();
+	return { ...real, filesOf: after("its files have been described", real.filesOf) };
+});
+
+const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
+const needs = able ? "" : " (needs root and gcc)";
+
+let stage: Stage | undefined;
+afterEach(() => {
+	moments.strike = () => {};
+	stage?.close();
+	stage = undefined;
+});
+
+const targets: readonly Target[] = ["log", "data", "d", "prog"];
+
+/** Root's files look otherwise than the user's: what is told of one cannot be meant of the other. */
+function openScene(): Stage {
+	const scene = openStage();
+	const roots = join(scene.directory, "root");
+	for (const name of ["log", "data"]) writeFileSync(join(roots, name), `${SECRET}and more\n`);
+	copyFileSync(compile("waiting"), join(roots, "prog"));
+	for (const name of [...targets, "r"]) chmodSync(join(roots, name), 0o440);
+	stage = scene;
+	return scene;
+}
+
+describe.skipIf(!able)(`a user swaps what his process has, dumped by root${needs}`, () => {
+	const looks = (path: string) => {
+		const { ino, mode, size } = statSync(path, { bigint: true });
+		return { ino, mode: Number(mode), size };
+	};
+
+	it.each([
+		"it stands still",
+		"its mappings have been listed",
+		"its descriptors have been listed",
+		"its files have been described",
+	])("when %s", async (moment) => {
+		const scene = openScene();
+		const his = new Map(targets.map((name) => [name, looks(scene.own(name))]));
+		const pid = await scene.live();
+		const images = join(scene.directory, "images");
+		let struck = false;
+		moments.strike = (now) => {
+			if (now !== moment || struck) return;
+			struck = true;
+			for (const target of targets) scene.swap(target);
+		};
+		const attempt = dump(pid, { images, afterwards: "end", pages: true, missing: "error" });
+		const refused = await attempt.then(
+			() => undefined,
+			(error: unknown) => String(error),
+		);
+		expect(struck).toBe(true);
+		for (const name of existsSync(images) ? readdirSync(images) : [])
+			expect([name, readFileSync(join(images, name), "latin1").includes(SECRET)]).toEqual([name, false]);
+		expect(refused).toBeUndefined();
+
+		const dir = openImageDir(images);
+		try {
+			const { files, memory } = taskFromImages(dir);
+			const nameOf = (path: string) => targets.find((name) => path.startsWith(scene.own(name)));
+			const known = [...(files.identities ?? [])].filter(([path]) => nameOf(path) !== undefined);
+			for (const [path, { inode }] of known) expect([path, inode]).toEqual([path, his.get(nameOf(path) ?? "log")?.ino]);
+			const told = [...(memory.files ?? []).values()].filter(({ path }) => nameOf(path) !== undefined);
+			expect(told.length).toBeGreaterThan(0);
+			for (const { path, size, mode } of told)
+				expect([path, size, mode]).toEqual([
+					path,
+					his.get(nameOf(path) ?? "log")?.size,
+					his.get(nameOf(path) ?? "log")?.mode,
+				]);
+		} finally {
+			dir.close();
+		}
+	});
+});
