@@ -1,6 +1,6 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import type { Finding } from "../task/finding.ts";
+import { caution, type Finding } from "../task/finding.ts";
 import type { Limit, Task } from "../task/task.ts";
 import { authorsOf, authorsText, beyondUser, loneAuthor } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
@@ -26,7 +26,8 @@ export interface ImageRightsQuestion {
 
 /**
  * A process from images, with no more rights than those who can have written the images. Root's own are believed. Whoever writes
- * images says what runs, and as whom: so others get nobody's rights but theirs.
+ * images says what runs, and as whom: so others get nobody's rights but theirs. Nor by what it executes: with a root directory or
+ * a bounding set of his choice a user has a set-user-ID program do what he likes, so it runs with no_new_privs.
  *
  * @returns the task, with what its user could not have had taken out, as the findings say.
  * @throws NecromancerError ERR_UNTRUSTED for users, groups and capabilities beyond the owner's, for images that several can have
@@ -75,12 +76,28 @@ export function imageRights(
 	});
 	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
 	const modest = withinMeans(task, { reader: { uid: lone, gid: groups[0] ?? NOBODY }, limits });
-	return { ...modest, task: withoutIdentities(modest.task) };
+	const { task: closed, findings } = gainingNothing(modest.task, lone, name);
+	return { task: withoutIdentities(closed), findings: [...modest.findings, ...findings] };
 }
 
 const NOBODY = 65534;
 
 const TRUST = "give --trust if you would run what they say as whom they say";
+
+/**
+ * folklore: a set-user-ID program outside of a root directory that is somebody else's work, by a descriptor or the working directory:
+ * the kernel takes its interpreter from inside (load_elf_binary, fs/binfmt_elf.c), and runs that as root.
+ */
+function gainingNothing(task: Task, uid: number, name: string): { readonly task: Task; readonly findings: Finding[] } {
+	const { threads, identity } = task;
+	if (threads.every(({ credentials }) => credentials.noNewPrivileges)) return { task, findings: [] };
+	const closed = threads.map((thread) => ({
+		...thread,
+		credentials: { ...thread.credentials, noNewPrivileges: true },
+	}));
+	const text = `gets no_new_privs, as ${name} is uid ${uid}'s: what it executes gains nothing by set-user-ID bits or file capabilities; --trust leaves that out`;
+	return { task: { ...task, threads: closed }, findings: [caution("credentials", `process ${identity.pid}`, text)] };
+}
 
 /** What others than root say of files proves nothing. */
 const withoutIdentities = (task: Task): Task => {

@@ -5,14 +5,14 @@ import { join } from "node:path";
 
 const made = new Map<string, string>();
 
-/** A program of this directory, compiled once; gone with this process. */
-export function compile(name: string): string {
+/** A program of this directory, compiled once, whatever the options; gone with this process. */
+export function compile(name: string, ...options: readonly string[]): string {
 	const known = made.get(name);
 	if (known !== undefined) return known;
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-attack-bin-"));
 	process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
 	const program = join(directory, name);
-	execFileSync("gcc", ["-O1", "-Wall", "-o", program, join(import.meta.dirname, `${name}.c`)]);
+	execFileSync("gcc", ["-O1", "-Wall", ...options, "-o", program, join(import.meta.dirname, `${name}.c`)]);
 	made.set(name, program);
 	return program;
 }

@@ -36,7 +36,21 @@ const ask = (task: Task, more: Partial<ImageRightsQuestion> = {}) =>
 		...more,
 	});
 
+const CLOSED =
+	"gets no_new_privs, as images is uid 1000's: what it executes gains nothing by set-user-ID bits or file capabilities; --trust leaves that out";
+
 describe("images that a user wrote", () => {
+	it("give nothing to what the process executes: root directory, bounding set and securebits are his choice", () => {
+		const has = (more: Partial<ImageRightsQuestion>, credentials: Partial<Credentials> = {}) => {
+			const { task, findings } = ask(taskWith(credentials), more);
+			return [task.threads[0]?.credentials.noNewPrivileges, findings.map(({ text }) => text)];
+		};
+		expect(has({})).toEqual([true, [CLOSED]]);
+		expect(has({}, { noNewPrivileges: true })).toEqual([true, []]);
+		expect(has({ trust: true })).toEqual([false, []]);
+		expect(has({ writers: [roots] })).toEqual([false, []]);
+	});
+
 	it.each<[string, Partial<Credentials>, string]>([
 		["root's id", { euid: 0 }, "uid 0"],
 		["a saved id of root's", { suid: 0 }, "uid 0"],
@@ -75,6 +89,7 @@ describe("images that a user wrote", () => {
 		expect(given.files.identities).toBeUndefined();
 		expect(findings.map(({ text }) => text)).toEqual([
 			"had a priority that its user may not ask for; it gets the usual one",
+			CLOSED,
 		]);
 	});
 
@@ -88,7 +103,9 @@ describe("images that a user wrote", () => {
 
 	it("are his own though his group may write them, if he is alone in it", () => {
 		const writers = [{ ...mine, group: 1000 }];
-		expect(ask(taskWith({}), { writers, alone: (uid, gid) => uid === 1000 && gid === 1000 }).findings).toEqual([]);
+		expect(ask(taskWith({}), { writers, alone: (uid, gid) => uid === 1000 && gid === 1000 }).findings).toEqual([
+			expect.objectContaining({ text: CLOSED }),
+		]);
 	});
 
 	it.each([
@@ -96,7 +113,7 @@ describe("images that a user wrote", () => {
 		["root of a container that cannot become him", bound],
 	])("do not run with the rights of %s", (_, us) => {
 		expect(refusal(() => ask(taskWith({}), { us }))).toMatch(/^ERR_UNTRUSTED images: .* would have the rights of uid /);
-		expect(ask(taskWith({}), { us, runs: false }).findings).toEqual([]);
+		expect(ask(taskWith({}), { us, runs: false }).findings.filter(({ text }) => text !== CLOSED)).toEqual([]);
 		expect(ask(taskWith({}), { us, trust: true }).findings).toEqual([]);
 	});
 

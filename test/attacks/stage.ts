@@ -71,7 +71,7 @@ const directories: readonly Target[] = ["d", "r"];
 
 const SIGABRT = 6;
 
-function give(path: string, uid = UID): void {
+export function give(path: string, uid = UID): void {
 	lchownSync(path, uid, uid);
 	if (lstatSync(path).isDirectory()) for (const name of readdirSync(path)) give(join(path, name), uid);
 }
