@@ -32,13 +32,14 @@ export function judgeFile(wanted: WantedFile, source: ByteSource): Verdict {
 		if (hasCode && isDebugOnly(source)) return different("holds debug information only", "expected the code too");
 		return whole(short, source, reach.end, "build-id");
 	}
-	const strange = strangeStart(wanted, source);
-	if (strange !== undefined) return different(strange.finding, strange.expectation);
 	if (head !== undefined) {
 		const own = source.size < BigInt(head.length) ? undefined : source.read(fileOffset(0), head.length);
 		if (own === undefined || !own.equals(head))
 			return different("has other program headers", "expected those in the core, which has no build-id of it");
-	} else if (reach.lastStart < end || reach.end === 0n) return { kind: "plausible", short };
+	}
+	const strange = strangeStart(wanted, source);
+	if (strange !== undefined) return different(strange.finding, strange.expectation);
+	if (head === undefined && (reach.lastStart < end || reach.end === 0n)) return { kind: "plausible", short };
 	return whole(short, source, reach.end, "headers");
 }
 

@@ -1,6 +1,6 @@
 import { fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import { anObject, elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
+import { anObject, type Elf64Phdr, elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { NecromancerError } from "../errors.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
@@ -35,10 +35,16 @@ export function strangeStart(
 		}
 		if (relocated === undefined) return undefined;
 		const bias = relocated.base - (segments.find(({ p_type }) => p_type === PT.LOAD)?.p_vaddr ?? 0n);
+		const dynamic = segments.find(({ p_type }) => p_type === PT.DYNAMIC);
 		let [telling, strange] = [0, 0];
 		for (const { offset, read } of relocated.pages) {
 			const [held, own] = [read(), source.read(fileOffset(offset), Number(PAGE_SIZE))];
 			if (held === undefined || own === undefined) continue;
+			if (dynamic !== undefined && hasOtherDynamics(dynamic, held, own, offset, bias))
+				return {
+					finding: "has another dynamic section",
+					expectation: "expected that of the dead process, which says where each part of its file is",
+				};
 			const words = compared(held, own, bias);
 			telling += words.telling;
 			strange += words.strange;
@@ -55,6 +61,34 @@ export function strangeStart(
 		throw error;
 	}
 }
+
+/**
+ * The dynamic section says where tables, initializers and finalizers are. Dynamic linkers write nothing to it but the place of
+ * their list (DT_DEBUG), and move addresses: glibc before 2.35 (elf/get-dynamic-info.h).
+ *
+ * @param offset in the file, where both pages begin.
+ */
+function hasOtherDynamics(
+	{ p_offset, p_filesz }: Pick<Elf64Phdr, "p_offset" | "p_filesz">,
+	held: Buffer,
+	own: Buffer,
+	offset: bigint,
+	bias: bigint,
+): boolean {
+	const end = p_offset + p_filesz - offset;
+	for (let at = p_offset - offset; at + 16n <= end; at += 16n) {
+		const i = Number(at);
+		if (i < 0 || i + 16 > held.length) continue;
+		const [tag, was, is] = [own.readBigUInt64LE(i), own.readBigUInt64LE(i + 8), held.readBigUInt64LE(i + 8)];
+		if (held.readBigUInt64LE(i) !== tag) return true;
+		if (tag !== DT_DEBUG && is !== was && is !== BigInt.asUintN(64, was + bias)) return true;
+		if (tag === 0n) return false;
+	}
+	return false;
+}
+
+/** Elf64_Dyn's tag of the word that the dynamic linker fills (System V ABI). */
+const DT_DEBUG = 21n;
 
 /** Fewer say nothing. */
 const FEWEST_WORDS = 16;

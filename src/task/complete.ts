@@ -7,13 +7,14 @@ import { completeIdentity } from "./complete/identity.ts";
 import { agreeOnMemfds } from "./complete/memfds.ts";
 import { completeMemory } from "./complete/memory.ts";
 import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
+import { reportProcessPending } from "./complete/pending.ts";
 import { completeSignalActions } from "./complete/signals.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
 import { twinsOf } from "./complete/twins.ts";
 import { withStackGuards } from "./deduce/stack-guards.ts";
 import { withEndedLeader } from "./ended-leader.ts";
-import { type Finding, lostAtDump, note } from "./finding.ts";
+import { type Finding, lostAtDump } from "./finding.ts";
 import { geographyOf, placesOf } from "./geography.ts";
 import type { PartialTask } from "./partial-task.ts";
 import { rebase } from "./rebase.ts";
@@ -59,9 +60,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const signalActions = completeSignalActions(donor, moved, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
-	report(
-		note("pending-lost", "the whole process", "signals that waited for it, and not for one thread, are not in a core"),
-	);
+	reportProcessPending(dead, report);
 	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
 	const { memory, files } = agreeOnMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
 	const identity = completeIdentity(dead, donor, report);

@@ -1,5 +1,6 @@
 import { syscallName } from "../linux/syscalls.ts";
 import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
+import { reportProcessPending } from "./complete/pending.ts";
 import { deduceBounds } from "./deduce/bounds.ts";
 import { deduceCredentials } from "./deduce/credentials.ts";
 import { deduceDescriptors } from "./deduce/descriptors.ts";
@@ -13,7 +14,7 @@ import { withStackGuards } from "./deduce/stack-guards.ts";
 import { deduceSurroundings } from "./deduce/surroundings.ts";
 import { deduceThreads } from "./deduce/threads.ts";
 import type { Finding } from "./finding.ts";
-import { caution, note } from "./finding.ts";
+import { caution, loss, note } from "./finding.ts";
 import type { PartialTask } from "./partial-task.ts";
 import type { OpenObject } from "./program-objects.ts";
 import type { Credentials, Identity, IntervalTimer, Limit, Task } from "./task.ts";
@@ -59,6 +60,7 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	const memory = deduceMemory(dead, bounds, report);
 	const credentials = options.credentials ?? deduceCredentials(dead, report);
 	const threads = deduceThreads(dead, { open, credentials, report });
+	reportProcessPending(dead, report);
 	const signalActions = deduceSignalActions(dead, open, report);
 	reportRuntimes(dead.memory, report);
 	const named = new Set(options.fds?.keys());
@@ -68,10 +70,17 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 		...deduceSurroundings(dead, bounds, options, report),
 	};
 	report(
+		loss(
+			"timers",
+			"timers",
+			"are not in a core: none is armed, though it may have had some (alarm(2), setitimer(2), timer_create(2))",
+		),
+	);
+	report(
 		caution(
 			"default",
-			"timers and limits",
-			"are not in a core, nor are signals that waited for the whole process, or guard regions (MADV_GUARD_INSTALL) but those of glibc's stacks: no timer is armed, limits are those of the restorer",
+			"limits",
+			"are not in a core, nor are guard regions (MADV_GUARD_INSTALL) but those of glibc's stacks: limits are those of the restorer",
 		),
 	);
 	return {

@@ -60,7 +60,7 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		const { status, stdout } = raise("--gdb", dead.fault, ...CALLS);
 		expect(status).toBe(0);
 		expect(stdout).toContain(
-			`process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n` +
+			`process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, timers, names of threads; 2 cautions\n` +
 				`  it had died of SIGSEGV at 0x0 (address not mapped), taken by thread ${FAULTY_PID}; it is stopped, for gdb\n`,
 		);
 		expect(values(stdout)).toEqual(["542", "45", "545", `${FAULTY_PID}`]);

@@ -63,7 +63,7 @@ const next = (pid: number): string =>
 	`  kill -KILL ${pid}                                            let it rest\n`;
 /** What is printed of a process that is left stopped. */
 const said = (pid: number, other = ""): string =>
-	`raised faulty: process ${pid}${other}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
+	`raised faulty: process ${pid}${other}, 3 threads; memory and threads are whole; lost: open files, signal handlers, timers, names of threads; 2 cautions\n  ${DIED}it is stopped\n${GOING_ON}${next(pid)}`;
 const endOfText = (stdout: string): string => stdout.slice(stdout.indexOf("\nraised ") + 1);
 const well = { status: 0, stdout: "", stderr: "" };
 
@@ -97,13 +97,13 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 			stderr: `process ${FAULTY_PID} was killed by SIGSEGV\n`,
 		});
 		expect(endOfText(raise("--run", dead.signal).stdout)).toBe(
-			`raised faulty: process ${SIGNAL_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n` +
+			`raised faulty: process ${SIGNAL_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, timers, names of threads; 2 cautions\n` +
 				`  it had died of SIGQUIT sent by pid ${SIGNAL_PID} (uid 0), taken by thread ${SIGNAL_PID}; it goes on\n`,
 		);
 	});
 
 	it("with a finding of all that is deduced, or with none", () => {
-		expect(raise("-c", dead.fault, "-v", "--check").stdout).toMatch(/^caution timers and limits: are not in a core/m);
+		expect(raise("-c", dead.fault, "-v", "--check").stdout).toMatch(/^loss {4}timers: are not in a core/m);
 		expect(raise("-q", "-c", dead.fault)).toEqual(well);
 		expect(stopped(FAULTY_PID)).toBe(true);
 	});
@@ -112,7 +112,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout } = raise("--check", dead.fault);
 		expect(status).toBe(0);
 		expect(stdout.slice(stdout.indexOf("check: "))).toBe(
-			`check: faulty, process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, names of threads; 2 cautions\n  ${DIED}nothing was made\n`,
+			`check: faulty, process ${FAULTY_PID}, 3 threads; memory and threads are whole; lost: open files, signal handlers, timers, names of threads; 2 cautions\n  ${DIED}nothing was made\n`,
 		);
 		expect(JSON.parse(raise("--check", "--json", dead.fault).stdout)).toMatchObject({ kind: "raise", pid: null });
 		expect(room.pids()).toEqual([]);

@@ -67,6 +67,34 @@ describe("a file of which the core holds no header", () => {
 		});
 	});
 
+	test("is not the library that has another dynamic section, be it by a word", () => {
+		// DT_FINI, DT_STRSZ, DT_DEBUG, in the middle of the page
+		const file = (fini: number, size: number): Buffer => {
+			const made = object();
+			made.writeUInt16LE(3, 56);
+			const at = 64 + 2 * 56;
+			made.writeUInt32LE(2, at);
+			for (const [j, word] of [2 * P + 64, 2 * P + 64, 2 * P + 64, 64, 64, 8].entries())
+				made.writeBigUInt64LE(BigInt(word), at + 8 + 8 * j);
+			for (const [i, word] of [13, fini, 10, size, 21, 0, 0, 0].entries())
+				made.writeBigUInt64LE(BigInt(word), 2 * P + 64 + 8 * i);
+			return made;
+		};
+		const page = moved(object());
+		file(0x1500, 77).copy(page, 64, 2 * P + 64, 2 * P + 128);
+		// the dynamic linker's list, and an address that an old glibc moved
+		page.writeBigUInt64LE(0x7f00_0000_1000n, 64 + 40);
+		for (const fini of [0x1500n, 0x1500n + BASE]) {
+			page.writeBigUInt64LE(fini, 64 + 8);
+			expect(strangeStart({ relocated: relocated(page) }, source(file(0x1500, 77)))).toBeUndefined();
+			for (const other of [file(0x1510, 77), file(0x1500, 78)])
+				expect(strangeStart({ relocated: relocated(page) }, source(other))).toEqual({
+					finding: "has another dynamic section",
+					expectation: "expected that of the dead process, which says where each part of its file is",
+				});
+		}
+	});
+
 	test("may have slots that were bound to code elsewhere", () => {
 		const page = moved(object(), (i) => i % 3 === 0);
 		expect(strangeStart({ relocated: relocated(page) }, source(object()))).toBeUndefined();

@@ -39,11 +39,6 @@ const heapOf = (...arguments_: Parameters<typeof completed>): bigint[] => {
 	return [bounds.startBrk, bounds.brk];
 };
 
-const WAITING = {
-	...{ weight: "note", code: "pending-lost", subject: "the whole process" },
-	text: "signals that waited for it, and not for one thread, are not in a core",
-};
-
 describe("findings", () => {
 	test("say again what the donor had lost when it was dumped", () => {
 		const dir = openImageDir(writeDonor(join(scratch(), "d"), livingDonor()));
@@ -73,14 +68,13 @@ describe("findings", () => {
 				subject: "1 signal handler",
 				text: "as the donor had set them, moved to this layout",
 			},
-			WAITING,
 			{ weight: "note", code: "files-from-donor", subject: "1 descriptor", text: "3: /var/log/prog" },
 		]);
 	});
 
 	test("of one that a break is known of, with nothing to carry, is what no core knows", () => {
 		const donor = { ...livingDonor(), actions: {}, descriptors: [] };
-		expect(completed(deadCore(), donor, { programBreak: address(heap + 0x3210n) }).findings).toEqual([WAITING]);
+		expect(completed(deadCore(), donor, { programBreak: address(heap + 0x3210n) }).findings).toEqual([]);
 	});
 });
 

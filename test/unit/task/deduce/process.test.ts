@@ -268,6 +268,23 @@ test("pending signals that were blocked are queued again", () => {
 	expect(found.task.threads[0]?.pending.length).toBe(1);
 	expect(told(found, "pending-lost")).toEqual([
 		"caution thread 500: SIGUSR1 pending; queued again, but who sent it is not in a core",
+		"caution the whole process: every thread blocks SIGUSR1: whether one waited for the process is not in a core; none does now",
+	]);
+});
+
+test("a signal may have waited for the whole process where every thread blocks it", () => {
+	const core = deadCore({ tids: [500, 501] });
+	const blocking = (...masks: readonly bigint[]) =>
+		told(
+			deduced(lone({ ...core, threads: core.threads.map((thread, i) => ({ ...thread, blocked: masks[i] ?? 0n })) })),
+			"pending-lost",
+		);
+	expect(blocking(1n << 9n, 1n << 11n)).toEqual([]);
+	expect(blocking((1n << 9n) | (1n << 8n), (1n << 9n) | (1n << 11n) | (1n << 8n))).toEqual([
+		"caution the whole process: every thread blocks SIGUSR1: whether one waited for the process is not in a core; none does now",
+	]);
+	expect(told(deduced(lone({ ...core, style: "gdb" })), "pending-lost")).toEqual([
+		"note the whole process: signals that waited for it, and not for one thread, are not in a core",
 	]);
 });
 
