@@ -72,7 +72,7 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		const { status, stdout, stderr } = raise(dead.fault);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 		expect(endOfText(stdout)).toBe(said(FAULTY_PID));
-		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:loss {4}.*\n){3}(?:caution .*\n){2}$/);
+		expect(stdout.slice(0, stdout.indexOf("\nraised ") + 1)).toMatch(/^(?:loss {4}.*\n){4}(?:caution .*\n){2}$/);
 		expect(stdout).not.toContain("\u001b");
 		expect(room.pids()).toEqual([FAULTY_PID]);
 		expect(readdirSync(room.path(`/proc/${FAULTY_PID}/task`))).toHaveLength(3);
