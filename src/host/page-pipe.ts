@@ -48,6 +48,9 @@ export interface HandedOver {
 /** Bytes: as much as anybody's pipe may hold (fs.pipe-max-size, pipe(7)). */
 const CAPACITY = 1 << 20;
 
+/** Bytes: with a smaller one (whose user has many: fs.pipe-user-pages-soft) the way to and fro takes longer than copying. */
+const LEAST = CAPACITY / 2;
+
 /** Times that the pipe is filled and emptied in one request: what an errand has room for. */
 const ROUNDS = 64;
 
@@ -59,7 +62,7 @@ const ALL_ONES = (1n << 64n) - 1n;
 /**
  * Opens a pipe in a stopped process. Should we be gone, the agent takes it out.
  *
- * @returns `undefined` where the process may have no more memory or descriptors.
+ * @returns `undefined` where the process may have no more memory or descriptors, or no pipe of a size that is worth it.
  * @throws NecromancerError ERR_PROCESS, ERR_HOST
  */
 export async function openPagePipe(
@@ -180,5 +183,7 @@ async function takeEnd(
 	if (fd < 0n) return undefined;
 	await agent.call("fcntl", fd, F.SETPIPE_SZ, CAPACITY);
 	const size = Number(await agent.call("fcntl", fd, F.GETPIPE_SZ, 0));
-	return { fd, capacity: Math.min(size, CAPACITY) };
+	if (size >= LEAST) return { fd, capacity: Math.min(size, CAPACITY) };
+	await agent.call("close", fd);
+	return undefined;
 }
