@@ -1,5 +1,5 @@
-import { fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
-import { lengthOf } from "../bytes/range.ts";
+import { address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { lengthOf, rangeAt } from "../bytes/range.ts";
 import { isKernelOwned, isKernelPath } from "../core/files.ts";
 import { elf64Ehdr, elf64Phdr } from "../elf/file.ts";
 import { AT } from "../linux/auxv.ts";
@@ -49,7 +49,11 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 		if (members === undefined) byPath.set(file.path, [mapping]);
 		else members.push(mapping);
 	}
+	const { executable } = dead.memory;
+	const heads = executable !== undefined && headOf(dead, byPath.get(executable) ?? []) !== undefined;
+	const executed = executedPaths(dead);
 	return [...byPath].map(([path, members]) => {
+		const untold = !heads || mayBeObject(members, executed.has(path));
 		const buildId = buildIds.get(path);
 		const head = headOf(dead, members);
 		return {
@@ -59,13 +63,24 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 			...(head === undefined ? {} : { head }),
 			...(path === dead.memory.executable ? startOf(dead) : {}),
 			...relocatedOf(dead, members),
-			hasCode: members.some(({ prot = PROT_EXEC }) => (prot & PROT_EXEC) !== 0),
+			hasCode: members.some(({ prot }) => (prot === undefined ? untold : (prot & PROT_EXEC) !== 0)),
 			reach: reachOf(members),
 			mapped: members.reduce((sum, mapping) => sum + lengthOf(mapping), 0n),
 			absent: members.reduce((sum, mapping) => sum + absentFrom(mapping), 0n),
 		};
 	});
 }
+
+/**
+ * folklore: gdb's cores say nothing of the protection of what they leave out. They hold the first page of every object, and the
+ * data that the dynamic linker had relocated; of a file that they hold nothing of, no code was loaded.
+ */
+const mayBeObject = (members: readonly PartialMapping[], isExecuted: boolean): boolean =>
+	isExecuted || members.some(({ held }) => held > 0n);
+
+/** The files in which a thread stands. */
+const executedPaths = ({ threads, memory }: PartialTask): ReadonlySet<string | undefined> =>
+	new Set(threads.map(({ registers }) => rangeAt(memory.mappings, address(registers.ip))?.file?.path));
 
 function startOf({ memory: { auxv } }: PartialTask): Pick<WantedFile, "start"> {
 	const auxiliary = (wanted: number): bigint | undefined => auxv.find(({ type }) => type === wanted)?.value;

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canBeFaulty } from "./faulty.ts";
 import { present } from "./present.ts";
@@ -21,10 +21,20 @@ export interface Program {
 	at(symbol: string): number;
 }
 
-export function compileDeaths(directory: string): Program {
-	const binary = join(directory, "deaths");
-	const source = fileURLToPath(new URL("./deaths.c", import.meta.url));
-	execFileSync("gcc", ["-g", "-O0", "-w", "-pthread", "-no-pie", "-o", binary, source]);
+/** @param source of this directory, in C or in C++. */
+export function compileDeaths(directory: string, source = "deaths.c"): Program {
+	const binary = join(directory, basename(source, extname(source)));
+	const path = fileURLToPath(new URL(`./${source}`, import.meta.url));
+	execFileSync(extname(source) === ".c" ? "gcc" : "g++", [
+		"-g",
+		"-O0",
+		"-w",
+		"-pthread",
+		"-no-pie",
+		"-o",
+		binary,
+		path,
+	]);
 	const rows = execFileSync("nm", [binary], { encoding: "utf8" }).split("\n");
 	const symbols = new Map(rows.map((row) => [row.slice(19), Number.parseInt(row.slice(0, 16), 16)]));
 	return { binary, at: (symbol) => present(symbols.get(symbol)) };
@@ -92,6 +102,14 @@ export function garbleAuxv(core: string): Buffer {
 	}
 	writeFileSync(core, bytes);
 	return before;
+}
+
+/** Takes the note of the process out of a core (NT_PRPSINFO, by giving it a type that nobody knows), as tools do that make cores smaller. */
+export function withoutProcess(core: string): void {
+	const bytes = readFileSync(core);
+	const at = bytes.indexOf(Buffer.from("\x03\0\0\0CORE\0\0\0\0", "latin1"));
+	bytes.writeUInt32LE(0x7fff_0000, at);
+	writeFileSync(core, bytes);
 }
 
 /** What gdb says of a core. */

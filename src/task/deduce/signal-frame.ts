@@ -75,15 +75,39 @@ export function signalFrames(threads: readonly PartialThread[], memory: PartialM
 		const room = (others < stack.end ? others : stack.end) - sp;
 		const bytes = memory.read(sp, Number(room < most ? room : most));
 		if (bytes === undefined) return undefined;
-		for (let mark = bytes.indexOf(magic); mark >= 0; mark = bytes.indexOf(magic, mark + 1)) {
-			const fpstate = sp + BigInt(mark - FPX_SW_BYTES);
-			if (fpstate % BigInt(FPSTATE_ALIGN) !== 0n) continue;
-			const found = frameBelow(bytes, mark - FPX_SW_BYTES, sp, memory);
-			if (found !== undefined) return found;
-		}
+		for (const found of framesIn(bytes, sp, memory)) return found;
 		return undefined;
 	};
 }
+
+/** How far below a stack pointer the frame of a handler may end that has returned: one frame, and what the handler took below it. */
+const LEFT = 64n * 1024n;
+
+/**
+ * Whether a handler of a fault has just returned to where a thread stands: its frame lies below the stack pointer still, and the
+ * same instruction fails again. folklore: glog sends the signal again by kill(2), which waits, blocked, until its handler returns.
+ */
+export function hasFaultedHere({ registers }: PartialThread, memory: PartialMemory): boolean {
+	const stack = rangeAt(memory.mappings, address(registers.sp - 1n));
+	if (stack === undefined) return false;
+	const start = registers.sp - stack.start < LEFT ? stack.start : address(registers.sp - LEFT);
+	const bytes = memory.read(start, Number(registers.sp - start));
+	if (bytes === undefined) return false;
+	for (const { trap, interrupted } of framesIn(bytes, start, memory))
+		if (trap !== 0n && interrupted.rip === registers.ip && interrupted.rsp === registers.sp) return true;
+	return false;
+}
+
+/** @param start Where the bytes are in memory. */
+function* framesIn(bytes: Buffer, start: Address, memory: PartialMemory): Generator<SignalFrame> {
+	for (let mark = bytes.indexOf(magic); mark >= 0; mark = bytes.indexOf(magic, mark + 1)) {
+		const fpstate = start + BigInt(mark - FPX_SW_BYTES);
+		if (fpstate % BigInt(FPSTATE_ALIGN) !== 0n) continue;
+		const found = frameBelow(bytes, mark - FPX_SW_BYTES, start, memory);
+		if (found !== undefined) yield found;
+	}
+}
+
 function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: PartialMemory): SignalFrame | undefined {
 	for (let start = fpstate - FRAME; start >= 0 && start > fpstate - FRAME - SLACK; start--) {
 		const at = plus(sp, BigInt(start));

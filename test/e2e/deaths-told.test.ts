@@ -1,0 +1,241 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/built.ts";
+import {
+	canDie,
+	compileDeaths,
+	type Death,
+	die,
+	longAt,
+	type Program,
+	statusOf,
+	withoutProcess,
+} from "../support/deaths.ts";
+import { FAULTY_NEEDS } from "../support/faulty.ts";
+import { soon } from "../support/living.ts";
+import { openRoom, type Ran, type Room } from "../support/room.ts";
+import { hasTool } from "../support/tools.ts";
+
+// What a core does not hold, a donor had not, or nobody can know is told, and counted as what it is.
+
+const able = canDie();
+const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
+const hasCxx = hasTool("g++");
+const hasQemu = hasTool("qemu-x86_64");
+
+const directory = mkdtempSync(join(tmpdir(), "necromancer-told-"));
+let main = "";
+let program: Program;
+let room: Room;
+let next = 80_001;
+beforeAll(async () => {
+	if (!able) return;
+	main = join(built(), "cli/main.js");
+	program = compileDeaths(directory, "told.c");
+	room = await openRoom();
+});
+const clear = async (): Promise<void> => {
+	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
+	expect(await soon(() => room.pids().length === 0)).toBe(true);
+};
+afterEach(async () => {
+	if (able) await clear();
+});
+afterAll(async () => {
+	if (able) await room.close();
+	rmSync(directory, { recursive: true, force: true });
+});
+
+const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
+const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
+const dead = (how: string, of = program): Death => {
+	next += 100;
+	return die(room, of, directory, how, next);
+};
+const well = { status: 0, stdout: "", stderr: "" };
+
+interface Told {
+	readonly weight: string;
+	readonly code: string;
+	readonly subject: string;
+	readonly text: string;
+}
+const toldBy = ({ stdout }: Ran): readonly Told[] => JSON.parse(stdout).findings;
+/** Its line in what a verb says to people. */
+const lines = ({ stdout, stderr }: Ran): string[] => `${stdout}${stderr}`.split("\n");
+
+/** The images of one that lives, without its pages. */
+function donorOf(how: string, ...options: readonly string[]): { readonly images: string; readonly said: Ran } {
+	const script = '"$1" "$2" </dev/null >/dev/null 2>&1 & echo $!; sleep 0.2';
+	const { stdout } = room.run(["sh", "-c", script, "sh", program.binary, how]);
+	const images = mkdtempSync(join(directory, "donor-"));
+	const said = necromancer("dump", "-t", stdout.trim(), ...options, "-i", images);
+	expect(said.status).toBe(0);
+	return { images, said };
+}
+
+describe.skipIf(!able)(`of a core alone${needs}`, () => {
+	it("the summary counts files, handlers, timers and names as lost", () => {
+		const { core, pid } = dead("many");
+		expect(lines(raise("--check", core))).toContain(
+			`check: told, process ${pid}, 2 threads; memory and threads are whole; lost: open files, signal handlers, timers, names of threads; 3 cautions`,
+		);
+	});
+
+	it("a signal may have waited for the process, which every thread blocked", () => {
+		const { core, pid } = dead("waiting");
+		const raised = raise("--json", core);
+		expect(toldBy(raised)).toContainEqual({
+			...{ weight: "caution", code: "pending-lost", subject: "the whole process" },
+			text: "every thread blocks SIGUSR1: whether one waited for the process is not in a core; none does now",
+		});
+		expect(statusOf(room, pid)).toMatch(/^SigPnd:\t0{16}\nShdPnd:\t0{16}\nSigBlk:\t0{13}200$/m);
+	});
+
+	it("which process it was is told by its first thread, not by the one that crashed", () => {
+		const { core, pid } = dead("in-thread");
+		withoutProcess(core);
+		const raised = raise("--json", core);
+		expect(toldBy(raised)).toContainEqual(
+			expect.objectContaining({ weight: "caution", code: "process-id", subject: `process ${pid}` }),
+		);
+		expect(JSON.parse(raised.stdout).pid).toBe(pid);
+		expect(statusOf(room, pid)).toMatch(new RegExp(`^Tgid:\t${pid}$`, "m"));
+	});
+
+	it("a timer may be what a thread read of: the stand-in is a guess", () => {
+		expect(toldBy(raise("--json", "--check", dead("timer").core))).toContainEqual(
+			expect.objectContaining({
+				...{ weight: "caution", code: "descriptor-deduced", subject: "descriptor 3" },
+				text: expect.stringMatching(/; a timer or a socket would have been another$/),
+			}),
+		);
+	});
+
+	it("nothing wakes a thread that waits for what nobody knows: a loss", () => {
+		expect(toldBy(raise("--json", "--check", dead("forever").core))).toContainEqual(
+			expect.objectContaining({
+				...{ weight: "loss", code: "descriptor-deduced", subject: "descriptor 3" },
+				text: expect.stringMatching(/what it watched is not known, and no timeout ends the wait: it waits for ever$/),
+			}),
+		);
+	});
+});
+
+describe.skipIf(!able)(`with a donor${needs}`, () => {
+	it("what it had lost at its dump is told by all who use it", async () => {
+		const { images, said } = donorOf("living", "--missing-fds", "null");
+		const lost = lines(said).filter((line) => line.startsWith("loss    descriptor "));
+		expect(lost).toHaveLength(2);
+		const again = (who: string): string[] =>
+			lost.map((line) => line.replace(/^(loss {4}descriptor \d+): /, `$1: ${who} lost it at its dump: `));
+		const { core } = dead("waiting");
+		expect(lines(raise("--check", "-i", images, core))).toEqual(expect.arrayContaining(again("the donor")));
+		const patched = join(directory, "patched");
+		expect(lines(necromancer("-c", core, "-i", images, "-o", patched))).toEqual(
+			expect.arrayContaining(again("the donor")),
+		);
+		await clear();
+		expect(lines(necromancer("restore", "-d", "-s", "-i", images))).toEqual(
+			expect.arrayContaining(again("the process")),
+		);
+		await clear();
+		expect(lines(necromancer("restore", "-d", "-s", "--trust", "-i", patched))).toEqual(
+			expect.arrayContaining(again("the process")),
+		);
+	});
+
+	it("the signal stack that the core proves is kept", async () => {
+		const { images } = donorOf("living", "--no-pages", "--missing-fds", "null");
+		await clear();
+		const { core, pid } = dead("on-stack");
+		expect(raise("-q", "--run", "-i", images, core)).toEqual(well);
+		expect(await soon(() => longAt(room, pid, program.at("told_stack")) !== 0n)).toBe(true);
+		expect(longAt(room, pid, program.at("told_stack"))).toBe(BigInt(program.at("spare")));
+		// SS_ONSTACK
+		expect(longAt(room, pid, program.at("told_flags"))).toBe(1n);
+	});
+});
+
+describe.skipIf(!able || !hasCxx)(`a handler in C++ that told of the crash${hasCxx ? needs : " (needs g++)"}`, () => {
+	let tells: Program;
+	beforeAll(() => {
+		tells = compileDeaths(directory, "tells.cc");
+	});
+	const again = "when it goes on it executes the same instruction, and dies again unless that is changed";
+
+	it("and, as glog's, had returned when the signal came: it stands where it failed, which is said", () => {
+		const { core, pid } = dead("glog", tells);
+		expect(toldBy(raise("--json", "--check", core))).toContainEqual({
+			...{ weight: "caution", code: "fatal-signal", subject: `thread ${pid}` },
+			text: `died of SIGSEGV sent by pid ${pid} (uid 0); ${again}`,
+		});
+		expect(raise("--run", core)).toMatchObject({ status: 7, stderr: expect.stringContaining("ERR_DIED_AGAIN") });
+	});
+
+	it("and, as Abseil's, died in it: --leave-handlers takes it back there", () => {
+		const { core, pid } = dead("absl", tells);
+		expect(toldBy(raise("--json", core))).toContainEqual(
+			expect.objectContaining({ code: "fatal-signal", text: expect.stringContaining("it had raised that itself") }),
+		);
+		room.run(["kill", "-KILL", `${pid}`]);
+		next += 100;
+		const { core: other, pid: left } = dead("absl", tells);
+		const says = toldBy(raise("--json", "--leave-handlers", other));
+		expect(says).toContainEqual(
+			expect.objectContaining({ weight: "note", code: "handler-left", subject: `thread ${left}` }),
+		);
+		expect(says).toContainEqual(
+			expect.objectContaining({ code: "fatal-signal", text: expect.stringContaining(again) }),
+		);
+		const { stdout } = room.run([
+			...["gdb", "-q", "-batch", "-nx", "-iex", "set debuginfod enabled off", "-p", `${left}`],
+			...["-ex", "bt", "-ex", "print total"],
+		]);
+		expect(stdout).toMatch(/^#0 +main \(/m);
+		expect(stdout).toContain("$1 = 4711\n");
+	});
+});
+
+describe.skipIf(!able)(`a backend of many${needs}`, () => {
+	it("whose shared memory has no file any more, copied by gdb: refused with the way to go on, and then a loss", async () => {
+		const shared = join(directory, "segment");
+		const script = 'cd "$1"; "$2" backend "$3" </dev/null >/dev/null 2>&1 & sleep 0.3; cat "$1/backend.pid"';
+		const pid = Number(room.run(["sh", "-c", script, "sh", directory, program.binary, shared]).stdout);
+		expect(pid).toBeGreaterThan(1);
+		room.run(["gcore", "-o", join(directory, "backend"), `${pid}`]);
+		await clear();
+		rmSync(shared);
+		const core = join(directory, `backend.${pid}`);
+		const refused = raise("--run", core);
+		expect(refused).toMatchObject({ status: 5, stdout: "" });
+		expect(refused.stderr).toMatch(
+			/segment: is not here, expected it: 32768 of 32768 bytes .*--missing-files zeros \[ERR_BINARY_MISSING\]\n$/,
+		);
+		const raised = raise("--json", "--run", "--missing-files", "zeros", core);
+		expect(toldBy(raised)).toContainEqual(
+			expect.objectContaining({ weight: "loss", code: "contents-lost", text: expect.stringContaining("32768") }),
+		);
+		expect(await soon(() => longAt(room, pid, program.at("total")) === 0n)).toBe(true);
+	});
+});
+
+describe.skipIf(!able || !hasQemu)(`a core of qemu-user${hasQemu ? needs : " (needs qemu-user)"}`, () => {
+	it("of several threads: all go on", async () => {
+		const place = mkdtempSync(join(directory, "qemu-"));
+		room.run([
+			...["sh", "-c", 'cd "$1"; ulimit -c unlimited; qemu-x86_64 "$2" crowd; mv qemu*.core core; rm -f core.*; :'],
+			...["sh", place, program.binary],
+		]);
+		const raised = raise("--json", "--run", join(place, "core"));
+		expect(raised).toMatchObject({ status: 0, stderr: "" });
+		const { pid } = JSON.parse(raised.stdout);
+		const counters = [0, 8, 16].map((i) => program.at("others") + i);
+		const before = counters.map((at) => longAt(room, pid, at));
+		expect(await soon(() => counters.every((at, i) => longAt(room, pid, at) > (before[i] ?? 0n)))).toBe(true);
+		expect(longAt(room, pid, program.at("total"))).toBeGreaterThan(0n);
+		expect(readFileSync(room.path(`/proc/${pid}/status`), "latin1")).toMatch(/^Threads:\t4$/m);
+	});
+});
