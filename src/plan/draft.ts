@@ -1,7 +1,7 @@
 import { refuse } from "../errors.ts";
 import type { Finding } from "../task/finding.ts";
 import type { CallName } from "./calls.ts";
-import type { Arg, Datum, Expect, Place, Stage, Step, StepList } from "./plan.ts";
+import { type Arg, type Datum, type Expect, type Place, type Stage, type Step, type StepList, stages } from "./plan.ts";
 
 /**
  * A plan in the making. The parts of the compiler write steps into lists and data into one pool; nothing is read back.
@@ -63,6 +63,11 @@ export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
 			return {
 				add: (stage, call, args, why, { expect = "success", save } = {}) => {
 					if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
+					const before = steps.at(-1)?.stage ?? stage;
+					if (stages.indexOf(stage) < stages.indexOf(before))
+						throw new RangeError(
+							`${call} of the stage ${stage} behind one of the stage ${before}, in the list ${name}`,
+						);
 					steps.push({ stage, call, args, expect, why, ...(save === undefined ? {} : { save }) });
 				},
 			};

@@ -42,8 +42,8 @@ export interface StepList {
 	readonly steps: readonly Step[];
 }
 
-/** In the order in which they come. */
-const stages = [
+/** In the order in which they come, in every list. */
+export const stages = [
 	"identity",
 	"files",
 	"clear",
