@@ -1,22 +1,22 @@
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
+import { bytesFromText } from "../../../src/bytes/text.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
+import { refusal } from "../../support/refusal.ts";
 
-const draftOf = () => planDraft((text) => Buffer.from(text));
+it("a path with a NUL in it, which the kernel would read as a shorter one, is refused", () => {
+	const draft = planDraft(bytesFromText);
+	expect(refusal(() => draft.path("path of the log", "/etc/passwd\0/log"))).toBe(
+		"ERR_TASK_UNRUNNABLE path of the log: has a NUL as byte 11, but 16 bytes",
+	);
+	expect(draft.path("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
+});
 
-describe("a plan in the making", () => {
-	it("keeps the stages of each list in their order", () => {
-		const draft = draftOf();
-		draft.list("leader").add("files", "close", [3n], "why");
-		draft.list("thread 5").add("identity", "setsid", [], "another list");
-		draft.list("leader").add("map", "munmap", [0n, 4096n], "a later stage");
-		expect(() => draft.list("leader").add("files", "close", [4n], "an earlier one")).toThrow(
-			"close of the stage files behind one of the stage map, in the list leader",
-		);
-	});
-
-	it("has no call with more arguments than registers", () => {
-		expect(() => draftOf().list("leader").add("map", "mmap", [0n, 0n, 0n, 0n, 0n, 0n, 0n], "why")).toThrow(
-			"mmap with 7 arguments",
-		);
-	});
+it("the stages of each list come in their order", () => {
+	const draft = planDraft(bytesFromText);
+	draft.list("leader").add("files", "close", [3n], "why");
+	draft.list("thread 5").add("identity", "setsid", [], "another list");
+	draft.list("leader").add("map", "munmap", [0n, 4096n], "a later stage");
+	expect(() => draft.list("leader").add("files", "close", [4n], "an earlier one")).toThrow(
+		"close of the stage files behind one of the stage map, in the list leader",
+	);
 });
