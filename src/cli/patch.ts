@@ -70,11 +70,11 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 		const clocks = core.written === undefined ? undefined : clocksWhenWritten(core.written);
 		const patched = patch(dead, donor, {
 			host,
-			writers: (task, { threads }) =>
+			writers: (task, lends) =>
 				patchRights(task, {
 					...{ name: core.name, us: ourRights(), trust: verb.trust === true, alone: isAlone, groupsOf: groupsOfUser },
 					writers: [core.writers, ...donor.allWriters(), ...writersTold(donor)],
-					donor: threads.map(({ credentials }) => credentials),
+					...{ donor: lends.threads.map(({ credentials }) => credentials), lends },
 				}),
 			clock: {
 				...(clocks === undefined ? {} : { host: clocks }),

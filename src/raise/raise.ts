@@ -155,7 +155,7 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 	if (options.donorImages !== undefined && options.trust !== true)
 		requireDonorOf(credentials, {
 			...options.donorImages,
-			memory: options.donor?.memory ?? {},
+			lends: options.donor ?? { memory: {} },
 			us,
 			runs: !options.stopped,
 			alone: isAlone,

@@ -1,6 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { capabilitiesIn, capabilityName } from "../linux/capability.ts";
-import type { Credentials, GhostFile, Memory } from "../task/task.ts";
+import type { Files } from "../task/files.ts";
+import type { Credentials, Memory } from "../task/task.ts";
 
 /** Whose word something is, root's aside. */
 export interface Authors {
@@ -62,9 +63,40 @@ export function capabilityNames({ permitted, effective, inheritable, ambient }: 
 
 const MOST_NAMES = 5;
 
+/** What images hold besides a process's own memory. */
+export interface Kept {
+	readonly memory: Partial<Pick<Memory, "ghosts" | "objects">>;
+	readonly files?: Pick<Files, "descriptors">;
+	/** Those of whom the images are. */
+	readonly threads?: readonly { readonly credentials: Pick<Credentials, "uid"> }[];
+}
+
+/** Something with another's bytes in it. */
+export interface Closed {
+	readonly subject: string;
+	readonly uid: number;
+}
+
 /**
- * Files without a name that are another's than a user's, and that not everybody may read: made for him they would be his, with what
- * is in them.
+ * What is another's than a user's, and would be his with what is in it, as it is made for him: files without a name that not everybody
+ * may read; memfds, which nobody reaches whatever their permissions; what waits in the pipes of another's process.
  */
-export const closedGhosts = ({ ghosts = [] }: Pick<Memory, "ghosts">, uid: number): readonly GhostFile[] =>
-	ghosts.filter((ghost) => ghost.uid !== uid && (ghost.mode & 0o004) === 0);
+export function closedTo(uid: number, { memory, files, threads = [] }: Kept): readonly Closed[] {
+	const { ghosts = [], objects = [] } = memory;
+	const other = threads.find(({ credentials }) => credentials.uid !== uid)?.credentials.uid;
+	const pipes = (files?.descriptors ?? []).flatMap(({ description }) =>
+		description.kind === "pipe" || description.kind === "fifo" ? [description.pipe] : [],
+	);
+	const filled = new Set(pipes.filter(({ content }) => content !== undefined).map(({ id }) => id));
+	return [
+		...ghosts
+			.filter((ghost) => ghost.uid !== uid && (ghost.mode & 0o004) === 0)
+			.map((ghost) => ({ subject: `${ghost.path}, deleted`, uid: ghost.uid })),
+		...objects.flatMap(({ name, uid: owner, contents }) =>
+			name === undefined || owner === undefined || owner === uid || contents.length === 0
+				? []
+				: [{ subject: `memfd ${name}`, uid: owner }],
+		),
+		...(other === undefined ? [] : [...filled].map((id) => ({ subject: `pipe ${id}`, uid: other }))),
+	];
+}

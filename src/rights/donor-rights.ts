@@ -1,8 +1,8 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { Credentials, Memory } from "../task/task.ts";
-import { authorsOf, authorsText, closedGhosts } from "./authors.ts";
-import { refuseGhosts } from "./patch-rights.ts";
+import type { Credentials } from "../task/task.ts";
+import { authorsOf, authorsText, closedTo, type Kept } from "./authors.ts";
+import { refuseClosed } from "./patch-rights.ts";
 import type { OurRights } from "./privilege.ts";
 
 export interface DonorRightsQuestion {
@@ -11,7 +11,7 @@ export interface DonorRightsQuestion {
 	/** Who can have written its images. */
 	readonly writers: readonly FileWriters[];
 	/** What it lends. */
-	readonly memory: Pick<Memory, "ghosts">;
+	readonly lends: Kept;
 	readonly us: Pick<OurRights, "uid">;
 	readonly runs: boolean;
 	readonly alone: (uid: number, gid: number) => boolean;
@@ -21,18 +21,18 @@ export interface DonorRightsQuestion {
  * A donor's images say where a process's handlers are and what it writes to: whoever wrote them decides what it does, as whoever
  * wrote its core does.
  *
- * What root dumped of files without a name is for those who may read it.
+ * What root dumped of files without a name, memfds and pipes is for those who may read it.
  *
  * @throws NecromancerError ERR_UNTRUSTED where others than root and the process's own user can have written them. One with our own
  *   rights may be made all the same, as long as it does not run.
  */
 export function requireDonorOf({ uid }: Pick<Credentials, "uid">, question: DonorRightsQuestion): void {
-	const { name, writers, memory, us, runs, alone } = question;
+	const { name, writers, lends, us, runs, alone } = question;
 	const authors = authorsOf(writers, alone);
 	if (!authors.shared && authors.uids.every((author) => author === uid)) {
 		// what he wrote himself he knows
 		if (authors.uids.length === 0)
-			refuseGhosts(closedGhosts(memory, uid), uid, "give --trust if you know where the core comes from");
+			refuseClosed(closedTo(uid, lends), uid, "give --trust if you know where the core comes from");
 		return;
 	}
 	if (uid === us.uid && !runs) return;

@@ -1,14 +1,16 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import type { Credentials, GhostFile, Task } from "../task/task.ts";
+import type { Credentials, Task } from "../task/task.ts";
 import {
 	authorsOf,
 	authorsText,
 	besidesRoot,
 	beyondUser,
+	type Closed,
 	capabilityNames,
-	closedGhosts,
+	closedTo,
 	groupsIn,
+	type Kept,
 	loneAuthor,
 } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
@@ -20,6 +22,8 @@ export interface PatchRightsQuestion {
 	readonly writers: readonly FileWriters[];
 	/** The credentials that the donor's images give. */
 	readonly donor: readonly Credentials[];
+	/** What the donor's images hold. */
+	readonly lends: Kept;
 	readonly us: OurRights;
 	/** The core and the donor are what they say, whosever they are. */
 	readonly trust: boolean;
@@ -38,11 +42,8 @@ export interface PatchRightsQuestion {
  * @returns whose word the images are besides ours, which they have to say.
  * @throws NecromancerError ERR_UNTRUSTED
  */
-export function patchRights(
-	{ threads, memory }: Pick<Task, "threads" | "memory">,
-	question: PatchRightsQuestion,
-): readonly FileWriters[] {
-	const { name, writers, donor, us, trust, alone, groupsOf } = question;
+export function patchRights({ threads }: Pick<Task, "threads">, question: PatchRightsQuestion): readonly FileWriters[] {
+	const { name, writers, donor, lends, us, trust, alone, groupsOf } = question;
 	if (trust) return [];
 	const others = besidesRoot(writers, alone);
 	// an ordinary user gives nobody more than he has: what he writes is his
@@ -73,15 +74,14 @@ export function patchRights(
 				];
 	});
 	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
-	const ghosts = lone === undefined ? [] : closedGhosts(memory, lone);
-	refuseGhosts(ghosts, lone ?? 0, TRUST);
+	if (lone !== undefined) refuseClosed(closedTo(lone, lends), lone, TRUST);
 	return others;
 }
 
 /** @throws NecromancerError ERR_UNTRUSTED */
-export function refuseGhosts(ghosts: readonly GhostFile[], user: number, remedy: string): void {
-	const faults = ghosts.map(({ path, uid }) => ({
-		subject: `${path}, deleted`,
+export function refuseClosed(closed: readonly Closed[], user: number, remedy: string): void {
+	const faults = closed.map(({ subject, uid }) => ({
+		subject,
 		finding: `belongs to uid ${uid}, and would be uid ${user}'s with what is in it`,
 		expectation: "expected files that its user may read",
 	}));

@@ -1,23 +1,40 @@
-import { chmodSync, chownSync, cpSync, existsSync, lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+	chmodSync,
+	chownSync,
+	copyFileSync,
+	cpSync,
+	existsSync,
+	lstatSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import type { FileWriters } from "../../src/bytes/source.ts";
+import { address, fileOffset } from "../../src/bytes/address.ts";
+import { type FileWriters, fromBuffer } from "../../src/bytes/source.ts";
 import { believedImages } from "../../src/cli/believed-images.ts";
 import { patchVerb } from "../../src/cli/patch.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { dump } from "../../src/dump/dump.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
+import type { Kept } from "../../src/rights/authors.ts";
 import { requireDonorOf } from "../../src/rights/donor-rights.ts";
 import { type PatchRightsQuestion, patchRights } from "../../src/rights/patch-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
+import type { Queued } from "../../src/task/files.ts";
 import { writersTold } from "../../src/task/from-images/side-record.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
-import type { Credentials, GhostFile } from "../../src/task/task.ts";
+import type { Credentials, GhostFile, SharedObject } from "../../src/task/task.ts";
+import { soon } from "../support/living.ts";
 import { refusal, refusalOf } from "../support/refusal.ts";
 import { contentsOf } from "../support/scratch.ts";
 import { taskOfThreads, threadOf } from "../support/thread-task.ts";
 import { hasGcc, need } from "../support/tools.ts";
+import { compile } from "./compile.ts";
 import { openStage, type Stage, UID } from "./stage.ts";
 
 /*
@@ -42,16 +59,12 @@ const judged = (
 	ghosts: readonly GhostFile[] = [],
 ) => {
 	const thread = threadOf(100);
-	const { memory, ...task } = taskOfThreads([
-		{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } },
-	]);
-	return patchRights(
-		{ ...task, memory: { ...memory, ghosts } },
-		{
-			...{ name: "core", writers: [mine, roots], donor: [], us: root, trust: false, alone: () => false },
-			...{ groupsOf: (uid: number) => (uid === UID ? [UID] : []), ...more },
-		},
-	);
+	const task = taskOfThreads([{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } }]);
+	return patchRights(task, {
+		lends: { memory: { ghosts } },
+		...{ name: "core", writers: [mine, roots], donor: [], us: root, trust: false, alone: () => false },
+		...{ groupsOf: (uid: number) => (uid === UID ? [UID] : []), ...more },
+	});
 };
 
 describe("a core and a donor that become images of root's", () => {
@@ -112,11 +125,50 @@ describe("a core and a donor that become images of root's", () => {
 		expect(ghostly(0o100600, 0, { writers: [roots] })).toEqual([]);
 		const lend = (writers: readonly FileWriters[]): void => {
 			const us = { uid: 0 };
-			const memory = { ghosts: [ghost] };
-			requireDonorOf({ uid: UID }, { name: "images", writers, us, runs: true, alone: () => false, memory });
+			const lends = { memory: { ghosts: [ghost] } };
+			requireDonorOf({ uid: UID }, { name: "images", writers, us, runs: true, alone: () => false, lends });
 		};
 		expect(refusal(() => lend([roots]))).toBe(`${text}give --trust if you know where the core comes from`);
 		lend([mine]);
+	});
+
+	it("give nobody what is in another's memfd, or waits in the pipe of another's process", () => {
+		const content = [{ source: fromBuffer("pages", Buffer.alloc(4096)), offset: fileOffset(0), length: 4096n }];
+		const held = [{ ...content[0], start: address(0n), available: 4096n }] as SharedObject["contents"];
+		const memfd = (uid: number, contents = held) => ({
+			id: 1,
+			name: "keys",
+			mode: 0o100777,
+			uid,
+			gid: 0,
+			size: 4096n,
+			contents,
+		});
+		const pipe: Kept["files"] = {
+			descriptors: [
+				{
+					...{ number: 5, closeOnExec: false },
+					description: { kind: "pipe", id: 1, flags: 0, pipe: { id: 77, content: content[0] as Queued } },
+				},
+			],
+		};
+		const said = (lends: Kept) => refusal(() => judged({}, { lends }));
+		const lent = (lends: Kept, writers = [roots]) => {
+			const rest = { us: { uid: 0 }, runs: true, alone: () => false };
+			requireDonorOf({ uid: UID }, { name: "images", writers, ...rest, lends });
+		};
+		const rest = `belongs to uid 0, and would be uid ${UID}'s with what is in it, expected files that its user may read; `;
+		const keys = { memory: { objects: [memfd(0)] } };
+		const waiting = { memory: {}, files: pipe, threads: [{ credentials: { uid: 0 } }] };
+		expect(said(keys)).toBe(`ERR_UNTRUSTED memfd keys: ${rest}${TRUST}`);
+		expect(said(waiting)).toBe(`ERR_UNTRUSTED pipe 77: ${rest}${TRUST}`);
+		for (const lends of [keys, waiting]) {
+			expect(refusal(() => lent(lends))).toMatch(/^ERR_UNTRUSTED (?:memfd keys|pipe 77): belongs to uid 0/);
+			// what he wrote himself he knows
+			lent(lends, [mine]);
+		}
+		lent({ memory: { objects: [memfd(UID), memfd(0, [])] } });
+		lent({ ...waiting, threads: [{ credentials: { uid: UID } }] });
 	});
 
 	it.each<[string, readonly FileWriters[], string]>([
@@ -139,7 +191,10 @@ describe("a core and a donor that become images of root's", () => {
 describe("a donor", () => {
 	const lend = (uid: number, writers: readonly FileWriters[], more: { us?: number; runs?: boolean } = {}) => {
 		const { us = 0, runs = true } = more;
-		requireDonorOf({ uid }, { name: "images", writers, us: { uid: us }, runs, alone: () => false, memory: {} });
+		requireDonorOf(
+			{ uid },
+			{ name: "images", writers, us: { uid: us }, runs, alone: () => false, lends: { memory: {} } },
+		);
 	};
 	it("of another user's decides nothing in a process", () => {
 		expect(refusal(() => lend(33, [mine]))).toBe(
@@ -302,6 +357,35 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 		chownSync(stage.own("log"), 0, 0);
 		stage.give(donor);
 		expect(await refusalOf(raised(core, donor))).toMatch(/^ERR_FILE_MISMATCH .*log: may not be opened by uid 1000/);
+	});
+
+	it("gives nobody what is in a memfd or a pipe of another's, though root dumped it", async () => {
+		stage = openStage();
+		const { directory } = stage;
+		const dumped = async (user: number, text: string): Promise<string> => {
+			const program = join(directory, "holding");
+			copyFileSync(compile("holding"), program);
+			const { pid = 0 } = spawn(program, [text], {
+				uid: user,
+				gid: user,
+				cwd: "/",
+				env: {},
+				detached: true,
+				stdio: "ignore",
+			});
+			expect(await soon(() => readlinkSync(`/proc/${pid}/cwd`) === "/tmp")).toBe(true);
+			const images = join(directory, `holding-${user}`);
+			await dump(pid, { images, afterwards: "end", pages: true, missing: "error" });
+			return images;
+		};
+		const core = await stage.coreOf(await dumped(UID, "the user's"));
+		stage.give(core);
+		const donor = await dumped(0, "root's own");
+		expect(await refusalOf(raised(core, donor))).toMatch(
+			/^ERR_UNTRUSTED 2 files: memfd keys belongs to uid 0, and would be uid 1000's with what is in it .*, pipe \d+ belongs to uid 0, /,
+		);
+		const { pid } = await raised(core, donor, { trust: true });
+		expect(readFileSync(`/proc/${pid}/fd/3`, "utf8")).toBe("root's own");
 	});
 
 	it("takes nobody else's", async () => {
