@@ -53,39 +53,45 @@ const elsewhere = [
 
 /** A program as spawn() takes it; nobody has it open for writing. */
 interface Runnable {
-	/** @param number The first that the program has nothing under: there its own file will be open, where it has no name. */
-	path(number: number): string;
-	readonly fd?: number;
+	readonly fd: number;
 	close(): void;
 }
 
 type Open = (place: string, program: Uint8Array) => Runnable;
 
-const openNameless: Open = (place, program) => {
-	const writing = openSync(place, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o700);
-	let reading: number;
-	try {
-		writeFileSync(writing, program);
-		reading = openSync(`/proc/self/fd/${writing}`, O.RDONLY | O.CLOEXEC);
-	} finally {
-		closeSync(writing);
-	}
-	// what is spawned has it under a number of its own, whichever of ours its other files take
-	return { path: (number) => `/proc/self/fd/${number}`, fd: reading, close: closeOnce(reading) };
-};
+const openNameless: Open = (place, program) =>
+	runnable(openSync(place, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o700), program);
 
+/** What is spawned is what was written, by its descriptor: whoever owns the place can swap the name. */
 const openNamed: Open = (place, program) => {
 	const directory = mkdtempSync(join(place, "necromancer-"));
-	const close = (): void => rmSync(directory, { recursive: true, force: true });
+	const remove = (): void => rmSync(directory, { recursive: true, force: true });
 	try {
-		const path = join(directory, "agent");
-		writeFileSync(path, program, { mode: 0o700, flag: "wx" });
-		return { path: () => path, close };
+		const flags = O.CREAT | O.EXCL | O.NOFOLLOW | O.WRONLY | O.CLOEXEC;
+		const file = runnable(openSync(join(directory, "agent"), flags, 0o700), program);
+		return {
+			...file,
+			close: () => {
+				file.close();
+				remove();
+			},
+		};
 	} catch (cause) {
-		close();
+		remove();
 		throw cause;
 	}
 };
+
+/** @param writing closed here. */
+function runnable(writing: number, program: Uint8Array): Runnable {
+	try {
+		writeFileSync(writing, program);
+		const reading = openSync(`/proc/self/fd/${writing}`, O.RDONLY | O.CLOEXEC);
+		return { fd: reading, close: closeOnce(reading) };
+	} finally {
+		closeSync(writing);
+	}
+}
 
 /** The process, or the errno for which to try the next place. */
 async function launchFrom(
@@ -99,11 +105,11 @@ async function launchFrom(
 	try {
 		file = open(place, program);
 		for (let attempt = 1; ; attempt += 1) {
-			const own = file.fd === undefined ? [] : [file.fd];
-			const child = spawn(file.path(FIRST_INPUT_FD + inputs.length), [], {
+			// under a number of its own, the first that the program has nothing under, whichever of ours its other files take
+			const child = spawn(`/proc/self/fd/${FIRST_INPUT_FD + inputs.length}`, [], {
 				argv0: "necromancer-agent",
 				env: {},
-				stdio: [streams, streams, streams, "pipe", "pipe", ...inputs, ...own],
+				stdio: [streams, streams, streams, "pipe", "pipe", ...inputs, file.fd],
 				detached: true,
 			});
 			// Only now is the file not needed any more: spawn() returns when exec has happened, or cannot.
