@@ -1,7 +1,9 @@
+import { lengthOf } from "../bytes/range.ts";
 import { refuseAll } from "../errors.ts";
-import { PROT_WRITE } from "../linux/mman.ts";
+import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { ownProcPath } from "../linux/own-proc.ts";
+import { limitNumber } from "../linux/resource.ts";
 import { SCHED } from "../linux/sched.ts";
 import type { Description, Files } from "../task/files.ts";
 import { caution, type Finding } from "../task/finding.ts";
@@ -29,7 +31,8 @@ export interface RightsOf {
  * - Files that the user may not open are not opened; a shared mapping of a file that the user may not write to becomes private.
  * - Files without a name and memfds, which we make, belong to the user; a program in them is nobody's set-user-ID program.
  * - No working or root directory behind a directory that is closed to the user.
- * - No priority above the usual one, no protection from the kernel's choice when memory runs out, no limit above ours.
+ * - No priority above the usual one, no protection from the kernel's choice when memory runs out, no limit above ours, no more
+ *   memory locked than that allows.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH for all files at once that have no substitute.
  */
@@ -66,7 +69,7 @@ export function withinMeans(
 				scheduling: usual(thread, tell),
 				...(thread.attributes === undefined ? {} : { attributes: unprivileged(thread.attributes) }),
 			})),
-			memory: memoryOf(task.memory, reader),
+			memory: unlocked(memoryOf(task.memory, reader), limits, tell),
 			limits: task.limits.map((limit, number) => belowOurs(limit, limits[number])),
 		},
 		findings,
@@ -117,6 +120,22 @@ function memoryOf(memory: Memory, reader: Reader): Memory {
 		),
 		...(memory.ghosts === undefined ? {} : { ghosts: memory.ghosts.map(own) }),
 	};
+}
+
+/** Who has not CAP_IPC_LOCK keeps no more in memory than RLIMIT_MEMLOCK allows (mlock(2)). */
+function unlocked(memory: Memory, limits: readonly Limit[], tell: Tell): Memory {
+	const isLocked = ({ flags, attributes }: Mapping): boolean =>
+		(flags & MAP.LOCKED) !== 0 || attributes?.["locked-on-fault"] === 1n;
+	const locked = memory.mappings.filter(isLocked).reduce((sum, mapping) => sum + lengthOf(mapping), 0n);
+	const most = limits[limitNumber("MEMLOCK")]?.hard ?? 0n;
+	if (locked <= most) return memory;
+	tell("memory", `had ${locked} bytes locked, and its user may lock ${most}: nothing of it is locked`);
+	const mappings = memory.mappings.map((mapping): Mapping => {
+		if (!isLocked(mapping)) return mapping;
+		const { "locked-on-fault": _locked, ...attributes } = mapping.attributes ?? {};
+		return { ...mapping, flags: mapping.flags & ~MAP.LOCKED, ...(mapping.attributes && { attributes }) };
+	});
+	return { ...memory, mappings };
 }
 
 function mappingOf(mapping: Mapping, reader: Reader, tell: Tell): Mapping {

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { address } from "../../src/bytes/address.ts";
 import type { FileWriters } from "../../src/bytes/source.ts";
+import { MAP } from "../../src/linux/mman.ts";
 import { type ImageRightsQuestion, imageRights } from "../../src/rights/image-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
-import type { Credentials, Task } from "../../src/task/task.ts";
+import type { Credentials, Mapping, Task } from "../../src/task/task.ts";
 import { refusal } from "../support/refusal.ts";
 import { taskOfThreads, threadOf } from "../support/thread-task.ts";
 
@@ -90,6 +92,40 @@ describe("images that a user wrote", () => {
 		expect(findings.map(({ text }) => text)).toEqual([
 			"had a priority that its user may not ask for; it gets the usual one",
 			CLOSED,
+		]);
+	});
+
+	it("lock no more memory than their user may", () => {
+		const locked = (size: bigint, more: Partial<Mapping>): Mapping => ({
+			...{
+				start: address(0x10000n),
+				end: address(0x10000n + size),
+				prot: 3,
+				shared: false,
+				flags: MAP.LOCKED,
+				advice: 0n,
+			},
+			...{ backing: { kind: "anonymous" }, ...more },
+		});
+		const { memory } = taskOfThreads([threadOf(100)]);
+		const kept = (most: bigint, ...mappings: Mapping[]) => {
+			const limits = Array.from({ length: 16 }, () => ({ soft: most, hard: most }));
+			const { task, findings } = ask(taskWith({ noNewPrivileges: true }, { memory: { ...memory, mappings } }), {
+				limits,
+			});
+			return [task.memory.mappings, findings.map(({ text }) => text)];
+		};
+		const [whole, onFault] = [
+			locked(0x2000n, {}),
+			locked(0x1000n, { flags: 0, attributes: { "locked-on-fault": 1n, sealed: 1n } }),
+		];
+		expect(kept(0x3000n, whole, onFault)).toEqual([[whole, onFault], []]);
+		expect(kept(0x2fffn, whole, onFault)).toEqual([
+			[
+				{ ...whole, flags: 0 },
+				{ ...onFault, attributes: { sealed: 1n } },
+			],
+			["had 12288 bytes locked, and its user may lock 12287: nothing of it is locked"],
 		]);
 	});
 
