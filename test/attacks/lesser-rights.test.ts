@@ -60,14 +60,15 @@ const targets: readonly Target[] = ["log", "data", "d", "prog"];
 
 describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who) => {
 	let stage: Stage;
-	let [main, images, core, gate, pidfile] = ["", "", "", "", ""];
+	let [main, images, rooted, core, gate, pidfile] = ["", "", "", "", "", ""];
 	beforeAll(async () => {
 		main = join(built(), "cli/main.js");
 		stage = openStage(who.user);
 		images = await stage.dumped();
+		rooted = await stage.rooted(images);
 		core = await stage.coreOf(images);
 		if (who.user !== 0) stage.give(core, who.user);
-		if (who.user === 1001) stage.give(images, who.user);
+		if (who.user === 1001) for (const path of [images, rooted]) stage.give(path, who.user);
 		const own = join(stage.directory, "own");
 		mkdirSync(own);
 		chmodSync(own, 0o777);
@@ -75,10 +76,10 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 	});
 	afterAll(() => stage.close());
 
-	const verbs: Readonly<Record<string, () => readonly string[]>> = {
-		restore: () => ["restore", "-v0", "-s", "-i", images],
+	const verbs: Readonly<Record<string, (images: string) => readonly string[]>> = {
+		restore: (images) => ["restore", "-v0", "-s", "-i", images],
 		// of root's own that is for those who trust it
-		...(who.user === 0 ? {} : { raise: () => ["raise", "-q", "-i", images, core] }),
+		...(who.user === 0 ? {} : { raise: (images) => ["raise", "-q", "-i", images, core] }),
 	};
 
 	async function run(
@@ -87,7 +88,14 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 	): Promise<{ readonly status: number | null; readonly stderr: string; readonly attacked: boolean }> {
 		rmSync(pidfile, { force: true });
 		const [command = "", ...args] = [
-			...[...who.as, process.execPath, "--import", strike, main, ...(verbs[verb]?.() ?? [])],
+			...[
+				...who.as,
+				process.execPath,
+				"--import",
+				strike,
+				main,
+				...(verbs[verb]?.(attack?.target === "r" ? rooted : images) ?? []),
+			],
 			...["--fresh-ids", "--pidfile", pidfile, ...who.options],
 		];
 		const env =
@@ -139,21 +147,22 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 			expect(found).toEqual({ log: stage.own("log"), cwd: stage.own("d"), data: true, ids });
 		});
 
-		it.each(targets.flatMap((target) => [0, 2].map((at) => ({ target, at }))))(
-			"$target swapped before message $at",
-			async ({ target, at }) => {
-				try {
-					const { status, stderr, attacked } = await run(verb, { target, at });
-					expect(attacked).toBe(true);
-					expect(ended((pid) => stage.loot(pid)) ?? []).toEqual([]);
-					expect([status === 0, stderr]).toEqual([false, expect.stringMatching(at === 0 ? who.before : who.between)]);
-				} finally {
-					if (existsSync(`${stage.own(target)}.away`)) stage.putBack(target);
-				}
-				for (const name of ["log", "data"])
-					expect(readFileSync(join(stage.directory, "root", name), "utf8")).toBe(SECRET);
-			},
-		);
+		it.each(
+			[...targets, ...(who.user === 1001 ? [] : (["r"] as const))].flatMap((target) =>
+				[0, 2].map((at) => ({ target, at })),
+			),
+		)("$target swapped before message $at", async ({ target, at }) => {
+			try {
+				const { status, stderr, attacked } = await run(verb, { target, at });
+				expect(attacked).toBe(true);
+				expect(ended((pid) => stage.loot(pid)) ?? []).toEqual([]);
+				expect([status === 0, stderr]).toEqual([false, expect.stringMatching(at === 0 ? who.before : who.between)]);
+			} finally {
+				if (existsSync(`${stage.own(target)}.away`)) stage.putBack(target);
+			}
+			for (const name of ["log", "data"])
+				expect(readFileSync(join(stage.directory, "root", name), "utf8")).toBe(SECRET);
+		});
 	});
 
 	it.runIf(who.as === contained)("and traced, it is refused by name", async () => {

@@ -27,18 +27,22 @@ import { contentsOf, modeOf, quickScratch } from "../support/scratch.ts";
 // can at each moment of it: before every single call that looks at a name or changes a file.
 
 const THEM = 1000;
+/** An ordinary user, who writes into a directory of theirs. */
+const ORDINARY = 1001;
 const isRoot = process.geteuid?.() === 0;
 
 interface Stage {
 	readonly scene: Scene;
 	/** The attacker's own directory, with all of the scene in it. */
 	readonly home: string;
-	/** Root's; nobody else may write there. */
+	/** Ours; nobody else may write there. */
 	readonly victim: string;
+	/** Who we are. */
+	readonly us: number;
 	readonly out: string;
 }
 
-function stageIn(base: string, name: string): Stage {
+function stageIn(base: string, name: string, us = 0): Stage {
 	const root = join(base, name);
 	mkdirSync(root, { mode: 0o755 });
 	const [home, victim] = [join(root, "home"), join(root, "victim")];
@@ -47,33 +51,43 @@ function stageIn(base: string, name: string): Stage {
 	writeFileSync(join(victim, "precious"), "data", { mode: 0o644 });
 	const scene = makeScene(home);
 	give(home);
-	return { scene, home, victim, out: join(home, "out") };
+	if (us !== 0) {
+		for (const path of [scene.donor, scene.core, victim]) give(path, us);
+		chmodSync(home, 0o777);
+	}
+	return { scene, home, victim, us, out: join(home, "out") };
 }
 
-function give(path: string): void {
-	chownSync(path, THEM, THEM);
+function give(path: string, uid = THEM): void {
+	chownSync(path, uid, uid);
 	if (!lstatSync(path).isDirectory()) return;
-	for (const name of readdirSync(path)) give(join(path, name));
+	for (const name of readdirSync(path)) give(join(path, name), uid);
 }
 
-/** What nobody but root may have done. */
-function expectUntouched({ victim }: Stage, when: string): void {
+const become = (uid: number): void => {
+	process.seteuid?.(0);
+	process.setegid?.(uid);
+	process.seteuid?.(uid);
+};
+
+/** What nobody but we may have done. */
+function expectUntouched({ victim, us }: Stage, when: string): void {
 	expect(contentsOf(victim), when).toEqual({ precious: "data" });
 	expect([modeOf(victim), modeOf(join(victim, "precious"))], when).toEqual(["0755", "0644"]);
-	expect(lstatSync(victim).uid, when).toBe(0);
+	expect(lstatSync(victim).uid, when).toBe(us);
 }
 
-/** The images at a path are complete and root's own, or nobody said so. */
-function expectOwn(path: string, when: string): void {
+/** The images at a path are complete and our own, or nobody said so. */
+function expectOwn(path: string, when: string, us = 0): void {
 	const images = Object.fromEntries(
 		Object.entries(contentsOf(path)).filter(([entry]) => entry !== "notes" && !/lock|moved$/.test(entry)),
 	);
 	expect(images, when).toEqual(newFiles);
 	for (const name of Object.keys(images)) {
 		const { uid, nlink, mode } = lstatSync(join(path, name));
-		expect([name, uid, nlink, mode & 0o7777], when).toEqual([name, 0, 1, 0o600]);
+		expect([name, uid, nlink, mode & 0o7777], when).toEqual([name, us, 1, 0o600]);
 	}
-	expect([lstatSync(path).uid, modeOf(path)], when).toEqual([0, "0700"]);
+	expect([lstatSync(path).uid, modeOf(path)], when).toEqual([us, "0700"]);
 }
 
 /** Strikes before each call in turn. Yields what the work said each time. */
@@ -82,17 +96,19 @@ async function sweep(
 	attack: (stage: Stage) => void,
 	work: Work,
 	result: (stage: Stage) => string,
+	us = 0,
 ): Promise<Set<string>> {
 	const base = quickScratch();
 	chmodSync(base, 0o755);
 	const said = new Set<string>();
+	const whole = stageIn(base, `${name}-whole`, us);
 	const { calls } = await atCall(
 		0,
 		() => {},
-		() => now(work, stageIn(base, `${name}-whole`)),
+		() => actingAs(us, () => now(work, whole)),
 	);
 	for (let at = 1; at <= calls; at++) {
-		const stage = stageIn(base, `${name}-${at}`);
+		const stage = stageIn(base, `${name}-${at}`, us);
 		const when = `${name} at call ${at}`;
 		const played = play(stage.scene);
 		let outcome = "done";
@@ -104,12 +120,29 @@ async function sweep(
 				outcome = error.code;
 			}
 		};
-		await atCall(at, () => as(THEM, () => attack(stage)), run);
+		const strike = (): void => {
+			become(0);
+			try {
+				as(THEM, () => attack(stage));
+			} finally {
+				become(us);
+			}
+		};
+		await atCall(at, strike, () => actingAs(us, run));
 		expectUntouched(stage, when);
-		if (outcome === "done") expectOwn(placeOf(result(stage)), when);
+		if (outcome === "done") expectOwn(placeOf(result(stage)), when, us);
 		said.add(outcome);
 	}
 	return said;
+}
+
+async function actingAs(us: number, work: () => Promise<unknown>): Promise<void> {
+	become(us);
+	try {
+		await work();
+	} finally {
+		become(0);
+	}
 }
 
 /** Whoever owns the directory around it can move it once all is done and said. */
@@ -119,6 +152,11 @@ const placeOf = (path: string): string =>
 const swapped = (path: string, target: string): void => {
 	renameSync(path, `${path}-moved`);
 	symlinkSync(target, path);
+};
+
+const draftOf = ({ home }: Stage): string => {
+	const name = readdirSync(home).find((entry) => entry.startsWith(".out.necromancer."));
+	return join(home, name ?? "nothing");
 };
 
 type Work = (stage: Stage, played: ReturnType<typeof play>) => Promise<unknown>;
@@ -215,10 +253,6 @@ describe.skipIf(!isRoot)("root patches another user's directory (needs root)", (
 });
 
 describe.skipIf(!isRoot)("root writes a new directory into another user's (needs root)", () => {
-	const draftOf = ({ home }: Stage): string => {
-		const name = readdirSync(home).find((entry) => entry.startsWith(".out.necromancer."));
-		return join(home, name ?? "nothing");
-	};
 	test.each<[string, (stage: Stage) => void]>([
 		["the draft becomes a link", (stage) => swapped(draftOf(stage), stage.victim)],
 		[
@@ -283,6 +317,18 @@ describe.skipIf(!isRoot)("root writes a new directory into another user's (needs
 	});
 });
 
+describe.skipIf(!isRoot)("an ordinary user in another's directory (needs root)", () => {
+	test.each<[string, Work, (stage: Stage) => void]>([
+		["patches: his directory becomes a link", inPlace, ({ scene, victim }) => swapped(scene.donor, victim)],
+		["writes: the draft becomes a link", elsewhere, (stage) => swapped(draftOf(stage), stage.victim)],
+		["writes: a link waits in its place", elsewhere, ({ out, victim }) => symlinkSync(victim, out)],
+		["writes: the directory around becomes a link", elsewhere, ({ home, victim }) => swapped(home, victim)],
+	])("%s", async (name, work, attack) => {
+		const result = work === inPlace ? ({ scene }: Stage) => scene.donor : ({ out }: Stage) => out;
+		expect(await sweep(name, attack, work, result, ORDINARY)).toContain("done");
+	});
+});
+
 describe.skipIf(!isRoot)("root reads images in another user's directory (needs root)", () => {
 	test.each<[string, (path: string, victim: string) => void, RegExp]>([
 		["a link", (path, victim) => symlinkSync(join(victim, "secret"), path), /is no regular file/],
@@ -314,7 +360,7 @@ describe.skipIf(!isRoot)("root reads images in another user's directory (needs r
 
 test("nobody but root takes what is another user's", async () => {
 	const base = quickScratch();
-	const stage = { scene: makeScene(base), home: base, victim: base, out: join(base, "out") };
+	const stage = { scene: makeScene(base), home: base, victim: base, us: 0, out: join(base, "out") };
 	if (isRoot) {
 		chmodSync(base, 0o777);
 		chmodSync(stage.scene.donor, 0o777);

@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { createFile } from "../../src/bytes/sink.ts";
 import { writeCore } from "../../src/core/write.ts";
+import { writeElsewhere } from "../../src/criu/elsewhere.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
 import { hostFiles } from "../../src/patch/host-files.ts";
@@ -28,6 +29,7 @@ import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
 import { coreOfTask } from "../../src/task/to-core.ts";
+import { imagesFromTask } from "../../src/task/to-images.ts";
 import { soon } from "../support/living.ts";
 import { compile } from "./compile.ts";
 
@@ -53,6 +55,8 @@ export interface Stage {
 	live(): Promise<number>;
 	/** An honest dump of it by root, which is its end: the directory. */
 	dumped(): Promise<string>;
+	/** The same images, of a process that has `r` for its root directory. */
+	rooted(images: string): Promise<string>;
 	/** The core that images hold, as the kernel would have written it; root's. With a lie in it, if one is wanted. */
 	coreOf(images: string, lie?: (task: Task) => Task): Promise<string>;
 	/** What of root's a process holds: by its descriptors, its mappings, its directories. */
@@ -154,6 +158,19 @@ export function openStage(user = UID): Stage {
 			const images = fresh("images");
 			await dump(await live(), { images, afterwards: "end", pages: true, missing: "error" });
 			return images;
+		},
+		rooted: async (images) => {
+			const path = fresh("rooted");
+			const dir = openImageDir(images);
+			try {
+				const task = taskFromImages(dir);
+				const files = { ...task.files, root: own("r") };
+				const { draft } = imagesFromTask({ ...task, files }, { pages: true, lost: [] });
+				await writeElsewhere(draft, undefined, path);
+			} finally {
+				dir.close();
+			}
+			return path;
 		},
 		coreOf: async (images, lie = (task) => task) => {
 			const path = fresh("core");
