@@ -28,6 +28,16 @@ import { hasTool } from "../support/tools.ts";
 const able = canHaveRooms() && hasTool("setpriv");
 const needs = able ? "" : " (needs root, unshare, nsenter and setpriv)";
 const THEM = 1000;
+/** What Docker leaves to root (moby, oci/caps/defaults.go). */
+const CAPABILITIES = [
+	...["chown", "dac_override", "fsetid", "fowner", "mknod", "net_raw", "setgid", "setuid", "setfcap", "setpcap"],
+	...["net_bind_service", "sys_chroot", "kill", "audit_write"],
+];
+const contained = [
+	"setpriv",
+	`--bounding-set=-all,${CAPABILITIES.map((name) => `+${name}`).join()}`,
+	"--inh-caps=-all",
+];
 const fixture = "counter-static";
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-verbs-"));
@@ -61,17 +71,20 @@ function donor(path: string): string {
 }
 
 const run = (...args: string[]): Ran => room.run([process.execPath, main, ...args]);
-const asThem = (...args: string[]): Ran =>
-	room.run([
-		...["setpriv", `--reuid=${THEM}`, `--regid=${THEM}`, "--clear-groups", "--bounding-set=-all"],
-		...[process.execPath, main, ...args],
-	]);
+const ordinary = (uid: number): readonly string[] => [
+	...["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", "--bounding-set=-all"],
+];
+const asThem = (...args: string[]): Ran => room.run([...ordinary(THEM), process.execPath, main, ...args]);
 const LINK = /^necromancer: \S+: way on the way there is a link of user 1000's, .* \[ERR_OWNER\]\n$/;
 
 describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
-	it("is led nowhere by his links", () => {
+	it.each([
+		["root", []],
+		["a container's root", contained],
+		["an ordinary user", ordinary(1001)],
+	])("%s is led nowhere by his links", (_, who) => {
 		const pid = Number(room.run(["sh", "-c", "sleep 100 </dev/null >/dev/null 2>&1 & echo $!"]).stdout);
-		donor(join(victim, "images"));
+		if (!existsSync(join(victim, "images"))) donor(join(victim, "images"));
 		const before = readdirSync(victim);
 		const way = join(home, "way");
 		for (const args of [
@@ -80,9 +93,10 @@ describe.skipIf(!able)(`root, given what another user owns${needs}`, () => {
 			["--trust", "-c", core, "-i", join(victim, "images"), "-o", join(way, "out")],
 			["restore", "-i", join(way, "images"), "-d"],
 			["raise", "--trust", core, "-i", join(way, "images")],
+			["raise", "--trust", "--fresh-ids", "-q", core, "--pidfile", join(way, "pid")],
 			["restore", "-i", join(victim, "images"), "-d", "-o", join(way, "log")],
 		]) {
-			const { status, stderr } = run(...args);
+			const { status, stderr } = room.run([...who, process.execPath, main, ...args]);
 			expect([args, status, LINK.test(stderr) ? "a link" : stderr]).toEqual([args, 1, "a link"]);
 		}
 		expect(readdirSync(victim)).toEqual(before);
