@@ -1,5 +1,15 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import {
+	chmodSync,
+	existsSync,
+	lchownSync,
+	mkdirSync,
+	readFileSync,
+	readlinkSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/built.ts";
@@ -84,7 +94,7 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 
 	async function run(
 		verb: string,
-		attack?: { readonly target: Target; readonly at: number },
+		attack?: { readonly at: number; readonly strike: () => void; readonly target?: Target },
 	): Promise<{ readonly status: number | null; readonly stderr: string; readonly attacked: boolean }> {
 		rmSync(pidfile, { force: true });
 		const [command = "", ...args] = [
@@ -101,7 +111,7 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 		const env =
 			attack === undefined
 				? {}
-				: { STRIKE_GATE: gate, STRIKE_AT: `${attack.at}`, STRIKE_TEXT: stage.own(attack.target) };
+				: { STRIKE_GATE: gate, STRIKE_AT: `${attack.at}`, STRIKE_TEXT: stage.own(attack.target ?? "log") };
 		const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, ...env } });
 		let stderr = "";
 		child.stderr.on("data", (bytes: Buffer) => {
@@ -116,7 +126,7 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 		if (attack !== undefined) {
 			while (!over && !attacked) attacked = (await soon(() => over || existsSync(gate))) && existsSync(gate);
 			if (attacked) {
-				stage.swap(attack.target);
+				attack.strike();
 				rmSync(gate);
 			}
 		}
@@ -153,7 +163,7 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 			),
 		)("$target swapped before message $at", async ({ target, at }) => {
 			try {
-				const { status, stderr, attacked } = await run(verb, { target, at });
+				const { status, stderr, attacked } = await run(verb, { target, at, strike: () => stage.swap(target) });
 				expect(attacked).toBe(true);
 				expect(ended((pid) => stage.loot(pid)) ?? []).toEqual([]);
 				expect([status === 0, stderr]).toEqual([false, expect.stringMatching(at === 0 ? who.before : who.between)]);
@@ -162,6 +172,46 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 			}
 			for (const name of ["log", "data"])
 				expect(readFileSync(join(stage.directory, "root", name), "utf8")).toBe(SECRET);
+		});
+	});
+
+	describe("what it is made from lies in the user's directory", () => {
+		/** Moves it there, for a link to root's file to come in its place; and back. */
+		async function within(from: string, verb: string, what: "core" | "images", strike: (path: string) => void) {
+			const home = join(stage.directory, "u", what);
+			renameSync(from, home);
+			const [before, back] = [
+				{ core, images },
+				() => renameSync(existsSync(`${home}.away`) ? `${home}.away` : home, from),
+			];
+			if (what === "core") core = home;
+			else images = home;
+			try {
+				return await run(verb, { at: 0, strike: () => strike(home) });
+			} finally {
+				({ core, images } = before);
+				if (existsSync(`${home}.away`)) rmSync(home, { force: true });
+				back();
+			}
+		}
+		const swap = (to: string) => (path: string) => {
+			renameSync(path, `${path}.away`);
+			symlinkSync(join(stage.directory, "root", to), path);
+			lchownSync(path, UID, UID);
+		};
+
+		it.runIf("raise" in verbs)("a core that becomes a link is noticed", async () => {
+			const { stderr, attacked } = await within(core, "raise", "core", swap("data"));
+			expect(attacked).toBe(true);
+			expect(ended((pid) => stage.loot(pid))).toBeUndefined();
+			expect(stderr).toMatch(/\/core: was changed while it was read, .*\[ERR_CHANGED\]/);
+		});
+
+		it.each(Object.keys(verbs))("images that become a link are those that were opened: %s", async (verb) => {
+			const { status, stderr, attacked } = await within(images, verb, "images", swap("d"));
+			expect(attacked).toBe(true);
+			expect(ended((pid) => stage.loot(pid))).toEqual([]);
+			expect([status, stderr]).toEqual([0, ""]);
 		});
 	});
 
