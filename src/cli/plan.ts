@@ -5,6 +5,7 @@ import { type CompileOptions, compilePlan } from "../plan/compile.ts";
 import { withoutBeyond } from "../restore/beyond-images.ts";
 import { withImageClocks } from "../restore/image-clocks.ts";
 import type { ImageLosable } from "../restore/image-losable.ts";
+import { requireMemory } from "../restore/require-memory.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { believedImages } from "./believed-images.ts";
 import { jsonText } from "./json-text.ts";
@@ -54,6 +55,7 @@ export async function planVerb(
 	const dir = openImageDir(images);
 	try {
 		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
+		requireMemory(task, dir.path);
 		const beyond = withoutBeyond(dir, task, new Set(allowLost));
 		const { task: clocked, findings: told } = withImageClocks(beyond.task, dir, clock);
 		const compiled = compilePlan(clocked, await facts(), policy);

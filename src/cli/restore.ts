@@ -4,6 +4,7 @@ import { refuseUnfinished } from "../criu/unfinished.ts";
 import { withoutBeyond } from "../restore/beyond-images.ts";
 import { withImageClocks } from "../restore/image-clocks.ts";
 import type { ImageLosable } from "../restore/image-losable.ts";
+import { requireMemory } from "../restore/require-memory.ts";
 import { type Restored, restore } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import { type Finding, lostAtDump } from "../task/finding.ts";
@@ -64,6 +65,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const stopped = verb.leaveStopped === true;
 		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
+		requireMemory(believed, dir.path);
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
 		const within = verb.pidNamespace === true ? ["pid" as const] : [];

@@ -331,6 +331,14 @@ describe.skipIf(!able)(`a donor without memory${needs}`, () => {
 		const images = fresh("images");
 		const dumped = necromancer(where, ["dump", "-t", `${donor.pid}`, "-i", images, "--no-pages", "--json"]);
 		expect(JSON.parse(dumped.stdout)).toMatchObject({ kind: "dump", pid: donor.pid, bytes: 0, process: "ended" });
+		// zeros in the place of its stacks would be killed at once, and write their core over the one that was to be raised
+		for (const verb of ["restore", "plan"])
+			expect(necromancer(where, [verb, "-i", images])).toEqual({
+				status: 4,
+				stdout: "",
+				stderr: `necromancer: ${images}: holds no memory of process ${donor.pid}, expected more than a donor (dump --no-pages); give it the memory of a core first (necromancer -c CORE -i DIR), or raise that core with it (necromancer raise CORE -i DIR) [ERR_IMAGE_MISSING]\n`,
+			});
+		expect(necromancer(where, ["show", images]).stdout).toMatch(/^mappings .* left out of these images\)$/m);
 		where.putLog("counter-static");
 		const core = fresh("core");
 		writeFileSync(core, fixtureCore("counter-static"));

@@ -84,7 +84,8 @@ function* processText(
 	yield* threadsText(threadViews, mappings, paint, verbose, (tid) => threadLines(threads.get(tid)));
 	const pending = task.pending.map((raw) => `  ${describeSiginfo(raw)}`);
 	yield section("pending signals", `${task.pending.length}`, foldedLines(pending, paint, verbose), paint);
-	yield* mappingsText(mappings, { held: "in the pages files", nowhere: "zeros" }, paint, verbose);
+	const nowhere = task.memory.contents.length === 0 ? "left out of these images" : "zeros";
+	yield* mappingsText(mappings, { held: "in the pages files", nowhere }, paint, verbose);
 	yield* mappedFilesText(files, paint, verbose);
 	yield* descriptorsText(descriptors, paint, verbose);
 	yield handlersText(task.signalActions, mappings, paint);
