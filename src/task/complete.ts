@@ -1,6 +1,7 @@
 import type { Address } from "../bytes/address.ts";
 import { completeBounds } from "./complete/bounds.ts";
 import { completeCredentials } from "./complete/credentials.ts";
+import { reportDeath } from "./complete/death.ts";
 import { requireSameProgram } from "./complete/donor.ts";
 import { completeFiles } from "./complete/files.ts";
 import { completeIdentity } from "./complete/identity.ts";
@@ -45,6 +46,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const report = (finding: Finding): void => void findings.push(finding);
 
 	for (const doubt of dead.doubts ?? []) report(doubt);
+	reportDeath(dead, report);
 	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
 	requireCode(dead, options.allowMismatch ?? false);
 	reportNotDumped(dead, report);

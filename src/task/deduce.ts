@@ -1,4 +1,4 @@
-import { syscallName } from "../linux/syscalls.ts";
+import { reportDeath } from "./complete/death.ts";
 import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
 import { reportProcessPending } from "./complete/pending.ts";
 import { deduceBounds } from "./deduce/bounds.ts";
@@ -9,13 +9,12 @@ import { deduceMemory } from "./deduce/memory.ts";
 import { withLinkedProtections } from "./deduce/protections.ts";
 import { reportRuntimes } from "./deduce/runtimes.ts";
 import { longLived } from "./deduce/search.ts";
-import { hasFaultedHere } from "./deduce/signal-frame.ts";
 import { deduceSignalActions } from "./deduce/signals.ts";
 import { withStackGuards } from "./deduce/stack-guards.ts";
 import { deduceSurroundings } from "./deduce/surroundings.ts";
 import { deduceThreads } from "./deduce/threads.ts";
 import type { Finding } from "./finding.ts";
-import { caution, loss, note } from "./finding.ts";
+import { caution, loss } from "./finding.ts";
 import type { PartialTask } from "./partial-task.ts";
 import type { OpenObject } from "./program-objects.ts";
 import type { Credentials, Identity, IntervalTimer, Limit, Task } from "./task.ts";
@@ -105,19 +104,3 @@ const identityOf = ({ pid, ppid, pgid, sid, comm }: PartialTask): Identity => ({
 	sid: sid ?? pid,
 	comm,
 });
-
-/** Calls by which a thread signals itself, abort(3) and raise(3) foremost. */
-const SIGNALLING: readonly string[] = ["tgkill", "tkill", "kill"];
-
-function reportDeath({ death, threads, memory }: PartialTask, report: (finding: Finding) => void): void {
-	if (death.signal === 0) return;
-	const subject = `thread ${death.tid}`;
-	const thread = threads.find(({ tid }) => tid === death.tid);
-	const call = thread === undefined ? undefined : syscallName(thread.registers.orig_ax);
-	const say = (text: string): void => report(caution("fatal-signal", subject, `died of ${death.words}; ${text}`));
-	const again = death.synchronous || (thread !== undefined && call === undefined && hasFaultedHere(thread, memory));
-	if (again) say("when it goes on it executes the same instruction, and dies again unless that is changed");
-	else if (SIGNALLING.includes(call ?? ""))
-		say("it had raised that itself, and goes on behind the call: abort(3) ends it again");
-	else report(note("fatal-signal", subject, `died of ${death.words}; it goes on where it was`));
-}

@@ -9,6 +9,7 @@ import { taskFromCore } from "../../../src/task/from-core.ts";
 import { taskFromImages } from "../../../src/task/from-images.ts";
 import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
 import { type BuiltDonor, memfdFile, writeDonor } from "../../support/donor-builder.ts";
+import { ARG, withRegisters } from "../../support/lone-core.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -39,7 +40,20 @@ const heapOf = (...arguments_: Parameters<typeof completed>): bigint[] => {
 	return [bounds.startBrk, bounds.brk];
 };
 
+const died = {
+	...{ weight: "note", code: "fatal-signal", subject: "thread 500" },
+	text: "died of SIGABRT; it goes on where it was",
+};
+
 describe("findings", () => {
+	test("say of a thread that had raised its signal itself that it stands behind the call, a donor or none", () => {
+		const inKill = withRegisters(deadCore(), 500, { [ARG.orig_ax]: 62n });
+		expect(completed(inKill).findings).toContainEqual({
+			...{ weight: "caution", code: "fatal-signal", subject: "thread 500" },
+			text: "died of SIGABRT; it had raised that itself, and goes on behind the call: abort(3) ends it again, and so may its own handler",
+		});
+	});
+
 	test("say again what the donor had lost when it was dumped", () => {
 		const dir = openImageDir(writeDonor(join(scratch(), "d"), livingDonor()));
 		const dead = taskFromCore(readCore(fromBuffer("core", buildCore(deadCore()))));
@@ -56,6 +70,7 @@ describe("findings", () => {
 	test("of a dead process that fits its donor are notes", () => {
 		const { findings } = completed(deadCore());
 		expect(findings).toEqual([
+			died,
 			{
 				weight: "note",
 				code: "brk-guessed",
@@ -74,7 +89,7 @@ describe("findings", () => {
 
 	test("of one that a break is known of, with nothing to carry, is what no core knows", () => {
 		const donor = { ...livingDonor(), actions: {}, descriptors: [] };
-		expect(completed(deadCore(), donor, { programBreak: address(heap + 0x3210n) }).findings).toEqual([]);
+		expect(completed(deadCore(), donor, { programBreak: address(heap + 0x3210n) }).findings).toEqual([died]);
 	});
 });
 
