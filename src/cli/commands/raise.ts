@@ -77,7 +77,9 @@ export const addRaise: AddCommand = (program, end) => {
 			if (given === undefined) return command.error("error: CORE is missing");
 			const rest = options.core !== undefined && core !== undefined ? [core, ...gdbArgs] : gdbArgs;
 			if (rest.length > 0 && options.gdb !== true)
-				return command.error(`error: too many arguments: ${rest.join(" ")} (only --gdb takes more than one core)`);
+				return command.error(
+					`error: too many arguments: ${rest.join(" ")} (there is one core; what follows it is for gdb, with --gdb)`,
+				);
 			if (options.keep === true && options.gdb !== true) return command.error("error: --keep is for --gdb");
 			if (options.donorPid !== undefined && options.images === undefined)
 				return command.error("error: --donor-pid is for -i");
