@@ -13,6 +13,9 @@ const SECOND = 1_000_000_000n;
 /** Whoever rounds has not read a clock: of true readings one in a thousand is lost. */
 const ROUND = 1000;
 
+/** folklore: the last nanosecond before a round time is nobody's reading either: Emacs 28 has 99999999.999999999 s for "never". */
+const JUST_BEFORE = ROUND - 1;
+
 /** Of a number in two halves; as one it may be beyond 2^53. */
 const isRound = (high: number, low: number): boolean => ((high % ROUND) * (2 ** 32 % ROUND) + low) % ROUND === 0;
 
@@ -99,10 +102,11 @@ export function wasReadLately(at: bigint, memory: PartialMemory, places: readonl
 /** Two small numbers beside each other are no seconds and nanoseconds: of true readings one in a thousand is lost. */
 const LEAST_REST = 1_000_000;
 
-/** The second half of a `struct timespec`; nothing where there is none. */
+/** The second half of a `struct timespec` that was read; nothing where there is none. */
 function nanosecondsAt(words: Uint32Array, index: number): number | undefined {
 	const [low = 0, high = 1] = [words[index], words[index + 1]];
-	return high === 0 && low < 1_000_000_000 && low % ROUND !== 0 ? low : undefined;
+	if (high !== 0 || low >= 1_000_000_000) return undefined;
+	return low % ROUND === 0 || low % ROUND === JUST_BEFORE ? undefined : low;
 }
 
 /** Seconds that are taken for a reading: a host is up for a minute before anything dies on it, and for less than 34 years. */

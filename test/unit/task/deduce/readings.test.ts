@@ -43,6 +43,12 @@ test("an echo is a time that is there both ways, the newest of them", () => {
 	expect(echo([])).toBeUndefined();
 });
 
+test("an echo of the last nanosecond before a round time is none: that is somebody's never", () => {
+	const never = 10n ** 17n - 1n;
+	expect(echo([never, 0n, ...pair(never)])).toBeUndefined();
+	expect(echo([never, 0n, ...pair(never), reading, 0n, ...pair(reading)])).toBe(reading);
+});
+
 test("an echo from before, or within a minute of a start, is none", () => {
 	expect(echo([reading, 0n, ...pair(reading)], 496n * SECOND)).toBeUndefined();
 	const early = 59n * SECOND + 123n;
