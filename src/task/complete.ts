@@ -10,6 +10,7 @@ import { completeMemory } from "./complete/memory.ts";
 import { reportNotDumped, requireCode } from "./complete/not-in-core.ts";
 import { reportProcessPending } from "./complete/pending.ts";
 import { completeSignalActions } from "./complete/signals.ts";
+import { withMasksAwake } from "./complete/sleeping-masks.ts";
 import { completeThreads } from "./complete/threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./complete/timers.ts";
 import { twinsOf } from "./complete/twins.ts";
@@ -58,8 +59,9 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const twins = twinsOf(dead, donor, report);
 	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, twins, report);
 	const credentials = completeCredentials(dead, donor, report);
-	const threads = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
+	const asleep = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
 	const signalActions = completeSignalActions(donor, moved, report);
+	const threads = withMasksAwake(asleep, dead, signalActions, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
 	reportProcessPending(dead, report);

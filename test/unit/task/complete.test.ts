@@ -67,6 +67,26 @@ describe("findings", () => {
 		expect(task.losses).toEqual(donor.losses);
 	});
 
+	test("say that a mask is that of a sleep, and what has handlers is blocked outside of it", () => {
+		const asleep = (call: bigint, ax: bigint) =>
+			completed(
+				withRegisters(deadCore(), 500, { [ARG.orig_ax]: call, [ARG.di]: 0x1000n, [ARG.ax]: BigInt.asUintN(64, ax) }),
+			);
+		const { task, findings } = asleep(130n, -514n);
+		const handled = task.signalActions.filter(({ handler }) => handler > 1n).map(({ signal }) => signal);
+		expect(handled).toEqual([2]);
+		expect(task.threads[0]?.blocked).toBe(1n << 1n);
+		expect(findings.filter(({ code }) => code === "masks-lost")).toEqual([
+			{
+				...{ weight: "caution", code: "masks-lost", subject: "thread 500" },
+				text: "slept in rt_sigsuspend, and the core has its signal mask for that sleep alone; outside of it, it is taken to block what the process has handlers for: SIGINT",
+			},
+		]);
+		// a handler had begun, or another call slept
+		expect(asleep(130n, 0n).task.threads[0]?.blocked).toBe(0n);
+		expect(asleep(35n, -514n).task.threads[0]?.blocked).toBe(0n);
+	});
+
 	test("of a dead process that fits its donor are notes", () => {
 		const { findings } = completed(deadCore());
 		expect(findings).toEqual([

@@ -1,0 +1,52 @@
+import { EINTR, ERESTARTNOHAND } from "../../linux/errno.ts";
+import type { UserRegs } from "../../linux/registers.ts";
+import { signalBit, signalSetText } from "../../linux/signal.ts";
+import { syscallName } from "../../linux/syscalls.ts";
+import { caution, type Finding } from "../finding.ts";
+import type { PartialTask } from "../partial-task.ts";
+import type { SignalAction, Thread } from "../task.ts";
+
+/** Calls that sleep with a signal mask of their own, each with its pointer to it. */
+const SLEEPS: Readonly<Record<string, (registers: UserRegs) => bigint>> = {
+	rt_sigsuspend: ({ di }) => di,
+	ppoll: ({ r10 }) => r10,
+	epoll_pwait: ({ r8 }) => r8,
+	epoll_pwait2: ({ r8 }) => r8,
+};
+
+/** What the call was about to return when the thread died asleep; in a handler it would be 0. */
+const INTERRUPTED: readonly bigint[] = [-BigInt(EINTR), -BigInt(ERESTARTNOHAND)];
+
+const [SIG_DFL, SIG_IGN] = [0n, 1n];
+
+/**
+ * Threads that slept with a mask for the time of the sleep. The kernel's core has that mask, and not the one outside (ptrace tells
+ * it: PTRACE_GETSIGMASK). Who goes on with it takes the signal that he would wait for before he is asleep again, and waits for
+ * ever; so what he has handlers for is blocked until he sleeps. Mono suspends threads so for its garbage collection.
+ */
+export function withMasksAwake(
+	threads: readonly Thread[],
+	dead: PartialTask,
+	actions: readonly SignalAction[],
+	report: (finding: Finding) => void,
+): Thread[] {
+	const handled = actions
+		.filter(({ handler }) => handler !== SIG_DFL && handler !== SIG_IGN)
+		.reduce((set, { signal }) => set | signalBit(signal), 0n);
+	return threads.map((thread) => {
+		const died = dead.threads.find(({ tid }) => tid === thread.tid);
+		if (died?.blocked === undefined) return thread;
+		if (!INTERRUPTED.includes(BigInt.asIntN(64, died.registers.ax))) return thread;
+		const call = syscallName(died.registers.orig_ax) ?? "";
+		const awake = handled & ~thread.blocked;
+		if (awake === 0n || (SLEEPS[call]?.(died.registers) ?? 0n) === 0n) return thread;
+		report(
+			caution(
+				"masks-lost",
+				`thread ${thread.tid}`,
+				`slept in ${call}, and the core has its signal mask for that sleep alone; outside of it, it is taken to block what the process has handlers for: ${signalSetText(awake)}`,
+			),
+		);
+		return { ...thread, blocked: thread.blocked | awake };
+	});
+}
