@@ -8,6 +8,7 @@ import { readProcStatus } from "../linux/proc-status.ts";
 import { signalName } from "../linux/signal.ts";
 import { openCoreSource } from "../raise/open-core.ts";
 import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../raise/raise.ts";
+import { donorWithoutBeyond } from "../restore/beyond-images.ts";
 import type { Restored } from "../restore/restore.ts";
 import type { GivenClock } from "../task/dead-clocks.ts";
 import type { Finding } from "../task/finding.ts";
@@ -165,10 +166,10 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 function lentBy(
 	dir: ImageDir,
 	{ donorPid }: RaiseVerb,
-): Pick<RaiseOptions, "donor" | "donorImages" | "requireUnchanged"> {
-	const donor = taskFromImages(dir, donorPid);
+): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
+	const { task: donor, findings: donorFindings } = donorWithoutBeyond(dir, taskFromImages(dir, donorPid));
 	const writers = [...dir.writers, ...writersTold(dir)];
-	return { donor, donorImages: { name: dir.path, writers }, requireUnchanged: dir.requireUnchanged };
+	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
 }
 
 /** The device file of the terminal that one of our standard streams is. */

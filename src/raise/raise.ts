@@ -46,6 +46,8 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly donor?: Task;
 	/** Whose word the donor is, and what messages call it; ours when absent. */
 	readonly donorImages?: { readonly name: string; readonly writers: readonly FileWriters[] };
+	/** What is known already of what the donor cannot lend; told with the rest. */
+	readonly donorFindings?: readonly Finding[];
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
 	readonly trust?: boolean;
 	/** Put threads that died in a crash's handlers back where the signal had come. */
@@ -182,7 +184,15 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		(finding) => limiting.push(finding),
 	);
 	const lazy = options.lazy === true ? [memoryIn(core), ...unaligned(dead, core)] : [];
-	const said = [...files.findings, ...rights, ...before, ...lazy, ...findings, ...limiting];
+	const said = [
+		...files.findings,
+		...(options.donorFindings ?? []),
+		...rights,
+		...before,
+		...lazy,
+		...findings,
+		...limiting,
+	];
 	// who keeps our ids can open what we can, and no more
 	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
 	const { fds, missing, tty } = options;

@@ -10,22 +10,21 @@ import { type ImageLosable, imageLosable } from "./image-losable.ts";
 
 const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;
 
+interface Without {
+	readonly task: Task;
+	readonly findings: readonly Finding[];
+}
+
 /**
  * A process from images, without what they have around it and nobody here makes; our own dump refuses such a process.
  *
  * @param allowed what it may be without.
  * @throws NecromancerError ERR_UNSUPPORTED for the rest.
  */
-export function withoutBeyond(
-	dir: ImageDir,
-	task: Task,
-	allowed: ReadonlySet<ImageLosable>,
-): { readonly task: Task; readonly findings: readonly Finding[] } {
-	const { pid } = task.identity;
-	const [own, gone] = [ownNamespaces(dir, pid), deletedDirectories(dir, pid)];
-	const lost = [...own, ...gone];
-	const refused = lost.filter((what) => !allowed.has(what));
-	const subject = `process ${pid}`;
+export function withoutBeyond(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Without {
+	const around = aroundOf(dir, task);
+	const subject = `process ${task.identity.pid}`;
+	const refused = [...around.own, ...around.gone].filter((what) => !allowed.has(what));
 	if (refused.length > 0)
 		refuse("ERR_UNSUPPORTED", {
 			subject,
@@ -33,17 +32,37 @@ export function withoutBeyond(
 			expectation: "which does not come back",
 			remedy: `restore it with criu restore, or go on without: --allow-lost ${refused.join(",")}`,
 		});
-	const findings = lost.map((what) => {
-		const is = gone.some((name) => name === what)
-			? "it comes back in the nearest directory that is there"
-			: "it has ours when it comes back";
-		return loss("confinement", subject, `had ${imageLosable[what]}; ${is}`);
-	});
+	return without(task, around, subject, "it");
+}
+
+/** A donor, without the same: it lends what is left, and what it cannot lend is told. */
+export const donorWithoutBeyond = (dir: ImageDir, donor: Task): Without =>
+	without(donor, aroundOf(dir, donor), `donor, process ${donor.identity.pid}`, "what it is lent to");
+
+interface Around {
+	readonly own: readonly ImageLosable[];
+	readonly gone: readonly ("cwd" | "root")[];
+}
+
+const aroundOf = (dir: ImageDir, { identity: { pid } }: Task): Around => ({
+	own: ownNamespaces(dir, pid),
+	gone: deletedDirectories(dir, pid),
+});
+
+function without(task: Task, { own, gone }: Around, subject: string, who: string): Without {
+	const said = (what: ImageLosable, instead: string): Finding =>
+		loss("confinement", subject, `had ${imageLosable[what]}; ${who} ${instead}`);
 	const { files } = task;
 	const nearest = Object.fromEntries(
 		gone.map((what) => [what, files[what] === undefined ? "/" : nearestDirectory(files[what])]),
 	);
-	return { task: gone.length === 0 ? task : { ...task, files: { ...files, ...nearest } }, findings };
+	return {
+		task: gone.length === 0 ? task : { ...task, files: { ...files, ...nearest } },
+		findings: [
+			...own.map((what) => said(what, "has ours when it comes back")),
+			...gone.map((what) => said(what, "comes back in the nearest directory that is there")),
+		],
+	};
 }
 
 /** Labels have a meaning only in comparison: it shared a namespace with whoever dumped it where they are the same. */

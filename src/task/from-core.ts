@@ -1,6 +1,7 @@
+import { basename } from "node:path";
 import type { Registers } from "../arch/architecture.ts";
 import { hex } from "../bytes/address.ts";
-import { textFromBytes } from "../bytes/text.ts";
+import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 import { buildIds } from "../core/build-ids.ts";
 import type { Core } from "../core/core.ts";
 import { linkedFiles } from "../core/link-map.ts";
@@ -44,6 +45,7 @@ export function taskFromCore<R extends Registers = UserRegs>(
 	const ids = process ?? leader?.status;
 	const mappings = mappingsOfCore(core, memory);
 	const stack = initialStack(core, memory);
+	const executable = executableOf(core, memory) ?? unnamed?.(stack) ?? refuseNameless(core);
 	const named = new Set(linked.map(({ path }) => path)).size;
 	const byLinker = caution(
 		"files-linked",
@@ -65,7 +67,7 @@ export function taskFromCore<R extends Registers = UserRegs>(
 		...some("ppid", ids?.pr_ppid),
 		...some("pgid", ids?.pr_pgrp),
 		...some("sid", ids?.pr_sid),
-		comm: textFromBytes(Buffer.from(process?.pr_fname ?? "", "latin1")),
+		comm: process === undefined ? nameAtStart(executable) : textFromBytes(Buffer.from(process.pr_fname, "latin1")),
 		...(process === undefined
 			? {}
 			: { owner: { uid: process.pr_uid, gid: process.pr_gid }, nice: niceOf(process.pr_nice) }),
@@ -78,13 +80,16 @@ export function taskFromCore<R extends Registers = UserRegs>(
 			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
 			...(core.xsaveLayout === undefined ? {} : { xsaveLayout: core.xsaveLayout }),
-			executable: executableOf(core, memory) ?? unnamed?.(stack) ?? refuseNameless(core),
+			executable,
 			buildIds: buildIds(core, memory),
 			stack,
 			read: (at, length) => memory.read(at, length),
 		},
 	};
 }
+
+/** As execve(2) calls a process: 15 bytes of the last part of its path. */
+const nameAtStart = (path: string): string => textFromBytes(Buffer.from(bytesFromText(basename(path)).subarray(0, 15)));
 
 /** A signed byte, which our layouts do not have. A damaged core's is brought into range. */
 const niceOf = (byte: number): number => Math.max(-20, Math.min(19, (byte << 24) >> 24));

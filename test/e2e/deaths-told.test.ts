@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -15,6 +16,7 @@ import {
 } from "../support/deaths.ts";
 import { FAULTY_NEEDS } from "../support/faulty.ts";
 import { soon } from "../support/living.ts";
+import { present } from "../support/present.ts";
 import { openRoom, type Ran, type Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
@@ -147,6 +149,31 @@ describe.skipIf(!able)(`with a donor${needs}`, () => {
 		);
 	});
 
+	it("a namespace that it had to itself is told, and left to who restores what is patched", async () => {
+		const { images } = donorOf("living", "--no-pages", "--missing-fds", "null");
+		await clear();
+		// net_ns_id: another than the dumper's, as CRIU writes it
+		const ids = join(images, present(readdirSync(images).find((name) => name.startsWith("ids-"))));
+		const bytes = readFileSync(ids);
+		bytes[bytes.indexOf(Buffer.from([6 << 3, 2]), 12) + 1] = 99;
+		writeFileSync(ids, bytes);
+		const { core } = dead("waiting");
+		expect(toldBy(raise("--json", "-i", images, core))).toContainEqual({
+			...{ weight: "loss", code: "confinement", subject: expect.stringMatching(/^donor, process \d+$/) },
+			text: "had its network namespace; what it is lent to has ours when it comes back",
+		});
+		await clear();
+		const patched = join(directory, "confined");
+		expect(necromancer("-q", "-c", core, "-i", images, "-o", patched)).toEqual(well);
+		const restore = ["restore", "--trust", "-d", "-s", "-i", patched];
+		expect(necromancer(...restore)).toMatchObject({
+			...{ status: 6, stderr: expect.stringContaining("or go on without: --allow-lost net [ERR_UNSUPPORTED]") },
+		});
+		expect(lines(necromancer(...restore, "--allow-lost", "net"))).toContainEqual(
+			expect.stringMatching(/^loss {4}process \d+: had its network namespace; it has ours when it comes back$/),
+		);
+	});
+
 	it("the signal stack that the core proves is kept", async () => {
 		const { images } = donorOf("living", "--no-pages", "--missing-fds", "null");
 		await clear();
@@ -197,6 +224,52 @@ describe.skipIf(!able || !hasCxx)(`a handler in C++ that told of the crash${hasC
 		expect(stdout).toMatch(/^#0 +main \(/m);
 		expect(stdout).toContain("$1 = 4711\n");
 	});
+});
+
+/** Each sleeps for ever; made of a source of its name, which `make` compiles where it is. */
+const runtimes = [
+	{
+		...{ name: "Go's runtime", tools: [["go", "version"]], source: "sleep.go" },
+		text: 'package main\n\nimport "time"\n\nfunc main() {\n\tfor {\n\t\ttime.Sleep(time.Second)\n\t}\n}\n',
+		make: ["go", "build", "-o", "sleep", "sleep.go"],
+		run: ["./sleep"],
+	},
+	{
+		name: "the Java virtual machine",
+		...{ tools: [["javac", "-version"]], source: "Sleep.java" },
+		text: "class Sleep { public static void main(String[] a) throws Exception { for (;;) Thread.sleep(1000); } }\n",
+		make: ["javac", "Sleep.java"],
+		run: ["java", "-Xmx32m", "-XX:+UseSerialGC", "Sleep"],
+	},
+	{
+		...{ name: "Node", tools: [], source: "sleep.js", text: "setInterval(() => {}, 1000);\n", make: ["true"] },
+		run: [process.execPath, "sleep.js"],
+	},
+] as const;
+
+describe.skipIf(!able)(`a runtime that cannot live without its handlers${needs}`, () => {
+	for (const { name, tools, source, text, make, run } of runtimes) {
+		const there = tools.every(([tool, ...probe]) => hasTool(tool, probe));
+		const lacks = there ? "" : ` (needs ${tools.map(([tool]) => tool).join()})`;
+		it.skipIf(!there)(`${name}: a loss of its own, with the remedy${lacks}`, () => {
+			const place = join(directory, source.replace(".", "-"));
+			mkdirSync(place);
+			writeFileSync(join(place, source), text);
+			const [maker, ...args] = make;
+			execFileSync(maker, args, { cwd: place });
+			// it is asleep when it has taken no time of the processor for a while
+			const script = `cd "$1"; shift; ulimit -c unlimited; GOTRACEBACK=crash "$@" >/dev/null 2>&1 &
+				while sleep 0.3; now=$(cut -d" " -f14,15 /proc/$!/stat); [ "$now" != "$last" ]; do last=$now; done
+				kill -ABRT $!; wait $!; mv "$0"/core* "$0"/dead; :`;
+			room.run(["sh", "-c", script, place, place, ...run]);
+			expect(toldBy(raise("--json", "--check", join(place, "dead")))).toContainEqual(
+				expect.objectContaining({
+					...{ weight: "loss", code: "runtime-handlers", subject: name },
+					text: expect.stringMatching(/; a donor \(-i\) brings its handlers$/),
+				}),
+			);
+		});
+	}
 });
 
 describe.skipIf(!able)(`a backend of many${needs}`, () => {

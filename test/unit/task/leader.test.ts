@@ -26,6 +26,10 @@ describe("which process it was", () => {
 		]);
 	});
 
+	it("is called as its program where that is missing, as far as names reach", () => {
+		expect(taskOf({ ...dead, process: null }).comm).toBe("prog");
+	});
+
 	it("is that of none of its threads where the leader had ended", () => {
 		const gone = { ...dead, process: { ...dead.process, pid: lowest - 1 } };
 		const { task } = deduced(withGlibc(gone));
