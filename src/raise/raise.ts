@@ -1,12 +1,11 @@
 import { readFileSync } from "node:fs";
 import { isPageAligned } from "../bytes/address.ts";
-import type { ByteSource, FileWriters } from "../bytes/source.ts";
+import type { FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { limitsFrom } from "../host/facts.ts";
-import { holesOf } from "../host/holes.ts";
 import { measureIds } from "../host/ids.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import { hostFiles } from "../patch/host-files.ts";
@@ -35,7 +34,7 @@ import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
-import { zeroRunsIn } from "./zero-runs.ts";
+import { blanksOf } from "./zero-runs.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
 	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
@@ -201,12 +200,6 @@ export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly 
 		...(tty === undefined ? {} : { tty }),
 	});
 	return { dead, task: within.task, findings: [...said, ...within.findings] };
-}
-
-/** Where a core has only zeros: in its file's holes, or, where it has none, as pages of zeros. */
-async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {
-	const holes = await holesOf(source);
-	return holes.length > 0 ? holes : zeroRunsIn(source);
 }
 
 function understood(

@@ -1,6 +1,13 @@
 import { fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
+import { holesOf } from "../host/holes.ts";
 import type { FileRange } from "../task/holes.ts";
+
+/** Where a core has only zeros: in its file's holes, or, where it has none, as pages of zeros. */
+export async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {
+	const holes = await holesOf(source);
+	return holes.length > 0 ? holes : zeroRunsIn(source);
+}
 
 /** Below this the zeros cost no more than the look at them. */
 const WORTH_LOOKING = 16n << 20n;

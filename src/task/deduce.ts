@@ -79,8 +79,8 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	report(
 		caution(
 			"default",
-			"limits",
-			"are not in a core, nor are guard regions (MADV_GUARD_INSTALL) but those of glibc's stacks: limits are those of the restorer",
+			"limits and the like",
+			"are not in a core, nor are scheduling policy, CPU affinity and I/O priority, or guard regions (MADV_GUARD_INSTALL) but those of glibc's stacks: limits and affinity are those of the restorer",
 		),
 	);
 	return {

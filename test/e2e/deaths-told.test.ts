@@ -249,14 +249,14 @@ const runtimes = [
 
 describe.skipIf(!able)(`a runtime that cannot live without its handlers${needs}`, () => {
 	for (const { name, tools, source, text, make, run } of runtimes) {
-		const there = tools.every(([tool, ...probe]) => hasTool(tool, probe));
+		const there = tools.every(([tool = "", ...probe]) => hasTool(tool, probe));
 		const lacks = there ? "" : ` (needs ${tools.map(([tool]) => tool).join()})`;
 		it.skipIf(!there)(`${name}: a loss of its own, with the remedy${lacks}`, () => {
 			const place = join(directory, source.replace(".", "-"));
 			mkdirSync(place);
 			writeFileSync(join(place, source), text);
-			const [maker, ...args] = make;
-			execFileSync(maker, args, { cwd: place });
+			const [compiler = "", ...args] = make;
+			execFileSync(compiler, args, { cwd: place });
 			// it is asleep when it has taken no time of the processor for a while
 			const script = `cd "$1"; shift; ulimit -c unlimited; GOTRACEBACK=crash "$@" >/dev/null 2>&1 &
 				while sleep 0.3; now=$(cut -d" " -f14,15 /proc/$!/stat); [ "$now" != "$last" ]; do last=$now; done

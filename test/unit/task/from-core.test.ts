@@ -51,7 +51,7 @@ describe("who died", () => {
 
 	test("without NT_PRPSINFO it is the first thread, and nobody is known to own it", () => {
 		const dead = task({ ...deadCore(), process: null });
-		expect([dead.pid, dead.comm, dead.owner, dead.pgid, dead.sid]).toEqual([500, "", undefined, 500, 500]);
+		expect([dead.pid, dead.comm, dead.owner, dead.pgid, dead.sid]).toEqual([500, "prog", undefined, 500, 500]);
 	});
 
 	test("ids that gdb leaves at zero are unknown, and so are masks and pending signals", () => {
