@@ -3,7 +3,7 @@ import { refuse } from "../errors.ts";
 import type { Agent } from "../host/agent.ts";
 import { dataRanges } from "../host/data-ranges.ts";
 import type { GhostFile } from "../task/task.ts";
-import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
+import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Files of a process that had lost their names, each once: mappings and descriptors of one inode show the same. */
 export interface GhostTable {
@@ -51,7 +51,7 @@ export function ghostTable(): GhostTable {
 				const { source, stat } = file;
 				found.push({
 					...{ id, path, mode: Number(stat.mode), uid: Number(stat.uid), gid: Number(stat.gid), size: stat.size },
-					contents: contentsOfFile(source, await dataRanges(agent, link)),
+					contents: contentsOfFile(source, await dataRanges(agent, heldFile(source))),
 					...{ accessed: stat.atimeNs, modified: stat.mtimeNs },
 				});
 			}

@@ -8,7 +8,7 @@ import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import type { SmapsEntry } from "../linux/smaps.ts";
 import type { Content, SharedObject } from "../task/task.ts";
-import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
+import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */
 export interface ObjectTable {
@@ -73,9 +73,9 @@ export function objectTable(pid: number): ObjectTable {
 						? {}
 						: {
 								...{ name, mode: Number(mode), uid: Number(uid), gid: Number(gid) },
-								...(await sealsOf(agent, path, object)),
+								...(await sealsOf(agent, heldFile(source), object)),
 							};
-				const contents = pages ? contentsOfFile(source, await dataRanges(agent, path), PAGE_SIZE) : [];
+				const contents = pages ? contentsOfFile(source, await dataRanges(agent, heldFile(source)), PAGE_SIZE) : [];
 				found.push({ id, size, contents, ...looks });
 			}
 			return found;

@@ -1,6 +1,6 @@
-import { type BigIntStats, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset } from "../bytes/address.ts";
-import { attempt, type ByteSource, closeOnce } from "../bytes/source.ts";
+import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
 import type { DataRange } from "../host/data-ranges.ts";
 import type { Content } from "../task/task.ts";
 
@@ -10,14 +10,13 @@ export interface ProcFile {
 	readonly stat: BigIntStats;
 }
 
-/** Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without: then `undefined`. */
+/**
+ * Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without: then `undefined`. As for what is
+ * no regular file: who shares a table of descriptors with a stopped process can make a FIFO of any.
+ */
 export function openProcFile(path: string): ProcFile | undefined {
-	let fd: number;
-	try {
-		fd = openSync(path, "r");
-	} catch {
-		return undefined;
-	}
+	const fd = regularAt(path);
+	if (fd === undefined) return undefined;
 	const stat = fstatSync(fd, { bigint: true });
 	const source: ByteSource = {
 		name: path,
@@ -36,6 +35,22 @@ export function openProcFile(path: string): ProcFile | undefined {
 	};
 	return { source, stat };
 }
+
+function regularAt(path: string): number | undefined {
+	let at: number | undefined;
+	try {
+		at = openSync(path, O_PATH);
+		if (!fstatSync(at).isFile()) return undefined;
+		return openSync(`/proc/self/fd/${at}`, constants.O_RDONLY | constants.O_NONBLOCK);
+	} catch {
+		return undefined;
+	} finally {
+		if (at !== undefined) closeSync(at);
+	}
+}
+
+/** The file that is open as one of our own descriptors, for our agent. */
+export const heldFile = ({ fd }: Pick<ByteSource, "fd">): string => `/proc/${process.pid}/fd/${fd}`;
 
 /**
  * The bytes of a file by offset; where nobody tells of holes, all of them.

@@ -1,9 +1,22 @@
-import { chmodSync, copyFileSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+	chmodSync,
+	closeSync,
+	copyFileSync,
+	existsSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	readlinkSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
 import { taskFromImages } from "../../src/task/from-images.ts";
+import { soon } from "../support/living.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import { compile } from "./compile.ts";
 import { openStage, SECRET, type Stage, type Target } from "./stage.ts";
@@ -58,6 +71,34 @@ function openScene(): Stage {
 	stage = scene;
 	return scene;
 }
+
+describe.skipIf(!able)(`who shares the descriptors of a process that is dumped${needs}`, () => {
+	it("makes a FIFO of a file without a name, and nobody waits at it", async () => {
+		const scene = openScene();
+		const [home, images] = [join(scene.directory, "u"), join(scene.directory, "images")];
+		const { pid = 0 } = spawn(compile("sharing"), [home], { cwd: "/", env: {}, detached: true, stdio: "ignore" });
+		const comrade = () => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1"));
+		const fifo = join(home, "fifo");
+		let release: NodeJS.Timeout | undefined;
+		try {
+			expect(await soon(() => comrade() > 0 && readlinkSync(`/proc/${comrade()}/cwd`) === "/tmp")).toBe(true);
+			moments.strike = (now) => {
+				if (now !== "its files have been described") return;
+				process.kill(comrade(), "SIGUSR1");
+				while (readlinkSync(`/proc/${pid}/fd/3`) !== fifo)
+					Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+				// whoever waits is let go
+				release = setTimeout(() => closeSync(openSync(fifo, "r+")), 2000);
+			};
+			const options = { images, afterwards: "run", pages: true, missing: "error" } as const;
+			await expect(dump(pid, options)).rejects.toThrow(/nameless, deleted/);
+			expect(existsSync(images)).toBe(false);
+		} finally {
+			clearTimeout(release);
+			for (const one of [comrade(), pid]) process.kill(one, "SIGKILL");
+		}
+	});
+});
 
 describe.skipIf(!able)(`a user swaps what his process has, dumped by root${needs}`, () => {
 	const looks = (path: string) => {
