@@ -174,6 +174,20 @@ describe.skipIf(!able)(`with a donor${needs}`, () => {
 		);
 	});
 
+	it("a signal that comes before it is asleep again wakes it all the same, as sigsuspend(2) promises", async () => {
+		const { images } = donorOf("suspended-living", "--no-pages");
+		await clear();
+		const { core, pid } = dead("suspended");
+		expect(toldBy(raise("--json", "-i", images, core))).toContainEqual({
+			...{ weight: "caution", code: "masks-lost", subject: `thread ${pid}` },
+			text: "slept in rt_sigsuspend, and the core has its signal mask for that sleep alone; outside of it, it is taken to block what the process has handlers for: SIGUSR1",
+		});
+		room.run(["kill", "-USR1", `${pid}`]);
+		room.run(["kill", "-CONT", `${pid}`]);
+		expect(await soon(() => longAt(room, pid, program.at("total")) === 1n)).toBe(true);
+		expect(await soon(() => longAt(room, pid, program.at("others")) === 1n)).toBe(true);
+	});
+
 	it("the signal stack that the core proves is kept", async () => {
 		const { images } = donorOf("living", "--no-pages", "--missing-fds", "null");
 		await clear();

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 volatile long total;
+volatile long others[3];
 // where its signal stack is, and what the kernel said of that when it went on
 char spare[65536];
 void *volatile told_stack;
@@ -42,6 +43,21 @@ static void count(void) {
 static void *named(void *unused) {
 	prctl(PR_SET_NAME, "worker");
 	for (;;) pause();
+}
+
+static void wake(int signal) { total++; }
+
+// waits for a signal that it lets in while it sleeps, and then only
+static void suspended(void) {
+	sigset_t set, before;
+	signal(SIGUSR1, wake);
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	for (;;) {
+		sigsuspend(&before);
+		others[0]++;
+	}
 }
 
 static void many(void) {
@@ -90,8 +106,6 @@ static void *counter(void *place) {
 	}
 }
 
-volatile long others[3];
-
 static void crowd(void) {
 	pthread_t thread;
 	for (int i = 0; i < 3; i++) pthread_create(&thread, 0, counter, (void *)&others[i]);
@@ -123,6 +137,11 @@ int main(int arguments, char **args) {
 	if (!strcmp(how, "waiting")) waiting();
 	if (!strcmp(how, "in-thread")) in_thread();
 	if (!strcmp(how, "crowd")) crowd();
+	if (!strcmp(how, "suspended")) {
+		killed_soon(SIGQUIT);
+		suspended();
+	}
+	if (!strcmp(how, "suspended-living")) suspended();
 	if (!strcmp(how, "backend")) backend(args[2]);
 	if (!strcmp(how, "on-stack")) {
 		sigaltstack(&(stack_t){ .ss_sp = spare, .ss_size = sizeof spare }, 0);
