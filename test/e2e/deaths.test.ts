@@ -193,6 +193,16 @@ describe.skipIf(!able)(`memory that is not all there${needs}`, () => {
 		expect(raise("--truncated", core).stderr).toContain("inside the notes");
 	});
 
+	it.each(["wild-sp", "kernel-sp", "low-sp"])(
+		"a core that was cut short, and a stack pointer that leads nowhere (%s)",
+		(how) => {
+			const { core, pid } = dead(how);
+			truncateSync(core, statSync(core).size - 40_000);
+			expect(raise("-q", "--truncated", core)).toEqual(well);
+			expect(longAt(room, pid, program.at("total"))).toBe(4711n);
+		},
+	);
+
 	it("an auxiliary vector that CRIU's coredump tool garbled: it is on the stack too", () => {
 		const { core, pid } = dead("count");
 		const vector = garbleAuxv(core);

@@ -1,5 +1,6 @@
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
-import { contains, type Range } from "../../bytes/range.ts";
+import { contains, type Range, rangeAt } from "../../bytes/range.ts";
+import { AT } from "../../linux/auxv.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
@@ -67,8 +68,18 @@ export function stackOf(dead: PartialTask, report: (finding: Finding) => void): 
 	if (stack.kind === "found") return stack;
 	report(caution("stack-guessed", dead.name, `${stack.reason}; ps and /proc/PID/cmdline may show wrong arguments`));
 	if (stack.kind === "guessed") return stack;
-	const sp = address(dead.threads[0]?.registers.sp ?? 0n);
-	return { startStack: sp, argStart: sp, argEnd: sp, envStart: sp, envEnd: sp };
+	const at = placeOnStack(dead);
+	return { startStack: at, argStart: at, argEnd: at, envStart: at, envEnd: at };
+}
+
+/** The first thread's stack pointer; where that leads nowhere, what execve(2) put on the stack (AT_RANDOM, AT_EXECFN). */
+function placeOnStack({ threads, memory: { mappings, auxv } }: PartialTask): Address {
+	const known = [
+		threads[0]?.registers.sp,
+		...[AT.RANDOM, AT.EXECFN].map((wanted) => auxv.find(({ type }) => type === wanted)?.value),
+	];
+	const mapped = known.find((at) => at !== undefined && rangeAt(mappings, address(at)) !== undefined);
+	return mapped === undefined ? (mappings.at(-1)?.start ?? address(0n)) : address(mapped);
 }
 
 /** How far above .bss the kernel puts the heap at most (arch_randomize_brk, arch/x86/kernel/process.c). */
