@@ -19,7 +19,8 @@ const maps =
 
 /**
  * Where each says what it catches: HotSpot's os/posix/signals_posix.cpp, CoreCLR's pal/src/exception/signal.cpp, Mono's
- * mini-posix.c, Go's runtime/sigtab_linux_generic.go, Node's src/node.cc and V8's trap handler.
+ * mini-posix.c, Go's runtime/sigtab_linux_generic.go, Node's src/node.cc and V8's trap handler, SBCL's
+ * runtime/interrupt.c (seen with 2.2.9: dead at the first collection after a raise without donor).
  */
 const runtimes: readonly Runtime[] = [
 	{
@@ -51,6 +52,12 @@ const runtimes: readonly Runtime[] = [
 		in: maps(/^(?:node|nodejs|libnode\.so.*)$/),
 		without:
 			"SIGPIPE, which it ignored, ends the process at the next closed connection, SIGUSR1 ends it where it opened the inspector, and a trap of WebAssembly does",
+	},
+	{
+		name: "SBCL",
+		in: maps(/^sbcl$/),
+		without:
+			"without its handler of SIGSEGV, by which it sees writes to older generations, the next garbage collection ends the process",
 	},
 	{
 		name: "Wasmtime",

@@ -12,6 +12,7 @@ describe("a runtime that lives by its signal handlers", () => {
 		["/usr/share/dotnet/libcoreclr.so", /^loss \.NET: /],
 		["/usr/lib/libmonosgen-2.0.so.1", /^loss Mono: /],
 		["/usr/bin/node", /^loss Node: SIGPIPE, which it ignored/],
+		["/usr/lib/sbcl/sbcl", /^loss SBCL: without its handler of SIGSEGV/],
 		["/usr/lib/libwasmtime.so", /^loss Wasmtime: /],
 	])("is told by %s", (path, text) => {
 		expect(told(deduced(withLibrary(path)), "runtime-handlers")).toEqual([expect.stringMatching(text)]);
