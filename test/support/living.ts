@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** The letter of /proc/PID/stat: `S`, `T`, `Z`; `undefined` when there is no such process or thread. */
@@ -18,16 +18,3 @@ export async function soon(holds: () => boolean): Promise<boolean> {
 	for (const end = performance.now() + 5000; performance.now() < end; await sleep(5)) if (holds()) return true;
 	return holds();
 }
-
-/** Processes whose first argument is that of an agent. */
-export const agents = (): number[] =>
-	readdirSync("/proc")
-		.filter((name) => /^\d+$/.test(name))
-		.map(Number)
-		.filter((pid) => {
-			try {
-				return readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("necromancer-agent\0");
-			} catch {
-				return false;
-			}
-		});
