@@ -94,6 +94,7 @@ export function errandIn(area: Range): Errand {
 	let used = 0;
 	let steps = 0;
 	const space = (size: number, align = 8): Spot => {
+		encoded = undefined;
 		const from = Math.ceil(used / align) * align;
 		used = from + size;
 		return { at: address(area.start + BigInt(from)), size };
@@ -117,9 +118,12 @@ export function errandIn(area: Range): Errand {
 	const ownEntries = lists.get(own) ?? [];
 	const labels = new Map<Label, number>();
 	const branch: Errand["branch"] = (value, mask, wanted, to) => {
+		encoded = undefined;
 		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
 		steps += 1;
 	};
+	/** As long as nothing is added to it: who sends it again need not put it together again. */
+	let encoded: EncodedErrand | undefined;
 	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
 	return {
 		space,
@@ -130,17 +134,25 @@ export function errandIn(area: Range): Errand {
 		},
 		call: (name, ...args) => own.call(name, args),
 		callInto: (store, call, ...args) => {
+			encoded = undefined;
 			ownEntries.push({ call, args, store, expect: EXPECT.ANYTHING });
 			steps += 1;
 		},
 		branch,
 		jump: (to) => branch(0, 0, 0, to),
-		mark: (label) => void labels.set(label, ownEntries.length),
-		list: () => openList(EXPECT.SUCCESS),
+		mark: (label) => {
+			encoded = undefined;
+			labels.set(label, ownEntries.length);
+		},
+		list: () => {
+			encoded = undefined;
+			return openList(EXPECT.SUCCESS);
+		},
 		get taken() {
 			return takes();
 		},
 		encode: () => {
+			if (encoded !== undefined) return encoded;
 			const size = takes();
 			if (BigInt(size) > lengthOf(area)) {
 				throw new RangeError(`an errand of ${size} bytes in an area of ${lengthOf(area)}`);
@@ -157,13 +169,14 @@ export function errandIn(area: Range): Errand {
 				return stepOf(own, index);
 			};
 			for (const [list, entries] of lists) writeSteps(bytes, starts.get(list) ?? 0, entries, addressOf);
-			return {
+			encoded = {
 				at: area.start,
 				bytes,
 				steps: addressOf(own),
 				data: used,
 				calls: ownEntries.map(({ call }) => call),
 			};
+			return encoded;
 		},
 	};
 }
