@@ -1,9 +1,11 @@
 import { spawn } from "node:child_process";
 import {
 	chmodSync,
+	chownSync,
 	existsSync,
 	lchownSync,
 	mkdirSync,
+	readdirSync,
 	readFileSync,
 	readlinkSync,
 	renameSync,
@@ -213,6 +215,44 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 			expect(ended((pid) => stage.loot(pid))).toEqual([]);
 			expect([status, stderr]).toEqual([0, ""]);
 		});
+	});
+
+	it("dumped while its files are links, it tells of nobody else's; who may not trace it is told so", async () => {
+		const pid = await stage.live();
+		const home = join(stage.directory, `home of ${who.options.join("") || "a dump"}`);
+		mkdirSync(home, { mode: 0o700 });
+		if (who.user === 1001) chownSync(home, 1001, 1001);
+		const out = join(home, "images");
+		const child = spawn(
+			who.as[0] ?? process.execPath,
+			[
+				...(who.as.length === 0 ? [] : [...who.as.slice(1), process.execPath]),
+				...["--import", strike, main, "dump", "-R", "-q", "-t", `${pid}`, "-i", out],
+			],
+			{ stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, STRIKE_GATE: gate, STRIKE_AT: "0" } },
+		);
+		let stderr = "";
+		child.stderr.on("data", (bytes: Buffer) => {
+			stderr += bytes;
+		});
+		const status = new Promise<number | null>((done) => child.once("close", done));
+		try {
+			// before it has an agent
+			if (who.as !== contained) expect(await soon(() => existsSync(gate))).toBe(true);
+			for (const target of targets) stage.swap(target);
+			rmSync(gate, { force: true });
+			const ended = await status;
+			if (who.as === contained) expect([ended, stderr]).toEqual([6, expect.stringContaining("CAP_SYS_PTRACE")]);
+			else expect([ended, stderr]).toEqual([0, ""]);
+			const names = existsSync(out) ? readdirSync(out) : [];
+			expect(names.length > 0).toBe(who.as !== contained);
+			for (const name of names)
+				expect([name, readFileSync(join(out, name), "latin1").includes(SECRET)]).toEqual([name, false]);
+			expect(readFileSync(`/proc/${pid}/status`, "latin1")).toMatch(/^TracerPid:\t0$/m);
+		} finally {
+			for (const target of targets) if (existsSync(`${stage.own(target)}.away`)) stage.putBack(target);
+			process.kill(pid, "SIGKILL");
+		}
 	});
 
 	it.runIf(who.as === contained)("and traced, it is refused by name", async () => {
