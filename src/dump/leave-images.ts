@@ -3,7 +3,7 @@ import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages.ts";
 import { NEW } from "../criu/recover.ts";
 import type { Agent } from "../host/agent.ts";
-import { type Errand, label, type Operand } from "../host/errand.ts";
+import { type Errand, EVERY_BIT, label, type Operand } from "../host/errand.ts";
 import { addHeld, addToEach, leaveRemoval } from "../host/leave-removal.ts";
 import { O } from "../linux/open.ts";
 import { AT } from "../linux/statx.ts";
@@ -42,7 +42,7 @@ function endInstallation(undo: Errand, directory: Operand): void {
 	move(place, waiting);
 	addToEach(undo, fresh, (name) => undo.call("renameat", fresh, name, directory, name));
 	const emptied = remove(`${STAGING}/${NEW}`, AT.REMOVEDIR);
-	undo.branch({ valueOf: emptied }, ALL_ONES, 0, whole);
+	undo.branch({ valueOf: emptied }, EVERY_BIT, 0, whole);
 	// the next dump or patch there will do it
 	move(waiting, place);
 	undo.jump(over);
@@ -61,5 +61,4 @@ function endInstallation(undo: Errand, directory: Operand): void {
 
 const text = (undo: Errand, name: string) => undo.put(Buffer.from(`${name}\0`), 1);
 
-const ALL_ONES = (1n << 64n) - 1n;
 const SIGN = 1n << 63n;

@@ -6,7 +6,7 @@ import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { reportLayout } from "../plan/abi.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, label, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, label, type Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
 import { addMoment } from "./moment.ts";
 import { type Report, readReport } from "./reports.ts";
@@ -102,7 +102,7 @@ function waitSlot(errand: Errand, patient: boolean): WaitSlot {
 	const who = errand.call("wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
 	if (patient) {
 		const [none, found] = [label("none has stopped"), label("one has stopped")];
-		errand.branch({ valueOf: who }, (1n << 64n) - 1n, 0, none);
+		errand.branch({ valueOf: who }, EVERY_BIT, 0, none);
 		errand.jump(found);
 		errand.mark(none);
 		addMoment(errand);

@@ -84,6 +84,9 @@ interface Entry {
 	readonly expect: number;
 }
 
+/** The mask of a branch that looks at all of a value. */
+export const EVERY_BIT = (1n << 64n) - 1n;
+
 /** A label that nothing has yet. */
 export const label = (name: string): Label => ({ name });
 

@@ -6,7 +6,7 @@ import type { SignalSet } from "../linux/signal.ts";
 import { type CallName, callNumber } from "../plan/calls.ts";
 import type { Agent, Undoing } from "./agent.ts";
 import { inBatches } from "./batch.ts";
-import { type Errand, type Label, label, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, type Label, label, type Spot } from "./errand.ts";
 import { requireStanding, type Trodden, type Walk, walkOf } from "./walk.ts";
 
 /*
@@ -26,11 +26,10 @@ export interface Standing {
 	readonly mask: SignalSet;
 }
 
-const ALL_ONES = (1n << 64n) - 1n;
-const ALL_SIGNALS: SignalSet = ALL_ONES;
+const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
 
 /** `orig_ax` of a thread that is in no system call: nothing is restarted. */
-const NO_CALL = ALL_ONES;
+const NO_CALL = (1n << 64n) - 1n;
 
 /** Milliseconds. */
 const PATIENCE = 30_000;
@@ -79,7 +78,7 @@ export function addRemoteUnmap(errand: Errand, standing: Standing, instruction: 
 	errand.branch({ valueOf: start }, PAGE_SIZE - 1n, 0, aligned);
 	errand.jump(none);
 	errand.mark(aligned);
-	errand.branch({ valueOf: start }, ALL_ONES, 0, none);
+	errand.branch({ valueOf: start }, EVERY_BIT, 0, none);
 	addCall(errand, standing, words);
 	errand.mark(none);
 	return start;
@@ -196,7 +195,7 @@ export const runGuests = (agent: Agent, guests: readonly Guest[], { entry, conte
 			errand.mark(again);
 			walk.run("syscall");
 			errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("orig_ax"), number);
-			errand.branch({ valueOf: number }, ALL_ONES, callNumber(last), arrived);
+			errand.branch({ valueOf: number }, EVERY_BIT, callNumber(last), arrived);
 			errand.jump(again);
 			errand.mark(arrived);
 			walk.run("syscall");

@@ -4,7 +4,7 @@ import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
 import { O } from "../linux/open.ts";
 import { AT, STATX, statx } from "../linux/statx.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, type Label, label, type Operand, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, type Label, label, type Operand, type Spot } from "./errand.ts";
 
 /** Which directory it is, wherever names lead by then: as lstat(2) shows it. */
 export interface DirectoryIdentity {
@@ -55,7 +55,7 @@ function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdent
 	undo.call("statx", fd, undo.put(Buffer.of(0), 1), AT.EMPTY_PATH, STATX.INO, look);
 	for (const [field, wanted] of [["stx_ino", ino] as const, ["stx_dev_major", device] as const]) {
 		const same = label(`the same ${field}`);
-		undo.branch({ valueOf: within(look, statx.offsetOf(field)) }, ALL_ONES, wanted, same);
+		undo.branch({ valueOf: within(look, statx.offsetOf(field)) }, EVERY_BIT, wanted, same);
 		undo.jump(end);
 		undo.mark(same);
 	}
@@ -85,10 +85,10 @@ export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot):
 	const entry = undo.space(LONGEST_DIRENT);
 	undo.mark(again);
 	const count = { valueOf: undo.call("getdents64", fd, entry, entry.size) };
-	undo.branch(count, ALL_ONES, 0, empty);
+	undo.branch(count, EVERY_BIT, 0, empty);
 	undo.branch(count, SIGN, SIGN, empty);
 	const done = add(within(entry, dirent64.offsetOf("d_name")));
-	undo.branch({ valueOf: done }, ALL_ONES, 0, gone);
+	undo.branch({ valueOf: done }, EVERY_BIT, 0, gone);
 	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK_SET);
 	undo.jump(again);
 	undo.mark(gone);
@@ -100,6 +100,5 @@ export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot):
 
 const within = ({ at }: Spot, offset: number): Spot => ({ at: plus(at, BigInt(offset)), size: 8 });
 
-const ALL_ONES = (1n << 64n) - 1n;
 const SIGN = 1n << 63n;
 const SEEK_SET = 0;

@@ -7,7 +7,7 @@ import { O } from "../linux/open.ts";
 import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { iovec } from "../linux/uio.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, label, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, label, type Spot } from "./errand.ts";
 import { addRow, type RemoteCall, type RowCall, remoteCall } from "./guest.ts";
 import { lendMemory, type RemoteCaller, requireTakenBack, takeBackMemory } from "./lent-memory.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
@@ -56,8 +56,6 @@ const ROUNDS = 64;
 
 /** Closing it changes nothing. */
 const NO_DESCRIPTOR = -1;
-
-const ALL_ONES = (1n << 64n) - 1n;
 
 /**
  * Opens a pipe in a stopped process. Should we be gone, the agent takes it out.
@@ -118,7 +116,7 @@ export async function openPagePipe(
 				after: (errand, out) => {
 					const all = errand.call("splice", own.fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
 					const whole = label("all of it");
-					errand.branch({ valueOf: all }, ALL_ONES, length, whole);
+					errand.branch({ valueOf: all }, EVERY_BIT, length, whole);
 					errand.jump(out);
 					errand.mark(whole);
 					written.push(all);

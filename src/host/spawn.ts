@@ -3,7 +3,7 @@ import { lengthOf } from "../bytes/range.ts";
 import { cloneArgs } from "../linux/clone.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, label, type Operand, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, label, type Operand, type Spot } from "./errand.ts";
 
 /** A process for the agent to make. It has a copy of all of the agent's memory, and runs a list of steps in it. */
 export interface Spawning {
@@ -82,7 +82,7 @@ export async function leaveKills(agent: Agent, count: number): Promise<readonly 
 		undo.branch({ valueOf: pid }, ~0x7fff_ffffn, 0, positive);
 		undo.jump(next);
 		undo.mark(positive);
-		undo.branch({ valueOf: pid }, (1n << 64n) - 1n, 0, next);
+		undo.branch({ valueOf: pid }, EVERY_BIT, 0, next);
 		undo.call("kill", { valueOf: pid }, SIGKILL);
 		undo.mark(next);
 	}

@@ -4,10 +4,8 @@ import { PTRACE, PTRACE_EVENT_STOP } from "../linux/ptrace.ts";
 import { SIGTRAP } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
 import type { Performed } from "./agent.ts";
-import { type Errand, label, type Spot } from "./errand.ts";
+import { type Errand, EVERY_BIT, label, type Spot } from "./errand.ts";
 import { lostThread } from "./lost-thread.ts";
-
-const ALL_ONES = (1n << 64n) - 1n;
 
 /** How far a thread came. */
 export interface Trodden {
@@ -69,7 +67,7 @@ export function walkOf(errand: Errand, tid: number): Walk {
 		errand.call("ptrace", request, tid, 0, 0);
 		errand.mark(wait);
 		errand.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
-		errand.branch({ valueOf: who }, ALL_ONES, tid, here);
+		errand.branch({ valueOf: who }, EVERY_BIT, tid, here);
 		errand.jump(lost);
 		errand.mark(here);
 		errand.branch({ valueOf: status }, ...stops.any, stopped);
