@@ -1,46 +1,25 @@
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canDie } from "../support/deaths.ts";
-import { FAULTY_NEEDS } from "../support/faulty.ts";
-import { soon } from "../support/living.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
+import { describe, expect, it } from "vitest";
+import { deathsRoom } from "../support/deaths-room.ts";
+import type { Ran, Room } from "../support/room.ts";
 
 // Programs and libraries that were built anew after a death, without build-ids, and a core that was copied since: the file's
 // time says nothing, and the new code would run as if it were the dead process's.
 
-const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
-
-const directory = mkdtempSync(join(tmpdir(), "necromancer-changed-"));
+let room: Room;
+const deaths = deathsRoom({}, (there) => {
+	({ room } = there);
+});
+const { able, needs, directory } = deaths;
 const [core, program, library] = ["copy", "stepping", "libstep.so"].map((name) => join(directory, name)) as [
 	string,
 	string,
 	string,
 ];
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	room = await openRoom();
-});
-afterEach(async () => {
-	if (!able) return;
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, main, "raise", "--trust", ...args, core]);
+const raise = (...args: readonly string[]): Ran => deaths.raise(...args, core);
 
 /** As a linker's new run leaves it: another inode of the same name. */
 function build(path: string, ...args: readonly string[]): void {

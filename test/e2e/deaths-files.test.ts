@@ -1,47 +1,24 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { bytesAt, canDie, compileDeaths, type Death, die, longAt, type Program } from "../support/deaths.ts";
-import { FAULTY_NEEDS } from "../support/faulty.ts";
-import { soon } from "../support/living.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
+import { describe, expect, it } from "vitest";
+import { bytesAt, type Death, longAt, type Program } from "../support/deaths.ts";
+import { deathsRoom } from "../support/deaths-room.ts";
+import type { Room } from "../support/room.ts";
 
 // Deaths of programs whose files are not what they were, and of memory that its program kept out of the core.
 
-const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
-
-const directory = mkdtempSync(join(tmpdir(), "necromancer-deaths-"));
-let dist = "";
-let program: Program;
 let room: Room;
-let next = 60_001;
-beforeAll(async () => {
-	if (!able) return;
-	dist = built();
-	program = compileDeaths(directory);
-	room = await openRoom();
+let program: Program;
+const deaths = deathsRoom({ first: 60_001 }, (there) => {
+	({ room, program } = there);
 });
-afterEach(async () => {
-	if (!able) return;
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), "raise", "--trust", ...args]);
+const { able, needs, directory, raise } = deaths;
+let copies = 0;
 /** A copy of the program, which may be taken away, died. */
 const dead = (how: string): Death & { readonly own: string } => {
-	next += 100;
-	const own = join(directory, `program-${next}`);
+	const own = join(directory, `program-${++copies}`);
 	copyFileSync(program.binary, own);
-	return { ...die(room, { ...program, binary: own }, directory, how, next), own };
+	return { ...deaths.dead(how, { ...program, binary: own }), own };
 };
 
 describe.skipIf(!able)(`files that are not what they were${needs}`, () => {

@@ -1,59 +1,21 @@
-import { mkdtempSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import {
-	askGdb,
-	canDie,
-	compileDeaths,
-	type Death,
-	die,
-	longAt,
-	type Program,
-	registersIn,
-	statusOf,
-} from "../support/deaths.ts";
-import { FAULTY_NEEDS } from "../support/faulty.ts";
+import { describe, expect, it } from "vitest";
+import { askGdb, longAt, type Program, registersIn, statusOf } from "../support/deaths.ts";
+import { deathsRoom } from "../support/deaths-room.ts";
 import { soon } from "../support/living.ts";
-import { linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { linesOf, type Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // Deaths that a handler told of, deaths under another emulator, and what a donor lends to the dead.
 
-const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
 const hasPython = hasTool("python3");
 const hasQemu = hasTool("qemu-x86_64");
-
-const directory = mkdtempSync(join(tmpdir(), "necromancer-deaths-"));
-let dist = "";
-let program: Program;
 let room: Room;
-let next = 40_001;
-beforeAll(async () => {
-	if (!able) return;
-	dist = built();
-	program = compileDeaths(directory);
-	room = await openRoom();
+let program: Program;
+const { able, needs, directory, necromancer, raise, dead } = deathsRoom({ first: 40_001 }, (there) => {
+	({ room, program } = there);
 });
-afterEach(async () => {
-	if (!able) return;
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
-const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
-const dead = (how: string): Death => {
-	next += 100;
-	return die(room, program, directory, how, next);
-};
 const well = { status: 0, stdout: "", stderr: "" };
 
 describe.skipIf(!able)(`--leave-handlers${needs}`, () => {

@@ -1,61 +1,26 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import {
-	canDie,
-	compileDeaths,
-	type Death,
-	die,
-	longAt,
-	type Program,
-	statusOf,
-	withoutProcess,
-} from "../support/deaths.ts";
-import { FAULTY_NEEDS } from "../support/faulty.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { compileDeaths, longAt, type Program, statusOf, withoutProcess } from "../support/deaths.ts";
+import { deathsRoom } from "../support/deaths-room.ts";
 import { soon } from "../support/living.ts";
 import { present } from "../support/present.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
+import type { Ran, Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // What a core does not hold, a donor had not, or nobody can know is told, and counted as what it is.
 
-const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
 const hasCxx = hasTool("g++");
 const hasQemu = hasTool("qemu-x86_64");
-
-const directory = mkdtempSync(join(tmpdir(), "necromancer-told-"));
-let main = "";
-let program: Program;
 let room: Room;
-let next = 80_001;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	program = compileDeaths(directory, "told.c");
-	room = await openRoom();
-});
-const clear = async (): Promise<void> => {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-};
-afterEach(async () => {
-	if (able) await clear();
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
-const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
-const dead = (how: string, of = program): Death => {
-	next += 100;
-	return die(room, of, directory, how, next);
-};
+let program: Program;
+const { able, needs, directory, necromancer, raise, dead, clear } = deathsRoom(
+	{ first: 80_001, source: "told.c" },
+	(there) => {
+		({ room, program } = there);
+	},
+);
 const well = { status: 0, stdout: "", stderr: "" };
 
 interface Told {
@@ -222,7 +187,6 @@ describe.skipIf(!able || !hasCxx)(`a handler in C++ that told of the crash${hasC
 			expect.objectContaining({ code: "fatal-signal", text: expect.stringContaining("it had raised that itself") }),
 		);
 		room.run(["kill", "-KILL", `${pid}`]);
-		next += 100;
 		const { core: other, pid: left } = dead("absl", tells);
 		const says = toldBy(raise("--json", "--leave-handlers", other));
 		expect(says).toContainEqual(

@@ -1,16 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
+import { describe, expect, it } from "vitest";
 import {
 	askGdb,
 	bytesAt,
-	canDie,
-	compileDeaths,
-	type Death,
-	die,
 	garbleAuxv,
 	inCore,
 	longAt,
@@ -20,44 +14,18 @@ import {
 	statusOf,
 	tidsOf,
 } from "../support/deaths.ts";
-import { FAULTY_NEEDS } from "../support/faulty.ts";
+import { deathsRoom } from "../support/deaths-room.ts";
 import { soon } from "../support/living.ts";
 import { present } from "../support/present.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
+import type { Ran, Room } from "../support/room.ts";
 
 // Odd deaths: each is died, raised and looked at.
 
-const able = canDie();
-const needs = able ? "" : ` (${FAULTY_NEEDS}, nm, gdb)`;
-
-const directory = mkdtempSync(join(tmpdir(), "necromancer-deaths-"));
-let dist = "";
-let program: Program;
 let room: Room;
-let next = 20_001;
-beforeAll(async () => {
-	if (!able) return;
-	dist = built();
-	program = compileDeaths(directory);
-	room = await openRoom();
+let program: Program;
+const { able, needs, command, necromancer, raise, dead } = deathsRoom({ first: 20_001 }, (there) => {
+	({ room, program } = there);
 });
-afterEach(async () => {
-	if (!able) return;
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
-const raise = (...args: readonly string[]): Ran => necromancer("raise", "--trust", ...args);
-const dead = (how: string): Death => {
-	next += 100;
-	return die(room, program, directory, how, next);
-};
 /** All that the program knows, added up. */
 const known = (pid: number, tid = pid): bigint => {
 	const kept = bytesAt(room, pid, Number(longAt(room, pid, program.at("kept"), tid)), 8000, tid);
@@ -75,7 +43,7 @@ describe.skipIf(!able)(`nothing destroyed${needs}`, () => {
 		const before = digest(core);
 		const inItsPlace = (...args: readonly string[]): Ran =>
 			room.run(["sh", "-c", 'cd "$1"; shift; ulimit -c unlimited; exec "$@"', "sh", place, ...args]);
-		const again = [process.execPath, join(dist, "cli/main.js"), "raise", "--trust", "-q", "--run", core];
+		const again = command("raise", "--trust", "-q", "--run", core);
 		inItsPlace(...again);
 		expect(await soon(() => !room.pids().includes(pid))).toBe(true);
 		expect(digest(core)).toBe(before);
