@@ -6,5 +6,5 @@ export interface ProtoSource {
 export declare const schemaFile: URL;
 export declare const readSources: () => readonly ProtoSource[];
 export declare const digestOf: (sources: readonly ProtoSource[]) => string;
-/** The text of src/criu/generated/schema.ts. */
+/** The text of src/criu/wire/generated/schema.ts. */
 export declare const generate: (sources: readonly ProtoSource[]) => string;

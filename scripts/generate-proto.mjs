@@ -1,4 +1,4 @@
-// Writes src/criu/generated/schema.ts from proto/*.proto: a descriptor in protobufjs' JSON form, and one TypeScript
+// Writes src/criu/wire/generated/schema.ts from proto/*.proto: a descriptor in protobufjs' JSON form, and one TypeScript
 // interface per message. Run by `npm run generate`; a test regenerates in memory and compares.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import protobuf from "protobufjs";
 
 const protoFolder = new URL("../proto/", import.meta.url);
-export const schemaFile = new URL("../src/criu/generated/schema.ts", import.meta.url);
+export const schemaFile = new URL("../src/criu/wire/generated/schema.ts", import.meta.url);
 
 export const readSources = () =>
 	readdirSync(protoFolder)

@@ -8,6 +8,8 @@ export { type Core, readCore } from "./core/core.ts";
 export type { CoreDraft, DraftContent, DraftSegment } from "./core/draft.ts";
 export { type CoreMemory, coreMemory, type Whereabouts } from "./core/memory.ts";
 export { type WriteCoreOptions, type WrittenCore, writeCore } from "./core/write.ts";
+export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
+export { type ImageDir, openImageDir } from "./criu/image-dir.ts";
 export {
 	type CommitOptions,
 	commitInPlace,
@@ -15,27 +17,26 @@ export {
 	refuseUnfinished,
 	whilePatching,
 	writeElsewhere,
-} from "./criu/commit.ts";
-export type { ImageDraft } from "./criu/draft.ts";
-export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
-export { type ImageDir, openImageDir } from "./criu/image-dir.ts";
+} from "./criu/store/commit.ts";
+export type { ImageDraft } from "./criu/store/draft.ts";
 export { type Dumped, type DumpOptions, dump } from "./dump/dump.ts";
 export { type ErrorCode, errorTable, NecromancerError, type Refusal } from "./errors.ts";
+export { type Finding, type FindingCode, findingCodes } from "./finding.ts";
 export { measureHost } from "./host/facts.ts";
 export type { HostFile, HostFiles } from "./patch/binaries.ts";
 export { hostFiles } from "./patch/host-files.ts";
 export { type Patched, type PatchOptions, patch } from "./patch/patch.ts";
-export type { HostFacts } from "./plan/circumstances.ts";
-export { type CompileOptions, compilePlan } from "./plan/compile.ts";
-export type { Plan, Step, StepList } from "./plan/plan.ts";
+export { type CompileOptions, compilePlan } from "./plan/compile/compile.ts";
+export type { HostFacts } from "./plan/host-facts.ts";
+export type { Plan, StepList } from "./plan/plan.ts";
+export type { Step } from "./program/program.ts";
 export { type OpenCoreOptions, type OpenedCore, openCoreSource, USUAL_MAX_SIZE } from "./raise/open-core.ts";
 export { type Raised, type RaiseOptions, raise, type Summoned, summon } from "./raise/raise.ts";
 export { type Restored, type RestoreOptions, restore } from "./restore/restore.ts";
-export { type Completed, type CompleteOptions, complete } from "./task/complete.ts";
-export { type Finding, type FindingCode, findingCodes } from "./task/finding.ts";
-export { taskFromCore } from "./task/from-core.ts";
-export { taskFromImages } from "./task/from-images.ts";
+export { type Completed, type CompleteOptions, complete } from "./task/complete/complete.ts";
+export { taskFromCore } from "./task/from-core/from-core.ts";
+export { taskFromImages } from "./task/from-images/from-images.ts";
 export type { PartialTask } from "./task/partial-task.ts";
 export type { Mapping, Memory, Task, Thread } from "./task/task.ts";
-export { type CoreOfTask, coreOfTask, type ToCoreOptions } from "./task/to-core.ts";
-export { type ImageOptions, imagesFromTask, type TaskImages } from "./task/to-images.ts";
+export { type CoreOfTask, coreOfTask, type ToCoreOptions } from "./task/to-core/to-core.ts";
+export { type ImageOptions, imagesFromTask, type TaskImages } from "./task/to-images/to-images.ts";

@@ -21,7 +21,7 @@ export interface Registers {
 	readonly sp: bigint;
 }
 
-export type Prstatus<R extends Registers> = Omit<ElfPrstatus, "pr_reg"> & { readonly pr_reg: R };
+export type Prstatus<R extends Registers> = ElfPrstatus<R>;
 
 export interface ThreadNote {
 	/** For messages. */

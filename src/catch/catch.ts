@@ -1,16 +1,17 @@
 import { rmSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
+import { leaveNothing } from "../agent/spawn.ts";
+import { startAgent } from "../agent/start-agent.ts";
 import { type ByteSink, createFile } from "../bytes/sink.ts";
 import { type WrittenCore, writeCore } from "../core/write.ts";
-import { type Agent, startAgent } from "../host/agent.ts";
 import { ANYWHERE } from "../host/facts.ts";
-import { lostThread } from "../host/lost-thread.ts";
-import { threadsOf } from "../host/proc.ts";
-import { openMemory } from "../host/process-memory.ts";
-import { type Tracer, tracerOn } from "../host/ptrace.ts";
-import { leaveNothing } from "../host/spawn.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { threadsOf } from "../proc/process.ts";
+import { lostThread } from "../trace/lost-thread.ts";
+import { openMemory } from "../trace/process-memory.ts";
+import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { coreOfDying } from "./live-core.ts";
 import { type ProgramToRun, runProgram } from "./run-program.ts";
 

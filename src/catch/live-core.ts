@@ -1,16 +1,17 @@
+import type { Agent } from "../agent/agent.ts";
+import type { UserRegs } from "../arch/x86-64/registers.ts";
+import { readXstate } from "../arch/x86-64/xstate.ts";
 import type { CoreDraft } from "../core/draft.ts";
 import type { CoreThread } from "../core/threads.ts";
-import type { Agent } from "../host/agent.ts";
 import { measureCpu } from "../host/cpu.ts";
-import { bytesOfProcess, ofProcess } from "../host/proc.ts";
-import type { ProcessMemory } from "../host/process-memory.ts";
-import { tracerOn } from "../host/ptrace.ts";
 import { readAuxv } from "../linux/auxv.ts";
 import type { ElfPrpsinfo, ElfPrstatus } from "../linux/elf-core.ts";
-import { readProcStat } from "../linux/proc-stat.ts";
-import { readProcStatus } from "../linux/proc-status.ts";
 import { siginfoHead } from "../linux/siginfo.ts";
-import { readXstate } from "../linux/xstate.ts";
+import { bytesOfProcess, ofProcess } from "../proc/process.ts";
+import { readProcStat } from "../proc/stat.ts";
+import { readProcStatus } from "../proc/status.ts";
+import type { ProcessMemory } from "../trace/process-memory.ts";
+import { tracerOn } from "../trace/tracer.ts";
 import { liveMemory } from "./live-memory.ts";
 
 /** A process about to die of a signal, all of its threads stopped by a tracer. */
@@ -45,7 +46,7 @@ export async function coreOfDying(
 	const threads = tids.flatMap((tid, i): CoreThread[] => {
 		const [pr_reg, area, blocked] = [regs[i], areas[i], masks[i]];
 		if (pr_reg === undefined || area === undefined || blocked === undefined) return [];
-		const status: ElfPrstatus = {
+		const status: ElfPrstatus<UserRegs> = {
 			...{ si_signo, si_code, si_errno, pr_cursig: si_signo },
 			pr_sigpend: readProcStatus(ofProcess(pid, `task/${tid}/status`)).pending,
 			pr_sighold: blocked,

@@ -1,15 +1,15 @@
+import type { Agent } from "../agent/agent.ts";
 import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { DraftContent, DraftSegment } from "../core/draft.ts";
 import type { MappedFile } from "../core/files.ts";
-import type { Agent } from "../host/agent.ts";
-import { touchedPages } from "../host/page-scan.ts";
-import { ofProcess } from "../host/proc.ts";
-import type { ProcessMemory } from "../host/process-memory.ts";
-import { DELETED, withoutDeleted } from "../linux/deleted.ts";
 import { PROT_READ } from "../linux/mman.ts";
-import { readSmaps, type SmapsEntry } from "../linux/smaps.ts";
+import { DELETED, withoutDeleted } from "../proc/deleted.ts";
+import { ofProcess } from "../proc/process.ts";
+import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
+import { touchedPages } from "../trace/page-scan.ts";
+import type { ProcessMemory } from "../trace/process-memory.ts";
 
 /**
  * Segments and file rows of a stopped process's core, as the kernel would choose them with its default coredump_filter

@@ -1,17 +1,17 @@
 import { readFileSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
+import type { Errand, Spot } from "../agent/batch.ts";
+import { addSpawn, leaveKills } from "../agent/spawn.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
-import type { Agent } from "../host/agent.ts";
-import type { Errand, Spot } from "../host/errand.ts";
 import { limitsFrom } from "../host/facts.ts";
-import { addSpawn, leaveKills } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
 import { limitNumber, rlimit64 } from "../linux/resource.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
-import { AGENT_FD, contextLayout, REPORT_FD } from "../plan/abi.ts";
+import { AGENT_FD, contextLayout, REPORT_FD } from "../program/abi.ts";
 
 /** A program to run. */
 export interface ProgramToRun {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { ImageDir } from "../criu/image-dir.ts";
+import type { Finding } from "../finding.ts";
 import { limitsFrom } from "../host/facts.ts";
 import { imageRights } from "../rights/image-rights.ts";
 import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
-import type { Finding } from "../task/finding.ts";
+import { taskFromImages } from "../task/from-images/from-images.ts";
 import { writersTold } from "../task/from-images/side-record.ts";
-import { taskFromImages } from "../task/from-images.ts";
 import type { Task } from "../task/task.ts";
 
 /** A process from images, with no more rights than whoever can have written them. @throws NecromancerError ERR_UNTRUSTED */

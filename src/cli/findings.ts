@@ -1,5 +1,5 @@
 import type { Range } from "../bytes/range.ts";
-import { type Finding, lostMatters } from "../task/finding.ts";
+import { type Finding, lostMatters } from "../finding.ts";
 import { escapeText } from "./escape-text.ts";
 import type { Paint } from "./terminal.ts";
 

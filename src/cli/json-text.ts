@@ -8,3 +8,5 @@ export const steerless = (json: string): string =>
 	);
 
 const unitEscape = (unit: number): string => `\\u${unit.toString(16).padStart(4, "0")}`;
+
+export const SCHEMA = 1;

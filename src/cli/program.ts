@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { errorTable } from "../errors.ts";
+import { addCheck } from "./check/command.ts";
 import {
 	Command,
 	CommanderError,
@@ -10,14 +11,13 @@ import {
 	maxSizeOption,
 	pidOption,
 } from "./command-line.ts";
-import { addCheck } from "./commands/check.ts";
-import { addDump } from "./commands/dump.ts";
-import { addPlan } from "./commands/plan.ts";
-import { addRaise } from "./commands/raise.ts";
-import { addRestore } from "./commands/restore.ts";
-import { addShow } from "./commands/show.ts";
+import { addDump } from "./dump/command.ts";
 import { escapeText } from "./escape-text.ts";
-import type { PatchVerb } from "./patch.ts";
+import type { PatchVerb } from "./patch/run.ts";
+import { addPlan } from "./plan/command.ts";
+import { addRaise } from "./raise/command.ts";
+import { addRestore } from "./restore/command.ts";
+import { addShow } from "./show/command.ts";
 
 const version = (): string => {
 	const manifest: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -63,7 +63,7 @@ export async function run(args: readonly string[]): Promise<number> {
 			const images = options.images === undefined && imagesDir === undefined ? undefined : imagesOf(options, command);
 			if (core === undefined || images === undefined)
 				return command.error(`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
-			const { patchVerb } = await import("./patch.ts");
+			const { patchVerb } = await import("./patch/run.ts");
 			await patchVerb({ ...options, core, images });
 		});
 	for (const add of [addRaise, addDump, addRestore, addShow, addPlan, addCheck])

@@ -1,9 +1,9 @@
+import type { XstateLayout } from "../arch/x86-64/xstate.ts";
 import type { Address, FileOffset } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
-import type { XstateLayout } from "../linux/xstate.ts";
 import type { MappedFile } from "./files.ts";
 import type { CoreThread } from "./threads.ts";
 

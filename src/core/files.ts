@@ -3,9 +3,9 @@ import { cursor } from "../bytes/cursor.ts";
 import { byStart, type Range } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
-import { withoutDeleted } from "../linux/deleted.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
+import { withoutDeleted } from "../proc/deleted.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */

@@ -1,15 +1,15 @@
 import type { Prstatus, Registers } from "../arch/architecture.ts";
-import type { ByteSource } from "../bytes/source.ts";
-import { refuse } from "../errors.ts";
-import { NT } from "../linux/elf-core.ts";
-import type { UserRegs } from "../linux/registers.ts";
+import type { UserRegs } from "../arch/x86-64/registers.ts";
 import {
 	guessXstateLayout,
 	readXstate,
 	type Xstate,
 	type XstateLayout,
 	xstateLayoutFromNote,
-} from "../linux/xstate.ts";
+} from "../arch/x86-64/xstate.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { refuse } from "../errors.ts";
+import { NT } from "../linux/elf-core.ts";
 import type { SortedNotes } from "./notes.ts";
 
 /** Who wrote a core. gdb's (gcore, generate-core-file) leave things out and lay XSAVE areas out their own way. */

@@ -1,19 +1,11 @@
+import { elfPrstatus, fxregs, xfeatComponent } from "../arch/x86-64/notes.ts";
+import { writeXstate, type Xstate, type XstateLayout } from "../arch/x86-64/xstate.ts";
+import { writtenXstateLayout } from "../arch/x86-64/xstate-layout.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { encodeNote } from "../elf/notes.ts";
 import { AT, type AuxvPair } from "../linux/auxv.ts";
-import { DELETED } from "../linux/deleted.ts";
-import {
-	auxvPair,
-	elfPrpsinfo,
-	elfPrstatus,
-	fileNoteHead,
-	fileNoteRow,
-	fxregs,
-	NT,
-	xfeatComponent,
-} from "../linux/elf-core.ts";
-import { writeXstate, type Xstate, type XstateLayout } from "../linux/xstate.ts";
-import { writtenXstateLayout } from "../linux/xstate-layout.ts";
+import { auxvPair, elfPrpsinfo, fileNoteHead, fileNoteRow, NT } from "../linux/elf-core.ts";
+import { DELETED } from "../proc/deleted.ts";
 import type { CoreDraft } from "./draft.ts";
 import type { MappedFile } from "./files.ts";
 import type { CoreThread } from "./threads.ts";

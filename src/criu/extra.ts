@@ -10,7 +10,7 @@ import type {
 	PipeDataEntry,
 	SkPacketEntry,
 	TcpStreamEntry,
-} from "./generated/schema.ts";
+} from "./wire/generated/schema.ts";
 
 /**
  * What lies behind a record: so many bytes, all up to the end of the file, or records again, each with its own bytes

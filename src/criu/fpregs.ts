@@ -1,6 +1,6 @@
-import type { Fxregs } from "../linux/elf-core.ts";
-import type { Xstate } from "../linux/xstate.ts";
-import type { UserX86FpregsEntry, UserX86XsaveEntry } from "./generated/schema.ts";
+import type { Fxregs } from "../arch/x86-64/notes.ts";
+import type { Xstate } from "../arch/x86-64/xstate.ts";
+import type { UserX86FpregsEntry, UserX86XsaveEntry } from "./wire/generated/schema.ts";
 
 /**
  * XSAVE components as CRIU stores them: one list of words each, so an image knows no layout. CRIU writes a list if and

@@ -1,10 +1,10 @@
 import { fileOffset, hex } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
-import { frames } from "./frames.ts";
-import type { GhostFileEntry } from "./generated/schema.ts";
 import { type Extent, encodeImage, framed, type ImageRecord } from "./image.ts";
 import { imageKinds } from "./kinds.ts";
-import { decodeRecord } from "./protobuf.ts";
+import { frames } from "./wire/frames.ts";
+import type { GhostFileEntry } from "./wire/generated/schema.ts";
+import { decodeRecord } from "./wire/protobuf.ts";
 
 /** What a file without a name held, and how long it was. */
 export interface GhostContent {

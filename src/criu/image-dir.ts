@@ -9,7 +9,7 @@ import { type Image, readImage } from "./image.ts";
 import { openImage } from "./kept-file.ts";
 import { imageKinds, type KindName, type RecordOf } from "./kinds.ts";
 import { isImageName, isPlainName } from "./own-names.ts";
-import { directoryBudget } from "./protobuf.ts";
+import { directoryBudget } from "./wire/protobuf.ts";
 
 /** The images that CRIU wrote of a process tree. Nothing of it is changed here. */
 export interface ImageDir {

@@ -3,8 +3,6 @@ import { u32, viewOf } from "../bytes/layout.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Extra } from "./extra.ts";
-import { type Frames, frames, USUAL_RECORDS } from "./frames.ts";
-import type { Messages, PagemapEntry, PagemapHead } from "./generated/schema.ts";
 import {
 	COMMON_MAGIC,
 	type ImageKind,
@@ -16,7 +14,9 @@ import {
 	SERVICE_MAGIC,
 } from "./kinds.ts";
 import { checkPagemap } from "./pagemap.ts";
-import { type Budget, decodeRecord, encodeRecord, imageBudget, type MessageName } from "./protobuf.ts";
+import { type Frames, frames, USUAL_RECORDS } from "./wire/frames.ts";
+import type { Messages, PagemapEntry, PagemapHead } from "./wire/generated/schema.ts";
+import { type Budget, decodeRecord, encodeRecord, imageBudget, type MessageName } from "./wire/protobuf.ts";
 
 export { pageCount, pagemapFlags } from "./pagemap.ts";
 

@@ -1,5 +1,5 @@
 import { type ExtraRule, extras } from "./extra.ts";
-import type { Messages } from "./generated/schema.ts";
+import type { Messages } from "./wire/generated/schema.ts";
 
 /*
  * Every kind of image that CRIU 4.2 writes: its magic (criu/include/magic.h), its file names (criu/image-desc.c) and its

@@ -1,9 +1,9 @@
 import { hex } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
-import type { PagemapEntry, PagemapHead } from "./generated/schema.ts";
-import { unknownFields } from "./message.ts";
-import { fieldNumber } from "./protobuf.ts";
 import { PE } from "./vma.ts";
+import type { PagemapEntry, PagemapHead } from "./wire/generated/schema.ts";
+import { unknownFields } from "./wire/message.ts";
+import { fieldNumber } from "./wire/protobuf.ts";
 
 /**
  * How many pages an entry covers. CRIU 4 counts in `nr_pages` and leaves `compat_nr_pages` 0; CRIU 3 knew only the latter.

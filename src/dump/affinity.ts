@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { maskFrom } from "../linux/mempolicy.ts";
-import type { ProcStatus } from "../linux/proc-status.ts";
+import type { ProcStatus } from "../proc/status.ts";
 
 /** The processors that a thread keeps to; `undefined` for one that runs on all there are. */
 export function affinityOf({ processors }: ProcStatus, online = onlineProcessors()): bigint | undefined {

@@ -4,11 +4,11 @@ import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { MEMBARRIER_GET_REGISTRATIONS } from "../linux/membarrier.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
-import type { CallName } from "../plan/calls.ts";
 import type { PlanDraft } from "../plan/draft.ts";
-import type { Arg, Place } from "../plan/plan.ts";
+import type { CallName } from "../program/calls.ts";
+import type { Arg, Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
-import type { Ask, Recall } from "./questions.ts";
+import type { Ask, Recall } from "./ask.ts";
 
 /** What a process has that no restore gives back. */
 export interface Beyond {

@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
-import { linkOfProcess } from "../host/proc.ts";
-import { caution, type Finding, loss, note } from "../task/finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
+import { linkOfProcess } from "../proc/process.ts";
 import type { Beyond, Keyrings } from "./attribute-questions.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";

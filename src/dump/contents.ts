@@ -1,9 +1,9 @@
 import { fileOffset, pageCeil, plus } from "../bytes/address.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import type { TouchedRange } from "../host/page-scan.ts";
 import { MAP } from "../linux/mman.ts";
 import type { Content, Mapping } from "../task/task.ts";
+import type { TouchedRange } from "../trace/page-scan.ts";
 import type { Classified } from "./mappings.ts";
 
 /** What of an address space is not as a fresh mapping would show it. */

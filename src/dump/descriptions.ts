@@ -1,8 +1,8 @@
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
-import { type Fdinfo, nanosecondsIn } from "../linux/fdinfo.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
 import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";
-import type { MappedFile } from "../task/task.ts";
+import type { MappedFile } from "../task/mapped-file.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";

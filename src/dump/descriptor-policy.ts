@@ -1,5 +1,5 @@
 import { refuse } from "../errors.ts";
-import { ownerInProc, ownProcPath } from "../linux/own-proc.ts";
+import { ownerInProc, ownProcPath } from "../proc/own-paths.ts";
 import { kindOf, type OpenDescriptor } from "./open-files.ts";
 import { socketWords } from "./socket-words.ts";
 

@@ -1,8 +1,8 @@
 import { type BigIntStats, statSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
-import type { Agent } from "../host/agent.ts";
-import { dataRanges } from "../host/data-ranges.ts";
 import type { GhostFile } from "../task/task.ts";
+import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Files of a process that had lost their names, each once: mappings and descriptors of one inode show the same. */

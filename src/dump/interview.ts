@@ -1,16 +1,16 @@
+import type { Agent } from "../agent/agent.ts";
+import { blob } from "../agent/blob.ts";
+import { blobPage } from "../agent/layout.ts";
 import { type Address, address, hex, PAGE_SIZE, plus } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import type { Agent } from "../host/agent.ts";
-import { blob } from "../host/blob.ts";
-import { giveBack, remoteCall, runGuests, type Standing } from "../host/guest.ts";
-import { FRESH, lendMemory, type RemoteCaller, takeBackMemory } from "../host/lent-memory.ts";
-import type { ProcessMemory } from "../host/process-memory.ts";
-import { blobPage } from "../host/room.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
+import { giveBack, remoteCall, runGuests, type Standing } from "../trace/inject.ts";
+import type { ProcessMemory } from "../trace/process-memory.ts";
+import { FRESH, lendMemory, type RemoteCaller, takeBackMemory } from "../trace/victim-memory.ts";
 import { type Answers, LAST_CALL, type Questions, STACK_SIZE } from "./questions.ts";
 
 /** A process that stands still. */

@@ -1,10 +1,10 @@
-import { INVENTORY } from "../criu/draft.ts";
+import type { Agent } from "../agent/agent.ts";
+import { type Errand, EVERY_BIT, label, type Operand } from "../agent/batch.ts";
+import { addHeld, addToEach, leaveRemoval } from "../agent/leave-removal.ts";
 import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
-import type { LeftOver } from "../criu/pages.ts";
-import { NEW } from "../criu/recover.ts";
-import type { Agent } from "../host/agent.ts";
-import { type Errand, EVERY_BIT, label, type Operand } from "../host/errand.ts";
-import { addHeld, addToEach, leaveRemoval } from "../host/leave-removal.ts";
+import type { LeftOver } from "../criu/pages/pages.ts";
+import { INVENTORY } from "../criu/store/draft.ts";
+import { NEW } from "../criu/store/recover.ts";
 import { O } from "../linux/open.ts";
 import { AT } from "../linux/statx.ts";
 

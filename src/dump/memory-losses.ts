@@ -1,6 +1,6 @@
 import { hex } from "../bytes/address.ts";
-import type { SmapsEntry } from "../linux/smaps.ts";
-import { type Finding, loss, note } from "../task/finding.ts";
+import { type Finding, loss, note } from "../finding.ts";
+import type { SmapsEntry } from "../proc/smaps.ts";
 
 /** What mappings had and will not have: each kind is told once, with the first of them. */
 export function memoryLosses(entries: readonly SmapsEntry[]): readonly Finding[] {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Address } from "../bytes/address.ts";
-import { ofProcess } from "../host/proc.ts";
 import { maskFrom, policyFrom } from "../linux/mempolicy.ts";
+import { ofProcess } from "../proc/process.ts";
 import type { Mapping } from "../task/task.ts";
 
 const NODES = "/sys/devices/system/node/online";

@@ -1,13 +1,13 @@
+import type { Agent } from "../agent/agent.ts";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import type { Agent } from "../host/agent.ts";
-import { dataRanges } from "../host/data-ranges.ts";
-import { withoutDeleted } from "../linux/deleted.ts";
 import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
-import type { SmapsEntry } from "../linux/smaps.ts";
+import { withoutDeleted } from "../proc/deleted.ts";
+import type { SmapsEntry } from "../proc/smaps.ts";
 import type { Content, SharedObject } from "../task/task.ts";
+import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */

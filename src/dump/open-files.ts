@@ -1,11 +1,11 @@
 import { type BigIntStats, readlinkSync, statSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
-import { descriptorsOf, linkOfProcess, ofProcess } from "../host/proc.ts";
-import { withoutDeleted } from "../linux/deleted.ts";
 import { majorOf, minorOf } from "../linux/device.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
-import { type Fdinfo, readFdinfo } from "../linux/fdinfo.ts";
+import { withoutDeleted } from "../proc/deleted.ts";
+import { type Fdinfo, readFdinfo } from "../proc/fdinfo.ts";
+import { descriptorsOf, linkOfProcess, ofProcess } from "../proc/process.ts";
 import { isNamelessMemory, memfdName } from "./objects.ts";
 import { otherName } from "./other-name.ts";
 

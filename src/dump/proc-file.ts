@@ -1,8 +1,8 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset } from "../bytes/address.ts";
 import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
-import type { DataRange } from "../host/data-ranges.ts";
 import type { Content } from "../task/task.ts";
+import type { DataRange } from "../trace/data-ranges.ts";
 
 /** A file that is reached by a link of /proc, whatever has become of its name. */
 export interface ProcFile {

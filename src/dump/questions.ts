@@ -1,19 +1,21 @@
+import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../arch/x86-64/sigframe.ts";
 import { type Address, address } from "../bytes/address.ts";
 import { i32, u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { PR } from "../linux/prctl.ts";
-import type { ProcTimer } from "../linux/proc-timers.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
-import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../linux/sigframe.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
-import { contextLayout, REPORT_FD } from "../plan/abi.ts";
-import type { CallName } from "../plan/calls.ts";
 import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
-import type { Arg, Place, Plan } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { ProcTimer } from "../proc/timers.ts";
+import { contextLayout, REPORT_FD } from "../program/abi.ts";
+import type { CallName } from "../program/calls.ts";
+import type { Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
+import type { Ask, Recall } from "./ask.ts";
 import { askProcessAttributes, askThreadAttributes, type Beyond } from "./attribute-questions.ts";
 
 /** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
@@ -50,9 +52,6 @@ export interface ThreadAnswers {
 	readonly securebits: number;
 	readonly attributes: Attributes<ThreadAttribute>;
 }
-
-/** Reads so many bytes of the process where the plan has a place. */
-export type Recall = (place: Place, length: number) => Uint8Array;
 
 export interface Questions {
 	/** For the blob at the start of a hole in the process. One list a thread, in the order of the threads. */
@@ -121,8 +120,6 @@ export function questionsFor(threads: readonly Asked[], timers: readonly ProcTim
 		}),
 	};
 }
-
-export type Ask = (call: CallName, args: readonly Arg[], why: string, save?: Place) => void;
 
 const asker =
 	(list: ListDraft): Ask =>

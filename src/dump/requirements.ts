@@ -1,9 +1,9 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { refuse } from "../errors.ts";
-import { refuseTraced } from "../host/freeze.ts";
-import { childrenOf, ofProcess, threadsOf } from "../host/proc.ts";
-import { type ProcStat, readProcStat } from "../linux/proc-stat.ts";
-import { type ProcStatus, readProcStatus } from "../linux/proc-status.ts";
+import { childrenOf, ofProcess, threadsOf } from "../proc/process.ts";
+import { type ProcStat, readProcStat } from "../proc/stat.ts";
+import { type ProcStatus, readProcStatus } from "../proc/status.ts";
+import { refuseTraced } from "../trace/seize-all.ts";
 
 /** A process that can be dumped, as far as can be seen while it runs. */
 export interface Candidate {

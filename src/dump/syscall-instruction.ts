@@ -2,8 +2,8 @@ import { type Address, plus } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { vdsoAreas } from "../host/facts.ts";
-import { ofProcess } from "../host/proc.ts";
-import type { ProcessMemory } from "../host/process-memory.ts";
+import { ofProcess } from "../proc/process.ts";
+import type { ProcessMemory } from "../trace/process-memory.ts";
 
 const SYSCALL = Buffer.from([0x0f, 0x05]);
 

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
 import { attempt } from "../bytes/source.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
-import type { Agent } from "./agent.ts";
 import { vdsoAreas, withAgent } from "./facts.ts";
 import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";

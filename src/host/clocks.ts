@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { uptime } from "node:os";
+import type { Agent } from "../agent/agent.ts";
 import { attempt } from "../bytes/source.ts";
 import { CLOCK, type Clocks, nanosecondsOf, timespec } from "../linux/time.ts";
-import { readTimensOffsets } from "../linux/timens-offsets.ts";
+import { readTimensOffsets } from "../proc/timens-offsets.ts";
 import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../task/clocks.ts";
-import type { Agent } from "./agent.ts";
 
 /**
  * Clocks that processes of this host share with `pid`; absent when its children are to get others: /proc tells only theirs.

@@ -1,9 +1,9 @@
+import type { Agent } from "../agent/agent.ts";
+import { xfeatComponent } from "../arch/x86-64/notes.ts";
+import { type XstateLayout, xstateLayoutFromNote } from "../arch/x86-64/xstate.ts";
+import { AVX, componentBit, componentsIn, XTILEDATA } from "../arch/x86-64/xstate-components.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
-import { xfeatComponent } from "../linux/elf-core.ts";
-import { type XstateLayout, xstateLayoutFromNote } from "../linux/xstate.ts";
-import { AVX, componentBit, componentsIn, XTILEDATA } from "../linux/xstate-components.ts";
-import type { Agent } from "./agent.ts";
 
 /** The floating-point state that a new process of this host has. */
 export interface CpuState {

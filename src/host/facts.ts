@@ -1,5 +1,8 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import type { Agent } from "../agent/agent.ts";
+import { AGENT_ROOM } from "../agent/layout.ts";
+import { startAgent } from "../agent/start-agent.ts";
 import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
@@ -7,13 +10,11 @@ import { refuse } from "../errors.ts";
 import { ENOSYS, EPERM } from "../linux/errno.ts";
 import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
-import type { HostFacts } from "../plan/circumstances.ts";
-import { type Agent, startAgent } from "./agent.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 import { measureClocks } from "./clocks.ts";
 import { measureCpu } from "./cpu.ts";
 import { hugePagesWorth } from "./huge-pages.ts";
 import { probeTimeNamespace } from "./probe-clocks.ts";
-import { AGENT_ROOM } from "./room.ts";
 
 /**
  * What a plan has to know of this host. What only a program of machine code can ask is asked by `agent`, or by one made for the

@@ -1,11 +1,11 @@
 import { fstatSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
+import type { Spot } from "../agent/batch.ts";
 import { fileOffset } from "../bytes/address.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { NecromancerError } from "../errors.ts";
 import { O } from "../linux/open.ts";
 import type { FileRange } from "../task/holes.ts";
-import type { Agent } from "./agent.ts";
-import type { Spot } from "./errand.ts";
 import { withAgent } from "./facts.ts";
 
 /** st_blocks counts in these, whatever the file system's own are. */

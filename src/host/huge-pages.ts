@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
-import type { HostFacts } from "../plan/circumstances.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 
 /** The switch of /sys/kernel/mm/transparent_hugepage/enabled; without one, never. */
 export function hugePagesMode(

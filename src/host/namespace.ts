@@ -1,4 +1,7 @@
 import { writeFileSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
+import type { Spot } from "../agent/batch.ts";
+import { addSpawn } from "../agent/spawn.ts";
 import { TASK_SIZE } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import { CLONE } from "../linux/clone.ts";
@@ -8,10 +11,7 @@ import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGCHLD } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { contextLayout } from "../plan/abi.ts";
-import type { Agent } from "./agent.ts";
-import type { Spot } from "./errand.ts";
-import { addSpawn } from "./spawn.ts";
+import { contextLayout } from "../program/abi.ts";
 
 /** The one user and the one group of a user namespace. */
 export interface NamespaceUser {

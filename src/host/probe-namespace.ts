@@ -1,8 +1,8 @@
+import type { Agent } from "../agent/agent.ts";
+import { putCloneArgs } from "../agent/spawn.ts";
 import { CLONE } from "../linux/clone.ts";
-import { contextLayout } from "../plan/abi.ts";
-import type { Agent } from "./agent.ts";
+import { contextLayout } from "../program/abi.ts";
 import { inChild, type Obstacle } from "./probe.ts";
-import { putCloneArgs } from "./spawn.ts";
 
 /**
  * Tries to make a pid namespace and, in it, a process with an id of our choice.

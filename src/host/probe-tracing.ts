@@ -1,12 +1,12 @@
+import type { Agent } from "../agent/agent.ts";
+import { addSpawn } from "../agent/spawn.ts";
 import { PAGE_SIZE, plus } from "../bytes/address.ts";
 import { NecromancerError } from "../errors.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { contextLayout, REPORT_FD } from "../plan/abi.ts";
-import type { Agent } from "./agent.ts";
+import { contextLayout, REPORT_FD } from "../program/abi.ts";
+import { tracerOn } from "../trace/tracer.ts";
 import { errorText, type Obstacle } from "./probe.ts";
-import { tracerOn } from "./ptrace.ts";
-import { addSpawn } from "./spawn.ts";
 
 /** Traces a process that is made for it, and has it unmap a page of its own, as at the end of a restore. */
 export async function probeTracing(agent: Agent): Promise<Obstacle> {

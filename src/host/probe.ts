@@ -1,11 +1,11 @@
+import type { Agent } from "../agent/agent.ts";
+import type { Errand, ErrandList, Spot } from "../agent/batch.ts";
+import { addSpawn, type Spawning } from "../agent/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
-import { contextLayout, FAILED_STATUS } from "../plan/abi.ts";
-import type { Agent } from "./agent.ts";
-import type { Errand, ErrandList, Spot } from "./errand.ts";
-import { addSpawn, type Spawning } from "./spawn.ts";
+import { contextLayout, FAILED_STATUS } from "../program/abi.ts";
 
 /** Why something cannot be done, as an errno's name or in words; `undefined` when it can. */
 export type Obstacle = string | undefined;

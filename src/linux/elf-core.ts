@@ -1,5 +1,4 @@
-import { array, i16, i32, i64, type Layout, layout, type Struct, text, u8, u16, u32, u64 } from "../bytes/layout.ts";
-import { userRegs } from "./registers.ts";
+import { i16, i32, i64, type Layout, layout, type Struct, text, u8, u32, u64 } from "../bytes/layout.ts";
 
 /** Note types of a core (include/uapi/linux/elf.h), under the owner names "CORE" and "LINUX". */
 export const NT = {
@@ -42,10 +41,8 @@ const beforeRegisters = {
 	pr_cstime: timeval,
 } as const;
 
-/** Of x86-64: 336 bytes. */
-export const elfPrstatus = layout("elf_prstatus", { ...beforeRegisters, pr_reg: userRegs, pr_fpvalid: i32 });
-
-export type ElfPrstatus = Struct<typeof elfPrstatus>;
+/** What a note of that kind says of a thread, whatever its registers. */
+export type ElfPrstatus<R> = Omit<Struct<ReturnType<typeof prstatusWith>>, "pr_reg"> & { readonly pr_reg: R };
 
 /** `struct elf_prpsinfo` (include/linux/elfcore.h, x86-64): 136 bytes, describes the group leader. */
 export const elfPrpsinfo = layout("elf_prpsinfo", {
@@ -72,27 +69,3 @@ export const auxvPair = layout("Elf64_auxv_t", { a_type: u64, a_val: u64 });
 /** The head and one row of NT_FILE (fs/binfmt_elf.c, fill_files_note): counts, rows, then the NUL-terminated names. */
 export const fileNoteHead = layout("NT_FILE", { count: u64, page_size: u64 });
 export const fileNoteRow = layout("NT_FILE row", { start: u64, end: u64, file_ofs: u64 });
-
-/** One row of NT_X86_XSAVE_LAYOUT (`struct x86_xfeat_component`, arch/x86/include/uapi/asm/elf.h; kernels >= 6.12). */
-export const xfeatComponent = layout("x86_xfeat_component", { type: u32, size: u32, offset: u32, flags: u32 });
-
-/** `struct user_i387_struct`, the FXSAVE image of NT_FPREGSET and the first 512 bytes of an XSAVE area. */
-export const fxregs = layout("fxregs_state", {
-	cwd: u16,
-	swd: u16,
-	/** One tag bit per register, not the 16-bit x87 tag word. */
-	twd: u16,
-	fop: u16,
-	rip: u64,
-	rdp: u64,
-	mxcsr: u32,
-	mxcsr_mask: u32,
-	/** Eight x87 registers of 16 bytes, as 32-bit words. */
-	st_space: array(u32, 32),
-	/** Sixteen XMM registers of 16 bytes, as 32-bit words. */
-	xmm_space: array(u32, 64),
-	/** Words 12.. of the reserved tail hold the kernel's software bytes: word 12/13 (byte 464) the XCR0 mask. */
-	padding: array(u32, 24),
-});
-
-export type Fxregs = Struct<typeof fxregs>;

@@ -2,8 +2,9 @@ import { lengthOf, rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
-import { caution, type Finding, loss } from "../task/finding.ts";
-import type { MappedFile, Mapping, Memory } from "../task/task.ts";
+import { caution, type Finding, loss } from "../finding.ts";
+import type { MappedFile } from "../task/mapped-file.ts";
+import type { Mapping, Memory } from "../task/task.ts";
 
 /** How files on this host are reached. Paths in cores and images are hints: regular files only, opened for reading. */
 export interface HostFiles {

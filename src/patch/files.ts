@@ -1,12 +1,12 @@
 import { buildIdText, buildIdWords, sameBuildId } from "../criu/build-id.ts";
+import { VMA } from "../criu/vma.ts";
 import {
 	type FdinfoEntry,
 	FdTypes,
 	type FileEntry,
 	type MmEntry,
 	type RegFileEntry,
-} from "../criu/generated/schema.ts";
-import { VMA } from "../criu/vma.ts";
+} from "../criu/wire/generated/schema.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { NO_OWNER } from "../task/to-images/owner.ts";
 import type { Binary } from "./binaries.ts";

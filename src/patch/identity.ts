@@ -1,4 +1,4 @@
-import type { PstreeEntry } from "../criu/generated/schema.ts";
+import type { PstreeEntry } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
 import type { Task } from "../task/task.ts";
 

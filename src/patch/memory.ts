@@ -1,5 +1,5 @@
 import { fileOffset } from "../bytes/address.ts";
-import type { Baseline, PageRun } from "../criu/pages.ts";
+import type { Baseline, PageRun } from "../criu/pages/pages.ts";
 import type { ContentPart } from "../task/content-parts.ts";
 import type { Memory } from "../task/task.ts";
 import { pageRuns } from "../task/to-images/pages.ts";

@@ -1,6 +1,6 @@
-import { type FdinfoEntry, FdTypes, type MemfdInodeEntry, type MmEntry } from "../criu/generated/schema.ts";
-import type { PagesPlan } from "../criu/pages.ts";
+import type { PagesPlan } from "../criu/pages/pages.ts";
 import { VMA } from "../criu/vma.ts";
+import { type FdinfoEntry, FdTypes, type MemfdInodeEntry, type MmEntry } from "../criu/wire/generated/schema.ts";
 import type { Task } from "../task/task.ts";
 import { isSealed, memfdFile, memfdInode, objectPages } from "../task/to-images/memfd.ts";
 import type { ShownObject } from "../task/to-images/mm.ts";

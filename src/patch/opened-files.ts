@@ -1,6 +1,6 @@
-import type { FileEntry } from "../criu/generated/schema.ts";
+import type { FileEntry } from "../criu/wire/generated/schema.ts";
+import { caution, type Finding } from "../finding.ts";
 import type { Files, OpenFile } from "../task/files.ts";
-import { caution, type Finding } from "../task/finding.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /**

@@ -1,13 +1,13 @@
+import { loss } from "../finding.ts";
 import { CLONE } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { CLOCK } from "../linux/time.ts";
-import { TIMENS_OFFSETS_SIZE } from "../linux/timens-offsets.ts";
+import { TIMENS_OFFSETS_SIZE } from "../proc/timens-offsets.ts";
+import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";
 import { sameOrigin } from "../task/clocks.ts";
-import { loss } from "../task/finding.ts";
 import type { Task } from "../task/task.ts";
-import { ASKS_FOR_CLOCKS, reportLayout } from "./abi.ts";
-import type { Circumstances } from "./circumstances.ts";
+import type { Circumstances } from "./context.ts";
 import type { Plan } from "./plan.ts";
 
 /**

@@ -1,7 +1,8 @@
 import { refuse } from "../errors.ts";
-import type { Finding } from "../task/finding.ts";
-import type { CallName } from "./calls.ts";
-import { type Arg, type Datum, type Expect, type Place, type Stage, type Step, type StepList, stages } from "./plan.ts";
+import type { Finding } from "../finding.ts";
+import type { CallName } from "../program/calls.ts";
+import type { Arg, Datum, Expect, Place } from "../program/program.ts";
+import { type PlanStep, type Stage, type StepList, stages } from "./plan.ts";
 
 /**
  * A plan in the making. The parts of the compiler write steps into lists and data into one pool; nothing is read back.
@@ -43,7 +44,7 @@ export interface StepOptions {
 }
 
 export function planDraft(toBytes: (text: string) => Uint8Array): PlanDraft {
-	const lists = new Map<string, Step[]>();
+	const lists = new Map<string, PlanStep[]>();
 	const data: Datum[] = [];
 	const findings: Finding[] = [];
 	const put = (

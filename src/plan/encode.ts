@@ -2,10 +2,11 @@ import { type Address, address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import { AGENT_ROOM, EXPECT, stepLayout } from "./abi.ts";
-import { matchArg } from "./args.ts";
-import { callNumber, DO_END } from "./calls.ts";
-import type { Arg, Datum, Expect, Place, Placement, Plan, Step, StepList } from "./plan.ts";
+import { AGENT_ROOM, EXPECT, stepLayout } from "../program/abi.ts";
+import { matchArg } from "../program/args.ts";
+import { callNumber, DO_END } from "../program/calls.ts";
+import type { Arg, Datum, Expect, Place, Placement, Step } from "../program/program.ts";
+import type { Plan, PlanStep, StepList } from "./plan.ts";
 
 /** A plan as bytes at absolute addresses: what the blob runs. */
 export interface EncodedPlan extends Placement {
@@ -36,7 +37,7 @@ export interface NumberedStep {
 	readonly list: string;
 	/** In its list, from 0. */
 	readonly index: number;
-	readonly step: Step;
+	readonly step: PlanStep;
 }
 
 export interface EncodeOptions {

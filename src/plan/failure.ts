@@ -1,8 +1,8 @@
 import { NecromancerError } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
+import { remedyFor } from "../program/remedies.ts";
+import { resultText, shortCallText } from "../program/text/text.ts";
 import type { EncodedPlan, NumberedStep } from "./encode.ts";
-import { remedyFor } from "./remedies.ts";
-import { resultText, shortCallText } from "./text.ts";
 
 /** What the blob says of a step that was not satisfied. */
 export interface StepReport {

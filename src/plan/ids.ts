@@ -1,13 +1,14 @@
 import { type Address, hex, plus } from "../bytes/address.ts";
 import { i32 } from "../bytes/layout.ts";
 import { rangeAt } from "../bytes/range.ts";
+import { caution, loss } from "../finding.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { iovec } from "../linux/uio.ts";
-import { caution, loss } from "../task/finding.ts";
+import type { Arg, Place } from "../program/program.ts";
 import type { Task } from "../task/task.ts";
 import { holdsRobustMutexes, tidWordsOf } from "../task/tid-words.ts";
 import type { ListDraft, PlanDraft, StepOptions } from "./draft.ts";
-import type { Arg, Place, Stage } from "./plan.ts";
+import type { Stage } from "./plan.ts";
 
 export interface IdPolicy {
 	/** The process and its threads get whatever ids the kernel gives them, instead of those that they had. */

@@ -1,7 +1,7 @@
 import type { ByteSource } from "../bytes/source.ts";
 import { F } from "../linux/fcntl.ts";
+import { FIRST_INPUT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
-import { FIRST_INPUT_FD } from "./abi.ts";
 import type { ListDraft } from "./draft.ts";
 
 /** Files that are open before the process exists: whoever made them decided what they are, and nobody opens them by name again. */

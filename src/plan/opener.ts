@@ -2,11 +2,11 @@ import { u32, viewOf } from "../bytes/layout.ts";
 import { CAPABILITY_VERSION_3, capabilitiesIn, capUserHeader, encodeCapabilities } from "../linux/capability.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
+import type { CallName } from "../program/calls.ts";
 import type { Credentials, Task } from "../task/task.ts";
-import { attainable } from "./attainable.ts";
-import type { CallName } from "./calls.ts";
-import type { HostFacts } from "./circumstances.ts";
 import type { PlanDraft } from "./draft.ts";
+import type { HostFacts } from "./host-facts.ts";
+import { attainable } from "./host-rights.ts";
 import type { Stage } from "./plan.ts";
 
 /**

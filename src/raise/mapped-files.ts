@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { ACCESS, mayAccess, type Reader } from "../rights/access.ts";
 import { isBelow, reachBelow, realPath, strangerOnTheWay } from "../rights/below.ts";
-import { caution, type Finding, loss, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
 import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";

@@ -1,10 +1,10 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import { bytesFromText } from "../bytes/text.ts";
-import { RemapType } from "../criu/generated/schema.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
+import { RemapType } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
-import { type Finding, loss } from "../task/finding.ts";
+import { type Finding, loss } from "../finding.ts";
 import type { Task } from "../task/task.ts";
 import { type ImageLosable, imageLosable } from "./image-losable.ts";
 

@@ -1,17 +1,17 @@
+import type { Agent } from "../agent/agent.ts";
+import type { Spot } from "../agent/batch.ts";
+import { endOf } from "../agent/end-of.ts";
+import type { Report } from "../agent/reports.ts";
+import { leaveNothing, spawnTask } from "../agent/spawn.ts";
 import { NecromancerError, refuse } from "../errors.ts";
-import type { Agent } from "../host/agent.ts";
-import { endOf } from "../host/end-of.ts";
-import type { Spot } from "../host/errand.ts";
-import type { Report } from "../host/reports.ts";
-import { leaveNothing, spawnTask } from "../host/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { ASKS_FOR_CLOCKS, REPORT_FD } from "../plan/abi.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
+import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
-import { requireFreeIds, requireNoHeirs } from "./taken.ts";
+import { requireFreeIds, requireNoHeirs } from "./require-free-pids.ts";
 
 /**
  * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.

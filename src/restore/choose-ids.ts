@@ -1,4 +1,4 @@
-import type { IdSight } from "../host/ids.ts";
+import type { IdSight } from "../host/pid-sight.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
 

@@ -1,13 +1,13 @@
 import { readFileSync, readlinkSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
-import type { Agent } from "../host/agent.ts";
 import { measureClocks } from "../host/clocks.ts";
 import { enterPidNamespace, enterUserNamespace, type NamespaceUser } from "../host/namespace.ts";
 import { probeTimeNamespace } from "../host/probe-clocks.ts";
 import type { Clocks } from "../linux/time.ts";
-import { readTimensOffsets, timensOffsetsText } from "../linux/timens-offsets.ts";
-import type { HostFacts } from "../plan/circumstances.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
 import type { Plan } from "../plan/plan.ts";
+import { readTimensOffsets, timensOffsetsText } from "../proc/timens-offsets.ts";
 import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";

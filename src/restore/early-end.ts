@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Agent } from "../host/agent.ts";
+import type { Agent } from "../agent/agent.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 
 /** CPU time by which a process has gone on, nanoseconds; and for how long one is looked at that gets none, milliseconds. */

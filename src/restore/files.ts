@@ -6,9 +6,10 @@ import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
 import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { ownProcPath } from "../linux/own-proc.ts";
-import type { FilePolicy } from "../plan/files.ts";
-import type { MappedFile, Task } from "../task/task.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
+import { ownProcPath } from "../proc/own-paths.ts";
+import type { MappedFile } from "../task/mapped-file.ts";
+import type { Task } from "../task/task.ts";
 
 /** A file that is not as the dead process had it. */
 export interface FileMismatch {

@@ -2,8 +2,8 @@ import { closeSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { bytesFromText } from "../bytes/text.ts";
 import { O } from "../linux/open.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf, ghostNumbers } from "../plan/files/ghosts.ts";
-import type { FilePolicy } from "../plan/files.ts";
 import type { Task } from "../task/task.ts";
 
 /** Where files without a name can be, if not where they were. */

@@ -2,9 +2,9 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import { attempt } from "../bytes/source.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
+import type { Finding } from "../finding.ts";
 import { clocksWhenWritten } from "../host/clocks.ts";
-import { type GivenClock, withGivenClock } from "../task/dead-clocks.ts";
-import type { Finding } from "../task/finding.ts";
+import { type GivenClock, withGivenClock } from "../task/deduce/dead-clocks.ts";
 import { timensName } from "../task/from-images/clocks.ts";
 import type { Task } from "../task/task.ts";
 

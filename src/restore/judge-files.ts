@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
-import type { Agent } from "../host/agent.ts";
+import type { Agent } from "../agent/agent.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
-import type { FilePolicy } from "../plan/files.ts";
 import type { Lent } from "../plan/inputs.ts";
 import type { Opener } from "../plan/opener.ts";
 import { sameFile } from "../task/file-identity.ts";

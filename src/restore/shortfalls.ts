@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Finding, loss } from "../task/finding.ts";
+import { type Finding, loss } from "../finding.ts";
 import type { Task } from "../task/task.ts";
 
 /** What was asked of the kernel and not granted, where the process lives all the same. */

@@ -1,19 +1,19 @@
 import { readFileSync, statSync } from "node:fs";
+import type { Agent, Performed } from "../agent/agent.ts";
+import type { Errand, Spot } from "../agent/batch.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
 import { attempt, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuse } from "../errors.ts";
-import type { Agent, Performed } from "../host/agent.ts";
-import type { Errand, Spot } from "../host/errand.ts";
 import { errnoName } from "../linux/errno.ts";
 import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { MAP } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { PR } from "../linux/prctl.ts";
-import type { CallName } from "../plan/calls.ts";
 import { ownFile } from "../plan/files/named.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
+import type { CallName } from "../program/calls.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
 import type { Wanted } from "./wanted.ts";
 

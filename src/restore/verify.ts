@@ -3,11 +3,11 @@ import { type Address, address, hex } from "../bytes/address.ts";
 import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
-import type { FilePolicy } from "../plan/files.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Mapping, Task } from "../task/task.ts";
-import { strayFiles } from "./same-files.ts";
 import type { Seen } from "./sight.ts";
+import { strayFiles } from "./verify-sharing.ts";
 import { otherFiles } from "./what-it-is.ts";
 
 /** What a process got, where it is not the task's own. */

@@ -2,7 +2,7 @@ import { isKernelPath } from "../core/files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import type { FilePolicy } from "../plan/files.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
 import type { Task } from "../task/task.ts";
 
 /** A file of this host that a process is to get. */

@@ -1,8 +1,8 @@
 import { readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
-import { ownerInProc } from "../linux/own-proc.ts";
-import type { FilePolicy } from "../plan/files.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
+import { ownerInProc } from "../proc/own-paths.ts";
 import type { Description } from "../task/files.ts";
 import type { Task } from "../task/task.ts";
 import { MAPS_LINE, type Seen } from "./sight.ts";

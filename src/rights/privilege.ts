@@ -1,7 +1,7 @@
 import { refuse } from "../errors.ts";
+import { caution, type Finding, note } from "../finding.ts";
 import { AT } from "../linux/auxv.ts";
 import { CAPABILITIES, capabilitiesIn, capabilityName } from "../linux/capability.ts";
-import { caution, type Finding, note } from "../task/finding.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Credentials } from "../task/task.ts";
 

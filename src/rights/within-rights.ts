@@ -1,12 +1,12 @@
 import { lengthOf } from "../bytes/range.ts";
 import { refuseAll } from "../errors.ts";
+import { caution, type Finding } from "../finding.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { ownProcPath } from "../linux/own-proc.ts";
 import { limitNumber } from "../linux/resource.ts";
 import { SCHED } from "../linux/sched.ts";
+import { ownProcPath } from "../proc/own-paths.ts";
 import type { Description, Files } from "../task/files.ts";
-import { caution, type Finding } from "../task/finding.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
 import { ACCESS, mayOpen, type Reader } from "./access.ts";
 

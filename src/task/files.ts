@@ -1,7 +1,7 @@
 import type { FileOffset } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { FileIdentity } from "./file-identity.ts";
-import type { MappedFile } from "./task.ts";
+import type { MappedFile } from "./mapped-file.ts";
 
 /** What a process has open, and where its paths start. */
 export interface Files {

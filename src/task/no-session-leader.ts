@@ -1,4 +1,4 @@
-import { caution, type Finding } from "./finding.ts";
+import { caution, type Finding } from "../finding.ts";
 
 /** criu restore refuses such images without being told that a shell's session is meant. */
 export const noSessionLeader = (sid: number): Finding =>

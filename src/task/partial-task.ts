@@ -1,10 +1,10 @@
 import type { Registers } from "../arch/architecture.ts";
+import type { UserRegs } from "../arch/x86-64/registers.ts";
+import type { Xstate, XstateLayout } from "../arch/x86-64/xstate.ts";
 import type { Address } from "../bytes/address.ts";
 import type { InitialStack } from "../core/stack.ts";
+import type { Finding } from "../finding.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
-import type { UserRegs } from "../linux/registers.ts";
-import type { Xstate, XstateLayout } from "../linux/xstate.ts";
-import type { Finding } from "./finding.ts";
 import type { Place } from "./rebase.ts";
 import type { AlternateStack, Content } from "./task.ts";
 

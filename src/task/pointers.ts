@@ -1,7 +1,7 @@
 import { address, hex, isCanonical } from "../bytes/address.ts";
 import { overlaps, rangeAt } from "../bytes/range.ts";
+import { caution, type Finding } from "../finding.ts";
 import { PROT_EXEC, PROT_WRITE } from "../linux/mman.ts";
-import { caution, type Finding } from "./finding.ts";
 import type { PartialMapping } from "./partial-task.ts";
 import type { Mapping, Task, Thread } from "./task.ts";
 

@@ -1,5 +1,5 @@
+import { type Finding, note } from "../finding.ts";
 import { limitName, limitNumber } from "../linux/resource.ts";
-import { type Finding, note } from "./finding.ts";
 import type { Limit, Task } from "./task.ts";
 
 /** Soft limits by RLIMIT_ number; all ones is no limit. */

@@ -1,9 +1,9 @@
+import type { UserRegs } from "../arch/x86-64/registers.ts";
+import type { Xstate } from "../arch/x86-64/xstate.ts";
 import type { Address, FileOffset } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
-import type { UserRegs } from "../linux/registers.ts";
-import type { Xstate } from "../linux/xstate.ts";
 import type { Attributes, MappingAttribute, ProcessAttribute, ThreadAttribute } from "./attributes.ts";
 import type { ProcessClocks } from "./clocks.ts";
 import type { Files } from "./files.ts";
@@ -12,6 +12,7 @@ import type { AlternateStack, Rseq } from "./registrations.ts";
 export type { AlternateStack, Rseq } from "./registrations.ts";
 
 import type { LossAtDump } from "./loss-at-dump.ts";
+import type { MappedFile } from "./mapped-file.ts";
 
 /**
  * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
@@ -181,17 +182,6 @@ export interface Memory {
 	readonly dumpable: number;
 	/** PR_SET_THP_DISABLE. */
 	readonly hugePagesDisabled?: boolean;
-}
-
-/** How a mapped file looked; what is absent is not checked. */
-export interface MappedFile {
-	readonly path: string;
-	/** Bytes. */
-	readonly size?: bigint;
-	/** st_mode, type and permissions. */
-	readonly mode?: number;
-	/** Lower-case hex. */
-	readonly buildId?: string;
 }
 
 /** One VMA. */

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { soon } from "../support/living.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { soon } from "../support/lives/living.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import { compile } from "./compile.ts";
 import { openStage, SECRET, type Stage, type Target } from "./stage.ts";
@@ -32,8 +32,8 @@ const after = vi.hoisted(() => (moment: string, work: (...args: never[]) => unkn
 	if (!(result instanceof Promise)) moments.strike(moment);
 	return result instanceof Promise ? result.finally(() => moments.strike(moment)) : result;
 });
-vi.mock("../../src/host/freeze.ts", async (original) => {
-	const real = await original<typeof import("../../src/host/freeze.ts")>();
+vi.mock("../../src/trace/seize-all.ts", async (original) => {
+	const real = await original<typeof import("../../src/trace/seize-all.ts")>();
 	return { ...real, freeze: after("it stands still", real.freeze) };
 });
 vi.mock("../../src/dump/mappings.ts", async (original) => {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixturePath } from "../support/fixture-core.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
 import {
 	asked,
 	beginLife,
@@ -16,8 +16,8 @@ import {
 	restoreLife,
 	said,
 	until,
-} from "../support/lives.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "../support/room.ts";
+} from "../support/lives/lives.ts";
+import { canHaveRooms, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { contentsOf } from "../support/scratch.ts";
 import { hasGcc } from "../support/tools.ts";
 
@@ -28,7 +28,7 @@ const able = canHaveRooms();
 const gcc = hasGcc();
 const needs = able ? "" : " (needs root, unshare and nsenter)";
 const fixture = "counter-static";
-const strike = resolve(import.meta.dirname, "../support/strike.mjs");
+const strike = resolve(import.meta.dirname, "../support/faults/strike.mjs");
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-faults-"));
 const core = join(directory, "core");

@@ -2,7 +2,7 @@ import fs, { existsSync, readdirSync, readlinkSync, renameSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { launch } from "../../src/host/launch.ts";
+import { launch } from "../../src/agent/launch.ts";
 import { O } from "../../src/linux/open.ts";
 import { scratch } from "../support/scratch.ts";
 import { hasGcc, need } from "../support/tools.ts";

@@ -14,8 +14,8 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { soon } from "../support/living.ts";
+import { built } from "../support/lives/built.ts";
+import { soon } from "../support/lives/living.ts";
 import { hasGcc, hasTool, need } from "../support/tools.ts";
 import { openStage, SECRET, type Stage, type Target, UID } from "./stage.ts";
 
@@ -67,7 +67,7 @@ const whos: readonly Who[] = [
 	},
 ];
 
-const strike = resolve(import.meta.dirname, "../support/strike-message.mjs");
+const strike = resolve(import.meta.dirname, "../support/faults/strike-message.mjs");
 const targets: readonly Target[] = ["log", "data", "d", "prog"];
 
 describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who) => {

@@ -15,12 +15,12 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { commitInPlace, writeElsewhere } from "../../src/criu/commit.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { commitInPlace, writeElsewhere } from "../../src/criu/store/commit.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { as, atCall } from "../support/at-call.ts";
+import { makeScene, newFiles, oldFiles, play, type Scene } from "../support/builders/scene.ts";
+import { as, atCall } from "../support/faults/at-call.ts";
 import { refusal, refusalOf } from "../support/refusal.ts";
-import { makeScene, newFiles, oldFiles, play, type Scene } from "../support/scene.ts";
 import { contentsOf, modeOf, quickScratch } from "../support/scratch.ts";
 
 // Another user of the machine owns the directory that root patches, or the one around what root writes. He does what he

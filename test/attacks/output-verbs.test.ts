@@ -17,9 +17,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixturePath } from "../support/fixture-core.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "../support/room.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { contentsOf } from "../support/scratch.ts";
 import { hasTool } from "../support/tools.ts";
 

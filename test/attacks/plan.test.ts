@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { type CompileOptions, compilePlan } from "../../src/plan/compile.ts";
-import type { Arg, Step } from "../../src/plan/plan.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { madeHost } from "../support/made-host.ts";
+import { type CompileOptions, compilePlan } from "../../src/plan/compile/compile.ts";
+import type { Arg, Step } from "../../src/program/program.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { madeHost } from "../support/builders/made-host.ts";
 
 /*
  * Whatever the process is: no step of root's opens a file by a name that somebody else chose, and none opens the images again.

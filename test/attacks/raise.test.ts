@@ -5,7 +5,7 @@ import { openImageDir } from "../../src/criu/image-dir.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
 import type { Restored } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import { openStage, type Stage, type Target, UID } from "./stage.ts";
@@ -17,8 +17,8 @@ import { openStage, type Stage, type Target, UID } from "./stage.ts";
  */
 
 const moments = vi.hoisted(() => ({ judging: (): void => {}, opening: (): void => {} }));
-vi.mock("../../src/host/agent.ts", async (original) => {
-	const real = await original<typeof import("../../src/host/agent.ts")>();
+vi.mock("../../src/agent/start-agent.ts", async (original) => {
+	const real = await original<typeof import("../../src/agent/start-agent.ts")>();
 	return {
 		...real,
 		startAgent: (...args: Parameters<typeof real.startAgent>) => {

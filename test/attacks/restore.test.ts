@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import { openStage, type Stage, type Target } from "./stage.ts";

@@ -5,8 +5,8 @@ import { MAP } from "../../src/linux/mman.ts";
 import { type ImageRightsQuestion, imageRights } from "../../src/rights/image-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
 import type { Credentials, Mapping, Task } from "../../src/task/task.ts";
+import { taskOfThreads, threadOf } from "../support/builders/thread-task.ts";
 import { refusal } from "../support/refusal.ts";
-import { taskOfThreads, threadOf } from "../support/thread-task.ts";
 
 /*
  * A user writes images that say more of a process than he could have: root's id and capabilities, other people's groups, files

@@ -21,16 +21,16 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { createFile } from "../../src/bytes/sink.ts";
 import { writeCore } from "../../src/core/write.ts";
-import { writeElsewhere } from "../../src/criu/elsewhere.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { writeElsewhere } from "../../src/criu/store/elsewhere.ts";
 import { dump } from "../../src/dump/dump.ts";
 import { hostFiles } from "../../src/patch/host-files.ts";
 import type { Restored } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { coreOfTask } from "../../src/task/to-core.ts";
-import { imagesFromTask } from "../../src/task/to-images.ts";
-import { soon } from "../support/living.ts";
+import { coreOfTask } from "../../src/task/to-core/to-core.ts";
+import { imagesFromTask } from "../../src/task/to-images/to-images.ts";
+import { soon } from "../support/lives/living.ts";
 import { compile } from "./compile.ts";
 
 /** The attacker: a user without any right. */

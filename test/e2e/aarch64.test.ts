@@ -3,8 +3,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixturePath } from "../support/fixture-core.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
 import { present } from "../support/present.ts";
 import { hasTool } from "../support/tools.ts";
 

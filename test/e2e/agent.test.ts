@@ -12,19 +12,20 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Agent } from "../../src/agent/agent.ts";
+import { type Errand, label } from "../../src/agent/batch.ts";
+import { leaveRemoval } from "../../src/agent/leave-removal.ts";
+import { type AgentOptions, startAgent } from "../../src/agent/start-agent.ts";
 import { address, plus } from "../../src/bytes/address.ts";
 import { openDirectory } from "../../src/bytes/open-directory.ts";
-import { type Agent, type AgentOptions, startAgent } from "../../src/host/agent.ts";
-import { type Errand, label } from "../../src/host/errand.ts";
-import { leaveRemoval } from "../../src/host/leave-removal.ts";
-import { lenderOf } from "../../src/host/lender.ts";
 import { O } from "../../src/linux/open.ts";
 import { timespec } from "../../src/linux/time.ts";
-import { built } from "../support/built.ts";
-import { isDead, soon, stateOf } from "../support/living.ts";
+import { lenderOf } from "../../src/trace/descriptors.ts";
+import { DO, EXPECTED, type HandStep, NR, steps, words } from "../support/builders/steps.ts";
+import { built } from "../support/lives/built.ts";
+import { isDead, soon, stateOf } from "../support/lives/living.ts";
 import { refusalOf } from "../support/refusal.ts";
 import { scratch } from "../support/scratch.ts";
-import { DO, EXPECTED, type HandStep, NR, steps, words } from "../support/steps.ts";
 
 // The blob as a process. Whatever happens, nothing of it may be left.
 

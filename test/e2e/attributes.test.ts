@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { hasGcc, hasTool } from "../support/tools.ts";
 
 // What few programs ever change, and what keeps a process from others: it comes back, or its loss is said beforehand.
@@ -19,7 +19,7 @@ beforeAll(() => {
 	dist = built();
 	if (!able) return;
 	for (const name of ["attributes", "confined", "shown"]) {
-		const source = resolve(import.meta.dirname, `../support/${name}.c`);
+		const source = resolve(import.meta.dirname, `../support/lives/${name}.c`);
 		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source]);
 	}
 });

@@ -2,14 +2,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { buildCore } from "../support/core-builder.ts";
-import { type Cost, costOf } from "../support/cost.ts";
-import { image, writeDonor } from "../support/donor-builder.ts";
-import { deadCore, livingDonor } from "../support/pair.ts";
+import { buildCore } from "../support/builders/core-builder.ts";
+import { image, writeDonor } from "../support/builders/donor-builder.ts";
+import { deadCore, livingDonor } from "../support/builders/pair.ts";
+import { type SwollenCore, swollenCore } from "../support/builders/swollen-core.ts";
+import { type SwollenImages, writeSwollen } from "../support/builders/swollen-images.ts";
 import { scratch } from "../support/scratch.ts";
-import { type SwollenCore, swollenCore } from "../support/swollen-core.ts";
-import { type SwollenImages, writeSwollen } from "../support/swollen-images.ts";
-import { number } from "../support/wire.ts";
+import { type Cost, costOf } from "../support/witness/cost.ts";
+import { number } from "../support/witness/wire.ts";
 
 /** What any file of at most 64 MiB may take: see .github/SECURITY.md. */
 const MOST_MEBIBYTES = 300;

@@ -6,11 +6,11 @@ import { openFile } from "../../src/bytes/source.ts";
 import { type Charge, runCaught } from "../../src/catch/catch.ts";
 import { readCore } from "../../src/core/core.ts";
 import { coreMemory } from "../../src/core/memory.ts";
-import { readRawCore } from "../support/core-reader.ts";
-import { isDead, soon, stateOf } from "../support/living.ts";
+import { isDead, soon, stateOf } from "../support/lives/living.ts";
 import { refusalOf } from "../support/refusal.ts";
 import { scratch } from "../support/scratch.ts";
 import { hasTool, need } from "../support/tools.ts";
+import { readRawCore } from "../support/witness/core-reader.ts";
 
 // Cores that we take ourselves of dying processes; the kernel's, gdb's and binutils' word against ours.
 

@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { probeGdb } from "../../src/cli/check-gdb.ts";
-import { built } from "../support/built.ts";
-import { writingGdb } from "../support/gdb.ts";
+import { probeGdb } from "../../src/cli/check/gdb.ts";
+import { built } from "../support/lives/built.ts";
+import { writingGdb } from "../support/lives/gdb.ts";
 import { scratch } from "../support/scratch.ts";
 import { hasGcc, hasTool } from "../support/tools.ts";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canHaveRooms, openRoom } from "../support/room.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, openRoom } from "../support/lives/room.ts";
 
 // The command as a user types it: what it says, where, and how it ends.
 

@@ -1,3 +1,3 @@
-import { describeClocks } from "../support/clock-deaths.ts";
+import { describeClocks } from "../support/lives/clock-deaths.ts";
 
 describeClocks(["C with condition variables", "python3", "Node"]);

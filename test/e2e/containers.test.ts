@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canBeFaulty, FAULTY_NEEDS, type Faulty, killFaulty, SIGNAL_PID } from "../support/faulty.ts";
-import { fixturePath } from "../support/fixture-core.ts";
-import { readImages } from "../support/image-reader.ts";
-import { soon } from "../support/living.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canBeFaulty, FAULTY_NEEDS, type Faulty, killFaulty, SIGNAL_PID } from "../support/lives/faulty.ts";
+import { soon } from "../support/lives/living.ts";
+import { openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { readImages } from "../support/witness/image-reader.ts";
 
 // What containers and small limits take away: each is named, and done without where that can be.
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
 	if (!able) return;
 	main = join(built(), "cli/main.js");
 	filtered = join(directory, "filtered");
-	const source = fileURLToPath(new URL("../support/filtered.c", import.meta.url));
+	const source = fileURLToPath(new URL("../support/lives/filtered.c", import.meta.url));
 	execFileSync("gcc", ["-O1", "-static", "-o", filtered, source]);
 	dead = await killFaulty(directory);
 	room = await openRoom();

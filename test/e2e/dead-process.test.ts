@@ -8,7 +8,7 @@ import { openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { coreMemory } from "../../src/core/memory.ts";
 import { initialStack } from "../../src/core/stack.ts";
-import { parseMaps } from "../support/fixture-core.ts";
+import { parseMaps } from "../support/builders/fixture-core.ts";
 import { hasTool } from "../support/tools.ts";
 
 const ARGS = ["1000", "0.25", "0"];

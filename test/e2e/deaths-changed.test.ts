@@ -3,8 +3,8 @@ import { copyFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { deathsRoom } from "../support/deaths-room.ts";
-import type { Ran, Room } from "../support/room.ts";
+import { deathsRoom } from "../support/lives/deaths-room.ts";
+import type { Ran, Room } from "../support/lives/room.ts";
 
 // Programs and libraries that were built anew after a death, without build-ids, and a core that was copied since: the file's
 // time says nothing, and the new code would run as if it were the dead process's.
@@ -23,7 +23,7 @@ const raise = (...args: readonly string[]): Ran => deaths.raise(...args, core);
 
 /** As a linker's new run leaves it: another inode of the same name. */
 function build(path: string, ...args: readonly string[]): void {
-	const source = fileURLToPath(new URL("../support/stepping.c", import.meta.url));
+	const source = fileURLToPath(new URL("../support/lives/stepping.c", import.meta.url));
 	rmSync(path, { force: true });
 	execFileSync("gcc", ["-O0", "-Wl,--build-id=none", "-o", path, source, ...args]);
 }

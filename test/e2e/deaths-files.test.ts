@@ -1,9 +1,9 @@
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { bytesAt, type Death, longAt, type Program } from "../support/deaths.ts";
-import { deathsRoom } from "../support/deaths-room.ts";
-import type { Room } from "../support/room.ts";
+import { bytesAt, type Death, longAt, type Program } from "../support/lives/deaths.ts";
+import { deathsRoom } from "../support/lives/deaths-room.ts";
+import type { Room } from "../support/lives/room.ts";
 
 // Deaths of programs whose files are not what they were, and of memory that its program kept out of the core.
 

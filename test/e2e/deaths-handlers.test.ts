@@ -1,10 +1,10 @@
 import { readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { askGdb, longAt, type Program, registersIn, statusOf } from "../support/deaths.ts";
-import { deathsRoom } from "../support/deaths-room.ts";
-import { soon } from "../support/living.ts";
-import { linesOf, type Room } from "../support/room.ts";
+import { askGdb, longAt, type Program, registersIn, statusOf } from "../support/lives/deaths.ts";
+import { deathsRoom } from "../support/lives/deaths-room.ts";
+import { soon } from "../support/lives/living.ts";
+import { linesOf, type Room } from "../support/lives/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // Deaths that a handler told of, deaths under another emulator, and what a donor lends to the dead.

@@ -2,11 +2,11 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { compileDeaths, longAt, type Program, statusOf, withoutProcess } from "../support/deaths.ts";
-import { deathsRoom } from "../support/deaths-room.ts";
-import { soon } from "../support/living.ts";
+import { compileDeaths, longAt, type Program, statusOf, withoutProcess } from "../support/lives/deaths.ts";
+import { deathsRoom } from "../support/lives/deaths-room.ts";
+import { soon } from "../support/lives/living.ts";
+import type { Ran, Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import type { Ran, Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // What a core does not hold, a donor had not, or nobody can know is told, and counted as what it is.

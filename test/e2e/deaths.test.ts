@@ -13,11 +13,11 @@ import {
 	registersIn,
 	statusOf,
 	tidsOf,
-} from "../support/deaths.ts";
-import { deathsRoom } from "../support/deaths-room.ts";
-import { soon } from "../support/living.ts";
+} from "../support/lives/deaths.ts";
+import { deathsRoom } from "../support/lives/deaths-room.ts";
+import { soon } from "../support/lives/living.ts";
+import type { Ran, Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import type { Ran, Room } from "../support/room.ts";
 
 // Odd deaths: each is died, raised and looked at.
 

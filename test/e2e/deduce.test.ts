@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
-import { deduce } from "../../src/task/deduce.ts";
-import { taskFromCore } from "../../src/task/from-core.ts";
-import { built } from "../support/built.ts";
-import { fixturePath } from "../support/fixture-core.ts";
+import { deduce } from "../../src/task/deduce/deduce.ts";
+import { taskFromCore } from "../../src/task/from-core/from-core.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
 import { hasGcc, hasTool, need } from "../support/tools.ts";
 
 // Processes that die, and live again by nothing but their core.
@@ -82,7 +82,7 @@ async function dead(signal: string, command: (room: Room) => readonly string[]):
 
 /** Lets it live again, and yields the lines that it wrote from then on. */
 async function revived({ room, pid, core, log, lines }: Dead, fd: number): Promise<string[]> {
-	const script = join(import.meta.dirname, "../support/raise-core.mjs");
+	const script = join(import.meta.dirname, "../support/lives/raise-core.mjs");
 	const { status, stdout, stderr } = room.run([process.execPath, script, dist, core, `${fd}=${log}`]);
 	expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${pid}\n`, stderr: "" });
 	const all = await linesOf(log, lines.length + MORE);

@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { isDead, soon } from "../support/living.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "../support/room.ts";
+import { built } from "../support/lives/built.ts";
+import { isDead, soon } from "../support/lives/living.ts";
+import { canHaveRooms, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 
 // The demo, as whoever has just cloned this runs it.
 

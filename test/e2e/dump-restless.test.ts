@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canHaveRooms, linesOf, openRoom } from "../support/room.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
 const able = canHaveRooms() && hasGcc();
@@ -13,7 +13,7 @@ const directory = mkdtempSync(join(tmpdir(), "necromancer-restless-"));
 let dist = "";
 beforeAll(() => {
 	dist = built();
-	const source = resolve(import.meta.dirname, "../support/restless.c");
+	const source = resolve(import.meta.dirname, "../support/lives/restless.c");
 	if (able) execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, "restless"), source]);
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));

@@ -16,10 +16,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixtureCore, fixtureText } from "../support/fixture-core.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
-import { saidRestored } from "../support/said-restored.ts";
+import { fixtureCore, fixtureText } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { saidRestored } from "../support/lives/said-restored.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // Living processes that are dumped: as a user does it, each in namespaces of its own.
@@ -35,7 +35,7 @@ beforeAll(() => {
 	dist = built();
 	if (!gcc) return;
 	for (const name of ["kinds", "crowd", "still"]) {
-		const source = resolve(import.meta.dirname, `../support/${name}.c`);
+		const source = resolve(import.meta.dirname, `../support/lives/${name}.c`);
 		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source, "-lrt"]);
 	}
 });

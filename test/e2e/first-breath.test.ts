@@ -4,8 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { type BuiltFileEntry, image, memfdFile, writeDonor } from "../support/donor-builder.ts";
+import { type BuiltFileEntry, image, memfdFile, writeDonor } from "../support/builders/donor-builder.ts";
+import { built } from "../support/lives/built.ts";
 import {
 	compileFirstBreath,
 	FIRST_FILE,
@@ -16,11 +16,11 @@ import {
 	type Vdso,
 	vdsoHere,
 	vdsoSymbols,
-} from "../support/first-breath.ts";
+} from "../support/lives/first-breath.ts";
+import { canHaveRooms, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { canHaveRooms, openRoom, type Room } from "../support/room.ts";
 import { hasGcc, hasTool } from "../support/tools.ts";
-import { delimited, framed, imageBytes, number } from "../support/wire.ts";
+import { delimited, framed, imageBytes, number } from "../support/witness/wire.ts";
 
 /*
  * Processes whose images were made by hand, at their first instruction. What they find when they live (clocks, files,

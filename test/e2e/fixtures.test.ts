@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canBeFaulty } from "../support/faulty.ts";
-import { fixtureNames } from "../support/fixture-core.ts";
-import { linesOf, openRoom, type Room } from "../support/room.ts";
+import { fixtureNames } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canBeFaulty } from "../support/lives/faulty.ts";
+import { linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // The dead and their donors are made here, of this host's programs: no package's build is needed.

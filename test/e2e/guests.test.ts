@@ -17,10 +17,10 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixturePath } from "../support/fixture-core.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // Guests leave nothing. The program is killed for good, alone and with its whole process group, before, within and after
@@ -39,7 +39,7 @@ beforeAll(() => {
 	// another user's victim runs from here too
 	chmodSync(directory, 0o755);
 	for (const name of ["crowd", "still", "late-filter", "pages"]) {
-		const source = resolve(import.meta.dirname, `../support/${name}.c`);
+		const source = resolve(import.meta.dirname, `../support/lives/${name}.c`);
 		execFileSync("gcc", ["-w", "-O1", "-pthread", "-o", join(directory, name), source, "-lrt"]);
 	}
 });
@@ -118,7 +118,7 @@ async function run(
 ): Promise<number | "killed" | "not reached"> {
 	const [, init = ""] = /^\/proc\/(\d+)\//.exec(room.path("/")) ?? [];
 	const count = fresh("count");
-	const hook = resolve(import.meta.dirname, "../support/kill-at.mjs");
+	const hook = resolve(import.meta.dirname, "../support/faults/kill-at.mjs");
 	const command = [process.execPath, "--import", hook, join(dist, "cli/main.js"), ...args];
 	const child = spawn("nsenter", [`--target=${init}`, "--mount", "--pid", "--", "setsid", ...command], {
 		stdio: ["ignore", "pipe", "pipe"],
@@ -224,7 +224,7 @@ describe.skipIf(!able)(`a process whose dump is killed${needs}`, () => {
 describe.skipIf(!able)(`a process that locks itself in${needs}`, () => {
 	it("after it was looked over is let go on before anything is done in it", async () => {
 		const { room, pid, log } = await victimOf([join(directory, "late-filter")], true);
-		const hook = resolve(import.meta.dirname, "../support/late-filter.mjs");
+		const hook = resolve(import.meta.dirname, "../support/faults/late-filter.mjs");
 		const images = fresh("images");
 		const command = [join(dist, "cli/main.js"), "dump", "-t", `${pid}`, "-i", images, "-R"];
 		expect(room.run([process.execPath, "--import", hook, ...command], { LATE_FILTER: `${pid}` })).toEqual({

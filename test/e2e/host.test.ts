@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { probeHost } from "../../src/host/capabilities.ts";
 import { measureHost } from "../../src/host/facts.ts";
-import { built } from "../support/built.ts";
-import { isDead, soon } from "../support/living.ts";
+import { built } from "../support/lives/built.ts";
+import { isDead, soon } from "../support/lives/living.ts";
 import { scratch } from "../support/scratch.ts";
 import { hasGcc, need, numbersOf } from "../support/tools.ts";
 

@@ -4,16 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixturePath, fixtureText } from "../support/fixture-core.ts";
-import { readImages } from "../support/image-reader.ts";
-import { soon } from "../support/living.ts";
+import { fixturePath, fixtureText } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { soon } from "../support/lives/living.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { saidRestored } from "../support/lives/said-restored.ts";
 import { present } from "../support/present.ts";
-import { registersByGdb } from "../support/restored-process.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
-import { saidRestored } from "../support/said-restored.ts";
 import { hasTool, need } from "../support/tools.ts";
-import { fileHere, regFilesOf } from "../support/witness.ts";
+import { readImages } from "../support/witness/image-reader.ts";
+import { registersByGdb } from "../support/witness/restored-process.ts";
+import { fileHere, regFilesOf } from "../support/witness/witness.ts";
 
 // Processes that live again under ids of their own, of a namespace, or of the kernel's choice.
 
@@ -282,7 +282,7 @@ describe.skipIf(!able).each(modes)(`a process with %s${needs}`, (_, mode) => {
 });
 
 describe.skipIf(!able)(`a step that fails${needs}`, () => {
-	const walker = fileURLToPath(new URL("../support/fail-walk.mjs", import.meta.url));
+	const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
 
 	it.each(["namespace", "fresh"])("leaves nothing: %s", async (ids) => {
 		const room = await aRoom();

@@ -4,9 +4,9 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { recover, writeElsewhere } from "../../src/criu/commit.ts";
-import { built } from "../support/built.ts";
-import { makeScene, newFiles, play, type Scene, stateOf } from "../support/scene.ts";
+import { recover, writeElsewhere } from "../../src/criu/store/commit.ts";
+import { makeScene, newFiles, play, type Scene, stateOf } from "../support/builders/scene.ts";
+import { built } from "../support/lives/built.ts";
 import { contentsOf, quickScratch } from "../support/scratch.ts";
 
 // Real processes, really killed, at every call that changes files. Each is judged by what lies in the directories after.
@@ -24,7 +24,14 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 async function run(scene: Scene, at: number, ...verb: readonly string[]): Promise<"SIGKILL" | number> {
 	const file = `${scene.donor}.json`;
 	writeFileSync(file, JSON.stringify(scene));
-	const args = ["--import", join(support, "kill-at.mjs"), join(support, "patch-child.mjs"), dist, file, ...verb];
+	const args = [
+		"--import",
+		join(support, "faults/kill-at.mjs"),
+		join(support, "lives/patch-child.mjs"),
+		dist,
+		file,
+		...verb,
+	];
 	const env = { ...process.env, KILL_AT: String(at), NODE_V8_COVERAGE: "" };
 	const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
 	const said: Buffer[] = [];

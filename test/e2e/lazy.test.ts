@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { donorOf, writeLargeCore } from "../../scripts/bench/cores.mjs";
-import { built } from "../support/built.ts";
-import { fixtureText, parseMaps } from "../support/fixture-core.ts";
-import { readImages } from "../support/image-reader.ts";
+import { fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { differentPages, rseqAreas, vdsoAreas } from "../support/restored-process.ts";
-import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
-import { restoredMemory } from "../support/witness.ts";
+import { readImages } from "../support/witness/image-reader.ts";
+import { differentPages, rseqAreas, vdsoAreas } from "../support/witness/restored-process.ts";
+import { restoredMemory } from "../support/witness/witness.ts";
 
 // A process that lives on memory that lies in a file, and one whose memory lies nowhere.
 
@@ -57,7 +57,7 @@ describe.skipIf(!able)(`a process raised lazily${able ? "" : " (needs root, unsh
 		const from = images(room);
 		const read = readImages(from);
 		const pid = Number(present(read.records("pstree.img")[0]).number(1));
-		const script = fileURLToPath(new URL("../support/restore-lazily.mjs", import.meta.url));
+		const script = fileURLToPath(new URL("../support/lives/restore-lazily.mjs", import.meta.url));
 		expect(room.run([process.execPath, script, dist, from])).toEqual({ status: 0, stdout: "", stderr: "" });
 
 		const memory = restoredMemory(read, pid);

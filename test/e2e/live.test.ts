@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
-import { readRawCore, wordsOf } from "../support/core-reader.ts";
-import { fixturePath, type MapsLine, parseMaps } from "../support/fixture-core.ts";
-import { type ReadImages, readImages } from "../support/image-reader.ts";
-import { hostWithVictims, patchInto } from "../support/patching.ts";
+import { fixturePath, type MapsLine, parseMaps } from "../support/builders/fixture-core.ts";
+import { hostWithVictims, patchInto } from "../support/builders/patching.ts";
 import { only, present } from "../support/present.ts";
 import { refusalOf } from "../support/refusal.ts";
 import { hasTool } from "../support/tools.ts";
-import { fileHere, regFilesOf, restoredMemory } from "../support/witness.ts";
+import { readRawCore, wordsOf } from "../support/witness/core-reader.ts";
+import { type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { fileHere, regFilesOf, restoredMemory } from "../support/witness/witness.ts";
 
 /*
  * Processes of this machine, stopped, read whole through /proc, killed, and patched into a fixture's donor: what a restore

@@ -1,11 +1,12 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Agent } from "../../src/agent/agent.ts";
+import { addSpawn, putCloneArgs } from "../../src/agent/spawn.ts";
+import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
-import { type Agent, startAgent } from "../../src/host/agent.ts";
-import { measureIds } from "../../src/host/ids.ts";
 import { enterPidNamespace, type Init, reapInit, startInit } from "../../src/host/namespace.ts";
-import { addSpawn, putCloneArgs } from "../../src/host/spawn.ts";
-import { isDead, soon, stateOf } from "../support/living.ts";
+import { measureIds } from "../../src/host/pid-sight.ts";
+import { isDead, soon, stateOf } from "../support/lives/living.ts";
 import { need } from "../support/tools.ts";
 
 // Pid namespaces that an agent makes, with processes of a few steps in them.

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { fixtureCore, fixturePath, fixtureText } from "../support/fixture-core.ts";
-import { soon } from "../support/living.ts";
-import { coreOfProcessor, type OtherProcessor, pattern, xmmPattern } from "../support/other-processor.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { fixtureCore, fixturePath, fixtureText } from "../support/builders/fixture-core.ts";
+import { coreOfProcessor, type OtherProcessor, pattern, xmmPattern } from "../support/builders/other-processor.ts";
+import { built } from "../support/lives/built.ts";
+import { soon } from "../support/lives/living.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // Cores of processors with fewer registers than this one, or with more: made, for whoever tests has one processor.
@@ -75,7 +75,7 @@ beforeAll(async () => {
 	if (!able) return;
 	main = join(built(), "cli/main.js");
 	original = fixtureCore(FIXTURE);
-	const source = fileURLToPath(new URL("../support/xstate-of.c", import.meta.url));
+	const source = fileURLToPath(new URL("../support/lives/xstate-of.c", import.meta.url));
 	execFileSync("gcc", ["-O1", "-o", join(directory, "xstate-of"), source]);
 	room = await openRoom();
 });

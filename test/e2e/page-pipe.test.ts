@@ -3,10 +3,10 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSy
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { readPages } from "../support/pagemap-file.ts";
-import { canHaveRooms, linesOf, openRoom, type Room } from "../support/room.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
+import { readPages } from "../support/witness/pagemap-file.ts";
 
 // The pages of a process go through a pipe of its own into the file: all of them, from wherever they lie, and whatever else
 // is done to the pipe; and nothing of it stays.
@@ -20,7 +20,7 @@ let dist = "";
 beforeAll(() => {
 	if (!able) return;
 	dist = built();
-	execFileSync("gcc", ["-w", "-O1", "-o", program, resolve(import.meta.dirname, "../support/pages.c")]);
+	execFileSync("gcc", ["-w", "-O1", "-o", program, resolve(import.meta.dirname, "../support/lives/pages.c")]);
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
 import { withAgent } from "../../src/host/facts.ts";
-import { pagesByPagemap, type TouchedRange, touchedPages } from "../../src/host/page-scan.ts";
+import { pagesByPagemap, type TouchedRange, touchedPages } from "../../src/trace/page-scan.ts";
 
 // The pages of a living process, by the call that newer kernels have and by the file that all have.
 

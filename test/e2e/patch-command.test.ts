@@ -4,11 +4,11 @@ import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { digests, fingerprint } from "../support/directory-print.ts";
-import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
-import { soon } from "../support/living.ts";
-import { patchInto } from "../support/patching.ts";
+import { fixtureCore, fixturePath } from "../support/builders/fixture-core.ts";
+import { patchInto } from "../support/builders/patching.ts";
+import { built } from "../support/lives/built.ts";
+import { soon } from "../support/lives/living.ts";
+import { digests, fingerprint } from "../support/witness/directory-print.ts";
 
 describe("necromancer -c CORE -i IMGDIR", () => {
 	let program = "";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
+import { built } from "../support/lives/built.ts";
 import {
 	asked,
 	beginLife,
@@ -18,8 +18,8 @@ import {
 	signal,
 	standStill,
 	tasksOf,
-} from "../support/lives.ts";
-import { canHaveRooms, openRoom, type Room } from "../support/room.ts";
+} from "../support/lives/lives.ts";
+import { canHaveRooms, openRoom, type Room } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // Processes of our own that are dumped, restored and go on; and are, as long as they stand still, what they were in every byte.
@@ -170,7 +170,7 @@ interface Failure {
 describe.skipIf(!able || !gcc)(
 	`a step that fails in the plan of a process with memfds, pipes and timers${needs}`,
 	() => {
-		const walker = fileURLToPath(new URL("../support/fail-walk.mjs", import.meta.url));
+		const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
 
 		it("is named, and nothing survives it; every seventh, and then the process itself is well", async () => {
 			const life = await begin("objects");

@@ -2,11 +2,11 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renam
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canBeFaulty, FAULTY_NEEDS, type Faulty, killFaulty, SERVE_PID } from "../support/faulty.ts";
-import { parseMaps } from "../support/fixture-core.ts";
-import { soon } from "../support/living.ts";
-import { linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
+import { parseMaps } from "../support/builders/fixture-core.ts";
+import { built } from "../support/lives/built.ts";
+import { canBeFaulty, FAULTY_NEEDS, type Faulty, killFaulty, SERVE_PID } from "../support/lives/faulty.ts";
+import { soon } from "../support/lives/living.ts";
+import { linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 
 // A core with a donor: memory and registers of the one, descriptors and handlers of the other.
 

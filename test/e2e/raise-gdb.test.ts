@@ -3,12 +3,12 @@ import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty } from "../support/faulty.ts";
-import { writingGdb } from "../support/gdb.ts";
-import { soon } from "../support/living.ts";
+import { built } from "../support/lives/built.ts";
+import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty } from "../support/lives/faulty.ts";
+import { writingGdb } from "../support/lives/gdb.ts";
+import { soon } from "../support/lives/living.ts";
+import { openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // gdb on a process that was dead: what it looks at, it can also call.

@@ -3,11 +3,11 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/built.ts";
-import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty, SIGNAL_PID } from "../support/faulty.ts";
-import { soon } from "../support/living.ts";
+import { built } from "../support/lives/built.ts";
+import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty, SIGNAL_PID } from "../support/lives/faulty.ts";
+import { soon } from "../support/lives/living.ts";
+import { openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { openRoom, type Ran, type Room } from "../support/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 // The verb, on a program that has just died of its own fault.

@@ -5,11 +5,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { built } from "../support/built.ts";
-import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/fixture-core.ts";
-import { readImages } from "../support/image-reader.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
+import { writeImagesOf } from "../support/builders/written-images.ts";
+import { built } from "../support/lives/built.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { saidRestored } from "../support/lives/said-restored.ts";
 import { present } from "../support/present.ts";
+import { hasTool } from "../support/tools.ts";
+import { readImages } from "../support/witness/image-reader.ts";
 import {
 	differentPages,
 	isOutside,
@@ -19,12 +23,8 @@ import {
 	rseqAreas,
 	stretches,
 	vdsoAreas,
-} from "../support/restored-process.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/room.ts";
-import { saidRestored } from "../support/said-restored.ts";
-import { hasTool } from "../support/tools.ts";
-import { fileHere, regFilesOf, restoredMemory, vmasOf } from "../support/witness.ts";
-import { writeImagesOf } from "../support/written-images.ts";
+} from "../support/witness/restored-process.ts";
+import { fileHere, regFilesOf, restoredMemory, vmasOf } from "../support/witness/witness.ts";
 
 // Processes that live again: made by the program as a user runs it, each in namespaces of its own.
 
@@ -274,7 +274,7 @@ interface Failure {
 }
 
 describe.skipIf(!usable("threads"))(`a step that fails${lacking("threads")}`, () => {
-	const walker = fileURLToPath(new URL("../support/fail-walk.mjs", import.meta.url));
+	const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
 	const images = donorOf("threads");
 	interface PlannedStep {
 		readonly id: number;

@@ -1,25 +1,34 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Agent } from "../../src/agent/agent.ts";
+import { spawnTask } from "../../src/agent/spawn.ts";
+import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
-import { type Agent, startAgent } from "../../src/host/agent.ts";
 import { measureHost } from "../../src/host/facts.ts";
-import { tracerOn } from "../../src/host/ptrace.ts";
-import { spawnTask } from "../../src/host/spawn.ts";
-import type { Circumstances } from "../../src/plan/circumstances.ts";
-import { planCredentials } from "../../src/plan/credentials.ts";
+import type { Circumstances } from "../../src/plan/context.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
-import { planIdentity } from "../../src/plan/identity.ts";
 import { sameIds } from "../../src/plan/ids.ts";
-import { planLeave } from "../../src/plan/leave.ts";
-import { planSignals } from "../../src/plan/signals.ts";
-import { planThreads } from "../../src/plan/threads.ts";
-import { planTimers } from "../../src/plan/timers.ts";
+import { planCredentials } from "../../src/plan/process/credentials.ts";
+import { planIdentity } from "../../src/plan/process/identity.ts";
+import { planLeave } from "../../src/plan/threads/leave.ts";
+import { planSignals } from "../../src/plan/threads/signals.ts";
+import { planThreads } from "../../src/plan/threads/threads.ts";
+import { planTimers } from "../../src/plan/threads/timers.ts";
 import type { Limit, Task } from "../../src/task/task.ts";
-import { isDead, soon } from "../support/living.ts";
-import { ownFiles } from "../support/own-files.ts";
-import { NOBODY, ROOT, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../support/thread-task.ts";
+import { tracerOn } from "../../src/trace/tracer.ts";
+import { ownFiles } from "../support/builders/own-files.ts";
+import {
+	NOBODY,
+	ROOT,
+	registersOf,
+	siginfoOf,
+	taskOfThreads,
+	threadOf,
+	xstateOf,
+} from "../support/builders/thread-task.ts";
+import { isDead, soon } from "../support/lives/living.ts";
 
 // A process that is nothing but its threads, made by this kernel from a plan, and looked at through /proc and ptrace.
 

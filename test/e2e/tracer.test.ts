@@ -1,12 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
+import type { Agent } from "../../src/agent/agent.ts";
+import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
-import { type Agent, startAgent } from "../../src/host/agent.ts";
-import { type Tracer, tracerOn } from "../../src/host/ptrace.ts";
-import { isDead, soon, stateOf } from "../support/living.ts";
+import { type Tracer, tracerOn } from "../../src/trace/tracer.ts";
+import { words } from "../support/builders/steps.ts";
+import { isDead, soon, stateOf } from "../support/lives/living.ts";
+import { MASK, r12Of, revival } from "../support/lives/revival.ts";
 import { refusalOf } from "../support/refusal.ts";
-import { MASK, r12Of, revival } from "../support/revival.ts";
-import { words } from "../support/steps.ts";
 import { need } from "../support/tools.ts";
 
 // Threads caught as they leave the restorer, by ptrace.

@@ -3,9 +3,9 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
-import { buildCore, xstateArea } from "../support/core-builder.ts";
-import { deadStack } from "../support/dead-stack.ts";
-import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
+import { buildCore, xstateArea } from "../support/builders/core-builder.ts";
+import { deadStack } from "../support/builders/dead-stack.ts";
+import { fixtureCore, fixturePath } from "../support/builders/fixture-core.ts";
 import { type Chance, chance } from "./chance.ts";
 import { judgeCore, judgeImages, judgeObject, someObject } from "./judge.ts";
 import { mutated, mutatedImage } from "./mutate.ts";

@@ -11,20 +11,20 @@ import { viewOfImages } from "../../src/cli/show/images-view.ts";
 import { jsonPieces } from "../../src/cli/show/json-stream.ts";
 import { openTerminal } from "../../src/cli/terminal.ts";
 import { readCore } from "../../src/core/core.ts";
-import { checkDraft } from "../../src/criu/draft.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { checkDraft } from "../../src/criu/store/draft.ts";
 import { buildIdOfFile } from "../../src/elf/build-id.ts";
 import { readSymbols } from "../../src/elf/object.ts";
 import { NecromancerError } from "../../src/errors.ts";
 import { patch } from "../../src/patch/patch.ts";
-import { compilePlan } from "../../src/plan/compile.ts";
+import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
-import { complete } from "../../src/task/complete.ts";
-import { deduce } from "../../src/task/deduce.ts";
-import { taskFromCore } from "../../src/task/from-core.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { fixtureCore } from "../support/fixture-core.ts";
-import { madeHost } from "../support/made-host.ts";
+import { complete } from "../../src/task/complete/complete.ts";
+import { deduce } from "../../src/task/deduce/deduce.ts";
+import { taskFromCore } from "../../src/task/from-core/from-core.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureCore } from "../support/builders/fixture-core.ts";
+import { madeHost } from "../support/builders/made-host.ts";
 
 /** What must never be, in words. */
 export type Find = string;

@@ -1,4 +1,4 @@
-import { damaged } from "../support/image-damage.ts";
+import { damaged } from "../support/builders/image-damage.ts";
 import type { Chance } from "./chance.ts";
 
 const odd = [

@@ -16,7 +16,7 @@ import {
 	type MapsLine,
 	parseMaps,
 	unpackedCores,
-} from "../support/fixture-core.ts";
+} from "../support/builders/fixture-core.ts";
 import { hasTool } from "../support/tools.ts";
 
 const cores = unpackedCores();

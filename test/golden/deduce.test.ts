@@ -2,13 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
-import { type Deduced, deduce } from "../../src/task/deduce.ts";
-import { taskFromCore } from "../../src/task/from-core.ts";
+import { type Deduced, deduce } from "../../src/task/deduce/deduce.ts";
+import { taskFromCore } from "../../src/task/from-core/from-core.ts";
 import type { OpenObject } from "../../src/task/program-objects.ts";
-import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/fixture-core.ts";
-import { type Message, readImages } from "../support/image-reader.ts";
+import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
 import { only, present } from "../support/present.ts";
-import { fileHere, placeHere, regFilesOf } from "../support/witness.ts";
+import { type Message, readImages } from "../support/witness/image-reader.ts";
+import { fileHere, placeHere, regFilesOf } from "../support/witness/witness.ts";
 
 /*
  * What every fixture's core alone makes of its process. UPDATE_GOLDEN=1 writes down what it says now: read the difference

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
-import { schema } from "../../src/criu/generated/schema.ts";
 import { type Extent, encodeImage, type Image, readImage } from "../../src/criu/image.ts";
 import { kindOfFile, magicsOf, rawKindOfFile } from "../../src/criu/kinds.ts";
-import { decodeRecord, encodeRecord, type MessageName } from "../../src/criu/protobuf.ts";
+import { schema } from "../../src/criu/wire/generated/schema.ts";
+import { decodeRecord, encodeRecord, type MessageName } from "../../src/criu/wire/protobuf.ts";
 import { hasTool } from "../support/tools.ts";
 
 /** Every file of every donor, with its bytes. */

@@ -2,8 +2,6 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RawCore, type RawThread, readRawCore, wordsOf } from "../support/core-reader.ts";
-import { digests } from "../support/directory-print.ts";
 import {
 	fixtureCore,
 	fixtureNames,
@@ -12,11 +10,13 @@ import {
 	fixtureText,
 	type MapsLine,
 	parseMaps,
-} from "../support/fixture-core.ts";
-import { type Message, type ReadImages, readImages } from "../support/image-reader.ts";
-import { bareHost, hostWithVictims, type PatchedImages, patchInto } from "../support/patching.ts";
+} from "../support/builders/fixture-core.ts";
+import { bareHost, hostWithVictims, type PatchedImages, patchInto } from "../support/builders/patching.ts";
 import { only, present } from "../support/present.ts";
-import { compareWithCore, regFilesOf, restoredMemory, type Vma, vmasOf } from "../support/witness.ts";
+import { type RawCore, type RawThread, readRawCore, wordsOf } from "../support/witness/core-reader.ts";
+import { digests } from "../support/witness/directory-print.ts";
+import { type Message, type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { compareWithCore, regFilesOf, restoredMemory, type Vma, vmasOf } from "../support/witness/witness.ts";
 
 /*
  * Every fixture is patched, and the result is read by a witness that shares no code with src/: the core by

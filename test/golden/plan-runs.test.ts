@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { compilePlan } from "../../src/plan/compile.ts";
+import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { type EncodeOptions, encodePlan } from "../../src/plan/encode.ts";
 import type { Plan } from "../../src/plan/plan.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { madeHost } from "../support/made-host.ts";
-import { agreeable, flatMemory, type Outcome, runModel } from "../support/model-kernel.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { madeHost } from "../support/builders/made-host.ts";
+import { agreeable, flatMemory, type Outcome, runModel } from "../support/models/model-kernel.ts";
 
 /*
  * The plans of all donors as the bytes that the blob gets, run to the end on a kernel that refuses nothing: whether what was

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { expectFrames, signalled, threadModelOf } from "../support/expected-threads.ts";
-import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { anyKernel, factsOf, planOfThreads, processors, runThreads } from "../support/run-threads.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { expectFrames, signalled, threadModelOf } from "../support/models/expected-threads.ts";
+import { anyKernel, factsOf, planOfThreads, processors, runThreads } from "../support/models/run-threads.ts";
 
 // Real donors: carried out by a kernel in the small, their plans end with their threads.
 

@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { relative } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type PlanVerb, planVerb } from "../../src/cli/plan.ts";
+import { type PlanVerb, planVerb } from "../../src/cli/plan/run.ts";
 import { openTerminal } from "../../src/cli/terminal.ts";
-import { fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { madeHost } from "../support/made-host.ts";
+import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { madeHost } from "../support/builders/made-host.ts";
 
 /*
  * The plan of every donor, step by step, as `necromancer plan -v` prints it for one made-up host. UPDATE_GOLDEN=1 writes down

@@ -6,13 +6,13 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { fixtureCore, fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { type ReadImages, readImages } from "../support/image-reader.ts";
-import { patchInto } from "../support/patching.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { fixtureCore, fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { patchInto } from "../support/builders/patching.ts";
+import { writeImagesOf } from "../support/builders/written-images.ts";
 import { hasTool } from "../support/tools.ts";
-import { varint } from "../support/wire.ts";
-import { writeImagesOf } from "../support/written-images.ts";
+import { type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { varint } from "../support/witness/wire.ts";
 
 const hasProtoc = hasTool("protoc");
 

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
-import { show } from "../../src/cli/show.ts";
+import { show } from "../../src/cli/show/run.ts";
 import { openTerminal } from "../../src/cli/terminal.ts";
-import { fixtureNames, fixturePath, parseMaps } from "../support/fixture-core.ts";
+import { fixtureNames, fixturePath, parseMaps } from "../support/builders/fixture-core.ts";
 
 /*
  * What show says of every fixture, word for word. UPDATE_GOLDEN=1 writes down what it says now: read the difference before

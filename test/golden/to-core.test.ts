@@ -6,13 +6,13 @@ import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { writeCore } from "../../src/core/write.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
-import { coreOfTask } from "../../src/task/to-core.ts";
-import { type RawCore, readRawCore } from "../support/core-reader.ts";
-import { fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/fixture-core.ts";
-import { type Message, type ReadImages, readImages } from "../support/image-reader.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { coreOfTask } from "../../src/task/to-core/to-core.ts";
+import { fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
 import { only, present } from "../support/present.ts";
-import { compareWithCore, fileHere, type RegFile, regFilesOf, restoredMemory } from "../support/witness.ts";
+import { type RawCore, readRawCore } from "../support/witness/core-reader.ts";
+import { type Message, type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { compareWithCore, fileHere, type RegFile, regFilesOf, restoredMemory } from "../support/witness/witness.ts";
 
 /*
  * The donors of the fixtures as cores. The witness shares no code with src/: it reads images and cores by hand, and has

@@ -4,17 +4,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type ImageDir, openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { digests } from "../support/directory-print.ts";
-import { fixtureCore, fixtureNames, fixturePath } from "../support/fixture-core.ts";
-import { CORE_NESTING, fieldsBeyond, flat, type Nesting } from "../support/flat-message.ts";
-import { type ReadImages, readImages } from "../support/image-reader.ts";
-import { patchInto } from "../support/patching.ts";
+import { fixtureCore, fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
+import { patchInto } from "../support/builders/patching.ts";
+import { writeImagesOf } from "../support/builders/written-images.ts";
 import { present } from "../support/present.ts";
-import { withoutBytes } from "../support/task-bytes.ts";
-import { restoredMemory } from "../support/witness.ts";
-import { writeImagesOf } from "../support/written-images.ts";
+import { digests } from "../support/witness/directory-print.ts";
+import { CORE_NESTING, fieldsBeyond, flat, type Nesting } from "../support/witness/flat-message.ts";
+import { type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { withoutBytes } from "../support/witness/task-bytes.ts";
+import { restoredMemory } from "../support/witness/witness.ts";
 
 /*
  * What CRIU 4.2 wrote of a process, read as a task and written anew: the same images, byte for byte where nothing is left

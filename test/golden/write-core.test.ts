@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { xstateLayoutFromNote } from "../../src/arch/x86-64/xstate.ts";
 import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type Core, readCore } from "../../src/core/core.ts";
 import type { CoreDraft } from "../../src/core/draft.ts";
 import { writeCore } from "../../src/core/write.ts";
-import { xstateLayoutFromNote } from "../../src/linux/xstate.ts";
-import { readRawCore } from "../support/core-reader.ts";
-import { fixtureCore, fixtureNames, fixtureOrigin } from "../support/fixture-core.ts";
+import { fixtureCore, fixtureNames, fixtureOrigin } from "../support/builders/fixture-core.ts";
 import { scratch } from "../support/scratch.ts";
+import { readRawCore } from "../support/witness/core-reader.ts";
 
 // The witness is the kernel: what it wrote, read by us and written by us, is what it wrote, byte for byte.
 

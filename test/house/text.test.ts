@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
 import { errorTable } from "../../src/errors.ts";
-import { findingCodes } from "../../src/task/finding.ts";
+import { findingCodes } from "../../src/finding.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const tracked = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], { cwd: root, encoding: "utf8" })

@@ -3,12 +3,12 @@ import { expect, test } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { type Deduced, deduce } from "../../src/task/deduce.ts";
-import { taskFromCore } from "../../src/task/from-core.ts";
-import { buildCore } from "../support/core-builder.ts";
-import { asleepIn, poke, withGlibc, withMusl, words } from "../support/lone-core.ts";
-import { deadCore, deadPlaces } from "../support/pair.ts";
-import { withLoop } from "../support/uv-loop.ts";
+import { type Deduced, deduce } from "../../src/task/deduce/deduce.ts";
+import { taskFromCore } from "../../src/task/from-core/from-core.ts";
+import { buildCore } from "../support/builders/core-builder.ts";
+import { asleepIn, poke, withGlibc, withMusl, words } from "../support/builders/lone-core.ts";
+import { deadCore, deadPlaces } from "../support/builders/pair.ts";
+import { withLoop } from "../support/builders/uv-loop.ts";
 
 // A core is hostile until proven otherwise: whatever its registers and its memory say, it is refused or becomes a process.
 

@@ -2,12 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Address } from "../../src/bytes/address.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
-import { matchArg } from "../../src/plan/args.ts";
-import { callNumber } from "../../src/plan/calls.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { type EncodedPlan, encodePlan } from "../../src/plan/encode.ts";
-import type { Arg, Datum, Expect, Plan } from "../../src/plan/plan.ts";
-import { flatMemory, type Model, type Outcome, runModel } from "../support/model-kernel.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { matchArg } from "../../src/program/args.ts";
+import { callNumber } from "../../src/program/calls.ts";
+import type { Arg, Datum, Expect } from "../../src/program/program.ts";
+import { flatMemory, type Model, type Outcome, runModel } from "../support/models/model-kernel.ts";
 
 /*
  * Whatever a plan says, the bytes say to an interpreter that never saw the encoder. The oracle is the plan itself, walked

@@ -2,14 +2,14 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
-import { planArming } from "../../src/plan/arming.ts";
-import { planDirectories } from "../../src/plan/directories.ts";
-import { type FilePolicy, planFiles } from "../../src/plan/files.ts";
+import { type FilePolicy, planFiles } from "../../src/plan/files/files.ts";
+import { planArming } from "../../src/plan/files/late.ts";
 import { closeInputs, sourcesOf } from "../../src/plan/inputs.ts";
+import { planDirectories } from "../../src/plan/process/directories.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
 import type { Task } from "../../src/task/task.ts";
-import { circumstancesFor } from "../support/made-circumstances.ts";
-import { type ModelDescription, type ModelFile, type ModelKernel, modelKernel } from "../support/model-files.ts";
+import { circumstancesFor } from "../support/builders/made-context.ts";
+import { type ModelDescription, type ModelFile, type ModelKernel, modelKernel } from "../support/models/model-files.ts";
 
 // Whatever a process had open, under whatever numbers: carried out by a kernel, the plan ends with exactly that.
 

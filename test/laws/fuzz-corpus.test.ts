@@ -5,11 +5,11 @@ import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { patch } from "../../src/patch/patch.ts";
-import { taskFromCore } from "../../src/task/from-core.ts";
+import { taskFromCore } from "../../src/task/from-core/from-core.ts";
 import { judgeCore, judgeImages, judgeObject, nothingHere } from "../fuzz/judge.ts";
-import { fixtureCore, fixturePath } from "../support/fixture-core.ts";
+import { fixtureCore, fixturePath } from "../support/builders/fixture-core.ts";
+import { swollenCore } from "../support/builders/swollen-core.ts";
 import { scratch } from "../support/scratch.ts";
-import { swollenCore } from "../support/swollen-core.ts";
 
 // What `npm run fuzz` has ever found is judged here for good.
 

@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { compilePlan } from "../../src/plan/compile.ts";
+import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import {
 	type BuiltFileEntry,
 	type BuiltVma,
@@ -14,13 +14,13 @@ import {
 	image,
 	memfdFile,
 	pipeFile,
-} from "../support/donor-builder.ts";
-import { fixturePath } from "../support/fixture-core.ts";
-import { damaged, edits } from "../support/image-damage.ts";
-import { madeHost } from "../support/made-host.ts";
-import { filled, livingDonor, P } from "../support/pair.ts";
+} from "../support/builders/donor-builder.ts";
+import { fixturePath } from "../support/builders/fixture-core.ts";
+import { damaged, edits } from "../support/builders/image-damage.ts";
+import { madeHost } from "../support/builders/made-host.ts";
+import { filled, livingDonor, P } from "../support/builders/pair.ts";
 import { scratch } from "../support/scratch.ts";
-import { delimited, framed, imageBytes, number } from "../support/wire.ts";
+import { delimited, framed, imageBytes, number } from "../support/witness/wire.ts";
 
 // Images are hostile until proven otherwise: whatever is in them, they are planned or refused, and soon.
 

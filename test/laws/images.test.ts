@@ -7,11 +7,11 @@ import { fromBuffer } from "../../src/bytes/source.ts";
 import { bytesFromText, textFromBytes } from "../../src/bytes/text.ts";
 import { encodeImage, type ImageRecord, readImage } from "../../src/criu/image.ts";
 import { imageKinds, type RecordOf } from "../../src/criu/kinds.ts";
-import { decodeRecord, encodeRecord } from "../../src/criu/protobuf.ts";
-import { messageNames } from "../../src/criu/shape.ts";
+import { decodeRecord, encodeRecord } from "../../src/criu/wire/protobuf.ts";
+import { messageNames } from "../../src/criu/wire/shape.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { messageOf } from "../support/message-arbitrary.ts";
-import { framed, imageBytes, number } from "../support/wire.ts";
+import { messageOf } from "../support/builders/message-arbitrary.ts";
+import { framed, imageBytes, number } from "../support/witness/wire.ts";
 
 const names = messageNames();
 

@@ -1,12 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { NecromancerError } from "../../src/errors.ts";
-import { AT, type AuxvPair, trimAuxv } from "../../src/linux/auxv.ts";
-import { fxregs } from "../../src/linux/elf-core.ts";
-import { type UserRegs, userRegs } from "../../src/linux/registers.ts";
-import { restartFixup } from "../../src/linux/restart.ts";
-import { describeSiginfo } from "../../src/linux/siginfo-text.ts";
-import { signalsIn, withoutSignals, withSignals } from "../../src/linux/signal.ts";
+import { fxregs } from "../../src/arch/x86-64/notes.ts";
+import { type UserRegs, userRegs } from "../../src/arch/x86-64/registers.ts";
+import { restartFixup } from "../../src/arch/x86-64/restart.ts";
+import { describeSiginfo } from "../../src/arch/x86-64/siginfo-text.ts";
 import {
 	guessXstateLayout,
 	normaliseXstate,
@@ -16,9 +13,12 @@ import {
 	type Xstate,
 	type XstateLayout,
 	xstateLayoutFromNote,
-} from "../../src/linux/xstate.ts";
-import { componentBit, xstateComponents } from "../../src/linux/xstate-components.ts";
-import { layoutMask, legacyXstateLayout } from "../../src/linux/xstate-layout.ts";
+} from "../../src/arch/x86-64/xstate.ts";
+import { componentBit, xstateComponents } from "../../src/arch/x86-64/xstate-components.ts";
+import { layoutMask, legacyXstateLayout } from "../../src/arch/x86-64/xstate-layout.ts";
+import { NecromancerError } from "../../src/errors.ts";
+import { AT, type AuxvPair, trimAuxv } from "../../src/linux/auxv.ts";
+import { signalsIn, withoutSignals, withSignals } from "../../src/linux/signal.ts";
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const word = fc.oneof(

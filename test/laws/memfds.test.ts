@@ -14,7 +14,7 @@ import {
 	PAGES,
 	pagesFile,
 	taskOf,
-} from "../support/memory-task.ts";
+} from "../support/builders/memory-task.ts";
 import { present } from "../support/present.ts";
 
 // However memfds were sealed, opened and mapped: carried out by a kernel, the plan ends with exactly that.

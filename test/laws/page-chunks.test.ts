@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address, fileOffset, PAGE_SIZE } from "../../src/bytes/address.ts";
-import { chunksOf } from "../../src/host/page-chunks.ts";
+import { chunksOf } from "../../src/trace/page-chunks.ts";
 
 const pages = (count: number): bigint => BigInt(count) * PAGE_SIZE;
 

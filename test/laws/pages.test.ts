@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { address, fileOffset } from "../../src/bytes/address.ts";
 import { type ByteSource, fromBuffer, openFile } from "../../src/bytes/source.ts";
-import { type PageRun, workOf, writePages } from "../../src/criu/pages.ts";
-import { readPagemap, readPages } from "../support/pagemap-file.ts";
+import { type PageRun, workOf, writePages } from "../../src/criu/pages/pages.ts";
 import { quickScratch } from "../support/scratch.ts";
+import { readPagemap, readPages } from "../support/witness/pagemap-file.ts";
 
 // The model reads everything, page by page, into one map of the address space.
 

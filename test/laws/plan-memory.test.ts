@@ -17,8 +17,8 @@ import {
 	PAGES,
 	pagesFile,
 	taskOf,
-} from "../support/memory-task.ts";
-import { joinAreas, type ModelArea } from "../support/model-memory.ts";
+} from "../support/builders/memory-task.ts";
+import { joinAreas, type ModelArea } from "../support/models/model-memory.ts";
 
 const LIB = "/lib/libm.so";
 const LOG = "/var/log/shared";

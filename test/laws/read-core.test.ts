@@ -6,8 +6,8 @@ import { type Core, readCore } from "../../src/core/core.ts";
 import { coreMemory } from "../../src/core/memory.ts";
 import { initialStack } from "../../src/core/stack.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { type BuiltCore, buildCore, xstateArea } from "../support/core-builder.ts";
-import { deadStack } from "../support/dead-stack.ts";
+import { type BuiltCore, buildCore, xstateArea } from "../support/builders/core-builder.ts";
+import { deadStack } from "../support/builders/dead-stack.ts";
 
 const open = (bytes: Uint8Array): Core => readCore(fromBuffer("core", bytes));
 

@@ -2,11 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
 import type { Credentials, Task, Thread } from "../../src/task/task.ts";
-import { expectFrames, modelOf, signalled, threadModelOf } from "../support/expected-threads.ts";
-import { allCapable } from "../support/model-threads.ts";
+import { NOBODY, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../support/builders/thread-task.ts";
+import { expectFrames, modelOf, signalled, threadModelOf } from "../support/models/expected-threads.ts";
+import { allCapable } from "../support/models/model-threads.ts";
+import { anyKernel, factsOf, planOfThreads, processors, runThreads } from "../support/models/run-threads.ts";
 import { present } from "../support/present.ts";
-import { anyKernel, factsOf, planOfThreads, processors, runThreads } from "../support/run-threads.ts";
-import { NOBODY, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../support/thread-task.ts";
 
 // Whatever a process was: a kernel that carries out the plan ends with its threads as they were, and with nothing else.
 

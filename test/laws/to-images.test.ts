@@ -2,13 +2,13 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images.ts";
+import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { anyTask } from "../support/arbitrary-task.ts";
-import { type ReadImages, readImages } from "../support/image-reader.ts";
+import { anyTask } from "../support/builders/arbitrary-task.ts";
+import { writeImagesOf } from "../support/builders/written-images.ts";
 import { quickScratch } from "../support/scratch.ts";
-import { pagesOf, withoutBytes } from "../support/task-bytes.ts";
-import { writeImagesOf } from "../support/written-images.ts";
+import { type ReadImages, readImages } from "../support/witness/image-reader.ts";
+import { pagesOf, withoutBytes } from "../support/witness/task-bytes.ts";
 
 // Whatever a process is, its images are read as that process again; and its bytes are where CRIU looks for them.
 

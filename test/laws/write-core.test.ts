@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { userRegs } from "../../src/arch/x86-64/registers.ts";
+import { initialFx } from "../../src/arch/x86-64/xstate.ts";
 import { address, fileOffset } from "../../src/bytes/address.ts";
 import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer, openFile } from "../../src/bytes/source.ts";
@@ -9,8 +11,6 @@ import { type Core, readCore } from "../../src/core/core.ts";
 import type { CoreDraft, DraftSegment } from "../../src/core/draft.ts";
 import { coreMemory } from "../../src/core/memory.ts";
 import { writeCore } from "../../src/core/write.ts";
-import { userRegs } from "../../src/linux/registers.ts";
-import { initialFx } from "../../src/linux/xstate.ts";
 import { scratch } from "../support/scratch.ts";
 
 const page = 0x1000n;

@@ -1,4 +1,4 @@
-import type { Recovery } from "../../criu/recover.ts";
+import type { Recovery } from "../../criu/store/recover.ts";
 import type { Patched } from "../../patch/patch.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
 import { summaryOf } from "../findings.ts";

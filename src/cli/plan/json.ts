@@ -1,10 +1,11 @@
 import { hex } from "../../bytes/address.ts";
-import { matchArg } from "../../plan/args.ts";
-import { callNumber } from "../../plan/calls.ts";
 import { type EncodedPlan, encodePlan } from "../../plan/encode.ts";
-import type { Arg, Datum, Expect, Place, Plan, Step } from "../../plan/plan.ts";
-import { stepText } from "../../plan/text.ts";
-import { SCHEMA } from "../show/json.ts";
+import type { Plan, PlanStep } from "../../plan/plan.ts";
+import { matchArg } from "../../program/args.ts";
+import { callNumber } from "../../program/calls.ts";
+import type { Arg, Datum, Expect, Place } from "../../program/program.ts";
+import { stepText } from "../../program/text/text.ts";
+import { SCHEMA } from "../json-text.ts";
 
 /*
  * The JSON of `plan`, schema 1. Words and addresses are hexadecimal strings with 0x, bytes are hexadecimal strings without.
@@ -39,7 +40,7 @@ export function planJson(plan: Plan) {
 
 type Indices = ReadonlyMap<Datum, number>;
 
-const stepJson = (step: Step, id: number, indices: Indices, encoded: EncodedPlan) => ({
+const stepJson = (step: PlanStep, id: number, indices: Indices, encoded: EncodedPlan) => ({
 	id,
 	stage: step.stage,
 	call: step.call,

@@ -1,12 +1,12 @@
 import { hex } from "../../bytes/address.ts";
 import { type NumberedStep, numberSteps } from "../../plan/encode.ts";
 import type { Plan } from "../../plan/plan.ts";
-import { stepText } from "../../plan/text.ts";
+import { stepText } from "../../program/text/text.ts";
 import { escapeText } from "../escape-text.ts";
 import { weightPaint } from "../findings.ts";
-import { fold } from "../show/fold.ts";
-import { counted, section } from "../show/section.ts";
-import { tableLines } from "../show/table.ts";
+import { fold } from "../fold.ts";
+import { counted, section } from "../section.ts";
+import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";
 
 /** Reasons stand in a column, as long as it is no further to the right than this. */

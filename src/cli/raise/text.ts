@@ -1,9 +1,9 @@
 import type { Raised, Summoned } from "../../raise/raise.ts";
 import { escapeText } from "../escape-text.ts";
 import { summaryOf } from "../findings.ts";
+import { FORGET_STOP } from "../gdb.ts";
 import { jsonText } from "../json-text.ts";
 import type { Paint } from "../terminal.ts";
-import { FORGET_STOP } from "./gdb.ts";
 
 export interface Outcome {
 	readonly raised: Raised;

@@ -1,5 +1,12 @@
-import { armSystemCall, NT_ARM, type UserPtRegs, userFpsimdState, userGcs, userPacMask } from "../../arch/aarch64.ts";
-import { aarch64SyscallName } from "../../arch/aarch64-syscalls.ts";
+import {
+	armSystemCall,
+	NT_ARM,
+	type UserPtRegs,
+	userFpsimdState,
+	userGcs,
+	userPacMask,
+} from "../../arch/aarch64/aarch64.ts";
+import { aarch64SyscallName } from "../../arch/aarch64/syscalls.ts";
 import { hex } from "../../bytes/address.ts";
 import { u64, viewOf } from "../../bytes/layout.ts";
 import { NT } from "../../linux/elf-core.ts";

@@ -1,6 +1,6 @@
+import type { UserRegs } from "../../arch/x86-64/registers.ts";
+import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { hex } from "../../bytes/address.ts";
-import type { UserRegs } from "../../linux/registers.ts";
-import { syscallName } from "../../linux/syscalls.ts";
 
 /** The system call that a thread is in. */
 export interface Call {

@@ -1,9 +1,9 @@
 import type { Registers } from "../../arch/architecture.ts";
 import { lengthOf } from "../../bytes/range.ts";
-import { caution, type Finding, loss, note } from "../../task/finding.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
-import { counted } from "./section.ts";
-import { sizeText } from "./size-text.ts";
+import { counted } from "../section.ts";
+import { sizeText } from "../size-text.ts";
 import { type MappingView, totalsOf } from "./view.ts";
 
 /** What this core does not tell of its process, and what follows for one who makes it live again. */

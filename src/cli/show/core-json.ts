@@ -2,8 +2,9 @@ import { hex } from "../../bytes/address.ts";
 import type { InitialStack } from "../../core/stack.ts";
 import { machineName } from "../../elf/machine.ts";
 import { signalName } from "../../linux/signal.ts";
+import { SCHEMA } from "../json-text.ts";
 import type { CoreView } from "./core-view.ts";
-import { auxvJson, countJson, fileJson, mappingJson, SCHEMA, threadJson, totalsJson } from "./json.ts";
+import { auxvJson, countJson, fileJson, mappingJson, threadJson, totalsJson } from "./json.ts";
 import { each } from "./json-stream.ts";
 
 /** A core for programs; see json.ts for how values are spelled. */

@@ -2,14 +2,14 @@ import { isOurs } from "../../core/core.ts";
 import { machineName } from "../../elf/machine.ts";
 import { describeAuxv } from "../../linux/auxv.ts";
 import { escapeText } from "../escape-text.ts";
+import { facts, section } from "../section.ts";
+import { sizeText } from "../size-text.ts";
 import type { Paint } from "../terminal.ts";
-import { commandText } from "./command.ts";
+import { commandText } from "./command-text.ts";
 import type { CoreView } from "./core-view.ts";
 import { findingsSection } from "./findings.ts";
 import { mappedFilesText } from "./mapped-files.ts";
 import { mappingsText } from "./mappings.ts";
-import { facts, section } from "./section.ts";
-import { sizeText } from "./size-text.ts";
 import { threadsText } from "./threads.ts";
 
 /** A core for people, a section at a time. */

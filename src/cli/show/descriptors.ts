@@ -2,10 +2,10 @@ import { O, openFlagsText } from "../../linux/open.ts";
 import type { Descriptor } from "../../task/files.ts";
 import { pathOf, positionOf } from "../../task/files.ts";
 import { escapeText } from "../escape-text.ts";
+import { fold, withHidden } from "../fold.ts";
+import { longSection } from "../section.ts";
+import { linesOf } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { fold, withHidden } from "./fold.ts";
-import { longSection } from "./section.ts";
-import { linesOf } from "./table.ts";
 
 /** Open files: number, what it is, how it was opened, where it stands. */
 export function* descriptorsText(

@@ -1,9 +1,9 @@
-import type { Finding } from "../../task/finding.ts";
+import type { Finding } from "../../finding.ts";
 import { escapeText } from "../escape-text.ts";
+import { foldedLines } from "../fold.ts";
+import { section } from "../section.ts";
+import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { foldedLines } from "./fold.ts";
-import { section } from "./section.ts";
-import { tableLines } from "./table.ts";
 
 const order = ["loss", "caution", "note"] as const;
 

@@ -1,10 +1,10 @@
 import { flagWords } from "../../linux/flag-words.ts";
 import { signalName } from "../../linux/signal.ts";
 import type { SignalAction } from "../../task/task.ts";
+import { section } from "../section.ts";
+import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";
 import { type NamedPlace, placeText } from "./places.ts";
-import { section } from "./section.ts";
-import { tableLines } from "./table.ts";
 import { maskText } from "./threads.ts";
 
 /** `sa_flags` (arch/x86/include/uapi/asm/signal.h, include/uapi/asm-generic/signal-defs.h). */

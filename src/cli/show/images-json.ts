@@ -1,5 +1,5 @@
 import { hex } from "../../bytes/address.ts";
-import type { Timespec } from "../../criu/generated/schema.ts";
+import type { Timespec } from "../../criu/wire/generated/schema.ts";
 import { signalName } from "../../linux/signal.ts";
 import type { Descriptor } from "../../task/files.ts";
 import { pathOf, positionOf } from "../../task/files.ts";
@@ -13,6 +13,7 @@ import type {
 	SignalAction,
 	Thread,
 } from "../../task/task.ts";
+import { SCHEMA } from "../json-text.ts";
 import { actionFlags, dispositionOf } from "./handlers.ts";
 import type { ImagesView, ProcessView } from "./images-view.ts";
 import {
@@ -22,7 +23,6 @@ import {
 	hexOrNull,
 	mappingJson,
 	octal,
-	SCHEMA,
 	signalsJson,
 	threadJson,
 	totalsJson,

@@ -1,13 +1,13 @@
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { attempt } from "../../bytes/source.ts";
-import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { type KindName, kindOfFile, rawKindOfFile } from "../../criu/kinds.ts";
+import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
-import { type Finding, loss, note } from "../../task/finding.ts";
+import { type Finding, loss, note } from "../../finding.ts";
+import { taskFromImages } from "../../task/from-images/from-images.ts";
 import { treeOf } from "../../task/from-images/tree.ts";
-import { taskFromImages } from "../../task/from-images.ts";
 import type { Task } from "../../task/task.ts";
 import { x86View } from "./registers.ts";
 import { argumentsOf, mappingsOfTask } from "./task-memory.ts";

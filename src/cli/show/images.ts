@@ -1,5 +1,5 @@
 import { openImageDir } from "../../criu/image-dir.ts";
-import { refuseUnfinished } from "../../criu/unfinished.ts";
+import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import type { Terminal } from "../terminal.ts";
 import { imagesJson } from "./images-json.ts";
 import { imagesText } from "./images-text.ts";

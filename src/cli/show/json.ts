@@ -1,9 +1,9 @@
+import type { Xstate } from "../../arch/x86-64/xstate.ts";
+import { componentsIn, xstateComponentName } from "../../arch/x86-64/xstate-components.ts";
 import { hex } from "../../bytes/address.ts";
 import { type AuxvPair, auxvName } from "../../linux/auxv.ts";
 import { protText } from "../../linux/mman.ts";
 import { signalName, signalsIn } from "../../linux/signal.ts";
-import type { Xstate } from "../../linux/xstate.ts";
-import { componentsIn, xstateComponentName } from "../../linux/xstate-components.ts";
 import { type NamedPlace, placeOf } from "./places.ts";
 import { type FileView, type MappingView, type ThreadView, totalsOf } from "./view.ts";
 
@@ -13,8 +13,6 @@ import { type FileView, type MappingView, type ThreadView, totalsOf } from "./vi
  * 2^53 - 1 they are strings of decimal digits. File modes are octal strings. Signals are names, sets of signals lists of
  * names. Names and paths that are no UTF-8 hold a lone surrogate U+DC00 + byte for each such byte.
  */
-
-export const SCHEMA = 1;
 
 /** A size or count. */
 export const countJson = (value: bigint): number | string =>

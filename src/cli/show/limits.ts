@@ -1,8 +1,8 @@
 import type { Limit } from "../../task/task.ts";
+import { section } from "../section.ts";
+import { sizeText } from "../size-text.ts";
+import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { section } from "./section.ts";
-import { sizeText } from "./size-text.ts";
-import { tableLines } from "./table.ts";
 
 /** RLIMIT_ names by number with what they count (include/uapi/asm-generic/resource.h). */
 const limits = [

@@ -1,9 +1,9 @@
 import { escapeText } from "../escape-text.ts";
+import { fold, withHidden } from "../fold.ts";
+import { longSection } from "../section.ts";
+import { sizeText } from "../size-text.ts";
+import { type Cell, linesOf } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { fold, withHidden } from "./fold.ts";
-import { longSection } from "./section.ts";
-import { sizeText } from "./size-text.ts";
-import { type Cell, linesOf } from "./table.ts";
 import type { FileView } from "./view.ts";
 
 /** The mapped files with their build-ids, the executable first. */

@@ -1,11 +1,11 @@
 import { hex } from "../../bytes/address.ts";
 import { protText } from "../../linux/mman.ts";
 import { escapeText } from "../escape-text.ts";
+import { fold, withHidden } from "../fold.ts";
+import { longSection } from "../section.ts";
+import { sizeText } from "../size-text.ts";
+import { type Cell, linesOf } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { fold, withHidden } from "./fold.ts";
-import { longSection } from "./section.ts";
-import { sizeText } from "./size-text.ts";
-import { type Cell, linesOf } from "./table.ts";
 import { type MappingView, totalsOf } from "./view.ts";
 
 /** What the section calls the places where bytes can be. */

@@ -1,7 +1,7 @@
+import { type UserRegs, userRegs } from "../../arch/x86-64/registers.ts";
+import type { Xstate } from "../../arch/x86-64/xstate.ts";
+import { componentsIn, PKRU, xstateComponentName } from "../../arch/x86-64/xstate-components.ts";
 import { hex } from "../../bytes/address.ts";
-import { type UserRegs, userRegs } from "../../linux/registers.ts";
-import type { Xstate } from "../../linux/xstate.ts";
-import { componentsIn, PKRU, xstateComponentName } from "../../linux/xstate-components.ts";
 import { callOf } from "./call.ts";
 import type { ProcessorView } from "./view.ts";
 

@@ -1,12 +1,12 @@
 import { address, hex } from "../../bytes/address.ts";
 import { signalName, signalSetText } from "../../linux/signal.ts";
 import { escapeText } from "../escape-text.ts";
+import { fold } from "../fold.ts";
+import { longSection } from "../section.ts";
+import { type Cell, linesOf } from "../table.ts";
 import type { Paint } from "../terminal.ts";
 import { callText } from "./call.ts";
-import { fold } from "./fold.ts";
 import { type NamedPlace, placeText } from "./places.ts";
-import { longSection } from "./section.ts";
-import { type Cell, linesOf } from "./table.ts";
 import type { ThreadView } from "./view.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { signalName } from "../../linux/signal.ts";
 import type { IntervalTimer, Task } from "../../task/task.ts";
+import { section } from "../section.ts";
+import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";
-import { section } from "./section.ts";
-import { tableLines } from "./table.ts";
 
 /** CLOCK_ numbers (include/uapi/linux/time.h). */
 const clocks = [

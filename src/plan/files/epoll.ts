@@ -1,8 +1,8 @@
+import { loss } from "../../finding.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
 import type { Epoll } from "../../task/files.ts";
-import { loss } from "../../task/finding.ts";
 import type { StepOptions } from "../draft.ts";
-import { addNew, addStatusFlags, type Desk } from "./desk.ts";
+import { addNew, addStatusFlags, type Desk } from "./fd-allocator.ts";
 import type { Slot } from "./slots.ts";
 
 const EPERM = 1;

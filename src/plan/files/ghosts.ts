@@ -1,11 +1,11 @@
+import { caution, loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
-import { caution, loss } from "../../task/finding.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
-import type { Circumstances } from "../circumstances.ts";
-import { addLooks } from "../looks.ts";
-import type { Desk } from "./desk.ts";
+import type { Circumstances } from "../context.ts";
+import { addLooks } from "../ownership.ts";
+import type { Desk } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";

@@ -1,11 +1,11 @@
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import type { CallName } from "../../program/calls.ts";
+import type { Arg } from "../../program/program.ts";
 import type { MemfdDescription } from "../../task/files.ts";
-import type { CallName } from "../calls.ts";
-import type { Circumstances } from "../circumstances.ts";
+import type { Circumstances } from "../context.ts";
 import type { StepOptions } from "../draft.ts";
-import type { Arg } from "../plan.ts";
-import { addStatusFlags } from "./desk.ts";
+import { addStatusFlags } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
 import type { Slot } from "./slots.ts";

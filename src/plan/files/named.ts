@@ -1,12 +1,13 @@
+import { caution } from "../../finding.ts";
 import { AT_FDCWD, S_IFCHR, S_IFMT } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
-import { ownProcPath } from "../../linux/own-proc.ts";
+import { ownProcPath } from "../../proc/own-paths.ts";
+import type { Place } from "../../program/program.ts";
 import type { OpenFile } from "../../task/files.ts";
-import { caution } from "../../task/finding.ts";
-import type { Circumstances } from "../circumstances.ts";
+import type { Circumstances } from "../context.ts";
 import type { StepOptions } from "../draft.ts";
-import type { Place, Stage } from "../plan.ts";
-import { addDuplicate, addNew, type Desk } from "./desk.ts";
+import type { Stage } from "../plan.ts";
+import { addDuplicate, addNew, type Desk } from "./fd-allocator.ts";
 import { openFlags } from "./open-flags.ts";
 import type { Slot } from "./slots.ts";
 

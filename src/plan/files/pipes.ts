@@ -1,11 +1,11 @@
 import { fileOffset } from "../../bytes/address.ts";
 import { array, layout, u32 } from "../../bytes/layout.ts";
+import { loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import type { Arg, Place } from "../../program/program.ts";
 import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
-import { loss } from "../../task/finding.ts";
-import type { Arg, Place } from "../plan.ts";
-import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./desk.ts";
+import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./fd-allocator.ts";
 import { nameFor } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
 import type { Slot } from "./slots.ts";

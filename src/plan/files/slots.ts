@@ -1,4 +1,5 @@
 import { refuse } from "../../errors.ts";
+import { type Finding, loss } from "../../finding.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type {
 	Description,
@@ -14,7 +15,6 @@ import type {
 	SocketPairEnd,
 	Timerfd,
 } from "../../task/files.ts";
-import { type Finding, loss } from "../../task/finding.ts";
 
 /** What is done about descriptors that cannot be opened as they were. */
 export interface FilePolicy {

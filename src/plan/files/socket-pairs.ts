@@ -1,8 +1,8 @@
 import { array, layout, u32 } from "../../bytes/layout.ts";
 import { AF_UNIX, SOCK_STREAM } from "../../linux/socket.ts";
+import type { Place } from "../../program/program.ts";
 import type { SocketPairEnd } from "../../task/files.ts";
-import type { Place } from "../plan.ts";
-import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./desk.ts";
+import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./fd-allocator.ts";
 import type { Slot } from "./slots.ts";
 
 /** What socketpair(2) fills; nobody reads it, since the numbers are known. */

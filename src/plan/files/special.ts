@@ -1,7 +1,7 @@
 import { u64, viewOf } from "../../bytes/layout.ts";
 import { O } from "../../linux/open.ts";
 import type { Eventfd, Signalfd, Timerfd } from "../../task/files.ts";
-import { addNew, addStatusFlags, type Desk } from "./desk.ts";
+import { addNew, addStatusFlags, type Desk } from "./fd-allocator.ts";
 import type { Slot } from "./slots.ts";
 
 // EFD_, SFD_ and TFD_ flags are O_CLOEXEC and O_NONBLOCK under other names

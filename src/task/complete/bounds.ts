@@ -1,8 +1,8 @@
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
 import { contains, type Range, rangeAt } from "../../bytes/range.ts";
+import { caution, type Finding, note } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
-import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Bounds, Task } from "../task.ts";
 

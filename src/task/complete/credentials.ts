@@ -1,4 +1,4 @@
-import { caution, type Finding } from "../finding.ts";
+import { caution, type Finding } from "../../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Credentials, Task } from "../task.ts";
 

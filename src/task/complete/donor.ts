@@ -1,6 +1,6 @@
 import { sameBuildId } from "../../criu/build-id.ts";
 import { refuse } from "../../errors.ts";
-import { type Finding, loss } from "../finding.ts";
+import { type Finding, loss } from "../../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Task } from "../task.ts";
 

@@ -1,9 +1,9 @@
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
-import { ownerInProc } from "../../linux/own-proc.ts";
+import { ownerInProc } from "../../proc/own-paths.ts";
 import type { Descriptor, Files, OpenFile } from "../files.ts";
 import { pathOf } from "../files.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Task } from "../task.ts";
 import { waitsOn } from "../waits.ts";

@@ -1,4 +1,4 @@
-import { type Finding, note } from "../finding.ts";
+import { type Finding, note } from "../../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Identity, Task } from "../task.ts";
 

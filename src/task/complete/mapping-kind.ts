@@ -1,8 +1,8 @@
 import { fileOffset, hex } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { isKernelPath } from "../../core/files.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { MAP, MAP_HUGE_SHIFT, PROT_WRITE } from "../../linux/mman.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping } from "../partial-task.ts";
 import type { Backing, Mapping } from "../task.ts";
 import type { Objects } from "./objects.ts";

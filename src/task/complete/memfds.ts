@@ -1,5 +1,5 @@
+import { caution, type Finding } from "../../finding.ts";
 import type { Descriptor, Files } from "../files.ts";
-import { caution, type Finding } from "../finding.ts";
 import type { Memory, SharedObject, Task } from "../task.ts";
 
 /** Memory and descriptors that agree on what their memfds are. */

@@ -1,12 +1,13 @@
 import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
+import type { MappedFile } from "../mapped-file.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import { reportPointers } from "../pointers.ts";
 import { linkedPaths } from "../relocate.ts";
-import type { Backing, Bounds, Content, MappedFile, Mapping, Memory } from "../task.ts";
+import type { Backing, Bounds, Content, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";

@@ -1,7 +1,7 @@
 import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
 import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import type { Content, SharedObject } from "../task.ts";
 

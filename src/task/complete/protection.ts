@@ -1,7 +1,7 @@
 import { address, hex } from "../../bytes/address.ts";
 import { contains, firstEndingAbove, lengthOf } from "../../bytes/range.ts";
+import { caution, type Finding } from "../../finding.ts";
 import { PROT_READ, PROT_WRITE, protText } from "../../linux/mman.ts";
-import { caution, type Finding } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import type { Mapping, Memory } from "../task.ts";
 

@@ -1,6 +1,6 @@
 import { type Address, hex } from "../../bytes/address.ts";
+import { type Finding, loss, note } from "../../finding.ts";
 import { signalName } from "../../linux/signal.ts";
-import { type Finding, loss, note } from "../finding.ts";
 import type { Rebase } from "../rebase.ts";
 import type { SignalAction, Task } from "../task.ts";
 

@@ -1,5 +1,5 @@
 import { address, fileOffset, plus } from "../../bytes/address.ts";
-import { type Finding, note } from "../finding.ts";
+import { type Finding, note } from "../../finding.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import type { Memory } from "../task.ts";
 import { mapped } from "./memfds.ts";

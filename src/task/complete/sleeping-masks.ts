@@ -1,8 +1,8 @@
+import type { UserRegs } from "../../arch/x86-64/registers.ts";
+import { syscallName } from "../../arch/x86-64/syscalls.ts";
+import { caution, type Finding } from "../../finding.ts";
 import { EINTR, ERESTARTNOHAND } from "../../linux/errno.ts";
-import type { UserRegs } from "../../linux/registers.ts";
 import { signalBit, signalSetText } from "../../linux/signal.ts";
-import { syscallName } from "../../linux/syscalls.ts";
-import { caution, type Finding } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { SignalAction, Thread } from "../task.ts";
 

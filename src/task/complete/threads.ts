@@ -1,15 +1,15 @@
+import { isRseqRegistered, rseqArea } from "../../arch/x86-64/rseq.ts";
+import { legalMxcsr, PKRU, type Xstate } from "../../arch/x86-64/xstate.ts";
+import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../arch/x86-64/xstate-components.ts";
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
-import { isRseqRegistered, rseqArea } from "../../linux/rseq.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { signalSetText } from "../../linux/signal.ts";
-import { legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
-import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../linux/xstate-components.ts";
-import { type FrameOf, signalFrames } from "../deduce/signal-frame.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
+import { recreatePending } from "../evidence/pending.ts";
+import { completeRegisters } from "../evidence/registers.ts";
+import { type FrameOf, signalFrames } from "../evidence/signal-frame.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Rebase, Rebased } from "../rebase.ts";
 import type { AlternateStack, Credentials, Rseq, Thread } from "../task.ts";
-import { recreatePending } from "./pending.ts";
-import { completeRegisters } from "./registers.ts";
 import type { Twin } from "./twins.ts";
 
 const AVX512 = componentBit(OPMASK) | componentBit(ZMM_HI256) | componentBit(HI16_ZMM);

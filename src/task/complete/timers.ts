@@ -1,5 +1,5 @@
 import { address } from "../../bytes/address.ts";
-import { caution, type Finding } from "../finding.ts";
+import { caution, type Finding } from "../../finding.ts";
 import type { Rebase } from "../rebase.ts";
 import type { PosixTimer, Task } from "../task.ts";
 import type { Twin } from "./twins.ts";

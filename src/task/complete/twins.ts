@@ -1,4 +1,4 @@
-import { caution, type Finding, note } from "../finding.ts";
+import { caution, type Finding, note } from "../../finding.ts";
 import type { PartialTask, PartialThread } from "../partial-task.ts";
 import type { Task, Thread } from "../task.ts";
 

@@ -1,8 +1,8 @@
 import { type Address, hex, pageCeil } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
+import { caution, type Finding, note } from "../../finding.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import { breakGuessed, endOfRun, FARTHEST_HEAP, heapUpTo, isAnonymous, stackOf } from "../complete/bounds.ts";
-import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import { programBreak } from "../program-break.ts";
 import type { OpenObject } from "../program-objects.ts";

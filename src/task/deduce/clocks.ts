@@ -1,11 +1,11 @@
 import type { Range } from "../../bytes/range.ts";
+import { caution, type Finding, note } from "../../finding.ts";
 import { CLOCK, type Clocks } from "../../linux/time.ts";
 import type { ClockOrigin, ProcessClocks } from "../clocks.ts";
-import { caution, type Finding, note } from "../finding.ts";
+import { goPollsUntil } from "../evidence/go-poller.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import { deadlinesOf } from "./deadlines.ts";
-import { goPollsUntil } from "./go-poller.ts";
 import { type UvLoop, uvLoops } from "./libuv.ts";
 import { newestBetween, newestEcho } from "./readings.ts";
 

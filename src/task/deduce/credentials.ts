@@ -1,6 +1,6 @@
+import { caution, type Finding, note } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
 import { CAPABILITIES } from "../../linux/capability.ts";
-import { caution, type Finding, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Credentials } from "../task.ts";
 

@@ -1,8 +1,8 @@
+import type { UserRegs } from "../../arch/x86-64/registers.ts";
+import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { address } from "../../bytes/address.ts";
 import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "../../linux/errno.ts";
 import { FUTEX, FUTEX_CLOCK_REALTIME, FUTEX_COMMAND } from "../../linux/futex.ts";
-import type { UserRegs } from "../../linux/registers.ts";
-import { syscallName } from "../../linux/syscalls.ts";
 import { CLOCK, nanosecondsOf, timespec } from "../../linux/time.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 

@@ -1,19 +1,19 @@
+import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../arch/x86-64/restart.ts";
 import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
+import { type Finding, loss } from "../../finding.ts";
 import { EPOLLIN } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
-import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../linux/restart.ts";
 import { codeAt } from "../code-at.ts";
+import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "../evidence/descriptor-guess.ts";
+import { type GoPoller, goPoller } from "../evidence/go-poller.ts";
 import type { EpollTarget } from "../files.ts";
-import { type Finding, loss } from "../finding.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import { type Wait, waitsOn } from "../waits.ts";
-import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
 import { addSleepers } from "./sleepers.ts";
-import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "./stand.ts";
 
 /**
  * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those

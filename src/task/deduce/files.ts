@@ -1,10 +1,10 @@
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
+import type { Deduced } from "../evidence/descriptor-guess.ts";
 import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Content } from "../task.ts";
-import type { Deduced } from "./stand.ts";
 
 export interface FilesOptions {
 	/** Files that the user names, by descriptor. */

@@ -1,9 +1,9 @@
 import { type Address, hex, plus } from "../../bytes/address.ts";
-import { caution, type Finding, note } from "../finding.ts";
+import { caution, type Finding, note } from "../../finding.ts";
+import { type ControlBlock, type ControlLayout, controlBlocks, layoutOf } from "../evidence/control-blocks.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
 import { type OpenObject, variablesOf } from "../program-objects.ts";
 import type { Thread } from "../task.ts";
-import { type ControlBlock, type ControlLayout, controlBlocks, layoutOf } from "./control-blocks.ts";
 import { type RseqLayout, rseqLayout, rseqOf } from "./rseq-areas.ts";
 
 /** What a thread had registered with the kernel, and where its libc keeps its id. */

@@ -1,8 +1,8 @@
 import { address } from "../../bytes/address.ts";
 import { rangeAt } from "../../bytes/range.ts";
+import type { Finding } from "../../finding.ts";
 import { MAP } from "../../linux/mman.ts";
 import { completeMemory } from "../complete/memory.ts";
-import type { Finding } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Bounds, Memory } from "../task.ts";
 

@@ -1,10 +1,16 @@
+import {
+	isRseqRegistered,
+	RSEQ_REGISTERED_SIZE,
+	RSEQ_SIGNATURE,
+	type RseqArea,
+	rseqArea,
+} from "../../arch/x86-64/rseq.ts";
 import { type Address, plus } from "../../bytes/address.ts";
 import { AT, type AuxvPair } from "../../linux/auxv.ts";
-import { isRseqRegistered, RSEQ_REGISTERED_SIZE, RSEQ_SIGNATURE, type RseqArea, rseqArea } from "../../linux/rseq.ts";
+import type { ControlBlock } from "../evidence/control-blocks.ts";
 import type { PartialMemory } from "../partial-task.ts";
 import { type OpenObject, variablesOf } from "../program-objects.ts";
 import type { Rseq } from "../task.ts";
-import type { ControlBlock } from "./control-blocks.ts";
 
 /** glibc's rseq areas: how far from fs_base, and as what they were registered. */
 export interface RseqLayout {

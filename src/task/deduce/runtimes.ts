@@ -1,7 +1,7 @@
 import { basename } from "node:path";
-import { type Finding, loss } from "../finding.ts";
+import { type Finding, loss } from "../../finding.ts";
+import { isGo } from "../evidence/go-poller.ts";
 import type { PartialMemory } from "../partial-task.ts";
-import { isGo } from "./go-poller.ts";
 
 /** A language runtime that catches signals to do its own work. */
 interface Runtime {

@@ -1,6 +1,6 @@
 import type { Address } from "../../bytes/address.ts";
+import { type Finding, loss, note } from "../../finding.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP } from "../../linux/signal.ts";
-import { type Finding, loss, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import type { SignalAction } from "../task.ts";

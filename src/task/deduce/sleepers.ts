@@ -2,11 +2,11 @@ import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { EPOLLIN, epollEvent } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
+import { type Add, type Deduced, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import type { EpollTarget } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Wait } from "../waits.ts";
 import { pairsOf } from "./search.ts";
-import { type Add, type Deduced, MOST_DESCRIPTORS } from "./stand.ts";
 
 const READS: readonly string[] = ["read", "readv"];
 const WRITES: readonly string[] = ["write", "writev"];

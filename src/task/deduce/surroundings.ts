@@ -1,7 +1,7 @@
 import { textFromBytes } from "../../bytes/text.ts";
+import { caution, type Finding, note } from "../../finding.ts";
 import { S_IFDIR, S_IFMT } from "../../linux/fcntl.ts";
 import type { Files } from "../files.ts";
-import { caution, type Finding, note } from "../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Bounds } from "../task.ts";
 

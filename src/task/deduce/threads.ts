@@ -1,16 +1,16 @@
+import { initialFx, legalMxcsr, PKRU, type Xstate } from "../../arch/x86-64/xstate.ts";
 import { hex, plus } from "../../bytes/address.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
 import { SCHED } from "../../linux/sched.ts";
 import { signalName, signalSetText } from "../../linux/signal.ts";
-import { initialFx, legalMxcsr, PKRU, type Xstate } from "../../linux/xstate.ts";
-import { recreatePending } from "../complete/pending.ts";
-import { completeRegisters } from "../complete/registers.ts";
 import { withEndedLeader } from "../ended-leader.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
+import { recreatePending } from "../evidence/pending.ts";
+import { completeRegisters } from "../evidence/registers.ts";
+import { type FrameOf, type SignalFrame, signalFrames } from "../evidence/signal-frame.ts";
 import type { PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import type { Credentials, Thread } from "../task.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
-import { type FrameOf, type SignalFrame, signalFrames } from "./signal-frame.ts";
 
 interface Circumstances {
 	readonly open: OpenObject;

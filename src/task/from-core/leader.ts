@@ -4,8 +4,8 @@ import { rangeAt } from "../../bytes/range.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMemory } from "../../core/memory.ts";
 import type { CoreThread } from "../../core/threads.ts";
+import { caution, type Finding } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
-import { caution, type Finding } from "../finding.ts";
 
 /** Which process it was, and which of its threads led it. */
 export interface Leadership<R extends Registers> {

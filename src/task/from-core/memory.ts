@@ -3,9 +3,9 @@ import { type Address, fileOffset, hex, PAGE_SIZE, pageCeil, plus } from "../../
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
+import { type Finding, loss } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_READ } from "../../linux/mman.ts";
-import { type Finding, loss } from "../finding.ts";
 import type { PartialMapping } from "../partial-task.ts";
 import type { Content } from "../task.ts";
 

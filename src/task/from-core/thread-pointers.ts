@@ -3,9 +3,9 @@ import { type Address, address, hex, plus } from "../../bytes/address.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
+import { caution, type Finding, loss } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
-import { caution, type Finding, loss } from "../finding.ts";
 import type { PartialThread } from "../partial-task.ts";
 
 /** libcs align a control block so, at the least, bytes. */

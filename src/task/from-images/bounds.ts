@@ -1,5 +1,5 @@
 import type { Address } from "../../bytes/address.ts";
-import type { MmEntry } from "../../criu/generated/schema.ts";
+import type { MmEntry } from "../../criu/wire/generated/schema.ts";
 import type { Task } from "../task.ts";
 
 /** The eleven addresses of an mm_entry. */

@@ -1,5 +1,5 @@
-import type { TimensEntry, Timespec } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import type { TimensEntry, Timespec } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { nanosecondsOf } from "../../linux/time.ts";
 import { LATEST_CLOCK, type ProcessClocks } from "../clocks.ts";

@@ -1,9 +1,9 @@
 import { buildIdText } from "../../criu/build-id.ts";
-import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/generated/schema.ts";
+import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { O } from "../../linux/open.ts";
 import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from "../files.ts";
-import type { MappedFile } from "../task.ts";
+import type { MappedFile } from "../mapped-file.ts";
 import type { GhostTable } from "./ghosts.ts";
 import type { ObjectTable } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";

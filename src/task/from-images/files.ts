@@ -1,5 +1,5 @@
-import type { FileEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import type { FileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
 import type { Description, Descriptor, Files, Queued } from "../files.ts";

@@ -1,7 +1,7 @@
 import { type Address, hex } from "../../bytes/address.ts";
-import { type FileEntry, RemapType, type Timeval } from "../../criu/generated/schema.ts";
 import { ghostContent } from "../../criu/ghost.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import { type FileEntry, RemapType, type Timeval } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import type { GhostFile } from "../task.ts";

@@ -1,13 +1,14 @@
 import { type Address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { byStart } from "../../bytes/range.ts";
-import type { FileEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { VMA } from "../../criu/vma.ts";
+import type { FileEntry, MmEntry, VmaEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { mostMappings } from "../../linux/process-bounds.ts";
-import type { Backing, MappedFile, Mapping, Memory } from "../task.ts";
+import type { MappedFile } from "../mapped-file.ts";
+import type { Backing, Mapping, Memory } from "../task.ts";
 import { boundsFrom } from "./bounds.ts";
 import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";

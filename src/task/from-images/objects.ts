@@ -1,5 +1,5 @@
-import type { MemfdInodeEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import { F_SEAL, MFD } from "../../linux/mman.ts";
 import type { SharedObject } from "../task.ts";
 import { contentsFrom } from "./contents.ts";

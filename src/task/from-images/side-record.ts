@@ -1,7 +1,7 @@
 import type { FileWriters } from "../../bytes/source.ts";
 import { textFromBytes } from "../../bytes/text.ts";
-import type { NecromancerAttribute, NecromancerEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import type { NecromancerAttribute, NecromancerEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import {
 	type Attributes,

@@ -1,5 +1,5 @@
-import type { PstreeEntry } from "../../criu/generated/schema.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
+import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { atMost, mostThreads } from "../../linux/process-bounds.ts";
 

@@ -3,8 +3,8 @@ import { firstEndingAbove, gaps, intersect, lengthOf, type Range } from "../../b
 import type { ByteSource } from "../../bytes/source.ts";
 import type { DraftContent, DraftSegment } from "../../core/draft.ts";
 import type { MappedFile } from "../../core/files.ts";
+import { type Finding, loss } from "../../finding.ts";
 import { PROT_READ } from "../../linux/mman.ts";
-import { type Finding, loss } from "../finding.ts";
 import type { Content, Mapping, Memory, SharedObject } from "../task.ts";
 
 type OpenMapped = (path: string) => ByteSource | undefined;

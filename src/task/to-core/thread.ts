@@ -1,7 +1,7 @@
+import { normaliseXstate } from "../../arch/x86-64/xstate.ts";
 import type { CoreThread } from "../../core/threads.ts";
 import { readSiginfo, siginfoHead } from "../../linux/siginfo.ts";
 import { type SignalSet, signalBit } from "../../linux/signal.ts";
-import { normaliseXstate } from "../../linux/xstate.ts";
 import type { Identity, Thread } from "../task.ts";
 
 const never = { tv_sec: 0n, tv_usec: 0n } as const;

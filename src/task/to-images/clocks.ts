@@ -1,4 +1,4 @@
-import type { TimensEntry } from "../../criu/generated/schema.ts";
+import type { TimensEntry } from "../../criu/wire/generated/schema.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { ProcessClocks } from "../clocks.ts";
 

@@ -6,7 +6,7 @@ import {
 	type ThreadCoreEntry,
 	type ThreadInfoX86,
 	UserX86RegsMode,
-} from "../../criu/generated/schema.ts";
+} from "../../criu/wire/generated/schema.ts";
 import { robustListHead } from "../../linux/robust-list.ts";
 import { SS_DISABLE } from "../../linux/sigaction.ts";
 import type { Task, Thread } from "../task.ts";

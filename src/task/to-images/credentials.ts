@@ -1,4 +1,4 @@
-import type { CredsEntry } from "../../criu/generated/schema.ts";
+import type { CredsEntry } from "../../criu/wire/generated/schema.ts";
 import type { Credentials } from "../task.ts";
 import { unless } from "./optional.ts";
 

@@ -1,8 +1,8 @@
-import { FdTypes, type FileEntry, type FownEntry } from "../../criu/generated/schema.ts";
+import { FdTypes, type FileEntry, type FownEntry } from "../../criu/wire/generated/schema.ts";
+import { type Finding, loss, note } from "../../finding.ts";
 import { S_IFIFO } from "../../linux/fcntl.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { Description } from "../files.ts";
-import { type Finding, loss, note } from "../finding.ts";
 import { type FileBook, regularFile } from "./file-book.ts";
 import { memfdFile } from "./memfd.ts";
 

@@ -1,8 +1,9 @@
 import { buildIdWords } from "../../criu/build-id.ts";
-import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/generated/schema.ts";
+import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { O } from "../../linux/open.ts";
 import type { Files } from "../files.ts";
-import type { MappedFile, Memory } from "../task.ts";
+import type { MappedFile } from "../mapped-file.ts";
+import type { Memory } from "../task.ts";
 import type { GhostBook } from "./ghosts.ts";
 import { NO_OWNER } from "./owner.ts";
 

@@ -1,7 +1,7 @@
-import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/generated/schema.ts";
 import type { ImageRecord } from "../../criu/image.ts";
+import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
+import { caution, type Finding } from "../../finding.ts";
 import type { Files, Pipe } from "../files.ts";
-import { caution, type Finding } from "../finding.ts";
 import type { Task } from "../task.ts";
 import { descriptionEntry } from "./descriptions.ts";
 import { type FileBook, regularFile } from "./file-book.ts";

@@ -1,7 +1,12 @@
-import { type GhostFileEntry, type RemapFilePathEntry, RemapType, type Timeval } from "../../criu/generated/schema.ts";
 import { encodeGhost } from "../../criu/ghost.ts";
 import { type Extent, encodeImage } from "../../criu/image.ts";
 import { imageKinds } from "../../criu/kinds.ts";
+import {
+	type GhostFileEntry,
+	type RemapFilePathEntry,
+	RemapType,
+	type Timeval,
+} from "../../criu/wire/generated/schema.ts";
 import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { timevalOf } from "../../linux/time.ts";
 import type { Credentials, GhostFile } from "../task.ts";

@@ -1,6 +1,6 @@
-import { FdTypes, type FileEntry, type MemfdInodeEntry } from "../../criu/generated/schema.ts";
-import type { PagesPlan } from "../../criu/pages.ts";
+import type { PagesPlan } from "../../criu/pages/pages.ts";
 import { PE } from "../../criu/vma.ts";
+import { FdTypes, type FileEntry, type MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import type { SharedObject, Task } from "../task.ts";

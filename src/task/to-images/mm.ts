@@ -1,9 +1,9 @@
-import type { AioRingEntry, MmEntry, VmaEntry } from "../../criu/generated/schema.ts";
 import { AUXV_WORDS, VMA } from "../../criu/vma.ts";
+import type { AioRingEntry, MmEntry, VmaEntry } from "../../criu/wire/generated/schema.ts";
+import { caution, type Finding } from "../../finding.ts";
 import { auxvName, trimAuxv } from "../../linux/auxv.ts";
 import { MAP } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
-import { caution, type Finding } from "../finding.ts";
 import type { Mapping, Memory } from "../task.ts";
 
 /** Where the images keep what mappings show. */

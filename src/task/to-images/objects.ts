@@ -1,5 +1,5 @@
-import type { MemfdInodeEntry } from "../../criu/generated/schema.ts";
-import type { PagesPlan } from "../../criu/pages.ts";
+import type { PagesPlan } from "../../criu/pages/pages.ts";
+import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import type { Task } from "../task.ts";
 import type { FileBook } from "./file-book.ts";
 import { isSealed, memfdFile, memfdInode, objectPages } from "./memfd.ts";

@@ -1,4 +1,4 @@
-import type { FownEntry } from "../../criu/generated/schema.ts";
+import type { FownEntry } from "../../criu/wire/generated/schema.ts";
 import type { SignalOwner } from "../files.ts";
 import type { Credentials } from "../task.ts";
 

@@ -1,4 +1,4 @@
-import type { Baseline, PageRun } from "../../criu/pages.ts";
+import type { Baseline, PageRun } from "../../criu/pages/pages.ts";
 import { PE } from "../../criu/vma.ts";
 import { MAP } from "../../linux/mman.ts";
 import { type ContentPart, contentParts } from "../content-parts.ts";

@@ -1,7 +1,7 @@
+import { componentsIn, xstateComponentName } from "../../arch/x86-64/xstate-components.ts";
 import { hex } from "../../bytes/address.ts";
 import { REPRESENTABLE } from "../../criu/fpregs.ts";
-import { componentsIn, xstateComponentName } from "../../linux/xstate-components.ts";
-import { caution, type Finding, loss } from "../finding.ts";
+import { caution, type Finding, loss } from "../../finding.ts";
 import { noSessionLeader } from "../no-session-leader.ts";
 import type { Memory, Task, Thread } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";

@@ -8,7 +8,7 @@ import type {
 	NecromancerPathEntry,
 	NecromancerProcessEntry,
 	NecromancerThreadEntry,
-} from "../../criu/generated/schema.ts";
+} from "../../criu/wire/generated/schema.ts";
 import { type Attributes, entriesOf, mappingAttributes, processAttributes, threadAttributes } from "../attributes.ts";
 import type { Files } from "../files.ts";
 import type { Task } from "../task.ts";

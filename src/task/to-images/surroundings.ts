@@ -1,4 +1,4 @@
-import type { InventoryEntry, TaskKobjIdsEntry } from "../../criu/generated/schema.ts";
+import type { InventoryEntry, TaskKobjIdsEntry } from "../../criu/wire/generated/schema.ts";
 
 /** The layout with a magic common to all images, which CRIU has written since 2.0. */
 const IMG_VERSION = 2;

@@ -1,5 +1,5 @@
-import type { ItimerEntry, PosixTimerEntry, SaEntry, TaskCoreEntry } from "../../criu/generated/schema.ts";
 import { ACTION_SIGNALS } from "../../criu/vma.ts";
+import type { ItimerEntry, PosixTimerEntry, SaEntry, TaskCoreEntry } from "../../criu/wire/generated/schema.ts";
 import type { IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "../task.ts";
 
 const ALIVE = 1;

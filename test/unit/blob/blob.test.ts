@@ -13,8 +13,8 @@ import {
 } from "../../../scripts/generate-blob.mjs";
 import { code, compiler, digest, size, symbols } from "../../../src/blob/generated/blob.ts";
 import type { Layout } from "../../../src/bytes/layout.ts";
-import * as abi from "../../../src/plan/abi.ts";
-import { DO_END, deeds } from "../../../src/plan/calls.ts";
+import * as abi from "../../../src/program/abi.ts";
+import { DO_END, deeds } from "../../../src/program/calls.ts";
 import { hasGcc, hasTool, numbersOf } from "../../support/tools.ts";
 
 const bytes = Buffer.from(code, "base64");

@@ -8,12 +8,12 @@ import { openOutput } from "../../../src/bytes/output-file.ts";
 import { createFile } from "../../../src/bytes/sink.ts";
 import { openFile } from "../../../src/bytes/source.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
-import { lock } from "../../../src/criu/lock.ts";
-import { openMemory } from "../../../src/host/process-memory.ts";
+import { lock } from "../../../src/criu/store/lock.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
 import { openCoreSource } from "../../../src/raise/open-core.ts";
 import { makeTemporaryFile } from "../../../src/raise/temporary-file.ts";
-import { fixturePath } from "../../support/fixture-core.ts";
+import { openMemory } from "../../../src/trace/process-memory.ts";
+import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { scratch } from "../../support/scratch.ts";
 
 describe("what holds a descriptor gives it back once, and never closes what has got its number since", () => {

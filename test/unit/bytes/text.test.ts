@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { bytesFromText, textFromBytes } from "../../../src/bytes/text.ts";
-import { bytes } from "../../support/wire.ts";
+import { bytes } from "../../support/witness/wire.ts";
 
 describe("textFromBytes", () => {
 	it("reads UTF-8 as text", () => {

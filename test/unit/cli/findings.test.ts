@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { summaryOf } from "../../../src/cli/findings.ts";
-import { caution, loss, note } from "../../../src/task/finding.ts";
+import { caution, loss, note } from "../../../src/finding.ts";
 
 test("a summary says in words what is whole and what is not", () => {
 	const [odd, gone] = [caution("session", "s", "t"), loss("files-default", "s", "t")];

@@ -6,7 +6,7 @@ import { viewOfCore } from "../../../src/cli/show/core-view.ts";
 import { jsonPieces } from "../../../src/cli/show/json-stream.ts";
 import type { Paint } from "../../../src/cli/terminal.ts";
 import { readAnyCore, readCore } from "../../../src/core/core.ts";
-import { type BuiltNote, buildCore } from "../../support/core-builder.ts";
+import { type BuiltNote, buildCore } from "../../support/builders/core-builder.ts";
 import { present } from "../../support/present.ts";
 import { refusal } from "../../support/refusal.ts";
 

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { taskFromCore } from "../../../src/task/from-core.ts";
+import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
+import { sparse } from "../../support/builders/sparse.ts";
+import { type SwollenCore, swollenCore } from "../../support/builders/swollen-core.ts";
 import { refusal } from "../../support/refusal.ts";
-import { sparse } from "../../support/sparse.ts";
-import { type SwollenCore, swollenCore } from "../../support/swollen-core.ts";
 
 const read = (shape: SwollenCore) => taskFromCore(readCore(fromBuffer("core", swollenCore(shape))));
 /** With a hole behind it. */

@@ -4,8 +4,8 @@ import { fromBuffer } from "../../../src/bytes/source.ts";
 import { buildIds } from "../../../src/core/build-ids.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { coreMemory } from "../../../src/core/memory.ts";
-import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
-import { fixturePath } from "../../support/fixture-core.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
+import { fixturePath } from "../../support/builders/fixture-core.ts";
 
 const first = readFileSync(fixturePath("bin/counter")).subarray(0, 4096);
 const ids = (core: Pick<BuiltCore, "files" | "segments">) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fromBuffer, openFile } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { type BuiltCore, buildCore, xstateArea } from "../../support/core-builder.ts";
+import { type BuiltCore, buildCore, xstateArea } from "../../support/builders/core-builder.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const page = (fill: number): Buffer => Buffer.alloc(4096, fill);

@@ -3,9 +3,9 @@ import { type Address, address } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { coreMemory } from "../../../src/core/memory.ts";
-import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
+import { sparse } from "../../support/builders/sparse.ts";
 import { refusal } from "../../support/refusal.ts";
-import { sparse } from "../../support/sparse.ts";
 
 const at = (value: bigint): Address => address(value);
 const memoryOf = (core: Omit<BuiltCore, "threads">) =>

@@ -3,8 +3,8 @@ import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { coreMemory } from "../../../src/core/memory.ts";
 import { type InitialStack, initialStack } from "../../../src/core/stack.ts";
-import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
-import { type DeadStack, deadStack } from "../../support/dead-stack.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
+import { type DeadStack, deadStack } from "../../support/builders/dead-stack.ts";
 
 const ARGS = ["/bin/prog", "--flag", "", "größe"];
 const ENV = ["LANG=C", "EMPTY=", "HOME=/root"];

@@ -2,12 +2,12 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
-import { processesOf, taskFromImages } from "../../../src/task/from-images.ts";
-import { image, writeDonor } from "../../support/donor-builder.ts";
-import { livingDonor } from "../../support/pair.ts";
+import { processesOf, taskFromImages } from "../../../src/task/from-images/from-images.ts";
+import { image, writeDonor } from "../../support/builders/donor-builder.ts";
+import { livingDonor } from "../../support/builders/pair.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
-import { number } from "../../support/wire.ts";
+import { number } from "../../support/witness/wire.ts";
 
 const PSTREE = 0x50273030;
 const entry = (pid: number, ...threads: readonly number[]): number[] => [

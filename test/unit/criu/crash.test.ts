@@ -1,9 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { commitInPlace, recover, whilePatching, writeElsewhere } from "../../../src/criu/commit.ts";
-import { dyingAt } from "../../support/crash.ts";
-import { donorAt, makeScene, newFiles, play, type Scene, stateOf } from "../../support/scene.ts";
+import { commitInPlace, recover, whilePatching, writeElsewhere } from "../../../src/criu/store/commit.ts";
+import { donorAt, makeScene, newFiles, play, type Scene, stateOf } from "../../support/builders/scene.ts";
+import { dyingAt } from "../../support/faults/crash.ts";
 import { contentsOf, quickScratch } from "../../support/scratch.ts";
 
 // Death is simulated here, at every call and twice in a row; test/e2e/kill-sweep.test.ts does it for real.

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ImageDir, openImageDir } from "../../../src/criu/image-dir.ts";
 import { refusal } from "../../support/refusal.ts";
-import { delimited, framed, imageBytes, number, word } from "../../support/wire.ts";
+import { delimited, framed, imageBytes, number, word } from "../../support/witness/wire.ts";
 
 let folder: string;
 let open: ImageDir | undefined;

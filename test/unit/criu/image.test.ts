@@ -4,10 +4,10 @@ import type { FileOffset } from "../../../src/bytes/address.ts";
 import { type ByteSource, fromBuffer } from "../../../src/bytes/source.ts";
 import { encodeImage, type Image, pageCount, pagemapFlags, readImage } from "../../../src/criu/image.ts";
 import { imageKinds, type KindName, kindOfFile } from "../../../src/criu/kinds.ts";
-import { unknownFields } from "../../../src/criu/protobuf.ts";
+import { unknownFields } from "../../../src/criu/wire/protobuf.ts";
 import { NecromancerError } from "../../../src/errors.ts";
 import { refusal } from "../../support/refusal.ts";
-import { bytes, COMMON, delimited, framed, imageBytes, number, SERVICE, word } from "../../support/wire.ts";
+import { bytes, COMMON, delimited, framed, imageBytes, number, SERVICE, word } from "../../support/witness/wire.ts";
 
 const read = <K extends KindName>(kind: K, raw: Uint8Array, name = "x.img") => readImage(fromBuffer(name, raw), kind);
 const whole = (image: Image): Buffer =>

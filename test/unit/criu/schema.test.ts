@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { digestOf, generate, readSources, schemaFile } from "../../../scripts/generate-proto.mjs";
-import { digest, schema } from "../../../src/criu/generated/schema.ts";
+import { digest, schema } from "../../../src/criu/wire/generated/schema.ts";
 
 describe("the generated schema", () => {
 	it("is of the sources it says (npm run generate makes it anew)", () => {

@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { describe as about, expect, it } from "vitest";
 import { describe } from "../../../src/dump/descriptions.ts";
-import { readFdinfo } from "../../../src/linux/fdinfo.ts";
+import { readFdinfo } from "../../../src/proc/fdinfo.ts";
 
 const stat = { mode: 0n, rdev: 0n, ino: 9n, dev: 1n } as BigIntStats;
 const none = { of: () => undefined, linked: () => [], collect: async () => [], close: () => {} };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import { classify } from "../../../src/dump/mappings.ts";
-import { readSmaps } from "../../../src/linux/smaps.ts";
+import { readSmaps } from "../../../src/proc/smaps.ts";
 import type { Bounds } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { memoryLosses } from "../../../src/dump/memory-losses.ts";
 import { policed, policiesFrom } from "../../../src/dump/memory-policies.ts";
-import { readSmaps } from "../../../src/linux/smaps.ts";
+import { readSmaps } from "../../../src/proc/smaps.ts";
 import type { Mapping } from "../../../src/task/task.ts";
 
 const vma = (start: number, name: string, key?: number): string =>

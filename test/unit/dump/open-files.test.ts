@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { requireDumpable } from "../../../src/dump/descriptor-policy.ts";
 import { memfdName } from "../../../src/dump/objects.ts";
 import { deviceText, kindOf, openDescriptors } from "../../../src/dump/open-files.ts";
-import { readFdinfo } from "../../../src/linux/fdinfo.ts";
+import { readFdinfo } from "../../../src/proc/fdinfo.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-open-files-"));

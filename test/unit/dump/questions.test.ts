@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { guessXstateLayout } from "../../../src/arch/x86-64/xstate.ts";
 import { address } from "../../../src/bytes/address.ts";
 import { type Asked, LAST_CALL, questionsFor } from "../../../src/dump/questions.ts";
-import { guessXstateLayout } from "../../../src/linux/xstate.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
-import type { Place } from "../../../src/plan/plan.ts";
+import type { Place } from "../../../src/program/program.ts";
 
 const processor = { xstate: guessXstateLayout(2440, 0x207n, "kernel", "processor"), xcr0: 0x207n };
 const registers = Object.fromEntries(

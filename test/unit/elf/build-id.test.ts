@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { fromBuffer, openFile } from "../../../src/bytes/source.ts";
 import { buildIdFrom, buildIdOfFile } from "../../../src/elf/build-id.ts";
-import { buildCore } from "../../support/core-builder.ts";
-import { fixturePath } from "../../support/fixture-core.ts";
+import { buildCore } from "../../support/builders/core-builder.ts";
+import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { hasTool } from "../../support/tools.ts";
 
 const programs = ["bin/counter", "bin/counter-static", "bin/threads"].map(fixturePath);

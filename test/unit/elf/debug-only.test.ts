@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { fromBuffer, openFile } from "../../../src/bytes/source.ts";
 import { isDebugOnly } from "../../../src/elf/debug-only.ts";
-import { EXE_BUILD_ID, program } from "../../support/pair.ts";
+import { EXE_BUILD_ID, program } from "../../support/builders/pair.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
 import { hasGcc, hasTool } from "../../support/tools.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { dynamicFunctions } from "../../../src/elf/dynamic.ts";
-import { vdsoImage } from "../../support/vdso-image.ts";
+import { vdsoImage } from "../../support/builders/vdso-image.ts";
 
 const functions = [
 	{ name: "__vdso_time", at: 0x900, size: 40 },

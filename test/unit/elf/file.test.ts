@@ -9,7 +9,7 @@ import {
 	readElfHeader,
 	readProgramHeaders,
 } from "../../../src/elf/file.ts";
-import { buildCore } from "../../support/core-builder.ts";
+import { buildCore } from "../../support/builders/core-builder.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const small = (): Buffer =>

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { fromBuffer, openFile } from "../../../src/bytes/source.ts";
 import { aCore, anObject, PN_XNUM, readElfHeader, readProgramHeaders } from "../../../src/elf/file.ts";
 import { readSymbols } from "../../../src/elf/object.ts";
-import { fixtureNames, fixturePath, unpackedCores } from "../../support/fixture-core.ts";
+import { fixtureNames, fixturePath, unpackedCores } from "../../support/builders/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
 import { hasTool } from "../../support/tools.ts";
 

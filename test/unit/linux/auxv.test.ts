@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AT, type AuxvPair, auxvName, describeAuxv, garbledWords, trimAuxv } from "../../../src/linux/auxv.ts";
-import { fixtureNotes } from "../../support/fixture-core.ts";
+import { fixtureNotes } from "../../support/builders/fixture-core.ts";
 
 const pair = (type: number, value = 1n): AuxvPair => ({ type, value });
 

@@ -1,4 +1,13 @@
 import { describe, expect, it } from "vitest";
+import {
+	FP_XSTATE_MAGIC1,
+	FP_XSTATE_MAGIC2,
+	fpxSwBytes,
+	sigcontext,
+	stackT,
+	UC,
+	ucontext,
+} from "../../../src/arch/x86-64/sigframe.ts";
 import type { Layout } from "../../../src/bytes/layout.ts";
 import {
 	CAPABILITIES,
@@ -15,15 +24,6 @@ import { limitNames, rlimit64 } from "../../../src/linux/resource.ts";
 import { SCHED } from "../../../src/linux/sched.ts";
 import { kernelSigaction, SMALLEST_ALTERNATE_STACK, SS_DISABLE } from "../../../src/linux/sigaction.ts";
 import { SIGEV, sigevent } from "../../../src/linux/sigevent.ts";
-import {
-	FP_XSTATE_MAGIC1,
-	FP_XSTATE_MAGIC2,
-	fpxSwBytes,
-	sigcontext,
-	stackT,
-	UC,
-	ucontext,
-} from "../../../src/linux/sigframe.ts";
 import { ITIMER, itimerspec, itimerval, timespec, timeval } from "../../../src/linux/time.ts";
 import { hasGcc, numbersOf } from "../../support/tools.ts";
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { syscallName, syscallNames, syscallNumbers } from "../../../src/arch/x86-64/syscalls.ts";
 import { errnoName } from "../../../src/linux/errno.ts";
 import {
 	MAP,
@@ -21,7 +22,6 @@ import {
 	withoutSignals,
 	withSignals,
 } from "../../../src/linux/signal.ts";
-import { syscallName, syscallNames, syscallNumbers } from "../../../src/linux/syscalls.ts";
 
 describe("signals", () => {
 	it.each<[number, string]>([

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { describeSiginfo } from "../../../src/arch/x86-64/siginfo-text.ts";
 import { readSiginfo } from "../../../src/linux/siginfo.ts";
 import { siginfoCode, siginfoCodeName } from "../../../src/linux/siginfo-codes.ts";
-import { describeSiginfo } from "../../../src/linux/siginfo-text.ts";
-import { fixtureNotes } from "../../support/fixture-core.ts";
+import { fixtureNotes } from "../../support/builders/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
 
 /** A siginfo by hand: the union begins at byte 16. */

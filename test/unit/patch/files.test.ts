@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type BuiltDonor, memfdFile, pipeFile } from "../../support/donor-builder.ts";
+import { type BuiltDonor, memfdFile, pipeFile } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -16,9 +16,9 @@ import {
 	program,
 	withSegment,
 	withVma,
-} from "../../support/pair.ts";
+} from "../../support/builders/pair.ts";
 import { present } from "../../support/present.ts";
-import { regFilesOf } from "../../support/witness.ts";
+import { regFilesOf } from "../../support/witness/witness.ts";
 
 const FREE = 0x7f10_0018_0000n;
 const DONOR_FREE = 0x7f20_0018_0000n;

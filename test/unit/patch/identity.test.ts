@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
-import { addPages, type BuiltDonor, buildDonor, writeDonor } from "../../support/donor-builder.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
+import { addPages, type BuiltDonor, buildDonor, writeDonor } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -15,12 +15,12 @@ import {
 	patchPair,
 	stackOf,
 	withSegment,
-} from "../../support/pair.ts";
-import { patchInto } from "../../support/patching.ts";
+} from "../../support/builders/pair.ts";
+import { patchInto } from "../../support/builders/patching.ts";
 import { only, present } from "../../support/present.ts";
 import { refusalOf } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
-import { regFilesOf } from "../../support/witness.ts";
+import { regFilesOf } from "../../support/witness/witness.ts";
 
 /** The threads of a core in another order: the one that died first. */
 const inOrder = (core: BuiltCore, ...tids: number[]): BuiltCore => ({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { BuiltCore } from "../../support/core-builder.ts";
-import { image } from "../../support/donor-builder.ts";
+import type { BuiltCore } from "../../support/builders/core-builder.ts";
+import { image } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -21,10 +21,10 @@ import {
 	stackOf,
 	withSegment,
 	withVma,
-} from "../../support/pair.ts";
-import { bareHost } from "../../support/patching.ts";
+} from "../../support/builders/pair.ts";
+import { bareHost } from "../../support/builders/patching.ts";
 import { present } from "../../support/present.ts";
-import { number } from "../../support/wire.ts";
+import { number } from "../../support/witness/wire.ts";
 
 const { exe, heap, libc, vdso, stackEnd } = deadPlaces;
 const REGULAR = 1;

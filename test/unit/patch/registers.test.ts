@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { BuiltThread } from "../../support/core-builder.ts";
-import { xstateArea } from "../../support/core-builder.ts";
+import type { BuiltThread } from "../../support/builders/core-builder.ts";
+import { xstateArea } from "../../support/builders/core-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -13,7 +13,7 @@ import {
 	patchPair,
 	REG,
 	withVma,
-} from "../../support/pair.ts";
+} from "../../support/builders/pair.ts";
 import { present } from "../../support/present.ts";
 
 const unsigned = (value: bigint): bigint => BigInt.asUintN(64, value);

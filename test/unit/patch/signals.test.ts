@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { patchTimens } from "../../../src/patch/clocks.ts";
 import type { PatchOptions } from "../../../src/patch/patch.ts";
-import type { BuiltDonor } from "../../support/donor-builder.ts";
+import type { BuiltDonor } from "../../support/builders/donor-builder.ts";
 import {
 	deadCore,
 	deadPlaces,
@@ -12,7 +12,7 @@ import {
 	REG,
 	withSegment,
 	withVma,
-} from "../../support/pair.ts";
+} from "../../support/builders/pair.ts";
 import { only, present } from "../../support/present.ts";
 
 const { exe, heap, libc, stackEnd } = deadPlaces;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { AGENT_ROOM, roomIn } from "../../../src/agent/layout.ts";
 import type { Address } from "../../../src/bytes/address.ts";
-import { AGENT_ROOM, roomIn } from "../../../src/host/room.ts";
-import * as abi from "../../../src/plan/abi.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
-import { flatMemory, runModel } from "../../support/model-kernel.ts";
-import { HOLE, PID, planOf } from "../../support/plan-builder.ts";
+import * as abi from "../../../src/program/abi.ts";
+import { HOLE, PID, planOf } from "../../support/builders/plan-builder.ts";
+import { flatMemory, runModel } from "../../support/models/model-kernel.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const small = (length: bigint) => ({ start: HOLE.start, end: (HOLE.start + length) as Address });

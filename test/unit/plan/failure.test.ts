@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { CallName } from "../../../src/plan/calls.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import { stepFailure } from "../../../src/plan/failure.ts";
-import type { Arg, Expect, Stage } from "../../../src/plan/plan.ts";
-import { planOf } from "../../support/plan-builder.ts";
+import type { Stage } from "../../../src/plan/plan.ts";
+import type { CallName } from "../../../src/program/calls.ts";
+import type { Arg, Expect } from "../../../src/program/program.ts";
+import { planOf } from "../../support/builders/plan-builder.ts";
 
 /** What is said when the second of three steps returns `result`. */
 function said(

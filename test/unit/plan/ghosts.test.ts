@@ -1,16 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
+import { caution, loss } from "../../../src/finding.ts";
+import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
 import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
-import { type FilePolicy, planFiles } from "../../../src/plan/files.ts";
 import { closeInputs, sourcesOf } from "../../../src/plan/inputs.ts";
-import { stepText } from "../../../src/plan/text.ts";
+import { stepText } from "../../../src/program/text/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
-import { caution, loss } from "../../../src/task/finding.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
-import { circumstancesFor } from "../../support/made-circumstances.ts";
-import { executed, mapping, PAGE, taskOf } from "../../support/memory-task.ts";
-import { type ModelFile, modelKernel } from "../../support/model-files.ts";
+import { circumstancesFor } from "../../support/builders/made-context.ts";
+import { executed, mapping, PAGE, taskOf } from "../../support/builders/memory-task.ts";
+import { type ModelFile, modelKernel } from "../../support/models/model-files.ts";
 import { present } from "../../support/present.ts";
 
 const WORK = 64;

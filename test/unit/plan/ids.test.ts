@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
-import { planArming } from "../../../src/plan/arming.ts";
+import { caution, loss } from "../../../src/finding.ts";
+import { planArming } from "../../../src/plan/files/late.ts";
 import { freshIds } from "../../../src/plan/ids.ts";
 import type { Descriptor } from "../../../src/task/files.ts";
-import { caution, loss } from "../../../src/task/finding.ts";
 import type { Task, Thread } from "../../../src/task/task.ts";
-import { circumstancesFor } from "../../support/made-circumstances.ts";
-import { allCapable } from "../../support/model-threads.ts";
+import { circumstancesFor } from "../../support/builders/made-context.ts";
+import { registersOf, siginfoOf, taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
+import { allCapable } from "../../support/models/model-threads.ts";
+import { anyKernel, factsOf, planOfThreads, runThreads } from "../../support/models/run-threads.ts";
 import { present } from "../../support/present.ts";
-import { anyKernel, factsOf, planOfThreads, runThreads } from "../../support/run-threads.ts";
-import { registersOf, siginfoOf, taskOfThreads, threadOf } from "../../support/thread-task.ts";
 
 // Processes that get the ids 777 (the first) and 1777 and up, instead of 100 and up.
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { openerOf } from "../../../src/plan/opener.ts";
 import type { Credentials } from "../../../src/task/task.ts";
-import { madeHost } from "../../support/made-host.ts";
-import { taskOfThreads, threadOf } from "../../support/thread-task.ts";
+import { madeHost } from "../../support/builders/made-host.ts";
+import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 
 /** A thread of a user's, with capabilities. */
 const thread = (tid: number, uid: number, effective = 0n) => {

@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { buildIdSearch } from "../../../src/raise/build-id-search.ts";
-import { debugOnly, LIBC_BUILD_ID as ID, EXE_BUILD_ID as OTHER, program } from "../../support/pair.ts";
+import { debugOnly, LIBC_BUILD_ID as ID, EXE_BUILD_ID as OTHER, program } from "../../support/builders/pair.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const split = `${ID.slice(0, 2)}/${ID.slice(2)}`;

@@ -5,9 +5,9 @@ import { describe, expect, it } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { type FileSearch, type FoundFiles, findMappedFiles } from "../../../src/raise/mapped-files.ts";
-import { taskFromCore } from "../../../src/task/from-core.ts";
+import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
 import type { PartialTask } from "../../../src/task/partial-task.ts";
-import { type BuiltCore, buildCore } from "../../support/core-builder.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -21,7 +21,7 @@ import {
 	P,
 	program,
 	withSegment,
-} from "../../support/pair.ts";
+} from "../../support/builders/pair.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
 

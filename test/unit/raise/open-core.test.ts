@@ -16,7 +16,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { openCoreSource, usualMost, usualMostSoFar } from "../../../src/raise/open-core.ts";
-import { built } from "../../support/built.ts";
+import { built } from "../../support/lives/built.ts";
 import { present } from "../../support/present.ts";
 import { refusalOf } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { O } from "../../../src/linux/open.ts";
 import { makeTemporaryFile } from "../../../src/raise/temporary-file.ts";
-import { built } from "../../support/built.ts";
+import { built } from "../../support/lives/built.ts";
 import { present } from "../../support/present.ts";
 import { scratch } from "../../support/scratch.ts";
 import { need } from "../../support/tools.ts";

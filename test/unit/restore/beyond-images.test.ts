@@ -5,9 +5,9 @@ import type { ImageDir } from "../../../src/criu/image-dir.ts";
 import { withoutBeyond } from "../../../src/restore/beyond-images.ts";
 import type { ImageLosable } from "../../../src/restore/image-losable.ts";
 import type { Files } from "../../../src/task/files.ts";
+import { smallTask } from "../../support/builders/small-task.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
-import { smallTask } from "../../support/small-task.ts";
 
 /** Images as criu dump makes them of a process in a container: labels of namespaces, remapped directories. */
 function images(ids: object, remapped: readonly number[] = []): ImageDir {

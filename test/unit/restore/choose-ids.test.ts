@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { IdSight } from "../../../src/host/ids.ts";
+import type { IdSight } from "../../../src/host/pid-sight.ts";
 import { chooseIds } from "../../../src/restore/choose-ids.ts";
-import { requireNoFirst } from "../../../src/restore/taken.ts";
+import { requireNoFirst } from "../../../src/restore/require-free-pids.ts";
+import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 import { refusal } from "../../support/refusal.ts";
-import { taskOfThreads, threadOf } from "../../support/thread-task.ts";
 
 const able: IdSight = { taken: [], pidMax: 32768, chosen: true, namespace: true };
 const choose = (tids: readonly number[], sight: Partial<IdSight> = {}): string =>

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { FilePolicy } from "../../../src/plan/files.ts";
+import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import {
 	checkFiles,
 	type FileMismatch,
@@ -10,8 +10,9 @@ import {
 	settleMismatches,
 } from "../../../src/restore/files.ts";
 import type { Description } from "../../../src/task/files.ts";
-import type { MappedFile, Task } from "../../../src/task/task.ts";
-import { fixturePath } from "../../support/fixture-core.ts";
+import type { MappedFile } from "../../../src/task/mapped-file.ts";
+import type { Task } from "../../../src/task/task.ts";
+import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
 

@@ -6,8 +6,8 @@ import type { ImageDir } from "../../../src/criu/image-dir.ts";
 import { clockOriginOf } from "../../../src/host/clocks.ts";
 import { withImageClocks } from "../../../src/restore/image-clocks.ts";
 import type { ProcessClocks } from "../../../src/task/clocks.ts";
+import { smallTask } from "../../support/builders/small-task.ts";
 import { scratch } from "../../support/scratch.ts";
-import { smallTask } from "../../support/small-task.ts";
 
 const SECOND = 1_000_000_000n;
 const here = (): ProcessClocks => ({

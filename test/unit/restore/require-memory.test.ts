@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { requireMemory } from "../../../src/restore/require-memory.ts";
+import { smallTask } from "../../support/builders/small-task.ts";
 import { refusal } from "../../support/refusal.ts";
-import { smallTask } from "../../support/small-task.ts";
 
 test("images without any memory are no process, but a donor", () => {
 	const task = smallTask();

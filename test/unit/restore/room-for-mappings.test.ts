@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type Address, address } from "../../../src/bytes/address.ts";
 import { requireRoomForMappings } from "../../../src/restore/room-for-mappings.ts";
 import type { Mapping, Task } from "../../../src/task/task.ts";
-import { smallTask } from "../../support/small-task.ts";
+import { smallTask } from "../../support/builders/small-task.ts";
 
 const at = (page: number): Address => address(0x1000_0000n + BigInt(page) * 4096n);
 const mapping = (from: number, to: number, kind: "anonymous" | "guard" = "anonymous"): Mapping => ({

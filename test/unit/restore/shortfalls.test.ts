@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { loss } from "../../../src/finding.ts";
 import { shortfalls } from "../../../src/restore/shortfalls.ts";
-import { loss } from "../../../src/task/finding.ts";
 import type { Task } from "../../../src/task/task.ts";
 
 const asked = (oomScoreAdjust?: number): Task =>

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { otherFiles } from "../../../src/restore/what-it-is.ts";
 import type { Description } from "../../../src/task/files.ts";
-import { taskOfThreads, threadOf } from "../../support/thread-task.ts";
+import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 
 /** The process that is looked at is this one, which once had another id. */
 const [here, once] = [process.pid, 4_194_305];

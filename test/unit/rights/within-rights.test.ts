@@ -5,9 +5,9 @@ import { fileOffset } from "../../../src/bytes/address.ts";
 import { type RightsOf, withinRights } from "../../../src/rights/within-rights.ts";
 import type { OpenFile } from "../../../src/task/files.ts";
 import type { Backing, GhostFile, Task } from "../../../src/task/task.ts";
+import { map, smallTask, smallThread } from "../../support/builders/small-task.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
-import { map, smallTask, smallThread } from "../../support/small-task.ts";
 
 /** Nobody whom the files of a test belong to. */
 const reader = { uid: 4_000_042, gid: 4_000_042 };

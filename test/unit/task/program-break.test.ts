@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type ByteSource, fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { taskFromCore } from "../../../src/task/from-core.ts";
+import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
 import { programBreak } from "../../../src/task/program-break.ts";
-import { fixtureCore, fixturePath, fixtureText, parseMaps } from "../../support/fixture-core.ts";
+import { fixtureCore, fixturePath, fixtureText, parseMaps } from "../../support/builders/fixture-core.ts";
 import { present } from "../../support/present.ts";
 
 const program = readFileSync(fixturePath("bin/counter-static"));

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import type { Memory } from "../../../src/task/task.ts";
 import { holdsRobustMutexes, tidWordsOf } from "../../../src/task/tid-words.ts";
-import { registersOf, threadOf } from "../../support/thread-task.ts";
+import { registersOf, threadOf } from "../../support/builders/thread-task.ts";
 
 const BASE = 0x7000_0000n;
 const TID = 4711;

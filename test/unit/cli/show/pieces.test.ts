@@ -1,21 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type UserRegs, userRegs } from "../../../../src/arch/x86-64/registers.ts";
 import { address } from "../../../../src/bytes/address.ts";
+import { fold } from "../../../../src/cli/fold.ts";
 import { jsonText } from "../../../../src/cli/json-text.ts";
 import { callOf, callText } from "../../../../src/cli/show/call.ts";
-import { commandText } from "../../../../src/cli/show/command.ts";
-import { fold } from "../../../../src/cli/show/fold.ts";
+import { commandText } from "../../../../src/cli/show/command-text.ts";
 import { actionFlags } from "../../../../src/cli/show/handlers.ts";
 import { countJson } from "../../../../src/cli/show/json.ts";
 import { each, jsonPieces } from "../../../../src/cli/show/json-stream.ts";
 import { limitsText } from "../../../../src/cli/show/limits.ts";
 import { placeOf, placeText } from "../../../../src/cli/show/places.ts";
-import { sizeText } from "../../../../src/cli/show/size-text.ts";
-import { tableLines } from "../../../../src/cli/show/table.ts";
 import { maskText } from "../../../../src/cli/show/threads.ts";
 import { secondsText, timersText } from "../../../../src/cli/show/timers.ts";
+import { sizeText } from "../../../../src/cli/size-text.ts";
+import { tableLines } from "../../../../src/cli/table.ts";
 import { openTerminal } from "../../../../src/cli/terminal.ts";
-import { type UserRegs, userRegs } from "../../../../src/linux/registers.ts";
 
 const { paint } = openTerminal({ stdout: { write: () => {} }, stderr: { write: () => {} }, env: {} });
 

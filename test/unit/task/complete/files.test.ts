@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { completeFiles } from "../../../../src/task/complete/files.ts";
 import type { OpenFile } from "../../../../src/task/files.ts";
 import type { PartialTask } from "../../../../src/task/partial-task.ts";
-import { smallTask } from "../../../support/small-task.ts";
+import { smallTask } from "../../../support/builders/small-task.ts";
 
 const dead = { threads: [], memory: { mappings: [], contents: [] } } as unknown as PartialTask;
 const [RDONLY, WRONLY, RDWR, APPEND] = [0, 1, 2, 0o2000] as const;

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { syscallNumbers } from "../../../../src/linux/syscalls.ts";
+import { syscallNumbers } from "../../../../src/arch/x86-64/syscalls.ts";
 import type { Clocks } from "../../../../src/linux/time.ts";
 import { type ClockWitnesses, clockTrace, decideClocks, secondsText } from "../../../../src/task/deduce/clocks.ts";
 import type { PartialTask } from "../../../../src/task/partial-task.ts";
-import { clockThread, pageAt, wordMemory } from "../../../support/clock-memory.ts";
+import { clockThread, pageAt, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
 const AT = 0x1000n;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { syscallNumbers } from "../../../../src/linux/syscalls.ts";
+import { syscallNumbers } from "../../../../src/arch/x86-64/syscalls.ts";
 import { deadlinesOf } from "../../../../src/task/deduce/deadlines.ts";
-import { clockThread, wordMemory } from "../../../support/clock-memory.ts";
+import { clockThread, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
 const [AT, LATER, NEVER, WRONG] = [0x1000n, 0x2000n, 0x3000n, 0x4000n];

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import type { BuiltCore } from "../../../support/core-builder.ts";
-import { asleepIn, deduced, ints, poke, told, withGlibc, words } from "../../../support/lone-core.ts";
-import { deadCore, deadPlaces } from "../../../support/pair.ts";
+import type { BuiltCore } from "../../../support/builders/core-builder.ts";
+import { asleepIn, deduced, ints, poke, told, withGlibc, words } from "../../../support/builders/lone-core.ts";
+import { deadCore, deadPlaces } from "../../../support/builders/pair.ts";
+import { withLoop } from "../../../support/builders/uv-loop.ts";
 import { present } from "../../../support/present.ts";
-import { withLoop } from "../../../support/uv-loop.ts";
 
 const { heap, exe } = deadPlaces;
 const TIDS = [500, 501, 502];

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { DeduceOptions } from "../../../../src/task/deduce.ts";
-import { deadStack } from "../../../support/dead-stack.ts";
-import { deduced, told, withGlibc } from "../../../support/lone-core.ts";
-import { changeSegment, deadCore } from "../../../support/pair.ts";
+import type { DeduceOptions } from "../../../../src/task/deduce/deduce.ts";
+import { deadStack } from "../../../support/builders/dead-stack.ts";
+import { deduced, told, withGlibc } from "../../../support/builders/lone-core.ts";
+import { changeSegment, deadCore } from "../../../support/builders/pair.ts";
 import { present } from "../../../support/present.ts";
 
 const MODES: Readonly<Record<string, number>> = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { BuiltCore } from "../../../support/core-builder.ts";
-import { deduced, poke, told, withGlibc, withRegisters } from "../../../support/lone-core.ts";
+import type { BuiltCore } from "../../../support/builders/core-builder.ts";
+import { deduced, poke, told, withGlibc, withRegisters } from "../../../support/builders/lone-core.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -10,7 +10,7 @@ import {
 	P,
 	stackOf,
 	withSegment,
-} from "../../../support/pair.ts";
+} from "../../../support/builders/pair.ts";
 
 const { exe, heap, stackEnd } = deadPlaces;
 const [AT_PHDR, AT_PHENT, AT_PHNUM, AT_UID, AT_EUID, AT_GID, AT_EGID] = [3, 4, 5, 11, 12, 13, 14];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { BuiltCore } from "../../../support/core-builder.ts";
-import { asleepIn, deduced, ints, poke, told, words } from "../../../support/lone-core.ts";
-import { deadCore, deadPlaces, P, withSegment } from "../../../support/pair.ts";
+import type { BuiltCore } from "../../../support/builders/core-builder.ts";
+import { asleepIn, deduced, ints, poke, told, words } from "../../../support/builders/lone-core.ts";
+import { deadCore, deadPlaces, P, withSegment } from "../../../support/builders/pair.ts";
 
 const { exe, heap } = deadPlaces;
 const CODE = exe + P + 0x20n;

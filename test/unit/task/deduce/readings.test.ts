@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { newestBetween, newestEcho, wasReadLately } from "../../../../src/task/deduce/readings.ts";
-import { pageAt, wordMemory } from "../../../support/clock-memory.ts";
+import { pageAt, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
 const AT = 0x1000n;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { asleepIn, deduced, told } from "../../../support/lone-core.ts";
-import { changeSegment, deadCore, deadPlaces, P, withSegment } from "../../../support/pair.ts";
+import { asleepIn, deduced, told } from "../../../support/builders/lone-core.ts";
+import { changeSegment, deadCore, deadPlaces, P, withSegment } from "../../../support/builders/pair.ts";
 
 const at = 0x7f10_0080_0000n;
 const withLibrary = (path: string) =>

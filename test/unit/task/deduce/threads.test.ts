@@ -11,8 +11,8 @@ import {
 	withMusl,
 	withRegisters,
 	words,
-} from "../../../support/lone-core.ts";
-import { deadCore, deadPlaces, fsBaseOf, REG } from "../../../support/pair.ts";
+} from "../../../support/builders/lone-core.ts";
+import { deadCore, deadPlaces, fsBaseOf, REG } from "../../../support/builders/pair.ts";
 import { only, present } from "../../../support/present.ts";
 
 const TIDS = [500, 501, 502];

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
 import type { Description } from "../../../../src/task/files.ts";
-import { taskFromImages } from "../../../../src/task/from-images.ts";
+import { taskFromImages } from "../../../../src/task/from-images/from-images.ts";
 import type { GhostFile, Task } from "../../../../src/task/task.ts";
 import {
 	type BuiltFileEntry,
@@ -11,12 +11,12 @@ import {
 	memfdFile,
 	pipeFile,
 	writeDonor,
-} from "../../../support/donor-builder.ts";
-import { livingDonor, withVma } from "../../../support/pair.ts";
+} from "../../../support/builders/donor-builder.ts";
+import { livingDonor, withVma } from "../../../support/builders/pair.ts";
 import { present } from "../../../support/present.ts";
 import { refusal } from "../../../support/refusal.ts";
 import { scratch } from "../../../support/scratch.ts";
-import { delimited, framed, imageBytes, number, word } from "../../../support/wire.ts";
+import { delimited, framed, imageBytes, number, word } from "../../../support/witness/wire.ts";
 
 type Bytes = readonly number[];
 

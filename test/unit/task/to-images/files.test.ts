@@ -4,12 +4,12 @@ import { address, fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import type { Description } from "../../../../src/task/files.ts";
 import type { GhostFile, Task } from "../../../../src/task/task.ts";
-import { type Message, type ReadImages, readImages } from "../../../support/image-reader.ts";
+import { map, smallTask } from "../../../support/builders/small-task.ts";
+import { writeImagesOf } from "../../../support/builders/written-images.ts";
 import { present } from "../../../support/present.ts";
 import { scratch } from "../../../support/scratch.ts";
-import { map, smallTask } from "../../../support/small-task.ts";
-import { bytes, delimited, framed, imageBytes, number } from "../../../support/wire.ts";
-import { writeImagesOf } from "../../../support/written-images.ts";
+import { type Message, type ReadImages, readImages } from "../../../support/witness/image-reader.ts";
+import { bytes, delimited, framed, imageBytes, number } from "../../../support/witness/wire.ts";
 
 async function anew(task: Task): Promise<{ told: string[]; images: ReadImages; entry(id: number): Message }> {
 	const out = join(scratch(), "images");

@@ -1,0 +1,229 @@
+import { type Address, address } from "../bytes/address.ts";
+import { viewOf } from "../bytes/layout.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { EXPECT, stepLayout } from "../program/abi.ts";
+import { type CallName, callNumber, DO_END } from "../program/calls.ts";
+
+/**
+ * One request for the agent: system calls in a row, and the memory they refer to. Everything has its address at once, so
+ * that structures can point at one another.
+ */
+export interface Errand {
+	/** Memory that holds these bytes when the calls begin. */
+	put(bytes: Uint8Array, align?: number): Spot;
+	/** So many zero bytes. */
+	space(size: number, align?: number): Spot;
+	/** Appends a call; the spot holds its result afterwards. Whatever it returns, the next one follows. */
+	call(name: CallName, ...args: readonly Operand[]): Spot;
+	/** The same, with a place for its result that need not be the errand's own: 8 bytes. */
+	callInto(store: Spot, name: CallName, ...args: readonly Operand[]): void;
+	/** Goes on at a label when a value, masked, is `wanted`; with the next call otherwise. */
+	branch(value: Operand, mask: bigint | number, wanted: bigint | number, to: Label): void;
+	/** Goes on at a label. */
+	jump(to: Label): void;
+	/** Gives a label to the next call, or to the end. */
+	mark(label: Label): void;
+	/** Another list of steps, for a task to run. Unlike those of the errand itself, it ends at the first that fails. */
+	list(): ErrandList;
+	/** Bytes that another call would take. */
+	readonly taken: number;
+	/** All of it, as it has to lie in memory. */
+	encode(): EncodedErrand;
+}
+
+export interface ErrandList {
+	/** Appends a call that must succeed; with `anyway` it need not, and with `repeat` it is made until it fails. */
+	call(name: CallName, args: readonly Operand[], options?: ErrandCallOptions): Spot;
+}
+
+export interface ErrandCallOptions {
+	readonly anyway?: boolean;
+	readonly repeat?: boolean;
+}
+
+/** Names a call of an errand, or its end, before or after it is known which; each is to be marked once. */
+export interface Label {
+	readonly name: string;
+}
+
+/** A place in the errand's memory. */
+export interface Spot {
+	readonly at: Address;
+	/** Bytes. */
+	readonly size: number;
+}
+
+export type Operand =
+	| bigint
+	| number
+	/** Its address. */
+	| Spot
+	/** The 64 bits that it holds by then. */
+	| { readonly valueOf: Spot }
+	/** The first step of a list. */
+	| { readonly stepsOf: ErrandList }
+	/** The step that has the label. */
+	| { readonly labelled: Label };
+
+export interface EncodedErrand {
+	readonly at: Address;
+	readonly bytes: Uint8Array;
+	/** The first step. */
+	readonly steps: Address;
+	/** Bytes from `at` on that are worth reading afterwards. */
+	readonly data: number;
+	/** The names of the calls, for messages. */
+	readonly calls: readonly CallName[];
+}
+
+interface Entry {
+	readonly call: CallName;
+	readonly args: readonly Operand[];
+	/** Absent for a branch, which has no result. */
+	readonly store?: Spot;
+	readonly expect: number;
+}
+
+/** The mask of a branch that looks at all of a value. */
+export const EVERY_BIT = (1n << 64n) - 1n;
+
+/** A label that nothing has yet. */
+export const label = (name: string): Label => ({ name });
+
+/** An errand without calls, whose memory begins at the start of `area`. */
+export function errandIn(area: Range): Errand {
+	const contents: { readonly from: number; readonly bytes: Uint8Array }[] = [];
+	const lists = new Map<ErrandList, Entry[]>();
+	let used = 0;
+	let steps = 0;
+	const space = (size: number, align = 8): Spot => {
+		encoded = undefined;
+		const from = Math.ceil(used / align) * align;
+		used = from + size;
+		return { at: address(area.start + BigInt(from)), size };
+	};
+	const openList = (usual: number): ErrandList => {
+		const entries: Entry[] = [];
+		steps += 1;
+		const list: ErrandList = {
+			call: (call, args, options) => {
+				const store = space(8);
+				const { anyway = false, repeat = false } = options ?? {};
+				entries.push({ call, args, store, expect: repeat ? EXPECT.REPEAT : anyway ? EXPECT.ANYTHING : usual });
+				steps += 1;
+				return store;
+			},
+		};
+		lists.set(list, entries);
+		return list;
+	};
+	const own = openList(EXPECT.ANYTHING);
+	const ownEntries = lists.get(own) ?? [];
+	const labels = new Map<Label, number>();
+	const branch: Errand["branch"] = (value, mask, wanted, to) => {
+		encoded = undefined;
+		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
+		steps += 1;
+	};
+	/** As long as nothing is added to it: who sends it again need not put it together again. */
+	let encoded: EncodedErrand | undefined;
+	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
+	return {
+		space,
+		put: (bytes, align) => {
+			const spot = space(bytes.length, align);
+			contents.push({ from: Number(spot.at - area.start), bytes });
+			return spot;
+		},
+		call: (name, ...args) => own.call(name, args),
+		callInto: (store, call, ...args) => {
+			encoded = undefined;
+			ownEntries.push({ call, args, store, expect: EXPECT.ANYTHING });
+			steps += 1;
+		},
+		branch,
+		jump: (to) => branch(0, 0, 0, to),
+		mark: (label) => {
+			encoded = undefined;
+			labels.set(label, ownEntries.length);
+		},
+		list: () => {
+			encoded = undefined;
+			return openList(EXPECT.SUCCESS);
+		},
+		get taken() {
+			return takes();
+		},
+		encode: () => {
+			if (encoded !== undefined) return encoded;
+			const size = takes();
+			if (BigInt(size) > lengthOf(area)) {
+				throw new RangeError(`an errand of ${size} bytes in an area of ${lengthOf(area)}`);
+			}
+			const bytes = new Uint8Array(size);
+			for (const content of contents) bytes.set(content.bytes, content.from);
+			const starts = startsOf(lists, Math.ceil(used / 8) * 8);
+			const stepOf = (list: ErrandList, index = 0): Address =>
+				address(area.start + BigInt((starts.get(list) ?? 0) + index * stepLayout.size));
+			const addressOf = (to: ErrandList | Label): Address => {
+				if (!("name" in to)) return stepOf(to);
+				const index = labels.get(to);
+				if (index === undefined) throw new RangeError(`nothing is labelled ${to.name}`);
+				return stepOf(own, index);
+			};
+			for (const [list, entries] of lists) writeSteps(bytes, starts.get(list) ?? 0, entries, addressOf);
+			encoded = {
+				at: area.start,
+				bytes,
+				steps: addressOf(own),
+				data: used,
+				calls: ownEntries.map(({ call }) => call),
+			};
+			return encoded;
+		},
+	};
+}
+
+function startsOf(lists: ReadonlyMap<ErrandList, readonly Entry[]>, from: number): Map<ErrandList, number> {
+	const starts = new Map<ErrandList, number>();
+	let at = from;
+	for (const [list, entries] of lists) {
+		starts.set(list, at);
+		at += (entries.length + 1) * stepLayout.size;
+	}
+	return starts;
+}
+
+function writeSteps(
+	bytes: Uint8Array,
+	start: number,
+	entries: readonly Entry[],
+	addressOf: (to: ErrandList | Label) => Address,
+): void {
+	const view = viewOf(bytes);
+	const step = { indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
+	for (const [i, { call, args, store, expect }] of entries.entries()) {
+		stepLayout.write(view, start + i * stepLayout.size, {
+			...step,
+			call: callNumber(call),
+			indirect: args.reduce<number>((bits, arg, n) => (isIndirect(arg) ? bits | (1 << n) : bits), 0),
+			expect,
+			id: i + 1,
+			arg: args.map((arg) => wordOf(arg, addressOf)),
+			store: store?.at ?? 0n,
+		});
+	}
+	stepLayout.write(view, start + entries.length * stepLayout.size, { ...step, call: DO_END });
+}
+
+const isIndirect = (arg: Operand): boolean =>
+	typeof arg === "object" && Object.hasOwn(arg, "valueOf") && !Object.hasOwn(arg, "at");
+
+function wordOf(arg: Operand, addressOf: (to: ErrandList | Label) => Address): bigint {
+	if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
+	if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
+	if ("at" in arg) return arg.at;
+	if ("stepsOf" in arg) return addressOf(arg.stepsOf);
+	if ("labelled" in arg) return addressOf(arg.labelled);
+	return arg.valueOf.at;
+}

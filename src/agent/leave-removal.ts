@@ -1,0 +1,104 @@
+import { plus } from "../bytes/address.ts";
+import { majorOf, minorOf } from "../linux/device.ts";
+import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
+import { O } from "../linux/open.ts";
+import { AT, STATX, statx } from "../linux/statx.ts";
+import type { Agent } from "./agent.ts";
+import { type Errand, EVERY_BIT, type Label, label, type Operand, type Spot } from "./batch.ts";
+
+/** Which directory it is, wherever names lead by then: as lstat(2) shows it. */
+export interface DirectoryIdentity {
+	readonly dev: bigint;
+	readonly ino: bigint;
+}
+
+/**
+ * Leaves it to an agent to remove a directory, and the files in it, should we be gone before it has another name.
+ *
+ * @param around a descriptor of ours: the directory that it is in.
+ * @param directory unknown before it is made: then it goes if it is empty.
+ * @param also adds what is to be undone before.
+ */
+export async function leaveRemoval(
+	agent: Agent,
+	around: number,
+	entry: string,
+	{
+		directory,
+		also,
+	}: {
+		readonly directory?: DirectoryIdentity | undefined;
+		readonly also?: ((undo: Errand) => void) | undefined;
+	} = {},
+): Promise<void> {
+	const undo = agent.undoing();
+	also?.(undo);
+	const errand = agent.errand();
+	const name = undo.put(Buffer.from(`${entry}\0`), 1);
+	const end = label("the end");
+	const parent = addHeld(errand, undo, around);
+	if (directory !== undefined) {
+		const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
+		const fd = { valueOf: undo.call("openat", { valueOf: parent }, name, flags) };
+		requireIdentity(undo, fd, directory, end);
+		addToEach(undo, fd, (file) => undo.call("unlinkat", fd, file, 0));
+	}
+	undo.call("unlinkat", { valueOf: parent }, name, AT.REMOVEDIR);
+	undo.mark(end);
+	await agent.perform(errand, { undo });
+}
+
+/** Goes to the end where a name leads to anything else by now. */
+function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdentity, end: Label): void {
+	const look = undo.space(statx.size);
+	const device = BigInt(majorOf(dev)) | (BigInt(minorOf(dev)) << 32n);
+	undo.call("statx", fd, undo.put(Buffer.of(0), 1), AT.EMPTY_PATH, STATX.INO, look);
+	for (const [field, wanted] of [["stx_ino", ino] as const, ["stx_dev_major", device] as const]) {
+		const same = label(`the same ${field}`);
+		undo.branch({ valueOf: within(look, statx.offsetOf(field)) }, EVERY_BIT, wanted, same);
+		undo.jump(end);
+		undo.mark(same);
+	}
+}
+
+/**
+ * Adds to an errand that the agent opens a directory of ours, whatever its name stands for by now.
+ *
+ * @param fd a descriptor of ours.
+ * @returns where its own goes, in the memory of the undo list.
+ */
+export function addHeld(errand: Errand, undo: Errand, fd: number): Spot {
+	const held = undo.space(8);
+	const ours = errand.put(Buffer.from(`/proc/${process.pid}/fd/${fd}\0`), 1);
+	errand.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
+	return held;
+}
+
+/**
+ * Adds a call for each entry of a directory, by which it leaves that directory. Those that stay, as `.` and `..` do, are passed over.
+ *
+ * @param add the call, made of the entry's name; its result.
+ */
+export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot): void {
+	const [again, gone, empty] = [label("again"), label("gone"), label("empty")];
+	// more than one may come, and the first is looked at
+	const entry = undo.space(LONGEST_DIRENT);
+	undo.mark(again);
+	const count = { valueOf: undo.call("getdents64", fd, entry, entry.size) };
+	undo.branch(count, EVERY_BIT, 0, empty);
+	undo.branch(count, SIGN, SIGN, empty);
+	const done = add(within(entry, dirent64.offsetOf("d_name")));
+	undo.branch({ valueOf: done }, EVERY_BIT, 0, gone);
+	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK_SET);
+	undo.jump(again);
+	undo.mark(gone);
+	// folklore: where an offset counts entries (tmpfs before 6.6), the next is not where it was
+	undo.call("lseek", fd, 0, SEEK_SET);
+	undo.jump(again);
+	undo.mark(empty);
+}
+
+const within = ({ at }: Spot, offset: number): Spot => ({ at: plus(at, BigInt(offset)), size: 8 });
+
+const SIGN = 1n << 63n;
+const SEEK_SET = 0;

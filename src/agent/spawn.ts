@@ -1,0 +1,95 @@
+import { i32, viewOf } from "../bytes/layout.ts";
+import { lengthOf } from "../bytes/range.ts";
+import { cloneArgs } from "../linux/clone.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import type { Agent } from "./agent.ts";
+import { type Errand, EVERY_BIT, label, type Operand, type Spot } from "./batch.ts";
+
+/** A process for the agent to make. It has a copy of all of the agent's memory, and runs a list of steps in it. */
+export interface Spawning {
+	/** `struct context`: whom it tells that a step failed. */
+	readonly context: Operand;
+	/** The first step. */
+	readonly steps: Operand;
+	/** Its pid in its own pid namespace, in the one around that, and so on; the kernel chooses when absent. */
+	readonly pids?: readonly number[];
+	/** CLONE_ flags besides. */
+	readonly flags?: number;
+	/** Where its pid goes, instead of the errand's memory: see {@link leaveKills}. */
+	readonly store?: Spot;
+}
+
+const SIGCHLD = 17n;
+
+/**
+ * Adds to an errand that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
+ * the ids are the kernel's choice, of clone(2).
+ */
+export function addSpawn(errand: Errand, agent: Agent, { context, steps, store, ...kind }: Spawning): Spot {
+	const args = putCloneArgs(errand, agent, kind);
+	const deed = agent.clone3 || (kind.pids ?? []).length > 0 ? "spawn" : "clone";
+	if (store === undefined) return errand.call(deed, args, args.size, context, steps);
+	errand.callInto(store, deed, args, args.size, context, steps);
+	return store;
+}
+
+/** `struct clone_args` for a process of the agent, or for one that such a process makes. */
+export function putCloneArgs(
+	errand: Errand,
+	{ room }: Agent,
+	{ pids = [], flags = 0 }: Pick<Spawning, "pids" | "flags">,
+): Spot {
+	const numbers = Buffer.alloc(i32.size * pids.length);
+	for (const [i, pid] of pids.entries()) i32.write(viewOf(numbers), i * i32.size, pid);
+	const args = cloneArgs.encode({
+		flags: BigInt(flags),
+		pidfd: 0n,
+		child_tid: 0n,
+		parent_tid: 0n,
+		exit_signal: SIGCHLD,
+		// The agent's own stack is where the process may have to unmap everything.
+		stack: room.stack.start,
+		stack_size: lengthOf(room.stack),
+		tls: 0n,
+		set_tid: pids.length === 0 ? 0n : errand.put(numbers).at,
+		set_tid_size: BigInt(pids.length),
+		cgroup: 0n,
+	});
+	return errand.put(args);
+}
+
+/** Has the agent make a process. Its pid, or -errno of clone3(2): EEXIST when the pid is taken. */
+export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigint> {
+	const errand = agent.errand();
+	const { at } = addSpawn(errand, agent, spawning);
+	await agent.perform(errand, { doing: "making a process" });
+	const { reply } = await agent.run({ reply: { at, length: 8 } });
+	return reply.readBigInt64LE();
+}
+
+/**
+ * Leaves it to an agent to kill the processes that it is about to make, should we be gone before they are all that they are to
+ * be: nothing of theirs that changes on the way, ids or their wish for a signal (PR_SET_PDEATHSIG), matters for that.
+ *
+ * @returns where their pids are to go.
+ */
+export async function leaveKills(agent: Agent, count: number): Promise<readonly Spot[]> {
+	const undo = agent.undoing();
+	const pids = Array.from({ length: count }, () => undo.space(8));
+	for (const pid of pids) {
+		const [positive, next] = [label("a pid, or none yet"), label("the next")];
+		// an errno would name a process group, and 0 our own
+		undo.branch({ valueOf: pid }, ~0x7fff_ffffn, 0, positive);
+		undo.jump(next);
+		undo.mark(positive);
+		undo.branch({ valueOf: pid }, EVERY_BIT, 0, next);
+		undo.call("kill", { valueOf: pid }, SIGKILL);
+		undo.mark(next);
+	}
+	await agent.perform(agent.errand(), { undo });
+	return pids;
+}
+
+/** They are complete, or gone. */
+export const leaveNothing = async (agent: Agent): Promise<void> =>
+	void (await agent.perform(agent.errand(), { undo: undefined }));

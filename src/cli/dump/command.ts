@@ -1,0 +1,57 @@
+import { losable } from "../../dump/losable.ts";
+import { type AddCommand, type Command, namesOf, Option, pidOption } from "../command-line.ts";
+import type { DumpVerb } from "./run.ts";
+
+export const addDump: AddCommand = (program) => {
+	program
+		.command("dump")
+		.usage("-t PID -i IMGDIR [options]")
+		.description("write the images of a living process; no CRIU is needed")
+		.addOption(pidOption("-t, --tree <pid>", "the process").makeOptionMandatory())
+		.option("-i, --images <dir>", "where to write: a directory that is empty or not there")
+		.addOption(new Option("-D, --images-dir <dir>", "the same, as criu has it").hideHelp())
+		.optionsGroup("How it is left:")
+		.option("-R, --leave-running", "let it go on; otherwise it is ended when its images are complete")
+		.option("-s, --leave-stopped", "leave it stopped")
+		.optionsGroup("What is written:")
+		.option("--no-pages", "without its memory: a donor for a core, in milliseconds")
+		.addOption(
+			new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be dumped, such as sockets")
+				.choices(["error", "null", "skip"])
+				.default("error"),
+		)
+		.addOption(
+			new Option("--allow-lost <what>", `what may be lost, of ${Object.keys(losable).join(", ")}, or all`).argParser(
+				namesOf(losable),
+			),
+		)
+		.option("--sync", "wait until the images are on the disk before it is ended")
+		.optionsGroup("Output:")
+		.option("--json", "print the outcome as JSON")
+		.option("-q, --quiet", "print nothing but errors")
+		.option("-v, --verbose", "print every finding, also the harmless ones")
+		.addHelpText("after", HELP)
+		.action(async (options: Omit<DumpVerb, "images"> & { images?: string; imagesDir?: string }, command: Command) => {
+			const images = options.images ?? options.imagesDir;
+			if (images === undefined) return command.error("error: -i IMGDIR is missing");
+			const { dumpVerb } = await import("./run.ts");
+			await dumpVerb({ ...options, images });
+		});
+};
+
+const HELP = `
+  $ necromancer dump -t 5739 -i DIR                 to images; the process is ended when they are complete
+  $ necromancer dump -t 5739 -i DIR -R              it goes on
+  $ necromancer dump -t 5739 -i DONOR -R --no-pages a donor for later cores: no memory, milliseconds
+
+All threads, memory, descriptors, signals, timers, limits and credentials of one process. The images are CRIU's:
+necromancer restore and criu restore take them. The process stands still while its memory is written. If
+anything fails, or this program is killed, it goes on as it was.
+
+It takes the right to trace the process: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
+Refused by name, before it is touched: sockets, terminals and other descriptors without a place in images (see
+--missing-fds), seccomp filters, other namespaces than ours, and, without -R, child processes. Network, UTS, IPC and cgroup
+namespaces, labels of security modules, a local descriptor table and the like are let go with --allow-lost. Whether Landlock
+confines it cannot be seen: if it does, it does no more afterwards. It gets a new session keyring.
+
+Exit status: 0 done, 1 there is no such process, or no space; 2 usage, 6 this host cannot, or this version.`;

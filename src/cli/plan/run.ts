@@ -1,0 +1,67 @@
+import { openImageDir } from "../../criu/image-dir.ts";
+import { refuseUnfinished } from "../../criu/store/unfinished.ts";
+import { type CompileOptions, compilePlan } from "../../plan/compile/compile.ts";
+import type { HostFacts } from "../../plan/host-facts.ts";
+import { withoutBeyond } from "../../restore/beyond-images.ts";
+import { withImageClocks } from "../../restore/image-clocks.ts";
+import type { ImageLosable } from "../../restore/image-losable.ts";
+import { requireMemory } from "../../restore/require-memory.ts";
+import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
+import { believedImages } from "../believed-images.ts";
+import { jsonText } from "../json-text.ts";
+import type { Terminal } from "../terminal.ts";
+import { planJson } from "./json.ts";
+import { planText } from "./text.ts";
+
+export interface PlanVerb {
+	/** The image directory. */
+	readonly images: string;
+	readonly json: boolean;
+	/** Every step; else long stages are folded. JSON has them anyway. */
+	readonly verbose: boolean;
+	/** Which process, where the images hold several. */
+	readonly pid?: number;
+	/** The images are what they say, whosever they are. */
+	readonly trust?: boolean;
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
+	/** What it may be without. */
+	readonly allowLost?: ReadonlySet<ImageLosable>;
+	/** What to do about descriptors that cannot be opened again. */
+	readonly policy?: CompileOptions;
+}
+
+/**
+ * `necromancer plan -i DIR`: says what `restore` would do, call by call, and does nothing.
+ *
+ * @param facts measures this host.
+ * @throws NecromancerError whatever is wrong with the images, and what cannot be restored.
+ */
+export async function planVerb(
+	{
+		images,
+		json,
+		verbose,
+		pid,
+		clock,
+		allowLost,
+		trust = false,
+		policy = { fds: new Map(), missing: "error" },
+	}: PlanVerb,
+	{ out, paint }: Terminal,
+	facts: () => HostFacts | Promise<HostFacts>,
+): Promise<void> {
+	refuseUnfinished(images);
+	const dir = openImageDir(images);
+	try {
+		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
+		requireMemory(task, dir.path);
+		const beyond = withoutBeyond(dir, task, new Set(allowLost));
+		const { task: clocked, findings: told } = withImageClocks(beyond.task, dir, clock);
+		const compiled = compilePlan(clocked, await facts(), policy);
+		const plan = { ...compiled, findings: [...findings, ...beyond.findings, ...told, ...compiled.findings] };
+		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
+	} finally {
+		dir.close();
+	}
+}

@@ -1,0 +1,235 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import { resolve } from "node:path";
+import { isatty } from "node:tty";
+import { type ImageDir, openImageDir } from "../../criu/image-dir.ts";
+import { refuseUnfinished } from "../../criu/store/unfinished.ts";
+import { refuse } from "../../errors.ts";
+import type { Finding } from "../../finding.ts";
+import { signalName } from "../../linux/signal.ts";
+import { readProcStatus } from "../../proc/status.ts";
+import { openCoreSource } from "../../raise/open-core.ts";
+import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../../raise/raise.ts";
+import { donorWithoutBeyond } from "../../restore/beyond-images.ts";
+import type { Restored } from "../../restore/restore.ts";
+import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
+import { taskFromImages } from "../../task/from-images/from-images.ts";
+import { writersTold } from "../../task/from-images/side-record.ts";
+import type { PartialTask } from "../../task/partial-task.ts";
+import { findingsText, leftoverText } from "../findings.ts";
+import { follow } from "../follow.ts";
+import { findGdb, runGdb } from "../gdb.ts";
+import { untilInterrupted } from "../interrupt.ts";
+import { endRestored, orEnd, writePidfile } from "../pidfile.ts";
+import { openProgress } from "../progress.ts";
+import { openTerminal, type Terminal } from "../terminal.ts";
+import { keptText, type Left, raisedJson, raisedText, summonedJson, summonedText } from "./text.ts";
+
+export interface RaiseVerb {
+	/** `-` for standard input. */
+	readonly core: string;
+	readonly gdbArgs: readonly string[];
+	/** A donor's image directory. */
+	readonly images?: string;
+	readonly donorPid?: number;
+	readonly run?: boolean;
+	readonly wait?: boolean;
+	readonly gdb?: boolean;
+	readonly keep?: boolean;
+	readonly pidfile?: string;
+	readonly sysroot?: string;
+	readonly mapFile?: ReadonlyMap<string, string>;
+	readonly search?: readonly string[];
+	readonly allowMismatch?: boolean;
+	readonly missingFiles?: "error" | "zeros";
+	readonly truncated?: boolean;
+	readonly leaveHandlers?: boolean;
+	readonly fd?: ReadonlyMap<number, string>;
+	readonly tty?: boolean;
+	readonly missingFds?: "error" | "null";
+	readonly lazy?: boolean;
+	/** Bytes. */
+	readonly maxSize?: bigint;
+	readonly trust?: boolean;
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
+	readonly limit?: ReadonlyMap<number, bigint>;
+	/** `false` for --no-ptrace. */
+	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
+	readonly check?: boolean;
+	readonly json?: boolean;
+	readonly quiet?: boolean;
+	readonly verbose?: boolean;
+}
+
+/**
+ * `necromancer raise CORE`: from a core to a living process.
+ *
+ * @returns our exit status: with `--wait` the process's own, with `--gdb` gdb's.
+ */
+export async function raiseVerb(verb: RaiseVerb): Promise<number> {
+	const terminal = openTerminal(process);
+	const gdb = verb.gdb === true && verb.check !== true ? findGdb(process.env["PATH"]) : undefined;
+	const outcome = await untilInterrupted((signal) => fromCore(verb, terminal, signal));
+	if (!("restored" in outcome)) {
+		if (verb.json === true) terminal.out(summonedJson(outcome));
+		else if (verb.quiet !== true)
+			terminal.out(
+				findingsText(outcome.findings, verb.verbose === true, terminal.paint) + summonedText(outcome, terminal.paint),
+			);
+		return 0;
+	}
+	const { restored } = outcome;
+	if (verb.run === true) await requireLife(restored, outcome.dead);
+	await orEnd(restored, async () => {
+		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
+		await tell(verb, outcome, terminal);
+	});
+	if (gdb !== undefined) return await withGdb(gdb, verb, outcome, terminal);
+	if (verb.wait === true) return await follow(restored, terminal);
+	await restored.release();
+	return 0;
+}
+
+/** @throws NecromancerError ERR_DIED_AGAIN where it was killed before it got anywhere. */
+async function requireLife(restored: Restored, { pid, death }: PartialTask): Promise<void> {
+	const end = await restored.earlyEnd();
+	if (end?.kind !== "killed") return;
+	await restored.release();
+	refuse("ERR_DIED_AGAIN", {
+		subject: `process ${pid}`,
+		finding: `was killed by ${signalName(end.signal)} as soon as it went on`,
+		expectation: `expected it to live; it had died of ${death.words}`,
+		remedy: "leave out --run, or give --gdb, and change what made it fail first",
+	});
+}
+
+/** The core is read, the process made; with `--check` only understood. */
+async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | Summoned> {
+	const core = await openCoreSource(verb.core, {
+		...(verb.maxSize === undefined ? {} : { maxSize: verb.maxSize }),
+		signal,
+		progress: (total) => openProgress(terminal, verb.quiet === true ? 0n : total),
+	});
+	let donor: ImageDir | undefined;
+	try {
+		donor = openDonor(verb.images);
+		const options = optionsFrom(verb, donor);
+		if (verb.check === true) return await rehearseRaise(core, options);
+		signal.throwIfAborted();
+		const raised = await raise(core, { ...options, before: ({ findings }) => tellRights(verb, findings, terminal) });
+		if (signal.aborted) {
+			await endRestored(raised.restored);
+			signal.throwIfAborted();
+		}
+		return raised;
+	} finally {
+		donor?.close();
+		core.close();
+	}
+}
+
+function openDonor(images: string | undefined): ImageDir | undefined {
+	if (images === undefined) return undefined;
+	refuseUnfinished(images);
+	// what is still needed of it is opened by name by a process with another working directory
+	return openImageDir(resolve(images));
+}
+
+function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions {
+	const { sysroot, mapFile, search, clock } = verb;
+	return {
+		stopped: verb.run !== true && verb.wait !== true,
+		untraced: verb.ptrace === false,
+		fds: verb.fd ?? new Map(),
+		missing: verb.missingFds ?? "error",
+		missingFiles: verb.missingFiles ?? "error",
+		truncated: verb.truncated === true,
+		leaveHandlers: verb.leaveHandlers === true,
+		lazy: verb.lazy === true,
+		trust: verb.trust === true,
+		allowMismatch: verb.allowMismatch === true,
+		debugged: verb.gdb === true,
+		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
+		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
+		...(verb.tty === true ? { tty: ourTerminal() } : {}),
+		...(donor === undefined ? {} : lentBy(donor, verb)),
+		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
+		...(clock === undefined ? {} : { clock }),
+		...(sysroot === undefined ? {} : { sysroot }),
+		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
+		...(search === undefined ? {} : { search }),
+	};
+}
+
+function lentBy(
+	dir: ImageDir,
+	{ donorPid }: RaiseVerb,
+): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
+	const { task: donor, findings: donorFindings } = donorWithoutBeyond(dir, taskFromImages(dir, donorPid));
+	const writers = [...dir.writers, ...writersTold(dir)];
+	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
+}
+
+/** The device file of the terminal that one of our standard streams is. */
+function ourTerminal(): string {
+	for (const fd of [0, 1, 2]) if (isatty(fd)) return readlinkSync(`/proc/self/fd/${fd}`);
+	return refuse("ERR_USAGE", {
+		subject: "--tty",
+		finding: "none of our standard streams is a terminal",
+		expectation: "expected one to hand on",
+		remedy: "name files with --fd N=PATH",
+	});
+}
+
+/** With which rights it will live: said while it does not yet. */
+function tellRights({ json, quiet }: RaiseVerb, findings: readonly Finding[], { out, paint }: Terminal): void {
+	if (json !== true && quiet !== true) out(findingsText(findings.filter(isAboutRights), false, paint));
+}
+
+const isAboutRights = ({ code, weight }: Finding): boolean => code === "credentials" && weight !== "note";
+
+async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Terminal): Promise<void> {
+	const left: Left = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
+	const outcome = { raised, left };
+	const { leftover, findings: late } = raised.restored;
+	const untold = raised.findings.filter((finding) => !isAboutRights(finding) || late.includes(finding));
+	if (verb.json === true) await deliver("out", raisedJson(outcome));
+	else if (verb.quiet !== true)
+		await deliver(
+			"out",
+			findingsText(untold, verb.verbose === true, paint) +
+				(leftover === undefined ? "" : leftoverText(leftover, paint)) +
+				raisedText(outcome, paint),
+		);
+}
+
+/** gdb gets the terminal; when it is quit, what we made ends, unless it is to be kept. */
+async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised, { out }: Terminal): Promise<number> {
+	const target = {
+		pid: restored.livingThread,
+		executable: task.memory.executable,
+		...(verb.sysroot === undefined ? {} : { sysroot: verb.sysroot }),
+	};
+	let keep = false;
+	try {
+		const status = await runGdb(gdb, target, verb.gdbArgs);
+		keep = verb.keep === true;
+		return status;
+	} finally {
+		if (keep) {
+			if (verb.quiet !== true) out(keptText(restored.pid, stateOf(restored.livingThread)));
+			await restored.release();
+		} else await endRestored(restored);
+	}
+}
+
+/** "T (stopped)" and the like, its letter; `undefined` for what has ended. */
+function stateOf(pid: number): string | undefined {
+	try {
+		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1")).state;
+	} catch {
+		return undefined;
+	}
+}

@@ -1,0 +1,115 @@
+import { resolve } from "node:path";
+import { openImageDir } from "../../criu/image-dir.ts";
+import { refuseUnfinished } from "../../criu/store/unfinished.ts";
+import { type Finding, lostAtDump } from "../../finding.ts";
+import { withoutBeyond } from "../../restore/beyond-images.ts";
+import { withImageClocks } from "../../restore/image-clocks.ts";
+import type { ImageLosable } from "../../restore/image-losable.ts";
+import { requireMemory } from "../../restore/require-memory.ts";
+import { type Restored, restore } from "../../restore/restore.ts";
+import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
+import { reportPointersOf } from "../../task/pointers.ts";
+import { believedImages } from "../believed-images.ts";
+import { findingsText, leftoverText } from "../findings.ts";
+import { follow } from "../follow.ts";
+import { logged } from "../log-file.ts";
+import { orEnd, writePidfile } from "../pidfile.ts";
+import { openTerminal, type Terminal } from "../terminal.ts";
+
+export interface RestoreVerb {
+	readonly images: string;
+	readonly pid?: number;
+	readonly detach?: boolean;
+	readonly leaveStopped?: boolean;
+	/** `false` for --no-ptrace. */
+	readonly ptrace?: boolean;
+	readonly pidNamespace?: boolean;
+	readonly freshIds?: boolean;
+	/** The images are what they say, whosever they are. */
+	readonly trust?: boolean;
+	readonly fd?: ReadonlyMap<number, string>;
+	readonly missingFds?: "error" | "null";
+	/** What it may be without. */
+	readonly allowLost?: ReadonlySet<ImageLosable>;
+	/** Nanoseconds. */
+	readonly clock?: GivenClock;
+	readonly pidfile?: string;
+	/** A file for what would go to stderr. */
+	readonly logFile?: string;
+	/** 0: errors only; 1 and more: notes too. The usual when absent: that it lives, and what is not as it was. */
+	readonly verbosity?: number;
+}
+
+/** The environment variable that makes one step of a restore fail, by its number in `necromancer plan`. */
+const FAIL_STEP = "NECROMANCER_FAIL_STEP";
+
+/**
+ * `necromancer restore -i DIR`: makes the process that images describe. Without -d it is our child, and its exit status
+ * becomes ours.
+ *
+ * @returns our exit status.
+ */
+export const restoreVerb = (verb: RestoreVerb): Promise<number> =>
+	verb.logFile === undefined
+		? restoreAs(verb, openTerminal(process))
+		: logged(verb.logFile, (terminal) => restoreAs(verb, terminal));
+
+async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number> {
+	refuseUnfinished(verb.images);
+	// the carrier opens page files by name and may have another working directory by then
+	const dir = openImageDir(resolve(verb.images));
+	let restored: Restored;
+	let known: number;
+	const said: Finding[] = [];
+	try {
+		const failStep = Number(process.env[FAIL_STEP] ?? 0);
+		const stopped = verb.leaveStopped === true;
+		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
+		requireMemory(believed, dir.path);
+		// before it runs
+		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
+		const within = verb.pidNamespace === true ? ["pid" as const] : [];
+		const beyond = withoutBeyond(dir, believed, new Set([...(verb.allowLost ?? []), ...within]));
+		const { task, findings: clock } = withImageClocks(beyond.task, dir, verb.clock);
+		known = task.identity.pid;
+		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));
+		said.push(...beyond.findings, ...clock);
+		reportPointersOf(task, (finding) => said.push(finding));
+		restored = await restore(task, {
+			stopped: verb.leaveStopped === true || task.stopped,
+			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
+			untraced: verb.ptrace === false,
+			fds: verb.fd ?? new Map(),
+			missing: verb.missingFds ?? "error",
+			requireUnchanged: dir.requireUnchanged,
+			trust: verb.trust === true,
+			...(failStep > 0 ? { failStep } : {}),
+		});
+	} finally {
+		dir.close();
+	}
+	await orEnd(restored, async () => {
+		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
+		await tell(verb, { ...restored, findings: [...said, ...restored.findings] }, known, terminal);
+	});
+	if (verb.detach === true || verb.leaveStopped === true) {
+		await restored.release();
+		return 0;
+	}
+	return await follow(restored, terminal);
+}
+
+async function tell(
+	{ verbosity, leaveStopped }: RestoreVerb,
+	{ pid, ids, findings, leftover }: Restored,
+	known: number,
+	{ deliver, errPaint }: Terminal,
+): Promise<void> {
+	if (verbosity === 0) return;
+	const lost = leftover === undefined ? "" : leftoverText(leftover, errPaint);
+	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
+	await deliver(
+		"err",
+		`${findingsText(findings, (verbosity ?? 0) > 0, errPaint)}${lost}${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+	);
+}

@@ -1,0 +1,131 @@
+import { symlinkSync } from "node:fs";
+import { resolve } from "node:path";
+import { fileOffset, hex } from "../../bytes/address.ts";
+import { readInto } from "../../bytes/bulk.ts";
+import { type Directory, syncDirectory, syncFile } from "../../bytes/directory.ts";
+import { type ByteSink, createFile } from "../../bytes/sink.ts";
+import { attempt } from "../../bytes/source.ts";
+import { refuse } from "../../errors.ts";
+import type { Extent } from "../image.ts";
+import type { ImageDir } from "../image-dir.ts";
+import { copyKept } from "../kept-file.ts";
+import { isPlainName } from "../own-names.ts";
+import { type PagesPlan, type WriteOptions, type WrittenPages, workOf, writePages } from "../pages/pages.ts";
+
+/** A new image directory as a value. No name occurs twice, and `inventory.img` is among them. */
+export interface ImageDraft {
+	/** File name to the file of the donor that is kept under it byte for byte. */
+	readonly copies: ReadonlyMap<string, string>;
+	/** File name to what is written there. */
+	readonly images: ReadonlyMap<string, readonly (Uint8Array | Extent)[]>;
+	readonly pages: readonly PagesPlan[];
+}
+
+/** The directory that a draft replaces or takes after. */
+export type Donor = Pick<ImageDir, "path" | "parent" | "directory">;
+
+/** What was written. */
+export interface Written {
+	/** By the name of the pagemap. */
+	readonly pages: ReadonlyMap<string, WrittenPages>;
+}
+
+/** The image without which no directory is one, and whose absence marks one as unfinished. */
+export const INVENTORY = "inventory.img";
+
+/** The link by which an incremental dump names the directory it continues. */
+export const PARENT = "parent";
+
+/** Every file name of a draft. */
+export const namesIn = ({ copies, images, pages }: ImageDraft): string[] => [
+	...copies.keys(),
+	...images.keys(),
+	...pages.flatMap((plan) => [plan.pages, plan.pagemap]),
+];
+
+/** Bytes that writing a draft reports as progress, altogether. */
+export const draftWork = ({ images, pages }: ImageDraft): bigint =>
+	[...images.values()].flat().reduce((sum, piece) => sum + (piece instanceof Uint8Array ? 0n : piece.length), 0n) +
+	pages.reduce((sum, plan) => sum + workOf(plan), 0n);
+
+/**
+ * Writes the files of a draft into an existing directory, where their names must be free. Files are made with mode 0600,
+ * never through a link; a donor's link `parent` is made anew. A draft that copies nothing needs no donor. On failure what was written stays: the directory is one that the caller throws away.
+ *
+ * @param inPlace - They will replace the donor's own, whose link `parent` stays where it is.
+ * @throws NecromancerError ERR_IO, ERR_IMAGE_TRUNCATED when an image became shorter; what {@link copyKept} throws; and what {@link writePages} throws.
+ * @throws RangeError when the draft is not one: a bug of the caller.
+ */
+export async function writeDraft(
+	draft: ImageDraft,
+	donor: Donor | undefined,
+	target: Directory,
+	options: WriteOptions = {},
+	inPlace = false,
+): Promise<Written> {
+	checkDraft(draft);
+	for (const [name, from] of draft.copies) {
+		options.signal?.throwIfAborted();
+		if (donor === undefined) throw new RangeError(`the draft copies ${from} of no donor`);
+		await copyKept(donor.directory, from, target, name, options.signal);
+		if (options.sync) syncFile(target, name);
+	}
+	for (const [name, pieces] of draft.images) {
+		const file = createFile(target.at(name), name);
+		try {
+			for (const piece of pieces) {
+				if (piece instanceof Uint8Array) file.append(piece);
+				else await copyExtent(piece, file, options);
+			}
+			if (options.sync) file.sync();
+		} finally {
+			file.close();
+		}
+	}
+	const pages = new Map<string, WrittenPages>();
+	for (const plan of draft.pages) pages.set(plan.pagemap, await writePages(target.at("."), plan, options));
+	// Other processes of an incremental dump may still need the directory it continues.
+	if (donor?.parent !== undefined && !inPlace) {
+		const parent = resolve(donor.path, donor.parent);
+		attempt(target.nameOf(PARENT), () => symlinkSync(parent, target.at(PARENT)));
+	}
+	if (options.sync) syncDirectory(target);
+	return { pages };
+}
+
+/** @throws RangeError */
+export function checkDraft(draft: ImageDraft): void {
+	const seen = new Set<string>();
+	for (const name of namesIn(draft)) {
+		if (!isPlainName(name)) throw new RangeError(`${JSON.stringify(name)} is no name for an image`);
+		if (seen.has(name)) throw new RangeError(`the draft holds ${name} twice`);
+		seen.add(name);
+	}
+	if (!seen.has(INVENTORY)) throw new RangeError(`the draft lacks ${INVENTORY}`);
+}
+
+const BUFFER = 1 << 20;
+
+async function copyExtent(
+	{ source, offset, length }: Extent,
+	file: ByteSink,
+	{ progress, signal }: WriteOptions,
+): Promise<void> {
+	const buffer = Buffer.allocUnsafe(Number(length < BUFFER ? length : BUFFER));
+	for (let done = 0n; done < length; ) {
+		signal?.throwIfAborted();
+		const left = length - done;
+		const part = left < BigInt(buffer.length) ? buffer.subarray(0, Number(left)) : buffer;
+		const at = fileOffset(offset + done);
+		await readInto(source, at, part, (end) =>
+			refuse("ERR_IMAGE_TRUNCATED", {
+				subject: source.name,
+				finding: `ends at ${hex(end)}`,
+				expectation: `expected ${part.length} bytes at ${hex(at)}`,
+			}),
+		);
+		file.append(part);
+		done += BigInt(part.length);
+		progress?.(BigInt(part.length));
+	}
+}

@@ -1,0 +1,37 @@
+import type { Address } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
+import type { Place } from "../program/program.ts";
+import type { PlanDraft } from "./draft.ts";
+import type { HostFacts } from "./host-facts.ts";
+import type { Ids } from "./ids.ts";
+import type { Inputs } from "./inputs.ts";
+import type { Opener, Stand } from "./opener.ts";
+
+/** What every part of the compiler shares. */
+export interface Circumstances {
+	readonly draft: PlanDraft;
+	readonly ids: Ids;
+	readonly facts: HostFacts;
+	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
+	readonly hole: Range;
+	/** `struct context`; `report_fd` is its first word. */
+	readonly context: Place;
+	/** The report socket's number and everything the plan opens for a while are at or above this; all of the dead's below. */
+	readonly firstWorkFd: number;
+	/** Files that are open from the beginning, from `firstWorkFd` + 1 on. */
+	readonly inputs: Inputs;
+	/** The lowest number above them: files without a name, and what is only needed for a while. */
+	readonly firstSpareFd: number;
+	/** As whom its files are opened. */
+	readonly opener: Opener;
+	/** Who acts in the leader's list at this point of the plan. */
+	readonly stand: Stand;
+	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
+	readonly go: Place;
+	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
+	readonly leaderEnded?: Place;
+	/** The descriptors, from `firstSpareFd` on, of files without a name while the process is made, by `GhostFile` id. */
+	readonly ghosts?: ReadonlyMap<number, number>;
+	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
+	readonly reserve: (length: bigint) => Address;
+}

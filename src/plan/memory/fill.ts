@@ -1,0 +1,179 @@
+import { lengthOf, type Range } from "../../bytes/range.ts";
+import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../../linux/clone.ts";
+import { AT_FDCWD } from "../../linux/fcntl.ts";
+import { MADV } from "../../linux/mman.ts";
+import { O } from "../../linux/open.ts";
+import { iovec } from "../../linux/uio.ts";
+import type { Place } from "../../program/program.ts";
+import type { Circumstances } from "../context.ts";
+import type { ListDraft } from "../draft.ts";
+import type { Stretch } from "./classify.ts";
+import { chunkOf, HUGE_PAGE, type Reading, readingsOf, type Spacious } from "./read-plan.ts";
+
+/** Below this a second reader costs more than it saves. */
+const WORTH_SHARING = 64n << 20n;
+
+/** Page faults, not copying, cost the time, and readers of one address space get into each other's way over them. */
+const MOST_READERS = 4;
+
+/** A filler's stack; the blob needs a few hundred bytes of it. */
+const STACK_SIZE = 8192;
+
+/**
+ * Fills memory that is mapped and writable. Page faults, not copying, cost the time, so the pages of large pieces are made
+ * beforehand. Where huge ones will do, one byte is put into each, MADV_COLLAPSE makes the pages huge, and the read that
+ * follows meets no fault: as fast as MADV_HUGEPAGE, and it leaves no flag on the mapping. Elsewhere MADV_POPULATE_WRITE
+ * makes small ones. A kernel that will not costs time only.
+ *
+ * @param spacious Sorted, without overlaps.
+ * @param pid Of the process that is filled: it waits for its fillers.
+ */
+export function planFill(
+	stretches: readonly Stretch[],
+	spacious: readonly Spacious[],
+	pid: number,
+	around: Circumstances,
+): void {
+	if (stretches.length === 0) return;
+	const { draft, facts } = around;
+	const leader = draft.list("leader");
+	const total = stretches.reduce((sum, { length }) => sum + length, 0n);
+	const readings = readingsOf(stretches, spacious, chunkOf(total));
+	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
+	const [own = [], ...others] = sharesOf(readings, total, readers);
+	const fillers = others.map((share, i) => spawnFiller(i + 1, share, around));
+	for (const reading of own) read(leader, reading, around);
+	for (const { number, tid, running } of fillers) {
+		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
+		leader.add(
+			"fill",
+			"tgkill",
+			[around.ids.arg(pid), { valueOf: tid }, 0n],
+			"wait until its thread id is free again",
+			{
+				expect: "until-error",
+			},
+		);
+	}
+}
+
+interface Filler {
+	readonly number: number;
+	readonly tid: Place;
+	/** The kernel writes 0 here when it ends. */
+	readonly running: Place;
+}
+
+function spawnFiller(number: number, share: readonly Reading[], around: Circumstances): Filler {
+	const { draft, context, facts } = around;
+	const name = `filler ${number}`;
+	const list = draft.list(name);
+	for (const reading of share) read(list, reading, around);
+	const stack = draft.space(`stack of ${name}`, STACK_SIZE);
+	const running = draft.cell(`whether ${name} runs`);
+	const tid = draft.cell(`thread id of ${name}`);
+	const args = draft.bytes(
+		`clone_args of ${name}`,
+		cloneArgs.encode({
+			...{ flags: BigInt(CLONE_AS_THREAD | CLONE.PARENT_SETTID | CLONE.CHILD_CLEARTID) },
+			...{ pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n, stack: 0n, stack_size: BigInt(STACK_SIZE) },
+			...{ tls: 0n, set_tid: 0n, set_tid_size: 0n, cgroup: 0n },
+		}),
+		{
+			pointers: [
+				{ at: cloneArgs.offsetOf("child_tid"), to: running },
+				{ at: cloneArgs.offsetOf("parent_tid"), to: running },
+				{ at: cloneArgs.offsetOf("stack"), to: stack },
+			],
+		},
+	);
+	draft
+		.list("leader")
+		.add(
+			"fill",
+			facts.clone3 === false ? "clone" : "spawn",
+			[args, BigInt(cloneArgs.size), context, { list: name }],
+			"a second pair of hands",
+			{
+				save: tid,
+			},
+		);
+	return { number, tid, running };
+}
+
+function read(list: ListDraft, reading: Reading, { draft, inputs }: Circumstances): void {
+	const { source, offset, pieces, length } = reading;
+	const [first] = pieces;
+	if (first === undefined) return;
+	const fd = BigInt(inputs.numberOf(source));
+	const advise = (advice: number, why: string): void =>
+		list.add("fill", "madvise", [first.start, length, BigInt(advice)], why, { expect: "anything" });
+	if (reading.pages === "huge") {
+		const count = length / HUGE_PAGE;
+		const touched = Array.from({ length: Number(count) }, (_, i) => ({
+			start: first.start + BigInt(i) * HUGE_PAGE,
+			length: 1n,
+		}));
+		const touches = draft.bytes(`a byte of each of ${count} huge pages`, iovecsOf(touched));
+		list.add("fill", "preadv", [fd, touches, count, offset, 0n], "touch what becomes huge pages", {
+			expect: { exactly: count },
+		});
+		advise(MADV.COLLAPSE, "huge pages, if the kernel has them");
+	}
+	if (reading.pages === "small") advise(MADV.POPULATE_WRITE, "all its pages at once, if the kernel can");
+	if (pieces.length === 1)
+		list.add("fill", "pread64", [fd, first.start, length, offset], `fill ${length} bytes`, {
+			expect: { exactly: length },
+		});
+	else {
+		const vector = draft.bytes(`${pieces.length} places in memory`, iovecsOf(pieces));
+		list.add(
+			"fill",
+			"preadv",
+			[fd, vector, BigInt(pieces.length), offset, 0n],
+			`fill ${length} bytes in ${pieces.length} places`,
+			{ expect: { exactly: length } },
+		);
+	}
+}
+
+function iovecsOf(pieces: readonly { readonly start: bigint; readonly length: bigint }[]): Uint8Array {
+	const bytes = new Uint8Array(pieces.length * iovec.size);
+	const view = new DataView(bytes.buffer);
+	for (const [i, { start, length }] of pieces.entries())
+		iovec.write(view, i * iovec.size, { iov_base: start, iov_len: length });
+	return bytes;
+}
+
+/** Consecutive readings of about equal size for each of `count` readers. */
+function sharesOf(readings: readonly Reading[], total: bigint, count: number): Reading[][] {
+	const shares: Reading[][] = [[]];
+	let done = 0n;
+	for (const reading of readings) {
+		if (done >= (total * BigInt(shares.length)) / BigInt(count)) shares.push([]);
+		shares.at(-1)?.push(reading);
+		done += reading.length;
+	}
+	return shares;
+}
+
+/** The most that a read writes of /dev/zero's endless bytes at once. */
+const MOST_ZEROS = 1n << 30n;
+
+/** Zeros over file bytes: where a core was cut short or a page reached beyond what was saved. */
+export function planBlanks(blanks: readonly Range[], { draft }: Circumstances): void {
+	if (blanks.length === 0) return;
+	const leader = draft.list("leader");
+	const zero = draft.cell("descriptor of /dev/zero");
+	const path = draft.path("path of /dev/zero", "/dev/zero");
+	leader.add("fill", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "zeros", { save: zero });
+	for (const blank of blanks)
+		for (let done = 0n; done < lengthOf(blank); done += MOST_ZEROS) {
+			const left = lengthOf(blank) - done;
+			const length = left < MOST_ZEROS ? left : MOST_ZEROS;
+			leader.add("fill", "read", [{ valueOf: zero }, blank.start + done, length], "zeros where the file has bytes", {
+				expect: { exactly: length },
+			});
+		}
+	leader.add("fill", "close", [{ valueOf: zero }], "the zeros are in place");
+}

@@ -1,0 +1,158 @@
+import { lengthOf } from "../../bytes/range.ts";
+import { loss } from "../../finding.ts";
+import { AT_FDCWD } from "../../linux/fcntl.ts";
+import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
+import { O } from "../../linux/open.ts";
+import type { Arg, Place } from "../../program/program.ts";
+import type { Mapping } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import { nameFor, ownFile } from "../files/named.ts";
+import { nameOf } from "./classify.ts";
+
+/** mlock2(2) */
+export const MLOCK_ONFAULT = 1n;
+
+/** "No file", as mmap(2) wants it. */
+export const NO_FILE = -1n;
+
+const PROT = PROT_READ | PROT_WRITE | PROT_EXEC;
+
+/** Flags of a mapping that mean something when it is made; those that old programs pass and the kernel ignores do not. */
+const KEPT = MAP.DROPPABLE | MAP.GROWSDOWN | MAP.LOCKED | MAP.NORESERVE | MAP.STACK;
+
+/** Protection of mmap(2) and mprotect(2), without bits that neither keeps. */
+export const protOf = ({ prot }: Mapping): number => prot & PROT;
+
+/** Huge pages of a size: HUGETLB with the size's bits, or 0. */
+export const hugetlbOf = ({ flags }: Mapping): number =>
+	(flags & MAP.HUGETLB) === 0 ? 0 : (flags & (MAP.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT))) >>> 0;
+
+/** Flags of mmap(2) for a mapping that has a file. Never FIXED: what is there already is a mistake, and must stay one. */
+export function flagsOf({ flags: all, shared, attributes }: Mapping): number {
+	// MAP_LOCKED would bring all pages at once
+	const flags = attributes?.["locked-on-fault"] === 1n ? all & ~MAP.LOCKED : all;
+	const droppable = (flags & MAP.DROPPABLE) !== 0 && !shared;
+	const type = shared ? MAP.SHARED : droppable ? 0 : MAP.PRIVATE;
+	return type | MAP.FIXED_NOREPLACE | (flags & KEPT & ~(droppable ? 0 : MAP.DROPPABLE));
+}
+
+/** Private anonymous memory: heap, stacks, arenas, reservations. */
+export function mapAnonymous(
+	mappings: readonly Mapping[],
+	writable: ReadonlySet<Mapping>,
+	around: Circumstances,
+): void {
+	for (const mapping of mappings) {
+		const { backing } = mapping;
+		if (backing.kind !== "anonymous") continue;
+		const flags = (flagsOf(mapping) | MAP.ANONYMOUS | hugetlbOf(mapping)) >>> 0;
+		map(mapping, protWhileFilling(mapping, writable), flags, NO_FILE, 0n, backing.role ?? "anonymous memory", around);
+	}
+}
+
+/** Files that are open at a time, as their user opened them one after the other. */
+const AT_ONCE = 256;
+
+/** Files, each opened once for all mappings that it may be opened for in the same way. */
+export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, around: Circumstances): void {
+	const { draft } = around;
+	const leader = draft.list("leader");
+	const groups = new Map<
+		string,
+		{ path: string; name: string; access: number; members: { mapping: Mapping; offset: bigint }[] }
+	>();
+	for (const mapping of mappings) {
+		const { backing } = mapping;
+		if (backing.kind !== "file") continue;
+		const { offset, ghost } = backing;
+		const number = ghost === undefined ? undefined : around.ghosts?.get(ghost);
+		const path = number === undefined ? backing.path : ownFile(number);
+		const access = mapping.shared && (backing.writable || (mapping.prot & PROT_WRITE) !== 0) ? O.RDWR : O.RDONLY;
+		const group = groups.get(`${access} ${path}`) ?? { path, name: backing.path, access, members: [] };
+		group.members.push({ mapping, offset });
+		groups.set(`${access} ${path}`, group);
+	}
+	const waiting = [...groups.values()];
+	// locked memory takes rights of the restorer's, so he maps what its user has opened
+	const most = around.opener.same ? 1 : AT_ONCE;
+	for (let from = 0; from < waiting.length; from += most) {
+		const open = waiting.slice(from, from + most).map((group) => ({ ...group, file: openMapped(group, around) }));
+		around.stand.asCaller("map");
+		for (const { file, name: whole, members } of open) {
+			const name = lastOf(whole);
+			for (const { mapping, offset } of members)
+				map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, around);
+			leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
+		}
+	}
+}
+
+function openMapped(
+	{ path, name, access }: { readonly path: string; readonly name: string; readonly access: number },
+	around: Circumstances,
+): Place {
+	const { draft } = around;
+	const file = draft.cell(`descriptor of ${name}`);
+	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
+	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
+	const place = draft.path(name, nameFor(path, "map", around));
+	draft.list("leader").add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
+	return file;
+}
+
+const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
+
+/** One mapping at its place. */
+export function map(
+	mapping: Mapping,
+	prot: number,
+	flags: number,
+	file: Arg,
+	offset: bigint,
+	what: string,
+	around: Circumstances,
+): void {
+	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset];
+	const leader = around.draft.list("leader");
+	leader.add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
+	if (mapping.attributes?.["locked-on-fault"] === 1n)
+		leader.add("map", "mlock2", [mapping.start, lengthOf(mapping), MLOCK_ONFAULT], "its pages are locked as they come");
+}
+
+/** What private memory is mapped with until its bytes are in. */
+export const protWhileFilling = (mapping: Mapping, writable: ReadonlySet<Mapping>): number =>
+	protOf(mapping) | (writable.has(mapping) ? PROT_WRITE : 0);
+
+/** Advice that lasts, in the order of its number; all other numbers are deeds, some of which destroy what was filled in. */
+const LASTING: readonly number[] = [
+	...[MADV.RANDOM, MADV.SEQUENTIAL, MADV.DONTFORK, MADV.MERGEABLE],
+	...[MADV.HUGEPAGE, MADV.NOHUGEPAGE, MADV.DONTDUMP, MADV.WIPEONFORK],
+];
+
+/** Answers of kernels that were built without the feature (KSM, transparent huge pages). */
+const optional: ReadonlySet<number> = new Set([MADV.MERGEABLE, MADV.HUGEPAGE, MADV.NOHUGEPAGE]);
+
+const EINVAL = 22;
+
+export const isAdvised = ({ advice }: Mapping, number: number): boolean => ((advice >> BigInt(number)) & 1n) === 1n;
+
+/** Given before the pages come: it decides of which kind they are, and the rest does not mind. */
+export function advise(mappings: readonly Mapping[], { draft }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const mapping of mappings) {
+		if (mapping.advice === 0n) continue;
+		for (const number of LASTING.filter((number) => isAdvised(mapping, number)))
+			leader.add("map", "madvise", [mapping.start, lengthOf(mapping), BigInt(number)], "as the program advised", {
+				expect: optional.has(number) ? { successOr: EINVAL } : "success",
+			});
+		const lost = mapping.advice & ~LASTING.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
+		if (lost !== 0n)
+			draft.report(
+				loss(
+					"advice",
+					nameOf(mapping),
+					`advice of mask 0x${lost.toString(16)} is not given again: it is no lasting advice`,
+				),
+			);
+	}
+}

@@ -1,0 +1,205 @@
+import { type Address, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { lengthOf } from "../../bytes/range.ts";
+import { refuse } from "../../errors.ts";
+import { AT_FDCWD, F } from "../../linux/fcntl.ts";
+import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
+import { O } from "../../linux/open.ts";
+import type { Arg } from "../../program/program.ts";
+import type { Mapping, SharedObject } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import { isMemfdSlot, type MemfdSlot, placeMemfds } from "../files/memfds.ts";
+import { ownFile } from "../files/named.ts";
+import type { Slot } from "../files/slots.ts";
+import { addLooks } from "../ownership.ts";
+import { nameOf } from "./classify.ts";
+import { flagsOf, hugetlbOf, map, protOf, protWhileFilling } from "./map.ts";
+
+/** A mapping of an object. */
+export interface Member {
+	readonly mapping: Mapping;
+	readonly offset: bigint;
+}
+
+/** Where an object's offset 0 is mapped writable; `aside` of the process's own mappings. */
+export interface Window {
+	readonly start: Address;
+	readonly length: bigint;
+	readonly aside: boolean;
+}
+
+/** A memfd that is open until the end: descriptors show it, or seals and read-only mappings ask for it. */
+interface Kept {
+	readonly object: SharedObject;
+	readonly number: number;
+}
+
+/** memfd_create(2): files without a path. */
+export interface Memfds {
+	/** The first descriptor that shows an object, by the object's id. */
+	readonly shown: ReadonlyMap<number, MemfdSlot>;
+	/** Makes one and maps it everywhere it was, with room to fill it through. */
+	map(
+		object: SharedObject,
+		members: readonly Member[],
+		filled: ReadonlySet<Mapping>,
+		prots: Map<Mapping, number>,
+	): Window | undefined;
+	/**
+	 * When they are filled and no longer written to: descriptors, owner, permissions, seals, in this order, for each may forbid
+	 * what comes before.
+	 */
+	settle(): void;
+}
+
+/** A window on an object: what is not written through it takes no memory. */
+const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
+
+/** @param slots all that will be open by the end. The memfds among them are not yet. */
+export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds {
+	const { draft, firstSpareFd, ghosts } = around;
+	const leader = draft.list("leader");
+	const own = slots.filter(isMemfdSlot);
+	const shown = new Map<number, MemfdSlot>();
+	for (const slot of own) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);
+	const kept = new Map<number, Kept>();
+
+	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
+		const number = firstSpareFd + (ghosts?.size ?? 0) + kept.size;
+		kept.set(object.id, { object, number });
+		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)];
+		leader.add("map", "fcntl", args, `memfd ${name}, out of the way`, { expect: { exactly: BigInt(number) } });
+		leader.add("map", "close", [file], `memfd ${name} is ${number}`);
+		return BigInt(number);
+	};
+	return {
+		shown,
+		map: (object, members, filled, prots) => {
+			// the kernel's own name for shared memory without one
+			const name = object.name ?? "/dev/zero";
+			const file = draft.cell(`descriptor of memfd ${name}`);
+			const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), hugetlbFlags(object));
+			const how = BigInt(MFD.CLOEXEC | makingFlags(object, around) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
+			leader.add("map", "memfd_create", [draft.path(`name of memfd ${name}`, name), how], `memfd ${name}`, {
+				save: file,
+			});
+			const readers = members.filter((member) => isReader(object, member));
+			const stays = shown.has(object.id) || sealsOf(object) !== 0 || readers.length > 0;
+			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
+			leader.add("map", "ftruncate", [fd, size(object, name)], `its ${object.size} bytes`);
+			const empty = object.contents.every(({ length }) => length === 0n);
+			const window = empty ? undefined : windowOf(object, members, huge, around);
+			if (window?.aside === true) {
+				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n];
+				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
+			}
+			const mapMember = ({ mapping, offset }: Member, file: Arg): void => {
+				const writing = window?.start === mapping.start ? PROT_WRITE : 0;
+				const prot = protWhileFilling(mapping, filled) | writing;
+				if (prot !== protOf(mapping)) prots.set(mapping, prot);
+				map(mapping, prot, flagsOf(mapping), file, offset, `memfd ${name}`, around);
+			};
+			for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
+			if (readers.length > 0) {
+				const reader = draft.cell(`descriptor to read memfd ${name}`);
+				const path = draft.path(`memfd ${name}`, ownFile(kept.get(object.id)?.number ?? 0));
+				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)];
+				leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
+				for (const member of readers) mapMember(member, { valueOf: reader });
+				leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");
+			}
+			if (stays) return window;
+			addLooks(object, fd, `memfd ${name}`, "map", around);
+			leader.add("map", "close", [fd], `memfd ${name} is mapped`);
+			return window;
+		},
+		settle: () => {
+			const others = slots.filter((slot) => !isMemfdSlot(slot)).map(({ number }) => number);
+			placeMemfds(own, new Set(others), (object) => kept.get(object)?.number ?? 0, around);
+			for (const { object, number } of kept.values()) {
+				const [fd, seals] = [BigInt(number), sealsOf(object)];
+				addLooks(object, fd, `memfd ${object.name ?? ""}`, "protect", around);
+				if (seals !== 0)
+					leader.add("protect", "fcntl", [fd, BigInt(F.ADD_SEALS), BigInt(seals)], `seals of memfd ${object.name}`);
+				leader.add("protect", "close", [fd], `memfd ${object.name ?? ""} is as it was`);
+			}
+		},
+	};
+}
+
+/** What it was sealed with; one that could not be sealed has F_SEAL_SEAL from the kernel. */
+const sealsOf = ({ seals = 0, memfdFlags = 0 }: SharedObject): number =>
+	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : seals;
+
+const ANY_EXECUTE = 0o111;
+
+function makingFlags({ memfdFlags = 0, seals = 0, mode }: SharedObject, { facts }: Circumstances): number {
+	const sealing = (memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : MFD.ALLOW_SEALING;
+	// said aloud where it can be: vm.memfd_noexec decides for those who do not
+	if (facts.memfdExec !== true) return sealing;
+	const never = (seals & F_SEAL.EXEC) !== 0 && mode !== undefined && (mode & ANY_EXECUTE) === 0;
+	return sealing | (never ? MFD.NOEXEC_SEAL : MFD.EXEC);
+}
+
+const sizeBits = (flags: number): number => flags & (MAP_HUGE_MASK << MAP_HUGE_SHIFT);
+
+/** MFD_HUGETLB in the form of mmap(2). */
+const hugetlbFlags = ({ memfdFlags = 0 }: SharedObject): number =>
+	(memfdFlags & MFD.HUGETLB) === 0 ? 0 : MAP.HUGETLB | sizeBits(memfdFlags);
+
+/**
+ * Whether it was mapped for ever read-only: by a descriptor that could not write, or of a memfd that no longer lets anybody.
+ * F_SEAL_FUTURE_WRITE leaves older mappings alone, and nobody knows which is older: the seal is kept, not the doubt.
+ */
+function isReader(object: SharedObject, { mapping }: Member): boolean {
+	const { backing, shared, prot } = mapping;
+	const sealed = (sealsOf(object) & F_SEAL.WRITE) !== 0;
+	if (shared && (prot & PROT_WRITE) === 0 && (sealsOf(object) & F_SEAL.FUTURE_WRITE) !== 0) return true;
+	if (!shared || !(sealed || (backing.kind === "object" && backing.writable === false))) return false;
+	if ((prot & PROT_WRITE) !== 0)
+		refuse("ERR_TASK_UNRUNNABLE", {
+			subject: nameOf(mapping),
+			finding: "is shared and writable",
+			expectation: sealed
+				? `but memfd ${object.name ?? ""} is sealed against writing`
+				: `but memfd ${object.name ?? ""} was open for reading`,
+		});
+	return true;
+}
+
+/** The kernel's loff_t has a sign. */
+const size = ({ size }: SharedObject, name: string): bigint =>
+	size < 1n << 63n
+		? size
+		: refuse("ERR_TASK_UNRUNNABLE", {
+				subject: `memfd ${name}`,
+				finding: `has ${hex(size)} bytes`,
+				expectation: "expected less than 2^63",
+			});
+
+/** Its one mapping, where that shows all of it; else a place aside, on the boundary that its pages need. */
+function windowOf(object: SharedObject, members: readonly Member[], huge: number, around: Circumstances): Window {
+	const pageLog = (huge >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
+	const page = huge === 0 ? PAGE_SIZE : 1n << BigInt(pageLog === 0 ? 21 : pageLog);
+	const [only] = members;
+	const whole = pagesUp(object.size, page);
+	const single = only !== undefined && members.length === 1 && only.mapping.shared && isOneRun(members, whole);
+	if (single && !isReader(object, only)) return { start: only.mapping.start, length: whole, aside: false };
+	// a file of holes may be larger than any address space
+	const end = object.contents.reduce((last, { start, length }) => (start + length > last ? start + length : last), 0n);
+	const length = pagesUp(end < whole ? end : whole, page);
+	const start = around.reserve(huge === 0 ? length : length + page);
+	return { start: ((start + page - 1n) & ~(page - 1n)) as Address, length, aside: true };
+}
+
+/** Whether the mappings follow one another and show the whole object: one that mprotect(2) split, or was never split. */
+export function isOneRun(members: readonly Member[], length: bigint): boolean {
+	const start = members[0]?.mapping.start ?? 0n;
+	let done = 0n;
+	for (const { mapping, offset } of members) {
+		if (offset !== done || mapping.start !== start + done) return false;
+		done += lengthOf(mapping);
+	}
+	return done === length;
+}
+
+export const pagesUp = (length: bigint, page: bigint = PAGE_SIZE): bigint => ((length + page - 1n) / page) * page;

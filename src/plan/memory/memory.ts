@@ -1,0 +1,108 @@
+import { type Address, TASK_SIZE } from "../../bytes/address.ts";
+import { lengthOf, type Range } from "../../bytes/range.ts";
+import { MADV, MAP } from "../../linux/mman.ts";
+import type { Mapping, Memory, Task } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import { settleGhosts } from "../files/ghosts.ts";
+import { type FilePolicy, slotsOf } from "../files/slots.ts";
+import { addMappingPolicies, sealMappings } from "../process/attributes.ts";
+import { surveyMemory } from "./classify.ts";
+import { planBlanks, planFill } from "./fill.ts";
+import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
+import { mapObjects } from "./objects.ts";
+import type { Spacious } from "./read-plan.ts";
+import { mapViews, withViews } from "./views.ts";
+
+export interface MemoryOptions {
+	/**
+	 * Private memory shows the files that hold its bytes, instead of getting copies. Time to life is then the same whatever the
+	 * size, at a price: these files must stay as they are as long as the process lives (it gets SIGBUS where one was cut
+	 * short), /proc/PID/maps names them, a debugger's own dump leaves out what was not written to, and what the program
+	 * gives back by MADV_DONTNEED comes back with its old bytes and not as zeros, as allocators may rely on.
+	 */
+	readonly lazy?: boolean;
+}
+
+/**
+ * Makes the dead process's address space: everything but the hole goes, every mapping comes at its place, the bytes come
+ * straight from the files that hold them, and protections last. Memfds that it had open get their numbers here, too. The vdso
+ * has its own part.
+ *
+ * @returns where a file shows that is not the mapping's own; ascending, without overlaps.
+ * @throws NecromancerError as `surveyMemory` and `mapObjects` do, and ERR_HOST where no room is left to work in.
+ */
+export function planMemory(
+	task: Task,
+	around: Circumstances,
+	{ lazy = false, ...policy }: MemoryOptions & Partial<FilePolicy> = {},
+): readonly Range[] {
+	const { identity, memory, files } = task;
+	const survey = surveyMemory(memory);
+	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
+	clear(around);
+	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
+	const objects = mapObjects(memory, regular, filled, slots, around);
+	mapFiles(regular, filled, around);
+	mapAnonymous(regular, filled, around);
+	mapViews(views, around);
+	advise(regular, around);
+	addMappingPolicies(task, around);
+	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, around), identity.pid, around);
+	planBlanks(blanks, around);
+	objects.finish();
+	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
+	guard(guards, around);
+	objects.settle();
+	settleGhosts(task, around);
+	sealMappings(task, around);
+	return views.map(({ start, end }) => ({ start, end }));
+}
+
+/** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
+function clear({ draft, hole }: Circumstances): void {
+	const leader = draft.list("leader");
+	const below: Range = { start: 0n as Address, end: hole.start };
+	const above: Range = { start: hole.end, end: TASK_SIZE };
+	leader.add("clear", "munmap", [below.start, lengthOf(below)], "everything below the hole");
+	leader.add("clear", "munmap", [above.start, lengthOf(above)], "everything above the hole");
+}
+
+/** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */
+const spaciousOf = (
+	mappings: readonly Mapping[],
+	{ hugePagesDisabled = false }: Memory,
+	{ facts }: Circumstances,
+): Spacious[] =>
+	mappings
+		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
+		.map((mapping) => {
+			const { start, end } = mapping;
+			const huge = facts.hugePages !== "never" && !hugePagesDisabled && !isAdvised(mapping, MADV.NOHUGEPAGE);
+			return { start, end, huge };
+		});
+
+const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;
+
+function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const mapping of mappings)
+		if (now(mapping) !== protOf(mapping))
+			leader.add(
+				"protect",
+				"mprotect",
+				[mapping.start, lengthOf(mapping), BigInt(protOf(mapping))],
+				"its bytes are in",
+			);
+}
+
+/** After the bytes: pages that become guards lose theirs. */
+function guard(guards: readonly Range[], { draft }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const range of guards)
+		leader.add(
+			"protect",
+			"madvise",
+			[range.start, lengthOf(range), BigInt(MADV.GUARD_INSTALL)],
+			"pages that fault (Linux 6.13)",
+		);
+}

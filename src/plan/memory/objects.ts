@@ -1,0 +1,177 @@
+import { type Address, fileOffset, hex, plus } from "../../bytes/address.ts";
+import { lengthOf } from "../../bytes/range.ts";
+import { refuse } from "../../errors.ts";
+import { loss } from "../../finding.ts";
+import { MAP, MREMAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
+import type { Mapping, Memory, SharedObject } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import type { Slot } from "../files/slots.ts";
+import { nameOf, type Stretch } from "./classify.ts";
+import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
+import { isOneRun, type Member, memfdsOn, pagesUp, type Window } from "./memfds.ts";
+
+/** What is left to do for shared objects once all of them are mapped. */
+export interface MappedObjects {
+	/** Their bytes, at the addresses where they can be written until `protect`. */
+	readonly stretches: readonly Stretch[];
+	/** Protections that mappings have until then, where they are not the final ones. */
+	readonly prots: ReadonlyMap<Mapping, number>;
+	/** Unmaps what was only there to write through. A step of `protect`. */
+	readonly finish: () => void;
+	/** Gives memfds their numbers, owners, permissions and seals, once nothing is written to them. */
+	readonly settle: () => void;
+}
+
+/**
+ * Makes shared memory and maps it everywhere it was. Without a name it is shared anonymous memory again: made at its one
+ * place, or aside and then copied to its places by mremap(2) with an old length of 0, which maps the same pages once more.
+ * With a name, or where huge pages or private mappings ask for a descriptor, it is a memfd.
+ *
+ * @param slots all that will be open; the memfds among them show the same memory.
+ * @throws NecromancerError ERR_TASK_UNRUNNABLE for a mapping or descriptor of no object, bytes beyond an object's end, or one
+ * that is sealed and written all the same.
+ */
+export function mapObjects(
+	memory: Pick<Memory, "objects">,
+	mappings: readonly Mapping[],
+	filled: ReadonlySet<Mapping>,
+	slots: readonly Slot[],
+	around: Circumstances,
+): MappedObjects {
+	const memfds = memfdsOn(slots, around);
+	const stretches: Stretch[] = [];
+	const prots = new Map<Mapping, number>();
+	const windows: { readonly start: Address; readonly length: bigint }[] = [];
+	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, around)) {
+		requireWithin(object);
+		const window =
+			memfds.shown.has(object.id) || needsDescriptor(object, members)
+				? memfds.map(object, members, filled, prots)
+				: mapShared(object, members, prots, around);
+		if (window === undefined) continue;
+		if (window.aside) windows.push({ start: window.start, length: window.length });
+		stretches.push(...stretchesOf(object, window.start));
+	}
+	const finish = (): void => {
+		for (const { start, length } of windows)
+			around.draft.list("leader").add("protect", "munmap", [start, length], "the object is filled");
+	};
+	return { stretches, prots, finish, settle: memfds.settle };
+}
+
+/** Shared anonymous memory. */
+function mapShared(
+	object: SharedObject,
+	members: readonly Member[],
+	prots: Map<Mapping, number>,
+	around: Circumstances,
+): Window | undefined {
+	const leader = around.draft.list("leader");
+	const length = pagesUp(object.size);
+	const types = members.reduce<number>((all, { mapping }) => all | flagsOf(mapping), MAP.ANONYMOUS);
+	const flags = BigInt(types & ~MAP.LOCKED);
+	const [first] = members;
+	if (first === undefined) return undefined;
+	const whole = isOneRun(members, length);
+	const start = whole ? first.mapping.start : around.reserve(length);
+	leader.add(
+		"map",
+		"mmap",
+		[start, length, BigInt(PROT_READ | PROT_WRITE), flags, NO_FILE, 0n],
+		whole ? "shared memory" : "shared memory, made aside",
+		{ expect: { exactly: start } },
+	);
+	for (const { mapping, offset } of members) {
+		const size = lengthOf(mapping);
+		prots.set(mapping, PROT_READ | PROT_WRITE);
+		if (!whole)
+			leader.add(
+				"map",
+				"mremap",
+				[plus(start, offset), 0n, size, BigInt(MREMAP.MAYMOVE | MREMAP.FIXED), mapping.start],
+				"the same memory here",
+				{ expect: { exactly: mapping.start } },
+			);
+		if (mapping.attributes?.["locked-on-fault"] === 1n)
+			leader.add("map", "mlock2", [mapping.start, size, MLOCK_ONFAULT], "its pages are locked as they come");
+		else if ((mapping.flags & MAP.LOCKED) !== 0) leader.add("map", "mlock", [mapping.start, size], "locked in memory");
+	}
+	return { start, length, aside: !whole };
+}
+
+const needsDescriptor = (object: SharedObject, members: readonly Member[]): boolean =>
+	object.name !== undefined ||
+	members.some(
+		({ mapping, offset }) =>
+			!mapping.shared || hugetlbOf(mapping) !== 0 || offset + lengthOf(mapping) > pagesUp(object.size),
+	);
+
+/**
+ * Each object with its mappings, in the order of their addresses, then those that only descriptors show. System V segments
+ * count as objects without bytes.
+ */
+function objectsOf(
+	memory: Pick<Memory, "objects">,
+	mappings: readonly Mapping[],
+	shown: ReadonlyMap<number, Slot>,
+	{ draft }: Circumstances,
+): { readonly object: SharedObject; readonly members: readonly Member[] }[] {
+	const known = new Map(memory.objects.map((object) => [object.id, object]));
+	const groups = new Map<string, { object: SharedObject; members: Member[] }>();
+	for (const mapping of mappings) {
+		const { backing } = mapping;
+		if (backing.kind === "object") {
+			const object =
+				known.get(backing.object) ??
+				refuse("ERR_TASK_UNRUNNABLE", {
+					subject: nameOf(mapping),
+					finding: `shows shared object ${backing.object}`,
+					expectation: "which is not there",
+				});
+			const group = groups.get(`${backing.object}`) ?? { object, members: [] };
+			groups.set(`${backing.object}`, group);
+			group.members.push({ mapping, offset: backing.offset });
+		} else if (backing.kind === "sysv") {
+			const group = groups.get(`sysv ${backing.id}`) ?? { object: { id: -1, size: 0n, contents: [] }, members: [] };
+			groups.set(`sysv ${backing.id}`, group);
+			group.members.push({ mapping, offset: backing.offset });
+			const end = backing.offset + lengthOf(mapping);
+			if (end > group.object.size) group.object = { ...group.object, size: end };
+			draft.report(
+				loss(
+					"contents-lost",
+					nameOf(mapping),
+					`System V segment ${backing.id} becomes shared memory of its own; its bytes are lost and read as zeros`,
+				),
+			);
+		}
+	}
+	for (const [id, { number }] of shown) {
+		const object =
+			known.get(id) ??
+			refuse("ERR_TASK_UNRUNNABLE", {
+				subject: `descriptor ${number}`,
+				finding: `shows shared object ${id}`,
+				expectation: "which is not there",
+			});
+		if (!groups.has(`${id}`)) groups.set(`${id}`, { object, members: [] });
+	}
+	return [...groups.values()];
+}
+
+function requireWithin({ contents, size }: SharedObject): void {
+	const end = pagesUp(size);
+	for (const { start, length, source } of contents)
+		if (start + length > end)
+			refuse("ERR_TASK_UNRUNNABLE", {
+				subject: source.name,
+				finding: `holds bytes up to ${hex(start + length)} of a shared object`,
+				expectation: `which has ${size}`,
+			});
+}
+
+const stretchesOf = ({ contents }: SharedObject, window: Address): Stretch[] =>
+	contents.flatMap(({ start, length, available, source, offset }) => {
+		const held = available < length ? available : length;
+		return held === 0n ? [] : [{ start: plus(window, start), length: held, source, offset: fileOffset(offset) }];
+	});

@@ -1,0 +1,109 @@
+import { type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { byStart, lengthOf, overlaps, type Range, rangeAt } from "../../bytes/range.ts";
+import type { ByteSource } from "../../bytes/source.ts";
+import { MADV, MAP, PROT_EXEC } from "../../linux/mman.ts";
+import type { Mapping } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import type { Stretch, Survey } from "./classify.ts";
+import { flagsOf, isAdvised, protOf } from "./map.ts";
+
+/**
+ * Private memory that shows its bytes where they lie: in a private mapping of their file. A page costs nothing before it is
+ * looked at, and is copied when it is first written to.
+ */
+export interface View extends Range {
+	readonly mapping: Mapping;
+	readonly source: ByteSource;
+	readonly offset: FileOffset;
+}
+
+/** Below this, reading is about as fast as mapping. */
+const WORTH_VIEWING = 64n << 10n;
+
+/** A file's own mapping keeps its name in /proc/PID/maps, unless reading its pages takes really long. */
+const WORTH_RENAMING = 1n << 20n;
+
+/** Each splits up to two mappings off, and 65,530 are what the kernel allows by default (vm.max_map_count). */
+const MOST_VIEWS = 16_384;
+
+/** What a view could not do: a stack grows, locked pages come at once, huge ones lie in no file, and others may vanish. */
+const UNLIKE = MAP.GROWSDOWN | MAP.LOCKED | MAP.HUGETLB | MAP.DROPPABLE;
+
+/**
+ * Takes the whole pages that begin on a page of their file out of what has to be read, the largest runs first.
+ *
+ * @returns the survey of what is left to fill, and the views, ascending.
+ */
+export function withViews(survey: Survey): Survey & { readonly views: readonly View[] } {
+	const { regular, guards, blanks } = survey;
+	const views = survey.stretches
+		.flatMap((stretch) => viewOf(stretch, regular, guards) ?? [])
+		.sort((a, b) => Number(lengthOf(b) - lengthOf(a)))
+		.slice(0, MOST_VIEWS)
+		.sort(byStart);
+	const ends = new Map(views.map(({ start, end }) => [start, end]));
+	const stretches = survey.stretches.flatMap((stretch) => behind(stretch, ends.get(stretch.start)));
+	const filled = new Set([...stretches, ...blanks].flatMap(({ start }) => rangeAt(regular, start) ?? []));
+	return { ...survey, stretches, filled, views };
+}
+
+function viewOf(
+	{ start, length, source, offset }: Stretch,
+	regular: readonly Mapping[],
+	guards: readonly Range[],
+): View | undefined {
+	const mapping = rangeAt(regular, start);
+	const end = plus(start, length - (length % PAGE_SIZE));
+	if (mapping === undefined || end - start < (mapping.backing.kind === "file" ? WORTH_RENAMING : WORTH_VIEWING))
+		return undefined;
+	if (!isPageAligned(offset) || (mapping.flags & UNLIKE) !== 0) return undefined;
+	// folklore: cores lie in /tmp, and /tmp is mounted noexec. There no mapping of a file may be executed.
+	if ((mapping.prot & PROT_EXEC) !== 0) return undefined;
+	// the kernel takes this advice for anonymous memory only, and guards in files since 6.15
+	if (isAdvised(mapping, MADV.WIPEONFORK) || guards.some((guard) => overlaps(guard, mapping))) return undefined;
+	// beyond a file's end a view has SIGBUS; a read says what is missing
+	if (offset + length > source.size) return undefined;
+	return { start, end, mapping, source, offset };
+}
+
+/** What of a stretch is left to read behind its view. */
+function behind(stretch: Stretch, viewed: bigint | undefined): Stretch[] {
+	const skipped = viewed === undefined ? 0n : viewed - stretch.start;
+	if (skipped === stretch.length) return [];
+	return [
+		{
+			...stretch,
+			start: plus(stretch.start, skipped),
+			length: stretch.length - skipped,
+			offset: fileOffset(stretch.offset + skipped),
+		},
+	];
+}
+
+/** Maps views over the memory that is there already: the one place where something is replaced. */
+export function mapViews(views: readonly View[], { draft, inputs }: Circumstances): void {
+	const leader = draft.list("leader");
+	for (const [source, members] of bySource(views)) {
+		const file = BigInt(inputs.numberOf(source));
+		for (const view of members) {
+			const flags = (flagsOf(view.mapping) & ~MAP.FIXED_NOREPLACE) | MAP.FIXED;
+			leader.add(
+				"map",
+				"mmap",
+				[view.start, lengthOf(view), BigInt(protOf(view.mapping)), BigInt(flags), file, view.offset],
+				"its bytes, when they are looked at",
+				{ expect: { exactly: view.start } },
+			);
+		}
+	}
+}
+
+function bySource(views: readonly View[]): ReadonlyMap<ByteSource, readonly View[]> {
+	const groups = new Map<ByteSource, View[]>();
+	for (const view of views) {
+		const group = groups.get(view.source) ?? [];
+		groups.set(view.source, group);
+		group.push(view);
+	}
+	return groups;
+}

@@ -1,0 +1,32 @@
+import { loss } from "../finding.ts";
+import type { Arg } from "../program/program.ts";
+import type { Circumstances } from "./context.ts";
+import { mayGive } from "./host-rights.ts";
+import type { Stage } from "./plan.ts";
+
+/** Who owned a file without a name, and who may do what with it. What is absent stays as it was made. */
+export interface Looks {
+	readonly uid?: number;
+	readonly gid?: number;
+	/** st_mode. */
+	readonly mode?: number;
+}
+
+/**
+ * Gives a file that is open as `fd` its owner and its permissions; the owner first, for the kernel takes bits of the mode from
+ * whoever gets a file.
+ */
+export function addLooks(
+	{ uid, gid, mode }: Looks,
+	fd: Arg,
+	what: string,
+	stage: Stage,
+	{ draft, facts }: Circumstances,
+): void {
+	const leader = draft.list("leader");
+	if (uid !== undefined && gid !== undefined) {
+		if (mayGive({ uid, gid }, facts)) leader.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${what}`);
+		else draft.report(loss("file-owner", what, `belonged to ${uid}, group ${gid}; it belongs to the restorer now`));
+	}
+	if (mode !== undefined) leader.add(stage, "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
+}

@@ -1,0 +1,60 @@
+import { caution } from "../../finding.ts";
+import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
+import { PR } from "../../linux/prctl.ts";
+import { SIGSTOP, signalName } from "../../linux/signal.ts";
+import { READY, reportLayout } from "../../program/abi.ts";
+import type { Task } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import { addDumpable } from "../process/bounds.ts";
+import { frameOf } from "./frame.ts";
+import { addTimerStarts } from "./timers.ts";
+
+export interface LeavePolicy {
+	/** It stops itself before its first instruction: there is nobody to stop it at that moment. */
+	readonly stopsItself?: boolean;
+}
+
+/**
+ * The end: the leader says that all is ready, and waits for one byte. Until it comes the restorer may look at every thread,
+ * or give up; if it dies instead, so does the process. Then time runs again, and all threads go at once.
+ *
+ * The last that can fail comes before the socket is closed, and the release of the others after it: whoever sees the
+ * process live has heard of every failure.
+ */
+export function planLeave(task: Task, around: Circumstances, { stopsItself }: LeavePolicy = {}): void {
+	const { draft, context, go, ids } = around;
+	const { pid } = task.identity;
+	const leader = draft.list("leader");
+	const [thread] = task.threads;
+	if (thread === undefined) return;
+	const socket = { valueOf: context };
+	const size = BigInt(reportLayout.size);
+	const ready = draft.bytes("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
+	leader.add("leave", "write", [socket, ready, size], "tells that all is ready", { expect: { exactly: size } });
+	leader.add("leave", "read", [socket, draft.space("the word to go", 8), 1n], "until it may go", {
+		expect: { exactly: 1n },
+	});
+	addTimerStarts(leader, task, around);
+	const { parentDeathSignal } = thread;
+	leader.add(
+		"leave",
+		"prctl",
+		[BigInt(PR.SET_PDEATHSIG), BigInt(parentDeathSignal), 0n, 0n, 0n],
+		parentDeathSignal === 0 ? "lives without the restorer" : "its signal when the parent dies",
+	);
+	if (parentDeathSignal !== 0)
+		draft.report(
+			caution(
+				"parent",
+				`process ${pid}`,
+				`gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
+			),
+		);
+	addDumpable(leader, task, around);
+	leader.add("leave", "close", [socket], "nothing more to tell");
+	if (stopsItself === true)
+		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
+	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
+	if (thread.ended === true) leader.add("leave", "exit", [0n], "had ended before the others");
+	else leader.add("leave", "leave", [frameOf(thread, around)], "where it was");
+}

@@ -1,0 +1,163 @@
+import { i32, viewOf } from "../../bytes/layout.ts";
+import { loss } from "../../finding.ts";
+import { CAP } from "../../linux/capability.ts";
+import { CLONE_AS_THREAD, cloneArgs } from "../../linux/clone.ts";
+import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
+import { ARCH, PR } from "../../linux/prctl.ts";
+import { robustListHead } from "../../linux/robust-list.ts";
+import { PRIO_PROCESS, SCHED } from "../../linux/sched.ts";
+import type { Place } from "../../program/program.ts";
+import type { Task, Thread } from "../../task/task.ts";
+import type { Circumstances } from "../context.ts";
+import type { ListDraft } from "../draft.ts";
+import { may } from "../host-rights.ts";
+import { addTidWords } from "../ids.ts";
+import { addThreadAttributes } from "../process/attributes.ts";
+import { addCredentials } from "../process/credentials.ts";
+import { frameOf, requireRunnable } from "./frame.ts";
+import { addPending } from "./signals.ts";
+
+const [EPERM, EACCES] = [1, 13];
+
+/** A thread's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
+const STACK_SIZE = 4096;
+
+/**
+ * Makes all threads, each with its id, and has each make itself what it was. When the leader goes on, all are complete and
+ * sleep until `go`.
+ *
+ * @throws NecromancerError for threads that would not run ({@link requireRunnable}).
+ */
+export function planThreads(task: Task, around: Circumstances): void {
+	for (const thread of task.threads) if (thread.ended !== true) requireRunnable(thread);
+	const list = around.draft.list("leader");
+	const [leader, ...others] = task.threads;
+	if (leader === undefined) return;
+	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, around) }));
+	addState(list, task, leader, around);
+	addPending(list, task, leader, around);
+	for (const { thread, ready } of made)
+		list.add("threads", "await", [ready, around.ids.arg(thread.tid)], `thread ${thread.tid} is complete`);
+}
+
+/** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
+function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circumstances): Place {
+	const { draft, context, facts, go, ids, leaderEnded } = around;
+	const { tid, parentDeathSignal } = thread;
+	const name = `thread ${tid}`;
+	const args = cloneArgsOf(thread, around);
+	// an id of our choice is what only clone3 can give: without it the step says that it is missing
+	const deed = facts.clone3 === false && ids.cells.size > 0 ? "clone" : "spawn";
+	leader.add("threads", deed, [args, BigInt(cloneArgs.size), context, { list: name }], name, {
+		...ids.made(tid),
+	});
+	const list = draft.list(name);
+	const ready = draft.cell(`whether ${name} is complete`);
+	ids.introduce(list, "threads", tid);
+	addState(list, task, thread, around);
+	list.add(
+		"threads",
+		"prctl",
+		[BigInt(PR.SET_NAME), draft.path(`name of ${name}`, thread.name), 0n, 0n, 0n],
+		"its name",
+	);
+	addPending(list, task, thread, around);
+	addCredentials(list, task, thread, around);
+	if (parentDeathSignal !== 0)
+		list.add(
+			"credentials",
+			"prctl",
+			[BigInt(PR.SET_PDEATHSIG), BigInt(parentDeathSignal), 0n, 0n, 0n],
+			"its signal when the parent dies",
+		);
+	list.add("leave", "gettid", [], "is complete", { ...ids.returned(tid), save: ready });
+	list.add("leave", "futex", [ready, BigInt(FUTEX.WAKE), ALL_WAITERS, 0n, 0n, 0n], "the leader may wait for that");
+	list.add("leave", "await", [go, 1n], "until all may go");
+	if (leaderEnded !== undefined) list.add("leave", "await", [leaderEnded, 0n], "until the leader has ended");
+	list.add("leave", "leave", [frameOf(thread, around)], "where it was");
+	return ready;
+}
+
+/** folklore: pthread_create(3) has the kernel set TLS and clear the id at the end; here the thread does both itself (set_tid_address). */
+function cloneArgsOf({ tid }: Thread, { draft, ids }: Circumstances): Place {
+	const chosen = ids.cells.size === 0;
+	const id = new Uint8Array(i32.size);
+	i32.write(viewOf(id), 0, tid);
+	const setTid = (): Place => draft.bytes(`id of thread ${tid}`, id, { align: 4 });
+	const stack = draft.space(`stack of thread ${tid}`, STACK_SIZE);
+	const args = cloneArgs.encode({
+		...{ flags: BigInt(CLONE_AS_THREAD), pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n },
+		...{ stack: 0n, stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: chosen ? 1n : 0n, cgroup: 0n },
+	});
+	return draft.bytes(`clone_args of thread ${tid}`, args, {
+		pointers: [
+			{ at: cloneArgs.offsetOf("stack"), to: stack },
+			...(chosen ? [{ at: cloneArgs.offsetOf("set_tid"), to: setTid() }] : []),
+		],
+	});
+}
+
+/** What the kernel knows of a thread beside its registers and its credentials. */
+function addState(list: ListDraft, task: Task, thread: Thread, around: Circumstances): void {
+	const { ids, leaderEnded } = around;
+	const { tid, registers, clearTid, robustList, rseq } = thread;
+	if (thread.ended === true && leaderEnded !== undefined) {
+		// what it returns is its id: not 0 until it has ended
+		list.add("threads", "set_tid_address", [leaderEnded], "tells the others that it has ended", { save: leaderEnded });
+		addScheduling(list, thread, around);
+		return;
+	}
+	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_FS), registers.fs_base], "its thread-local storage");
+	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_GS), registers.gs_base], "its gs base");
+	if (clearTid !== undefined)
+		list.add("threads", "set_tid_address", [clearTid], "the word that is cleared at its end", {
+			...ids.returned(tid),
+		});
+	addTidWords(list, task, tid, around);
+	if (robustList !== undefined)
+		list.add("threads", "set_robust_list", [robustList, BigInt(robustListHead.size)], "locks to free if it dies");
+	if (rseq !== undefined)
+		list.add(
+			"threads",
+			"rseq",
+			[rseq.area, BigInt(rseq.size), 0n, BigInt(rseq.signature)],
+			"its restartable sequences",
+		);
+	addScheduling(list, thread, around);
+	addThreadAttributes(list, thread, around);
+}
+
+const real: readonly number[] = [SCHED.FIFO, SCHED.RR];
+
+/** Less is taken where more is not allowed: a process that runs at another priority is better than none. */
+function addScheduling(
+	list: ListDraft,
+	{ tid, scheduling: { nice, policy, priority } }: Thread,
+	{ draft, facts }: Circumstances,
+): void {
+	const lost = [
+		nice < 0 ? `niceness ${nice}` : "",
+		real.includes(policy & ~SCHED.RESET_ON_FORK) ? `real-time priority ${priority}` : "",
+	].filter(Boolean);
+	if (lost.length > 0 && !may(facts, CAP.SYS_NICE, "system"))
+		draft.report(
+			loss(
+				"scheduling",
+				`thread ${tid}`,
+				`had ${lost.join(" and ")}; without CAP_SYS_NICE it runs as the restorer's limits allow`,
+			),
+		);
+	list.add("threads", "setpriority", [PRIO_PROCESS, 0n, BigInt(nice)], "its niceness, where that is allowed", {
+		expect: { successOr: EACCES },
+	});
+	if ((policy & ~SCHED.RESET_ON_FORK) === SCHED.DEADLINE) {
+		draft.report(loss("scheduling", `thread ${tid}`, "had the policy SCHED_DEADLINE, whose times are not known"));
+		return;
+	}
+	const bytes = new Uint8Array(i32.size);
+	i32.write(viewOf(bytes), 0, priority);
+	const param = draft.bytes(`priority of thread ${tid}`, bytes, { align: 4 });
+	list.add("threads", "sched_setscheduler", [0n, BigInt(policy), param], "its scheduling, where that is allowed", {
+		expect: { successOr: EPERM },
+	});
+}

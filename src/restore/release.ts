@@ -1,0 +1,135 @@
+import type { Agent } from "../agent/agent.ts";
+import { stopOf } from "../agent/end-of.ts";
+import type { Report } from "../agent/reports.ts";
+import { leaveNothing } from "../agent/spawn.ts";
+import { syscallNumber } from "../arch/x86-64/syscalls.ts";
+import type { Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import type { EncodedPlan } from "../plan/encode.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
+import type { HostFacts } from "../plan/host-facts.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { Task } from "../task/task.ts";
+import { type Tracer, tracerOn } from "../trace/tracer.ts";
+import { refuseStep } from "./carrier.ts";
+import { type IdChoice, idsHere, threadsOf } from "./ids.ts";
+import { registerDifferences } from "./registers.ts";
+import type { Seen } from "./sight.ts";
+import { leftovers, verify } from "./verify.ts";
+
+/** A process that is complete and waits for the word to go. */
+export interface Complete {
+	/** Its id here. */
+	readonly pid: number;
+	readonly task: Task;
+	readonly facts: HostFacts;
+	readonly plan: Plan;
+	readonly encoded: EncodedPlan;
+	/** What became of its descriptors. */
+	readonly policy: FilePolicy;
+	/** The files that it was to get. */
+	readonly judged: ReadonlyMap<string, Seen>;
+	readonly stopped: boolean;
+	readonly ids: IdChoice;
+	readonly requireUnchanged: () => void;
+}
+
+const GO = new Uint8Array([1]);
+
+/**
+ * While it waits, with all its files, and is not yet its user's: holds it against the task and against the files that were found
+ * right. Then lets it become what it was.
+ *
+ * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
+ */
+export function inspect(agent: Agent, { pid, task, plan, policy, judged }: Complete): void {
+	requireAsPlanned(pid, verify(pid, task, plan, { policy, judged }));
+	agent.reports.send(GO);
+}
+
+/**
+ * Without ptrace: it goes by itself, and what the blob lies in stays mapped. To be left stopped, it has to stop itself: in
+ * the blob, one step before its own first instruction.
+ *
+ * @returns what stays.
+ */
+export async function letGo(agent: Agent, { pid, plan, encoded, stopped, requireUnchanged }: Complete): Promise<Range> {
+	requireUnchanged();
+	agent.reports.send(GO);
+	// the end of its reports: from then on it lives without us
+	const report = await agent.reports.next();
+	if (report !== undefined) await refuseStep(encoded, report);
+	await leaveNothing(agent);
+	if (stopped) {
+		const end = await stopOf(agent, pid);
+		if (end.kind !== "signal")
+			refuse("ERR_RESTORE_FAILED", {
+				subject: `process ${pid}`,
+				finding: "ended when it was let go",
+				expectation: "expected it to stop",
+			});
+	}
+	return plan.hole;
+}
+
+/**
+ * With ptrace: every thread is caught where it has left rt_sigreturn and has not yet run an instruction. There its registers
+ * are held against the task, the blob's memory is taken out, and the process is let go.
+ */
+export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
+	const { pid, task, plan, encoded, stopped, ids, requireUnchanged } = complete;
+	const tracer = tracerOn(agent);
+	// a leader that ends at once has nothing to be caught in
+	const ended = task.threads[0]?.ended === true;
+	const tids = threadsOf(pid).filter((tid) => tid !== pid || !ended);
+	const [caught = pid] = tids;
+	await tracer.seize(tids);
+	await tracer.interrupt(tids);
+	const here = idsHere(ids, pid, tids, plan, encoded);
+	agent.reports.send(GO);
+	// by now the last steps have nobody to tell but us
+	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
+	await tracer.toSyscallExit(tids, syscallNumber("rt_sigreturn"), told);
+	await requireRegisters(tracer, tids, here, complete);
+	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
+	requireAsPlanned(pid, leftovers(pid, task, plan));
+	requireUnchanged();
+	// should we end before all are let go, the agent's end is that of those that are still traced
+	await leaveNothing(agent);
+	await tracer.detach(tids, stopped, pid);
+}
+
+function requireAsPlanned(pid: number, differences: readonly string[]): void {
+	if (differences.length === 0) return;
+	refuse("ERR_RESTORE_FAILED", {
+		subject: `process ${pid}`,
+		finding: differences.slice(0, 5).join("; "),
+		expectation: "expected it as planned",
+	});
+}
+
+async function requireRegisters(
+	tracer: Tracer,
+	tids: readonly number[],
+	here: ReadonlyMap<number, number>,
+	{ pid, task, facts }: Complete,
+): Promise<void> {
+	const regs = await tracer.getRegs(tids);
+	const areas = await tracer.getXstate(tids, facts.xstate.size);
+	const masks = await tracer.getSigmask(tids);
+	const differences = task.threads.flatMap((thread) => {
+		if (thread.ended === true) return [];
+		const i = tids.indexOf(here.get(thread.tid) ?? 0);
+		const [own, xstate, blocked] = [regs[i], areas[i], masks[i]];
+		if (own === undefined || xstate === undefined || blocked === undefined)
+			return [`thread ${thread.tid} is not there`];
+		return registerDifferences(thread, { regs: own, xstate, blocked }, facts);
+	});
+	if (differences.length > 0)
+		refuse("ERR_RESTORE_FAILED", {
+			subject: `process ${pid}`,
+			finding: differences.slice(0, 5).join("; "),
+			expectation: "expected every register as it was",
+			remedy: "restore on a processor like the one it ran on",
+		});
+}

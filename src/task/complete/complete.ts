@@ -1,0 +1,89 @@
+import type { Address } from "../../bytes/address.ts";
+import { type Finding, lostAtDump } from "../../finding.ts";
+import { withEndedLeader } from "../ended-leader.ts";
+import { reportDeath } from "../evidence/death.ts";
+import { reportNotDumped, requireCode } from "../evidence/not-in-core.ts";
+import { reportProcessPending } from "../evidence/pending.ts";
+import { withStackGuards } from "../evidence/stack-guards.ts";
+import { geographyOf, placesOf } from "../geography.ts";
+import type { PartialTask } from "../partial-task.ts";
+import { rebase } from "../rebase.ts";
+import type { Task } from "../task.ts";
+import { completeBounds } from "./bounds.ts";
+import { completeCredentials } from "./credentials.ts";
+import { requireSameProgram } from "./donor.ts";
+import { completeFiles } from "./files.ts";
+import { completeIdentity } from "./identity.ts";
+import { agreeOnMemfds } from "./memfds.ts";
+import { completeMemory } from "./memory.ts";
+import { completeSignalActions } from "./signals.ts";
+import { withMasksAwake } from "./sleeping-masks.ts";
+import { completeThreads } from "./threads.ts";
+import { completePosixTimers, intervalTimerFindings } from "./timers.ts";
+import { twinsOf } from "./twins.ts";
+
+export interface Completed {
+	readonly task: Task;
+	/** Thread id → the donor's thread that lent it what a core cannot know. */
+	readonly lenders: ReadonlyMap<number, number>;
+	readonly findings: readonly Finding[];
+}
+
+export interface CompleteOptions {
+	/** Go on although a binary of the donor is not the one the dead process had, or its code is gone. */
+	readonly allowMismatch?: boolean;
+	/** The exact program break, where it is known (see program-break.ts). */
+	readonly programBreak?: Address;
+}
+
+/**
+ * Makes a whole process of what a core tells (memory, registers) and what a donor knows (files, handlers, timers,
+ * limits). The core defines the address space; whatever address the donor carries goes through one {@link rebase}.
+ *
+ * @throws NecromancerError ERR_DONOR_MISMATCH, ERR_BINARY_MISMATCH, ERR_CORE_PARTIAL
+ */
+export function complete(dead: PartialTask, donor: Task, options: CompleteOptions = {}): Completed {
+	const findings: Finding[] = [];
+	const report = (finding: Finding): void => void findings.push(finding);
+
+	for (const doubt of dead.doubts ?? []) report(doubt);
+	reportDeath(dead, report);
+	requireSameProgram(dead, donor, options.allowMismatch ?? false, report);
+	requireCode(dead, options.allowMismatch ?? false);
+	reportNotDumped(dead, report);
+	const bounds = completeBounds(dead, donor, options.programBreak, report);
+	const moved = rebase(geographyOf(donor.memory), {
+		mappings: placesOf(dead.memory, donor.memory.executable),
+		...bounds.anchors,
+	});
+	const twins = twinsOf(dead, donor, report);
+	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, twins, report);
+	const credentials = completeCredentials(dead, donor, report);
+	const asleep = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
+	const signalActions = completeSignalActions(donor, moved, report);
+	const threads = withMasksAwake(asleep, dead, signalActions, report);
+	const posixTimers = completePosixTimers(donor, moved, twins, report);
+	intervalTimerFindings(donor, report);
+	reportProcessPending(dead, report);
+	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
+	const { memory, files } = agreeOnMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
+	const identity = completeIdentity(dead, donor, report);
+	return {
+		task: {
+			identity,
+			threads,
+			memory: withStackGuards(memory, dead, report),
+			signalActions,
+			posixTimers,
+			files,
+			intervalTimers: donor.intervalTimers,
+			limits: donor.limits,
+			pending: [],
+			stopped: false,
+			...(donor.attributes === undefined ? {} : { attributes: donor.attributes }),
+			...(donor.losses === undefined ? {} : { losses: donor.losses }),
+		},
+		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
+		findings,
+	};
+}

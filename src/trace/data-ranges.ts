@@ -1,0 +1,48 @@
+import type { Agent } from "../agent/agent.ts";
+import { ENXIO } from "../linux/errno.ts";
+
+/** lseek(2): the next byte that is not in a hole, or that is. */
+const [SEEK_DATA, SEEK_HOLE] = [3, 4] as const;
+
+/** Ranges that one request finds. */
+const AT_ONCE = 500;
+
+export interface DataRange {
+	/** Bytes from the file's beginning. */
+	readonly start: bigint;
+	readonly end: bigint;
+}
+
+/**
+ * Where a file has data and where holes, without touching either.
+ *
+ * @returns ascending; `undefined` where it cannot be opened, or told.
+ */
+export async function dataRanges(agent: Agent, path: string): Promise<readonly DataRange[] | undefined> {
+	const fd = await agent.call("open", Buffer.from(`${path}\0`), 0);
+	if (fd < 0n) return undefined;
+	try {
+		const found: DataRange[] = [];
+		for (let from: bigint | undefined = 0n; from !== undefined; ) {
+			const errand = agent.errand();
+			const first = errand.call("lseek", fd, from, SEEK_DATA);
+			const pairs = [{ start: first, end: errand.call("lseek", fd, { valueOf: first }, SEEK_HOLE) }];
+			for (let last = pairs[0]; pairs.length < AT_ONCE && last !== undefined; last = pairs.at(-1)) {
+				const start = errand.call("lseek", fd, { valueOf: last.end }, SEEK_DATA);
+				pairs.push({ start, end: errand.call("lseek", fd, { valueOf: start }, SEEK_HOLE) });
+			}
+			const done = await agent.perform(errand, { patience: 60_000, doing: `looking for data in ${path}` });
+			from = undefined;
+			for (const spots of pairs) {
+				const [start, end] = [done.result(spots.start), done.result(spots.end)];
+				if (start === -BigInt(ENXIO)) return found;
+				if (start < 0n || end <= start) return undefined;
+				found.push({ start, end });
+				from = end;
+			}
+		}
+		return found;
+	} finally {
+		await agent.call("close", fd);
+	}
+}

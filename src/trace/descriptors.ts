@@ -1,0 +1,149 @@
+import type { Agent } from "../agent/agent.ts";
+import type { Errand, Spot } from "../agent/batch.ts";
+import { inBatches } from "../agent/chunked.ts";
+import { u32, viewOf } from "../bytes/layout.ts";
+import { once } from "../bytes/once.ts";
+import { refuse } from "../errors.ts";
+import { errnoName } from "../linux/errno.ts";
+import { F, fOwnerEx } from "../linux/fcntl.ts";
+import { KCMP } from "../linux/kcmp.ts";
+import { O } from "../linux/open.ts";
+import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
+import { itimerspec } from "../linux/time.ts";
+
+/** Copies of a process's descriptors in the agent's hands (pidfd_getfd(2)), for what only a holder is told. */
+export interface Lender {
+	/** Whether the two descriptors of each pair are one open file; `undefined` where the kernel does not tell (CONFIG_KCMP). */
+	same(pairs: readonly (readonly [number, number])[]): Promise<readonly (boolean | undefined)[]>;
+	/** Whom F_SETOWN_EX and F_SETSIG named, in the order of the numbers; zeros for nobody. */
+	owners(
+		numbers: readonly number[],
+	): Promise<readonly { readonly type: number; readonly pid: number; readonly signal: number }[]>;
+	/**
+	 * Has timers count up to now. folklore: a timerfd that expires again and again stands still from its first expiration on
+	 * until somebody reads or asks, and fdinfo shows it as if it would never expire again.
+	 */
+	wind(numbers: readonly number[]): Promise<void>;
+	/** What a pipe can hold, and a copy of what waits at its reading end; `number` must be readable for the latter. */
+	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
+	close(): Promise<void>;
+}
+
+const PATIENCE = 30_000;
+
+/** Bytes of a pipe that one request brings back. */
+const CHUNK = 1 << 16;
+
+/** @throws NecromancerError ERR_HOST, also from its functions. */
+export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
+	const pidfd = await agent.call("pidfd_open", pid, 0);
+	if (pidfd < 0n) refuseCall(`process ${pid}`, "pidfd_open", pidfd);
+
+	/** One word about each of many descriptors. */
+	const each = async <T, R>(
+		numbers: readonly number[],
+		ask: (errand: Errand, copy: { readonly valueOf: Spot }) => T,
+		read: (bytes: (spot: Spot) => Buffer, result: (spot: Spot) => bigint, asked: T) => R,
+	): Promise<readonly R[]> => {
+		const found: R[] = [];
+		await inBatches(agent, numbers, {
+			doing: "looking at descriptors",
+			patience: PATIENCE,
+			add: (errand, number) => {
+				const copy = { valueOf: errand.call("pidfd_getfd", pidfd, number, 0) };
+				const asked = ask(errand, copy);
+				errand.call("close", copy);
+				return asked;
+			},
+			read: (done, asked) => void found.push(read(done.bytes, done.result, asked)),
+		});
+		return found;
+	};
+
+	return {
+		same: async (pairs) => {
+			const found: (boolean | undefined)[] = [];
+			await inBatches(agent, pairs, {
+				doing: "comparing descriptors",
+				patience: PATIENCE,
+				add: (errand, [a, b]) => errand.call("kcmp", pid, pid, KCMP.FILE, a, b),
+				read: (done, result) => {
+					const order = done.result(result);
+					found.push(order < 0n ? undefined : order === 0n);
+				},
+			});
+			return found;
+		},
+		owners: (numbers) =>
+			each(
+				numbers,
+				(errand, copy) => {
+					const owner = errand.space(fOwnerEx.size);
+					errand.call("fcntl", copy, F.GETOWN_EX, owner);
+					return { owner, signal: errand.call("fcntl", copy, F.GETSIG, 0) };
+				},
+				(bytes, result, { owner, signal }) => {
+					const named = result(signal);
+					return { ...fOwnerEx.decode(bytes(owner)), signal: named < 0n ? 0 : Number(named) };
+				},
+			),
+		wind: async (numbers) => {
+			await each(
+				numbers,
+				(errand, copy) => errand.call("timerfd_gettime", copy, errand.space(itimerspec.size)),
+				() => undefined,
+			);
+		},
+		pipe: async (number, readable) => {
+			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);
+			if (copy < 0n) refuseCall(`descriptor ${number}`, "pidfd_getfd", copy);
+			try {
+				const capacity = Number(await agent.call("fcntl", copy, F.GETPIPE_SZ, 0));
+				const content = readable ? await copyOf(agent, number, copy, capacity) : Buffer.alloc(0);
+				return { capacity, content };
+			} finally {
+				await agent.call("close", copy);
+			}
+		},
+		close: once(async () => void (await agent.call("close", pidfd))),
+	};
+}
+
+/** What waits in a pipe, by tee(2): it stays there. */
+async function copyOf(agent: Agent, number: number, from: bigint, capacity: number): Promise<Buffer> {
+	const count = new Uint8Array(8);
+	await agent.call("ioctl", from, FIONREAD, count);
+	const waiting = u32.read(viewOf(count), 0);
+	if (waiting === 0) return Buffer.alloc(0);
+	const ends = new Uint8Array(8);
+	await agent.call("pipe2", ends, O.NONBLOCK);
+	const [reader, writer] = [u32.read(viewOf(ends), 0), u32.read(viewOf(ends), 4)];
+	const parts: Buffer[] = [];
+	try {
+		await agent.call("fcntl", writer, F.SETPIPE_SZ, capacity);
+		const copied = await agent.call("tee", from, writer, capacity, SPLICE_F_NONBLOCK);
+		if (copied !== BigInt(waiting))
+			refuse("ERR_HOST", {
+				subject: `descriptor ${number}`,
+				finding: copied < 0n ? `tee failed with ${errnoName(Number(copied))}` : `tee copied ${copied} bytes`,
+				expectation: `expected the ${waiting} that wait in the pipe`,
+			});
+		for (let done = 0; done < waiting; ) {
+			const errand = agent.errand();
+			const into = errand.space(CHUNK);
+			const result = errand.call("read", reader, into, CHUNK);
+			const read = await agent.perform(errand, { patience: PATIENCE, doing: "copying a pipe" });
+			const got = Number(read.result(result));
+			if (got <= 0) refuseCall(`descriptor ${number}`, "read", BigInt(got));
+			parts.push(Buffer.from(read.bytes(into).subarray(0, got)));
+			done += got;
+		}
+	} finally {
+		await agent.call("close", reader);
+		await agent.call("close", writer);
+	}
+	return Buffer.concat(parts);
+}
+
+const refuseCall = (subject: string, call: string, result: bigint): never =>
+	refuse("ERR_HOST", { subject, finding: `${call} failed with ${errnoName(Number(result))}` });

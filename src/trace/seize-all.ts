@@ -1,0 +1,201 @@
+import { readdirSync, readFileSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
+import { inBatches } from "../agent/chunked.ts";
+import { syscallNumbers } from "../arch/x86-64/syscalls.ts";
+import { refuse } from "../errors.ts";
+import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
+import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
+import { SIGKILL } from "../linux/signal.ts";
+import { WAIT, waitStatus } from "../linux/wait.ts";
+import { readProcStatus } from "../proc/status.ts";
+import { lostThread } from "./lost-thread.ts";
+
+/** No request takes longer on a host that is alive. Milliseconds. */
+const PATIENCE = 30_000;
+
+/** Milliseconds that a thread may take to stop, unless told otherwise: longer than any wait for a disk that is well. */
+const UNTIL_STOPPED = 5_000;
+/** Looks in a row; most threads stop as soon as they are told to. Then milliseconds between two. */
+const [AT_ONCE, AGAIN] = [20, 2] as const;
+
+/**
+ * Stops every thread of a process of somebody else's, wherever it is, until none is left that runs. Whatever happens to the
+ * agent from then on, the process outlives it and goes on: that is what sets this apart from how we trace what we made.
+ * A signal that was just about to be delivered is: the thread stops behind it.
+ *
+ * @param within Milliseconds for one thread to stop.
+ * @returns thread ids, leader first.
+ * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the
+ *   kernel does not let it; ERR_HOST where we may not.
+ */
+export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
+	const held = new Set<number>();
+	const gone = new Set<number>();
+	for (;;) {
+		const fresh = threadsOf(pid).filter((tid) => !held.has(tid) && !gone.has(tid));
+		if (fresh.length === 0) break;
+		const seized: number[] = [];
+		await inBatches(agent, fresh, {
+			doing: "attaching to threads",
+			patience: PATIENCE,
+			add: (errand, tid) => {
+				const result = errand.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.TRACESYSGOOD);
+				errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+				return result;
+			},
+			read: (done, result, tid) => {
+				const value = done.result(result);
+				if (value >= 0n) seized.push(tid);
+				else if (hasEnded(pid, tid, value)) gone.add(tid);
+				else refuseSeize(pid, tid, value);
+			},
+		});
+		for (let waiting = seized, end = performance.now() + within, looks = 0; waiting.length > 0; looks += 1) {
+			const left = await settle(agent, pid, waiting, held, gone);
+			if (left.length < waiting.length) end = performance.now() + within;
+			else if (performance.now() > end) refuseStuck(pid, left);
+			else if (looks > AT_ONCE) await new Promise((done) => setTimeout(done, AGAIN));
+			waiting = left;
+		}
+	}
+	if (!held.has(pid))
+		refuse("ERR_PROCESS", {
+			subject: `process ${pid}`,
+			finding: "ended while it was stopped",
+			expectation: "expected it to live",
+		});
+	return [pid, ...[...held].filter((tid) => tid !== pid).sort((a, b) => a - b)];
+}
+
+/** Looks which threads have stopped that were told to. The others, and those whose signal had to be delivered first, are to be looked at again. */
+async function settle(
+	agent: Agent,
+	pid: number,
+	tids: readonly number[],
+	held: Set<number>,
+	gone: Set<number>,
+): Promise<number[]> {
+	const again: { readonly tid: number; readonly signal: number }[] = [];
+	const running: number[] = [];
+	await inBatches(agent, tids, {
+		doing: `stopping process ${pid}`,
+		patience: PATIENCE,
+		add: (errand, tid) => {
+			const status = errand.space(8);
+			return { status, result: errand.call("wait4", tid, status, WAIT.ALL | WAIT.NOHANG, 0) };
+		},
+		read: (done, { status, result }, tid) => {
+			if (done.result(result) === 0n) return void running.push(tid);
+			const what = waitStatus(done.bytes(status).readUInt32LE());
+			if (done.result(result) < 0n || what.kind === "exited" || what.kind === "killed") {
+				if (tid === pid) lostThread(tid, what, "ERR_PROCESS");
+				gone.add(tid);
+			} else if (what.kind === "signal") again.push({ tid, signal: what.signal });
+			else held.add(tid);
+		},
+	});
+	await inBatches(agent, again, {
+		doing: "delivering signals",
+		patience: PATIENCE,
+		add: (errand, { tid, signal }) => errand.call("ptrace", PTRACE.CONT, tid, 0, signal),
+		read: () => {},
+	});
+	return [...running, ...again.map(({ tid }) => tid)];
+}
+
+/** Calls in which a thread waits for a child that shares its memory, and nothing but the child's exec or end wakes it. */
+const VFORKS: readonly string[] = ["vfork", "clone", "clone3"];
+
+/** The kernel stops no thread in state D (TASK_UNINTERRUPTIBLE, TASK_KILLABLE): the parent of a vfork, for one. */
+function refuseStuck(pid: number, tids: readonly number[]): never {
+	const [tid = pid] = tids;
+	const call = callOf(pid, tid);
+	const vfork = statusOf(pid, tid)?.state === "D" && call !== undefined && VFORKS.includes(call);
+	return refuse("ERR_PROCESS", {
+		subject: tid === pid ? `process ${pid}` : `thread ${tid}`,
+		finding: vfork
+			? "waits in vfork for a child that has neither ended nor become another program"
+			: `does not stop${call === undefined ? "" : `: it is in ${call}`} (state ${statusOf(pid, tid)?.state ?? "unknown"})`,
+		expectation: "expected every thread to stop",
+		remedy: vfork ? "end the child, or try again later" : "try again when what it waits for has come",
+	});
+}
+
+/** The system call that a thread is in; `undefined` where nobody says. */
+function callOf(pid: number, tid: number): string | undefined {
+	try {
+		const [number] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, "latin1").split(" ");
+		return [...syscallNumbers].find(([, known]) => known === Number(number))?.[0];
+	} catch {
+		return undefined;
+	}
+}
+
+/**
+ * Lets go of a process that {@link freeze} stopped: it goes on, or stays stopped where it was stopped by job control.
+ *
+ * @param signals Stop signals that are wanted.
+ */
+export async function release(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
+	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);
+	await inBatches(agent, tids, {
+		doing: "letting threads go",
+		patience: PATIENCE,
+		add: (errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, 0),
+		// whoever has ended needs no letting go
+		read: () => {},
+	});
+}
+
+/** Ends a process that {@link freeze} stopped; when this returns it is for its parent to reap. */
+export async function finish(agent: Agent, pid: number): Promise<void> {
+	await agent.call("kill", pid, SIGKILL);
+	for (let ended = 0n; ended >= 0n; ) {
+		const errand = agent.errand();
+		const result = errand.call("wait4", -1, 0, WAIT.ALL, 0);
+		ended = (await agent.perform(errand, { patience: PATIENCE, doing: `ending process ${pid}` })).result(result);
+	}
+}
+
+function threadsOf(pid: number): number[] {
+	try {
+		return readdirSync(`/proc/${pid}/task`).map(Number);
+	} catch {
+		return [];
+	}
+}
+
+const statusOf = (pid: number, tid: number) => {
+	try {
+		return readProcStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, "latin1"));
+	} catch {
+		return undefined;
+	}
+};
+
+/** The kernel says EPERM of a thread that is a zombie already. */
+function hasEnded(pid: number, tid: number, result: bigint): boolean {
+	if (result === -BigInt(ESRCH)) return true;
+	const state = statusOf(pid, tid)?.state ?? "X";
+	return result === -BigInt(EPERM) && (state === "Z" || state === "X");
+}
+
+function refuseSeize(pid: number, tid: number, result: bigint): never {
+	const tracer = statusOf(pid, tid)?.tracer ?? 0;
+	if (tracer !== 0) return refuseTraced(pid, tracer);
+	return refuse("ERR_HOST", {
+		subject: `thread ${tid}`,
+		finding: `ptrace(PTRACE_SEIZE) failed with ${errnoName(Number(result))}`,
+		expectation: "expected to be allowed to trace it",
+		remedy: "be root or have CAP_SYS_PTRACE, and see that no security module is in the way",
+	});
+}
+
+/** @throws NecromancerError ERR_PROCESS */
+export const refuseTraced = (pid: number, tracer: number): never =>
+	refuse("ERR_PROCESS", {
+		subject: `process ${pid}`,
+		finding: `is traced by process ${tracer}`,
+		expectation: "expected to be its only tracer",
+		remedy: "quit the debugger first",
+	});

@@ -1,0 +1,270 @@
+import type { Agent, Patience, Performed } from "../agent/agent.ts";
+import type { Errand, Spot } from "../agent/batch.ts";
+import { inBatches } from "../agent/chunked.ts";
+import type { Report } from "../agent/reports.ts";
+import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
+import { syscallNumber } from "../arch/x86-64/syscalls.ts";
+import { type Address, hex } from "../bytes/address.ts";
+import { viewOf } from "../bytes/layout.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import { NT } from "../linux/elf-core.ts";
+import { errnoName } from "../linux/errno.ts";
+import { PTRACE, PTRACE_O, type PtraceSyscallInfo, ptraceSyscallInfo, SIGSET_SIZE } from "../linux/ptrace.ts";
+import { SIGSTOP, type SignalSet } from "../linux/signal.ts";
+import { iovec } from "../linux/uio.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { lostThread } from "./lost-thread.ts";
+import { driveToExit } from "./run-to-exit.ts";
+
+/**
+ * ptrace(2) by way of an agent, for many threads at once. What is traced dies with the agent. Threads are to be stopped for
+ * everything but `seize` and `interrupt`. Waiting is bounded: an agent that gets no answer is killed, and what it traces with it.
+ *
+ * @throws NecromancerError, from all of them, ERR_HOST where the system does not allow it, ERR_STEP_FAILED for a thread that died.
+ */
+export interface Tracer {
+	/** Attaches to running threads, which run on. */
+	seize(tids: readonly number[]): Promise<void>;
+	/** Stops running threads, wherever they are. A call that they sleep in goes on afterwards. */
+	interrupt(tids: readonly number[]): Promise<void>;
+	/** The next that happens to a thread. */
+	wait(tid: number): Promise<WaitStatus>;
+	getRegs(tids: readonly number[]): Promise<readonly UserRegs[]>;
+	setRegs(tid: number, regs: UserRegs): Promise<void>;
+	/** The first `size` bytes of the XSAVE area in the standard format, or all of it when that is less. */
+	getXstate(tids: readonly number[], size: number): Promise<readonly Buffer[]>;
+	getSigmask(tids: readonly number[]): Promise<readonly SignalSet[]>;
+	setSigmask(tid: number, mask: SignalSet): Promise<void>;
+	/** On to the next entry or exit of a system call; signals that come on the way are delivered. */
+	syscallStep(tid: number): Promise<PtraceSyscallInfo>;
+	/**
+	 * Lets all of them run, each until it leaves the system call of that number, and stops there.
+	 *
+	 * @param told Called with what one reports that cannot go on, before it ends.
+	 */
+	toSyscallExit(tids: readonly number[], number: number, told?: (report: Report) => Promise<void>): Promise<void>;
+	/**
+	 * Unmaps memory of a stopped thread's process with the thread's own hands, by the `syscall` instruction at
+	 * `instruction`, which may lie in what is unmapped. Its registers and its mask are as before. All other threads are to be
+	 * stopped, outside the range.
+	 */
+	injectMunmap(tid: number, instruction: Address, range: Range): Promise<void>;
+	/**
+	 * Lets go of all threads of a process: to run, or stopped as by SIGSTOP before any runs an instruction.
+	 *
+	 * @param leader The process's id, which is that of no thread where its leader had ended; else the first of `tids`.
+	 */
+	detach(tids: readonly number[], stop: boolean, leader?: number): Promise<void>;
+}
+
+/** No stop takes longer on a host that is alive. Milliseconds. */
+const PATIENCE = 30_000;
+
+const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
+
+export function tracerOn(agent: Agent): Tracer {
+	/** Signals that were about to be delivered when a thread was stopped. */
+	const owed = new Map<number, number>();
+
+	/** Does the same to each of many threads, in as few requests as fit. */
+	const each = <T>(
+		tids: readonly number[],
+		doing: string,
+		add: (errand: Errand, tid: number) => T,
+		read: (done: Performed, added: T, tid: number) => void,
+		after?: (errand: Errand, tid: number) => void,
+	): Promise<void> =>
+		inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...(after === undefined ? {} : { after }) });
+
+	const must = (done: Performed, result: Spot, tid: number, call: string): void => {
+		const value = done.result(result);
+		if (value >= 0n) return;
+		refuse("ERR_HOST", {
+			subject: `thread ${tid}`,
+			finding: `ptrace(${call}) failed with ${errnoName(Number(value))}`,
+			...(value === EPERM
+				? {
+						expectation: "expected to be allowed to trace it",
+						remedy:
+							"give CAP_SYS_PTRACE, see that no other tracer, seccomp filter or security module is in the way, " +
+							"or do without with --no-ptrace",
+					}
+				: { expectation: "expected a thread that is stopped for us" }),
+		});
+	};
+
+	/** A buffer of each thread, filled by one request of ptrace. */
+	const collect = async (
+		tids: readonly number[],
+		call: string,
+		add: (errand: Errand, tid: number) => { readonly into: Spot; readonly result: Spot },
+	): Promise<readonly Buffer[]> => {
+		const found: Buffer[] = [];
+		await each(tids, `reading registers`, add, (done, { into, result }, tid) => {
+			must(done, result, tid, call);
+			found.push(done.bytes(into));
+		});
+		return found;
+	};
+
+	const change = (tid: number, call: string, add: (errand: Errand) => Spot): Promise<void> =>
+		each([tid], "setting registers", add, (done, result) => must(done, result, tid, call));
+
+	const getRegs = async (tids: readonly number[]): Promise<readonly UserRegs[]> => {
+		const raw = await collect(tids, "PTRACE_GETREGS", (errand, tid) => {
+			const into = errand.space(userRegs.size);
+			return { into, result: errand.call("ptrace", PTRACE.GETREGS, tid, 0, into) };
+		});
+		return raw.map((bytes) => userRegs.decode(bytes));
+	};
+
+	const setRegs = (tid: number, regs: UserRegs): Promise<void> =>
+		change(tid, "PTRACE_SETREGS", (errand) =>
+			errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs))),
+		);
+
+	const getSigmask = async (tids: readonly number[]): Promise<readonly SignalSet[]> => {
+		const raw = await collect(tids, "PTRACE_GETSIGMASK", (errand, tid) => {
+			const into = errand.space(SIGSET_SIZE);
+			return { into, result: errand.call("ptrace", PTRACE.GETSIGMASK, tid, SIGSET_SIZE, into) };
+		});
+		return raw.map((bytes) => bytes.readBigUInt64LE());
+	};
+
+	const setSigmask = (tid: number, mask: SignalSet): Promise<void> => {
+		const bytes = new Uint8Array(SIGSET_SIZE);
+		viewOf(bytes).setBigUint64(0, mask, true);
+		return change(tid, "PTRACE_SETSIGMASK", (errand) =>
+			errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(bytes)),
+		);
+	};
+
+	const syscallStep = async (tid: number): Promise<PtraceSyscallInfo> => {
+		for (;;) {
+			const errand = agent.errand();
+			const status = errand.space(8);
+			const info = errand.space(ptraceSyscallInfo.size);
+			const resumed = errand.call("ptrace", PTRACE.SYSCALL, tid, 0, take(owed, tid));
+			errand.call("wait4", tid, status, WAIT.ALL, 0);
+			errand.call("ptrace", PTRACE.GET_SYSCALL_INFO, tid, info.size, info);
+			const done = await agent.perform(errand, patience(`stepping thread ${tid}`));
+			must(done, resumed, tid, "PTRACE_SYSCALL");
+			const what = waitStatus(done.bytes(status).readUInt32LE());
+			if (what.kind === "syscall") return ptraceSyscallInfo.decode(done.bytes(info));
+			if (what.kind === "signal") owed.set(tid, what.signal);
+			else if (what.kind !== "event") lostThread(tid, what);
+		}
+	};
+
+	return {
+		getRegs,
+		setRegs,
+		getSigmask,
+		setSigmask,
+		syscallStep,
+		seize: (tids) =>
+			each(
+				tids,
+				"attaching to threads",
+				(errand, tid) => errand.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.EXITKILL | PTRACE_O.TRACESYSGOOD),
+				(done, result, tid) => must(done, result, tid, "PTRACE_SEIZE"),
+			),
+		interrupt: async (tids) => {
+			const statuses = new Map<number, Spot>();
+			await each(
+				tids,
+				"stopping threads",
+				(errand, tid) => {
+					statuses.set(tid, errand.space(8));
+					return errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+				},
+				(done, result, tid) => {
+					must(done, result, tid, "PTRACE_INTERRUPT");
+					const spot = statuses.get(tid);
+					const status = waitStatus(spot === undefined ? 0 : done.bytes(spot).readUInt32LE());
+					if (status.kind === "signal") owed.set(tid, status.signal);
+					else if (status.kind === "exited" || status.kind === "killed") lostThread(tid, status);
+				},
+				// all are told to stop before the first is waited for
+				(errand, tid) => void errand.call("wait4", tid, statuses.get(tid) ?? 0, WAIT.ALL, 0),
+			);
+		},
+		wait: async (tid) => {
+			const errand = agent.errand();
+			const status = errand.space(8);
+			const waited = errand.call("wait4", tid, status, WAIT.ALL, 0);
+			const done = await agent.perform(errand, patience(`waiting for thread ${tid}`));
+			must(done, waited, tid, "wait4");
+			const what = waitStatus(done.bytes(status).readUInt32LE());
+			if (what.kind === "signal") owed.set(tid, what.signal);
+			return what;
+		},
+		getXstate: (tids, size) =>
+			collect(tids, "PTRACE_GETREGSET", (errand, tid) => {
+				const into = errand.space(size, 64);
+				const iov = errand.put(iovec.encode({ iov_base: into.at, iov_len: BigInt(size) }));
+				return { into, result: errand.call("ptrace", PTRACE.GETREGSET, tid, NT.X86_XSTATE, iov) };
+			}),
+		toSyscallExit: (tids, number, told) => driveToExit(agent, tids, number, owed, PATIENCE, told),
+		injectMunmap: async (tid, instruction, range) => {
+			const [[regs], [mask]] = [await getRegs([tid]), await getSigmask([tid])];
+			if (regs === undefined || mask === undefined) return;
+			await setSigmask(tid, ALL_SIGNALS);
+			await setRegs(tid, {
+				...regs,
+				ip: instruction,
+				// whatever it points at needs no memory, but no processor goes on with one that is no address
+				sp: instruction,
+				ax: BigInt(syscallNumber("munmap")),
+				di: range.start,
+				si: lengthOf(range),
+				orig_ax: ALL_SIGNALS,
+			});
+			await syscallStep(tid);
+			const { nr } = await syscallStep(tid);
+			await setRegs(tid, regs);
+			await setSigmask(tid, mask);
+			const result = BigInt.asIntN(64, nr);
+			if (result === 0n) return;
+			refuse("ERR_STEP_FAILED", {
+				subject: `thread ${tid}`,
+				finding: `munmap of ${hex(range.start)} to ${hex(range.end)} returned ${errnoName(Number(result))}`,
+				expectation: "expected the restorer's own memory to go",
+			});
+		},
+		detach: async (tids, stop, leader = tids[0] ?? 0) => {
+			if (stop) await agent.call("kill", leader, SIGSTOP);
+			const gone: number[] = [];
+			await each(
+				tids,
+				"letting threads go",
+				(errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
+				(done, result, tid) => {
+					// the first to go may have ended the process before the last was let go
+					if (done.result(result) === ESRCH) gone.push(tid);
+					else must(done, result, tid, "PTRACE_DETACH");
+				},
+			);
+			// its parent hears of a leader's end when nobody traces a dead thread of it any more
+			for (const tid of gone) if (tid !== leader) await agent.call("wait4", tid, 0, WAIT.ALL, 0);
+			// Where it is the agent's child, it is stopped when this returns; of another's the agent hears nothing.
+			if (stop) {
+				const errand = agent.errand();
+				errand.call("wait4", leader, errand.space(8), WAIT.UNTRACED, 0);
+				await agent.perform(errand, patience(`stopping process ${leader}`));
+			}
+		},
+	};
+}
+
+const EPERM = -1n;
+const ESRCH = -3n;
+
+const patience = (doing: string): Patience => ({ patience: PATIENCE, doing });
+
+function take(owed: Map<number, number>, tid: number): number {
+	const signal = owed.get(tid) ?? 0;
+	owed.delete(tid);
+	return signal;
+}

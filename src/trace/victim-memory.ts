@@ -1,0 +1,60 @@
+import type { Agent } from "../agent/agent.ts";
+import { type Address, address, hex, isPageAligned } from "../bytes/address.ts";
+import { lengthOf, type Range } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import { errnoName } from "../linux/errno.ts";
+import { MAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { addRemoteUnmap, remoteCall, type Standing } from "./inject.ts";
+
+/** A stopped thread that makes calls for us, and a `syscall` instruction of its process. */
+export interface RemoteCaller {
+	readonly leader: Standing;
+	readonly syscallInstruction: Address;
+}
+
+/** Flags of memory that takes nothing until it is touched. */
+export const FRESH = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE;
+
+/**
+ * Maps memory in a stopped process, to be read and written. From the request that maps it on, the agent has a list that unmaps
+ * it, should we be gone.
+ *
+ * @param length Bytes, whole pages.
+ * @returns -errno where it may not be mapped.
+ */
+export async function lendMemory(
+	agent: Agent,
+	{ leader, syscallInstruction }: RemoteCaller,
+	length: bigint,
+): Promise<Range | bigint> {
+	const undo = agent.undoing();
+	const start = addRemoteUnmap(undo, leader, syscallInstruction, length);
+	const args = [0n, length, BigInt(PROT_READ | PROT_WRITE), BigInt(FRESH), -1n, 0n];
+	const at = await remoteCall(agent, leader, syscallInstruction, { name: "mmap", args, copies: [start] }, { undo });
+	if (at < 0n || !isPageAligned(at)) return at;
+	return { start: address(at), end: address(at + length) };
+}
+
+/**
+ * Unmaps it again. The request that does takes the undo list away too: it is carried out to its end, also without us.
+ *
+ * @throws NecromancerError ERR_HOST where the process keeps it.
+ */
+export async function takeBackMemory(
+	agent: Agent,
+	{ leader, syscallInstruction }: RemoteCaller,
+	lent: Range,
+): Promise<void> {
+	const call = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
+	requireTakenBack(leader.tid, lent, await remoteCall(agent, leader, syscallInstruction, call, { undo: undefined }));
+}
+
+/** @throws NecromancerError ERR_HOST */
+export function requireTakenBack(pid: number, { start, end }: Range, result: bigint): void {
+	if (result >= 0n) return;
+	refuse("ERR_HOST", {
+		subject: `process ${pid}`,
+		finding: `munmap of ${hex(start)} to ${hex(end)} failed with ${errnoName(Number(result))}`,
+		expectation: "expected our own memory to go; it stays in the process, unused",
+	});
+}

@@ -1,0 +1,101 @@
+import fc from "fast-check";
+import { fileOffset } from "../../../src/bytes/address.ts";
+import type { Description, Descriptor, Files, Pipe } from "../../../src/task/files.ts";
+import type { Memory } from "../../../src/task/task.ts";
+import { id, looks, nanoseconds, optional, PAGE, path, said, source, u32, u64 } from "./arbitrary-values.ts";
+
+const queued = fc
+	.record({ offset: fc.nat(PAGE).map(fileOffset), length: fc.integer({ min: 1, max: 200 }).map(BigInt) })
+	.map((it) => ({ ...it, source }));
+const pipe = (number: number): fc.Arbitrary<Pipe> =>
+	fc.record({ capacity: optional(u32), content: optional(queued) }).map((it) => said({ id: number, ...it }) as Pipe);
+
+const description = (
+	pipes: readonly Pipe[],
+	fifos: readonly Pipe[],
+	{ objects, ghosts = [] }: Memory,
+): fc.Arbitrary<object> => {
+	const flags = u32.map((it) => it & 0x7fff_ffff & ~0x8_0000);
+	const named = objects.filter((it) => it.name !== undefined);
+	return fc
+		.record({
+			flags,
+			owner: optional(
+				fc.record({ type: u32, pid: u32, signal: fc.nat(64) }).filter(({ pid, signal }) => pid !== 0 || signal !== 0),
+			),
+			rest: fc.oneof<fc.Arbitrary<object>[]>(
+				fc.record({ path, looks, position: u64 }).map(({ path: at, looks: how, position }) => ({
+					...{ kind: "file", path: at, position, unlinked: false },
+					...how,
+				})),
+				...ghosts.map((it) =>
+					fc.record({ looks, position: u64 }).map(({ looks: how, position }) => ({
+						...{ kind: "file", path: it.path, position, unlinked: true, ghost: it.id },
+						...how,
+					})),
+				),
+				fc.constantFrom(0o040700, 0o010600).map((mode) => ({
+					...{ kind: "file", path: "/gone", position: 0n, unlinked: true, mode },
+				})),
+				fc.record({ kind: fc.constant("pipe"), pipe: fc.constantFrom(...pipes) }),
+				fc
+					.record({
+						...{ path, looks, kind: fc.constant("fifo"), pipe: fc.constantFrom(...fifos) },
+						unlinked: fc.constantFrom(undefined, true),
+					})
+					.map(({ path: at, looks: how, ...it }) => said({ ...it, file: { path: at, ...how } })),
+				fc
+					.record({ kind: fc.constant("eventfd"), counter: u64, semaphore: fc.constantFrom(undefined, true) })
+					.map(said),
+				fc.constant({ kind: "epoll", targets: [] }),
+				fc.record({ kind: fc.constant("signalfd"), mask: u64 }),
+				fc.record({
+					...{ kind: fc.constant("timerfd"), clock: u32, ticks: u64, settings: u32 },
+					...{ remaining: nanoseconds, interval: nanoseconds },
+				}),
+				...named.map((it) =>
+					fc.record({
+						kind: fc.constant("memfd"),
+						name: fc.constant(it.name),
+						object: fc.constant(it.id),
+						position: u64,
+					}),
+				),
+			),
+		})
+		.map(({ rest, ...it }) => said({ ...it, ...rest }));
+};
+
+/** Whatever may be open, some of it what the memory shows too. */
+export const anyFiles = (space: Memory): fc.Arbitrary<Files> =>
+	fc
+		.tuple(fc.tuple(pipe(1), pipe(2)), fc.tuple(pipe(1), pipe(9)))
+		.chain(([pipes, fifos]) =>
+			fc.record({
+				descriptions: fc.uniqueArray(
+					fc.tuple(fc.oneof(fc.integer({ min: 1, max: 9 }), id), description(pipes, fifos, space)),
+					{
+						...{ minLength: 1, maxLength: 8 },
+						selector: ([number]) => number,
+					},
+				),
+				numbers: fc.uniqueArray(fc.oneof(fc.nat(9), fc.nat(0x7fff_ffff)), { maxLength: 10 }),
+				chosen: fc.array(fc.nat(), { minLength: 10, maxLength: 10 }),
+				closing: fc.nat(1023),
+				targets: fc.array(fc.record({ number: fc.nat(9), events: u32, data: u64 }), { maxLength: 3 }),
+				...{ cwd: path, root: path, umask: optional(u32) },
+			}),
+		)
+		.map(({ descriptions, numbers, chosen, closing, targets, ...rest }) => {
+			const sorted = [...numbers].sort((a, b) => a - b);
+			const watched = targets.filter(({ number }) => numbers.includes(number));
+			const all = descriptions.map(([number, it]): Description => {
+				const made = { id: number, ...it } as Description;
+				return made.kind === "epoll" ? { ...made, targets: watched } : made;
+			});
+			const descriptors = sorted.flatMap((number, i): Descriptor[] => {
+				const it = all[(chosen[i] ?? 0) % all.length];
+				return it === undefined ? [] : [{ number, closeOnExec: (closing & (1 << i)) !== 0, description: it }];
+			});
+			return said({ ...rest, descriptors }) as Files;
+		});

@@ -1,0 +1,86 @@
+import fc from "fast-check";
+import type { Descriptor } from "../../../src/task/files.ts";
+import type { Mapping, Task } from "../../../src/task/task.ts";
+import { ofProcess } from "./arbitrary-attributes.ts";
+import { anyFiles } from "./arbitrary-files.ts";
+import { anyMemory } from "./arbitrary-memory.ts";
+import { anyThread, siginfos } from "./arbitrary-thread.ts";
+import { id, name, nanoseconds, optional, place, said, u32, u64 } from "./arbitrary-values.ts";
+
+const microseconds = fc.bigInt({ min: 0n, max: 1n << 80n });
+const intervalTimer = fc.record({ remaining: microseconds, interval: microseconds });
+const SIGNALS = Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => signal !== 9 && signal !== 19);
+
+/** Only what something shows, numbered in the order in which that is read. */
+function renumbered(task: Task): Task {
+	const order = new Map<number, number>();
+	const see = (number: number): number => {
+		order.set(number, order.get(number) ?? order.size + 1);
+		return order.get(number) ?? 0;
+	};
+	const mappings = task.memory.mappings.map((it): Mapping => {
+		const { backing } = it;
+		return backing.kind === "object" ? { ...it, backing: { ...backing, object: see(backing.object) } } : it;
+	});
+	const descriptors = task.files.descriptors.map((it): Descriptor => {
+		const { description: what } = it;
+		return what.kind === "memfd" ? { ...it, description: { ...what, object: see(what.object) } } : it;
+	});
+	const objects = task.memory.objects
+		.flatMap((it) => (order.has(it.id) ? [{ ...it, id: order.get(it.id) ?? 0 }] : []))
+		.sort((a, b) => a.id - b.id);
+	const shown = [
+		...mappings.map(({ backing }) => (backing.kind === "file" ? backing.ghost : undefined)),
+		task.memory.executableGhost,
+		...descriptors.map(({ description: what }) => (what.kind === "file" ? what.ghost : undefined)),
+	];
+	const { ghosts: all = [], ...memory } = task.memory;
+	const ghosts = all.filter((it) => shown.includes(it.id)).sort((a, b) => shown.indexOf(a.id) - shown.indexOf(b.id));
+	return {
+		...task,
+		memory: { ...memory, mappings, objects, ...(ghosts.length === 0 ? {} : { ghosts }) },
+		files: { ...task.files, descriptors },
+	};
+}
+
+/** Any process that images can hold without loss. What they cannot has tests of its own. */
+export const anyTask: fc.Arbitrary<Task> = fc
+	.tuple(fc.uniqueArray(id, { minLength: 1, maxLength: 4 }), anyMemory)
+	.chain(([tids, space]) =>
+		fc.record({
+			identity: fc
+				.record({
+					...{ pid: fc.constant(tids[0] ?? 1), ppid: fc.constant(0), pgid: id, sid: id, comm: name },
+					oomScoreAdjust: optional(fc.integer({ min: -1000, max: 1000 })),
+					childSubreaper: optional(fc.boolean()),
+				})
+				.map(said),
+			threads: fc.tuple(...tids.map(anyThread)),
+			memory: fc.constant(space),
+			signalActions: fc
+				.array(fc.record({ handler: place, flags: u64, restorer: place, mask: u64 }), {
+					...{ minLength: SIGNALS.length, maxLength: SIGNALS.length },
+				})
+				.map((actions) => actions.map((action, i) => ({ signal: SIGNALS[i] ?? 0, ...action }))),
+			intervalTimers: fc.record({ real: intervalTimer, virtual: intervalTimer, profiling: intervalTimer }),
+			posixTimers: fc
+				.uniqueArray(
+					fc.record({
+						// clocks of processor time are negative
+						...{ id: u32, clock: fc.integer(), signal: u32, notify: u32, value: u64, overrun: u32 },
+						...{ remaining: nanoseconds, interval: nanoseconds, thread: optional(fc.integer({ min: -1 })) },
+					}),
+					{ maxLength: 3, selector: (timer) => timer.id },
+				)
+				.map((timers) => timers.map(said)),
+			limits: fc.array(fc.record({ soft: u64, hard: u64 }), { minLength: 16, maxLength: 16 }),
+			pending: siginfos,
+			files: anyFiles(space),
+			stopped: fc.boolean(),
+			attributes: ofProcess,
+			losses: optional(
+				fc.array(fc.record({ subject: fc.string(), text: fc.string() }), { minLength: 1, maxLength: 3 }),
+			),
+		}),
+	)
+	.map((task) => renumbered(said(task) as Task));

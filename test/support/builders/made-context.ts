@@ -1,0 +1,32 @@
+import { address } from "../../../src/bytes/address.ts";
+import type { ByteSource } from "../../../src/bytes/source.ts";
+import { bytesFromText } from "../../../src/bytes/text.ts";
+import type { Circumstances } from "../../../src/plan/context.ts";
+import { planDraft } from "../../../src/plan/draft.ts";
+import type { HostFacts } from "../../../src/plan/host-facts.ts";
+import { sameIds } from "../../../src/plan/ids.ts";
+import { ownFiles } from "./own-files.ts";
+
+/** Circumstances for parts of the compiler that need no facts of the host. */
+export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Circumstances {
+	const draft = planDraft(bytesFromText);
+	const facts: HostFacts = {
+		xstate: { size: 0, components: [] } as never,
+		xcr0: 0n,
+		vdso: { image: new Uint8Array(), vvarLength: 0n },
+		hugePages: "never",
+		processors: 1,
+		limits: [],
+	};
+	return {
+		draft,
+		ids: sameIds,
+		facts,
+		hole: { start: address(0x10000n), end: address(0x20000n) },
+		context: draft.cell("report socket"),
+		firstWorkFd,
+		...ownFiles(draft, facts, firstWorkFd, sources),
+		go: draft.cell("go"),
+		reserve: () => address(0x30000n),
+	};
+}
