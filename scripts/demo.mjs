@@ -85,16 +85,16 @@ async function demo({ dist, own, victim, keep }) {
 
 /** The program, watched so that we can write its core ourselves: the same shape as `runDumped` gives. */
 async function caughtBy(dist, program, core) {
-	const { runCaught } = await import(pathToFileURL(join(dist, "catch/catch.js")).href);
-	const charge = await runCaught(program);
+	const { runTraced } = await import(pathToFileURL(join(dist, "catch/catch.js")).href);
+	const traced = await runTraced(program);
 	return {
-		pid: charge.pid,
+		pid: traced.pid,
 		kill: async (signal) => {
-			const { end } = await charge.kill(constants.signals[signal], core);
+			const { end } = await traced.kill(constants.signals[signal], core);
 			const [name] = Object.entries(constants.signals).find(([, number]) => number === end.signal) ?? [end.kind];
 			return { signal: name, core };
 		},
-		close: () => charge.close(),
+		close: () => traced.close(),
 	};
 }
 

@@ -3,10 +3,10 @@ export type { Address, FileOffset } from "./bytes/address.ts";
 export type { Range } from "./bytes/range.ts";
 export { type ByteSink, createFile } from "./bytes/sink.ts";
 export { type ByteSource, fromBuffer, openFile } from "./bytes/source.ts";
-export { type Charge, type Killed, runCaught } from "./catch/catch.ts";
+export { type KilledProgram, runTraced, type TracedProgram } from "./catch/catch.ts";
 export { type Core, readCore } from "./core/core.ts";
-export type { CoreDraft, DraftContent, DraftSegment } from "./core/draft.ts";
 export { type CoreMemory, coreMemory, type Whereabouts } from "./core/memory.ts";
+export type { NewContent, NewCore, NewSegment } from "./core/new-core.ts";
 export { type WriteCoreOptions, type WrittenCore, writeCore } from "./core/write.ts";
 export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
 export { type ImageDir, openImageDir } from "./criu/image-dir.ts";
@@ -18,7 +18,7 @@ export {
 	whilePatching,
 	writeElsewhere,
 } from "./criu/store/commit.ts";
-export type { ImageDraft } from "./criu/store/draft.ts";
+export type { NewImages } from "./criu/store/new-images.ts";
 export { type Dumped, type DumpOptions, dump } from "./dump/dump.ts";
 export { type ErrorCode, errorTable, NecromancerError, type Refusal } from "./errors.ts";
 export { type Finding, type FindingCode, findingCodes } from "./finding.ts";
@@ -31,7 +31,7 @@ export type { HostFacts } from "./plan/host-facts.ts";
 export type { Plan, StepList } from "./plan/plan.ts";
 export type { Step } from "./program/program.ts";
 export { type OpenCoreOptions, type OpenedCore, openCoreSource, USUAL_MAX_SIZE } from "./raise/open-core.ts";
-export { type Raised, type RaiseOptions, raise, type Summoned, summon } from "./raise/raise.ts";
+export { planRaise, type Raised, type RaiseOptions, type RaisePlan, raise } from "./raise/raise.ts";
 export { type Restored, type RestoreOptions, restore } from "./restore/restore.ts";
 export { type Completed, type CompleteOptions, complete } from "./task/complete/complete.ts";
 export { taskFromCore } from "./task/from-core/from-core.ts";

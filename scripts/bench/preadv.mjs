@@ -20,7 +20,7 @@ try {
 	await agent.call("madvise", memory, size, NOHUGEPAGE);
 	const begin = process.hrtime.bigint();
 	for (let done = 0; done < size; ) {
-		const errand = agent.errand();
+		const batch = agent.batch();
 		const calls = [];
 		for (let i = 0; i < 16 && done < size; i++) {
 			const length = Math.min(PIECE * PIECES, size - done);
@@ -30,10 +30,10 @@ try {
 				vector.writeBigUInt64LE(memory + BigInt(done + piece * PIECE), 16 * piece);
 				vector.writeBigUInt64LE(BigInt(Math.min(PIECE, length - piece * PIECE)), 16 * piece + 8);
 			}
-			calls.push({ length, result: errand.call("preadv", fd, errand.put(vector), pieces, done, 0) });
+			calls.push({ length, result: batch.call("preadv", fd, batch.put(vector), pieces, done, 0) });
 			done += length;
 		}
-		const performed = await agent.perform(errand);
+		const performed = await agent.perform(batch);
 		for (const { length, result } of calls)
 			if (performed.result(result) !== BigInt(length)) throw new Error(`preadv returned ${performed.result(result)}`);
 	}

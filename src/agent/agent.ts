@@ -1,18 +1,18 @@
 import type { Address } from "../bytes/address.ts";
 import type { CallName } from "../program/calls.ts";
-import type { Errand, Spot } from "./batch.ts";
-import type { Room } from "./layout.ts";
+import type { Slot, SyscallBatch } from "./batch.ts";
+import type { AgentLayout } from "./layout.ts";
 import type { Reports } from "./reports.ts";
 
 /**
  * The blob as a process of ours that makes system calls for us: what Node cannot do, it does. It knows nothing: every call
  * comes from here. When we end, however we do, its socket does: it makes the calls that it was left for that moment (see
- * {@link Agent.undoing}), and ends. When it dies, so do the tasks that it traces with PTRACE_O_EXITKILL.
+ * {@link Agent.undoList}), and ends. When it dies, so do the tasks that it traces with PTRACE_O_EXITKILL.
  */
 export interface Agent {
 	readonly pid: number;
 	/** What it keeps for itself in the hole, and what is free. */
-	readonly room: Room;
+	readonly layout: AgentLayout;
 	/** The blob's `syscall` instruction. */
 	readonly syscallInstruction: Address;
 	/** Whether it can make tasks by clone3(2): no seccomp filter hides that from it. Known when it has settled. */
@@ -26,18 +26,18 @@ export interface Agent {
 	 * afterwards what the call left in it.
 	 */
 	call(name: CallName, ...args: readonly (bigint | number | Uint8Array)[]): Promise<bigint>;
-	/** An empty errand: several calls, and structures that point at one another, in one request. */
-	errand(): Errand;
+	/** An empty batch: several calls, and structures that point at one another, in one request. */
+	batch(): SyscallBatch;
 	/**
-	 * An empty errand for the moment when we are gone, which {@link Agent.perform} hands over with another. It lies where it is
+	 * An empty batch for the moment when we are gone, which {@link Agent.perform} hands over with another. It lies where it is
 	 * not overwritten before the next: calls may store into it what there is to undo.
 	 */
-	undoing(): Errand;
+	undoList(): SyscallBatch;
 	/**
-	 * An errand that the agent has begun is carried out to its end, whether or not we live to hear of it: whatever must not be
+	 * A batch that the agent has begun is carried out to its end, whether or not we live to hear of it: whatever must not be
 	 * left half done belongs into one.
 	 */
-	perform(errand: Errand, options?: Patience & Undoing): Promise<Performed>;
+	perform(batch: SyscallBatch, options?: Patience & Undoing): Promise<Performed>;
 	/** How it ended. */
 	readonly exited: Promise<AgentEnd>;
 	/** Lets it undo what is to be undone, and waits until it is gone. Also when it is gone already. */
@@ -46,14 +46,14 @@ export interface Agent {
 
 export interface Undoing {
 	/**
-	 * What is made instead of this call, should we be gone by then: as {@link Agent.undoing} made it, from before the first call of
-	 * the errand that it comes with until there is another. `undefined` for nothing; when the property is absent, as before.
+	 * What is made instead of this call, should we be gone by then: as {@link Agent.undoList} made it, from before the first call of
+	 * the batch that it comes with until there is another. `undefined` for nothing; when the property is absent, as before.
 	 */
-	readonly undo?: Errand | undefined;
+	readonly undo?: SyscallBatch | undefined;
 }
 
 export interface AgentRequest extends Patience {
-	/** Anywhere in the hole but its {@link Room}. */
+	/** Anywhere in the hole but its {@link AgentLayout}. */
 	readonly load?: readonly { readonly at: Address; readonly bytes: Uint8Array }[];
 	/** The first step of a list that is in its memory by then; none when absent. */
 	readonly steps?: Address;
@@ -77,11 +77,11 @@ export interface AgentAnswer {
 	readonly reply: Buffer;
 }
 
-/** The memory of an errand, after its calls. */
+/** The memory of a batch, after its calls. */
 export interface Performed {
 	/** What a call returned: an error is -errno. */
-	result(spot: Spot): bigint;
-	bytes(spot: Spot): Buffer;
+	result(slot: Slot): bigint;
+	bytes(slot: Slot): Buffer;
 }
 
 export interface AgentEnd {

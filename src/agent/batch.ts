@@ -8,64 +8,64 @@ import { type CallName, callNumber, DO_END } from "../program/calls.ts";
  * One request for the agent: system calls in a row, and the memory they refer to. Everything has its address at once, so
  * that structures can point at one another.
  */
-export interface Errand {
+export interface SyscallBatch {
 	/** Memory that holds these bytes when the calls begin. */
-	put(bytes: Uint8Array, align?: number): Spot;
+	put(bytes: Uint8Array, align?: number): Slot;
 	/** So many zero bytes. */
-	space(size: number, align?: number): Spot;
-	/** Appends a call; the spot holds its result afterwards. Whatever it returns, the next one follows. */
-	call(name: CallName, ...args: readonly Operand[]): Spot;
-	/** The same, with a place for its result that need not be the errand's own: 8 bytes. */
-	callInto(store: Spot, name: CallName, ...args: readonly Operand[]): void;
+	space(size: number, align?: number): Slot;
+	/** Appends a call; the slot holds its result afterwards. Whatever it returns, the next one follows. */
+	call(name: CallName, ...args: readonly BatchArg[]): Slot;
+	/** The same, with a place for its result that need not be the batch's own: 8 bytes. */
+	callInto(store: Slot, name: CallName, ...args: readonly BatchArg[]): void;
 	/** Goes on at a label when a value, masked, is `wanted`; with the next call otherwise. */
-	branch(value: Operand, mask: bigint | number, wanted: bigint | number, to: Label): void;
+	branch(value: BatchArg, mask: bigint | number, wanted: bigint | number, to: Label): void;
 	/** Goes on at a label. */
 	jump(to: Label): void;
 	/** Gives a label to the next call, or to the end. */
 	mark(label: Label): void;
-	/** Another list of steps, for a task to run. Unlike those of the errand itself, it ends at the first that fails. */
-	list(): ErrandList;
+	/** Another list of steps, for a task to run. Unlike those of the batch itself, it ends at the first that fails. */
+	list(): BatchList;
 	/** Bytes that another call would take. */
 	readonly taken: number;
 	/** All of it, as it has to lie in memory. */
-	encode(): EncodedErrand;
+	encode(): EncodedBatch;
 }
 
-export interface ErrandList {
+export interface BatchList {
 	/** Appends a call that must succeed; with `anyway` it need not, and with `repeat` it is made until it fails. */
-	call(name: CallName, args: readonly Operand[], options?: ErrandCallOptions): Spot;
+	call(name: CallName, args: readonly BatchArg[], options?: BatchCallOptions): Slot;
 }
 
-export interface ErrandCallOptions {
+export interface BatchCallOptions {
 	readonly anyway?: boolean;
 	readonly repeat?: boolean;
 }
 
-/** Names a call of an errand, or its end, before or after it is known which; each is to be marked once. */
+/** Names a call of a batch, or its end, before or after it is known which; each is to be marked once. */
 export interface Label {
 	readonly name: string;
 }
 
-/** A place in the errand's memory. */
-export interface Spot {
+/** A place in the batch's memory. */
+export interface Slot {
 	readonly at: Address;
 	/** Bytes. */
 	readonly size: number;
 }
 
-export type Operand =
+export type BatchArg =
 	| bigint
 	| number
 	/** Its address. */
-	| Spot
+	| Slot
 	/** The 64 bits that it holds by then. */
-	| { readonly valueOf: Spot }
+	| { readonly valueOf: Slot }
 	/** The first step of a list. */
-	| { readonly stepsOf: ErrandList }
+	| { readonly stepsOf: BatchList }
 	/** The step that has the label. */
 	| { readonly labelled: Label };
 
-export interface EncodedErrand {
+export interface EncodedBatch {
 	readonly at: Address;
 	readonly bytes: Uint8Array;
 	/** The first step. */
@@ -78,9 +78,9 @@ export interface EncodedErrand {
 
 interface Entry {
 	readonly call: CallName;
-	readonly args: readonly Operand[];
+	readonly args: readonly BatchArg[];
 	/** Absent for a branch, which has no result. */
-	readonly store?: Spot;
+	readonly store?: Slot;
 	readonly expect: number;
 }
 
@@ -90,22 +90,22 @@ export const EVERY_BIT = (1n << 64n) - 1n;
 /** A label that nothing has yet. */
 export const label = (name: string): Label => ({ name });
 
-/** An errand without calls, whose memory begins at the start of `area`. */
-export function errandIn(area: Range): Errand {
+/** A batch without calls, whose memory begins at the start of `area`. */
+export function batchIn(area: Range): SyscallBatch {
 	const contents: { readonly from: number; readonly bytes: Uint8Array }[] = [];
-	const lists = new Map<ErrandList, Entry[]>();
+	const lists = new Map<BatchList, Entry[]>();
 	let used = 0;
 	let steps = 0;
-	const space = (size: number, align = 8): Spot => {
+	const space = (size: number, align = 8): Slot => {
 		encoded = undefined;
 		const from = Math.ceil(used / align) * align;
 		used = from + size;
 		return { at: address(area.start + BigInt(from)), size };
 	};
-	const openList = (usual: number): ErrandList => {
+	const openList = (usual: number): BatchList => {
 		const entries: Entry[] = [];
 		steps += 1;
-		const list: ErrandList = {
+		const list: BatchList = {
 			call: (call, args, options) => {
 				const store = space(8);
 				const { anyway = false, repeat = false } = options ?? {};
@@ -120,20 +120,20 @@ export function errandIn(area: Range): Errand {
 	const own = openList(EXPECT.ANYTHING);
 	const ownEntries = lists.get(own) ?? [];
 	const labels = new Map<Label, number>();
-	const branch: Errand["branch"] = (value, mask, wanted, to) => {
+	const branch: SyscallBatch["branch"] = (value, mask, wanted, to) => {
 		encoded = undefined;
 		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
 		steps += 1;
 	};
 	/** As long as nothing is added to it: who sends it again need not put it together again. */
-	let encoded: EncodedErrand | undefined;
+	let encoded: EncodedBatch | undefined;
 	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
 	return {
 		space,
 		put: (bytes, align) => {
-			const spot = space(bytes.length, align);
-			contents.push({ from: Number(spot.at - area.start), bytes });
-			return spot;
+			const slot = space(bytes.length, align);
+			contents.push({ from: Number(slot.at - area.start), bytes });
+			return slot;
 		},
 		call: (name, ...args) => own.call(name, args),
 		callInto: (store, call, ...args) => {
@@ -158,14 +158,14 @@ export function errandIn(area: Range): Errand {
 			if (encoded !== undefined) return encoded;
 			const size = takes();
 			if (BigInt(size) > lengthOf(area)) {
-				throw new RangeError(`an errand of ${size} bytes in an area of ${lengthOf(area)}`);
+				throw new RangeError(`a batch of ${size} bytes in an area of ${lengthOf(area)}`);
 			}
 			const bytes = new Uint8Array(size);
 			for (const content of contents) bytes.set(content.bytes, content.from);
 			const starts = startsOf(lists, Math.ceil(used / 8) * 8);
-			const stepOf = (list: ErrandList, index = 0): Address =>
+			const stepOf = (list: BatchList, index = 0): Address =>
 				address(area.start + BigInt((starts.get(list) ?? 0) + index * stepLayout.size));
-			const addressOf = (to: ErrandList | Label): Address => {
+			const addressOf = (to: BatchList | Label): Address => {
 				if (!("name" in to)) return stepOf(to);
 				const index = labels.get(to);
 				if (index === undefined) throw new RangeError(`nothing is labelled ${to.name}`);
@@ -184,8 +184,8 @@ export function errandIn(area: Range): Errand {
 	};
 }
 
-function startsOf(lists: ReadonlyMap<ErrandList, readonly Entry[]>, from: number): Map<ErrandList, number> {
-	const starts = new Map<ErrandList, number>();
+function startsOf(lists: ReadonlyMap<BatchList, readonly Entry[]>, from: number): Map<BatchList, number> {
+	const starts = new Map<BatchList, number>();
 	let at = from;
 	for (const [list, entries] of lists) {
 		starts.set(list, at);
@@ -198,7 +198,7 @@ function writeSteps(
 	bytes: Uint8Array,
 	start: number,
 	entries: readonly Entry[],
-	addressOf: (to: ErrandList | Label) => Address,
+	addressOf: (to: BatchList | Label) => Address,
 ): void {
 	const view = viewOf(bytes);
 	const step = { indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
@@ -216,10 +216,10 @@ function writeSteps(
 	stepLayout.write(view, start + entries.length * stepLayout.size, { ...step, call: DO_END });
 }
 
-const isIndirect = (arg: Operand): boolean =>
+const isIndirect = (arg: BatchArg): boolean =>
 	typeof arg === "object" && Object.hasOwn(arg, "valueOf") && !Object.hasOwn(arg, "at");
 
-function wordOf(arg: Operand, addressOf: (to: ErrandList | Label) => Address): bigint {
+function wordOf(arg: BatchArg, addressOf: (to: BatchList | Label) => Address): bigint {
 	if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
 	if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
 	if ("at" in arg) return arg.at;

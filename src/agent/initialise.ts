@@ -22,29 +22,29 @@ import { blobPage } from "./layout.ts";
  * @returns what it found out on the way.
  * @throws NecromancerError ERR_HOST where something lies in the hole, by chance or by a small vm.overcommit.
  */
-export async function settle(agent: Agent, blob: Blob, inputs = 0): Promise<Pick<Agent, "clone3">> {
+export async function initialise(agent: Agent, blob: Blob, inputs = 0): Promise<Pick<Agent, "clone3">> {
 	const page = Number(PAGE_SIZE);
-	const { blob: here, free } = agent.room;
-	const errand = agent.errand();
+	const { blob: here, free } = agent.layout;
+	const batch = agent.batch();
 	// A page of its own: it moves away, with nothing else on it.
-	const twin = errand.put(blobPage(blob), page);
-	errand.space(0, page);
-	const all = errand.put(Buffer.alloc(Number(SIGSET_BYTES), 0xff));
-	const name = errand.put(Buffer.from("agent\0"));
+	const twin = batch.put(blobPage(blob), page);
+	batch.space(0, page);
+	const all = batch.put(Buffer.alloc(Number(SIGSET_BYTES), 0xff));
+	const name = batch.put(Buffer.from("agent\0"));
 	const rwx = PROT_READ | PROT_WRITE | PROT_EXEC;
 	const fresh = MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 	const calls = [
 		// that of its file is a number
-		{ name: "prctl", at: here, result: errand.call("prctl", PR.SET_NAME, name) },
-		{ name: "rt_sigprocmask", at: here, result: errand.call("rt_sigprocmask", SIG_SETMASK, all, 0, SIGSET_BYTES) },
-		{ name: "mremap", at: here, result: errand.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
-		{ name: "mmap", at: twin.at, result: errand.call("mmap", twin, page, rwx, fresh, -1, 0) },
+		{ name: "prctl", at: here, result: batch.call("prctl", PR.SET_NAME, name) },
+		{ name: "rt_sigprocmask", at: here, result: batch.call("rt_sigprocmask", SIG_SETMASK, all, 0, SIGSET_BYTES) },
+		{ name: "mremap", at: here, result: batch.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
+		{ name: "mmap", at: twin.at, result: batch.call("mmap", twin, page, rwx, fresh, -1, 0) },
 		// folklore: a descriptor that our own starter forgot comes down to us, and from us to every task.
-		{ name: "close_range", at: here, result: errand.call("close_range", FIRST_INPUT_FD + inputs, 0xffff_ffff, 0) },
-		{ name: "mmap", at: free.start, result: errand.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },
+		{ name: "close_range", at: here, result: batch.call("close_range", FIRST_INPUT_FD + inputs, 0xffff_ffff, 0) },
+		{ name: "mmap", at: free.start, result: batch.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },
 	];
-	const asked = errand.call("clone3", 0, 0);
-	const done = await agent.perform(errand, { patience: 20_000, doing: "starting" });
+	const asked = batch.call("clone3", 0, 0);
+	const done = await agent.perform(batch, { patience: 20_000, doing: "starting" });
 	for (const { name, at, result } of calls) {
 		const value = done.result(result);
 		if (value >= 0n) continue;

@@ -7,7 +7,7 @@ import type { Blob } from "./blob.ts";
 export { AGENT_ROOM };
 
 /** What lies where in the beginning of a hole. */
-export interface Room {
+export interface AgentLayout {
 	/** {@link blobPage} */
 	readonly blob: Address;
 	/** A list of no steps, at the end of the blob's page. */
@@ -15,7 +15,7 @@ export interface Room {
 	/** A stack for processes that the agent makes: each has a copy of its own. */
 	readonly stack: Range;
 	/** Requests of the agent: what the calls of one refer to, and the calls. Overwritten by the next. */
-	readonly errands: Range;
+	readonly batches: Range;
 	/** Undo lists, by turns: the next is put down while the one before still holds. */
 	readonly undo: readonly [Range, Range];
 	/** The rest of the hole. */
@@ -23,7 +23,7 @@ export interface Room {
 }
 
 /** @param hole Page aligned, longer than {@link AGENT_ROOM}. */
-export function roomIn(hole: Range): Room {
+export function agentLayout(hole: Range): AgentLayout {
 	if (lengthOf(hole) <= AGENT_ROOM) throw new RangeError(`a hole of ${lengthOf(hole)} bytes has no room for an agent`);
 	const page = (number: bigint): Address => plus(hole.start, number * PAGE_SIZE);
 	const end = plus(hole.start, AGENT_ROOM);
@@ -31,7 +31,7 @@ export function roomIn(hole: Range): Room {
 		blob: page(0n),
 		nothing: plus(page(1n), -BigInt(stepLayout.size)),
 		stack: { start: page(1n), end: page(3n) },
-		errands: { start: page(3n), end: plus(end, -2n * UNDO_SIZE) },
+		batches: { start: page(3n), end: plus(end, -2n * UNDO_SIZE) },
 		undo: [
 			{ start: plus(end, -2n * UNDO_SIZE), end: plus(end, -UNDO_SIZE) },
 			{ start: plus(end, -UNDO_SIZE), end },

@@ -4,7 +4,7 @@ import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
 import { O } from "../linux/open.ts";
 import { AT, STATX, statx } from "../linux/statx.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, EVERY_BIT, type Label, label, type Operand, type Spot } from "./batch.ts";
+import { type BatchArg, EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "./batch.ts";
 
 /** Which directory it is, wherever names lead by then: as lstat(2) shows it. */
 export interface DirectoryIdentity {
@@ -28,15 +28,15 @@ export async function leaveRemoval(
 		also,
 	}: {
 		readonly directory?: DirectoryIdentity | undefined;
-		readonly also?: ((undo: Errand) => void) | undefined;
+		readonly also?: ((undo: SyscallBatch) => void) | undefined;
 	} = {},
 ): Promise<void> {
-	const undo = agent.undoing();
+	const undo = agent.undoList();
 	also?.(undo);
-	const errand = agent.errand();
+	const batch = agent.batch();
 	const name = undo.put(Buffer.from(`${entry}\0`), 1);
 	const end = label("the end");
-	const parent = addHeld(errand, undo, around);
+	const parent = addHeld(batch, undo, around);
 	if (directory !== undefined) {
 		const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
 		const fd = { valueOf: undo.call("openat", { valueOf: parent }, name, flags) };
@@ -45,11 +45,11 @@ export async function leaveRemoval(
 	}
 	undo.call("unlinkat", { valueOf: parent }, name, AT.REMOVEDIR);
 	undo.mark(end);
-	await agent.perform(errand, { undo });
+	await agent.perform(batch, { undo });
 }
 
 /** Goes to the end where a name leads to anything else by now. */
-function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdentity, end: Label): void {
+function requireIdentity(undo: SyscallBatch, fd: BatchArg, { dev, ino }: DirectoryIdentity, end: Label): void {
 	const look = undo.space(statx.size);
 	const device = BigInt(majorOf(dev)) | (BigInt(minorOf(dev)) << 32n);
 	undo.call("statx", fd, undo.put(Buffer.of(0), 1), AT.EMPTY_PATH, STATX.INO, look);
@@ -62,15 +62,15 @@ function requireIdentity(undo: Errand, fd: Operand, { dev, ino }: DirectoryIdent
 }
 
 /**
- * Adds to an errand that the agent opens a directory of ours, whatever its name stands for by now.
+ * Adds to a batch that the agent opens a directory of ours, whatever its name stands for by now.
  *
  * @param fd a descriptor of ours.
  * @returns where its own goes, in the memory of the undo list.
  */
-export function addHeld(errand: Errand, undo: Errand, fd: number): Spot {
+export function addHeld(batch: SyscallBatch, undo: SyscallBatch, fd: number): Slot {
 	const held = undo.space(8);
-	const ours = errand.put(Buffer.from(`/proc/${process.pid}/fd/${fd}\0`), 1);
-	errand.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
+	const ours = batch.put(Buffer.from(`/proc/${process.pid}/fd/${fd}\0`), 1);
+	batch.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
 	return held;
 }
 
@@ -79,7 +79,7 @@ export function addHeld(errand: Errand, undo: Errand, fd: number): Spot {
  *
  * @param add the call, made of the entry's name; its result.
  */
-export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot): void {
+export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) => Slot): void {
 	const [again, gone, empty] = [label("again"), label("gone"), label("empty")];
 	// more than one may come, and the first is looked at
 	const entry = undo.space(LONGEST_DIRENT);
@@ -98,7 +98,7 @@ export function addToEach(undo: Errand, fd: Operand, add: (name: Spot) => Spot):
 	undo.mark(empty);
 }
 
-const within = ({ at }: Spot, offset: number): Spot => ({ at: plus(at, BigInt(offset)), size: 8 });
+const within = ({ at }: Slot, offset: number): Slot => ({ at: plus(at, BigInt(offset)), size: 8 });
 
 const SIGN = 1n << 63n;
 const SEEK_SET = 0;

@@ -5,14 +5,14 @@ import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_FD, REPORT_FD, reportLayout, requestLayout } from "../program/abi.ts";
 import type { Agent, AgentAnswer, AgentEnd, AgentRequest, Performed } from "./agent.ts";
-import { type Errand, errandIn, type Spot } from "./batch.ts";
+import { batchIn, type Slot, type SyscallBatch } from "./batch.ts";
 import type { Blob } from "./blob.ts";
 import { type ByteStream, byteStream } from "./byte-stream.ts";
-import type { Room } from "./layout.ts";
+import type { AgentLayout } from "./layout.ts";
 import { readReport, reportsFrom } from "./reports.ts";
 
 /** A started process of the blob, as an agent. */
-export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
+export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayout): Agent {
 	const socket = streamAt(child, AGENT_FD);
 	const reports = streamAt(child, REPORT_FD);
 	const exited = new Promise<AgentEnd>((done) => {
@@ -37,12 +37,12 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		});
 	};
 	const ask = async (request: AgentRequest): Promise<AgentAnswer> => {
-		const { load = [], steps = room.nothing, reply, doing } = request;
+		const { load = [], steps = layout.nothing, reply, doing } = request;
 		const last = load.at(-1);
 		// Sent at once, and answered in order: whoever asks next gets the answer after this one.
 		const before = load
 			.slice(0, -1)
-			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: room.nothing, undo }, bytes));
+			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: layout.nothing, undo }, bytes));
 		undo = request.undo ?? undo;
 		const [report, bytes] = await exchange(
 			socket,
@@ -63,7 +63,7 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 		}, patience);
 		return ask(request).finally(() => clearTimeout(timer));
 	};
-	const errand = (): Errand => errandIn(room.errands);
+	const batch = (): SyscallBatch => batchIn(layout.batches);
 	const perform: Agent["perform"] = async (task, options = {}) => {
 		const { at, bytes, steps, data } = task.encode();
 		const request = { load: [{ at, bytes }], steps, reply: { at, length: data } };
@@ -76,24 +76,24 @@ export function agentOn(child: ChildProcess, blob: Blob, room: Room): Agent {
 	};
 	return {
 		pid: child.pid ?? 0,
-		room,
+		layout,
 		clone3: true,
-		syscallInstruction: plus(room.blob, BigInt(blob.symbols.syscall_insn)),
+		syscallInstruction: plus(layout.blob, BigInt(blob.symbols.syscall_insn)),
 		reports: reportsFrom(reports),
 		run,
 		call: async (name, ...args) => {
-			const one = errand();
-			const spots = args.map((arg) => (arg instanceof Uint8Array ? one.put(arg, 16) : arg));
-			const result = one.call(name, ...spots);
+			const one = batch();
+			const slots = args.map((arg) => (arg instanceof Uint8Array ? one.put(arg, 16) : arg));
+			const result = one.call(name, ...slots);
 			const done = await perform(one, { doing: name });
 			for (const [i, arg] of args.entries()) {
-				const spot = spots[i];
-				if (arg instanceof Uint8Array && typeof spot === "object") arg.set(done.bytes(spot));
+				const slot = slots[i];
+				if (arg instanceof Uint8Array && typeof slot === "object") arg.set(done.bytes(slot));
 			}
 			return done.result(result);
 		},
-		errand,
-		undoing: () => errandIn(room.undo[turn === 0 ? 0 : 1]),
+		batch,
+		undoList: () => batchIn(layout.undo[turn === 0 ? 0 : 1]),
 		perform,
 		exited,
 		close: once(async () => {
@@ -118,8 +118,8 @@ function exchange(
 }
 
 const performed = (at: bigint, memory: Buffer): Performed => {
-	const bytes = (spot: Spot): Buffer => memory.subarray(Number(spot.at - at), Number(spot.at - at) + spot.size);
-	return { bytes, result: (spot) => bytes(spot).readBigInt64LE() };
+	const bytes = (slot: Slot): Buffer => memory.subarray(Number(slot.at - at), Number(slot.at - at) + slot.size);
+	return { bytes, result: (slot) => bytes(slot).readBigInt64LE() };
 };
 
 function streamAt(child: ChildProcess, fd: number): ByteStream {

@@ -3,42 +3,42 @@ import { lengthOf } from "../bytes/range.ts";
 import { cloneArgs } from "../linux/clone.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Agent } from "./agent.ts";
-import { type Errand, EVERY_BIT, label, type Operand, type Spot } from "./batch.ts";
+import { type BatchArg, EVERY_BIT, label, type Slot, type SyscallBatch } from "./batch.ts";
 
 /** A process for the agent to make. It has a copy of all of the agent's memory, and runs a list of steps in it. */
 export interface Spawning {
 	/** `struct context`: whom it tells that a step failed. */
-	readonly context: Operand;
+	readonly context: BatchArg;
 	/** The first step. */
-	readonly steps: Operand;
+	readonly steps: BatchArg;
 	/** Its pid in its own pid namespace, in the one around that, and so on; the kernel chooses when absent. */
 	readonly pids?: readonly number[];
 	/** CLONE_ flags besides. */
 	readonly flags?: number;
-	/** Where its pid goes, instead of the errand's memory: see {@link leaveKills}. */
-	readonly store?: Spot;
+	/** Where its pid goes, instead of the batch's memory: see {@link leaveKills}. */
+	readonly store?: Slot;
 }
 
 const SIGCHLD = 17n;
 
 /**
- * Adds to an errand that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
+ * Adds to a batch that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
  * the ids are the kernel's choice, of clone(2).
  */
-export function addSpawn(errand: Errand, agent: Agent, { context, steps, store, ...kind }: Spawning): Spot {
-	const args = putCloneArgs(errand, agent, kind);
+export function addSpawn(batch: SyscallBatch, agent: Agent, { context, steps, store, ...kind }: Spawning): Slot {
+	const args = putCloneArgs(batch, agent, kind);
 	const deed = agent.clone3 || (kind.pids ?? []).length > 0 ? "spawn" : "clone";
-	if (store === undefined) return errand.call(deed, args, args.size, context, steps);
-	errand.callInto(store, deed, args, args.size, context, steps);
+	if (store === undefined) return batch.call(deed, args, args.size, context, steps);
+	batch.callInto(store, deed, args, args.size, context, steps);
 	return store;
 }
 
 /** `struct clone_args` for a process of the agent, or for one that such a process makes. */
 export function putCloneArgs(
-	errand: Errand,
-	{ room }: Agent,
+	batch: SyscallBatch,
+	{ layout }: Agent,
 	{ pids = [], flags = 0 }: Pick<Spawning, "pids" | "flags">,
-): Spot {
+): Slot {
 	const numbers = Buffer.alloc(i32.size * pids.length);
 	for (const [i, pid] of pids.entries()) i32.write(viewOf(numbers), i * i32.size, pid);
 	const args = cloneArgs.encode({
@@ -48,21 +48,21 @@ export function putCloneArgs(
 		parent_tid: 0n,
 		exit_signal: SIGCHLD,
 		// The agent's own stack is where the process may have to unmap everything.
-		stack: room.stack.start,
-		stack_size: lengthOf(room.stack),
+		stack: layout.stack.start,
+		stack_size: lengthOf(layout.stack),
 		tls: 0n,
-		set_tid: pids.length === 0 ? 0n : errand.put(numbers).at,
+		set_tid: pids.length === 0 ? 0n : batch.put(numbers).at,
 		set_tid_size: BigInt(pids.length),
 		cgroup: 0n,
 	});
-	return errand.put(args);
+	return batch.put(args);
 }
 
 /** Has the agent make a process. Its pid, or -errno of clone3(2): EEXIST when the pid is taken. */
 export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigint> {
-	const errand = agent.errand();
-	const { at } = addSpawn(errand, agent, spawning);
-	await agent.perform(errand, { doing: "making a process" });
+	const batch = agent.batch();
+	const { at } = addSpawn(batch, agent, spawning);
+	await agent.perform(batch, { doing: "making a process" });
 	const { reply } = await agent.run({ reply: { at, length: 8 } });
 	return reply.readBigInt64LE();
 }
@@ -73,8 +73,8 @@ export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigin
  *
  * @returns where their pids are to go.
  */
-export async function leaveKills(agent: Agent, count: number): Promise<readonly Spot[]> {
-	const undo = agent.undoing();
+export async function leaveKills(agent: Agent, count: number): Promise<readonly Slot[]> {
+	const undo = agent.undoList();
 	const pids = Array.from({ length: count }, () => undo.space(8));
 	for (const pid of pids) {
 		const [positive, next] = [label("a pid, or none yet"), label("the next")];
@@ -86,10 +86,10 @@ export async function leaveKills(agent: Agent, count: number): Promise<readonly 
 		undo.call("kill", { valueOf: pid }, SIGKILL);
 		undo.mark(next);
 	}
-	await agent.perform(agent.errand(), { undo });
+	await agent.perform(agent.batch(), { undo });
 	return pids;
 }
 
 /** They are complete, or gone. */
 export const leaveNothing = async (agent: Agent): Promise<void> =>
-	void (await agent.perform(agent.errand(), { undo: undefined }));
+	void (await agent.perform(agent.batch(), { undo: undefined }));

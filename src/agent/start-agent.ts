@@ -4,10 +4,10 @@ import { requireOwnProc } from "../proc/require-own-proc.ts";
 import type { Agent } from "./agent.ts";
 import { agentElf } from "./agent-elf.ts";
 import { type Blob, blob as ourBlob } from "./blob.ts";
-import { settle } from "./initialise.ts";
+import { initialise } from "./initialise.ts";
 import { launch, type Streams } from "./launch.ts";
-import { AGENT_ROOM, roomIn } from "./layout.ts";
-import { agentOn } from "./protocol.ts";
+import { AGENT_ROOM, agentLayout } from "./layout.ts";
+import { connectAgent } from "./protocol.ts";
 
 export interface AgentOptions {
 	/** Where its standard streams lead; its tasks inherit them. To ours, unless said otherwise. */
@@ -29,14 +29,14 @@ export interface AgentOptions {
 export async function startAgent(hole: Range, options: AgentOptions = {}): Promise<Agent> {
 	requireOwnProc();
 	const blob = options.blob ?? ourBlob;
-	const room = roomIn(hole);
+	const layout = agentLayout(hole);
 	const { inputs = [] } = options;
 	const program = agentElf(blob, hole.start, AGENT_ROOM);
 	for (let attempt = 1; ; attempt += 1) {
 		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places, inputs);
-		const agent = agentOn(child, blob, room);
+		const agent = connectAgent(child, blob, layout);
 		try {
-			return { ...agent, ...(await settle(agent, blob, inputs.length)) };
+			return { ...agent, ...(await initialise(agent, blob, inputs.length)) };
 		} catch (cause) {
 			await agent.close();
 			// By chance its stack or vdso lay where the hole is. Next time they lie elsewhere.

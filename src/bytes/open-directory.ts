@@ -72,14 +72,14 @@ function reach(path: string, name: string): number {
 const partsOf = (path: string): string[] => path.split("/").filter((part) => part !== "" && part !== ".");
 
 /** A name, and the directory that it is in, held open. */
-export interface Place {
+export interface DirectoryPlace {
 	readonly directory: Directory;
 	/** Its last name; `.` where the path ends in one that is no name, such as `/` and `..`. */
 	readonly entry: string;
 }
 
 /** The directory around a path, which need not be there itself; `name` is what messages call it. @throws what {@link openDirectory} does. */
-export function openAround(path: string, name?: string): Place {
+export function openAround(path: string, name?: string): DirectoryPlace {
 	const parts = partsOf(path);
 	const last = parts.pop();
 	if (last === undefined || last === "..") return { directory: openDirectory(path, name), entry: "." };

@@ -16,19 +16,19 @@ import { coreOfDying } from "./live-core.ts";
 import { type ProgramToRun, runProgram } from "./run-program.ts";
 
 /** A program that runs under our eyes, and ends when we do. */
-export interface Charge {
+export interface TracedProgram {
 	readonly pid: number;
 	/**
 	 * Sends it a signal that kills it, writes its core to a new file in the moment before, and lets it die.
 	 *
 	 * @throws NecromancerError ERR_HOST where we may not trace it, ERR_IO, ERR_STEP_FAILED when it ends another way.
 	 */
-	kill(signal: number, core: string): Promise<Killed>;
+	kill(signal: number, core: string): Promise<KilledProgram>;
 	/** Ends it, in whatever state it is. */
 	close(): Promise<void>;
 }
 
-export interface Killed {
+export interface KilledProgram {
 	readonly core: WrittenCore;
 	/** What wait4(2) said. */
 	readonly end: WaitStatus;
@@ -40,7 +40,7 @@ export interface Killed {
  *
  * @throws NecromancerError ERR_HOST.
  */
-export async function runCaught(program: ProgramToRun): Promise<Charge> {
+export async function runTraced(program: ProgramToRun): Promise<TracedProgram> {
 	const agent = await startAgent(ANYWHERE, { streams: "ignore" });
 	try {
 		const pid = await runProgram(agent, program);
@@ -51,7 +51,7 @@ export async function runCaught(program: ProgramToRun): Promise<Charge> {
 	}
 }
 
-async function killCaught(agent: Agent, pid: number, signal: number, path: string): Promise<Killed> {
+async function killCaught(agent: Agent, pid: number, signal: number, path: string): Promise<KilledProgram> {
 	// where there is no place for its core, it lives on
 	const sink = createFile(path);
 	try {
@@ -114,9 +114,9 @@ async function stopOthers(tracer: Tracer, pid: number, seized: ReadonlySet<numbe
 }
 
 async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
-	const errand = agent.errand();
-	const status = errand.space(8);
-	errand.call("wait4", pid, status, WAIT.ALL, 0);
-	const done = await agent.perform(errand, { patience: 30_000, doing: `waiting for process ${pid}` });
+	const batch = agent.batch();
+	const status = batch.space(8);
+	batch.call("wait4", pid, status, WAIT.ALL, 0);
+	const done = await agent.perform(batch, { patience: 30_000, doing: `waiting for process ${pid}` });
 	return waitStatus(done.bytes(status).readUInt32LE());
 }

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import { readXstate } from "../arch/x86-64/xstate.ts";
-import type { CoreDraft } from "../core/draft.ts";
+import type { NewCore } from "../core/new-core.ts";
 import type { CoreThread } from "../core/threads.ts";
 import { measureCpu } from "../host/cpu.ts";
 import { readAuxv } from "../linux/auxv.ts";
@@ -34,7 +34,7 @@ export async function coreOfDying(
 	agent: Agent,
 	{ pid, tids, siginfo }: Dying,
 	memory: ProcessMemory,
-): Promise<CoreDraft> {
+): Promise<NewCore> {
 	const tracer = tracerOn(agent);
 	const cpu = await measureCpu(agent);
 	const regs = await tracer.getRegs(tids);

@@ -2,8 +2,8 @@ import type { Agent } from "../agent/agent.ts";
 import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import type { DraftContent, DraftSegment } from "../core/draft.ts";
-import type { MappedFile } from "../core/files.ts";
+import type { NotedFile } from "../core/files.ts";
+import type { NewContent, NewSegment } from "../core/new-core.ts";
 import { PROT_READ } from "../linux/mman.ts";
 import { DELETED, withoutDeleted } from "../proc/deleted.ts";
 import { ofProcess } from "../proc/process.ts";
@@ -22,7 +22,7 @@ export async function liveMemory(
 	agent: Agent,
 	pid: number,
 	memory: ProcessMemory,
-): Promise<{ readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] }> {
+): Promise<{ readonly segments: readonly NewSegment[]; readonly files: readonly NotedFile[] }> {
 	const entries = readSmaps(ofProcess(pid, "smaps"));
 	const touched = await touchedPages(
 		agent,
@@ -72,9 +72,9 @@ function readableSource({ source, peek }: ProcessMemory): ByteSource {
 }
 
 /** @param own The pages of it that are no file's. */
-function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource): DraftSegment {
+function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource): NewSegment {
 	const { start, end, prot, name, flags, inode } = entry;
-	const held = (fileSize: bigint, ranges: readonly Range[]): DraftSegment => ({
+	const held = (fileSize: bigint, ranges: readonly Range[]): NewSegment => ({
 		...{ start, end, prot, fileSize },
 		contents: ranges.map((range) => contentOf(range, memory)),
 	});
@@ -88,7 +88,7 @@ function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource)
 	return held(size, inode === 0n ? own : [entry]);
 }
 
-const contentOf = (range: Range, memory: ByteSource): DraftContent => ({
+const contentOf = (range: Range, memory: ByteSource): NewContent => ({
 	start: range.start,
 	length: lengthOf(range),
 	source: memory,
@@ -106,7 +106,7 @@ const isElf = ({ start, prot, offset, inode }: SmapsEntry, memory: ByteSource): 
 	(prot & PROT_READ) !== 0 &&
 	memory.read(fileOffset(start), 4)?.readUInt32BE() === ELF_MAGIC;
 
-const fileOf = ({ start, end, offset, name }: SmapsEntry): MappedFile => ({
+const fileOf = ({ start, end, offset, name }: SmapsEntry): NotedFile => ({
 	start,
 	end,
 	offset,

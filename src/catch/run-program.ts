@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import type { Errand, Spot } from "../agent/batch.ts";
+import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { addSpawn, leaveKills } from "../agent/spawn.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
@@ -31,30 +31,30 @@ export interface ProgramToRun {
  * @throws NecromancerError ERR_HOST where it cannot be run.
  */
 export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun): Promise<number> {
-	const errand = agent.errand();
-	const list = errand.list();
+	const batch = agent.batch();
+	const list = batch.list();
 	// for when the agent itself is killed
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
 	// the agent has all of them blocked, and a program would have them too
-	list.call("rt_sigprocmask", [SIG_SETMASK, errand.put(Buffer.alloc(Number(SIGSET_BYTES))), 0, SIGSET_BYTES]);
+	list.call("rt_sigprocmask", [SIG_SETMASK, batch.put(Buffer.alloc(Number(SIGSET_BYTES))), 0, SIGSET_BYTES]);
 	// folklore: of 1 byte, and not of 0, the kernel spares a core_pattern with a pipe too (fs/coredump.c)
 	const hard = coreLimit();
-	const limit = errand.put(rlimit64.encode({ rlim_cur: hard === 0n ? 0n : 1n, rlim_max: hard }));
+	const limit = batch.put(rlimit64.encode({ rlim_cur: hard === 0n ? 0n : 1n, rlim_max: hard }));
 	list.call("prlimit64", [0, limitNumber("CORE"), limit, 0]);
 	list.call("close", [AGENT_FD]);
 	list.call("fcntl", [REPORT_FD, F.SETFD, FD_CLOEXEC]);
-	const words = [path, ...args].map((word) => textIn(errand, word));
-	const environment = Object.entries(env).map(([name, value]) => textIn(errand, `${name}=${value}`));
-	const program = textIn(errand, path);
-	list.call("execve", [program, vectorIn(errand, words), vectorIn(errand, environment)]);
-	const context = errand.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
+	const words = [path, ...args].map((word) => textIn(batch, word));
+	const environment = Object.entries(env).map(([name, value]) => textIn(batch, `${name}=${value}`));
+	const program = textIn(batch, path);
+	list.call("execve", [program, vectorIn(batch, words), vectorIn(batch, environment)]);
+	const context = batch.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
 	// a program with other rights loses its wish for a signal, and any program may withdraw it (prctl(2), PR_SET_PDEATHSIG)
 	const [store] = await leaveKills(agent, 1);
-	const { at } = addSpawn(errand, agent, {
+	const { at } = addSpawn(batch, agent, {
 		...{ context, steps: { stepsOf: list } },
 		...(store === undefined ? {} : { store }),
 	});
-	await agent.perform(errand, { patience: 20_000, doing: "making a process" });
+	await agent.perform(batch, { patience: 20_000, doing: "making a process" });
 	const pid = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();
 	if (pid < 0n)
 		return refuse("ERR_HOST", {
@@ -77,11 +77,11 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 const coreLimit = (): bigint =>
 	limitsFrom(readFileSync("/proc/self/limits", "latin1"))[limitNumber("CORE")]?.hard ?? 0n;
 
-const textIn = (errand: Errand, text: string): Spot => errand.put(Buffer.from(`${text}\0`), 1);
+const textIn = (batch: SyscallBatch, text: string): Slot => batch.put(Buffer.from(`${text}\0`), 1);
 
 /** A vector of pointers, with its NULL. */
-function vectorIn(errand: Errand, texts: readonly Spot[]): Spot {
+function vectorIn(batch: SyscallBatch, texts: readonly Slot[]): Slot {
 	const bytes = new Uint8Array(8 * (texts.length + 1));
 	for (const [i, { at }] of texts.entries()) viewOf(bytes).setBigUint64(8 * i, at, true);
-	return errand.put(bytes);
+	return batch.put(bytes);
 }

@@ -1,4 +1,4 @@
-interface Stream {
+interface BreakableStream {
 	on?(event: "error", listener: (cause: NodeJS.ErrnoException) => void): unknown;
 }
 
@@ -7,7 +7,7 @@ interface Stream {
  *
  * @returns what else went wrong first.
  */
-export function watchOutput(streams: readonly Stream[]): () => NodeJS.ErrnoException | undefined {
+export function watchOutput(streams: readonly BreakableStream[]): () => NodeJS.ErrnoException | undefined {
 	let first: NodeJS.ErrnoException | undefined;
 	for (const stream of streams)
 		stream.on?.("error", (cause) => {

@@ -11,12 +11,12 @@ import { refuse } from "../errors.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
 import { areWithin } from "../linux/process-bounds.ts";
-import { type FileNote, type MappedFile, readFileNote } from "./files.ts";
+import { type FileNote, type NotedFile, readFileNote } from "./files.ts";
 import { auxvFrom } from "./garbled-auxv.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
+import { requireWhole } from "./require-whole.ts";
 import { readSegments, type Segment } from "./segments.ts";
 import { type CoreThread, type CoreWriter, readThreads } from "./threads.ts";
-import { requireWhole } from "./whole.ts";
 
 /** A core as its headers and notes describe it. Memory stays in the file: see memory.ts. */
 export interface Core<R extends Registers = UserRegs> {
@@ -33,7 +33,7 @@ export interface Core<R extends Registers = UserRegs> {
 	/** The auxiliary vector up to, not including, AT_NULL. */
 	readonly auxv: readonly AuxvPair[];
 	/** NT_FILE, by ascending address. Empty when the kernel dropped the note as too large (core_file_note_size_limit). */
-	readonly files: readonly MappedFile[];
+	readonly files: readonly NotedFile[];
 	/** PT_LOAD, by ascending address. */
 	readonly segments: readonly Segment[];
 	/** NT_X86_XSAVE_LAYOUT: where the processor has what in an XSAVE area. */

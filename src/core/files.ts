@@ -9,7 +9,7 @@ import { withoutDeleted } from "../proc/deleted.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
-export interface MappedFile extends Range {
+export interface NotedFile extends Range {
 	/** Bytes into the file. */
 	readonly offset: FileOffset;
 	/** As the kernel showed it, without its " (deleted)"; what is not UTF-8 in it as {@link textFromBytes} says. */
@@ -20,7 +20,7 @@ export interface MappedFile extends Range {
 
 export interface FileNote {
 	/** By ascending address. */
-	readonly files: readonly MappedFile[];
+	readonly files: readonly NotedFile[];
 	/** The unit of the note's offsets: 4096 in kernel cores, 1 in gdb's. */
 	readonly pageSize: bigint;
 }
@@ -46,7 +46,7 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset,
 	const rowsIn = mostMappings(size);
 	if (count > BigInt(rowsIn)) corrupt(`NT_FILE at ${hex(at)} has ${count} rows`, atMost(rowsIn, size));
 	const rows = cursor(input.bytes(Number(count) * fileNoteRow.size), short);
-	const files = Array.from({ length: Number(count) }, (): MappedFile => {
+	const files = Array.from({ length: Number(count) }, (): NotedFile => {
 		const { start, end, file_ofs } = rows.take(fileNoteRow);
 		const range = { start: address(start), end: address(end) };
 		const raw = input.untilNul();
@@ -79,7 +79,7 @@ const LONGEST = `expected at most ${LONGEST_NAME}`;
  * Whether a "file" is one of the kernel's own that no path ever led to: shared anonymous memory ("/dev/zero (deleted)"),
  * memfds, System V segments, huge pages, rings. Its bytes are in the core or nowhere.
  */
-export const isKernelOwned = ({ path, deleted }: Pick<MappedFile, "path" | "deleted">): boolean =>
+export const isKernelOwned = ({ path, deleted }: Pick<NotedFile, "path" | "deleted">): boolean =>
 	!path.startsWith("/") || (deleted && /^\/(memfd:|SYSV[0-9a-f]{8}$|dev\/zero$|anon_hugepage$|\[aio\]$)/.test(path));
 
 /**

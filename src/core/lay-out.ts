@@ -1,7 +1,7 @@
 import { type Address, type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, pageCeil } from "../bytes/address.ts";
 import { EM_X86_64, ET, elf64Ehdr, elf64Phdr, elf64Shdr, PF, PN_XNUM, PT } from "../elf/file.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
-import type { CoreDraft, DraftSegment } from "./draft.ts";
+import type { NewCore, NewSegment } from "./new-core.ts";
 import { spell } from "./segments.ts";
 import { notesOf } from "./write-notes.ts";
 
@@ -25,7 +25,7 @@ export interface CoreLayout {
  *
  * @throws RangeError for segments that are no whole pages, not ascending, or that hold more bytes than they have.
  */
-export function layOut(draft: CoreDraft): CoreLayout {
+export function layOut(draft: NewCore): CoreLayout {
 	const { segments } = draft;
 	checkSegments(segments);
 	const notes = notesOf(draft);
@@ -57,7 +57,7 @@ const bareSection = {
 	...{ sh_link: 0, sh_addralign: 0n, sh_entsize: 0n },
 } as const;
 
-const loadHeader = ({ start, end, prot, fileSize }: DraftSegment, offset: bigint): Uint8Array =>
+const loadHeader = ({ start, end, prot, fileSize }: NewSegment, offset: bigint): Uint8Array =>
 	elf64Phdr.encode({
 		...bare,
 		p_type: PT.LOAD,
@@ -96,7 +96,7 @@ const elfHeader = (count: number, sectionAt: bigint | undefined): Uint8Array =>
 /** elf(5). */
 const [ELFCLASS64, ELFDATA2LSB, EV_CURRENT] = [2, 1, 1] as const;
 
-function checkSegments(segments: readonly DraftSegment[]): void {
+function checkSegments(segments: readonly NewSegment[]): void {
 	let end = 0n;
 	for (const segment of segments) {
 		const wrong = (what: string): never => {

@@ -6,7 +6,7 @@ import { textFromBytes } from "../bytes/text.ts";
 import { type Elf64Phdr, elf64Ehdr, elf64Phdr, PT } from "../elf/file.ts";
 import { AT } from "../linux/auxv.ts";
 import type { Core } from "./core.ts";
-import type { MappedFile } from "./files.ts";
+import type { NotedFile } from "./files.ts";
 import type { CoreMemory } from "./memory.ts";
 import { initialStack } from "./stack.ts";
 
@@ -26,7 +26,7 @@ const MOST_TAGS = 1024;
  * The mapped files of a core that does not name them: it has no NT_FILE, for its writer makes none (qemu-user), or the kernel
  * dropped it as too large. The dynamic linker keeps a list of what it loaded, and program headers say what was mapped of it.
  */
-export function linkedFiles(core: Core<Registers>, memory: CoreMemory): MappedFile[] {
+export function linkedFiles(core: Core<Registers>, memory: CoreMemory): NotedFile[] {
 	const program = programHeaders(core, memory);
 	if (program === undefined) return [];
 	const path = executablePath(core, memory);
@@ -39,13 +39,13 @@ export function linkedFiles(core: Core<Registers>, memory: CoreMemory): MappedFi
 	return rows.filter((row, i) => (rows[i - 1]?.end ?? 0n) <= row.start);
 }
 
-interface Program {
+interface LinkedProgram {
 	readonly headers: readonly Elf64Phdr[];
 	/** What was added to the addresses it was linked for. */
 	readonly bias: Address;
 }
 
-function programHeaders({ auxv }: Core<Registers>, memory: CoreMemory): Program | undefined {
+function programHeaders({ auxv }: Core<Registers>, memory: CoreMemory): LinkedProgram | undefined {
 	const of = (type: number): bigint | undefined => auxv.find((pair) => pair.type === type)?.value;
 	const [at, count] = [of(AT.PHDR), of(AT.PHNUM)];
 	if (at === undefined || count === undefined) return undefined;
@@ -73,7 +73,7 @@ function headersAt(base: Address, memory: CoreMemory): Elf64Phdr[] | undefined {
 }
 
 function* objectsOf(
-	{ headers, bias }: Program,
+	{ headers, bias }: LinkedProgram,
 	memory: CoreMemory,
 ): Generator<{ readonly name: string; readonly bias: Address }> {
 	const dynamic = headers.find(({ p_type }) => p_type === PT.DYNAMIC);
@@ -103,14 +103,14 @@ function rowsOf(
 	headers: readonly Elf64Phdr[],
 	bias: Address,
 	{ segments }: Core<Registers>,
-): MappedFile[] {
+): NotedFile[] {
 	return headers
 		.filter(({ p_type, p_filesz }) => p_type === PT.LOAD && p_filesz > 0n)
 		.flatMap(({ p_vaddr, p_filesz, p_offset }) => {
 			const start = pageFloor(plus(bias, p_vaddr));
 			const whole = { start, end: pageCeil(plus(bias, p_vaddr + p_filesz)) };
 			const from = p_offset - (plus(bias, p_vaddr) - start);
-			return segments.flatMap((segment): MappedFile[] => {
+			return segments.flatMap((segment): NotedFile[] => {
 				const part = intersect(whole, segment);
 				if (part === undefined) return [];
 				return [{ ...part, offset: fileOffset(from + (part.start - start)), path, deleted: false }];

@@ -4,7 +4,7 @@ import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import type { Core } from "./core.ts";
-import type { MappedFile } from "./files.ts";
+import type { NotedFile } from "./files.ts";
 import { type Segment, spell } from "./segments.ts";
 
 /** One mapping of the dead process: what PT_LOAD and NT_FILE together say of it. */
@@ -58,7 +58,7 @@ export function coreMappings({
 	return mappings;
 }
 
-const fromFile = ({ start, end, path, offset, deleted }: MappedFile): CoreMapping => ({
+const fromFile = ({ start, end, path, offset, deleted }: NotedFile): CoreMapping => ({
 	start,
 	end,
 	file: { path, offset, deleted },
@@ -80,7 +80,7 @@ function fromSegment(segment: Segment, { start, end }: Range): CoreMapping {
 	return { start, end, prot: segment.prot, segment: part };
 }
 
-const refuseCrossing = (subject: string, file: MappedFile, segment: Segment): never =>
+const refuseCrossing = (subject: string, file: NotedFile, segment: Segment): never =>
 	refuse("ERR_CORE_CORRUPT", {
 		subject,
 		finding: `NT_FILE row ${spell(file)} (${file.path}) crosses segment ${spell(segment)}`,

@@ -56,7 +56,7 @@ export function initialStack(core: Core<Registers>, memory: CoreMemory): Initial
 	const near = random !== undefined && random >= stack.start && random < top && top - random < SEARCHED;
 	const low = near ? random : top;
 	const execfn = at(AT.EXECFN) && stringAt(memory, top);
-	const reading: Reading = { memory, stack, low, top, ...(execfn !== undefined && { execfn }) };
+	const reading: StackReading = { memory, stack, low, top, ...(execfn !== undefined && { execfn }) };
 
 	const auxv = findAuxv(core, reading);
 	if (auxv === undefined) return guess(reading, low, "the auxiliary vector is not on the stack any more");
@@ -65,7 +65,7 @@ export function initialStack(core: Core<Registers>, memory: CoreMemory): Initial
 	return bounds(reading, argc, auxv);
 }
 
-interface Reading {
+interface StackReading {
 	readonly memory: CoreMemory;
 	readonly stack: CoreMapping;
 	/** AT_RANDOM's bytes, right below which the vector ends, and the path above all strings; the same where only that is known. */
@@ -75,7 +75,7 @@ interface Reading {
 }
 
 /** The vector ends right below AT_RANDOM's bytes; without that anchor it is looked for as far down as it can be. */
-function findAuxv(core: Core<Registers>, { memory, stack, low }: Reading): Address | undefined {
+function findAuxv(core: Core<Registers>, { memory, stack, low }: StackReading): Address | undefined {
 	const pairs = core.auxv.slice(0, 4).map(({ type, value }) => auxvPair.encode({ a_type: BigInt(type), a_val: value }));
 	const pattern = Buffer.concat(pairs);
 	if (pattern.length === 0) return undefined;
@@ -97,7 +97,7 @@ function findAuxv(core: Core<Registers>, { memory, stack, low }: Reading): Addre
  * Down from the vector lie only pointers and zeros until argc, the first small number. Zeros may be many: unsetenv(3) moves
  * envp's terminator down, and daemons that retitle themselves (nginx, postgres) put one into argv.
  */
-function findArgc({ memory, stack }: Reading, auxv: Address): Address | undefined {
+function findArgc({ memory, stack }: StackReading, auxv: Address): Address | undefined {
 	const lowest = auxv - 8n * MOST_WORDS > stack.start ? auxv - 8n * MOST_WORDS : stack.start;
 	let block: Buffer = Buffer.alloc(0);
 	let blockAt: bigint = auxv;
@@ -117,7 +117,7 @@ function findArgc({ memory, stack }: Reading, auxv: Address): Address | undefine
 	return undefined;
 }
 
-function bounds(reading: Reading, startStack: Address, auxv: Address): InitialStack {
+function bounds(reading: StackReading, startStack: Address, auxv: Address): InitialStack {
 	const { memory, top } = reading;
 	const words = memory.read(startStack, Number(auxv - startStack)) ?? Buffer.alloc(0);
 	const argc = Number(words.readBigUInt64LE(0));
@@ -144,7 +144,7 @@ function bounds(reading: Reading, startStack: Address, auxv: Address): InitialSt
 const isZero = (memory: CoreMemory, at: bigint): boolean => memory.read(address(at), 1)?.[0] === 0;
 
 /** Where `count` strings end, unless they run past the top. */
-function argumentsEnd({ memory, top }: Reading, start: Address, count: number): bigint | undefined {
+function argumentsEnd({ memory, top }: StackReading, start: Address, count: number): bigint | undefined {
 	let at: bigint = start;
 	let left = count;
 	while (at < top) {
@@ -160,7 +160,7 @@ function argumentsEnd({ memory, top }: Reading, start: Address, count: number): 
 }
 
 /** Any bounds that are in order and on the stack; the first string above the anchor is taken for all arguments. */
-function guess(reading: Reading, startStack: Address, reason: string): InitialStack {
+function guess(reading: StackReading, startStack: Address, reason: string): InitialStack {
 	const { memory, low, top } = reading;
 	const block = memory.read(low, Number(top - low < BLOCK ? top - low : BLOCK)) ?? Buffer.alloc(0);
 	// Above AT_RANDOM's 16 bytes: the platform string, up to 8 KiB of zeros (arch_align_stack), argv[0].
@@ -173,7 +173,7 @@ function guess(reading: Reading, startStack: Address, reason: string): InitialSt
 }
 
 function complete(
-	{ memory, top, execfn }: Reading,
+	{ memory, top, execfn }: StackReading,
 	startStack: Address,
 	argStart: Address,
 	argEnd: Address,

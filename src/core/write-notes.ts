@@ -6,8 +6,8 @@ import { encodeNote } from "../elf/notes.ts";
 import { AT, type AuxvPair } from "../linux/auxv.ts";
 import { auxvPair, elfPrpsinfo, fileNoteHead, fileNoteRow, NT } from "../linux/elf-core.ts";
 import { DELETED } from "../proc/deleted.ts";
-import type { CoreDraft } from "./draft.ts";
-import type { MappedFile } from "./files.ts";
+import type { NotedFile } from "./files.ts";
+import type { NewCore } from "./new-core.ts";
 import type { CoreThread } from "./threads.ts";
 
 /**
@@ -16,7 +16,7 @@ import type { CoreThread } from "./threads.ts";
  *
  * @throws RangeError when an area has something in use that the draft's layout has no place for.
  */
-export function notesOf(draft: CoreDraft): Uint8Array[] {
+export function notesOf(draft: NewCore): Uint8Array[] {
 	const layout = draft.xstate ?? commonLayout(draft.threads);
 	const [first, ...others] = draft.threads;
 	return [
@@ -67,7 +67,7 @@ const auxvOf = (pairs: readonly AuxvPair[]): Uint8Array =>
 const FILE_NOTE_UNIT = 4096n;
 
 /** `page_size` says in which unit offsets are counted: pages, unless one of them is no multiple of a page. */
-function filesOf(files: readonly MappedFile[]): Uint8Array {
+function filesOf(files: readonly NotedFile[]): Uint8Array {
 	const unit = files.every(({ offset }) => offset % FILE_NOTE_UNIT === 0n) ? FILE_NOTE_UNIT : 1n;
 	const rows = files.map(({ start, end, offset }) => fileNoteRow.encode({ start, end, file_ofs: offset / unit }));
 	const names = files.map(({ path, deleted }) => bytesFromText(`${path}${deleted ? DELETED : ""}\0`));

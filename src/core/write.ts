@@ -4,8 +4,8 @@ import { readInto, writeFrom } from "../bytes/bulk.ts";
 import { attemptWrite, type ByteSink } from "../bytes/sink.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { CoreDraft } from "./draft.ts";
 import { layOut } from "./lay-out.ts";
+import type { NewCore } from "./new-core.ts";
 
 export interface WriteCoreOptions {
 	/** Told how many bytes of memory were dealt with since the last call. */
@@ -33,11 +33,7 @@ const PAGE = Number(PAGE_SIZE);
  * @param sink A new file.
  * @throws NecromancerError ERR_IO, also where a source ends before its bytes; RangeError for a draft that is no core.
  */
-export async function writeCore(
-	draft: CoreDraft,
-	sink: ByteSink,
-	options: WriteCoreOptions = {},
-): Promise<WrittenCore> {
+export async function writeCore(draft: NewCore, sink: ByteSink, options: WriteCoreOptions = {}): Promise<WrittenCore> {
 	const { fd, name } = sink;
 	const { head, offsets, tail, tailAt, size } = layOut(draft);
 	writeFrom(fd, name, [Buffer.concat(head)], 0);
@@ -48,7 +44,7 @@ export async function writeCore(
 }
 
 async function writeMemory(
-	draft: CoreDraft,
+	draft: NewCore,
 	offsets: readonly FileOffset[],
 	{ fd, name }: ByteSink,
 	{ progress, signal }: WriteCoreOptions,
@@ -73,14 +69,14 @@ async function writeMemory(
 }
 
 /** Bytes on their way from a source to the core. */
-interface Chunk {
+interface CoreChunk {
 	readonly source: ByteSource;
 	readonly from: FileOffset;
 	readonly to: FileOffset;
 	readonly length: number;
 }
 
-function* chunksOf({ segments }: CoreDraft, offsets: readonly FileOffset[]): Generator<Chunk, undefined> {
+function* chunksOf({ segments }: NewCore, offsets: readonly FileOffset[]): Generator<CoreChunk, undefined> {
 	for (const [i, segment] of segments.entries()) {
 		const base = (offsets[i] ?? 0n) - segment.start;
 		for (const { start, length, source, offset, available } of segment.contents) {
@@ -96,14 +92,14 @@ function* chunksOf({ segments }: CoreDraft, offsets: readonly FileOffset[]): Gen
 	return undefined;
 }
 
-interface Filled {
-	readonly chunk: Chunk;
+interface FilledCore {
+	readonly chunk: CoreChunk;
 	/** The beginning of `buffer`. */
 	readonly bytes: Buffer;
 	readonly buffer: Buffer;
 }
 
-async function readNext(chunks: Generator<Chunk, undefined>, buffer: Buffer): Promise<Filled | undefined> {
+async function readNext(chunks: Generator<CoreChunk, undefined>, buffer: Buffer): Promise<FilledCore | undefined> {
 	const { value: chunk } = chunks.next();
 	if (chunk === undefined) return undefined;
 	const bytes = buffer.subarray(0, chunk.length);

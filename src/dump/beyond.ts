@@ -3,7 +3,7 @@ import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import { linkOfProcess } from "../proc/process.ts";
-import type { Beyond, Keyrings } from "./attribute-questions.ts";
+import type { Beyond, Keyrings } from "./attribute-queries.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
 

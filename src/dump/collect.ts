@@ -11,22 +11,22 @@ import type { ProcessClocks } from "../task/clocks.ts";
 import type { Identity, Task } from "../task/task.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { waitingSignals } from "../trace/thread-records.ts";
-import type { RemoteCaller } from "../trace/victim-memory.ts";
+import type { VictimThread } from "../trace/victim-memory.ts";
 import { lostWithin, reportBeyond, settleLost } from "./beyond.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
-import type { GhostTable } from "./ghosts.ts";
+import type { LiveGhosts } from "./ghosts.ts";
 import { identitiesOf } from "./identities.ts";
-import { callerOf, interview } from "./interview.ts";
 import type { Losable } from "./losable.ts";
 import { memoryOf } from "./memory.ts";
-import type { ObjectTable } from "./objects.ts";
-import { type Answers, questionsFor } from "./questions.ts";
+import type { LiveObjects } from "./objects.ts";
+import { callerOf, runQueries } from "./parasite.ts";
+import { type Answers, parasiteQueries } from "./parasite-queries.ts";
 import { syscallInstructionOf } from "./syscall-instruction.ts";
 import { askedOf, stoppedThreads, threadFrom } from "./threads.ts";
 
 /** A process that stands still, and what it takes to look at it. */
-export interface Still {
+export interface StoppedProcess {
 	readonly pid: number;
 	/** Leader first. */
 	readonly tids: readonly number[];
@@ -34,8 +34,8 @@ export interface Still {
 	readonly stopped: boolean;
 	readonly cpu: CpuState;
 	readonly memory: ProcessMemory;
-	readonly objects: ObjectTable;
-	readonly ghosts: GhostTable;
+	readonly objects: LiveObjects;
+	readonly ghosts: LiveGhosts;
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
 	readonly allowLost: ReadonlySet<Losable>;
@@ -45,7 +45,7 @@ export interface Still {
 export interface Collected {
 	readonly task: Task;
 	/** Who makes calls for us in the process, as long as it stands still. */
-	readonly caller: RemoteCaller;
+	readonly caller: VictimThread;
 }
 
 /**
@@ -54,14 +54,14 @@ export interface Collected {
  *
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
-export async function collect(agent: Agent, still: Still): Promise<Collected> {
-	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = still;
+export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Collected> {
+	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = stopped;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
-	const questions = questionsFor(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
+	const questions = parasiteQueries(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
-	const standing = threads.map((thread) => thread.standing);
+	const atStop = threads.map(({ thread }) => thread);
 	const asked = process.hrtime.bigint();
-	const answers = await interview(agent, { pid, standing, memory, syscallInstruction }, questions);
+	const answers = await runQueries(agent, { pid, atStop, memory, syscallInstruction }, questions);
 
 	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
 	const status = readProcStatus(ofProcess(pid, "status"));
@@ -83,13 +83,13 @@ export async function collect(agent: Agent, still: Still): Promise<Collected> {
 		limits: limitsFrom(ofProcess(pid, "limits")),
 		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),
 		files,
-		stopped: still.stopped,
+		stopped: stopped.stopped,
 		...attributesOf(pid, answers),
 		clocks,
 	};
 	return {
 		task: { ...task, files: { ...files, identities: identitiesOf(pid, task) } },
-		caller: callerOf({ standing, syscallInstruction }),
+		caller: callerOf({ atStop, syscallInstruction }),
 	};
 }
 

@@ -3,8 +3,8 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
 import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";
 import type { MappedFile } from "../task/mapped-file.ts";
-import type { GhostTable } from "./ghosts.ts";
-import type { ObjectTable } from "./objects.ts";
+import type { LiveGhosts } from "./ghosts.ts";
+import type { LiveObjects } from "./objects.ts";
 import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";
 
 /** An open file of which all is known that there is to know. */
@@ -13,8 +13,8 @@ export interface Described {
 	readonly id: number;
 	readonly open: OpenDescriptor;
 	readonly owner?: SignalOwner;
-	readonly objects: ObjectTable;
-	readonly ghosts: GhostTable;
+	readonly objects: LiveObjects;
+	readonly ghosts: LiveGhosts;
 	/** By {@link pipeKey}. */
 	readonly pipes: ReadonlyMap<string, Pipe>;
 	/** Numbers of what is not dumped: nobody can watch them. */

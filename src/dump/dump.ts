@@ -1,8 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Range } from "../bytes/range.ts";
 import type { WriteOptions } from "../criu/pages/pages.ts";
-import { draftWork, type Written } from "../criu/store/draft.ts";
 import { requireFree, writeElsewhere } from "../criu/store/elsewhere.ts";
+import { draftWork, type Written } from "../criu/store/new-images.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
 import { measureCpu } from "../host/cpu.ts";
@@ -15,16 +15,16 @@ import { imagesFromTask } from "../task/to-images/to-images.ts";
 import { openPagePipe, type PagePipe } from "../trace/page-pipe.ts";
 import { pourPages } from "../trace/pour-pages.ts";
 import { openMemory } from "../trace/process-memory.ts";
-import { finish, freeze, release } from "../trace/seize-all.ts";
+import { detachAll, kill, seizeAll } from "../trace/seize-all.ts";
 import { lostAround, settleLost } from "./beyond.ts";
-import { collect, type Still } from "./collect.ts";
+import { collect, type StoppedProcess } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { ghostTable } from "./ghosts.ts";
 import { leaveImages } from "./leave-images.ts";
 import type { Losable } from "./losable.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
-import { type Candidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
+import { type DumpCandidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
 
 export interface DumpOptions extends WriteOptions {
 	/** The directory: absent or empty. */
@@ -68,16 +68,16 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();
-		const tids = await freeze(agent, pid);
+		const tids = await seizeAll(agent, pid);
 		try {
 			requireSame(candidate);
-			const still = { pid, tids, stopped: candidate.status.state === "T", cpu };
-			const { task, written } = await write(agent, still, options, findings);
-			if (afterwards === "end") await finish(agent, pid);
-			else await release(agent, tids, afterwards === "stop" ? [SIGSTOP] : []);
+			const stopped = { pid, tids, stopped: candidate.status.state === "T", cpu };
+			const { task, written } = await write(agent, stopped, options, findings);
+			if (afterwards === "end") await kill(agent, pid);
+			else await detachAll(agent, tids, afterwards === "stop" ? [SIGSTOP] : []);
 			return { task, findings, written, frozen: Math.round(performance.now() - since) };
 		} catch (cause) {
-			await release(agent, tids).catch(() => undefined);
+			await detachAll(agent, tids).catch(() => undefined);
 			requireAlive(candidate, cause);
 			throw cause;
 		}
@@ -85,7 +85,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 }
 
 /** A parent cannot be brought back to its children, nor they to it. */
-function leftBehind({ pid, children }: Candidate, afterwards: DumpOptions["afterwards"]): Finding[] {
+function leftBehind({ pid, children }: DumpCandidate, afterwards: DumpOptions["afterwards"]): Finding[] {
 	if (children.length === 0) return [];
 	const list = children.slice(0, 5).join(", ") + (children.length > 5 ? ", …" : "");
 	if (afterwards === "end")
@@ -109,11 +109,11 @@ const WORTH_A_PIPE = 8n << 20n;
 
 async function write(
 	agent: Agent,
-	still: Pick<Still, "pid" | "tids" | "stopped" | "cpu">,
+	process: Pick<StoppedProcess, "pid" | "tids" | "stopped" | "cpu">,
 	options: DumpOptions,
 	findings: Finding[],
 ): Promise<{ readonly task: Task; readonly written: Written }> {
-	const { pid } = still;
+	const { pid } = process;
 	const { images, pages, missing, announce, allowLost = new Set<Losable>() } = options;
 	let pipe: PagePipe | undefined;
 	let unreadable: readonly Range[] = [];
@@ -125,7 +125,7 @@ async function write(
 	try {
 		const report = (finding: Finding): void => void findings.push(finding);
 		const { task, caller } = await collect(agent, {
-			...still,
+			...process,
 			memory,
 			objects,
 			ghosts,

@@ -11,18 +11,18 @@ import { withoutDeleted } from "../proc/deleted.ts";
 import { linkOfProcess } from "../proc/process.ts";
 import type { ProcStatus } from "../proc/status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
-import { type Lender, lenderOf } from "../trace/descriptors.ts";
+import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
 import { type Described, describe } from "./descriptions.ts";
 import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
-import type { GhostTable } from "./ghosts.ts";
-import type { ObjectTable } from "./objects.ts";
+import type { LiveGhosts } from "./ghosts.ts";
+import type { LiveObjects } from "./objects.ts";
 import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
 
 /** What is done about what cannot be dumped, and where that is told. */
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
-	readonly objects: ObjectTable;
-	readonly ghosts: GhostTable;
+	readonly objects: LiveObjects;
+	readonly ghosts: LiveGhosts;
 	readonly report: (finding: Finding) => void;
 }
 
@@ -33,14 +33,14 @@ export interface FilesPolicy {
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, ghosts, report } = policy;
-	const lender = await lenderOf(agent, pid);
+	const copies = await copyDescriptorsOf(agent, pid);
 	try {
 		const before = openDescriptors(pid);
-		await lender.wind(before.filter((one) => kindOf(one).kind === "timerfd").map(({ number }) => number));
+		await copies.wind(before.filter((one) => kindOf(one).kind === "timerfd").map(({ number }) => number));
 		const open = openDescriptors(pid);
-		const groups = await groupsOf(open, lender);
-		const owners = await lender.owners(groups.map(([{ number }]) => number));
-		const pipes = await pipesOf(groups, lender);
+		const groups = await groupsOf(open, copies);
+		const owners = await copies.owners(groups.map(([{ number }]) => number));
+		const pipes = await pipesOf(groups, copies);
 		const lost = new Set(open.filter((one) => wordsOf(pid, one) !== undefined).map(({ number }) => number));
 		const descriptors: Descriptor[] = [];
 		for (const [i, group] of groups.entries()) {
@@ -69,14 +69,17 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 			...(status.umask === undefined ? {} : { umask: status.umask }),
 		};
 	} finally {
-		await lender.close();
+		await copies.close();
 	}
 }
 
-type Group = readonly [OpenDescriptor, ...OpenDescriptor[]];
+type SameDescription = readonly [OpenDescriptor, ...OpenDescriptor[]];
 
 /** Descriptors that are one open file, each with its first number: dup(2) made them, or inheritance. */
-async function groupsOf(open: readonly OpenDescriptor[], lender: Lender): Promise<readonly Group[]> {
+async function groupsOf(
+	open: readonly OpenDescriptor[],
+	copies: DescriptorCopies,
+): Promise<readonly SameDescription[]> {
 	const alike = new Map<string, OpenDescriptor[][]>();
 	const groups: OpenDescriptor[][] = [];
 	// one open file has one offset and one set of flags: only what looks the same needs to be compared
@@ -86,7 +89,7 @@ async function groupsOf(open: readonly OpenDescriptor[], lender: Lender): Promis
 		const candidates = alike.get(look) ?? [];
 		alike.set(look, candidates);
 		const pairs = candidates.map(([first]): [number, number] => [first?.number ?? 0, descriptor.number]);
-		const same = pairs.length === 0 ? [] : await lender.same(pairs);
+		const same = pairs.length === 0 ? [] : await copies.same(pairs);
 		// where the kernel does not tell, what looks the same is taken for it
 		const group = candidates[same.findIndex((answer) => answer !== false)];
 		if (group !== undefined) group.push(descriptor);
@@ -100,7 +103,10 @@ async function groupsOf(open: readonly OpenDescriptor[], lender: Lender): Promis
 }
 
 /** All pipes and FIFOs by device and inode, with what waits in them where the process has an end to read from. */
-async function pipesOf(groups: readonly Group[], lender: Lender): Promise<ReadonlyMap<string, Pipe>> {
+async function pipesOf(
+	groups: readonly SameDescription[],
+	copies: DescriptorCopies,
+): Promise<ReadonlyMap<string, Pipe>> {
 	const ends = new Map<
 		string,
 		{ readonly open: OpenDescriptor; readonly readable: boolean; readonly anonymous: boolean }
@@ -116,7 +122,7 @@ async function pipesOf(groups: readonly Group[], lender: Lender): Promise<Readon
 	}
 	const pipes = new Map<string, Pipe>();
 	for (const [key, { open, readable, anonymous }] of ends) {
-		const { capacity, content } = await lender.pipe(open.number, readable);
+		const { capacity, content } = await copies.pipe(open.number, readable);
 		const length = BigInt(content.length);
 		pipes.set(key, {
 			// the kernel's own number, by which criu restore --inherit-fd names a pipe

@@ -6,7 +6,7 @@ import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Files of a process that had lost their names, each once: mappings and descriptors of one inode show the same. */
-export interface GhostTable {
+export interface LiveGhosts {
 	/**
 	 * The id of the file that a link of /proc leads to, and that was called `path`; `undefined` where the link may not be
 	 * followed, or leads to no regular file.
@@ -29,7 +29,7 @@ interface Nameless {
 	linked: boolean;
 }
 
-export function ghostTable(): GhostTable {
+export function ghostTable(): LiveGhosts {
 	const ghosts = new Map<string, Nameless>();
 	const opened: ProcFile[] = [];
 	return {

@@ -1,9 +1,9 @@
 import type { Agent } from "../agent/agent.ts";
-import { type Errand, EVERY_BIT, label, type Operand } from "../agent/batch.ts";
+import { type BatchArg, EVERY_BIT, label, type SyscallBatch } from "../agent/batch.ts";
 import { addHeld, addToEach, leaveRemoval } from "../agent/leave-removal.ts";
 import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages/pages.ts";
-import { INVENTORY } from "../criu/store/draft.ts";
+import { INVENTORY } from "../criu/store/new-images.ts";
 import { NEW } from "../criu/store/recover.ts";
 import { O } from "../linux/open.ts";
 import { AT } from "../linux/statx.ts";
@@ -13,21 +13,21 @@ import { AT } from "../linux/statx.ts";
  *
  * @param also adds what is to be undone before.
  */
-export async function leaveImages(agent: Agent, left: LeftOver, also?: (undo: Errand) => void): Promise<void> {
+export async function leaveImages(agent: Agent, left: LeftOver, also?: (undo: SyscallBatch) => void): Promise<void> {
 	if (left.kind === "directory") {
 		const { around, entry, made: directory } = left;
 		return leaveRemoval(agent, around.fd, entry, { directory, also });
 	}
-	const [undo, errand] = [agent.undoing(), agent.errand()];
+	const [undo, batch] = [agent.undoList(), agent.batch()];
 	also?.(undo);
-	const directory = { valueOf: addHeld(errand, undo, left.directory.fd) };
+	const directory = { valueOf: addHeld(batch, undo, left.directory.fd) };
 	if (left.kind === "installation") endInstallation(undo, directory);
 	undo.call("unlinkat", directory, text(undo, left.lock), 0);
-	await agent.perform(errand, { undo });
+	await agent.perform(batch, { undo });
 }
 
 /** See install.ts. The directory is ours alone, so each name in it leads to what we have made. */
-function endInstallation(undo: Errand, directory: Operand): void {
+function endInstallation(undo: SyscallBatch, directory: BatchArg): void {
 	const remove = (entry: string, flags: number = 0) => undo.call("unlinkat", directory, text(undo, entry), flags);
 	const move = (from: string, to: string) =>
 		undo.call("renameat", directory, text(undo, from), directory, text(undo, to));
@@ -59,6 +59,6 @@ function endInstallation(undo: Errand, directory: Operand): void {
 	undo.mark(over);
 }
 
-const text = (undo: Errand, name: string) => undo.put(Buffer.from(`${name}\0`), 1);
+const text = (undo: SyscallBatch, name: string) => undo.put(Buffer.from(`${name}\0`), 1);
 
 const SIGN = 1n << 63n;

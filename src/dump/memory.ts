@@ -14,14 +14,14 @@ import type { Bounds, Memory } from "../task/task.ts";
 import { touchedPages } from "../trace/page-scan.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { touchedOf } from "./contents.ts";
-import type { GhostTable } from "./ghosts.ts";
+import type { LiveGhosts } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
 import { memoryLosses } from "./memory-losses.ts";
 import { withPolicies } from "./memory-policies.ts";
-import { mapLink, type ObjectTable } from "./objects.ts";
+import { type LiveObjects, mapLink } from "./objects.ts";
 import { otherName } from "./other-name.ts";
-import type { Answers } from "./questions.ts";
+import type { Answers } from "./parasite-queries.ts";
 
 /** A stopped process whose memory is looked at. */
 export interface Subject {
@@ -29,8 +29,8 @@ export interface Subject {
 	readonly stat: ProcStat;
 	readonly answers: Answers;
 	readonly memory: ProcessMemory;
-	readonly objects: ObjectTable;
-	readonly ghosts: GhostTable;
+	readonly objects: LiveObjects;
+	readonly ghosts: LiveGhosts;
 	/** Without its pages, it is a donor. */
 	readonly pages: boolean;
 	readonly report: (finding: Finding) => void;
@@ -99,14 +99,14 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 }
 
 /** The file it runs from; where that was deleted or replaced, as a file without a name. */
-function executableOf(pid: number, ghosts: GhostTable): { readonly path: string; readonly ghost?: number | undefined } {
+function executableOf(pid: number, ghosts: LiveGhosts): { readonly path: string; readonly ghost?: number | undefined } {
 	const link = linkOfProcess(pid, "exe");
 	const { path, deleted } = withoutDeleted(link);
 	if (!deleted) return { path };
 	return { path, ghost: ghosts.of(`/proc/${pid}/exe`, path, false) };
 }
 
-const behindOf = (pid: number, objects: ObjectTable, ghosts: GhostTable): Behind => ({
+const behindOf = (pid: number, objects: LiveObjects, ghosts: LiveGhosts): Behind => ({
 	objectOf: objects.ofMapping,
 	isWritable: (entry) => isWritable(pid, entry),
 	ghostOf: (entry, path) => ghosts.of(mapLink(pid, entry), path, entry.shared),

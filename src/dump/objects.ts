@@ -11,7 +11,7 @@ import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */
-export interface ObjectTable {
+export interface LiveObjects {
 	/** The id of the object that a mapping shows. */
 	readonly ofMapping: (entry: SmapsEntry) => number;
 	/** The id of a memfd that is open as descriptor `number`. */
@@ -31,7 +31,7 @@ interface Found {
 	readonly entries: SmapsEntry[];
 }
 
-export function objectTable(pid: number): ObjectTable {
+export function objectTable(pid: number): LiveObjects {
 	const objects = new Map<string, Found>();
 	const opened: ProcFile[] = [];
 	const find = (device: string, inode: bigint, path: string): Found => {

@@ -6,7 +6,7 @@ import { type ProcStatus, readProcStatus } from "../proc/status.ts";
 import { refuseTraced } from "../trace/seize-all.ts";
 
 /** A process that can be dumped, as far as can be seen while it runs. */
-export interface Candidate {
+export interface DumpCandidate {
 	readonly pid: number;
 	readonly stat: ProcStat;
 	readonly status: ProcStatus;
@@ -20,7 +20,7 @@ export interface Candidate {
  * @throws NecromancerError ERR_PROCESS for what is no process to be dumped, ERR_UNSUPPORTED for what cannot be dumped yet,
  *   ERR_HOST where we may not.
  */
-export function requireCandidate(pid: number): Candidate {
+export function requireCandidate(pid: number): DumpCandidate {
 	const status = statusOf(pid);
 	if (status === undefined)
 		return refuse("ERR_PROCESS", {
@@ -61,7 +61,7 @@ export function requireCandidate(pid: number): Candidate {
  *
  * @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile; ERR_UNSUPPORTED.
  */
-export function requireSame({ pid, stat }: Candidate): void {
+export function requireSame({ pid, stat }: DumpCandidate): void {
 	if (readProcStat(ofProcess(pid, "stat")).startTime !== stat.startTime)
 		refuse("ERR_PROCESS", {
 			subject: `process ${pid}`,
@@ -77,7 +77,7 @@ export function requireSame({ pid, stat }: Candidate): void {
  *
  * @throws NecromancerError ERR_PROCESS
  */
-export function requireAlive({ pid }: Candidate, cause: unknown): void {
+export function requireAlive({ pid }: DumpCandidate, cause: unknown): void {
 	const state = statusOf(pid)?.state;
 	if (state !== undefined && state !== "Z" && state !== "X") return;
 	refuse(

@@ -11,12 +11,12 @@ import { ofProcess } from "../proc/process.ts";
 import { readProcStat } from "../proc/stat.ts";
 import { type ProcStatus, readProcStatus } from "../proc/status.ts";
 import type { Credentials, Thread } from "../task/task.ts";
-import type { Standing } from "../trace/inject.ts";
+import type { StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { type ThreadRecords, threadRecords, waitingSignals } from "../trace/thread-records.ts";
 import { tracerOn } from "../trace/tracer.ts";
 import { affinityOf } from "./affinity.ts";
-import type { Asked, ThreadAnswers } from "./questions.ts";
+import type { Asked, ThreadAnswers } from "./parasite-queries.ts";
 
 /** A stopped thread as the kernel shows it to its tracer and in /proc. */
 export interface Stopped {
@@ -24,7 +24,7 @@ export interface Stopped {
 	/** What it goes on with, as far as it is not left running: see {@link windBack}. */
 	readonly registers: UserRegs;
 	/** What it has to have when it is let go. */
-	readonly standing: Standing;
+	readonly thread: StoppedThread;
 	readonly xstate: Xstate;
 	readonly records: ThreadRecords;
 	readonly status: ProcStatus;
@@ -60,7 +60,7 @@ export async function stoppedThreads(
 		stopped.push({
 			tid,
 			registers: windBack(resuming, code),
-			standing: { tid, regs: resuming, mask },
+			thread: { tid, regs: resuming, mask },
 			xstate: readXstate(area, cpu.xstate, `thread ${tid}`),
 			records: record,
 			status,
@@ -93,7 +93,7 @@ function withoutSection(regs: UserRegs, { rseq }: ThreadRecords, memory: Process
 	return ip === undefined ? regs : { ...regs, ip };
 }
 
-export const askedOf = ({ tid, registers, xstate, standing: { mask } }: Stopped): Asked => ({
+export const askedOf = ({ tid, registers, xstate, thread: { mask } }: Stopped): Asked => ({
 	tid,
 	registers,
 	xstate,
@@ -102,7 +102,7 @@ export const askedOf = ({ tid, registers, xstate, standing: { mask } }: Stopped)
 
 /** A thread with what it told about itself. */
 export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers): Thread {
-	const { tid, registers, xstate, standing, records, status, pending } = stopped;
+	const { tid, registers, xstate, thread, records, status, pending } = stopped;
 	const { nice, realTimePriority } = readProcStat(ofProcess(pid, `task/${tid}/stat`));
 	const { alternateStack, clearTid, parentDeathSignal, securebits } = answers;
 	const affinity = affinityOf(status);
@@ -112,7 +112,7 @@ export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers
 		name: ofProcess(pid, `task/${tid}/comm`).replace(/\n$/, ""),
 		registers,
 		xstate,
-		blocked: standing.mask,
+		blocked: thread.mask,
 		pending,
 		...(alternateStack === undefined ? {} : { alternateStack }),
 		...(clearTid === undefined || clearTid === 0n ? {} : { clearTid }),

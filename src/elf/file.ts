@@ -70,7 +70,7 @@ export const elf64Shdr = layout("Elf64_Shdr", {
 });
 
 /** What the reader of a header is after. */
-export interface Wanted {
+export interface WantedTables {
 	/** The acceptable `e_type`s. */
 	readonly types: readonly number[];
 	/** In words, with its article. */
@@ -79,9 +79,9 @@ export interface Wanted {
 	readonly machines?: readonly number[];
 }
 
-export const aCore: Wanted = { types: [ET.CORE], what: "an x86-64 core" };
+export const aCore: WantedTables = { types: [ET.CORE], what: "an x86-64 core" };
 
-export const anObject: Wanted = { types: [ET.EXEC, ET.DYN], what: "an x86-64 executable or library" };
+export const anObject: WantedTables = { types: [ET.EXEC, ET.DYN], what: "an x86-64 executable or library" };
 
 /**
  * The header of an ELF64 little-endian file, of x86-64 unless another machine is wanted.
@@ -89,7 +89,7 @@ export const anObject: Wanted = { types: [ET.EXEC, ET.DYN], what: "an x86-64 exe
  * @throws NecromancerError ERR_CORE_MAGIC (no ELF file), ERR_CORE_KIND (another word size, byte order, machine or type
  *   than wanted), ERR_CORE_TRUNCATED, ERR_CORE_CORRUPT (program headers of a size that no ELF64 file has).
  */
-export function readElfHeader(source: ByteSource, wanted: Wanted): Elf64Ehdr {
+export function readElfHeader(source: ByteSource, wanted: WantedTables): Elf64Ehdr {
 	const subject = source.name;
 	const kind = (finding: string): never =>
 		refuse("ERR_CORE_KIND", { subject, finding, expectation: `expected ${wanted.what}` });

@@ -69,16 +69,16 @@ const probes: readonly Probe[] = [
 		name: "PR_SET_MM_MAP with an executable",
 		without: "/proc/PID/exe of the process names the wrong program",
 		probe: (agent) =>
-			inChild(agent, (list, errand) => {
-				const at = agent.room.free.start;
-				const fd = list.call("open", [errand.put(Buffer.from("/proc/self/exe\0")), 0]);
+			inChild(agent, (list, batch) => {
+				const at = agent.layout.free.start;
+				const fd = list.call("open", [batch.put(Buffer.from("/proc/self/exe\0")), 0]);
 				list.call("dup2", [{ valueOf: fd }, EXE_FD]);
 				const map = prctlMmMap.encode({
 					...{ start_code: at, end_code: at + PAGE_SIZE, start_data: at, end_data: at, start_brk: at, brk: at },
 					...{ start_stack: at, arg_start: at, arg_end: at, env_start: at, env_end: at },
 					...{ auxv: 0n, auxv_size: 0, exe_fd: EXE_FD },
 				});
-				return list.call("prctl", [PR.SET_MM, PR_SET_MM.MAP, errand.put(map), map.length, 0], { anyway: true });
+				return list.call("prctl", [PR.SET_MM, PR_SET_MM.MAP, batch.put(map), map.length, 0], { anyway: true });
 			}),
 	},
 	{
@@ -107,7 +107,7 @@ const probes: readonly Probe[] = [
 		without: "guard pages inside mappings are lost",
 		probe: (agent) =>
 			inChild(agent, (list) =>
-				list.call("madvise", [agent.room.free.start, PAGE_SIZE, MADV.GUARD_INSTALL], { anyway: true }),
+				list.call("madvise", [agent.layout.free.start, PAGE_SIZE, MADV.GUARD_INSTALL], { anyway: true }),
 			),
 	},
 	{
@@ -144,19 +144,19 @@ const probes: readonly Probe[] = [
 		name: "raising limits",
 		without: "resource limits of the process that are above ours become ours",
 		probe: (agent) =>
-			inChild(agent, (list, errand) => {
+			inChild(agent, (list, batch) => {
 				// Downwards anybody may.
-				list.call("prlimit64", [0, RLIMIT_MSGQUEUE, errand.put(limitWords(0n)), 0]);
-				return list.call("prlimit64", [0, RLIMIT_MSGQUEUE, errand.put(limitWords(4096n)), 0], { anyway: true });
+				list.call("prlimit64", [0, RLIMIT_MSGQUEUE, batch.put(limitWords(0n)), 0]);
+				return list.call("prlimit64", [0, RLIMIT_MSGQUEUE, batch.put(limitWords(4096n)), 0], { anyway: true });
 			}),
 	},
 	{
 		name: "locking memory beyond the limit",
 		without: "memory that was locked becomes swappable where our limit is lower",
 		probe: (agent) =>
-			inChild(agent, (list, errand) => {
-				list.call("prlimit64", [0, RLIMIT_MEMLOCK, errand.put(limitWords(0n)), 0]);
-				return list.call("mlock", [agent.room.free.start, PAGE_SIZE], { anyway: true });
+			inChild(agent, (list, batch) => {
+				list.call("prlimit64", [0, RLIMIT_MEMLOCK, batch.put(limitWords(0n)), 0]);
+				return list.call("mlock", [agent.layout.free.start, PAGE_SIZE], { anyway: true });
 			}),
 	},
 	{

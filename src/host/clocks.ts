@@ -23,13 +23,13 @@ const bootId = (): string => attempt(BOOT_ID, () => readFileSync(BOOT_ID, "latin
 
 /** Reads the clocks now, by the agent: Node knows of one only. */
 export async function readClocks(agent: Agent): Promise<Clocks> {
-	const errand = agent.errand();
+	const batch = agent.batch();
 	const [monotonic, boottime] = [CLOCK.MONOTONIC, CLOCK.BOOTTIME].map((clock) => {
-		const place = errand.space(timespec.size);
-		errand.call("clock_gettime", clock, place);
+		const place = batch.space(timespec.size);
+		batch.call("clock_gettime", clock, place);
 		return place;
 	});
-	const done = await agent.perform(errand);
+	const done = await agent.perform(batch);
 	const time = (place: typeof monotonic): bigint =>
 		place === undefined ? 0n : nanosecondsOf(timespec.decode(done.bytes(place)));
 	return { monotonic: time(monotonic), boottime: time(boottime) };

@@ -69,15 +69,15 @@ async function cpuid(
 	agent: Agent,
 	asked: readonly (readonly [leaf: number, subleaf: number])[],
 ): Promise<CpuidWords[]> {
-	const errand = agent.errand();
-	const spots = asked.map(([leaf, subleaf]) => {
-		const into = errand.space(16);
-		errand.call("cpuid", leaf, subleaf, into);
+	const batch = agent.batch();
+	const slots = asked.map(([leaf, subleaf]) => {
+		const into = batch.space(16);
+		batch.call("cpuid", leaf, subleaf, into);
 		return into;
 	});
-	const done = await agent.perform(errand, { patience: 20_000, doing: "asking the processor" });
-	return spots.map((spot) => {
-		const view = viewOf(done.bytes(spot));
+	const done = await agent.perform(batch, { patience: 20_000, doing: "asking the processor" });
+	return slots.map((slot) => {
+		const view = viewOf(done.bytes(slot));
 		const word = (at: number): number => view.getUint32(at, true);
 		return { eax: word(0), ebx: word(4), ecx: word(8), edx: word(12) };
 	});

@@ -1,6 +1,6 @@
 import { fstatSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import type { Spot } from "../agent/batch.ts";
+import type { Slot } from "../agent/batch.ts";
 import { fileOffset } from "../bytes/address.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { NecromancerError } from "../errors.ts";
@@ -48,14 +48,14 @@ async function askForHoles(agent: Agent, fd: number, size: bigint): Promise<File
 	const file = await agent.call("open", path, BigInt(O.RDONLY | O.CLOEXEC));
 	const holes: FileRange[] = [];
 	for (let from = file < 0n ? -1n : 0n; from >= 0n && holes.length < MOST_HOLES; ) {
-		const errand = agent.errand();
-		const rows: { readonly start: Spot; readonly end: Spot }[] = [];
+		const batch = agent.batch();
+		const rows: { readonly start: Slot; readonly end: Slot }[] = [];
 		for (let i = 0; i < AT_ONCE; i += 1) {
 			const before = rows.at(-1)?.end;
-			const start = errand.call("lseek", file, before === undefined ? from : { valueOf: before }, SEEK_HOLE);
-			rows.push({ start, end: errand.call("lseek", file, { valueOf: start }, SEEK_DATA) });
+			const start = batch.call("lseek", file, before === undefined ? from : { valueOf: before }, SEEK_HOLE);
+			rows.push({ start, end: batch.call("lseek", file, { valueOf: start }, SEEK_DATA) });
 		}
-		const done = await agent.perform(errand, { patience: 20_000, doing: "looking for holes" });
+		const done = await agent.perform(batch, { patience: 20_000, doing: "looking for holes" });
 		for (const { start: startSpot, end: endSpot } of rows) {
 			const [start, end] = [done.result(startSpot), done.result(endSpot)];
 			// ENXIO: nothing follows

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import type { Spot } from "../agent/batch.ts";
+import type { Slot } from "../agent/batch.ts";
 import { addSpawn } from "../agent/spawn.ts";
 import { TASK_SIZE } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
@@ -98,38 +98,38 @@ export interface Init {
  * @param store where its own goes, as seen from outside: see {@link leaveKills}.
  * @throws NecromancerError ERR_HOST when it cannot be made.
  */
-export async function startInit(agent: Agent, pid: number, store?: Spot): Promise<Init> {
+export async function startInit(agent: Agent, pid: number, store?: Slot): Promise<Init> {
 	const ends = Buffer.alloc(8);
 	await agent.call("pipe2", ends, 0);
 	const [reading, writing] = [ends.readInt32LE(0), ends.readInt32LE(4)];
-	const { blob, free } = agent.room;
-	const errand = agent.errand();
-	const list = errand.list();
+	const { blob, free } = agent.layout;
+	const batch = agent.batch();
+	const list = batch.list();
 	const ignored = kernelSigaction.encode({ sa_handler: SIG_IGN, sa_flags: 0n, sa_restorer: 0n, sa_mask: 0n });
-	list.call("prctl", [PR.SET_NAME, errand.put(Buffer.from("necromancer\0"))]);
+	list.call("prctl", [PR.SET_NAME, batch.put(Buffer.from("necromancer\0"))]);
 	list.call("setsid", []);
-	list.call("chdir", [errand.put(Buffer.from("/\0"))], { anyway: true });
+	list.call("chdir", [batch.put(Buffer.from("/\0"))], { anyway: true });
 	// orphans of the process vanish by themselves while it lives (sigaction(2), on SIG_IGN for SIGCHLD)
-	list.call("rt_sigaction", [SIGCHLD, errand.put(ignored), 0, SIGSET_BYTES]);
+	list.call("rt_sigaction", [SIGCHLD, batch.put(ignored), 0, SIGSET_BYTES]);
 	list.call("dup2", [reading, 0]);
 	list.call("close_range", [1, 0xffff_ffff, 0]);
 	list.call("munmap", [0, blob], { anyway: true });
 	list.call("munmap", [free.end, TASK_SIZE - free.end], { anyway: true });
 	// a byte, or the end of the agent: then there may be nobody to look for
-	list.call("read", [0, errand.space(8), 1]);
+	list.call("read", [0, batch.space(8), 1]);
 	list.call("close", [0]);
 	// 0, the lowest free
 	list.call("pidfd_open", [pid, 0]);
-	list.call("poll", [errand.put(pollfd.encode({ fd: 0, events: POLLIN, revents: 0 })), 1, -1]);
+	list.call("poll", [batch.put(pollfd.encode({ fd: 0, events: POLLIN, revents: 0 })), 1, -1]);
 	list.call("wait4", [-1, 0, WAIT.ALL, 0], { repeat: true });
 	list.call("exit_group", [0]);
-	const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
-	const { at } = addSpawn(errand, agent, {
+	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
+	const { at } = addSpawn(batch, agent, {
 		context,
 		steps: { stepsOf: list },
 		...(store === undefined ? {} : { store }),
 	});
-	await agent.perform(errand, { doing: "making a first process" });
+	await agent.perform(batch, { doing: "making a first process" });
 	const init = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();
 	if (init < 0n)
 		refuse("ERR_HOST", {

@@ -12,12 +12,12 @@ export const probeTimeNamespace = (
 ): Promise<Obstacle> =>
 	inChild(
 		agent,
-		(list, errand) => {
+		(list, batch) => {
 			const text = Buffer.from(timensOffsetsText({ monotonic: SOME, boottime: SOME }));
 			const open = (path: string, flags: number) =>
-				list.call("openat", [AT_FDCWD, errand.put(Buffer.from(`${path}\0`)), flags]);
+				list.call("openat", [AT_FDCWD, batch.put(Buffer.from(`${path}\0`)), flags]);
 			list.call("unshare", [CLONE.NEWTIME]);
-			list.call("write", [{ valueOf: open("/proc/self/timens_offsets", O.WRONLY) }, errand.put(text), text.length]);
+			list.call("write", [{ valueOf: open("/proc/self/timens_offsets", O.WRONLY) }, batch.put(text), text.length]);
 			const namespace = open("/proc/self/ns/time_for_children", O.RDONLY);
 			return list.call("setns", [{ valueOf: namespace }, CLONE.NEWTIME], { anyway: true });
 		},

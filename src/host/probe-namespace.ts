@@ -18,11 +18,11 @@ export function probePidNamespace(
 ): Promise<Obstacle> {
 	return inChild(
 		agent,
-		(list, errand) => {
-			const ends = errand.list();
+		(list, batch) => {
+			const ends = batch.list();
 			ends.call("exit_group", [0]);
-			const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
-			const args = putCloneArgs(errand, agent, { pids: [judgedId(id)] });
+			const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+			const args = putCloneArgs(batch, agent, { pids: [judgedId(id)] });
 			return list.call("spawn", [args, args.size, context, { stepsOf: ends }], { anyway: true });
 		},
 		{ flags: CLONE.NEWPID | (withUser ? CLONE.NEWUSER : 0) },

@@ -10,14 +10,14 @@ import { errorText, type Obstacle } from "./probe.ts";
 
 /** Traces a process that is made for it, and has it unmap a page of its own, as at the end of a restore. */
 export async function probeTracing(agent: Agent): Promise<Obstacle> {
-	const { free } = agent.room;
-	const errand = agent.errand();
-	const list = errand.list();
+	const { free } = agent.layout;
+	const batch = agent.batch();
+	const list = batch.list();
 	// It sleeps until it is killed, or until nobody is there who could.
-	list.call("read", [REPORT_FD, errand.space(8), 1]);
-	const context = errand.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
-	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list } });
-	const pid = (await agent.perform(errand, { doing: "making a process" })).result(made);
+	list.call("read", [REPORT_FD, batch.space(8), 1]);
+	const context = batch.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const made = addSpawn(batch, agent, { context, steps: { stepsOf: list } });
+	const pid = (await agent.perform(batch, { doing: "making a process" })).result(made);
 	if (pid < 0n) return errorText(pid);
 	const tid = Number(pid);
 	try {

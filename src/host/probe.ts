@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import type { Errand, ErrandList, Spot } from "../agent/batch.ts";
+import type { BatchList, Slot, SyscallBatch } from "../agent/batch.ts";
 import { addSpawn, type Spawning } from "../agent/spawn.ts";
 import { errnoName } from "../linux/errno.ts";
 import { PR } from "../linux/prctl.ts";
@@ -13,25 +13,25 @@ export type Obstacle = string | undefined;
 /**
  * Tries a call in a process that is made for it and gone afterwards.
  *
- * @param write Adds the steps to the child's list: what comes before the call must succeed. The spot that comes back holds
+ * @param write Adds the steps to the child's list: what comes before the call must succeed. The slot that comes back holds
  *   the result to judge: an error, or a multiple of 256.
  */
 export async function inChild(
 	agent: Agent,
-	write: (list: ErrandList, errand: Errand) => Spot,
+	write: (list: BatchList, batch: SyscallBatch) => Slot,
 	making: Pick<Spawning, "flags" | "pids"> = {},
 ): Promise<Obstacle> {
-	const errand = agent.errand();
-	const list = errand.list();
+	const batch = agent.batch();
+	const list = batch.list();
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
-	const judged = write(list, errand);
+	const judged = write(list, batch);
 	list.call("exit_group", [{ valueOf: judged }]);
 	// Nobody is told; the exit status says it all.
-	const context = errand.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
-	const pid = addSpawn(errand, agent, { context, steps: { stepsOf: list }, ...making });
-	const word = errand.space(8);
-	errand.call("wait4", { valueOf: pid }, word, WAIT.ALL, 0);
-	const done = await agent.perform(errand, { patience: 10_000, doing: "trying what this host can do" });
+	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+	const pid = addSpawn(batch, agent, { context, steps: { stepsOf: list }, ...making });
+	const word = batch.space(8);
+	batch.call("wait4", { valueOf: pid }, word, WAIT.ALL, 0);
+	const done = await agent.perform(batch, { patience: 10_000, doing: "trying what this host can do" });
 	const obstacle = errorText(done.result(pid));
 	if (obstacle !== undefined) return obstacle;
 	const end = waitStatus(done.bytes(word).readUInt32LE());

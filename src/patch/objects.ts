@@ -5,10 +5,10 @@ import type { Task } from "../task/task.ts";
 import { isSealed, memfdFile, memfdInode, objectPages } from "../task/to-images/memfd.ts";
 import type { ShownObject } from "../task/to-images/mm.ts";
 import type { FileTable } from "./files.ts";
-import type { Names } from "./names.ts";
+import type { NameTable } from "./name-table.ts";
 
 /** Where the images keep the shared memory of the dead process. */
-export interface ObjectImages {
+export interface DonorObjectImages {
 	/** memfd.img's records. */
 	readonly inodes: readonly MemfdInodeEntry[];
 	readonly pages: readonly PagesPlan[];
@@ -36,7 +36,7 @@ interface Memfd {
  * Writes shared anonymous memory in the form that needs no memfd (CRIU 4.2 restores both), and memfds by name: the donor's
  * of that name with the dead one's content, or a new one. What only the donor's lost mappings used goes.
  */
-export function objectImages(task: Task, donor: DonorObjects, files: FileTable, names: Names): ObjectImages {
+export function objectImages(task: Task, donor: DonorObjects, files: FileTable, names: NameTable): DonorObjectImages {
 	const mapped = (mm: MmEntry, bit: number): Set<bigint> =>
 		new Set(mm.vmas.filter(({ status }) => (status & bit) !== 0).map(({ shmid }) => shmid));
 	const ours = mapped(donor.mm, VMA.MEMFD);

@@ -3,7 +3,7 @@ import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages/pages.ts";
-import type { ImageDraft } from "../criu/store/draft.ts";
+import type { NewImages } from "../criu/store/new-images.ts";
 import type { FdinfoEntry } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
@@ -26,7 +26,7 @@ import { patchTimens } from "./clocks.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
-import { namesOf } from "./names.ts";
+import { nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
 import { asOpened, atTodaysEnds } from "./opened-files.ts";
 
@@ -48,7 +48,7 @@ export interface PatchOptions extends CompleteOptions {
 export interface Patched {
 	/** The process that the new images describe. */
 	readonly task: Task;
-	readonly draft: ImageDraft;
+	readonly draft: NewImages;
 	readonly findings: readonly Finding[];
 }
 
@@ -92,7 +92,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const { pid, sid } = task.identity;
 	if (sid !== pid) report(noSessionLeader(sid));
 
-	const names = namesOf(donor);
+	const names = nameTable(donor);
 	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
 	const write = <K extends KindName>(name: string, from: string, kind: K, edit: Edit<K>): void => {
 		const image = donor.image(from, kind);

@@ -7,7 +7,7 @@ import { TIMENS_OFFSETS_SIZE } from "../proc/timens-offsets.ts";
 import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";
 import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";
-import type { Circumstances } from "./context.ts";
+import type { Context } from "./context.ts";
 import type { Plan } from "./plan.ts";
 
 /**
@@ -16,7 +16,7 @@ import type { Plan } from "./plan.ts";
  */
 export type ClockCourse = "the same" | "own" | "the host's";
 
-export function clockCourse({ clocks }: Pick<Task, "clocks">, { facts }: Pick<Circumstances, "facts">): ClockCourse {
+export function clockCourse({ clocks }: Pick<Task, "clocks">, { facts }: Pick<Context, "facts">): ClockCourse {
 	if (clocks === undefined || facts.clocks === undefined) return "the host's";
 	if (sameOrigin(clocks.origin, facts.clocks.origin)) return "the same";
 	return facts.noTimeNamespace === undefined ? "own" : "the host's";
@@ -33,13 +33,13 @@ export function clockCourse({ clocks }: Pick<Task, "clocks">, { facts }: Pick<Ci
  *
  * @returns what the answer is reckoned from, where it asks.
  */
-export function planClocks(task: Task, around: Circumstances): Plan["clocks"] {
-	const { draft, context, stand } = around;
+export function planClocks(task: Task, context: Context): Plan["clocks"] {
+	const { draft, reportTarget, actor } = context;
 	const { clocks } = task;
-	reportLostClocks(task, around);
-	if (clocks === undefined || clockCourse(task, around) !== "own") return undefined;
+	reportLostClocks(task, context);
+	if (clocks === undefined || clockCourse(task, context) !== "own") return undefined;
 	const list = draft.list("leader");
-	stand.asCaller("clocks");
+	actor.asCaller("clocks");
 	const newTime = BigInt(CLONE.NEWTIME);
 	const file = draft.cell("descriptor of the time namespace");
 	const fd = { valueOf: file };
@@ -54,10 +54,16 @@ export function planClocks(task: Task, around: Circumstances): Plan["clocks"] {
 
 	list.add("clocks", "unshare", [newTime], "a time namespace, for its children first");
 	open("timens_offsets", O.WRONLY | O.CLOEXEC, "where its clocks are set");
-	list.add("clocks", "write", [{ valueOf: context }, draft.bytes("question", question), told], "asks for its clocks", {
-		expect: { exactly: told },
-	});
-	list.add("clocks", "read", [{ valueOf: context }, offsets, size], "how far they are to be moved", {
+	list.add(
+		"clocks",
+		"write",
+		[{ valueOf: reportTarget }, draft.bytes("question", question), told],
+		"asks for its clocks",
+		{
+			expect: { exactly: told },
+		},
+	);
+	list.add("clocks", "read", [{ valueOf: reportTarget }, offsets, size], "how far they are to be moved", {
 		expect: { exactly: size },
 	});
 	list.add("clocks", "write", [fd, offsets, size], "its clocks go on where they stood", { expect: { exactly: size } });
@@ -69,17 +75,17 @@ export function planClocks(task: Task, around: Circumstances): Plan["clocks"] {
 	return { monotonic, ...(boottime === undefined ? {} : { boottime }) };
 }
 
-function reportLostClocks(task: Task, around: Circumstances): void {
+function reportLostClocks(task: Task, context: Context): void {
 	const { clocks } = task;
-	const { noTimeNamespace: obstacle, clocks: host } = around.facts;
+	const { noTimeNamespace: obstacle, clocks: host } = context.facts;
 	if (clocks === undefined || host === undefined || obstacle === undefined) return;
-	if (clockCourse(task, around) !== "the host's") return;
+	if (clockCourse(task, context) !== "the host's") return;
 	const late = clocks.monotonic - host.now.monotonic;
 	const means =
 		late > 0n
 			? `what it waits for until a time comes ${seconds(late)} late`
 			: `${seconds(-late)} have passed for it at once, and what it waits for until a time has come`;
-	around.draft.report(
+	context.draft.report(
 		loss(
 			"clock",
 			"CLOCK_MONOTONIC",
@@ -94,11 +100,11 @@ const seconds = (nanoseconds: bigint): string => `${nanoseconds / 1_000_000_000n
  * When a time that was so many nanoseconds away comes by a clock of the process, if that goes on as it was: nanoseconds.
  * Absent where that is not known.
  */
-export function expiryOf(clock: number, remaining: bigint, task: Task, around: Circumstances): bigint | undefined {
+export function expiryOf(clock: number, remaining: bigint, task: Task, context: Context): bigint | undefined {
 	const { clocks } = task;
 	if (clocks === undefined) return undefined;
 	if (clock === CLOCK.REALTIME || clock === CLOCK.REALTIME_ALARM) return after(clocks.realtime, remaining);
-	if (clockCourse(task, around) === "the host's") return undefined;
+	if (clockCourse(task, context) === "the host's") return undefined;
 	if (clock === CLOCK.MONOTONIC) return after(clocks.monotonic, remaining);
 	return clock === CLOCK.BOOTTIME || clock === CLOCK.BOOTTIME_ALARM ? after(clocks.boottime, remaining) : undefined;
 }

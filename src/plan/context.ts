@@ -5,17 +5,17 @@ import type { PlanDraft } from "./draft.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Ids } from "./ids.ts";
 import type { Inputs } from "./inputs.ts";
-import type { Opener, Stand } from "./opener.ts";
+import type { Actor, Opener } from "./opener.ts";
 
 /** What every part of the compiler shares. */
-export interface Circumstances {
+export interface Context {
 	readonly draft: PlanDraft;
 	readonly ids: Ids;
 	readonly facts: HostFacts;
 	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
 	readonly hole: Range;
 	/** `struct context`; `report_fd` is its first word. */
-	readonly context: Place;
+	readonly reportTarget: Place;
 	/** The report socket's number and everything the plan opens for a while are at or above this; all of the dead's below. */
 	readonly firstWorkFd: number;
 	/** Files that are open from the beginning, from `firstWorkFd` + 1 on. */
@@ -25,7 +25,7 @@ export interface Circumstances {
 	/** As whom its files are opened. */
 	readonly opener: Opener;
 	/** Who acts in the leader's list at this point of the plan. */
-	readonly stand: Stand;
+	readonly actor: Actor;
 	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
 	readonly go: Place;
 	/** Where the process's leader had ended: 0 when it has done so again. A cell. */

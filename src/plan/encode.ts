@@ -11,7 +11,7 @@ import type { Plan, PlanStep, StepList } from "./plan.ts";
 /** A plan as bytes at absolute addresses: what the blob runs. */
 export interface EncodedPlan extends Placement {
 	/** To be loaded before the first step. Ascending. */
-	readonly pieces: readonly Piece[];
+	readonly pieces: readonly EncodedPiece[];
 	/** Must be zeros before the first step; nothing is sent for it. */
 	readonly zeros: Range;
 	/** Where the plan ends; the hole goes on behind it. Page aligned. */
@@ -23,7 +23,7 @@ export interface EncodedPlan extends Placement {
 	readonly steps: ReadonlyMap<number, NumberedStep>;
 }
 
-export interface Piece {
+export interface EncodedPiece {
 	readonly at: Address;
 	readonly bytes: Uint8Array;
 }

@@ -6,7 +6,7 @@ import type { HostFacts } from "./host-facts.ts";
 type Reach = "own namespace" | "system";
 
 /** Whether the restorer has a capability; yes where it is not known. In a user namespace of its own it has none for the system. */
-export const may = (
+export const hasCapability = (
 	{ capabilities, userNamespace }: HostFacts,
 	capability: number,
 	reach: Reach = "own namespace",
@@ -16,13 +16,13 @@ export const may = (
 
 /** Whether it can name the executable of a process (PR_SET_MM_MAP). */
 export const mayLinkExecutable = (facts: HostFacts): boolean =>
-	may(facts, CAP.CHECKPOINT_RESTORE) || may(facts, CAP.SYS_ADMIN);
+	hasCapability(facts, CAP.CHECKPOINT_RESTORE) || hasCapability(facts, CAP.SYS_ADMIN);
 
 /** Whether a file that the restorer makes can be given to somebody. */
 export function mayGive({ uid, gid }: { readonly uid: number; readonly gid: number }, facts: HostFacts): boolean {
 	const { user, userNamespace } = facts;
 	if (userNamespace !== undefined) return uid === userNamespace.uid && gid === userNamespace.gid;
-	if (user === undefined || may(facts, CAP.CHOWN)) return true;
+	if (user === undefined || hasCapability(facts, CAP.CHOWN)) return true;
 	return uid === user.uid && (gid === user.gid || user.groups.includes(gid));
 }
 
@@ -47,7 +47,8 @@ export function attainable(wanted: Credentials, facts: HostFacts): Attainable {
 	const { permitted = ALL, bounding = ALL } = facts.capabilities ?? {};
 
 	const only = (kind: "uid" | "gid"): number | undefined =>
-		userNamespace?.[kind] ?? (may(facts, kind === "uid" ? CAP.SETUID : CAP.SETGID) ? undefined : user?.[kind]);
+		userNamespace?.[kind] ??
+		(hasCapability(facts, kind === "uid" ? CAP.SETUID : CAP.SETGID) ? undefined : user?.[kind]);
 	const asOne = (kind: "uid" | "gid", what: string): Pick<Credentials, "uid" | "euid" | "suid" | "fsuid"> => {
 		const ids =
 			kind === "uid"
@@ -62,11 +63,11 @@ export function attainable(wanted: Credentials, facts: HostFacts): Attainable {
 	const users = asOne("uid", "user");
 	const groups = asOne("gid", "group");
 
-	const setsGroups = user === undefined || (userNamespace === undefined && may(facts, CAP.SETGID));
+	const setsGroups = user === undefined || (userNamespace === undefined && hasCapability(facts, CAP.SETGID));
 	if (!setsGroups && !sameSet(wanted.groups, user.groups))
 		lost.push(`was in the groups ${list(wanted.groups)}; it keeps those of the restorer, ${list(user.groups)}`);
 
-	const narrows = may(facts, CAP.SETPCAP);
+	const narrows = hasCapability(facts, CAP.SETPCAP);
 	if (!narrows && wanted.securebits !== 0)
 		lost.push(`had securebits 0x${wanted.securebits.toString(16)}, which need CAP_SETPCAP; it has none now`);
 	if (!narrows && facts.capabilities !== undefined && (bounding & ~wanted.bounding) !== 0n)

@@ -71,7 +71,7 @@ function mostPrivileged(all: readonly Credentials[]): Credentials | undefined {
 	);
 }
 
-/** A call that changes who acts: for a plan's list, or an errand of the agent. */
+/** A call that changes who acts: for a plan's list, or a batch of the agent. */
 export interface SwitchStep {
 	readonly call: CallName;
 	/** Bytes are passed as a pointer to them. */
@@ -124,14 +124,14 @@ const setCapabilities = (effective: bigint, permitted: bigint, why: string): Swi
 });
 
 /** Who acts in the plan's first list: nothing is switched that is so already. */
-export interface Stand {
+export interface Actor {
 	asUser(stage: Stage, keeping?: bigint): void;
 	asCaller(stage: Stage): void;
 	/** Whether the restorer was ever somebody else: then the kernel shows the process to root alone. */
 	readonly everSwitched: boolean;
 }
 
-export function standOn(draft: PlanDraft, opener: Opener): Stand {
+export function actorOf(draft: PlanDraft, opener: Opener): Actor {
 	let present: "user" | "caller" = "caller";
 	let everSwitched = false;
 	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {

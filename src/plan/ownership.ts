@@ -1,11 +1,11 @@
 import { loss } from "../finding.ts";
 import type { Arg } from "../program/program.ts";
-import type { Circumstances } from "./context.ts";
+import type { Context } from "./context.ts";
 import { mayGive } from "./host-rights.ts";
 import type { Stage } from "./plan.ts";
 
 /** Who owned a file without a name, and who may do what with it. What is absent stays as it was made. */
-export interface Looks {
+export interface Ownership {
 	readonly uid?: number;
 	readonly gid?: number;
 	/** st_mode. */
@@ -16,12 +16,12 @@ export interface Looks {
  * Gives a file that is open as `fd` its owner and its permissions; the owner first, for the kernel takes bits of the mode from
  * whoever gets a file.
  */
-export function addLooks(
-	{ uid, gid, mode }: Looks,
+export function addOwnership(
+	{ uid, gid, mode }: Ownership,
 	fd: Arg,
 	what: string,
 	stage: Stage,
-	{ draft, facts }: Circumstances,
+	{ draft, facts }: Context,
 ): void {
 	const leader = draft.list("leader");
 	if (uid !== undefined && gid !== undefined) {

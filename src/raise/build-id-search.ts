@@ -7,7 +7,7 @@ import { isKernelPath } from "../core/files.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
 import { NecromancerError } from "../errors.ts";
-import { reachBelow, realPath } from "../rights/below.ts";
+import { realPath, resolveInRoot } from "../rights/resolve-in-root.ts";
 
 /** Looks for the objects with given build-ids. */
 export interface BuildIdSearch {
@@ -47,7 +47,7 @@ function byLayout(root: string, buildId: string): string | undefined {
 	for (const name of [...names, `${buildId}/executable`]) {
 		// links lead where they lead: whoever named the directory trusts it
 		const path = realPath(join(root, name));
-		const reached = reachBelow("/", path);
+		const reached = resolveInRoot("/", path);
 		if (reached?.stat.isFile() === true && identify(reached.path) === buildId) return reached.path;
 	}
 	return undefined;

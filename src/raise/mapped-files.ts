@@ -4,11 +4,11 @@ import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { ACCESS, mayAccess, type Reader } from "../rights/access.ts";
-import { isBelow, reachBelow, realPath, strangerOnTheWay } from "../rights/below.ts";
+import { isBelow, realPath, resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
 import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
-import { judgeFile, type Verdict } from "./judge-file.ts";
+import { type Verdict, verifyMappedFile } from "./verify-mapped-file.ts";
 import { type WantedFile, wantedFiles } from "./wanted-files.ts";
 
 /** Where files that a dead process had mapped are looked for. */
@@ -39,7 +39,7 @@ export interface FoundFiles extends Relocation {
 }
 
 /** A file that could be meant. */
-interface Candidate {
+interface FileCandidate {
 	readonly path: string;
 	readonly verdict: Verdict;
 	readonly changedAt: number;
@@ -100,10 +100,10 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 /** What to take for a file; `undefined` when nothing here is it. */
 function settle(
 	file: WantedFile,
-	given: Candidate | undefined,
+	given: FileCandidate | undefined,
 	byId: BuildIdSearch,
 	search: FileSearch,
-): Candidate | undefined {
+): FileCandidate | undefined {
 	if (given?.verdict.kind === "same" && (!file.deleted || given.verdict.proof === "build-id")) return given;
 	if (given?.verdict.kind === "plausible" && (!file.deleted || search.mapFiles?.has(file.path) === true)) return given;
 	const path = file.buildId === undefined ? undefined : byId.find(file.buildId);
@@ -120,7 +120,7 @@ interface Nothing {
 
 const NOT_HERE: Nothing = { because: "is not here" };
 
-function candidateIn(file: WantedFile, search: FileSearch): Candidate | Nothing {
+function candidateIn(file: WantedFile, search: FileSearch): FileCandidate | Nothing {
 	const named = search.mapFiles?.get(file.path);
 	if (named !== undefined) return candidateAt(file, "/", realPath(named), undefined);
 	const root = search.sysroot === undefined ? "/" : realPath(search.sysroot);
@@ -128,14 +128,23 @@ function candidateIn(file: WantedFile, search: FileSearch): Candidate | Nothing 
 }
 
 /** Whoever names a directory to search lets its tree be read, as far as that goes by itself. */
-function candidateFoundAt(file: WantedFile, path: string, { search = [], reader }: FileSearch): Candidate | Nothing {
+function candidateFoundAt(
+	file: WantedFile,
+	path: string,
+	{ search = [], reader }: FileSearch,
+): FileCandidate | Nothing {
 	const root = search.map(realPath).find((directory) => isBelow(directory, path)) ?? "/";
 	return candidateAt(file, root, root === "/" ? path : path.slice(root.length), reader);
 }
 
 /** @param path From the root. */
-function candidateAt(file: WantedFile, root: string, path: string, reader: FileSearch["reader"]): Candidate | Nothing {
-	const reached = reachBelow(root, path);
+function candidateAt(
+	file: WantedFile,
+	root: string,
+	path: string,
+	reader: FileSearch["reader"],
+): FileCandidate | Nothing {
+	const reached = resolveInRoot(root, path);
 	if (reached === undefined) return NOT_HERE;
 	const { stat, through } = reached;
 	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
@@ -146,7 +155,7 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	const source = openRegular(reached.path);
 	if (source === undefined) return { because: "cannot be opened here" };
 	try {
-		return { path: reached.path, verdict: judgeFile(file, source), changedAt: stat.mtimeMs, size: source.size };
+		return { path: reached.path, verdict: verifyMappedFile(file, source), changedAt: stat.mtimeMs, size: source.size };
 	} finally {
 		source.close();
 	}
@@ -154,7 +163,7 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 
 function findingsAbout(
 	file: WantedFile,
-	{ path, verdict, changedAt }: Candidate,
+	{ path, verdict, changedAt }: FileCandidate,
 	{ writtenAt }: FileSearch,
 ): Finding[] {
 	const where = path === file.path ? "" : ` at ${path}`;
@@ -186,7 +195,7 @@ function findingsAbout(
 	return findings;
 }
 
-function fromCore({ path, mapped }: WantedFile, given: Candidate | Nothing): Finding {
+function fromCore({ path, mapped }: WantedFile, given: FileCandidate | Nothing): Finding {
 	const why =
 		"because" in given
 			? given.because
@@ -200,7 +209,7 @@ function fromCore({ path, mapped }: WantedFile, given: Candidate | Nothing): Fin
 	);
 }
 
-function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: Candidate | Nothing): Fault {
+function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: FileCandidate | Nothing): Fault {
 	if ("path" in given && given.verdict.kind === "different") {
 		const { finding, expectation } = given.verdict;
 		const where = given.path === path ? "" : ` at ${given.path}`;
@@ -258,7 +267,7 @@ function requireKnown(
 				finding: `${core} has no such file mapped`,
 				expectation: "expected a path that necromancer show lists",
 			});
-		if (reachBelow("/", realPath(to))?.stat.isFile() !== true)
+		if (resolveInRoot("/", realPath(to))?.stat.isFile() !== true)
 			refuse("ERR_USAGE", { subject, finding: `${to} is no regular file`, expectation: "expected the one to map" });
 	}
 }

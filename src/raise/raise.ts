@@ -56,7 +56,7 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
 	/** Told what will be made, before it is. */
-	readonly before?: (summoned: Summoned) => void;
+	readonly before?: (planned: RaisePlan) => void;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
 	readonly tty?: string;
 	/** What CLOCK_MONOTONIC is to show; without it that is found out. */
@@ -64,13 +64,13 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 }
 
 /** A core, understood: the process it will be. */
-export interface Summoned {
+export interface RaisePlan {
 	readonly dead: PartialTask;
 	readonly task: Task;
 	readonly findings: readonly Finding[];
 }
 
-export interface Raised extends Summoned {
+export interface Raised extends RaisePlan {
 	readonly restored: Restored;
 }
 
@@ -81,10 +81,10 @@ export interface Raised extends Summoned {
  * @throws NecromancerError for a core that is damaged, mapped files that are others or missing, and what `restore` throws.
  */
 export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
-	const { summoned, how } = await prepared(core, options);
-	options.before?.(summoned);
-	const restored = await restore(summoned.task, how);
-	return { ...summoned, findings: [...summoned.findings, ...restored.findings], restored };
+	const { planned, how } = await prepared(core, options);
+	options.before?.(planned);
+	const restored = await restore(planned.task, how);
+	return { ...planned, findings: [...planned.findings, ...restored.findings], restored };
 }
 
 /**
@@ -92,19 +92,19 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
  *
  * @throws NecromancerError as `raise` does.
  */
-export async function rehearseRaise(core: OpenedCore, options: RaiseOptions): Promise<Summoned> {
-	const { summoned, how } = await prepared(core, options);
-	const plan = await rehearse(summoned.task, how);
-	return { ...summoned, findings: [...summoned.findings, ...plan.findings] };
+export async function rehearseRaise(core: OpenedCore, options: RaiseOptions): Promise<RaisePlan> {
+	const { planned, how } = await prepared(core, options);
+	const plan = await rehearse(planned.task, how);
+	return { ...planned, findings: [...planned.findings, ...plan.findings] };
 }
 
 async function prepared(
 	core: OpenedCore,
 	options: RaiseOptions,
-): Promise<{ readonly summoned: Summoned; readonly how: RestoreOptions }> {
+): Promise<{ readonly planned: RaisePlan; readonly how: RestoreOptions }> {
 	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
-	const summoned = summon(core, options, options.lazy === true ? [] : await blanksOf(core.source));
-	const { task } = summoned;
+	const planned = planRaise(core, options, options.lazy === true ? [] : await blanksOf(core.source));
+	const { task } = planned;
 	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace
 	const tracer = ids === "namespace" ? "anybody" : process.pid;
@@ -121,7 +121,7 @@ async function prepared(
 		...(options.donor === undefined ? { fds: new Map<number, string>() } : {}),
 		...(options.debugged === true ? { tracer } : {}),
 	};
-	return { summoned, how };
+	return { planned, how };
 }
 
 /**
@@ -129,7 +129,7 @@ async function prepared(
  *
  * @param holes of the core's file, where they are known: their zeros are not read.
  */
-export function summon(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): Summoned {
+export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readonly FileRange[] = []): RaisePlan {
 	const whole = taskFromCore(readCore(core.source, { truncated: options.truncated === true }), holes);
 	const us = ourRights();
 	const { shared } = authorsOf([core.writers], isAlone);
@@ -207,7 +207,7 @@ function understood(
 	credentials: Credentials,
 	core: OpenedCore,
 	options: RaiseOptions,
-): Pick<Summoned, "task" | "findings"> {
+): Pick<RaisePlan, "task" | "findings"> {
 	return withHostFiles((open) => {
 		const { task, findings } = withoutClocks(dead, credentials, open, options);
 		const clocked = withDeadClocks(task, dead, { open, ...clockOptions(core, options) });
@@ -239,7 +239,7 @@ function withoutClocks(
 	credentials: Credentials,
 	open: OpenObject,
 	{ donor, ...options }: RaiseOptions,
-): Pick<Summoned, "task" | "findings"> {
+): Pick<RaisePlan, "task" | "findings"> {
 	if (donor === undefined) return deduce(dead, { ...options, open, modeOf, credentials });
 	const known = programBreak(dead.memory, open);
 	const { allowMismatch = false } = options;

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import type { Spot } from "../agent/batch.ts";
+import type { Slot } from "../agent/batch.ts";
 import { endOf } from "../agent/end-of.ts";
 import type { Report } from "../agent/reports.ts";
 import { leaveNothing, spawnTask } from "../agent/spawn.ts";
@@ -25,7 +25,7 @@ export async function makeCarrier(
 	encoded: EncodedPlan,
 	{ identity: { pid } }: Task,
 	ids: IdChoice,
-	store?: Spot,
+	store?: Slot,
 ): Promise<number> {
 	const made = await spawnTask(agent, {
 		context: encoded.contextAt,
@@ -120,7 +120,7 @@ async function refuseDead(agent: Agent, pid: number): Promise<never> {
  * @param made by their ids here; of a pid namespace, its first process too.
  * @returns what the process still had to say, if anything.
  */
-export async function undo(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
+export async function killAll(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
 	try {
 		if (made.length === 0) return undefined;
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);

@@ -16,10 +16,10 @@ const PATIENCE = 2000;
 export async function earlyEnd(agent: Agent, pid: number): Promise<WaitStatus | undefined> {
 	const before = timeOf(pid);
 	for (const end = performance.now() + PATIENCE; performance.now() < end; await sleep(2)) {
-		const errand = agent.errand();
-		const status = errand.space(8);
-		const waited = errand.call("wait4", pid, status, WAIT.ALL | WAIT.NOHANG, 0);
-		const done = await agent.perform(errand);
+		const batch = agent.batch();
+		const status = batch.space(8);
+		const waited = batch.call("wait4", pid, status, WAIT.ALL | WAIT.NOHANG, 0);
+		const done = await agent.perform(batch);
 		if (done.result(waited) === BigInt(pid)) return waitStatus(done.bytes(status).readUInt32LE());
 		if (isAsleep(pid) || timeOf(pid) - before > LIVES) return undefined;
 	}

@@ -10,7 +10,7 @@ import { checkFiles, type HostLook, hostLook, settleMismatches } from "./files.t
 import { PLACES, placeGhosts } from "./ghosts.ts";
 import { ledAstray } from "./led-astray.ts";
 import { isSeen, lend, lookAsUser, type Seen, type Sight, takingNameless } from "./sight.ts";
-import { type Wanted, wantedOf } from "./wanted.ts";
+import { type WantedFiles, wantedOf } from "./wanted.ts";
 
 /** The files of a process, found right: what it is verified against when it has them. */
 export interface JudgedFiles<P extends FilePolicy> {
@@ -67,7 +67,7 @@ async function lendTo(
 	agent: Agent,
 	{ files: { identities } }: Task,
 	opener: Opener,
-	want: Wanted,
+	want: WantedFiles,
 	sight: Sight | undefined,
 	trust: boolean,
 ): Promise<Seen | undefined> {

@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 import { bytesFromText } from "../bytes/text.ts";
-import { reachBelow, strangerOnTheWay } from "../rights/below.ts";
+import { resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
 import type { Seen } from "./sight.ts";
 
 /**
@@ -13,7 +13,7 @@ import type { Seen } from "./sight.ts";
  * @returns who, and how, in words.
  */
 export function ledAstray(path: string, seen: Pick<Seen, "device" | "inode">, user: number): string | undefined {
-	const reached = reachBelow("/", path);
+	const reached = resolveInRoot("/", path);
 	// what we may not look at ourselves the user reaches by his own right
 	if (reached === undefined) return undefined;
 	const stranger = strangerOnTheWay(reached, user);

@@ -18,7 +18,7 @@ import type { Seen } from "./sight.ts";
 import { leftovers, verify } from "./verify.ts";
 
 /** A process that is complete and waits for the word to go. */
-export interface Complete {
+export interface WaitingProcess {
 	/** Its id here. */
 	readonly pid: number;
 	readonly task: Task;
@@ -42,7 +42,7 @@ const GO = new Uint8Array([1]);
  *
  * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
  */
-export function inspect(agent: Agent, { pid, task, plan, policy, judged }: Complete): void {
+export function verifyWaiting(agent: Agent, { pid, task, plan, policy, judged }: WaitingProcess): void {
 	requireAsPlanned(pid, verify(pid, task, plan, { policy, judged }));
 	agent.reports.send(GO);
 }
@@ -53,7 +53,10 @@ export function inspect(agent: Agent, { pid, task, plan, policy, judged }: Compl
  *
  * @returns what stays.
  */
-export async function letGo(agent: Agent, { pid, plan, encoded, stopped, requireUnchanged }: Complete): Promise<Range> {
+export async function release(
+	agent: Agent,
+	{ pid, plan, encoded, stopped, requireUnchanged }: WaitingProcess,
+): Promise<Range> {
 	requireUnchanged();
 	agent.reports.send(GO);
 	// the end of its reports: from then on it lives without us
@@ -76,7 +79,7 @@ export async function letGo(agent: Agent, { pid, plan, encoded, stopped, require
  * With ptrace: every thread is caught where it has left rt_sigreturn and has not yet run an instruction. There its registers
  * are held against the task, the blob's memory is taken out, and the process is let go.
  */
-export async function lead(agent: Agent, complete: Complete): Promise<undefined> {
+export async function releaseTraced(agent: Agent, complete: WaitingProcess): Promise<undefined> {
 	const { pid, task, plan, encoded, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
 	// a leader that ends at once has nothing to be caught in
@@ -112,7 +115,7 @@ async function requireRegisters(
 	tracer: Tracer,
 	tids: readonly number[],
 	here: ReadonlyMap<number, number>,
-	{ pid, task, facts }: Complete,
+	{ pid, task, facts }: WaitingProcess,
 ): Promise<void> {
 	const regs = await tracer.getRegs(tids);
 	const areas = await tracer.getXstate(tids, facts.xstate.size);

@@ -19,13 +19,13 @@ import { openerOf } from "../plan/opener.ts";
 import type { Plan } from "../plan/plan.ts";
 import { timensOffsetsText } from "../proc/timens-offsets.ts";
 import type { Task } from "../task/task.ts";
-import { makeCarrier, refuseStep, undo, untilReady } from "./carrier.ts";
+import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyEnd } from "./early-end.ts";
 import { hostLook, requireNamed } from "./files.ts";
 import type { IdChoice } from "./ids.ts";
 import { type JudgedFiles, judgeFiles } from "./judge-files.ts";
-import { inspect, lead, letGo } from "./release.ts";
+import { release, releaseTraced, verifyWaiting } from "./release.ts";
 import { requireFreeIds, requireNoFirst } from "./require-free-pids.ts";
 import { requireRoomForMappings } from "./room-for-mappings.ts";
 import { shortfalls } from "./shortfalls.ts";
@@ -103,13 +103,13 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
 		// it is still ours to look at: whoever lacks CAP_SYS_PTRACE sees nothing of it once it is its user's
 		requireClocks(agent, pid, offsets);
-		inspect(agent, complete);
+		verifyWaiting(agent, complete);
 		await untilReady(agent, pid, encoded, clocks);
-		const leftover = untraced ? await letGo(agent, complete) : await lead(agent, complete);
+		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
 		const findings = [...plan.findings, ...shortfalls(pid, task)];
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
-		const report = await undo(agent, alive);
+		const report = await killAll(agent, alive);
 		// it died because a step failed: that says more
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Agent, Performed } from "../agent/agent.ts";
-import type { Errand, Spot } from "../agent/batch.ts";
+import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
 import { attempt, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
@@ -15,7 +15,7 @@ import { ownFile } from "../plan/files/named.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
 import type { CallName } from "../program/calls.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
-import type { Wanted } from "./wanted.ts";
+import type { WantedFiles } from "./wanted.ts";
 
 /** What stands under a path, as the user of a process reaches it. */
 export interface Seen extends FileIdentity {
@@ -37,18 +37,18 @@ export const isSeen = (sight: Sight | undefined): sight is Seen => sight !== und
 /** What one request takes: files, and bytes of their names. */
 const [AT_ONCE, NAMES] = [300, 65_536];
 
-function batchesOf(wanted: readonly Wanted[]): Wanted[][] {
-	const batches: Wanted[][] = [];
+function portionsOf(wanted: readonly WantedFiles[]): WantedFiles[][] {
+	const portions: WantedFiles[][] = [];
 	let room = 0;
 	for (const want of wanted) {
-		const batch = batches.at(-1);
+		const portion = portions.at(-1);
 		room -= want.path.length * 4;
-		if (batch === undefined || room < 0 || batch.length === AT_ONCE) {
-			batches.push([want]);
+		if (portion === undefined || room < 0 || portion.length === AT_ONCE) {
+			portions.push([want]);
 			room = NAMES - want.path.length * 4;
-		} else batch.push(want);
+		} else portion.push(want);
 	}
-	return batches;
+	return portions;
 }
 
 /** include/uapi/linux/limits.h, with the NUL. */
@@ -61,18 +61,18 @@ const PATH_MAX = 4096;
 export async function lookAsUser(
 	agent: Agent,
 	opener: Opener,
-	wanted: readonly Wanted[],
+	wanted: readonly WantedFiles[],
 ): Promise<ReadonlyMap<string, Sight>> {
 	const sights = new Map<string, Sight>();
 	const short = wanted.filter(({ path }) => bytesFromText(path).length < PATH_MAX);
 	for (const { path } of wanted) sights.set(path, { errno: "ENAMETOOLONG" });
-	for (const batch of batchesOf(short))
-		for (const [path, sight] of await look(agent, opener, batch)) sights.set(path, sight);
+	for (const portion of portionsOf(short))
+		for (const [path, sight] of await look(agent, opener, portion)) sights.set(path, sight);
 	return sights;
 }
 
 /** The same for one file, as who we are. It stays open: see `lent`. */
-export async function lend(agent: Agent, caller: Opener, wanted: Wanted): Promise<Sight> {
+export async function lend(agent: Agent, caller: Opener, wanted: WantedFiles): Promise<Sight> {
 	const [[, sight] = ["", { errno: "ENOENT" }]] = await look(agent, caller, [wanted], true);
 	return sight;
 }
@@ -80,23 +80,23 @@ export async function lend(agent: Agent, caller: Opener, wanted: Wanted): Promis
 async function look(
 	agent: Agent,
 	opener: Opener,
-	wanted: readonly Wanted[],
+	wanted: readonly WantedFiles[],
 	keeping = false,
 ): Promise<[string, Sight][]> {
-	const errand = agent.errand();
-	const empty = errand.put(Buffer.from("\0"));
-	const spots = await within(agent, errand, opener, () =>
+	const batch = agent.batch();
+	const empty = batch.put(Buffer.from("\0"));
+	const slots = await within(agent, batch, opener, () =>
 		wanted.map(({ path, access }) => {
-			const name = errand.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
-			const fd = errand.call("openat", AT_FDCWD, name, O.PATH | O.CLOEXEC, 0);
-			const may = errand.call("faccessat2", { valueOf: fd }, empty, access, AT_EMPTY_PATH | AT_EACCESS);
+			const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
+			const fd = batch.call("openat", AT_FDCWD, name, O.PATH | O.CLOEXEC, 0);
+			const may = batch.call("faccessat2", { valueOf: fd }, empty, access, AT_EMPTY_PATH | AT_EACCESS);
 			return { fd, may };
 		}),
 	);
-	const numbers = spots.added.map(({ fd }) => Number(spots.done.result(fd)));
+	const numbers = slots.added.map(({ fd }) => Number(slots.done.result(fd)));
 	try {
-		const found = wanted.map((want, i): [Wanted, number, Sight] => {
-			const [fd = -1, may = 0n] = [numbers[i], spots.done.result((spots.added[i] as { may: Spot }).may)];
+		const found = wanted.map((want, i): [WantedFiles, number, Sight] => {
+			const [fd = -1, may = 0n] = [numbers[i], slots.done.result((slots.added[i] as { may: Slot }).may)];
 			if (fd < 0) return [want, fd, { errno: errnoName(fd) }];
 			// folklore: a seccomp filter of a container that is older than the call; then opening it tells
 			if (may < 0n && !["ENOSYS", "EPERM"].includes(errnoName(Number(may))))
@@ -115,15 +115,15 @@ async function look(
 		});
 	} finally {
 		const open = keeping ? [] : numbers.filter((fd) => fd >= 0);
-		const errand = agent.errand();
-		for (const fd of open) errand.call("close", fd);
-		await agent.perform(errand);
+		const batch = agent.batch();
+		for (const fd of open) batch.call("close", fd);
+		await agent.perform(batch);
 	}
 }
 
 const isRegular = ({ mode }: Seen): boolean => (mode & S_IFMT) === S_IFREG;
 
-function seenAt(pid: number, fd: number, { path, buildId }: Wanted): Seen {
+function seenAt(pid: number, fd: number, { path, buildId }: WantedFiles): Seen {
 	const place = `/proc/${pid}/fd/${fd}`;
 	const { dev, ino, birthtimeNs, size, mode } = attempt(path, () => statSync(place, { bigint: true }));
 	const seen = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
@@ -140,13 +140,13 @@ function seenAt(pid: number, fd: number, { path, buildId }: Wanted): Seen {
 /** The agent maps a page of each, which shows nothing, and looks at its own mappings. */
 async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Promise<ReadonlyMap<number, string>> {
 	if (fds.length === 0) return new Map();
-	const errand = agent.errand();
-	const { added, done } = await within(agent, errand, opener, () =>
+	const batch = agent.batch();
+	const { added, done } = await within(agent, batch, opener, () =>
 		fds.map((fd) => {
-			const name = errand.put(Buffer.from(`${ownFile(fd)}\0`), 1);
-			const open = errand.call("openat", AT_FDCWD, name, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
-			const at = errand.call("mmap", 0, PAGE_SIZE, 0, MAP.PRIVATE, { valueOf: open }, 0);
-			errand.call("close", { valueOf: open });
+			const name = batch.put(Buffer.from(`${ownFile(fd)}\0`), 1);
+			const open = batch.call("openat", AT_FDCWD, name, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
+			const at = batch.call("mmap", 0, PAGE_SIZE, 0, MAP.PRIVATE, { valueOf: open }, 0);
+			batch.call("close", { valueOf: open });
 			return at;
 		}),
 	);
@@ -158,8 +158,8 @@ async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Pr
 			`${device} ${inode}`,
 		]),
 	);
-	const places = fds.map((fd, i) => ({ fd, at: done.result(added[i] as Spot) })).filter(({ at }) => at > 0n);
-	const clearing = agent.errand();
+	const places = fds.map((fd, i) => ({ fd, at: done.result(added[i] as Slot) })).filter(({ at }) => at > 0n);
+	const clearing = agent.batch();
 	for (const { at } of places) clearing.call("munmap", at, PAGE_SIZE);
 	await agent.perform(clearing);
 	return new Map(
@@ -180,38 +180,38 @@ export async function takingNameless(
 	directories: readonly string[],
 ): Promise<ReadonlySet<string>> {
 	const asked = [...new Set(directories)].filter((path) => path.startsWith("/") && !path.includes("\0"));
-	const errand = agent.errand();
-	const { added, done } = await within(agent, errand, opener, () =>
+	const batch = agent.batch();
+	const { added, done } = await within(agent, batch, opener, () =>
 		asked.map((path) => {
-			const name = errand.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
-			const fd = errand.call("openat", AT_FDCWD, name, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
-			errand.call("close", { valueOf: fd });
+			const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
+			const fd = batch.call("openat", AT_FDCWD, name, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
+			batch.call("close", { valueOf: fd });
 			return fd;
 		}),
 	);
-	return new Set(asked.filter((_, i) => done.result(added[i] as Spot) >= 0n));
+	return new Set(asked.filter((_, i) => done.result(added[i] as Slot) >= 0n));
 }
 
 /** Adds calls that the agent makes as the user, and has them made. */
 async function within<T>(
 	agent: Agent,
-	errand: Errand,
+	batch: SyscallBatch,
 	opener: Opener,
 	add: () => T,
 ): Promise<{ readonly added: T; readonly done: Performed }> {
-	const switching: { readonly call: CallName; readonly result: Spot }[] = [];
+	const switching: { readonly call: CallName; readonly result: Slot }[] = [];
 	const change = (steps: readonly SwitchStep[]): void => {
 		for (const { call, args } of steps) {
-			const operands = args.map((arg) => (typeof arg === "bigint" ? arg : errand.put(arg, 8)));
-			switching.push({ call, result: errand.call(call, ...operands) });
+			const operands = args.map((arg) => (typeof arg === "bigint" ? arg : batch.put(arg, 8)));
+			switching.push({ call, result: batch.call(call, ...operands) });
 		}
 	};
 	if (!opener.same) change(stepsToUser(opener));
 	const added = add();
 	if (!opener.same) change(stepsToCaller(opener));
 	// it was somebody else, and the kernel takes it for secret; but it is ours, and we may lack CAP_SYS_PTRACE
-	if (!opener.same) errand.call("prctl", PR.SET_DUMPABLE, 1, 0, 0, 0);
-	const done = await agent.perform(errand, { patience: PATIENCE, doing: "looking at the files" });
+	if (!opener.same) batch.call("prctl", PR.SET_DUMPABLE, 1, 0, 0, 0);
+	const done = await agent.perform(batch, { patience: PATIENCE, doing: "looking at the files" });
 	for (const { call, result } of switching)
 		if (done.result(result) < 0n)
 			refuse("ERR_HOST", {

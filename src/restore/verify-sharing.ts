@@ -12,7 +12,7 @@ import type { Task } from "../task/task.ts";
  * @param maps /proc/PID/maps.
  * @param replaced descriptors that the user gave another file.
  */
-export function strayFiles(place: string, task: Task, maps: string, replaced: ReadonlyMap<number, string>): string[] {
+export function otherInodes(place: string, task: Task, maps: string, replaced: ReadonlyMap<number, string>): string[] {
 	const differences: string[] = [];
 	const lines = linesOf(maps);
 	const groups = new Map<string, { who: string; inode: bigint }>();

@@ -7,11 +7,11 @@ import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Mapping, Task } from "../task/task.ts";
 import type { Seen } from "./sight.ts";
-import { strayFiles } from "./verify-sharing.ts";
+import { otherInodes } from "./verify-sharing.ts";
 import { otherFiles } from "./what-it-is.ts";
 
 /** What a process got, where it is not the task's own. */
-export interface Given {
+export interface MadeProcess {
 	readonly policy?: Pick<FilePolicy, "fds" | "byCaller">;
 	/** The files that were found right, by path. */
 	readonly judged?: ReadonlyMap<string, Seen>;
@@ -28,7 +28,7 @@ export function verify(
 	pid: number,
 	task: Task,
 	{ views, hole, reportFd }: Pick<Plan, "views" | "hole" | "reportFd">,
-	{ policy = { fds: new Map() }, judged = new Map() }: Given = {},
+	{ policy = { fds: new Map() }, judged = new Map() }: MadeProcess = {},
 ): string[] {
 	const differences: string[] = [];
 	const place = livingPlace(pid, task);
@@ -37,7 +37,7 @@ export function verify(
 		const maps = proc("maps");
 		compareMappings(maps, task, views, hole, differences);
 		differences.push(...otherFiles(pid, task, maps, policy, judged));
-		differences.push(...strayFiles(place, task, maps, policy.fds));
+		differences.push(...otherInodes(place, task, maps, policy.fds));
 		const fds = readdirSync(`${place}/fd`).map(Number);
 		const numbers = task.files.descriptors.map(({ number }) => number);
 		const expected = new Set([...numbers, ...policy.fds.keys(), reportFd]);
@@ -89,7 +89,7 @@ export function livingThreadOf(pid: number, { threads: [leader] }: Task): number
 }
 
 /** A range with one protection and one kind of backing, neighbours of a kind joined: the kernel merges and splits at will. */
-interface Stretch {
+interface MappedRun {
 	readonly start: Address;
 	end: Address;
 	readonly look: string;
@@ -98,7 +98,7 @@ interface Stretch {
 function compareMappings(maps: string, task: Task, views: readonly Range[], hole: Range, differences: string[]): void {
 	// images of another kernel keep their vdso's place as plain memory and get this kernel's elsewhere
 	const kernels = task.memory.mappings.filter(({ backing }) => backing.kind === "vdso" || backing.kind === "vvar");
-	const isPrograms = ({ start, end, look }: Stretch): boolean =>
+	const isPrograms = ({ start, end, look }: MappedRun): boolean =>
 		start < 1n << 63n &&
 		!overlaps({ start, end }, hole) &&
 		!/ \[v(?:dso|var)\]$/.test(look) &&
@@ -114,7 +114,7 @@ function compareMappings(maps: string, task: Task, views: readonly Range[], hole
 	for (const stretch of present.values()) differences.push(`${key(stretch)} is mapped, and was not planned`);
 }
 
-const key = ({ start, end, look }: Stretch): string => `${hex(start)}-${hex(end)} ${look}`;
+const key = ({ start, end, look }: MappedRun): string => `${hex(start)}-${hex(end)} ${look}`;
 
 /** Neighbours made one: so may the kernel's mappings of them be. */
 function united(views: readonly Range[]): readonly Range[] {
@@ -130,7 +130,7 @@ function united(views: readonly Range[]): readonly Range[] {
 /** Which file a view is of is not looked at: the kernel's name for it need not be the one it was opened by. */
 const VIEW = "[view of a file]";
 
-function stretchOfLine(line: string, views: readonly Range[]): Stretch {
+function stretchOfLine(line: string, views: readonly Range[]): MappedRun {
 	const [, from = "0", to = "0", perms = "", name = ""] =
 		/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
 	const [start, end] = [address(BigInt(`0x${from}`)), address(BigInt(`0x${to}`))];
@@ -151,7 +151,7 @@ const asInMaps = (path: string): string => path.replaceAll("\n", "\\012");
 /** What has no name has a number instead: `/tmp/#1234 (deleted)`. */
 const lookOfPath = (path: string): string => (path.endsWith(" (deleted)") ? "[deleted]" : path);
 
-function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[] {
+function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): MappedRun[] {
 	const { prot, shared, backing } = mapping;
 	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
 	const look =
@@ -169,8 +169,8 @@ function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): Stretch[
 	return [...own, ...shown].sort(byStart);
 }
 
-function joined(stretches: readonly Stretch[]): Stretch[] {
-	const out: Stretch[] = [];
+function joined(stretches: readonly MappedRun[]): MappedRun[] {
+	const out: MappedRun[] = [];
 	for (const stretch of stretches) {
 		const last = out.at(-1);
 		if (last !== undefined && last.end === stretch.start && last.look === stretch.look) last.end = stretch.end;

@@ -1,6 +1,6 @@
 import type { Stats } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
-import { reachBelow } from "./below.ts";
+import { resolveInRoot } from "./resolve-in-root.ts";
 
 /** A user without capabilities, in one group. */
 export interface Reader {
@@ -34,7 +34,7 @@ export function mayAccess(
  */
 export function mayOpen(reader: Reader, path: string, bits: number): boolean {
 	if (!path.startsWith("/") || path.includes("\0")) return false;
-	const reached = reachBelow("/", path);
+	const reached = resolveInRoot("/", path);
 	if (reached === undefined) return true;
 	const { inner, stat, through } = reached;
 	if (isKernelPath(inner) && !inner.startsWith("/dev/")) return false;

@@ -64,7 +64,7 @@ export function capabilityNames({ permitted, effective, inheritable, ambient }: 
 const MOST_NAMES = 5;
 
 /** What images hold besides a process's own memory. */
-export interface Kept {
+export interface KeptBy {
 	readonly memory: Partial<Pick<Memory, "ghosts" | "objects">>;
 	readonly files?: Pick<Files, "descriptors">;
 	/** Those of whom the images are. */
@@ -81,7 +81,7 @@ export interface Closed {
  * What is another's than a user's, and would be his with what is in it, as it is made for him: files without a name that not everybody
  * may read; memfds, which nobody reaches whatever their permissions; what waits in the pipes of another's process.
  */
-export function closedTo(uid: number, { memory, files, threads = [] }: Kept): readonly Closed[] {
+export function closedTo(uid: number, { memory, files, threads = [] }: KeptBy): readonly Closed[] {
 	const { ghosts = [], objects = [] } = memory;
 	const other = threads.find(({ credentials }) => credentials.uid !== uid)?.credentials.uid;
 	const pipes = (files?.descriptors ?? []).flatMap(({ description }) =>

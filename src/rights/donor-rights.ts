@@ -1,7 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Credentials } from "../task/task.ts";
-import { authorsOf, authorsText, closedTo, type Kept } from "./authors.ts";
+import { authorsOf, authorsText, closedTo, type KeptBy } from "./authors.ts";
 import { refuseClosed } from "./patch-rights.ts";
 import type { OurRights } from "./privilege.ts";
 
@@ -11,7 +11,7 @@ export interface DonorRightsQuestion {
 	/** Who can have written its images. */
 	readonly writers: readonly FileWriters[];
 	/** What it lends. */
-	readonly lends: Kept;
+	readonly lends: KeptBy;
 	readonly us: Pick<OurRights, "uid">;
 	readonly runs: boolean;
 	readonly alone: (uid: number, gid: number) => boolean;

@@ -10,7 +10,7 @@ import {
 	capabilityNames,
 	closedTo,
 	groupsIn,
-	type Kept,
+	type KeptBy,
 	loneAuthor,
 } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
@@ -23,7 +23,7 @@ export interface PatchRightsQuestion {
 	/** The credentials that the donor's images give. */
 	readonly donor: readonly Credentials[];
 	/** What the donor's images hold. */
-	readonly lends: Kept;
+	readonly lends: KeptBy;
 	readonly us: OurRights;
 	/** The core and the donor are what they say, whosever they are. */
 	readonly trust: boolean;

@@ -5,7 +5,7 @@ import type { Address } from "../bytes/address.ts";
 import type { InitialStack } from "../core/stack.ts";
 import type { Finding } from "../finding.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
-import type { Place } from "./rebase.ts";
+import type { LayoutMapping } from "./rebase.ts";
 import type { AlternateStack, Content } from "./task.ts";
 
 /** What a core tells of a process: much of memory and registers, nothing of files, handlers and timers. */
@@ -85,7 +85,7 @@ export interface PartialFile {
 	readonly absent?: true;
 }
 
-export interface PartialMapping extends Place {
+export interface PartialMapping extends LayoutMapping {
 	/** Absent in gdb's cores where a clean mapping has no segment; untrusted there for PROT_NONE and execute-only. */
 	readonly prot?: number;
 	readonly file?: PartialFile;

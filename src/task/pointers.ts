@@ -8,10 +8,10 @@ import type { Mapping, Task, Thread } from "./task.ts";
 /** Where threads stand, and in what memory. */
 interface Standing {
 	readonly threads: readonly Pick<Thread, "tid" | "registers">[];
-	readonly memory: { readonly mappings: readonly Place[] };
+	readonly memory: { readonly mappings: readonly ThreadsWithin[] };
 }
 
-type Place = Pick<Mapping, "start" | "end"> & Partial<Pick<PartialMapping, "prot" | "held" | "missing">>;
+type ThreadsWithin = Pick<Mapping, "start" | "end"> & Partial<Pick<PartialMapping, "prot" | "held" | "missing">>;
 
 /**
  * Says which threads stand where they cannot go on: after a stack overflow, or with registers that were overwritten. They come
@@ -55,7 +55,7 @@ export function reportPointersOf({ threads, memory }: Task, report: (finding: Fi
 	}
 }
 
-const withGuard = (solid: readonly Mapping[], guard: Mapping): Place[] =>
+const withGuard = (solid: readonly Mapping[], guard: Mapping): ThreadsWithin[] =>
 	solid.flatMap((mapping) =>
 		overlaps(mapping, guard)
 			? [{ ...mapping, end: guard.start }, guard, { ...mapping, start: guard.end }].filter(

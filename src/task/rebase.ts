@@ -2,16 +2,16 @@ import { type Address, address, plus } from "../bytes/address.ts";
 import { contains, firstEndingAbove, type Range, rangeAt } from "../bytes/range.ts";
 
 /** What the rebase needs to know of an address space, the donor's or the dead one's. */
-export interface Geography {
+export interface AddressLayout {
 	/** Sorted, without overlaps. */
-	readonly mappings: readonly Place[];
+	readonly mappings: readonly LayoutMapping[];
 	/** `start` … program break. */
 	readonly heap?: Range;
 	/** Where the kernel put argc at exec. */
 	readonly startStack?: Address;
 }
 
-export interface Place extends Range {
+export interface LayoutMapping extends Range {
 	readonly prot?: number;
 	/** Absent for anonymous memory. */
 	readonly file?: { readonly path: string; readonly offset: bigint };
@@ -49,17 +49,17 @@ export interface Rebase {
 interface Module {
 	readonly path: string;
 	readonly base: Address;
-	readonly places: readonly Place[];
+	readonly places: readonly LayoutMapping[];
 }
 
-export function rebase(donor: Geography, dead: Geography): Rebase {
+export function rebase(donor: AddressLayout, dead: AddressLayout): Rebase {
 	const deadModules = new Map<string, Module[]>();
 	for (const module of modulesOf(dead.mappings)) {
 		const alike = deadModules.get(module.path);
 		if (alike === undefined) deadModules.set(module.path, [module]);
 		else alike.push(module);
 	}
-	const slides = new Map<Place, bigint>();
+	const slides = new Map<LayoutMapping, bigint>();
 	const seen = new Map<string, number>();
 	for (const module of modulesOf(donor.mappings)) {
 		const nth = seen.get(module.path) ?? 0;
@@ -69,7 +69,7 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 		for (const place of module.places) slides.set(place, twin.base - module.base);
 	}
 
-	const inFile = (at: Address, place: Place): Rebased | undefined => {
+	const inFile = (at: Address, place: LayoutMapping): Rebased | undefined => {
 		const { file } = place;
 		if (file === undefined) return undefined;
 		const offset = file.offset + (at - place.start);
@@ -89,7 +89,7 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 		return undefined;
 	};
 
-	const inBss = (at: Address, place: Place): Rebased | undefined => {
+	const inBss = (at: Address, place: LayoutMapping): Rebased | undefined => {
 		const slide = ownerOf(donor.mappings, place, slides);
 		if (slide === undefined) return undefined;
 		const candidate = plus(at, slide);
@@ -119,7 +119,7 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 	};
 
 	// memory from mmap has no name; a mapping of equal size and protection at the distance of its neighbours is its twin
-	const byShape = (at: Address, place: Place, distances: readonly bigint[]): Rebased | undefined => {
+	const byShape = (at: Address, place: LayoutMapping, distances: readonly bigint[]): Rebased | undefined => {
 		for (const distance of distances) {
 			const start = plus(place.start, distance);
 			const target = rangeAt(dead.mappings, start);
@@ -161,8 +161,8 @@ export function rebase(donor: Geography, dead: Geography): Rebase {
 }
 
 /** A file's offset 0 begins a module; its later mappings join until the next offset 0 of the same file. */
-function modulesOf(mappings: readonly Place[]): Module[] {
-	const open = new Map<string, { path: string; base: Address; places: Place[] }>();
+function modulesOf(mappings: readonly LayoutMapping[]): Module[] {
+	const open = new Map<string, { path: string; base: Address; places: LayoutMapping[] }>();
 	const modules: Module[] = [];
 	for (const place of mappings) {
 		if (place.file === undefined) continue;
@@ -179,7 +179,7 @@ function modulesOf(mappings: readonly Place[]): Module[] {
 }
 
 /** The file mapping that an anonymous mapping continues without a gap (.bss after .data), looking back over its like. */
-function headOfChain(mappings: readonly Place[], place: Place): Place | undefined {
+function headOfChain(mappings: readonly LayoutMapping[], place: LayoutMapping): LayoutMapping | undefined {
 	let end = place.start;
 	for (let i = firstEndingAbove(mappings, place.start) - 1; i >= 0; i--) {
 		const before = mappings[i];
@@ -190,16 +190,24 @@ function headOfChain(mappings: readonly Place[], place: Place): Place | undefine
 	return undefined;
 }
 
-const chainOf = (mappings: readonly Place[], place: Place): string | undefined =>
+const chainOf = (mappings: readonly LayoutMapping[], place: LayoutMapping): string | undefined =>
 	headOfChain(mappings, place)?.file?.path;
 
-const ownerOf = (mappings: readonly Place[], place: Place, slides: ReadonlyMap<Place, bigint>): bigint | undefined => {
+const ownerOf = (
+	mappings: readonly LayoutMapping[],
+	place: LayoutMapping,
+	slides: ReadonlyMap<LayoutMapping, bigint>,
+): bigint | undefined => {
 	const head = headOfChain(mappings, place);
 	return head === undefined ? undefined : slides.get(head);
 };
 
 /** Slides of the nearest modules above and below: mmap places its regions top down, next to what was there before. */
-function nearbySlides(mappings: readonly Place[], place: Place, slides: ReadonlyMap<Place, bigint>): bigint[] {
+function nearbySlides(
+	mappings: readonly LayoutMapping[],
+	place: LayoutMapping,
+	slides: ReadonlyMap<LayoutMapping, bigint>,
+): bigint[] {
 	const at = firstEndingAbove(mappings, place.start);
 	const found: bigint[] = [];
 	for (const step of [1, -1])

@@ -24,17 +24,17 @@ export async function dataRanges(agent: Agent, path: string): Promise<readonly D
 	try {
 		const found: DataRange[] = [];
 		for (let from: bigint | undefined = 0n; from !== undefined; ) {
-			const errand = agent.errand();
-			const first = errand.call("lseek", fd, from, SEEK_DATA);
-			const pairs = [{ start: first, end: errand.call("lseek", fd, { valueOf: first }, SEEK_HOLE) }];
+			const batch = agent.batch();
+			const first = batch.call("lseek", fd, from, SEEK_DATA);
+			const pairs = [{ start: first, end: batch.call("lseek", fd, { valueOf: first }, SEEK_HOLE) }];
 			for (let last = pairs[0]; pairs.length < AT_ONCE && last !== undefined; last = pairs.at(-1)) {
-				const start = errand.call("lseek", fd, { valueOf: last.end }, SEEK_DATA);
-				pairs.push({ start, end: errand.call("lseek", fd, { valueOf: start }, SEEK_HOLE) });
+				const start = batch.call("lseek", fd, { valueOf: last.end }, SEEK_DATA);
+				pairs.push({ start, end: batch.call("lseek", fd, { valueOf: start }, SEEK_HOLE) });
 			}
-			const done = await agent.perform(errand, { patience: 60_000, doing: `looking for data in ${path}` });
+			const done = await agent.perform(batch, { patience: 60_000, doing: `looking for data in ${path}` });
 			from = undefined;
-			for (const spots of pairs) {
-				const [start, end] = [done.result(spots.start), done.result(spots.end)];
+			for (const slots of pairs) {
+				const [start, end] = [done.result(slots.start), done.result(slots.end)];
 				if (start === -BigInt(ENXIO)) return found;
 				if (start < 0n || end <= start) return undefined;
 				found.push({ start, end });

@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
-import type { Errand, Spot } from "../agent/batch.ts";
-import { inBatches } from "../agent/chunked.ts";
+import type { Slot, SyscallBatch } from "../agent/batch.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { u32, viewOf } from "../bytes/layout.ts";
 import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
@@ -12,7 +12,7 @@ import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's descriptors in the agent's hands (pidfd_getfd(2)), for what only a holder is told. */
-export interface Lender {
+export interface DescriptorCopies {
 	/** Whether the two descriptors of each pair are one open file; `undefined` where the kernel does not tell (CONFIG_KCMP). */
 	same(pairs: readonly (readonly [number, number])[]): Promise<readonly (boolean | undefined)[]>;
 	/** Whom F_SETOWN_EX and F_SETSIG named, in the order of the numbers; zeros for nobody. */
@@ -35,24 +35,24 @@ const PATIENCE = 30_000;
 const CHUNK = 1 << 16;
 
 /** @throws NecromancerError ERR_HOST, also from its functions. */
-export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
+export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<DescriptorCopies> {
 	const pidfd = await agent.call("pidfd_open", pid, 0);
 	if (pidfd < 0n) refuseCall(`process ${pid}`, "pidfd_open", pidfd);
 
 	/** One word about each of many descriptors. */
 	const each = async <T, R>(
 		numbers: readonly number[],
-		ask: (errand: Errand, copy: { readonly valueOf: Spot }) => T,
-		read: (bytes: (spot: Spot) => Buffer, result: (spot: Spot) => bigint, asked: T) => R,
+		ask: (batch: SyscallBatch, copy: { readonly valueOf: Slot }) => T,
+		read: (bytes: (slot: Slot) => Buffer, result: (slot: Slot) => bigint, asked: T) => R,
 	): Promise<readonly R[]> => {
 		const found: R[] = [];
 		await inBatches(agent, numbers, {
 			doing: "looking at descriptors",
 			patience: PATIENCE,
-			add: (errand, number) => {
-				const copy = { valueOf: errand.call("pidfd_getfd", pidfd, number, 0) };
-				const asked = ask(errand, copy);
-				errand.call("close", copy);
+			add: (batch, number) => {
+				const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
+				const asked = ask(batch, copy);
+				batch.call("close", copy);
 				return asked;
 			},
 			read: (done, asked) => void found.push(read(done.bytes, done.result, asked)),
@@ -66,7 +66,7 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 			await inBatches(agent, pairs, {
 				doing: "comparing descriptors",
 				patience: PATIENCE,
-				add: (errand, [a, b]) => errand.call("kcmp", pid, pid, KCMP.FILE, a, b),
+				add: (batch, [a, b]) => batch.call("kcmp", pid, pid, KCMP.FILE, a, b),
 				read: (done, result) => {
 					const order = done.result(result);
 					found.push(order < 0n ? undefined : order === 0n);
@@ -77,10 +77,10 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 		owners: (numbers) =>
 			each(
 				numbers,
-				(errand, copy) => {
-					const owner = errand.space(fOwnerEx.size);
-					errand.call("fcntl", copy, F.GETOWN_EX, owner);
-					return { owner, signal: errand.call("fcntl", copy, F.GETSIG, 0) };
+				(batch, copy) => {
+					const owner = batch.space(fOwnerEx.size);
+					batch.call("fcntl", copy, F.GETOWN_EX, owner);
+					return { owner, signal: batch.call("fcntl", copy, F.GETSIG, 0) };
 				},
 				(bytes, result, { owner, signal }) => {
 					const named = result(signal);
@@ -90,7 +90,7 @@ export async function lenderOf(agent: Agent, pid: number): Promise<Lender> {
 		wind: async (numbers) => {
 			await each(
 				numbers,
-				(errand, copy) => errand.call("timerfd_gettime", copy, errand.space(itimerspec.size)),
+				(batch, copy) => batch.call("timerfd_gettime", copy, batch.space(itimerspec.size)),
 				() => undefined,
 			);
 		},
@@ -129,10 +129,10 @@ async function copyOf(agent: Agent, number: number, from: bigint, capacity: numb
 				expectation: `expected the ${waiting} that wait in the pipe`,
 			});
 		for (let done = 0; done < waiting; ) {
-			const errand = agent.errand();
-			const into = errand.space(CHUNK);
-			const result = errand.call("read", reader, into, CHUNK);
-			const read = await agent.perform(errand, { patience: PATIENCE, doing: "copying a pipe" });
+			const batch = agent.batch();
+			const into = batch.space(CHUNK);
+			const result = batch.call("read", reader, into, CHUNK);
+			const read = await agent.perform(batch, { patience: PATIENCE, doing: "copying a pipe" });
 			const got = Number(read.result(result));
 			if (got <= 0) refuseCall(`descriptor ${number}`, "read", BigInt(got));
 			parts.push(Buffer.from(read.bytes(into).subarray(0, got)));

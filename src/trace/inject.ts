@@ -1,18 +1,18 @@
 import type { Agent, Undoing } from "../agent/agent.ts";
-import { type Errand, EVERY_BIT, type Label, label, type Spot } from "../agent/batch.ts";
-import { inBatches } from "../agent/chunked.ts";
+import { EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
 import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { PTRACE, SIGSET_SIZE } from "../linux/ptrace.ts";
 import type { SignalSet } from "../linux/signal.ts";
 import { type CallName, callNumber } from "../program/calls.ts";
-import { requireStanding, type Trodden, type Walk, walkOf } from "./stepping.ts";
+import { type LastStop, requireStopped, type Stepping, stepThread } from "./stepping.ts";
 
 /*
- * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One errand takes a thread
+ * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One batch takes a thread
  * from where it stands to where it stands again, whatever comes between: an agent carries out what it was sent, also when
- * nobody is there any more to hear of it. So between two errands every thread has its own registers and its own mask, and
+ * nobody is there any more to hear of it. So between two batches every thread has its own registers and its own mask, and
  * an undo list never finds one that is under way.
  *
  * Registers are set before the mask, and the mask is given back before the registers: should the agent itself be killed, no
@@ -20,7 +20,7 @@ import { requireStanding, type Trodden, type Walk, walkOf } from "./stepping.ts"
  */
 
 /** A thread at a stop of PTRACE_INTERRUPT, and what it is to go on with. */
-export interface Standing {
+export interface StoppedThread {
 	readonly tid: number;
 	readonly regs: UserRegs;
 	readonly mask: SignalSet;
@@ -35,13 +35,13 @@ const NO_CALL = (1n << 64n) - 1n;
 const PATIENCE = 30_000;
 
 /** A call that a thread is to make with its own hands, by a `syscall` instruction of its process. */
-export interface RemoteCall {
+export interface InjectedCall {
 	readonly name: CallName;
 	readonly args: readonly bigint[];
 	/** Other words of the agent that get what it returns: of an undo list. */
-	readonly copies?: readonly Spot[];
+	readonly copies?: readonly Slot[];
 	/** What 8 bytes of the process's memory hold afterwards goes into a word of the agent. */
-	readonly peeks?: readonly { readonly from: Address; readonly to: Spot }[];
+	readonly peeks?: readonly { readonly from: Address; readonly to: Slot }[];
 }
 
 /**
@@ -50,19 +50,19 @@ export interface RemoteCall {
  * @returns what it returned: an error is -errno.
  * @throws NecromancerError ERR_PROCESS when it dies, ERR_HOST when it is taken from us.
  */
-export async function remoteCall(
+export async function injectCall(
 	agent: Agent,
-	standing: Standing,
+	thread: StoppedThread,
 	instruction: Address,
-	call: RemoteCall,
+	call: InjectedCall,
 	undoing: Undoing = {},
 ): Promise<bigint> {
-	const errand = agent.errand();
-	const words = wordsOf(errand, standing, instruction, call);
-	const { result, ...trodden } = addCall(errand, standing, words, call);
-	const doing = `${call.name} in thread ${standing.tid}`;
-	const done = await agent.perform(errand, { patience: PATIENCE, doing, ...undoing });
-	requireStanding(done, trodden, standing.tid);
+	const batch = agent.batch();
+	const words = wordsOf(batch, thread, instruction, call);
+	const { result, ...lastStop } = addCall(batch, thread, words, call);
+	const doing = `${call.name} in thread ${thread.tid}`;
+	const done = await agent.perform(batch, { patience: PATIENCE, doing, ...undoing });
+	requireStopped(done, lastStop, thread.tid);
 	return done.result(result);
 }
 
@@ -71,63 +71,73 @@ export async function remoteCall(
  *
  * @returns the word that is to get its address: 0, and what is no multiple of a page (an errno), mean that there is none.
  */
-export function addRemoteUnmap(errand: Errand, standing: Standing, instruction: Address, length: bigint): Spot {
-	const words = wordsOf(errand, standing, instruction, { name: "munmap", args: [0n, length] });
+export function addInjectedUnmap(
+	batch: SyscallBatch,
+	thread: StoppedThread,
+	instruction: Address,
+	length: bigint,
+): Slot {
+	const words = wordsOf(batch, thread, instruction, { name: "munmap", args: [0n, length] });
 	const start = firstArgument(words);
 	const [none, aligned] = [label("nothing to unmap"), label("a multiple of a page")];
-	errand.branch({ valueOf: start }, PAGE_SIZE - 1n, 0, aligned);
-	errand.jump(none);
-	errand.mark(aligned);
-	errand.branch({ valueOf: start }, EVERY_BIT, 0, none);
-	addCall(errand, standing, words);
-	errand.mark(none);
+	batch.branch({ valueOf: start }, PAGE_SIZE - 1n, 0, aligned);
+	batch.jump(none);
+	batch.mark(aligned);
+	batch.branch({ valueOf: start }, EVERY_BIT, 0, none);
+	addCall(batch, thread, words);
+	batch.mark(none);
 	return start;
 }
 
-const wordsOf = (errand: Errand, standing: Standing, instruction: Address, call: RemoteCall): Spot =>
-	errand.put(userRegs.encode(callingRegs(standing, instruction, call)));
+const wordsOf = (batch: SyscallBatch, thread: StoppedThread, instruction: Address, call: InjectedCall): Slot =>
+	batch.put(userRegs.encode(callingRegs(thread, instruction, call)));
 
-const firstArgument = (words: Spot): Spot => ({ at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 });
+const firstArgument = (words: Slot): Slot => ({ at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 });
 
 /** One of several calls that a thread makes in a row. */
-export interface RowCall extends Pick<RemoteCall, "name" | "args"> {
+export interface CallInRow extends Pick<InjectedCall, "name" | "args"> {
 	/** Adds what the agent does when it has come back, before the next; `out` leads to where the thread stands again. */
-	readonly after?: (errand: Errand, out: Label) => void;
+	readonly after?: (batch: SyscallBatch, out: Label) => void;
 }
 
-/** A row of calls in an errand. */
-export interface Row {
+/** A row of calls in a batch. */
+export interface InjectedCalls {
 	/** For each the word of its first argument, which may get another value before it is made. */
-	readonly firsts: readonly Spot[];
+	readonly firsts: readonly Slot[];
 	/** What each returned; 0 where it was not made. */
-	readonly results: readonly Spot[];
-	/** For {@link requireStanding}. */
-	readonly trodden: Trodden;
+	readonly results: readonly Slot[];
+	/** For {@link requireStopped}. */
+	readonly lastStop: LastStop;
 }
 
 /** Adds several calls of one thread, from where it stands to where it stands again. */
-export function addRow(errand: Errand, standing: Standing, instruction: Address, calls: readonly RowCall[]): Row {
-	const { tid } = standing;
-	const walk = walkOf(errand, tid);
+export function addInjectedCalls(
+	batch: SyscallBatch,
+	thread: StoppedThread,
+	instruction: Address,
+	calls: readonly CallInRow[],
+): InjectedCalls {
+	const { tid } = thread;
+	const stepping = stepThread(batch, tid);
 	const out = label("out of the row");
-	const [firsts, results]: [Spot[], Spot[]] = [[], []];
+	const [firsts, results]: [Slot[], Slot[]] = [[], []];
 	for (const [i, call] of calls.entries()) {
-		const words = wordsOf(errand, standing, instruction, call);
-		const result = errand.space(8);
-		if (i === 0) addTakeOver(errand, tid, words);
-		else errand.call("ptrace", PTRACE.SETREGS, tid, 0, words);
-		addMade(errand, tid, walk, [result]);
-		call.after?.(errand, out);
+		const words = wordsOf(batch, thread, instruction, call);
+		const result = batch.space(8);
+		if (i === 0) addTakeOver(batch, tid, words);
+		else batch.call("ptrace", PTRACE.SETREGS, tid, 0, words);
+		addMade(batch, tid, stepping, [result]);
+		call.after?.(batch, out);
 		firsts.push(firstArgument(words));
 		results.push(result);
 	}
-	errand.mark(out);
-	walk.stop();
-	addGiveBack(errand, standing);
-	return { firsts, results, trodden: walk.end() };
+	batch.mark(out);
+	stepping.stop();
+	addGiveBack(batch, thread);
+	return { firsts, results, lastStop: stepping.end() };
 }
 
-function callingRegs({ regs }: Standing, instruction: Address, { name, args }: RemoteCall): UserRegs {
+function callingRegs({ regs }: StoppedThread, instruction: Address, { name, args }: InjectedCall): UserRegs {
 	const [di = 0n, si = 0n, dx = 0n, r10 = 0n, r8 = 0n, r9 = 0n] = args;
 	const ax = BigInt(callNumber(name));
 	return { ...regs, ip: instruction, ax, di, si, dx, r10, r8, r9, orig_ax: NO_CALL };
@@ -135,39 +145,39 @@ function callingRegs({ regs }: Standing, instruction: Address, { name, args }: R
 
 /** From where a thread stands through one call to where it stands again. */
 function addCall(
-	errand: Errand,
-	standing: Standing,
-	words: Spot,
-	{ copies = [], peeks = [] }: Pick<RemoteCall, "copies" | "peeks"> = {},
+	batch: SyscallBatch,
+	thread: StoppedThread,
+	words: Slot,
+	{ copies = [], peeks = [] }: Pick<InjectedCall, "copies" | "peeks"> = {},
 ) {
-	const { tid } = standing;
-	const walk = walkOf(errand, tid);
-	const result = errand.space(8);
-	addTakeOver(errand, tid, words);
-	addMade(errand, tid, walk, [result, ...copies]);
-	for (const { from, to } of peeks) errand.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
-	walk.stop();
-	addGiveBack(errand, standing);
-	return { result, ...walk.end() };
+	const { tid } = thread;
+	const stepping = stepThread(batch, tid);
+	const result = batch.space(8);
+	addTakeOver(batch, tid, words);
+	addMade(batch, tid, stepping, [result, ...copies]);
+	for (const { from, to } of peeks) batch.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
+	stepping.stop();
+	addGiveBack(batch, thread);
+	return { result, ...stepping.end() };
 }
 
 /** Into the call that its registers name, and out of it. */
-function addMade(errand: Errand, tid: number, walk: Walk, results: readonly Spot[]): void {
-	walk.run("syscall");
-	walk.run("syscall");
-	for (const { at } of results) errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
+function addMade(batch: SyscallBatch, tid: number, stepping: Stepping, results: readonly Slot[]): void {
+	stepping.run("syscall");
+	stepping.run("syscall");
+	for (const { at } of results) batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
 }
 
 /** A thread that is to run a list of the blob in its process's memory. */
-export interface Guest extends Standing {
+export interface Parasite extends StoppedThread {
 	/** The first step of its list. */
 	readonly steps: Address;
 	/** Where its stack for that ends. */
 	readonly stack: Address;
 }
 
-/** What all guests share. */
-export interface Visit {
+/** What all parasites share. */
+export interface ParasiteEntry {
 	/** The blob's `child_entry`. */
 	readonly entry: Address;
 	/** `struct context` */
@@ -181,43 +191,47 @@ export interface Visit {
  *
  * @throws NecromancerError ERR_PROCESS when one dies, ERR_HOST when one is taken from us.
  */
-export const runGuests = (agent: Agent, guests: readonly Guest[], { entry, context, last }: Visit): Promise<void> =>
-	inBatches(agent, guests, {
+export const runParasites = (
+	agent: Agent,
+	parasites: readonly Parasite[],
+	{ entry, context, last }: ParasiteEntry,
+): Promise<void> =>
+	inBatches(agent, parasites, {
 		doing: "asking threads",
 		patience: PATIENCE,
-		add: (errand, guest) => {
-			const { tid, regs, stack, steps } = guest;
-			const walk = walkOf(errand, tid);
+		add: (batch, parasite) => {
+			const { tid, regs, stack, steps } = parasite;
+			const stepping = stepThread(batch, tid);
 			const [again, arrived] = [label("another call"), label("the last call")];
-			const number = errand.space(8);
+			const number = batch.space(8);
 			const entering = { ...regs, ip: entry, sp: stack, r12: context, r13: steps, orig_ax: NO_CALL };
-			addTakeOver(errand, tid, errand.put(userRegs.encode(entering)));
-			errand.mark(again);
-			walk.run("syscall");
-			errand.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("orig_ax"), number);
-			errand.branch({ valueOf: number }, EVERY_BIT, callNumber(last), arrived);
-			errand.jump(again);
-			errand.mark(arrived);
-			walk.run("syscall");
-			walk.stop();
-			addGiveBack(errand, guest);
-			return walk.end();
+			addTakeOver(batch, tid, batch.put(userRegs.encode(entering)));
+			batch.mark(again);
+			stepping.run("syscall");
+			batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("orig_ax"), number);
+			batch.branch({ valueOf: number }, EVERY_BIT, callNumber(last), arrived);
+			batch.jump(again);
+			batch.mark(arrived);
+			stepping.run("syscall");
+			stepping.stop();
+			addGiveBack(batch, parasite);
+			return stepping.end();
 		},
-		read: (done, trodden, { tid }) => requireStanding(done, trodden, tid),
+		read: (done, lastStop, { tid }) => requireStopped(done, lastStop, tid),
 	});
 
 /** Gives all threads back what was theirs, for when that went wrong and there may be some that have not got it. */
-export const giveBack = (agent: Agent, threads: readonly Standing[]): Promise<void> =>
+export const giveBack = (agent: Agent, threads: readonly StoppedThread[]): Promise<void> =>
 	inBatches(agent, threads, { doing: "giving back", patience: PATIENCE, add: addGiveBack, read: () => {} });
 
-function addTakeOver(errand: Errand, tid: number, words: Spot): void {
-	errand.call("ptrace", PTRACE.SETREGS, tid, 0, words);
-	errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(maskBytes(ALL_SIGNALS)));
+function addTakeOver(batch: SyscallBatch, tid: number, words: Slot): void {
+	batch.call("ptrace", PTRACE.SETREGS, tid, 0, words);
+	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(maskBytes(ALL_SIGNALS)));
 }
 
-function addGiveBack(errand: Errand, { tid, regs, mask }: Standing): void {
-	errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(maskBytes(mask)));
-	errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs)));
+function addGiveBack(batch: SyscallBatch, { tid, regs, mask }: StoppedThread): void {
+	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(maskBytes(mask)));
+	batch.call("ptrace", PTRACE.SETREGS, tid, 0, batch.put(userRegs.encode(regs)));
 }
 
 function maskBytes(mask: SignalSet): Uint8Array {

@@ -44,11 +44,11 @@ export function* chunksOf(
 	if (pieces.length > 0) yield { pieces, length, direct };
 }
 
-interface Part extends SourceRange {
+interface ChunkPart extends SourceRange {
 	readonly direct: boolean;
 }
 
-function* partsOf(ranges: Iterable<SourceRange>, unreadable: readonly Range[]): Generator<Part, void> {
+function* partsOf(ranges: Iterable<SourceRange>, unreadable: readonly Range[]): Generator<ChunkPart, void> {
 	let next = 0;
 	for (const { offset, length } of ranges) {
 		const end = offset + length;

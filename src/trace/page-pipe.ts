@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { type Errand, EVERY_BIT, label, type Spot } from "../agent/batch.ts";
+import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import { PAGE_SIZE, plus } from "../bytes/address.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
@@ -8,11 +8,11 @@ import { F } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { iovec } from "../linux/uio.ts";
-import { addRow, type RemoteCall, type RowCall, remoteCall } from "./inject.ts";
+import { addInjectedCalls, type CallInRow, type InjectedCall, injectCall } from "./inject.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
-import { requireStanding, type Trodden } from "./stepping.ts";
-import { lendMemory, type RemoteCaller, requireTakenBack, takeBackMemory } from "./victim-memory.ts";
+import { type LastStop, requireStopped } from "./stepping.ts";
+import { mapInVictim, requireUnmapped, unmapInVictim, type VictimThread } from "./victim-memory.ts";
 
 /**
  * A pipe in a stopped process, by which its pages come to a file without being copied twice: it hands them over by reference
@@ -33,7 +33,7 @@ export interface PagePipe {
 	 */
 	handOver(chunks: readonly Chunk[], file: bigint): Promise<HandedOver>;
 	/** Adds to an undo list that it is taken out. */
-	readonly addTakingOut: (undo: Errand) => void;
+	readonly addTakingOut: (undo: SyscallBatch) => void;
 	/** Takes it out of the process again. @throws NecromancerError ERR_PROCESS, ERR_HOST */
 	close(): Promise<void>;
 }
@@ -51,7 +51,7 @@ const CAPACITY = 1 << 20;
 /** Bytes: with a smaller one (whose user has many: fs.pipe-user-pages-soft) the way to and fro takes longer than copying. */
 const LEAST = CAPACITY / 2;
 
-/** Times that the pipe is filled and emptied in one request: what an errand has room for. */
+/** Times that the pipe is filled and emptied in one request: what a batch has room for. */
 const ROUNDS = 64;
 
 /** Closing it changes nothing. */
@@ -65,40 +65,44 @@ const NO_DESCRIPTOR = -1;
  */
 export async function openPagePipe(
 	agent: Agent,
-	caller: RemoteCaller,
+	caller: VictimThread,
 	memory: ProcessMemory,
 ): Promise<PagePipe | undefined> {
 	const { leader, syscallInstruction } = caller;
 	const pieces = piecesIn(CAPACITY);
 	const row = pieces * iovec.size;
-	const lent = await lendMemory(agent, caller, PAGE_SIZE + BigInt(ROUNDS * row));
+	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROUNDS * row));
 	if (typeof lent === "bigint") return undefined;
 	memory.write(lent.start, new Uint8Array(Int32Array.of(NO_DESCRIPTOR, NO_DESCRIPTOR, 0, 0).buffer));
 
-	const undo = agent.undoing();
+	const undo = agent.undoList();
 	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
-	const closing = (fd: number): RowCall => ({ name: "close", args: [BigInt(fd)] });
-	const { firsts } = addRow(undo, leader, syscallInstruction, [closing(NO_DESCRIPTOR), closing(NO_DESCRIPTOR), unmap]);
+	const closing = (fd: number): CallInRow => ({ name: "close", args: [BigInt(fd)] });
+	const { firsts } = addInjectedCalls(undo, leader, syscallInstruction, [
+		closing(NO_DESCRIPTOR),
+		closing(NO_DESCRIPTOR),
+		unmap,
+	]);
 	const peeks = firsts.slice(0, 2).map((to, i) => ({ from: plus(lent.start, BigInt(i * i32.size)), to }));
-	const call: RemoteCall = { name: "pipe2", args: [lent.start, BigInt(O.CLOEXEC)], peeks };
-	if ((await remoteCall(agent, leader, syscallInstruction, call, { undo })) < 0n) {
-		await takeBackMemory(agent, caller, lent);
+	const call: InjectedCall = { name: "pipe2", args: [lent.start, BigInt(O.CLOEXEC)], peeks };
+	if ((await injectCall(agent, leader, syscallInstruction, call, { undo })) < 0n) {
+		await unmapInVictim(agent, caller, lent);
 		return undefined;
 	}
 	const ends = viewOf(memory.peek(lent.start, 2 * i32.size) ?? Buffer.alloc(2 * i32.size, 0xff));
 	const [reading, writing] = [i32.read(ends, 0), i32.read(ends, i32.size)];
 	const own = await takeEnd(agent, leader.tid, reading);
 
-	const addTakingOut = (errand: Errand) =>
-		addRow(errand, leader, syscallInstruction, [closing(reading), closing(writing), unmap]);
+	const addTakingOut = (batch: SyscallBatch) =>
+		addInjectedCalls(batch, leader, syscallInstruction, [closing(reading), closing(writing), unmap]);
 	const close = async (): Promise<void> => {
 		if (own !== undefined) await agent.call("close", own.fd);
-		const errand = agent.errand();
-		const { results, trodden } = addTakingOut(errand);
-		const done = await agent.perform(errand, { doing: "taking a pipe back", undo: undefined });
-		requireStanding(done, trodden, leader.tid);
+		const batch = agent.batch();
+		const { results, lastStop } = addTakingOut(batch);
+		const done = await agent.perform(batch, { doing: "taking a pipe back", undo: undefined });
+		requireStopped(done, lastStop, leader.tid);
 		const last = results.at(-1);
-		if (last !== undefined) requireTakenBack(leader.tid, lent, done.result(last));
+		if (last !== undefined) requireUnmapped(leader.tid, lent, done.result(last));
 	};
 	if (own === undefined) {
 		await close();
@@ -107,24 +111,24 @@ export async function openPagePipe(
 
 	const rows = plus(lent.start, PAGE_SIZE);
 	const handing = (file: bigint, lengths: readonly number[]): Handing => {
-		const errand = agent.errand();
-		const written: Spot[] = [];
+		const batch = agent.batch();
+		const written: Slot[] = [];
 		const calls = lengths.map(
-			(length, i): RowCall => ({
+			(length, i): CallInRow => ({
 				name: "vmsplice",
 				args: [BigInt(writing), rows + BigInt(i * row), BigInt(pieces), BigInt(SPLICE_F_NONBLOCK)],
-				after: (errand, out) => {
-					const all = errand.call("splice", own.fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
+				after: (batch, out) => {
+					const all = batch.call("splice", own.fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
 					const whole = label("all of it");
-					errand.branch({ valueOf: all }, EVERY_BIT, length, whole);
-					errand.jump(out);
-					errand.mark(whole);
+					batch.branch({ valueOf: all }, EVERY_BIT, length, whole);
+					batch.jump(out);
+					batch.mark(whole);
 					written.push(all);
 				},
 			}),
 		);
-		const { results: given, trodden } = addRow(errand, leader, syscallInstruction, calls);
-		return { errand, given, written, trodden, file };
+		const { results: given, lastStop } = addInjectedCalls(batch, leader, syscallInstruction, calls);
+		return { batch, given, written, lastStop, file };
 	};
 	/** As most requests are: full, with full chunks. It is put together once for a file. */
 	let usual: Handing | undefined;
@@ -136,10 +140,10 @@ export async function openPagePipe(
 			const lengths = chunks.map(({ length }) => length);
 			const full = lengths.length === ROUNDS && lengths.every((length) => length === own.capacity);
 			if (full && usual?.file !== file) usual = handing(file, lengths);
-			const { errand, given, written, trodden } = full && usual !== undefined ? usual : handing(file, lengths);
-			const done = await agent.perform(errand, { doing: "writing pages" });
-			requireStanding(done, trodden, leader.tid);
-			const whole = written.findIndex((spot, i) => done.result(spot) !== BigInt(lengths[i] ?? 0));
+			const { batch, given, written, lastStop } = full && usual !== undefined ? usual : handing(file, lengths);
+			const done = await agent.perform(batch, { doing: "writing pages" });
+			requireStopped(done, lastStop, leader.tid);
+			const whole = written.findIndex((slot, i) => done.result(slot) !== BigInt(lengths[i] ?? 0));
 			const [from, to] = [given[whole], written[whole]];
 			if (from === undefined || to === undefined) return { whole: chunks.length, empty: true };
 			const [there, here] = [done.result(from), done.result(to)];
@@ -151,11 +155,11 @@ export async function openPagePipe(
 }
 
 interface Handing {
-	readonly errand: Errand;
+	readonly batch: SyscallBatch;
 	/** What the process gave into the pipe, and what was written of it. */
-	readonly given: readonly Spot[];
-	readonly written: readonly Spot[];
-	readonly trodden: Trodden;
+	readonly given: readonly Slot[];
+	readonly written: readonly Slot[];
+	readonly lastStop: LastStop;
 	readonly file: bigint;
 }
 

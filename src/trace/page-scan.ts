@@ -56,9 +56,9 @@ async function scanFor(
 ): Promise<readonly TouchedRange[] | undefined> {
 	const found: TouchedRange[] = [];
 	for (let start = 0n; start < TASK_SIZE; ) {
-		const errand = agent.errand();
-		const vec = errand.space(AT_ONCE * pageRegion.size);
-		const arg = errand.put(
+		const batch = agent.batch();
+		const vec = batch.space(AT_ONCE * pageRegion.size);
+		const arg = batch.put(
 			pmScanArg.encode({
 				...{ size: BigInt(pmScanArg.size), flags: 0n, start, end: TASK_SIZE, walk_end: 0n },
 				...{ vec: vec.at, vec_len: BigInt(AT_ONCE), max_pages: 0n },
@@ -67,8 +67,8 @@ async function scanFor(
 				return_mask: PAGE_IS.FILE | guard,
 			}),
 		);
-		const result = errand.call("ioctl", fd, PAGEMAP_SCAN, arg);
-		const done = await agent.perform(errand, { patience: 60_000, doing: `looking at the pages of process ${pid}` });
+		const result = batch.call("ioctl", fd, PAGEMAP_SCAN, arg);
+		const done = await agent.perform(batch, { patience: 60_000, doing: `looking at the pages of process ${pid}` });
 		const count = done.result(result);
 		if (count === -BigInt(ENOTTY) || count === -BigInt(EINVAL)) return undefined;
 		if (count < 0n)

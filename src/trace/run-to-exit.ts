@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
-import { type Errand, EVERY_BIT, label, type Spot } from "../agent/batch.ts";
-import { addMoment } from "../agent/pause.ts";
+import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { addPause } from "../agent/pause.ts";
 import { type Report, readReport } from "../agent/reports.ts";
 import { syscallNames, syscallNumbers } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
@@ -21,7 +21,7 @@ import { lostThread } from "./lost-thread.ts";
  * @param told Called when a thread is about to say that it cannot go on, before it ends. Perhaps nobody else can hear it any more.
  * @throws NecromancerError ERR_STEP_FAILED when a thread dies, or gets the signal for an impossible frame.
  */
-export async function driveToExit(
+export async function runToExit(
 	agent: Agent,
 	tids: readonly number[],
 	number: number,
@@ -33,18 +33,18 @@ export async function driveToExit(
 	const inside = new Set<number>();
 	let since = performance.now();
 	for (let ready = [...tids]; left.size > 0; ) {
-		const errand = agent.errand();
+		const batch = agent.batch();
 		const now = ready.slice(0, AT_ONCE);
 		const later = ready.slice(AT_ONCE);
 		for (const tid of now) {
-			errand.call("ptrace", PTRACE.SYSCALL, tid, 0, owed.get(tid) ?? 0);
+			batch.call("ptrace", PTRACE.SYSCALL, tid, 0, owed.get(tid) ?? 0);
 			owed.delete(tid);
 		}
 		const slots = Array.from({ length: Math.min(left.size, AT_ONCE) }, (_, i) =>
 			// Some are not resumed yet: those that were may wait for them.
-			waitSlot(errand, i === 0 && later.length === 0),
+			waitSlot(batch, i === 0 && later.length === 0),
 		);
-		const done = await agent.perform(errand, { patience, doing: `waiting for ${left.size} threads to be released` });
+		const done = await agent.perform(batch, { patience, doing: `waiting for ${left.size} threads to be released` });
 		ready = later;
 		for (const { who, status, info } of slots) {
 			const tid = Number(done.result(who));
@@ -77,39 +77,39 @@ const isReport = ({ op, nr, args }: PtraceSyscallInfo): boolean =>
 
 /** What a thread that is entering write(2) would write. */
 async function reportOf(agent: Agent, tid: number, { args: [, at = 0n] }: PtraceSyscallInfo): Promise<Report> {
-	const errand = agent.errand();
-	const here = errand.space(reportLayout.size);
+	const batch = agent.batch();
+	const here = batch.space(reportLayout.size);
 	const iov_len = BigInt(here.size);
-	const into = errand.put(iovec.encode({ iov_base: here.at, iov_len }));
-	const from = errand.put(iovec.encode({ iov_base: at, iov_len }));
-	errand.call("process_vm_readv", tid, into, 1, from, 1, 0);
-	return readReport((await agent.perform(errand)).bytes(here));
+	const into = batch.put(iovec.encode({ iov_base: here.at, iov_len }));
+	const from = batch.put(iovec.encode({ iov_base: at, iov_len }));
+	batch.call("process_vm_readv", tid, into, 1, from, 1, 0);
+	return readReport((await agent.perform(batch)).bytes(here));
 }
 
 /** Threads in one request. */
 const AT_ONCE = 200;
 
 interface WaitSlot {
-	readonly who: Spot;
-	readonly status: Spot;
-	readonly info: Spot;
+	readonly who: Slot;
+	readonly status: Slot;
+	readonly info: Slot;
 }
 
 /** Whichever thread has stopped, and where: nothing when none has, with `patient` after a moment. */
-function waitSlot(errand: Errand, patient: boolean): WaitSlot {
-	const status = errand.space(8);
-	const info = errand.space(ptraceSyscallInfo.size);
-	const who = errand.call("wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
+function waitSlot(batch: SyscallBatch, patient: boolean): WaitSlot {
+	const status = batch.space(8);
+	const info = batch.space(ptraceSyscallInfo.size);
+	const who = batch.call("wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
 	if (patient) {
 		const [none, found] = [label("none has stopped"), label("one has stopped")];
-		errand.branch({ valueOf: who }, EVERY_BIT, 0, none);
-		errand.jump(found);
-		errand.mark(none);
-		addMoment(errand);
-		errand.callInto(who, "wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
-		errand.mark(found);
+		batch.branch({ valueOf: who }, EVERY_BIT, 0, none);
+		batch.jump(found);
+		batch.mark(none);
+		addPause(batch);
+		batch.callInto(who, "wait4", -1, status, WAIT.ALL | WAIT.NOHANG, 0);
+		batch.mark(found);
 	}
-	errand.call("ptrace", PTRACE.GET_SYSCALL_INFO, { valueOf: who }, info.size, info);
+	batch.call("ptrace", PTRACE.GET_SYSCALL_INFO, { valueOf: who }, info.size, info);
 	return { who, status, info };
 }
 

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import { inBatches } from "../agent/chunked.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { syscallNumbers } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
 import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
@@ -28,7 +28,7 @@ const [AT_ONCE, AGAIN] = [20, 2] as const;
  * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the
  *   kernel does not let it; ERR_HOST where we may not.
  */
-export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
+export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
 	const held = new Set<number>();
 	const gone = new Set<number>();
 	for (;;) {
@@ -38,9 +38,9 @@ export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED):
 		await inBatches(agent, fresh, {
 			doing: "attaching to threads",
 			patience: PATIENCE,
-			add: (errand, tid) => {
-				const result = errand.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.TRACESYSGOOD);
-				errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+			add: (batch, tid) => {
+				const result = batch.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.TRACESYSGOOD);
+				batch.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
 				return result;
 			},
 			read: (done, result, tid) => {
@@ -51,7 +51,7 @@ export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED):
 			},
 		});
 		for (let waiting = seized, end = performance.now() + within, looks = 0; waiting.length > 0; looks += 1) {
-			const left = await settle(agent, pid, waiting, held, gone);
+			const left = await waitForStops(agent, pid, waiting, held, gone);
 			if (left.length < waiting.length) end = performance.now() + within;
 			else if (performance.now() > end) refuseStuck(pid, left);
 			else if (looks > AT_ONCE) await new Promise((done) => setTimeout(done, AGAIN));
@@ -68,7 +68,7 @@ export async function freeze(agent: Agent, pid: number, within = UNTIL_STOPPED):
 }
 
 /** Looks which threads have stopped that were told to. The others, and those whose signal had to be delivered first, are to be looked at again. */
-async function settle(
+async function waitForStops(
 	agent: Agent,
 	pid: number,
 	tids: readonly number[],
@@ -80,9 +80,9 @@ async function settle(
 	await inBatches(agent, tids, {
 		doing: `stopping process ${pid}`,
 		patience: PATIENCE,
-		add: (errand, tid) => {
-			const status = errand.space(8);
-			return { status, result: errand.call("wait4", tid, status, WAIT.ALL | WAIT.NOHANG, 0) };
+		add: (batch, tid) => {
+			const status = batch.space(8);
+			return { status, result: batch.call("wait4", tid, status, WAIT.ALL | WAIT.NOHANG, 0) };
 		},
 		read: (done, { status, result }, tid) => {
 			if (done.result(result) === 0n) return void running.push(tid);
@@ -97,7 +97,7 @@ async function settle(
 	await inBatches(agent, again, {
 		doing: "delivering signals",
 		patience: PATIENCE,
-		add: (errand, { tid, signal }) => errand.call("ptrace", PTRACE.CONT, tid, 0, signal),
+		add: (batch, { tid, signal }) => batch.call("ptrace", PTRACE.CONT, tid, 0, signal),
 		read: () => {},
 	});
 	return [...running, ...again.map(({ tid }) => tid)];
@@ -132,28 +132,28 @@ function callOf(pid: number, tid: number): string | undefined {
 }
 
 /**
- * Lets go of a process that {@link freeze} stopped: it goes on, or stays stopped where it was stopped by job control.
+ * Lets go of a process that {@link seizeAll} stopped: it goes on, or stays stopped where it was stopped by job control.
  *
  * @param signals Stop signals that are wanted.
  */
-export async function release(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
+export async function detachAll(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
 	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);
 	await inBatches(agent, tids, {
 		doing: "letting threads go",
 		patience: PATIENCE,
-		add: (errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, 0),
+		add: (batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, 0),
 		// whoever has ended needs no letting go
 		read: () => {},
 	});
 }
 
-/** Ends a process that {@link freeze} stopped; when this returns it is for its parent to reap. */
-export async function finish(agent: Agent, pid: number): Promise<void> {
+/** Ends a process that {@link seizeAll} stopped; when this returns it is for its parent to reap. */
+export async function kill(agent: Agent, pid: number): Promise<void> {
 	await agent.call("kill", pid, SIGKILL);
 	for (let ended = 0n; ended >= 0n; ) {
-		const errand = agent.errand();
-		const result = errand.call("wait4", -1, 0, WAIT.ALL, 0);
-		ended = (await agent.perform(errand, { patience: PATIENCE, doing: `ending process ${pid}` })).result(result);
+		const batch = agent.batch();
+		const result = batch.call("wait4", -1, 0, WAIT.ALL, 0);
+		ended = (await agent.perform(batch, { patience: PATIENCE, doing: `ending process ${pid}` })).result(result);
 	}
 }
 

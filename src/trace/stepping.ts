@@ -1,5 +1,5 @@
 import type { Performed } from "../agent/agent.ts";
-import { type Errand, EVERY_BIT, label, type Spot } from "../agent/batch.ts";
+import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import { plus } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import { PTRACE, PTRACE_EVENT_STOP } from "../linux/ptrace.ts";
@@ -8,15 +8,15 @@ import { WAIT, waitStatus } from "../linux/wait.ts";
 import { lostThread } from "./lost-thread.ts";
 
 /** How far a thread came. */
-export interface Trodden {
+export interface LastStop {
 	/** Which thread was seen last; another number where it was lost. */
-	readonly who: Spot;
+	readonly who: Slot;
 	/** Of its last stop. */
-	readonly status: Spot;
+	readonly status: Slot;
 }
 
 /** @throws NecromancerError ERR_PROCESS when it has died, ERR_HOST when it was taken from us. */
-export function requireStanding(done: Performed, { who, status }: Trodden, tid: number): void {
+export function requireStopped(done: Performed, { who, status }: LastStop, tid: number): void {
 	const stop = waitStatus(done.bytes(status).readUInt32LE());
 	if (done.result(who) !== BigInt(tid))
 		refuse("ERR_HOST", {
@@ -35,7 +35,7 @@ const stops = {
 	event: [0xff_0000, PTRACE_EVENT_STOP << 16],
 } as const;
 
-export interface Walk {
+export interface Stepping {
 	/**
 	 * Lets the thread run to its next stop of a kind. What comes between is dealt with as if nobody looked: a signal (with all
 	 * others blocked, SIGSTOP) is delivered, and a stop that job control has in store passed over, as it comes again when the
@@ -44,17 +44,17 @@ export interface Walk {
 	run(kind: "syscall" | "event"): void;
 	/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. */
 	stop(): void;
-	/** Where it is lost, the errand goes on here. */
-	end(): Trodden;
+	/** Where it is lost, the batch goes on here. */
+	end(): LastStop;
 }
 
-/** The way of a stopped thread through an errand; several may follow one another. */
-export function walkOf(errand: Errand, tid: number): Walk {
-	const [who, status] = [errand.space(8), errand.space(16)];
+/** The way of a stopped thread through a batch; several may follow one another. */
+export function stepThread(batch: SyscallBatch, tid: number): Stepping {
+	const [who, status] = [batch.space(8), batch.space(16)];
 	const lost = label("lost");
 	/** A signal that is about to be delivered: the second byte and what is above it. */
 	const signal = { at: plus(status.at, 1n), size: 8 };
-	const run: Walk["run"] = (kind) => {
+	const run: Stepping["run"] = (kind) => {
 		const request = kind === "syscall" ? PTRACE.SYSCALL : PTRACE.CONT;
 		const [on, wait, here, stopped, arrived] = [
 			label("on"),
@@ -63,32 +63,32 @@ export function walkOf(errand: Errand, tid: number): Walk {
 			label("stopped"),
 			label(kind),
 		];
-		errand.mark(on);
-		errand.call("ptrace", request, tid, 0, 0);
-		errand.mark(wait);
-		errand.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
-		errand.branch({ valueOf: who }, EVERY_BIT, tid, here);
-		errand.jump(lost);
-		errand.mark(here);
-		errand.branch({ valueOf: status }, ...stops.any, stopped);
-		errand.jump(lost);
-		errand.mark(stopped);
+		batch.mark(on);
+		batch.call("ptrace", request, tid, 0, 0);
+		batch.mark(wait);
+		batch.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
+		batch.branch({ valueOf: who }, EVERY_BIT, tid, here);
+		batch.jump(lost);
+		batch.mark(here);
+		batch.branch({ valueOf: status }, ...stops.any, stopped);
+		batch.jump(lost);
+		batch.mark(stopped);
 		const [mask, wanted] = stops[kind];
-		errand.branch({ valueOf: status }, mask, wanted, arrived);
-		errand.branch({ valueOf: status }, ...stops.syscall, on);
-		errand.branch({ valueOf: status }, ...stops.event, on);
-		errand.call("ptrace", request, tid, 0, { valueOf: signal });
-		errand.jump(wait);
-		errand.mark(arrived);
+		batch.branch({ valueOf: status }, mask, wanted, arrived);
+		batch.branch({ valueOf: status }, ...stops.syscall, on);
+		batch.branch({ valueOf: status }, ...stops.event, on);
+		batch.call("ptrace", request, tid, 0, { valueOf: signal });
+		batch.jump(wait);
+		batch.mark(arrived);
 	};
 	return {
 		run,
 		stop: () => {
-			errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+			batch.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
 			run("event");
 		},
 		end: () => {
-			errand.mark(lost);
+			batch.mark(lost);
 			return { who, status };
 		},
 	};

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { inBatches } from "../agent/chunked.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { type Address, address } from "../bytes/address.ts";
 import { u64, viewOf } from "../bytes/layout.ts";
 import {
@@ -31,14 +31,14 @@ export async function threadRecords(agent: Agent, tids: readonly number[]): Prom
 	await inBatches(agent, tids, {
 		doing: "asking the kernel about threads",
 		patience: PATIENCE,
-		add: (errand, tid) => {
-			const [head, length] = [errand.space(8), errand.space(8)];
-			const rseq = errand.space(ptraceRseqConfiguration.size);
-			errand.call("get_robust_list", tid, head, length);
-			errand.call("ptrace", PTRACE.GET_RSEQ_CONFIGURATION, tid, ptraceRseqConfiguration.size, rseq);
-			const dispatch = errand.space(ptraceSudConfig.size);
-			errand.call("ptrace", PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG, tid, ptraceSudConfig.size, dispatch);
-			return { head, rseq, dispatch, policy: errand.call("sched_getscheduler", tid) };
+		add: (batch, tid) => {
+			const [head, length] = [batch.space(8), batch.space(8)];
+			const rseq = batch.space(ptraceRseqConfiguration.size);
+			batch.call("get_robust_list", tid, head, length);
+			batch.call("ptrace", PTRACE.GET_RSEQ_CONFIGURATION, tid, ptraceRseqConfiguration.size, rseq);
+			const dispatch = batch.space(ptraceSudConfig.size);
+			batch.call("ptrace", PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG, tid, ptraceSudConfig.size, dispatch);
+			return { head, rseq, dispatch, policy: batch.call("sched_getscheduler", tid) };
 		},
 		read: (done, { head, rseq, dispatch, policy }) => {
 			const { rseq_abi_pointer, rseq_abi_size, signature } = ptraceRseqConfiguration.decode(done.bytes(rseq));
@@ -71,17 +71,17 @@ export async function waitingSignals(
 ): Promise<readonly Uint8Array[]> {
 	const found: Uint8Array[] = [];
 	for (;;) {
-		const errand = agent.errand();
-		const into = errand.space(SIGNALS * SIGINFO_SIZE);
-		const args = errand.put(
+		const batch = agent.batch();
+		const into = batch.space(SIGNALS * SIGINFO_SIZE);
+		const args = batch.put(
 			ptracePeeksiginfoArgs.encode({
 				off: BigInt(found.length),
 				flags: whose === "process" ? PEEKSIGINFO_SHARED : 0,
 				nr: SIGNALS,
 			}),
 		);
-		const result = errand.call("ptrace", PTRACE.PEEKSIGINFO, tid, args, into);
-		const done = await agent.perform(errand, { patience: PATIENCE, doing: `reading signals of thread ${tid}` });
+		const result = batch.call("ptrace", PTRACE.PEEKSIGINFO, tid, args, into);
+		const done = await agent.perform(batch, { patience: PATIENCE, doing: `reading signals of thread ${tid}` });
 		const count = Number(done.result(result));
 		for (let i = 0; i < count; i++)
 			found.push(Uint8Array.from(done.bytes(into).subarray(i * SIGINFO_SIZE, (i + 1) * SIGINFO_SIZE)));

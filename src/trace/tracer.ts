@@ -1,6 +1,6 @@
 import type { Agent, Patience, Performed } from "../agent/agent.ts";
-import type { Errand, Spot } from "../agent/batch.ts";
-import { inBatches } from "../agent/chunked.ts";
+import type { Slot, SyscallBatch } from "../agent/batch.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import type { Report } from "../agent/reports.ts";
 import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
@@ -15,7 +15,7 @@ import { SIGSTOP, type SignalSet } from "../linux/signal.ts";
 import { iovec } from "../linux/uio.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { lostThread } from "./lost-thread.ts";
-import { driveToExit } from "./run-to-exit.ts";
+import { runToExit } from "./run-to-exit.ts";
 
 /**
  * ptrace(2) by way of an agent, for many threads at once. What is traced dies with the agent. Threads are to be stopped for
@@ -71,13 +71,13 @@ export function tracerOn(agent: Agent): Tracer {
 	const each = <T>(
 		tids: readonly number[],
 		doing: string,
-		add: (errand: Errand, tid: number) => T,
+		add: (batch: SyscallBatch, tid: number) => T,
 		read: (done: Performed, added: T, tid: number) => void,
-		after?: (errand: Errand, tid: number) => void,
+		after?: (batch: SyscallBatch, tid: number) => void,
 	): Promise<void> =>
 		inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...(after === undefined ? {} : { after }) });
 
-	const must = (done: Performed, result: Spot, tid: number, call: string): void => {
+	const must = (done: Performed, result: Slot, tid: number, call: string): void => {
 		const value = done.result(result);
 		if (value >= 0n) return;
 		refuse("ERR_HOST", {
@@ -98,7 +98,7 @@ export function tracerOn(agent: Agent): Tracer {
 	const collect = async (
 		tids: readonly number[],
 		call: string,
-		add: (errand: Errand, tid: number) => { readonly into: Spot; readonly result: Spot },
+		add: (batch: SyscallBatch, tid: number) => { readonly into: Slot; readonly result: Slot },
 	): Promise<readonly Buffer[]> => {
 		const found: Buffer[] = [];
 		await each(tids, `reading registers`, add, (done, { into, result }, tid) => {
@@ -108,26 +108,26 @@ export function tracerOn(agent: Agent): Tracer {
 		return found;
 	};
 
-	const change = (tid: number, call: string, add: (errand: Errand) => Spot): Promise<void> =>
+	const change = (tid: number, call: string, add: (batch: SyscallBatch) => Slot): Promise<void> =>
 		each([tid], "setting registers", add, (done, result) => must(done, result, tid, call));
 
 	const getRegs = async (tids: readonly number[]): Promise<readonly UserRegs[]> => {
-		const raw = await collect(tids, "PTRACE_GETREGS", (errand, tid) => {
-			const into = errand.space(userRegs.size);
-			return { into, result: errand.call("ptrace", PTRACE.GETREGS, tid, 0, into) };
+		const raw = await collect(tids, "PTRACE_GETREGS", (batch, tid) => {
+			const into = batch.space(userRegs.size);
+			return { into, result: batch.call("ptrace", PTRACE.GETREGS, tid, 0, into) };
 		});
 		return raw.map((bytes) => userRegs.decode(bytes));
 	};
 
 	const setRegs = (tid: number, regs: UserRegs): Promise<void> =>
-		change(tid, "PTRACE_SETREGS", (errand) =>
-			errand.call("ptrace", PTRACE.SETREGS, tid, 0, errand.put(userRegs.encode(regs))),
+		change(tid, "PTRACE_SETREGS", (batch) =>
+			batch.call("ptrace", PTRACE.SETREGS, tid, 0, batch.put(userRegs.encode(regs))),
 		);
 
 	const getSigmask = async (tids: readonly number[]): Promise<readonly SignalSet[]> => {
-		const raw = await collect(tids, "PTRACE_GETSIGMASK", (errand, tid) => {
-			const into = errand.space(SIGSET_SIZE);
-			return { into, result: errand.call("ptrace", PTRACE.GETSIGMASK, tid, SIGSET_SIZE, into) };
+		const raw = await collect(tids, "PTRACE_GETSIGMASK", (batch, tid) => {
+			const into = batch.space(SIGSET_SIZE);
+			return { into, result: batch.call("ptrace", PTRACE.GETSIGMASK, tid, SIGSET_SIZE, into) };
 		});
 		return raw.map((bytes) => bytes.readBigUInt64LE());
 	};
@@ -135,20 +135,20 @@ export function tracerOn(agent: Agent): Tracer {
 	const setSigmask = (tid: number, mask: SignalSet): Promise<void> => {
 		const bytes = new Uint8Array(SIGSET_SIZE);
 		viewOf(bytes).setBigUint64(0, mask, true);
-		return change(tid, "PTRACE_SETSIGMASK", (errand) =>
-			errand.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, errand.put(bytes)),
+		return change(tid, "PTRACE_SETSIGMASK", (batch) =>
+			batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(bytes)),
 		);
 	};
 
 	const syscallStep = async (tid: number): Promise<PtraceSyscallInfo> => {
 		for (;;) {
-			const errand = agent.errand();
-			const status = errand.space(8);
-			const info = errand.space(ptraceSyscallInfo.size);
-			const resumed = errand.call("ptrace", PTRACE.SYSCALL, tid, 0, take(owed, tid));
-			errand.call("wait4", tid, status, WAIT.ALL, 0);
-			errand.call("ptrace", PTRACE.GET_SYSCALL_INFO, tid, info.size, info);
-			const done = await agent.perform(errand, patience(`stepping thread ${tid}`));
+			const batch = agent.batch();
+			const status = batch.space(8);
+			const info = batch.space(ptraceSyscallInfo.size);
+			const resumed = batch.call("ptrace", PTRACE.SYSCALL, tid, 0, take(owed, tid));
+			batch.call("wait4", tid, status, WAIT.ALL, 0);
+			batch.call("ptrace", PTRACE.GET_SYSCALL_INFO, tid, info.size, info);
+			const done = await agent.perform(batch, patience(`stepping thread ${tid}`));
 			must(done, resumed, tid, "PTRACE_SYSCALL");
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			if (what.kind === "syscall") return ptraceSyscallInfo.decode(done.bytes(info));
@@ -167,46 +167,46 @@ export function tracerOn(agent: Agent): Tracer {
 			each(
 				tids,
 				"attaching to threads",
-				(errand, tid) => errand.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.EXITKILL | PTRACE_O.TRACESYSGOOD),
+				(batch, tid) => batch.call("ptrace", PTRACE.SEIZE, tid, 0, PTRACE_O.EXITKILL | PTRACE_O.TRACESYSGOOD),
 				(done, result, tid) => must(done, result, tid, "PTRACE_SEIZE"),
 			),
 		interrupt: async (tids) => {
-			const statuses = new Map<number, Spot>();
+			const statuses = new Map<number, Slot>();
 			await each(
 				tids,
 				"stopping threads",
-				(errand, tid) => {
-					statuses.set(tid, errand.space(8));
-					return errand.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
+				(batch, tid) => {
+					statuses.set(tid, batch.space(8));
+					return batch.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
 				},
 				(done, result, tid) => {
 					must(done, result, tid, "PTRACE_INTERRUPT");
-					const spot = statuses.get(tid);
-					const status = waitStatus(spot === undefined ? 0 : done.bytes(spot).readUInt32LE());
+					const slot = statuses.get(tid);
+					const status = waitStatus(slot === undefined ? 0 : done.bytes(slot).readUInt32LE());
 					if (status.kind === "signal") owed.set(tid, status.signal);
 					else if (status.kind === "exited" || status.kind === "killed") lostThread(tid, status);
 				},
 				// all are told to stop before the first is waited for
-				(errand, tid) => void errand.call("wait4", tid, statuses.get(tid) ?? 0, WAIT.ALL, 0),
+				(batch, tid) => void batch.call("wait4", tid, statuses.get(tid) ?? 0, WAIT.ALL, 0),
 			);
 		},
 		wait: async (tid) => {
-			const errand = agent.errand();
-			const status = errand.space(8);
-			const waited = errand.call("wait4", tid, status, WAIT.ALL, 0);
-			const done = await agent.perform(errand, patience(`waiting for thread ${tid}`));
+			const batch = agent.batch();
+			const status = batch.space(8);
+			const waited = batch.call("wait4", tid, status, WAIT.ALL, 0);
+			const done = await agent.perform(batch, patience(`waiting for thread ${tid}`));
 			must(done, waited, tid, "wait4");
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			if (what.kind === "signal") owed.set(tid, what.signal);
 			return what;
 		},
 		getXstate: (tids, size) =>
-			collect(tids, "PTRACE_GETREGSET", (errand, tid) => {
-				const into = errand.space(size, 64);
-				const iov = errand.put(iovec.encode({ iov_base: into.at, iov_len: BigInt(size) }));
-				return { into, result: errand.call("ptrace", PTRACE.GETREGSET, tid, NT.X86_XSTATE, iov) };
+			collect(tids, "PTRACE_GETREGSET", (batch, tid) => {
+				const into = batch.space(size, 64);
+				const iov = batch.put(iovec.encode({ iov_base: into.at, iov_len: BigInt(size) }));
+				return { into, result: batch.call("ptrace", PTRACE.GETREGSET, tid, NT.X86_XSTATE, iov) };
 			}),
-		toSyscallExit: (tids, number, told) => driveToExit(agent, tids, number, owed, PATIENCE, told),
+		toSyscallExit: (tids, number, told) => runToExit(agent, tids, number, owed, PATIENCE, told),
 		injectMunmap: async (tid, instruction, range) => {
 			const [[regs], [mask]] = [await getRegs([tid]), await getSigmask([tid])];
 			if (regs === undefined || mask === undefined) return;
@@ -239,7 +239,7 @@ export function tracerOn(agent: Agent): Tracer {
 			await each(
 				tids,
 				"letting threads go",
-				(errand, tid) => errand.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
+				(batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
 				(done, result, tid) => {
 					// the first to go may have ended the process before the last was let go
 					if (done.result(result) === ESRCH) gone.push(tid);
@@ -250,9 +250,9 @@ export function tracerOn(agent: Agent): Tracer {
 			for (const tid of gone) if (tid !== leader) await agent.call("wait4", tid, 0, WAIT.ALL, 0);
 			// Where it is the agent's child, it is stopped when this returns; of another's the agent hears nothing.
 			if (stop) {
-				const errand = agent.errand();
-				errand.call("wait4", leader, errand.space(8), WAIT.UNTRACED, 0);
-				await agent.perform(errand, patience(`stopping process ${leader}`));
+				const batch = agent.batch();
+				batch.call("wait4", leader, batch.space(8), WAIT.UNTRACED, 0);
+				await agent.perform(batch, patience(`stopping process ${leader}`));
 			}
 		},
 	};

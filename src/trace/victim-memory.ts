@@ -4,11 +4,11 @@ import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
-import { addRemoteUnmap, remoteCall, type Standing } from "./inject.ts";
+import { addInjectedUnmap, injectCall, type StoppedThread } from "./inject.ts";
 
 /** A stopped thread that makes calls for us, and a `syscall` instruction of its process. */
-export interface RemoteCaller {
-	readonly leader: Standing;
+export interface VictimThread {
+	readonly leader: StoppedThread;
 	readonly syscallInstruction: Address;
 }
 
@@ -22,15 +22,15 @@ export const FRESH = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE;
  * @param length Bytes, whole pages.
  * @returns -errno where it may not be mapped.
  */
-export async function lendMemory(
+export async function mapInVictim(
 	agent: Agent,
-	{ leader, syscallInstruction }: RemoteCaller,
+	{ leader, syscallInstruction }: VictimThread,
 	length: bigint,
 ): Promise<Range | bigint> {
-	const undo = agent.undoing();
-	const start = addRemoteUnmap(undo, leader, syscallInstruction, length);
+	const undo = agent.undoList();
+	const start = addInjectedUnmap(undo, leader, syscallInstruction, length);
 	const args = [0n, length, BigInt(PROT_READ | PROT_WRITE), BigInt(FRESH), -1n, 0n];
-	const at = await remoteCall(agent, leader, syscallInstruction, { name: "mmap", args, copies: [start] }, { undo });
+	const at = await injectCall(agent, leader, syscallInstruction, { name: "mmap", args, copies: [start] }, { undo });
 	if (at < 0n || !isPageAligned(at)) return at;
 	return { start: address(at), end: address(at + length) };
 }
@@ -40,17 +40,17 @@ export async function lendMemory(
  *
  * @throws NecromancerError ERR_HOST where the process keeps it.
  */
-export async function takeBackMemory(
+export async function unmapInVictim(
 	agent: Agent,
-	{ leader, syscallInstruction }: RemoteCaller,
+	{ leader, syscallInstruction }: VictimThread,
 	lent: Range,
 ): Promise<void> {
 	const call = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
-	requireTakenBack(leader.tid, lent, await remoteCall(agent, leader, syscallInstruction, call, { undo: undefined }));
+	requireUnmapped(leader.tid, lent, await injectCall(agent, leader, syscallInstruction, call, { undo: undefined }));
 }
 
 /** @throws NecromancerError ERR_HOST */
-export function requireTakenBack(pid: number, { start, end }: Range, result: bigint): void {
+export function requireUnmapped(pid: number, { start, end }: Range, result: bigint): void {
 	if (result >= 0n) return;
 	refuse("ERR_HOST", {
 		subject: `process ${pid}`,

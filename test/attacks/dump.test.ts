@@ -34,7 +34,7 @@ const after = vi.hoisted(() => (moment: string, work: (...args: never[]) => unkn
 });
 vi.mock("../../src/trace/seize-all.ts", async (original) => {
 	const real = await original<typeof import("../../src/trace/seize-all.ts")>();
-	return { ...real, freeze: after("it stands still", real.freeze) };
+	return { ...real, seizeAll: after("it stands still", real.seizeAll) };
 });
 vi.mock("../../src/dump/mappings.ts", async (original) => {
 	const real = await original<typeof import("../../src/dump/mappings.ts")>();

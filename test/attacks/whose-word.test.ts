@@ -21,7 +21,7 @@ import { dump } from "../../src/dump/dump.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
-import type { Kept } from "../../src/rights/authors.ts";
+import type { KeptBy } from "../../src/rights/authors.ts";
 import { requireDonorOf } from "../../src/rights/donor-rights.ts";
 import { type PatchRightsQuestion, patchRights } from "../../src/rights/patch-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
@@ -144,7 +144,7 @@ describe("a core and a donor that become images of root's", () => {
 			size: 4096n,
 			contents,
 		});
-		const pipe: Kept["files"] = {
+		const pipe: KeptBy["files"] = {
 			descriptors: [
 				{
 					...{ number: 5, closeOnExec: false },
@@ -152,8 +152,8 @@ describe("a core and a donor that become images of root's", () => {
 				},
 			],
 		};
-		const said = (lends: Kept) => refusal(() => judged({}, { lends }));
-		const lent = (lends: Kept, writers = [roots]) => {
+		const said = (lends: KeptBy) => refusal(() => judged({}, { lends }));
+		const lent = (lends: KeptBy, writers = [roots]) => {
 			const rest = { us: { uid: 0 }, runs: true, alone: () => false };
 			requireDonorOf({ uid: UID }, { name: "images", writers, ...rest, lends });
 		};

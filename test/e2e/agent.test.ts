@@ -13,14 +13,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Agent } from "../../src/agent/agent.ts";
-import { type Errand, label } from "../../src/agent/batch.ts";
+import { label, type SyscallBatch } from "../../src/agent/batch.ts";
 import { leaveRemoval } from "../../src/agent/leave-removal.ts";
 import { type AgentOptions, startAgent } from "../../src/agent/start-agent.ts";
 import { address, plus } from "../../src/bytes/address.ts";
 import { openDirectory } from "../../src/bytes/open-directory.ts";
 import { O } from "../../src/linux/open.ts";
 import { timespec } from "../../src/linux/time.ts";
-import { lenderOf } from "../../src/trace/descriptors.ts";
+import { copyDescriptorsOf } from "../../src/trace/descriptors.ts";
 import { DO, EXPECTED, type HandStep, NR, steps, words } from "../support/builders/steps.ts";
 import { built } from "../support/lives/built.ts";
 import { isDead, soon, stateOf } from "../support/lives/living.ts";
@@ -91,7 +91,7 @@ describe("an agent", () => {
 		const agent = await start();
 		const asked = Array.from({ length: 50 }, (_, i) => agent.call("close", 1000 + i).then((result) => [i, result]));
 		const lengths = Array.from({ length: 50 }, (_, i) =>
-			agent.run({ reply: { at: agent.room.blob, length: i } }).then(({ reply }) => reply.length),
+			agent.run({ reply: { at: agent.layout.blob, length: i } }).then(({ reply }) => reply.length),
 		);
 		expect(await Promise.all(asked)).toEqual(Array.from({ length: 50 }, (_, i) => [i, -9n]));
 		expect(await Promise.all(lengths)).toEqual(Array.from({ length: 50 }, (_, i) => i));
@@ -102,8 +102,8 @@ describe("an agent", () => {
 		const bytes = Buffer.alloc(0x1c_0000);
 		for (let i = 0; i < bytes.length; i += 4) bytes.writeUInt32LE(i, i);
 		const { reply } = await agent.run({
-			load: [{ at: agent.room.free.start, bytes }],
-			reply: { at: agent.room.free.start, length: bytes.length },
+			load: [{ at: agent.layout.free.start, bytes }],
+			reply: { at: agent.layout.free.start, length: bytes.length },
 		});
 		expect(reply.equals(bytes)).toBe(true);
 	});
@@ -262,9 +262,9 @@ describe("the end of an agent", () => {
 
 	it("comes when it has no answer in time", async () => {
 		const agent = await start();
-		const errand = agent.errand();
-		errand.call("pause");
-		expect(await refusalOf(agent.perform(errand, { patience: 30, doing: "sleeping" }))).toBe(
+		const batch = agent.batch();
+		batch.call("pause");
+		expect(await refusalOf(agent.perform(batch, { patience: 30, doing: "sleeping" }))).toBe(
 			"ERR_HOST agent: gave no answer within 30 ms while sleeping, expected an answer",
 		);
 		expect(await agent.exited).toEqual({ status: null, signal: "SIGKILL" });
@@ -282,9 +282,9 @@ describe("a draft that is left to an agent to remove", () => {
 				mkdirSync(path);
 				writeFileSync(join(path, "file"), "");
 			}
-			const around = openDirectory(room);
-			await leaveRemoval(agent, around.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
-			around.close();
+			const context = openDirectory(room);
+			await leaveRemoval(agent, context.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
+			context.close();
 			// swapped when nothing but the removal is left to do
 			if (what !== "nothing") renameSync(draft, join(room, "moved"));
 			if (what === "link") symlinkSync("other", draft);
@@ -299,14 +299,14 @@ describe("a draft that is left to an agent to remove", () => {
 });
 
 describe("closing twice", () => {
-	it("waits for the end again, and a lender's number is then somebody else's", async () => {
+	it("waits for the end again, and a copies's number is then somebody else's", async () => {
 		const agent = await start();
-		const lender = await lenderOf(agent, process.pid);
-		await lender.close();
+		const copies = await copyDescriptorsOf(agent, process.pid);
+		await copies.close();
 		const name = Buffer.from("/dev/null\0");
 		const number = await agent.call("open", name, O.RDONLY);
 		expect(number).toBe(5n);
-		await lender.close();
+		await copies.close();
 		expect(readlinkSync(`/proc/${agent.pid}/fd/${number}`)).toBe("/dev/null");
 		expect(agent.close()).toBe(agent.close());
 		await agent.close();
@@ -316,16 +316,16 @@ describe("closing twice", () => {
 
 describe("what an agent undoes when its driver is gone", () => {
 	/** Adds a file to a directory, which the undo list of a test is seen by. */
-	const make = (errand: Errand, path: string) =>
-		errand.call("open", errand.put(Buffer.from(`${path}\0`)), O.CREAT | O.WRONLY, 0o600);
+	const make = (batch: SyscallBatch, path: string) =>
+		batch.call("open", batch.put(Buffer.from(`${path}\0`)), O.CREAT | O.WRONLY, 0o600);
 
 	it("is the list that came last, whatever has been asked since", async () => {
 		const directory = scratch();
 		const agent = await start();
 		for (const name of ["first", "second"]) {
-			const undo = agent.undoing();
+			const undo = agent.undoList();
 			make(undo, join(directory, name));
-			await agent.perform(agent.errand(), { undo });
+			await agent.perform(agent.batch(), { undo });
 		}
 		expect(await agent.call("getppid")).toBe(BigInt(process.pid));
 		await agent.close();
@@ -335,18 +335,18 @@ describe("what an agent undoes when its driver is gone", () => {
 	it("is nothing when that came last", async () => {
 		const directory = scratch();
 		const agent = await start();
-		const undo = agent.undoing();
+		const undo = agent.undoList();
 		make(undo, join(directory, "file"));
-		await agent.perform(agent.errand(), { undo });
-		await agent.perform(agent.errand(), { undo: undefined });
+		await agent.perform(agent.batch(), { undo });
+		await agent.perform(agent.batch(), { undo: undefined });
 		await agent.close();
 		expect(readdirSync(directory)).toEqual([]);
 	});
 
-	it("waits for the end of an errand that has begun, and knows what that stored", async () => {
+	it("waits for the end of a batch that has begun, and knows what that stored", async () => {
 		const directory = scratch();
 		const agent = await start();
-		const undo = agent.undoing();
+		const undo = agent.undoList();
 		const made = undo.space(8);
 		const [opened, end] = [label("opened"), label("end")];
 		undo.branch({ valueOf: made }, 1n << 63n, 0, opened);
@@ -355,12 +355,12 @@ describe("what an agent undoes when its driver is gone", () => {
 		const text = undo.put(Buffer.from("undone"));
 		undo.call("write", { valueOf: made }, text, text.size);
 		undo.mark(end);
-		const errand = agent.errand();
+		const batch = agent.batch();
 		const time = timespec.encode({ tv_sec: 0n, tv_nsec: 300_000_000n });
-		errand.call("nanosleep", errand.put(time), 0);
-		const path = errand.put(Buffer.from(`${join(directory, "file")}\0`));
-		errand.callInto(made, "open", path, O.CREAT | O.WRONLY, 0o600);
-		const lost = refusalOf(agent.perform(errand, { undo, doing: "sleeping" }));
+		batch.call("nanosleep", batch.put(time), 0);
+		const path = batch.put(Buffer.from(`${join(directory, "file")}\0`));
+		batch.callInto(made, "open", path, O.CREAT | O.WRONLY, 0o600);
+		const lost = refusalOf(agent.perform(batch, { undo, doing: "sleeping" }));
 		expect(await soon(() => readFileSync(`/proc/${agent.pid}/wchan`, "latin1").includes("nanosleep"))).toBe(true);
 		await agent.close();
 		expect(await lost).toBe("ERR_HOST agent: ended with status 111 while sleeping, expected an answer");
@@ -371,23 +371,23 @@ describe("what an agent undoes when its driver is gone", () => {
 		const directory = scratch();
 		for (let i = 0; i < 5; i++) writeFileSync(join(directory, `${i}`), "");
 		const agent = await start();
-		const errand = agent.errand();
-		const entries = errand.space(4096);
+		const batch = agent.batch();
+		const entries = batch.space(4096);
 		const [again, end] = [label("again"), label("end")];
-		const fd = errand.call("open", errand.put(Buffer.from(`${directory}\0`)), O.DIRECTORY);
-		errand.mark(again);
-		const count = errand.call("getdents64", { valueOf: fd }, entries, 32);
-		errand.branch({ valueOf: count }, ~0n, 0, end);
-		errand.jump(again);
-		errand.mark(end);
-		expect((await agent.perform(errand)).result(count)).toBe(0n);
+		const fd = batch.call("open", batch.put(Buffer.from(`${directory}\0`)), O.DIRECTORY);
+		batch.mark(again);
+		const count = batch.call("getdents64", { valueOf: fd }, entries, 32);
+		batch.branch({ valueOf: count }, ~0n, 0, end);
+		batch.jump(again);
+		batch.mark(end);
+		expect((await agent.perform(batch)).result(count)).toBe(0n);
 	});
 
 	it("needs every label to stand somewhere", async () => {
 		const agent = await start();
-		const errand = agent.errand();
-		errand.jump(label("nowhere"));
-		expect(() => errand.encode()).toThrow("nothing is labelled nowhere");
+		const batch = agent.batch();
+		batch.jump(label("nowhere"));
+		expect(() => batch.encode()).toThrow("nothing is labelled nowhere");
 	});
 });
 
@@ -421,27 +421,27 @@ describe("when we are killed", () => {
 		import { startAgent } from ${JSON.stringify(join(built(), "host/agent.js"))};
 		import { endOf } from ${JSON.stringify(join(built(), "host/end-of.js"))};
 		const agent = await startAgent({ start: ${hole.start}n, end: ${hole.end}n }, { streams: "ignore" });
-		const errand = agent.errand();
-		const list = errand.list();
+		const batch = agent.batch();
+		const list = batch.list();
 		${carrier}
-		const clone = errand.put(Buffer.from(BigUint64Array.of(0n, 0n, 0n, 0n, 17n, ${free}n, 0x4000n, 0n, 0n, 0n, 0n).buffer));
-		const pid = errand.call("spawn", clone, 88, errand.space(16), { stepsOf: list });
-		const carrier = (await agent.perform(errand)).result(pid);
+		const clone = batch.put(Buffer.from(BigUint64Array.of(0n, 0n, 0n, 0n, 17n, ${free}n, 0x4000n, 0n, 0n, 0n, 0n).buffer));
+		const pid = batch.call("spawn", clone, 88, batch.space(16), { stepsOf: list });
+		const carrier = (await agent.perform(batch)).result(pid);
 		${then}
 		console.log(agent.pid + " " + carrier);
 		setInterval(() => {}, 1000);`;
 
 	const tied = `
 		list.call("prctl", [1, 9]);
-		list.call("write", [4, errand.space(24), 24]);
-		list.call("await", [errand.space(8), 1]);`;
+		list.call("write", [4, batch.space(24), 24]);
+		list.call("await", [batch.space(8), 1]);`;
 	const afterItIsTied = "await agent.reports.next();";
 
 	// A carrier that is not tied yet, when the agent dies, comes to nothing at the socket that nobody holds any more.
 	it.each([
 		["is idle", tied, afterItIsTied],
 		["waits for a process that does not end", tied, `${afterItIsTied} endOf(agent, Number(carrier)).catch(() => {});`],
-		["has a carrier that waits for us", 'list.call("read", [4, errand.space(8), 1]);', ""],
+		["has a carrier that waits for us", 'list.call("read", [4, batch.space(8), 1]);', ""],
 	])("nothing is left, when the agent %s", async (_, carrier, then) => {
 		const child = spawn(process.execPath, ["--input-type=module", "-e", program(carrier, then)], {
 			stdio: ["ignore", "pipe", "inherit"],

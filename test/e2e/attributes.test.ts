@@ -51,8 +51,8 @@ async function started(where: Room, command: readonly string[]): Promise<Started
 	return { pid, log };
 }
 
-const necromancer = (where: Room, args: readonly string[], around: readonly string[] = []): Ran =>
-	where.run([...around, process.execPath, join(dist, "cli/main.js"), ...args]);
+const necromancer = (where: Room, args: readonly string[], context: readonly string[] = []): Ran =>
+	where.run([...context, process.execPath, join(dist, "cli/main.js"), ...args]);
 
 const said = ({ log }: Started): string[] => readFileSync(log, "utf8").split("\n").slice(0, -1);
 
@@ -71,13 +71,13 @@ async function revive(
 	where: Room,
 	process: Started,
 	options: readonly string[] = [],
-	around: readonly string[] = [],
+	context: readonly string[] = [],
 ): Promise<string[]> {
 	const images = fresh("images");
 	const dumped = necromancer(where, ["dump", "-t", `${process.pid}`, "-i", images, "--json", ...options]);
 	expect({ status: dumped.status, stderr: dumped.stderr }).toEqual({ status: 0, stderr: "" });
 	await gone(where, process);
-	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], around);
+	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], context);
 	// what its dump lost is said again
 	const known = /: the process lost it at its dump: |, deleted: has no name any more/;
 	const news = stderr.split("\n").filter((line) => !known.test(line));

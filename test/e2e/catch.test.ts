@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { openFile } from "../../src/bytes/source.ts";
-import { type Charge, runCaught } from "../../src/catch/catch.ts";
+import { runTraced, type TracedProgram } from "../../src/catch/catch.ts";
 import { readCore } from "../../src/core/core.ts";
 import { coreMemory } from "../../src/core/memory.ts";
 import { isDead, soon, stateOf } from "../support/lives/living.ts";
@@ -15,14 +15,14 @@ import { readRawCore } from "../support/witness/core-reader.ts";
 // Cores that we take ourselves of dying processes; the kernel's, gdb's and binutils' word against ours.
 
 const [SIGABRT, SIGSEGV] = [6, 11];
-const running: Charge[] = [];
+const running: TracedProgram[] = [];
 
 afterEach(async () => {
 	for (const charge of running.splice(0)) await charge.close();
 });
 
-async function caught(program: string, args: readonly string[], env = {}): Promise<Charge> {
-	const charge = await runCaught({ path: program, args, env });
+async function caught(program: string, args: readonly string[], env = {}): Promise<TracedProgram> {
+	const charge = await runTraced({ path: program, args, env });
 	running.push(charge);
 	return charge;
 }
@@ -144,7 +144,7 @@ describe("a core of our own", () => {
 	);
 
 	it("is not made of a program that cannot be run", async () => {
-		expect(await refusalOf(runCaught({ path: "/nowhere/at all", args: [], env: {} }))).toBe(
+		expect(await refusalOf(runTraced({ path: "/nowhere/at all", args: [], env: {} }))).toBe(
 			"ERR_HOST /nowhere/at all: cannot be run: ENOENT, expected a program",
 		);
 	});

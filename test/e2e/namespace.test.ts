@@ -41,16 +41,16 @@ async function entered(): Promise<{ agent: Agent; init: Init }> {
 
 /** Makes the process, which makes another that sleeps, and ends with status 7. */
 async function processWithChild(agent: Agent): Promise<number> {
-	const errand = agent.errand();
-	const context = errand.put(NOWHERE);
-	const sleeper = errand.list();
+	const batch = agent.batch();
+	const context = batch.put(NOWHERE);
+	const sleeper = batch.list();
 	sleeper.call("pause", []);
-	const list = errand.list();
-	const args = putCloneArgs(errand, agent, {});
+	const list = batch.list();
+	const args = putCloneArgs(batch, agent, {});
 	list.call("spawn", [args, args.size, context, { stepsOf: sleeper }]);
 	list.call("exit_group", [7]);
-	const made = addSpawn(errand, agent, { context, steps: { stepsOf: list }, pids: [PID] });
-	return Number((await agent.perform(errand)).result(made));
+	const made = addSpawn(batch, agent, { context, steps: { stepsOf: list }, pids: [PID] });
+	return Number((await agent.perform(batch)).result(made));
 }
 
 const children = (pid: number): number[] =>

@@ -6,7 +6,7 @@ import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
 import { bytesFromText } from "../../src/bytes/text.ts";
 import { measureHost } from "../../src/host/facts.ts";
-import type { Circumstances } from "../../src/plan/context.ts";
+import type { Context } from "../../src/plan/context.ts";
 import { planDraft } from "../../src/plan/draft.ts";
 import { encodePlan } from "../../src/plan/encode.ts";
 import { sameIds } from "../../src/plan/ids.ts";
@@ -56,14 +56,14 @@ async function live(task: Task) {
 	const words = Buffer.alloc(16);
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
-	const context = draft.bytes("context", words);
+	const reportTarget = draft.bytes("context", words);
 	const facts = await measureHost(agent);
-	const around: Circumstances = {
+	const context: Context = {
 		...ownFiles(draft, facts, 64),
-		...{ draft, ids: sameIds, facts, hole, context, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, ids: sameIds, facts, hole, reportTarget, firstWorkFd: 64, go: draft.cell("go") },
 		reserve: () => address(0n),
 	};
-	planIdentity(task, around);
+	planIdentity(task, context);
 	const leader = draft.list("leader");
 	leader.add("map", "mmap", [CODE, 0x8000n, 7n, MAP, -1n, 0n], "code and data");
 	// mov eax, 34; syscall; jmp back
@@ -82,13 +82,13 @@ async function live(task: Task) {
 			expect: { exactly: 9n },
 		},
 	);
-	planSignals(task, around);
-	planThreads(task, around);
-	planTimers(task, around);
-	planCredentials(task, around);
-	planLeave(task, around);
+	planSignals(task, context);
+	planThreads(task, context);
+	planTimers(task, context);
+	planCredentials(task, context);
+	planLeave(task, context);
 	const plan = {
-		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context, reportFd: 64 },
+		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context: reportTarget, reportFd: 64 },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 	};
 	const encoded = encodePlan(plan);

@@ -42,14 +42,14 @@ async function ready(threads: number): Promise<{ agent: Agent; tracer: Tracer; t
 	const agent = await startAgent(hole, { streams: "ignore" });
 	started.push(agent);
 	const tids = freeTids(threads);
-	const at = agent.room.free.start;
+	const at = agent.layout.free.start;
 	const { bytes, leader, context } = revival(at, tids);
 	await agent.run({ load: [{ at, bytes }] });
-	const errand = agent.errand();
-	const pid = errand.put(Buffer.from(Int32Array.of(tids[0] ?? 0).buffer));
-	const clone = errand.put(words(0, 0, 0, 0, 17, agent.room.stack.start, 0x2000, 0, pid.at, 1, 0));
-	const made = errand.call("spawn", clone, 88, context, leader);
-	expect((await agent.perform(errand)).result(made)).toBe(BigInt(tids[0] ?? 0));
+	const batch = agent.batch();
+	const pid = batch.put(Buffer.from(Int32Array.of(tids[0] ?? 0).buffer));
+	const clone = batch.put(words(0, 0, 0, 0, 17, agent.layout.stack.start, 0x2000, 0, pid.at, 1, 0));
+	const made = batch.call("spawn", clone, 88, context, leader);
+	expect((await agent.perform(batch)).result(made)).toBe(BigInt(tids[0] ?? 0));
 	living.push(tids[0] ?? 0);
 	expect(await agent.reports.next()).toEqual({ task: 0n, id: 0n, result: 0n });
 	return { agent, tracer: tracerOn(agent), tids };
@@ -141,7 +141,7 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		await tracer.seize([tid]);
 		await tracer.interrupt([tid]);
 		// its frame is in the hole; without it, rt_sigreturn finds nothing
-		const { start, end } = agent.room.free;
+		const { start, end } = agent.layout.free;
 		await tracer.injectMunmap(tid, agent.syscallInstruction, {
 			start: address(start + 0x2000n),
 			end: address(start + 0x3000n),

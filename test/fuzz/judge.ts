@@ -12,7 +12,7 @@ import { jsonPieces } from "../../src/cli/show/json-stream.ts";
 import { openTerminal } from "../../src/cli/terminal.ts";
 import { readCore } from "../../src/core/core.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { checkDraft } from "../../src/criu/store/draft.ts";
+import { checkNewImages } from "../../src/criu/store/new-images.ts";
 import { buildIdOfFile } from "../../src/elf/build-id.ts";
 import { readSymbols } from "../../src/elf/object.ts";
 import { NecromancerError } from "../../src/errors.ts";
@@ -81,7 +81,7 @@ export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
 			const dir = openImageDir(donor);
 			try {
 				plan(complete(dead(), taskFromImages(dir), { allowMismatch: true }).task);
-				checkDraft(patch(dead(), dir, { host: nothingHere, allowMismatch: true }).draft);
+				checkNewImages(patch(dead(), dir, { host: nothingHere, allowMismatch: true }).draft);
 			} finally {
 				dir.close();
 			}
@@ -122,7 +122,7 @@ export function judgeImages(path: string): Find | undefined {
 		}),
 		within((dir) => {
 			const dead = taskFromCore(readCore(fromBuffer("core", counter())));
-			checkDraft(patch(dead, dir, { host: nothingHere, allowMismatch: true }).draft);
+			checkNewImages(patch(dead, dir, { host: nothingHere, allowMismatch: true }).draft);
 		}),
 	);
 }

@@ -5,7 +5,7 @@ import { xstateLayoutFromNote } from "../../src/arch/x86-64/xstate.ts";
 import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type Core, readCore } from "../../src/core/core.ts";
-import type { CoreDraft } from "../../src/core/draft.ts";
+import type { NewCore } from "../../src/core/new-core.ts";
 import { writeCore } from "../../src/core/write.ts";
 import { fixtureCore, fixtureNames, fixtureOrigin } from "../support/builders/fixture-core.ts";
 import { scratch } from "../support/scratch.ts";
@@ -13,7 +13,7 @@ import { readRawCore } from "../support/witness/core-reader.ts";
 
 // The witness is the kernel: what it wrote, read by us and written by us, is what it wrote, byte for byte.
 
-function draftOf(core: Core, bytes: Buffer): CoreDraft {
+function draftOf(core: Core, bytes: Buffer): NewCore {
 	const layout = readRawCore(bytes).notes.find(({ type }) => type === 0x205);
 	return {
 		...core,

@@ -161,13 +161,13 @@ const taskWith = (those: Files): Task =>
 
 function carriedOut({ files: those, policy }: Scene): ModelKernel {
 	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: those });
-	const around = circumstancesFor(FIRST_WORK_FD, sources);
-	planFiles(taskWith(those), around, policy);
-	planDirectories(taskWith(those), around);
-	closeInputs(around.draft.list("leader"), around.inputs, FIRST_WORK_FD + 1);
-	planArming(taskWith(those), around, policy);
+	const context = circumstancesFor(FIRST_WORK_FD, sources);
+	planFiles(taskWith(those), context, policy);
+	planDirectories(taskWith(those), context);
+	closeInputs(context.draft.list("leader"), context.inputs, FIRST_WORK_FD + 1);
+	planArming(taskWith(those), context, policy);
 	const kernel = modelKernel(files, FIRST_WORK_FD, sources);
-	for (const list of around.draft.lists) kernel.run(list.steps);
+	for (const list of context.draft.lists) kernel.run(list.steps);
 	return kernel;
 }
 

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Address, address } from "../../src/bytes/address.ts";
-import { type Geography, type Place, rebase } from "../../src/task/rebase.ts";
+import { type AddressLayout, type LayoutMapping, rebase } from "../../src/task/rebase.ts";
 
 // A layout is drawn once and laid out twice at different bases, as ASLR does; the test knows where everything went.
 
@@ -33,14 +33,14 @@ function layOut(
 	{ modules, bss, heapPages, stackPages }: Plan,
 	spaces: readonly bigint[],
 	argc: bigint,
-): { geography: Geography; parts: Place[] } {
-	const parts: Place[] = [];
+): { geography: AddressLayout; parts: LayoutMapping[] } {
+	const parts: LayoutMapping[] = [];
 	let at = 0x10000n * PAGE;
 	let gap = 0;
 	const skip = (): void => {
 		at += (spaces[gap++ % spaces.length] ?? 1n) * PAGE;
 	};
-	const put = (pages: number, prot: number, file?: Place["file"]): Place => {
+	const put = (pages: number, prot: number, file?: LayoutMapping["file"]): LayoutMapping => {
 		const place = {
 			start: address(at),
 			end: address(at + BigInt(pages) * PAGE),
@@ -148,7 +148,7 @@ describe("rebase", () => {
 });
 
 describe("rebase of a thread's addresses", () => {
-	const anonymous = (start: bigint, pages: bigint): Place => ({
+	const anonymous = (start: bigint, pages: bigint): LayoutMapping => ({
 		start: address(start),
 		end: address(start + pages * PAGE),
 		prot: 3,
@@ -163,7 +163,7 @@ describe("rebase of a thread's addresses", () => {
 	});
 
 	it("goes by the module where musl clears a lock of its own", () => {
-		const libc = (start: bigint): Place => ({
+		const libc = (start: bigint): LayoutMapping => ({
 			...anonymous(start, 2n),
 			file: { path: "/lib/ld-musl-x86_64.so.1", offset: 0n },
 		});

@@ -8,8 +8,8 @@ import { address, fileOffset } from "../../src/bytes/address.ts";
 import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { type Core, readCore } from "../../src/core/core.ts";
-import type { CoreDraft, DraftSegment } from "../../src/core/draft.ts";
 import { coreMemory } from "../../src/core/memory.ts";
+import type { NewCore, NewSegment } from "../../src/core/new-core.ts";
 import { writeCore } from "../../src/core/write.ts";
 import { scratch } from "../support/scratch.ts";
 
@@ -62,7 +62,7 @@ const drafts = fc
 		name: fc.string({ maxLength: 15 }).filter((text) => /^[ -~]*$/.test(text)),
 		signal: fc.nat(64),
 	})
-	.map(({ threads, mappings, auxv, siginfo, name, signal }): CoreDraft => {
+	.map(({ threads, mappings, auxv, siginfo, name, signal }): NewCore => {
 		let at = 0x1_0000n;
 		const placed = mappings.map((mapping) => {
 			const start = at + mapping.gap * page;
@@ -100,7 +100,7 @@ const drafts = fc
 			files: placed.flatMap(({ start, end, offset, path, deleted }) =>
 				path === null || path.includes("\0") ? [] : [{ start, end, offset: fileOffset(offset * page), path, deleted }],
 			),
-			segments: placed.map(({ start, end, prot, held, contents, pages }): DraftSegment => {
+			segments: placed.map(({ start, end, prot, held, contents, pages }): NewSegment => {
 				const fileSize = BigInt(held) < pages ? BigInt(held) * page : pages * page;
 				return { start, end, prot, fileSize, contents: contentsIn(start, fileSize, contents) };
 			}),
@@ -122,7 +122,7 @@ function contentsIn(
 	start: bigint,
 	fileSize: bigint,
 	wanted: readonly (readonly [number, number, number])[],
-): DraftSegment["contents"] {
+): NewSegment["contents"] {
 	const sorted = [...wanted].sort(([a], [b]) => a - b);
 	let free = 0n;
 	return sorted.flatMap(([at, bytes, offset]) => {
@@ -136,7 +136,7 @@ function contentsIn(
 }
 
 /** What a segment is to read as. */
-function expected({ start, fileSize, contents }: DraftSegment): Buffer {
+function expected({ start, fileSize, contents }: NewSegment): Buffer {
 	const bytes = Buffer.alloc(Number(fileSize));
 	for (const content of contents)
 		quarry.copy(
@@ -148,7 +148,7 @@ function expected({ start, fileSize, contents }: DraftSegment): Buffer {
 	return bytes;
 }
 
-async function written(draft: CoreDraft): Promise<{ core: Core; path: string; close(): void }> {
+async function written(draft: NewCore): Promise<{ core: Core; path: string; close(): void }> {
 	const path = join(scratch(), "core");
 	const sink = createFile(path);
 	try {
@@ -193,11 +193,11 @@ test("what is written is what is read", async () => {
 
 test("more segments than the header can count", async () => {
 	const [thread] = fc.sample(drafts, 1);
-	const segments = Array.from({ length: 65_535 }, (_, i): DraftSegment => {
+	const segments = Array.from({ length: 65_535 }, (_, i): NewSegment => {
 		const start = address(0x10_0000n + BigInt(i) * 2n * page);
 		return { start, end: address(start + page), prot: 1, fileSize: 0n, contents: [] };
 	});
-	const draft: CoreDraft = { ...(thread ?? expect.unreachable()), files: [], segments };
+	const draft: NewCore = { ...(thread ?? expect.unreachable()), files: [], segments };
 	const { core, path, close } = await written(draft);
 	close();
 	expect(core.segments.length).toBe(65_535);

@@ -3,7 +3,7 @@ import { readCore } from "../../core/core.ts";
 import { openImageDir } from "../../criu/image-dir.ts";
 import type { WriteOptions } from "../../criu/pages/pages.ts";
 import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhere } from "../../criu/store/commit.ts";
-import { draftWork } from "../../criu/store/draft.ts";
+import { draftWork } from "../../criu/store/new-images.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../../host/clocks.ts";
 import { holesOf } from "../../host/holes.ts";
 import { hostFiles } from "../../patch/host-files.ts";

@@ -11,7 +11,7 @@ import {
 	pidOption,
 } from "../command-line.ts";
 
-interface Options extends ImagesOptions {
+interface PlanCommandOptions extends ImagesOptions {
 	readonly pid?: number;
 	readonly clock?: bigint | "host";
 	readonly allowLost?: ReadonlySet<ImageLosable>;
@@ -33,7 +33,7 @@ export const addPlan: AddCommand = (program) => {
 		.option("--json", "as JSON")
 		.option("-v, --verbose", "every step")
 		.addHelpText("after", HELP)
-		.action(async (options: Options, command: Command) => {
+		.action(async (options: PlanCommandOptions, command: Command) => {
 			const [{ planVerb }, { openTerminal }, { measureHost }] = await Promise.all([
 				import("./run.ts"),
 				import("../terminal.ts"),

@@ -54,14 +54,14 @@ export function planText(plan: Plan, paint: Paint, verbose: boolean): string {
 
 const LEADER = "leader";
 
-interface Group {
+interface StepGroup {
 	readonly title: string;
 	readonly list: string;
 	readonly steps: readonly NumberedStep[];
 }
 
 /** The leader's steps by stage, those of others by who runs them. */
-function groupsOf(steps: readonly NumberedStep[]): Group[] {
+function groupsOf(steps: readonly NumberedStep[]): StepGroup[] {
 	const groups: { title: string; list: string; steps: NumberedStep[] }[] = [];
 	for (const step of steps) {
 		const title = step.list === LEADER ? step.step.stage : step.list;

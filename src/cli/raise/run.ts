@@ -8,7 +8,7 @@ import type { Finding } from "../../finding.ts";
 import { signalName } from "../../linux/signal.ts";
 import { readProcStatus } from "../../proc/status.ts";
 import { openCoreSource } from "../../raise/open-core.ts";
-import { type Raised, type RaiseOptions, raise, rehearseRaise, type Summoned } from "../../raise/raise.ts";
+import { type Raised, type RaiseOptions, type RaisePlan, raise, rehearseRaise } from "../../raise/raise.ts";
 import { donorWithoutBeyond } from "../../restore/beyond-images.ts";
 import type { Restored } from "../../restore/restore.ts";
 import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
@@ -22,7 +22,7 @@ import { untilInterrupted } from "../interrupt.ts";
 import { endRestored, orEnd, writePidfile } from "../pidfile.ts";
 import { openProgress } from "../progress.ts";
 import { openTerminal, type Terminal } from "../terminal.ts";
-import { keptText, type Left, raisedJson, raisedText, summonedJson, summonedText } from "./text.ts";
+import { checkedJson, checkedText, keptText, type LeftAs, raisedJson, raisedText } from "./text.ts";
 
 export interface RaiseVerb {
 	/** `-` for standard input. */
@@ -73,10 +73,10 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 	const gdb = verb.gdb === true && verb.check !== true ? findGdb(process.env["PATH"]) : undefined;
 	const outcome = await untilInterrupted((signal) => fromCore(verb, terminal, signal));
 	if (!("restored" in outcome)) {
-		if (verb.json === true) terminal.out(summonedJson(outcome));
+		if (verb.json === true) terminal.out(checkedJson(outcome));
 		else if (verb.quiet !== true)
 			terminal.out(
-				findingsText(outcome.findings, verb.verbose === true, terminal.paint) + summonedText(outcome, terminal.paint),
+				findingsText(outcome.findings, verb.verbose === true, terminal.paint) + checkedText(outcome, terminal.paint),
 			);
 		return 0;
 	}
@@ -106,7 +106,7 @@ async function requireLife(restored: Restored, { pid, death }: PartialTask): Pro
 }
 
 /** The core is read, the process made; with `--check` only understood. */
-async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | Summoned> {
+async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | RaisePlan> {
 	const core = await openCoreSource(verb.core, {
 		...(verb.maxSize === undefined ? {} : { maxSize: verb.maxSize }),
 		signal,
@@ -191,7 +191,7 @@ function tellRights({ json, quiet }: RaiseVerb, findings: readonly Finding[], { 
 const isAboutRights = ({ code, weight }: Finding): boolean => code === "credentials" && weight !== "note";
 
 async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Terminal): Promise<void> {
-	const left: Left = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
+	const left: LeftAs = verb.gdb === true ? "to gdb" : verb.run === true || verb.wait === true ? "running" : "stopped";
 	const outcome = { raised, left };
 	const { leftover, findings: late } = raised.restored;
 	const untold = raised.findings.filter((finding) => !isAboutRights(finding) || late.includes(finding));

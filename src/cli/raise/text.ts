@@ -1,4 +1,4 @@
-import type { Raised, Summoned } from "../../raise/raise.ts";
+import type { Raised, RaisePlan } from "../../raise/raise.ts";
 import { escapeText } from "../escape-text.ts";
 import { summaryOf } from "../findings.ts";
 import { FORGET_STOP } from "../gdb.ts";
@@ -7,13 +7,13 @@ import type { Paint } from "../terminal.ts";
 
 export interface Outcome {
 	readonly raised: Raised;
-	readonly left: Left;
+	readonly left: LeftAs;
 }
 
 /** Stopped, as by SIGSTOP; the same, for gdb to take over; or let go. */
-export type Left = "stopped" | "to gdb" | "running";
+export type LeftAs = "stopped" | "to gdb" | "running";
 
-const STATE: Readonly<Record<Left, string>> = {
+const STATE: Readonly<Record<LeftAs, string>> = {
 	stopped: "it is stopped",
 	"to gdb": "it is stopped, for gdb",
 	running: "it goes on",
@@ -52,15 +52,15 @@ export function keptText(pid: number, state: string | undefined): string {
 }
 
 /** What would come back. */
-export const summonedText = (summoned: Summoned, paint: Paint): string =>
-	`${paint.bold("check")}: ${escapeText(summoned.task.identity.comm)}, process ${summoned.task.identity.pid}, ${about(summoned)}\n  ${deathOf(summoned.dead)}; nothing was made\n`;
+export const checkedText = (planned: RaisePlan, paint: Paint): string =>
+	`${paint.bold("check")}: ${escapeText(planned.task.identity.comm)}, process ${planned.task.identity.pid}, ${about(planned)}\n  ${deathOf(planned.dead)}; nothing was made\n`;
 
-function about({ task, findings }: Summoned): string {
+function about({ task, findings }: RaisePlan): string {
 	const count = task.threads.length;
 	return `${count} thread${count === 1 ? "" : "s"}; ${summaryOf(findings)}`;
 }
 
-const deathOf = ({ death: { signal, words, tid } }: Summoned["dead"]): string =>
+const deathOf = ({ death: { signal, words, tid } }: RaisePlan["dead"]): string =>
 	signal === 0 ? escapeText(words) : `it had died of ${escapeText(words)}, taken by thread ${tid}`;
 
 /**
@@ -91,9 +91,9 @@ export const raisedJson = ({ raised, left }: Outcome): string =>
 	});
 
 /** The same where nothing was made. */
-export const summonedJson = (summoned: Summoned): string => jsonText({ ...document(summoned), pid: null });
+export const checkedJson = (planned: RaisePlan): string => jsonText({ ...document(planned), pid: null });
 
-const document = ({ dead: { death }, task, findings }: Summoned) => ({
+const document = ({ dead: { death }, task, findings }: RaisePlan) => ({
 	schema: 1,
 	kind: "raise",
 	comm: task.identity.comm,

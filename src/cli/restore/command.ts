@@ -17,7 +17,7 @@ import {
 } from "../command-line.ts";
 import type { RestoreVerb } from "./run.ts";
 
-interface Options extends ImagesOptions, Omit<RestoreVerb, "images" | "verbosity"> {
+interface RestoreCommandOptions extends ImagesOptions, Omit<RestoreVerb, "images" | "verbosity"> {
 	readonly restoreSibling?: boolean;
 }
 
@@ -49,7 +49,7 @@ export const addRestore: AddCommand = (program, end) => {
 		.addOption(new Option("-S, --restore-sibling").hideHelp());
 	addVerbosity(command, "say what is not as it was; -v0 says errors only")
 		.addHelpText("after", HELP)
-		.action(async (options: Options, command: Command) => {
+		.action(async (options: RestoreCommandOptions, command: Command) => {
 			if (options.restoreSibling === true) command.error(NO_SIBLING);
 			const { restoreVerb } = await import("./run.ts");
 			const verbosity = verbosityOf(command.opts());

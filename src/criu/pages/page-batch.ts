@@ -5,7 +5,7 @@ import { refuse } from "../../errors.ts";
 import { inFile, inSource, least, offsetIn, type PageRun, partsOf } from "./page-run.ts";
 
 /** A part of a run in a batch. */
-export interface Piece {
+export interface PagePiece {
 	readonly run: PageRun;
 	/** Bytes into the run. */
 	readonly from: bigint;
@@ -17,13 +17,13 @@ export interface Piece {
 
 /** What is read, sifted and written in one go. */
 export interface Batch {
-	readonly pieces: readonly Piece[];
+	readonly pieces: readonly PagePiece[];
 	/** Bytes of the buffers that are used. */
 	readonly size: number;
 }
 
 /** The buffers a batch is read into. They start at the beginning of their ArrayBuffer. */
-export interface Slot {
+export interface PageSlot {
 	readonly content: Buffer;
 	/** The bytes of the mapped files, at the same places; made when a run first needs it. */
 	baseline: Buffer | undefined;
@@ -34,7 +34,7 @@ const MAX_PIECES = 1024;
 
 /** Cuts runs into batches of at most `capacity` bytes (whole pages), in order. */
 export function* batchesOf(runs: Iterable<PageRun>, capacity: number): Generator<Batch, void> {
-	let pieces: Piece[] = [];
+	let pieces: PagePiece[] = [];
 	let size = 0;
 	for (const run of runs) {
 		const { looked, hole } = partsOf(run);
@@ -59,7 +59,7 @@ export function* batchesOf(runs: Iterable<PageRun>, capacity: number): Generator
  * @throws NecromancerError ERR_CORE_TRUNCATED when the source of a run ends before its bytes, ERR_BINARY_MISMATCH when
  * a mapped file became shorter.
  */
-export async function fill(batch: Batch, slot: Slot): Promise<void> {
+export async function fill(batch: Batch, slot: PageSlot): Promise<void> {
 	const content: Read[] = [];
 	const baseline: Read[] = [];
 	for (const { run, from, length, at } of batch.pieces) {
@@ -86,7 +86,7 @@ interface Read {
 	readonly count: number;
 }
 
-type Wanted = Pick<Read, "offset" | "count">;
+type WantedBytes = Pick<Read, "offset" | "count">;
 
 /** Adds a read, or lengthens the last: the segments of a core lie in a row, and a large program has thousands. */
 function plan(reads: Read[], next: Read): void {
@@ -103,7 +103,7 @@ function plan(reads: Read[], next: Read): void {
 const perform = ({ source, offset, at, count }: Read, into: Buffer, short: typeof truncated): Promise<void> =>
 	readInto(source, offset, into.subarray(at, at + count), (end) => short(source, end, { offset, count }));
 
-const truncated = (source: ByteSource, end: FileOffset, { offset, count }: Wanted): never =>
+const truncated = (source: ByteSource, end: FileOffset, { offset, count }: WantedBytes): never =>
 	refuse("ERR_CORE_TRUNCATED", {
 		subject: source.name,
 		finding: `ends at ${hex(end)}`,
@@ -111,7 +111,7 @@ const truncated = (source: ByteSource, end: FileOffset, { offset, count }: Wante
 		remedy: "wait until it is written completely",
 	});
 
-const shrunk = (source: ByteSource, end: FileOffset, { offset, count }: Wanted): never =>
+const shrunk = (source: ByteSource, end: FileOffset, { offset, count }: WantedBytes): never =>
 	refuse("ERR_BINARY_MISMATCH", {
 		subject: source.name,
 		finding: `became shorter while it was read and ends at ${hex(end)}`,

@@ -1,5 +1,5 @@
 import { type Address, PAGE_SIZE } from "../../bytes/address.ts";
-import type { Batch, Slot } from "./page-batch.ts";
+import type { Batch, PageSlot } from "./page-batch.ts";
 import { addressIn } from "./page-run.ts";
 
 /** Told of every stretch of pages that is written, ascending. */
@@ -21,7 +21,7 @@ const zeroPage = Buffer.alloc(PAGE);
  * Separates the pages that must be written from those that the mapping shows anyway. One look at a page's first word
  * settles most; the rest is one native comparison. Nothing is copied.
  */
-export function sift({ pieces }: Batch, { content, baseline }: Slot, emit: Emit): Sifted {
+export function sift({ pieces }: Batch, { content, baseline }: PageSlot, emit: Emit): Sifted {
 	const words = wordsOf(content);
 	const baseWords = baseline === undefined ? undefined : wordsOf(baseline);
 	const kept = gather(content);

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { PAGE_SIZE } from "../../bytes/address.ts";
 import { type ByteSink, createFile } from "../../bytes/sink.ts";
 import { refuse } from "../../errors.ts";
-import { type Batch, batchesOf, fill, type Slot } from "./page-batch.ts";
+import { type Batch, batchesOf, fill, type PageSlot } from "./page-batch.ts";
 import { type PageFile, pageFile } from "./page-file.ts";
 import { checkRuns, inSource, least, type PageRun, partsOf } from "./page-run.ts";
 import { sift } from "./page-sift.ts";
@@ -115,7 +115,7 @@ export async function writePages(
 }
 
 /** Pages that were left out, as in WrittenPages. */
-interface Left {
+interface PagesLeft {
 	readonly zero: number;
 	readonly clean: number;
 }
@@ -125,7 +125,7 @@ async function writeAll(
 	pages: ByteSink,
 	pagemap: PagemapWriter,
 	options: WriteOptions,
-): Promise<Left> {
+): Promise<PagesLeft> {
 	const poured = await pourAll(plan, pages, pagemap, options);
 	if (poured) return { zero: 0, clean: 0 };
 	const output = pageFile(pages);
@@ -173,12 +173,12 @@ async function stream(
 	pagemap: PagemapWriter,
 	output: PageFile,
 	{ progress, signal }: WriteOptions,
-): Promise<Left> {
+): Promise<PagesLeft> {
 	const looked = runs.reduce((sum, run) => sum + partsOf(run).looked, 0n);
 	const capacity = Number(least(BigInt(SLOT), looked));
 	const batches = batchesOf(runs, capacity);
 	const idle = Array.from({ length: AHEAD + 1 }, () => slotOf(capacity));
-	const filling: Promise<Filled>[] = [];
+	const filling: Promise<FilledPages>[] = [];
 	let zero = Number(runs.reduce((sum, run) => sum + partsOf(run).zero, 0n) / PAGE_SIZE);
 	let clean = 0;
 	const readAhead = (): void => {
@@ -209,17 +209,17 @@ async function stream(
 	return { zero, clean };
 }
 
-interface Filled {
+interface FilledPages {
 	readonly batch: Batch;
-	readonly slot: Slot;
+	readonly slot: PageSlot;
 }
 
-async function fillSlot(batch: Batch, slot: Slot): Promise<Filled> {
+async function fillSlot(batch: Batch, slot: PageSlot): Promise<FilledPages> {
 	await fill(batch, slot);
 	return { batch, slot };
 }
 
-const slotOf = (capacity: number): Slot => ({ content: Buffer.allocUnsafeSlow(capacity), baseline: undefined });
+const slotOf = (capacity: number): PageSlot => ({ content: Buffer.allocUnsafeSlow(capacity), baseline: undefined });
 
 const bytesOf = ({ pieces }: Batch): bigint =>
 	pieces.reduce(

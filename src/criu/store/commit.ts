@@ -6,9 +6,9 @@ import { mayStay } from "../kept-file.ts";
 import { isImageName } from "../own-names.ts";
 import type { WriteOptions } from "../pages/pages.ts";
 import { claim } from "./claim.ts";
-import { checkDraft, type ImageDraft, INVENTORY, namesIn, type Written } from "./draft.ts";
 import { install } from "./install.ts";
 import { type Lock, lock } from "./lock.ts";
+import { checkNewImages, INVENTORY, type NewImages, namesIn, type Written } from "./new-images.ts";
 import { type Recovery, recoverLocked } from "./recover.ts";
 
 export { writeElsewhere } from "./elsewhere.ts";
@@ -58,8 +58,8 @@ export async function whilePatching<T>(
  * @throws NecromancerError ERR_IMAGE_LOCKED; ERR_IMAGE_UNFINISHED when an earlier patch had to be finished after the
  * donor was read; ERR_CHANGED when another directory is at its place; what {@link writeDraft} throws.
  */
-export async function commitInPlace(draft: ImageDraft, donor: ImageDir, options: CommitOptions = {}): Promise<Written> {
-	checkDraft(draft);
+export async function commitInPlace(draft: NewImages, donor: ImageDir, options: CommitOptions = {}): Promise<Written> {
+	checkNewImages(draft);
 	if (options.lock === undefined)
 		return await whilePatching(donor.path, (held, recovery) => {
 			if (recovery === "finished") refuseLate(donor);

@@ -17,10 +17,10 @@ import { attempt } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
 import { isPlainName } from "../own-names.ts";
 import type { WriteOptions } from "../pages/pages.ts";
-import { checkDraft, type Donor, type ImageDraft, type Written, writeDraft } from "./draft.ts";
 import { fateOf, holderIn, ourselves, textOf } from "./holder.ts";
 import { install } from "./install.ts";
 import { lockOn, ownLock } from "./lock.ts";
+import { checkNewImages, type Donor, type NewImages, type Written, writeNewImages } from "./new-images.ts";
 import { isUnfinished, recoverLocked } from "./recover.ts";
 
 /**
@@ -31,15 +31,15 @@ import { isUnfinished, recoverLocked } from "./recover.ts";
  *
  * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_OWNER for an empty directory that is another user's; ERR_CHANGED where
  * somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
- * {@link writeDraft} throws.
+ * {@link writeNewImages} throws.
  */
 export async function writeElsewhere(
-	draft: ImageDraft,
+	draft: NewImages,
 	donor: Donor | undefined,
 	out: string,
 	options: WriteOptions = {},
 ): Promise<Written> {
-	checkDraft(draft);
+	checkNewImages(draft);
 	if (!isThere(out)) return await build(draft, donor, out, options);
 	const target = openTarget(out);
 	try {
@@ -52,7 +52,7 @@ export async function writeElsewhere(
 }
 
 async function fill(
-	draft: ImageDraft,
+	draft: NewImages,
 	donor: Donor | undefined,
 	directory: Directory,
 	options: WriteOptions,
@@ -109,12 +109,7 @@ function openTarget(out: string): Directory {
 	return openDirectory(out);
 }
 
-async function build(
-	draft: ImageDraft,
-	donor: Donor | undefined,
-	out: string,
-	options: WriteOptions,
-): Promise<Written> {
+async function build(draft: NewImages, donor: Donor | undefined, out: string, options: WriteOptions): Promise<Written> {
 	const { directory: around, entry } = openAround(out);
 	try {
 		const prefix = `.${entry.slice(0, LONGEST)}.necromancer.`;
@@ -124,7 +119,7 @@ async function build(
 		const target = makeDirectory(around, own, out);
 		try {
 			await options.leaving?.({ kind: "directory", around, entry: own, made: target.stat() });
-			const written = await writeDraft(draft, donor, target, options);
+			const written = await writeNewImages(draft, donor, target, options);
 			options.signal?.throwIfAborted();
 			options.requireUnchanged?.();
 			// rename(2) replaces nothing but an empty directory

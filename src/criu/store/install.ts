@@ -2,8 +2,8 @@ import { type Directory, empty, entryIn, makeDirectory, removeFlat, syncDirector
 import { refuse } from "../../errors.ts";
 import { STAGING } from "../own-names.ts";
 import type { WriteOptions } from "../pages/pages.ts";
-import { type Donor, type ImageDraft, namesIn, PARENT, type Written, writeDraft } from "./draft.ts";
 import { withdrawJournal, writeJournal } from "./journal.ts";
+import { type Donor, type NewImages, namesIn, PARENT, type Written, writeNewImages } from "./new-images.ts";
 import { finish, NEW } from "./recover.ts";
 
 /*
@@ -30,10 +30,10 @@ export interface Replacing {
  * Builds the files of a draft in the staging directory of `directory`, which must be free, and moves them out. The caller
  * holds the lock, and nobody else may change the directory. A failure before the journal is written leaves it as it was.
  *
- * @throws NecromancerError what {@link writeDraft}, `options.requireUnchanged` and {@link finish} throw.
+ * @throws NecromancerError what {@link writeNewImages}, `options.requireUnchanged` and {@link finish} throw.
  */
 export async function install(
-	draft: ImageDraft,
+	draft: NewImages,
 	donor: Donor | undefined,
 	directory: Directory,
 	options: WriteOptions,
@@ -46,7 +46,7 @@ export async function install(
 		try {
 			const fresh = makeDirectory(staging, NEW);
 			try {
-				written = await writeDraft(draft, donor, fresh, options, replacing !== undefined);
+				written = await writeNewImages(draft, donor, fresh, options, replacing !== undefined);
 				options.signal?.throwIfAborted();
 				options.requireUnchanged?.();
 				const moves = [...namesIn(draft), PARENT].flatMap((name) => {

@@ -6,7 +6,7 @@ import { createFile } from "../../bytes/sink.ts";
 import { openFile } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
 import { isPlainName, JOURNAL, JOURNAL_DRAFT, STAGING } from "../own-names.ts";
-import { INVENTORY } from "./draft.ts";
+import { INVENTORY } from "./new-images.ts";
 
 /** What is left to do to a directory when all new files are written. */
 export interface Journal {

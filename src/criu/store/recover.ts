@@ -12,9 +12,9 @@ import { openDirectory } from "../../bytes/open-directory.ts";
 import { refuse } from "../../errors.ts";
 import { LOCK, SPENT, STAGING } from "../own-names.ts";
 import { claim } from "./claim.ts";
-import { INVENTORY, PARENT } from "./draft.ts";
 import { type Journal, type Move, readJournal } from "./journal.ts";
 import { lock } from "./lock.ts";
+import { INVENTORY, PARENT } from "./new-images.ts";
 import { isDecided } from "./unfinished.ts";
 
 /** In a staging directory, where the new files are. */

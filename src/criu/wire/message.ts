@@ -10,7 +10,7 @@ export interface Message {
 }
 
 /** A schema as data: the part of protobufjs' JSON form that ours needs. */
-export interface Descriptor {
+export interface Schema {
 	readonly nested: Readonly<Record<string, MessageDescriptor | EnumDescriptor>>;
 }
 

@@ -3,7 +3,7 @@ import { bytesFromText } from "../../bytes/text.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
 import type { Task } from "../../task/task.ts";
 import { planClocks } from "../clocks.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { planDraft } from "../draft.ts";
 import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
 import { closeGhosts, ghostNumbers } from "../files/ghosts.ts";
@@ -14,7 +14,7 @@ import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
 import { addInputs, behindInputs, closeInputs, inputsFrom, type Lent, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
-import { openerOf, standOn } from "../opener.ts";
+import { actorOf, openerOf } from "../opener.ts";
 import type { Plan } from "../plan.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "../process/attributes.ts";
 import { planBounds } from "../process/bounds.ts";
@@ -50,41 +50,44 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const inputs = inputsFrom(sources, lent, workFd + 1);
 	const firstSpareFd = workFd + 1 + inputs.count;
 	const opener = openerOf(task, facts);
-	const around: Circumstances = {
+	const context: Context = {
 		draft,
 		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
 		facts,
 		hole,
 		ghosts: ghostNumbers(task, options, firstSpareFd),
-		context: draft.bytes("report socket", contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) })),
+		reportTarget: draft.bytes(
+			"report socket",
+			contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) }),
+		),
 		firstWorkFd: workFd,
-		...{ inputs, firstSpareFd, opener, stand: standOn(draft, opener) },
+		...{ inputs, firstSpareFd, opener, actor: actorOf(draft, opener) },
 		go: draft.cell("go"),
 		...(task.threads[0]?.ended === true ? { leaderEnded: draft.cell("whether the leader is there") } : {}),
 		reserve: reserver(task.memory.mappings, hole),
 	};
-	reportFreshIds(task, around);
-	planIdentity(task, around);
-	planAttributes(task, around);
+	reportFreshIds(task, context);
+	planIdentity(task, context);
+	planAttributes(task, context);
 	addInputs(draft.list("leader"), sources, lent, workFd + 1);
-	planFiles(task, around, options);
-	const views = planMemory(task, around, options);
-	planVdso(task, around);
-	planBounds(task, around);
-	planMemoryAttributes(task, around);
-	closeGhosts(around);
-	const clocks = planClocks(task, around);
-	planDirectories(task, around);
+	planFiles(task, context, options);
+	const views = planMemory(task, context, options);
+	planVdso(task, context);
+	planBounds(task, context);
+	planMemoryAttributes(task, context);
+	closeGhosts(context);
+	const clocks = planClocks(task, context);
+	planDirectories(task, context);
 	closeInputs(draft.list("leader"), inputs, workFd + 1);
-	planInspection(task, around);
-	planSignals(task, around);
-	planThreads(task, around);
-	planTimers(task, around);
-	planCredentials(task, around);
-	planLateAttributes(task, around);
-	planTracer(options, around);
-	planArming(task, around, options);
-	planLeave(task, around, options);
+	planInspection(task, context);
+	planSignals(task, context);
+	planThreads(task, context);
+	planTimers(task, context);
+	planCredentials(task, context);
+	planLateAttributes(task, context);
+	planTracer(options, context);
+	planArming(task, context, options);
+	planLeave(task, context, options);
 	return {
 		pid,
 		tids: task.threads.map(({ tid }) => tid),
@@ -92,10 +95,10 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		views,
 		lists: draft.lists,
 		data: draft.data,
-		context: around.context,
+		context: context.reportTarget,
 		reportFd: workFd,
 		...(clocks === undefined ? {} : { clocks }),
-		...(options.freshIds === true ? { newIds: around.ids.cells } : {}),
+		...(options.freshIds === true ? { newIds: context.ids.cells } : {}),
 		findings: draft.findings,
 	};
 }

@@ -2,20 +2,20 @@ import { loss } from "../../finding.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
 import type { Epoll } from "../../task/files.ts";
 import type { StepOptions } from "../draft.ts";
-import { addNew, addStatusFlags, type Desk } from "./fd-allocator.ts";
-import type { Slot } from "./slots.ts";
+import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
+import type { FdSlot } from "./slots.ts";
 
 const EPERM = 1;
 
 /** Without what it watches: that is added when all descriptors are there. */
-export function openEpoll(desk: Desk, slot: Slot, { flags }: Epoll): void {
-	addNew(desk, slot, "epoll_create1", (closing) => [BigInt(closing)], `descriptor ${slot.number}`);
-	addStatusFlags(desk, BigInt(slot.number), 0, flags);
+export function openEpoll(fds: FdAllocator, slot: FdSlot, { flags }: Epoll): void {
+	addNew(fds, slot, "epoll_create1", (closing) => [BigInt(closing)], `descriptor ${slot.number}`);
+	addStatusFlags(fds, BigInt(slot.number), 0, flags);
 }
 
 /** @param slots all, by number. */
-export function addEpollTargets(desk: Desk, slots: ReadonlyMap<number, Slot>): void {
-	const { draft } = desk.around;
+export function addEpollTargets(fds: FdAllocator, slots: ReadonlyMap<number, FdSlot>): void {
+	const { draft } = fds.context;
 	const done = new Set<string>();
 	for (const { number, key, content } of slots.values()) {
 		if (content.kind !== "epoll" || done.has(key)) continue;
@@ -46,7 +46,7 @@ export function addEpollTargets(desk: Desk, slots: ReadonlyMap<number, Slot>): v
 			// what has a name may be one that cannot be watched: another file took the place, or the number
 			const named = slot.content.kind === "substitute" || slot.content.kind === "file";
 			const options: StepOptions = named ? { expect: { successOr: EPERM } } : {};
-			desk.add(
+			fds.add(
 				"epoll_ctl",
 				[BigInt(number), BigInt(EPOLL_CTL_ADD), BigInt(target.number), event],
 				`${number} watches ${target.number}`,

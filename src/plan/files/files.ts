@@ -1,11 +1,11 @@
 import type { Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";
-import { addDuplicate, deskOf } from "./fd-allocator.ts";
+import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
 import { makeGhosts } from "./ghosts.ts";
 import { openByName, openFile, openForCaller, placeForCaller } from "./named.ts";
 import { pipesOn } from "./pipes.ts";
-import { type FilePolicy, highestNumber, type Slot, slotsOf } from "./slots.ts";
+import { type FdSlot, type FilePolicy, highestNumber, slotsOf } from "./slots.ts";
 import { socketPairsOn } from "./socket-pairs.ts";
 import { openEventfd, openSignalfd, openTimerfd } from "./special.ts";
 
@@ -19,32 +19,32 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  *
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
-export function planFiles({ identity, files, memory }: Task, around: Circumstances, policy: FilePolicy): void {
-	const { firstWorkFd, firstSpareFd, draft, ghosts } = around;
-	const desk = deskOf(around);
+export function planFiles({ identity, files, memory }: Task, context: Context, policy: FilePolicy): void {
+	const { firstWorkFd, firstSpareFd, draft, ghosts } = context;
+	const fds = fdAllocator(context);
 	// memfds come with the memory that they show
 	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
-	desk.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
-	const byCaller = openForCaller(desk, slots);
-	if (ghosts !== undefined) makeGhosts(desk, memory, ghosts, policy);
+	fds.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
+	const byCaller = openForCaller(fds, slots);
+	if (ghosts !== undefined) makeGhosts(fds, memory, ghosts, policy);
 
-	const firsts = new Map<string, Slot>();
+	const firsts = new Map<string, FdSlot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
-	const pipes = pipesOn(desk, [...firsts.values()]);
-	const pairs = socketPairsOn(desk, [...firsts.values()]);
+	const pipes = pipesOn(fds, [...firsts.values()]);
+	const pairs = socketPairsOn(fds, [...firsts.values()]);
 	for (const slot of slots) {
 		const { number, closeOnExec, key, content } = slot;
 		const first = firsts.get(key) ?? slot;
-		desk.reach(number);
+		fds.goTo(number);
 		if (first !== slot) {
-			addDuplicate(desk, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
+			addDuplicate(fds, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
 			continue;
 		}
 		const waiting = byCaller.get(key);
 		if (waiting !== undefined) {
-			placeForCaller(desk, slot, waiting);
+			placeForCaller(fds, slot, waiting);
 			continue;
 		}
 		switch (content.kind) {
@@ -56,31 +56,31 @@ export function planFiles({ identity, files, memory }: Task, around: Circumstanc
 				break;
 			case "fifo":
 				pipes.hold(content);
-				openByName(desk, slot, content.file.path, content.flags);
+				openByName(fds, slot, content.file.path, content.flags);
 				break;
 			case "file":
-				openFile(desk, slot, content, identity.pid);
+				openFile(fds, slot, content, identity.pid);
 				break;
 			case "substitute":
-				openByName(desk, slot, content.path, content.flags);
+				openByName(fds, slot, content.path, content.flags);
 				break;
 			case "eventfd":
-				openEventfd(desk, slot, content);
+				openEventfd(fds, slot, content);
 				break;
 			case "epoll":
-				openEpoll(desk, slot, content);
+				openEpoll(fds, slot, content);
 				break;
 			case "signalfd":
-				openSignalfd(desk, slot, content);
+				openSignalfd(fds, slot, content);
 				break;
 			case "timerfd":
-				openTimerfd(desk, slot, content);
+				openTimerfd(fds, slot, content);
 				break;
 		}
 	}
-	around.stand.asCaller("files");
-	addEpollTargets(desk, new Map(slots.map((slot) => [slot.number, slot])));
-	desk.add(
+	context.actor.asCaller("files");
+	addEpollTargets(fds, new Map(slots.map((slot) => [slot.number, slot])));
+	fds.add(
 		"close_range",
 		[BigInt(firstSpareFd + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
 		"what was only needed meanwhile",

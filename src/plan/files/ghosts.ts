@@ -3,9 +3,9 @@ import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
-import { addLooks } from "../ownership.ts";
-import type { Desk } from "./fd-allocator.ts";
+import type { Context } from "../context.ts";
+import { addOwnership } from "../ownership.ts";
+import type { FdAllocator } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
@@ -28,7 +28,7 @@ export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, first:
  * stays open, read-only, until its mappings are made; whoever shows it opens it once more.
  */
 export function makeGhosts(
-	desk: Desk,
+	fds: FdAllocator,
 	{ ghosts = [] }: Pick<Memory, "ghosts">,
 	numbers: ReadonlyMap<number, number>,
 	policy: FilePolicy,
@@ -37,7 +37,7 @@ export function makeGhosts(
 		const number = numbers.get(ghost.id);
 		if (number === undefined) continue;
 		const elsewhere = policy.ghosts?.get(ghost.id);
-		desk.around.draft.report(
+		fds.context.draft.report(
 			loss(
 				"attribute",
 				`${ghost.path}, deleted`,
@@ -45,60 +45,60 @@ export function makeGhosts(
 			),
 		);
 		if (elsewhere !== undefined)
-			desk.around.draft.report(
+			fds.context.draft.report(
 				caution(
 					"replaced",
 					`${ghost.path}, deleted`,
 					`cannot be made without a name where it was; it lies in ${elsewhere} now`,
 				),
 			);
-		make(desk, ghost, number, elsewhere ?? directoryOf(ghost.path));
+		make(fds, ghost, number, elsewhere ?? directoryOf(ghost.path));
 	}
 }
 
 /** `/tmp` of `/tmp/log`. */
 export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
-function make(desk: Desk, { path, contents, size }: GhostFile, number: number, directory: string): void {
-	const { draft, inputs, firstSpareFd } = desk.around;
+function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: number, directory: string): void {
+	const { draft, inputs, firstSpareFd } = fds.context;
 	const name = path.slice(path.lastIndexOf("/") + 1);
 	const open = (path: string, why: string, flags: number, after: 0 | 1): number => {
 		const args = [AT_FDCWD, draft.path(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
-		return desk.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
+		return fds.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
 	};
-	desk.around.stand.asUser("files");
+	fds.context.actor.asUser("files");
 	const file = open(directory, `a file without a name for ${name}, deleted`, O.TMPFILE | O.RDWR, 0);
 	const fd = BigInt(file);
 	const sources = new Set(contents.map(({ source }) => source));
 	for (const source of sources) {
 		const from = BigInt(inputs.numberOf(source));
 		for (const { start, length, offset } of contents.filter((content) => content.source === source)) {
-			desk.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
+			fds.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
 			for (let done = 0n; done < length; done += MOST) {
 				const count = length - done < MOST ? length - done : MOST;
 				const at = draft.bytes(`offset in ${source.name}`, word(offset + done));
-				desk.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
+				fds.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
 			}
 		}
 	}
-	desk.add("ftruncate", [fd, size], `its ${size} bytes`);
+	fds.add("ftruncate", [fd, size], `its ${size} bytes`);
 	const reader = open(ownFile(file), `${name} to read`, O.RDONLY, 1);
-	desk.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)], `${name}, out of the way`, {
+	fds.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)], `${name}, out of the way`, {
 		expect: { exactly: BigInt(number) },
 	});
-	for (const done of [reader, file]) desk.add("close", [BigInt(done)], `${name} is kept as ${number}`);
+	for (const done of [reader, file]) fds.add("close", [BigInt(done)], `${name} is kept as ${number}`);
 }
 
 /** As all that show them have opened them, files without a name get their owner, permissions and times. */
-export function settleGhosts({ memory: { ghosts = [] } }: Task, around: Circumstances): void {
-	const { draft } = around;
+export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context): void {
+	const { draft } = context;
 	const leader = draft.list("leader");
 	for (const ghost of ghosts) {
 		const { id, path, accessed, modified } = ghost;
-		const number = around.ghosts?.get(id);
+		const number = context.ghosts?.get(id);
 		if (number === undefined) continue;
 		const fd = BigInt(number);
-		addLooks(ghost, fd, `${path}, deleted`, "protect", around);
+		addOwnership(ghost, fd, `${path}, deleted`, "protect", context);
 		if (accessed === undefined || modified === undefined) continue;
 		const times = new Uint8Array(2 * timespec.size);
 		times.set(timespec.encode(timespecOf(accessed)));
@@ -109,7 +109,7 @@ export function settleGhosts({ memory: { ghosts = [] } }: Task, around: Circumst
 }
 
 /** After the executable, which may be one of them. */
-export function closeGhosts({ draft, ghosts, firstSpareFd }: Circumstances): void {
+export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): void {
 	if (ghosts === undefined || ghosts.size === 0) return;
 	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n];
 	draft.list("leader").add("bounds", "close_range", range, "files without a name are where they belong");

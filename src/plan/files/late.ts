@@ -6,7 +6,7 @@ import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
 import type { Description, SignalOwner, Timerfd } from "../../task/files.ts";
 import type { Task } from "../../task/task.ts";
 import { expiryOf } from "../clocks.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
@@ -17,14 +17,14 @@ const ESRCH = 3;
  * What descriptors do by themselves, set going last: timers, and signals about input, whose owner may be a thread and
  * whose sender is remembered with the credentials of who sets it.
  */
-export function planArming(task: Task, around: Circumstances, policy: FilePolicy): void {
-	const list = around.draft.list("leader");
+export function planArming(task: Task, context: Context, policy: FilePolicy): void {
+	const list = context.draft.list("leader");
 	const done = new Set<string>();
 	for (const { number, key, content } of slotsOf(task.files, policy, () => {})) {
 		if (content.kind === "substitute" || done.has(key)) continue;
 		done.add(key);
-		if (content.kind === "timerfd") arm(task, around, list, number, content);
-		if (content.owner !== undefined) setOwner(task, around, list, number, content.owner);
+		if (content.kind === "timerfd") arm(task, context, list, number, content);
+		if (content.owner !== undefined) setOwner(task, context, list, number, content.owner);
 		if ((content.flags & O.ASYNC) !== 0) setAsync(list, number, content);
 	}
 }
@@ -33,12 +33,12 @@ export function planArming(task: Task, around: Circumstances, policy: FilePolicy
  * Set to a time, where the clock goes on by which that is meant; else to what was left. By the process itself: its clock need
  * not be the restorer's.
  */
-function arm(task: Task, around: Circumstances, list: ListDraft, number: number, timer: Timerfd): void {
-	const { draft } = around;
+function arm(task: Task, context: Context, list: ListDraft, number: number, timer: Timerfd): void {
+	const { draft } = context;
 	const { clock, ticks, settings, remaining, interval } = timer;
 	const fd = BigInt(number);
 	const absolute = (settings & TFD_TIMER_ABSTIME) !== 0 && remaining !== 0n;
-	const expiry = absolute ? expiryOf(clock, remaining, task, around) : undefined;
+	const expiry = absolute ? expiryOf(clock, remaining, task, context) : undefined;
 	if (absolute && expiry === undefined && REALTIME.includes(clock))
 		draft.report(
 			caution(
@@ -64,7 +64,7 @@ const REALTIME: readonly number[] = [CLOCK.REALTIME, CLOCK.REALTIME_ALARM];
 
 function setOwner(
 	{ identity, threads }: Task,
-	{ draft, ids }: Circumstances,
+	{ draft, ids }: Context,
 	list: ListDraft,
 	number: number,
 	{ type, pid, signal }: SignalOwner,

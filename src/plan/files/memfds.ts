@@ -3,18 +3,18 @@ import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { CallName } from "../../program/calls.ts";
 import type { Arg } from "../../program/program.ts";
 import type { MemfdDescription } from "../../task/files.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { StepOptions } from "../draft.ts";
 import { addStatusFlags } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
-import type { Slot } from "./slots.ts";
+import type { FdSlot } from "./slots.ts";
 
-export interface MemfdSlot extends Slot {
+export interface MemfdSlot extends FdSlot {
 	readonly content: MemfdDescription;
 }
 
-export const isMemfdSlot = (slot: Slot): slot is MemfdSlot => slot.content.kind === "memfd";
+export const isMemfdSlot = (slot: FdSlot): slot is MemfdSlot => slot.content.kind === "memfd";
 
 /**
  * Gives descriptors their numbers, ascending. A number below that nobody has is what the kernel gives first.
@@ -26,7 +26,7 @@ export function placeMemfds(
 	slots: readonly MemfdSlot[],
 	taken: Set<number>,
 	openAs: (object: number) => number,
-	{ draft }: Circumstances,
+	{ draft }: Context,
 ): void {
 	const leader = draft.list("leader");
 	const add = (call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void =>

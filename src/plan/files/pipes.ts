@@ -5,10 +5,10 @@ import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
-import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./fd-allocator.ts";
+import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import { nameFor } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
-import type { Slot } from "./slots.ts";
+import type { FdSlot } from "./slots.ts";
 
 /** What pipe2(2) fills; nobody reads it, since the numbers are known. */
 const pipeEnds = layout("pipe ends", { fd: array(u32, 2) });
@@ -16,7 +16,7 @@ const pipeEnds = layout("pipe ends", { fd: array(u32, 2) });
 /** Bytes that are copied into a pipe at a time: what a pipe holds unless told otherwise. */
 const CHUNK = 65536;
 
-export interface PipeSlot extends Slot {
+export interface PipeSlot extends FdSlot {
 	readonly content: PipeEnd;
 }
 
@@ -28,7 +28,7 @@ export interface Pipes {
 }
 
 /** @param slots the first of each description, ascending. */
-export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
+export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 	const parked = new Map<string, Place>();
 	const inPlace = new Set<string>();
 	const made = new Set<number>();
@@ -40,7 +40,7 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		if (known === undefined) ends.set(id, [slot]);
 		else known.push(slot);
 	}
-	const fill = filler(desk, slots);
+	const fill = filler(fds, slots);
 
 	const make = (slot: PipeSlot): void => {
 		const { pipe } = slot.content;
@@ -49,13 +49,13 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		const all = ends.get(pipe.id) ?? [];
 		const reader = all.find(({ content }) => (content.flags & O_ACCMODE) === O.RDONLY);
 		const writer = all.find(({ content }) => (content.flags & O_ACCMODE) === O.WRONLY);
-		const [low, high] = [desk.landing(), desk.landing(1)];
-		const { draft } = desk.around;
+		const [low, high] = [fds.nextFree(), fds.nextFree(1)];
+		const { draft } = fds.context;
 		// a pipe that holds less than its content must fail, not wait for a reader
 		const flags = pipe.content === undefined ? 0 : O.NONBLOCK;
 		const both = draft.space(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
-		desk.around.stand.asUser("files");
-		desk.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
+		fds.context.actor.asUser("files");
+		fds.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
 		if (pipe.content !== undefined && all.some(({ content }) => (content.flags & O.DIRECT) !== 0))
 			draft.report(loss("pipe", `pipe ${pipe.id}`, "what waits in it is no longer cut into packets (O_DIRECT)"));
 		fill(pipe, BigInt(high), "pipe");
@@ -64,14 +64,14 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
 			const path = draft.path(`an end of pipe ${pipe.id}`, `/proc/self/fd/${low}`);
 			const how = BigInt(openFlags(extra.content.flags));
-			desk.around.stand.asUser("files");
-			const landed = desk.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);
-			parked.set(extra.key, desk.park(landed, `end of pipe ${pipe.id} for ${extra.number}`));
+			fds.context.actor.asUser("files");
+			const landed = fds.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);
+			parked.set(extra.key, fds.setAside(landed, `end of pipe ${pipe.id} for ${extra.number}`));
 		}
 		const put = (end: PipeSlot | undefined, landed: number): void => {
 			// as before: a reader finds the end of the pipe, a writer is told that nobody reads
 			if (end === undefined) {
-				desk.add("close", [BigInt(landed)], `nobody had this end of pipe ${pipe.id}`);
+				fds.add("close", [BigInt(landed)], `nobody had this end of pipe ${pipe.id}`);
 				if (all.some(({ content }) => (content.flags & O_ACCMODE) === O.RDWR)) return;
 				const what = landed === low ? "writing to it fails with EPIPE" : "reading from it finds its end";
 				draft.report(
@@ -79,14 +79,14 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 				);
 				return;
 			}
-			addStatusFlags(desk, BigInt(landed), flags, end.content.flags);
+			addStatusFlags(fds, BigInt(landed), flags, end.content.flags);
 			const stays = end.number === landed;
-			if (stays && end.closeOnExec) addCloseOnExec(desk, landed);
+			if (stays && end.closeOnExec) addCloseOnExec(fds, landed);
 			if (!stays && end.key !== slot.key) {
-				parked.set(end.key, desk.park(landed, `end of pipe ${pipe.id} for ${end.number}`));
+				parked.set(end.key, fds.setAside(landed, `end of pipe ${pipe.id} for ${end.number}`));
 				return;
 			}
-			desk.settle(landed, end.number, end.closeOnExec);
+			fds.moveTo(landed, end.number, end.closeOnExec);
 			inPlace.add(end.key);
 		};
 		// the slot's own end last: the other may be on its number
@@ -102,14 +102,14 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 	const hold = ({ file: { path }, pipe }: Fifo): void => {
 		if (held.has(pipe.id)) return;
 		held.add(pipe.id);
-		const { draft } = desk.around;
-		const name = nameFor(path, "files", desk.around);
-		const landed = desk.open(
+		const { draft } = fds.context;
+		const name = nameFor(path, "files", fds.context);
+		const landed = fds.open(
 			"openat",
 			[AT_FDCWD, draft.path(`path of FIFO ${pipe.id}`, name), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
 			"both ends of a FIFO, so that no end waits for the other",
 		);
-		const fd = desk.park(landed, `both ends of FIFO ${pipe.id}`);
+		const fd = fds.setAside(landed, `both ends of FIFO ${pipe.id}`);
 		fill(pipe, { valueOf: fd }, "fifo");
 	};
 	const place = (slot: PipeSlot): void => {
@@ -118,16 +118,16 @@ export function pipesOn(desk: Desk, slots: readonly Slot[]): Pipes {
 		const cell = parked.get(key);
 		if (inPlace.has(key)) return;
 		if (cell === undefined) throw new Error(`descriptor ${number} was not made with its pipe`);
-		addDuplicate(desk, { valueOf: cell }, number, closeOnExec, "to its number");
+		addDuplicate(fds, { valueOf: cell }, number, closeOnExec, "to its number");
 	};
 	return { place, hold };
 }
 
-const isPipeSlot = (slot: Slot): slot is PipeSlot => slot.content.kind === "pipe";
+const isPipeSlot = (slot: FdSlot): slot is PipeSlot => slot.content.kind === "pipe";
 
 /** What writes into a pipe what it held. */
-function filler(desk: Desk, slots: readonly Slot[]): (pipe: Pipe, end: Arg, kind: "pipe" | "fifo") => void {
-	const { draft, inputs } = desk.around;
+function filler(fds: FdAllocator, slots: readonly FdSlot[]): (pipe: Pipe, end: Arg, kind: "pipe" | "fifo") => void {
+	const { draft, inputs } = fds.context;
 	const contents = slots.flatMap(({ content }) =>
 		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
 	);
@@ -139,15 +139,15 @@ function filler(desk: Desk, slots: readonly Slot[]): (pipe: Pipe, end: Arg, kind
 			const chunk = length - done < CHUNK ? length - done : BigInt(CHUNK);
 			const at = fileOffset(offset + done);
 			// not splice(2): pieces that are not aligned in the file take more of the pipe's slots than they need
-			desk.add("pread64", [fd, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
-			desk.add("write", [end, buffer, chunk], `into ${what}`, { expect: { exactly: chunk } });
+			fds.add("pread64", [fd, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
+			fds.add("write", [end, buffer, chunk], `into ${what}`, { expect: { exactly: chunk } });
 		}
 	};
 	return ({ id, capacity, content }, end, kind) => {
 		// more than the kernel gives to anybody
-		if (capacity !== undefined && capacity > CHUNK) desk.around.stand.asCaller("files");
+		if (capacity !== undefined && capacity > CHUNK) fds.context.actor.asCaller("files");
 		if (capacity !== undefined)
-			desk.add("fcntl", [end, BigInt(F.SETPIPE_SZ), BigInt(capacity)], `room in ${kind} ${id}`);
+			fds.add("fcntl", [end, BigInt(F.SETPIPE_SZ), BigInt(capacity)], `room in ${kind} ${id}`);
 		if (content !== undefined) copy(content, end, `${kind} ${id}`);
 	};
 }

@@ -29,7 +29,7 @@ export interface FilePolicy {
 }
 
 /** One descriptor to be. Slots with equal keys share one description. */
-export interface Slot {
+export interface FdSlot {
 	readonly number: number;
 	readonly closeOnExec: boolean;
 	readonly key: string;
@@ -62,9 +62,9 @@ export interface Substitute {
  *
  * @throws NecromancerError ERR_UNSUPPORTED for all at once that cannot be opened and have no substitute.
  */
-export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: Finding) => void): Slot[] {
+export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: Finding) => void): FdSlot[] {
 	const refused: { readonly number: number; readonly what: string }[] = [];
-	const slots = descriptors.map(({ number, closeOnExec, description }): Slot => {
+	const slots = descriptors.map(({ number, closeOnExec, description }): FdSlot => {
 		const named = policy.fds.get(number);
 		const known = openable(description);
 		if (named === undefined && typeof known !== "string")

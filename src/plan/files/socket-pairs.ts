@@ -2,13 +2,13 @@ import { array, layout, u32 } from "../../bytes/layout.ts";
 import { AF_UNIX, SOCK_STREAM } from "../../linux/socket.ts";
 import type { Place } from "../../program/program.ts";
 import type { SocketPairEnd } from "../../task/files.ts";
-import { addCloseOnExec, addDuplicate, addStatusFlags, type Desk } from "./fd-allocator.ts";
-import type { Slot } from "./slots.ts";
+import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
+import type { FdSlot } from "./slots.ts";
 
 /** What socketpair(2) fills; nobody reads it, since the numbers are known. */
 const pairEnds = layout("socket pair", { fd: array(u32, 2) });
 
-export interface SocketPairSlot extends Slot {
+export interface SocketPairSlot extends FdSlot {
 	readonly content: SocketPairEnd;
 }
 
@@ -18,7 +18,7 @@ export interface SocketPairs {
 }
 
 /** @param slots the first of each description, ascending. */
-export function socketPairsOn(desk: Desk, slots: readonly Slot[]): SocketPairs {
+export function socketPairsOn(fds: FdAllocator, slots: readonly FdSlot[]): SocketPairs {
 	const parked = new Map<string, Place>();
 	const ends = slots.filter((slot): slot is SocketPairSlot => slot.content.kind === "socket-pair");
 
@@ -26,24 +26,24 @@ export function socketPairsOn(desk: Desk, slots: readonly Slot[]): SocketPairs {
 	const make = (slot: SocketPairSlot): void => {
 		const { pair } = slot.content;
 		const other = ends.find((end) => end.content.pair === pair && end.key !== slot.key);
-		const [own, theirs] = [desk.landing(), desk.landing(1)];
-		const both = desk.around.draft.space(`ends of socket pair ${pair}`, pairEnds.size, 4);
-		desk.add("socketpair", [BigInt(AF_UNIX), BigInt(SOCK_STREAM), 0n, both], `sockets ${pair}, connected`);
-		if (other === undefined) desk.add("close", [BigInt(theirs)], `nobody had the other end of socket pair ${pair}`);
+		const [own, theirs] = [fds.nextFree(), fds.nextFree(1)];
+		const both = fds.context.draft.space(`ends of socket pair ${pair}`, pairEnds.size, 4);
+		fds.add("socketpair", [BigInt(AF_UNIX), BigInt(SOCK_STREAM), 0n, both], `sockets ${pair}, connected`);
+		if (other === undefined) fds.add("close", [BigInt(theirs)], `nobody had the other end of socket pair ${pair}`);
 		else {
-			addStatusFlags(desk, BigInt(theirs), 0, other.content.flags);
-			parked.set(other.key, desk.park(theirs, `end of socket pair ${pair} for ${other.number}`));
+			addStatusFlags(fds, BigInt(theirs), 0, other.content.flags);
+			parked.set(other.key, fds.setAside(theirs, `end of socket pair ${pair} for ${other.number}`));
 		}
-		addStatusFlags(desk, BigInt(own), 0, slot.content.flags);
-		if (own === slot.number && slot.closeOnExec) addCloseOnExec(desk, own);
-		desk.settle(own, slot.number, slot.closeOnExec);
+		addStatusFlags(fds, BigInt(own), 0, slot.content.flags);
+		if (own === slot.number && slot.closeOnExec) addCloseOnExec(fds, own);
+		fds.moveTo(own, slot.number, slot.closeOnExec);
 	};
 
 	return {
 		place: (slot) => {
 			const waiting = parked.get(slot.key);
 			if (waiting === undefined) make(slot);
-			else addDuplicate(desk, { valueOf: waiting }, slot.number, slot.closeOnExec, "to its number");
+			else addDuplicate(fds, { valueOf: waiting }, slot.number, slot.closeOnExec, "to its number");
 		},
 	};
 }

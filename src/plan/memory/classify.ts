@@ -6,7 +6,7 @@ import { contentParts } from "../../task/content-parts.ts";
 import type { Mapping, Memory } from "../../task/task.ts";
 
 /** Bytes of a file and the address they go to. */
-export interface Stretch {
+export interface ClassifiedRange {
 	readonly start: Address;
 	/** At least 1. */
 	readonly length: bigint;
@@ -21,7 +21,7 @@ export interface Survey {
 	/** Pages that fault, inside regular mappings. */
 	readonly guards: readonly Range[];
 	/** The bytes of private memory, ascending, each within one mapping. */
-	readonly stretches: readonly Stretch[];
+	readonly stretches: readonly ClassifiedRange[];
 	/** Private memory of files that is to be zeros where the file has something else. */
 	readonly blanks: readonly Range[];
 	/** The private mappings that `stretches` and `blanks` write to. */
@@ -38,7 +38,7 @@ export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Sur
 	const guards = memory.mappings.filter(({ backing }) => backing.kind === "guard");
 	const solid = memory.mappings.filter(({ backing }) => backing.kind !== "guard" && backing.kind !== "vsyscall");
 	for (const [i, mapping] of solid.entries()) check(mapping, solid[i + 1]);
-	const stretches: Stretch[] = [];
+	const stretches: ClassifiedRange[] = [];
 	const blanks: Range[] = [];
 	const filled = new Set<Mapping>();
 	for (const content of memory.contents) {

@@ -5,10 +5,10 @@ import { MADV } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import { iovec } from "../../linux/uio.ts";
 import type { Place } from "../../program/program.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
-import type { Stretch } from "./classify.ts";
-import { chunkOf, HUGE_PAGE, type Reading, readingsOf, type Spacious } from "./read-plan.ts";
+import type { ClassifiedRange } from "./classify.ts";
+import { chunkOf, HUGE_PAGE, type PlannedRead, readingsOf, type Spacious } from "./read-plan.ts";
 
 /** Below this a second reader costs more than it saves. */
 const WORTH_SHARING = 64n << 20n;
@@ -29,26 +29,26 @@ const STACK_SIZE = 8192;
  * @param pid Of the process that is filled: it waits for its fillers.
  */
 export function planFill(
-	stretches: readonly Stretch[],
+	stretches: readonly ClassifiedRange[],
 	spacious: readonly Spacious[],
 	pid: number,
-	around: Circumstances,
+	context: Context,
 ): void {
 	if (stretches.length === 0) return;
-	const { draft, facts } = around;
+	const { draft, facts } = context;
 	const leader = draft.list("leader");
 	const total = stretches.reduce((sum, { length }) => sum + length, 0n);
 	const readings = readingsOf(stretches, spacious, chunkOf(total));
 	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
 	const [own = [], ...others] = sharesOf(readings, total, readers);
-	const fillers = others.map((share, i) => spawnFiller(i + 1, share, around));
-	for (const reading of own) read(leader, reading, around);
+	const fillers = others.map((share, i) => spawnFiller(i + 1, share, context));
+	for (const reading of own) read(leader, reading, context);
 	for (const { number, tid, running } of fillers) {
 		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
 		leader.add(
 			"fill",
 			"tgkill",
-			[around.ids.arg(pid), { valueOf: tid }, 0n],
+			[context.ids.arg(pid), { valueOf: tid }, 0n],
 			"wait until its thread id is free again",
 			{
 				expect: "until-error",
@@ -64,11 +64,11 @@ interface Filler {
 	readonly running: Place;
 }
 
-function spawnFiller(number: number, share: readonly Reading[], around: Circumstances): Filler {
-	const { draft, context, facts } = around;
+function spawnFiller(number: number, share: readonly PlannedRead[], context: Context): Filler {
+	const { draft, reportTarget, facts } = context;
 	const name = `filler ${number}`;
 	const list = draft.list(name);
-	for (const reading of share) read(list, reading, around);
+	for (const reading of share) read(list, reading, context);
 	const stack = draft.space(`stack of ${name}`, STACK_SIZE);
 	const running = draft.cell(`whether ${name} runs`);
 	const tid = draft.cell(`thread id of ${name}`);
@@ -92,7 +92,7 @@ function spawnFiller(number: number, share: readonly Reading[], around: Circumst
 		.add(
 			"fill",
 			facts.clone3 === false ? "clone" : "spawn",
-			[args, BigInt(cloneArgs.size), context, { list: name }],
+			[args, BigInt(cloneArgs.size), reportTarget, { list: name }],
 			"a second pair of hands",
 			{
 				save: tid,
@@ -101,7 +101,7 @@ function spawnFiller(number: number, share: readonly Reading[], around: Circumst
 	return { number, tid, running };
 }
 
-function read(list: ListDraft, reading: Reading, { draft, inputs }: Circumstances): void {
+function read(list: ListDraft, reading: PlannedRead, { draft, inputs }: Context): void {
 	const { source, offset, pieces, length } = reading;
 	const [first] = pieces;
 	if (first === undefined) return;
@@ -146,8 +146,8 @@ function iovecsOf(pieces: readonly { readonly start: bigint; readonly length: bi
 }
 
 /** Consecutive readings of about equal size for each of `count` readers. */
-function sharesOf(readings: readonly Reading[], total: bigint, count: number): Reading[][] {
-	const shares: Reading[][] = [[]];
+function sharesOf(readings: readonly PlannedRead[], total: bigint, count: number): PlannedRead[][] {
+	const shares: PlannedRead[][] = [[]];
 	let done = 0n;
 	for (const reading of readings) {
 		if (done >= (total * BigInt(shares.length)) / BigInt(count)) shares.push([]);
@@ -161,7 +161,7 @@ function sharesOf(readings: readonly Reading[], total: bigint, count: number): R
 const MOST_ZEROS = 1n << 30n;
 
 /** Zeros over file bytes: where a core was cut short or a page reached beyond what was saved. */
-export function planBlanks(blanks: readonly Range[], { draft }: Circumstances): void {
+export function planBlanks(blanks: readonly Range[], { draft }: Context): void {
 	if (blanks.length === 0) return;
 	const leader = draft.list("leader");
 	const zero = draft.cell("descriptor of /dev/zero");

@@ -5,7 +5,7 @@ import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WR
 import { O } from "../../linux/open.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Mapping } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { nameFor, ownFile } from "../files/named.ts";
 import { nameOf } from "./classify.ts";
 
@@ -37,16 +37,12 @@ export function flagsOf({ flags: all, shared, attributes }: Mapping): number {
 }
 
 /** Private anonymous memory: heap, stacks, arenas, reservations. */
-export function mapAnonymous(
-	mappings: readonly Mapping[],
-	writable: ReadonlySet<Mapping>,
-	around: Circumstances,
-): void {
+export function mapAnonymous(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, context: Context): void {
 	for (const mapping of mappings) {
 		const { backing } = mapping;
 		if (backing.kind !== "anonymous") continue;
 		const flags = (flagsOf(mapping) | MAP.ANONYMOUS | hugetlbOf(mapping)) >>> 0;
-		map(mapping, protWhileFilling(mapping, writable), flags, NO_FILE, 0n, backing.role ?? "anonymous memory", around);
+		map(mapping, protWhileFilling(mapping, writable), flags, NO_FILE, 0n, backing.role ?? "anonymous memory", context);
 	}
 }
 
@@ -54,8 +50,8 @@ export function mapAnonymous(
 const AT_ONCE = 256;
 
 /** Files, each opened once for all mappings that it may be opened for in the same way. */
-export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, around: Circumstances): void {
-	const { draft } = around;
+export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, context: Context): void {
+	const { draft } = context;
 	const leader = draft.list("leader");
 	const groups = new Map<
 		string,
@@ -65,7 +61,7 @@ export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Map
 		const { backing } = mapping;
 		if (backing.kind !== "file") continue;
 		const { offset, ghost } = backing;
-		const number = ghost === undefined ? undefined : around.ghosts?.get(ghost);
+		const number = ghost === undefined ? undefined : context.ghosts?.get(ghost);
 		const path = number === undefined ? backing.path : ownFile(number);
 		const access = mapping.shared && (backing.writable || (mapping.prot & PROT_WRITE) !== 0) ? O.RDWR : O.RDONLY;
 		const group = groups.get(`${access} ${path}`) ?? { path, name: backing.path, access, members: [] };
@@ -74,14 +70,14 @@ export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Map
 	}
 	const waiting = [...groups.values()];
 	// locked memory takes rights of the restorer's, so he maps what its user has opened
-	const most = around.opener.same ? 1 : AT_ONCE;
+	const most = context.opener.same ? 1 : AT_ONCE;
 	for (let from = 0; from < waiting.length; from += most) {
-		const open = waiting.slice(from, from + most).map((group) => ({ ...group, file: openMapped(group, around) }));
-		around.stand.asCaller("map");
+		const open = waiting.slice(from, from + most).map((group) => ({ ...group, file: openMapped(group, context) }));
+		context.actor.asCaller("map");
 		for (const { file, name: whole, members } of open) {
 			const name = lastOf(whole);
 			for (const { mapping, offset } of members)
-				map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, around);
+				map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, context);
 			leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
 		}
 	}
@@ -89,13 +85,13 @@ export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Map
 
 function openMapped(
 	{ path, name, access }: { readonly path: string; readonly name: string; readonly access: number },
-	around: Circumstances,
+	context: Context,
 ): Place {
-	const { draft } = around;
+	const { draft } = context;
 	const file = draft.cell(`descriptor of ${name}`);
 	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
 	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
-	const place = draft.path(name, nameFor(path, "map", around));
+	const place = draft.path(name, nameFor(path, "map", context));
 	draft.list("leader").add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
 	return file;
 }
@@ -110,10 +106,10 @@ export function map(
 	file: Arg,
 	offset: bigint,
 	what: string,
-	around: Circumstances,
+	context: Context,
 ): void {
 	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset];
-	const leader = around.draft.list("leader");
+	const leader = context.draft.list("leader");
 	leader.add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
 	if (mapping.attributes?.["locked-on-fault"] === 1n)
 		leader.add("map", "mlock2", [mapping.start, lengthOf(mapping), MLOCK_ONFAULT], "its pages are locked as they come");
@@ -137,7 +133,7 @@ const EINVAL = 22;
 export const isAdvised = ({ advice }: Mapping, number: number): boolean => ((advice >> BigInt(number)) & 1n) === 1n;
 
 /** Given before the pages come: it decides of which kind they are, and the rest does not mind. */
-export function advise(mappings: readonly Mapping[], { draft }: Circumstances): void {
+export function advise(mappings: readonly Mapping[], { draft }: Context): void {
 	const leader = draft.list("leader");
 	for (const mapping of mappings) {
 		if (mapping.advice === 0n) continue;

@@ -6,11 +6,11 @@ import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE 
 import { O } from "../../linux/open.ts";
 import type { Arg } from "../../program/program.ts";
 import type { Mapping, SharedObject } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { isMemfdSlot, type MemfdSlot, placeMemfds } from "../files/memfds.ts";
 import { ownFile } from "../files/named.ts";
-import type { Slot } from "../files/slots.ts";
-import { addLooks } from "../ownership.ts";
+import type { FdSlot } from "../files/slots.ts";
+import { addOwnership } from "../ownership.ts";
 import { nameOf } from "./classify.ts";
 import { flagsOf, hugetlbOf, map, protOf, protWhileFilling } from "./map.ts";
 
@@ -21,14 +21,14 @@ export interface Member {
 }
 
 /** Where an object's offset 0 is mapped writable; `aside` of the process's own mappings. */
-export interface Window {
+export interface ObjectWindow {
 	readonly start: Address;
 	readonly length: bigint;
 	readonly aside: boolean;
 }
 
 /** A memfd that is open until the end: descriptors show it, or seals and read-only mappings ask for it. */
-interface Kept {
+interface KeptObject {
 	readonly object: SharedObject;
 	readonly number: number;
 }
@@ -43,7 +43,7 @@ export interface Memfds {
 		members: readonly Member[],
 		filled: ReadonlySet<Mapping>,
 		prots: Map<Mapping, number>,
-	): Window | undefined;
+	): ObjectWindow | undefined;
 	/**
 	 * When they are filled and no longer written to: descriptors, owner, permissions, seals, in this order, for each may forbid
 	 * what comes before.
@@ -55,13 +55,13 @@ export interface Memfds {
 const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
 /** @param slots all that will be open by the end. The memfds among them are not yet. */
-export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds {
-	const { draft, firstSpareFd, ghosts } = around;
+export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
+	const { draft, firstSpareFd, ghosts } = context;
 	const leader = draft.list("leader");
 	const own = slots.filter(isMemfdSlot);
 	const shown = new Map<number, MemfdSlot>();
 	for (const slot of own) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);
-	const kept = new Map<number, Kept>();
+	const kept = new Map<number, KeptObject>();
 
 	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
 		const number = firstSpareFd + (ghosts?.size ?? 0) + kept.size;
@@ -78,7 +78,7 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 			const name = object.name ?? "/dev/zero";
 			const file = draft.cell(`descriptor of memfd ${name}`);
 			const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), hugetlbFlags(object));
-			const how = BigInt(MFD.CLOEXEC | makingFlags(object, around) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
+			const how = BigInt(MFD.CLOEXEC | makingFlags(object, context) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
 			leader.add("map", "memfd_create", [draft.path(`name of memfd ${name}`, name), how], `memfd ${name}`, {
 				save: file,
 			});
@@ -87,7 +87,7 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
 			leader.add("map", "ftruncate", [fd, size(object, name)], `its ${object.size} bytes`);
 			const empty = object.contents.every(({ length }) => length === 0n);
-			const window = empty ? undefined : windowOf(object, members, huge, around);
+			const window = empty ? undefined : windowOf(object, members, huge, context);
 			if (window?.aside === true) {
 				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n];
 				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
@@ -96,7 +96,7 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 				const writing = window?.start === mapping.start ? PROT_WRITE : 0;
 				const prot = protWhileFilling(mapping, filled) | writing;
 				if (prot !== protOf(mapping)) prots.set(mapping, prot);
-				map(mapping, prot, flagsOf(mapping), file, offset, `memfd ${name}`, around);
+				map(mapping, prot, flagsOf(mapping), file, offset, `memfd ${name}`, context);
 			};
 			for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
 			if (readers.length > 0) {
@@ -108,16 +108,16 @@ export function memfdsOn(slots: readonly Slot[], around: Circumstances): Memfds 
 				leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");
 			}
 			if (stays) return window;
-			addLooks(object, fd, `memfd ${name}`, "map", around);
+			addOwnership(object, fd, `memfd ${name}`, "map", context);
 			leader.add("map", "close", [fd], `memfd ${name} is mapped`);
 			return window;
 		},
 		settle: () => {
 			const others = slots.filter((slot) => !isMemfdSlot(slot)).map(({ number }) => number);
-			placeMemfds(own, new Set(others), (object) => kept.get(object)?.number ?? 0, around);
+			placeMemfds(own, new Set(others), (object) => kept.get(object)?.number ?? 0, context);
 			for (const { object, number } of kept.values()) {
 				const [fd, seals] = [BigInt(number), sealsOf(object)];
-				addLooks(object, fd, `memfd ${object.name ?? ""}`, "protect", around);
+				addOwnership(object, fd, `memfd ${object.name ?? ""}`, "protect", context);
 				if (seals !== 0)
 					leader.add("protect", "fcntl", [fd, BigInt(F.ADD_SEALS), BigInt(seals)], `seals of memfd ${object.name}`);
 				leader.add("protect", "close", [fd], `memfd ${object.name ?? ""} is as it was`);
@@ -132,7 +132,7 @@ const sealsOf = ({ seals = 0, memfdFlags = 0 }: SharedObject): number =>
 
 const ANY_EXECUTE = 0o111;
 
-function makingFlags({ memfdFlags = 0, seals = 0, mode }: SharedObject, { facts }: Circumstances): number {
+function makingFlags({ memfdFlags = 0, seals = 0, mode }: SharedObject, { facts }: Context): number {
 	const sealing = (memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : MFD.ALLOW_SEALING;
 	// said aloud where it can be: vm.memfd_noexec decides for those who do not
 	if (facts.memfdExec !== true) return sealing;
@@ -177,7 +177,7 @@ const size = ({ size }: SharedObject, name: string): bigint =>
 			});
 
 /** Its one mapping, where that shows all of it; else a place aside, on the boundary that its pages need. */
-function windowOf(object: SharedObject, members: readonly Member[], huge: number, around: Circumstances): Window {
+function windowOf(object: SharedObject, members: readonly Member[], huge: number, context: Context): ObjectWindow {
 	const pageLog = (huge >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
 	const page = huge === 0 ? PAGE_SIZE : 1n << BigInt(pageLog === 0 ? 21 : pageLog);
 	const [only] = members;
@@ -187,7 +187,7 @@ function windowOf(object: SharedObject, members: readonly Member[], huge: number
 	// a file of holes may be larger than any address space
 	const end = object.contents.reduce((last, { start, length }) => (start + length > last ? start + length : last), 0n);
 	const length = pagesUp(end < whole ? end : whole, page);
-	const start = around.reserve(huge === 0 ? length : length + page);
+	const start = context.reserve(huge === 0 ? length : length + page);
 	return { start: ((start + page - 1n) & ~(page - 1n)) as Address, length, aside: true };
 }
 

@@ -2,7 +2,7 @@ import { type Address, TASK_SIZE } from "../../bytes/address.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
 import type { Mapping, Memory, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { settleGhosts } from "../files/ghosts.ts";
 import { type FilePolicy, slotsOf } from "../files/slots.ts";
 import { addMappingPolicies, sealMappings } from "../process/attributes.ts";
@@ -33,33 +33,33 @@ export interface MemoryOptions {
  */
 export function planMemory(
 	task: Task,
-	around: Circumstances,
+	context: Context,
 	{ lazy = false, ...policy }: MemoryOptions & Partial<FilePolicy> = {},
 ): readonly Range[] {
 	const { identity, memory, files } = task;
 	const survey = surveyMemory(memory);
 	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
-	clear(around);
+	clear(context);
 	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
-	const objects = mapObjects(memory, regular, filled, slots, around);
-	mapFiles(regular, filled, around);
-	mapAnonymous(regular, filled, around);
-	mapViews(views, around);
-	advise(regular, around);
-	addMappingPolicies(task, around);
-	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, around), identity.pid, around);
-	planBlanks(blanks, around);
+	const objects = mapObjects(memory, regular, filled, slots, context);
+	mapFiles(regular, filled, context);
+	mapAnonymous(regular, filled, context);
+	mapViews(views, context);
+	advise(regular, context);
+	addMappingPolicies(task, context);
+	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, context), identity.pid, context);
+	planBlanks(blanks, context);
 	objects.finish();
-	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), around);
-	guard(guards, around);
+	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
+	guard(guards, context);
 	objects.settle();
-	settleGhosts(task, around);
-	sealMappings(task, around);
+	settleGhosts(task, context);
+	sealMappings(task, context);
 	return views.map(({ start, end }) => ({ start, end }));
 }
 
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
-function clear({ draft, hole }: Circumstances): void {
+function clear({ draft, hole }: Context): void {
 	const leader = draft.list("leader");
 	const below: Range = { start: 0n as Address, end: hole.start };
 	const above: Range = { start: hole.end, end: TASK_SIZE };
@@ -71,7 +71,7 @@ function clear({ draft, hole }: Circumstances): void {
 const spaciousOf = (
 	mappings: readonly Mapping[],
 	{ hugePagesDisabled = false }: Memory,
-	{ facts }: Circumstances,
+	{ facts }: Context,
 ): Spacious[] =>
 	mappings
 		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
@@ -83,7 +83,7 @@ const spaciousOf = (
 
 const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;
 
-function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Circumstances): void {
+function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Context): void {
 	const leader = draft.list("leader");
 	for (const mapping of mappings)
 		if (now(mapping) !== protOf(mapping))
@@ -96,7 +96,7 @@ function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number
 }
 
 /** After the bytes: pages that become guards lose theirs. */
-function guard(guards: readonly Range[], { draft }: Circumstances): void {
+function guard(guards: readonly Range[], { draft }: Context): void {
 	const leader = draft.list("leader");
 	for (const range of guards)
 		leader.add(

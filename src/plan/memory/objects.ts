@@ -4,16 +4,16 @@ import { refuse } from "../../errors.ts";
 import { loss } from "../../finding.ts";
 import { MAP, MREMAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import type { Mapping, Memory, SharedObject } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
-import type { Slot } from "../files/slots.ts";
-import { nameOf, type Stretch } from "./classify.ts";
+import type { Context } from "../context.ts";
+import type { FdSlot } from "../files/slots.ts";
+import { type ClassifiedRange, nameOf } from "./classify.ts";
 import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
-import { isOneRun, type Member, memfdsOn, pagesUp, type Window } from "./memfds.ts";
+import { isOneRun, type Member, memfdsOn, type ObjectWindow, pagesUp } from "./memfds.ts";
 
 /** What is left to do for shared objects once all of them are mapped. */
 export interface MappedObjects {
 	/** Their bytes, at the addresses where they can be written until `protect`. */
-	readonly stretches: readonly Stretch[];
+	readonly stretches: readonly ClassifiedRange[];
 	/** Protections that mappings have until then, where they are not the final ones. */
 	readonly prots: ReadonlyMap<Mapping, number>;
 	/** Unmaps what was only there to write through. A step of `protect`. */
@@ -35,26 +35,26 @@ export function mapObjects(
 	memory: Pick<Memory, "objects">,
 	mappings: readonly Mapping[],
 	filled: ReadonlySet<Mapping>,
-	slots: readonly Slot[],
-	around: Circumstances,
+	slots: readonly FdSlot[],
+	context: Context,
 ): MappedObjects {
-	const memfds = memfdsOn(slots, around);
-	const stretches: Stretch[] = [];
+	const memfds = memfdsOn(slots, context);
+	const stretches: ClassifiedRange[] = [];
 	const prots = new Map<Mapping, number>();
 	const windows: { readonly start: Address; readonly length: bigint }[] = [];
-	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, around)) {
+	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, context)) {
 		requireWithin(object);
 		const window =
 			memfds.shown.has(object.id) || needsDescriptor(object, members)
 				? memfds.map(object, members, filled, prots)
-				: mapShared(object, members, prots, around);
+				: mapShared(object, members, prots, context);
 		if (window === undefined) continue;
 		if (window.aside) windows.push({ start: window.start, length: window.length });
 		stretches.push(...stretchesOf(object, window.start));
 	}
 	const finish = (): void => {
 		for (const { start, length } of windows)
-			around.draft.list("leader").add("protect", "munmap", [start, length], "the object is filled");
+			context.draft.list("leader").add("protect", "munmap", [start, length], "the object is filled");
 	};
 	return { stretches, prots, finish, settle: memfds.settle };
 }
@@ -64,16 +64,16 @@ function mapShared(
 	object: SharedObject,
 	members: readonly Member[],
 	prots: Map<Mapping, number>,
-	around: Circumstances,
-): Window | undefined {
-	const leader = around.draft.list("leader");
+	context: Context,
+): ObjectWindow | undefined {
+	const leader = context.draft.list("leader");
 	const length = pagesUp(object.size);
 	const types = members.reduce<number>((all, { mapping }) => all | flagsOf(mapping), MAP.ANONYMOUS);
 	const flags = BigInt(types & ~MAP.LOCKED);
 	const [first] = members;
 	if (first === undefined) return undefined;
 	const whole = isOneRun(members, length);
-	const start = whole ? first.mapping.start : around.reserve(length);
+	const start = whole ? first.mapping.start : context.reserve(length);
 	leader.add(
 		"map",
 		"mmap",
@@ -113,8 +113,8 @@ const needsDescriptor = (object: SharedObject, members: readonly Member[]): bool
 function objectsOf(
 	memory: Pick<Memory, "objects">,
 	mappings: readonly Mapping[],
-	shown: ReadonlyMap<number, Slot>,
-	{ draft }: Circumstances,
+	shown: ReadonlyMap<number, FdSlot>,
+	{ draft }: Context,
 ): { readonly object: SharedObject; readonly members: readonly Member[] }[] {
 	const known = new Map(memory.objects.map((object) => [object.id, object]));
 	const groups = new Map<string, { object: SharedObject; members: Member[] }>();
@@ -170,7 +170,7 @@ function requireWithin({ contents, size }: SharedObject): void {
 			});
 }
 
-const stretchesOf = ({ contents }: SharedObject, window: Address): Stretch[] =>
+const stretchesOf = ({ contents }: SharedObject, window: Address): ClassifiedRange[] =>
 	contents.flatMap(({ start, length, available, source, offset }) => {
 		const held = available < length ? available : length;
 		return held === 0n ? [] : [{ start: plus(window, start), length: held, source, offset: fileOffset(offset) }];

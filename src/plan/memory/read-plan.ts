@@ -2,15 +2,15 @@ import { type Address, type FileOffset, fileOffset, plus } from "../../bytes/add
 import { firstEndingAbove, intersect, type Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import { IOV_MAX } from "../../linux/uio.ts";
-import type { Stretch } from "./classify.ts";
+import type { ClassifiedRange } from "./classify.ts";
 
 /** What one read brings in: consecutive bytes of a file, to one or many places. */
-export interface Reading {
+export interface PlannedRead {
 	readonly source: ByteSource;
 	readonly offset: FileOffset;
 	readonly length: bigint;
 	/** At most IOV_MAX, and their lengths add up to `length`. */
-	readonly pieces: readonly Piece[];
+	readonly pieces: readonly FilledPiece[];
 	/** What is done first about the one piece it then has: `huge` ones are whole, aligned huge pages. */
 	readonly pages?: "huge" | "small";
 }
@@ -21,7 +21,7 @@ export interface Spacious extends Range {
 	readonly huge: boolean;
 }
 
-export interface Piece {
+export interface FilledPiece {
 	readonly start: Address;
 	readonly length: bigint;
 }
@@ -51,9 +51,13 @@ export function chunkOf(total: bigint): bigint {
  * @param spacious Sorted, without overlaps.
  * @param chunk The most bytes of one read, a multiple of HUGE_PAGE.
  */
-export function readingsOf(stretches: readonly Stretch[], spacious: readonly Spacious[], chunk: bigint): Reading[] {
-	const readings: Reading[] = [];
-	let open: { source: ByteSource; offset: FileOffset; length: bigint; pieces: Piece[] } | undefined;
+export function readingsOf(
+	stretches: readonly ClassifiedRange[],
+	spacious: readonly Spacious[],
+	chunk: bigint,
+): PlannedRead[] {
+	const readings: PlannedRead[] = [];
+	let open: { source: ByteSource; offset: FileOffset; length: bigint; pieces: FilledPiece[] } | undefined;
 	const close = (): void => {
 		if (open !== undefined) readings.push(open);
 		open = undefined;
@@ -84,14 +88,14 @@ export function readingsOf(stretches: readonly Stretch[], spacious: readonly Spa
 }
 
 /** By place in the file; neighbours in both file and memory made one. */
-function united(stretches: readonly Stretch[]): Stretch[] {
+function united(stretches: readonly ClassifiedRange[]): ClassifiedRange[] {
 	const order = new Map<ByteSource, number>();
 	for (const { source } of stretches) if (!order.has(source)) order.set(source, order.size);
-	const rank = ({ source }: Stretch): number => order.get(source) ?? 0;
+	const rank = ({ source }: ClassifiedRange): number => order.get(source) ?? 0;
 	const sorted = [...stretches].sort((a, b) =>
 		a.source === b.source ? (a.offset < b.offset ? -1 : a.offset > b.offset ? 1 : 0) : rank(a) - rank(b),
 	);
-	const whole: Stretch[] = [];
+	const whole: ClassifiedRange[] = [];
 	for (const stretch of sorted) {
 		const last = whole.at(-1);
 		const joins =
@@ -104,12 +108,12 @@ function united(stretches: readonly Stretch[]): Stretch[] {
 	return whole;
 }
 
-interface Cut extends Piece {
+interface Cut extends FilledPiece {
 	readonly pages?: "huge" | "small";
 }
 
 /** Pieces of at most `chunk` bytes: those whose pages are made beforehand, and the rest between them. */
-function* cut({ start, length }: Stretch, spacious: readonly Spacious[], chunk: bigint): Generator<Cut> {
+function* cut({ start, length }: ClassifiedRange, spacious: readonly Spacious[], chunk: bigint): Generator<Cut> {
 	const end = plus(start, length);
 	let at = start;
 	for (let i = firstEndingAbove(spacious, start); i < spacious.length; i++) {
@@ -126,7 +130,7 @@ function* cut({ start, length }: Stretch, spacious: readonly Spacious[], chunk: 
 	yield* chunks(at, end, chunk);
 }
 
-function* chunks(from: Address, to: Address, chunk: bigint): Generator<Piece> {
+function* chunks(from: Address, to: Address, chunk: bigint): Generator<FilledPiece> {
 	for (let at = from; at < to; at = plus(at, chunk)) yield { start: at, length: to - at < chunk ? to - at : chunk };
 }
 

@@ -6,7 +6,7 @@ import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { ARCH } from "../../linux/prctl.ts";
 import { iovec } from "../../linux/uio.ts";
 import type { Backing, Memory, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { NO_FILE } from "./map.ts";
 import { redirect } from "./vdso-functions.ts";
 
@@ -24,25 +24,25 @@ const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE);
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE where the dead's vdso has no bytes, or more than a vdso can have.
  */
-export function planVdso(task: Task, around: Circumstances): void {
+export function planVdso(task: Task, context: Context): void {
 	const { memory } = task;
 	const vdso = rangeOf(memory, "vdso");
 	if (vdso === undefined) return;
 	const vvar = rangeOf(memory, "vvar");
 	const image = imageOf(memory, vdso);
-	if (isOurs(image, vdso, vvar, memory, around)) {
+	if (isOurs(image, vdso, vvar, memory, context)) {
 		if (image === undefined)
-			around.draft.report(
+			context.draft.report(
 				caution(
 					"vdso",
 					`vdso at ${hex(vdso.start)}`,
 					"its bytes were not saved; this kernel's is taken for the same, as it has the same size",
 				),
 			);
-		mapHosts(plus(vdso.start, -around.facts.vdso.vvarLength), "where it was", around);
+		mapHosts(plus(vdso.start, -context.facts.vdso.vvarLength), "where it was", context);
 		return;
 	}
-	replace(image ?? lost(vdso), vdso, vvar, task, around);
+	replace(image ?? lost(vdso), vdso, vvar, task, context);
 }
 
 const lost = (vdso: Range): never =>
@@ -89,7 +89,7 @@ function isOurs(
 	vdso: Range,
 	vvar: Range | undefined,
 	memory: Memory,
-	{ facts, hole }: Circumstances,
+	{ facts, hole }: Context,
 ): boolean {
 	const ours = facts.vdso;
 	const same =
@@ -105,7 +105,7 @@ function isOurs(
  * ARCH_MAP_VDSO_64 takes the address as a wish, and `clear` has unmapped the one the carrier had. That the place is taken
  * afterwards shows that the wish was granted.
  */
-function mapHosts(start: Address, where: string, { draft, facts }: Circumstances): void {
+function mapHosts(start: Address, where: string, { draft, facts }: Context): void {
 	const leader = draft.list("leader");
 	const size = BigInt(facts.vdso.image.length);
 	leader.add("vdso", "arch_prctl", [BigInt(ARCH.MAP_VDSO_64), start], `this kernel's vdso ${where}`, {
@@ -121,14 +121,14 @@ function replace(
 	vdso: Range,
 	vvar: Range | undefined,
 	{ identity, memory, threads }: Task,
-	around: Circumstances,
+	context: Context,
 ): void {
-	const { draft, facts, ids } = around;
+	const { draft, facts, ids } = context;
 	const leader = draft.list("leader");
 	const { image: ours, vvarLength } = facts.vdso;
-	const start = around.reserve(vvarLength + BigInt(ours.length) + PAGE_SIZE);
+	const start = context.reserve(vvarLength + BigInt(ours.length) + PAGE_SIZE);
 	// vdso=0 on the kernel's command line: then all of them become system calls
-	if (ours.length > 0) mapHosts(start, "aside", around);
+	if (ours.length > 0) mapHosts(start, "aside", context);
 	const redirected = redirect(image, { image: ours, at: plus(start, vvarLength) });
 	const length = lengthOf(vdso);
 	const data = draft.bytes("vdso of the dead process", redirected.image);

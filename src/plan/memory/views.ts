@@ -3,8 +3,8 @@ import { byStart, lengthOf, overlaps, type Range, rangeAt } from "../../bytes/ra
 import type { ByteSource } from "../../bytes/source.ts";
 import { MADV, MAP, PROT_EXEC } from "../../linux/mman.ts";
 import type { Mapping } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
-import type { Stretch, Survey } from "./classify.ts";
+import type { Context } from "../context.ts";
+import type { ClassifiedRange, Survey } from "./classify.ts";
 import { flagsOf, isAdvised, protOf } from "./map.ts";
 
 /**
@@ -48,7 +48,7 @@ export function withViews(survey: Survey): Survey & { readonly views: readonly V
 }
 
 function viewOf(
-	{ start, length, source, offset }: Stretch,
+	{ start, length, source, offset }: ClassifiedRange,
 	regular: readonly Mapping[],
 	guards: readonly Range[],
 ): View | undefined {
@@ -67,7 +67,7 @@ function viewOf(
 }
 
 /** What of a stretch is left to read behind its view. */
-function behind(stretch: Stretch, viewed: bigint | undefined): Stretch[] {
+function behind(stretch: ClassifiedRange, viewed: bigint | undefined): ClassifiedRange[] {
 	const skipped = viewed === undefined ? 0n : viewed - stretch.start;
 	if (skipped === stretch.length) return [];
 	return [
@@ -81,7 +81,7 @@ function behind(stretch: Stretch, viewed: bigint | undefined): Stretch[] {
 }
 
 /** Maps views over the memory that is there already: the one place where something is replaced. */
-export function mapViews(views: readonly View[], { draft, inputs }: Circumstances): void {
+export function mapViews(views: readonly View[], { draft, inputs }: Context): void {
 	const leader = draft.list("leader");
 	for (const [source, members] of bySource(views)) {
 		const file = BigInt(inputs.numberOf(source));

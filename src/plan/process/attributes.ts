@@ -12,23 +12,28 @@ import type { CallName } from "../../program/calls.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import { entriesOf, type ThreadAttribute, threadAttributes } from "../../task/attributes.ts";
 import type { Task, Thread } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft, StepOptions } from "../draft.ts";
-import { may } from "../host-rights.ts";
+import { hasCapability } from "../host-rights.ts";
 
 const [EPERM, EINVAL] = [1, 22];
 
-type Give = (value: bigint, around: Given) => void;
+type Give = (value: bigint, context: GivenAttribute) => void;
 
 /** A thread, and what its list gets. */
-interface Given {
+interface GivenAttribute {
 	readonly subject: string;
-	readonly around: Circumstances;
+	readonly context: Context;
 	readonly add: (call: CallName, args: readonly Arg[], why: string, options?: StepOptions) => void;
 }
 
-const prctl = ({ add }: Given, option: number, args: readonly bigint[], why: string, options?: StepOptions): void =>
-	add("prctl", [BigInt(option), ...args, ...new Array<bigint>(4 - args.length).fill(0n)], why, options);
+const prctl = (
+	{ add }: GivenAttribute,
+	option: number,
+	args: readonly bigint[],
+	why: string,
+	options?: StepOptions,
+): void => add("prctl", [BigInt(option), ...args, ...new Array<bigint>(4 - args.length).fill(0n)], why, options);
 
 const speculation =
 	(which: number): Give =>
@@ -38,16 +43,20 @@ const speculation =
 const give: Readonly<Record<ThreadAttribute, Give>> = {
 	personality: (value, { add }) => add("personality", [value], "its personality"),
 	affinity: giveAffinity,
-	"io-priority": (value, { add, around, subject }) => {
+	"io-priority": (value, { add, context, subject }) => {
 		const privileged = value >> IOPRIO_CLASS_SHIFT === IOPRIO_CLASS_RT;
-		if (privileged && !may(around.facts, CAP.SYS_NICE, "system") && !may(around.facts, CAP.SYS_ADMIN, "system"))
-			around.draft.report(loss("attribute", subject, "had real-time I/O priority, which takes CAP_SYS_NICE"));
+		if (
+			privileged &&
+			!hasCapability(context.facts, CAP.SYS_NICE, "system") &&
+			!hasCapability(context.facts, CAP.SYS_ADMIN, "system")
+		)
+			context.draft.report(loss("attribute", subject, "had real-time I/O priority, which takes CAP_SYS_NICE"));
 		const args = [BigInt(IOPRIO_WHO_PROCESS), 0n, value];
 		add("ioprio_set", args, "its I/O priority", privileged ? { expect: { successOr: EPERM } } : {});
 	},
 	"timer-slack": (value, given) => prctl(given, PR.SET_TIMERSLACK, [value], "how late its timers may be"),
-	"memory-policy": (value, { add, around, subject }) => {
-		const policy = policyIn(value, subject, around);
+	"memory-policy": (value, { add, context, subject }) => {
+		const policy = policyIn(value, subject, context);
 		if (policy !== undefined) add("set_mempolicy", policy, "nodes of its memory", { expect: { successOr: EINVAL } });
 	},
 	tsc: (value, given) => prctl(given, PR.SET_TSC, [value], "whether rdtsc is a fault"),
@@ -55,9 +64,9 @@ const give: Readonly<Record<ThreadAttribute, Give>> = {
 		prctl(given, PR.MCE_KILL, [BigInt(PR_MCE_KILL.SET), value], "when a broken page kills it"),
 	cpuid: (value, { add }) => add("arch_prctl", [BigInt(ARCH.SET_CPUID), value], "cpuid is a fault"),
 	"io-flusher": (value, given) => {
-		const { around, subject } = given;
-		if (!may(around.facts, CAP.SYS_RESOURCE, "system"))
-			around.draft.report(loss("attribute", subject, "was an I/O flusher, which takes CAP_SYS_RESOURCE"));
+		const { context, subject } = given;
+		if (!hasCapability(context.facts, CAP.SYS_RESOURCE, "system"))
+			context.draft.report(loss("attribute", subject, "was an I/O flusher, which takes CAP_SYS_RESOURCE"));
 		prctl(given, PR.SET_IO_FLUSHER, [value], "reclaim does not wait for it", { expect: { successOr: EPERM } });
 	},
 	"store-bypass": speculation(PR_SPEC_OF.STORE_BYPASS),
@@ -66,17 +75,17 @@ const give: Readonly<Record<ThreadAttribute, Give>> = {
 };
 
 /** Of the thread that runs the list, when all memory is there: a personality changes what is mapped from then on. */
-export function addThreadAttributes(list: ListDraft, thread: Thread, around: Circumstances): void {
-	const given: Given = {
+export function addThreadAttributes(list: ListDraft, thread: Thread, context: Context): void {
+	const given: GivenAttribute = {
 		subject: `thread ${thread.tid}`,
-		around,
+		context,
 		add: (call, args, why, options) => list.add("threads", call, args, why, options),
 	};
 	for (const [name, value] of entriesOf(threadAttributes, thread.attributes)) give[name](value, given);
 }
 
-function giveAffinity(value: bigint, { add, around, subject }: Given): void {
-	const { facts, draft } = around;
+function giveAffinity(value: bigint, { add, context, subject }: GivenAttribute): void {
+	const { facts, draft } = context;
 	const here = facts.online === undefined ? value : value & facts.online;
 	if (here !== value)
 		draft.report(
@@ -97,7 +106,7 @@ function giveAffinity(value: bigint, { add, around, subject }: Given): void {
 function policyIn(
 	value: bigint,
 	subject: string,
-	{ draft, facts }: Circumstances,
+	{ draft, facts }: Context,
 ): readonly [bigint, Place | bigint, bigint] | undefined {
 	const [mode, nodes] = [value & MODE_MASK, value >> MODE_BITS];
 	if (facts.nodes !== undefined && (nodes & ~facts.nodes) !== 0n) {
@@ -109,11 +118,11 @@ function policyIn(
 }
 
 /** Policies of mappings, before their pages come. */
-export function addMappingPolicies({ memory: { mappings } }: Pick<Task, "memory">, around: Circumstances): void {
-	const list = around.draft.list("leader");
+export function addMappingPolicies({ memory: { mappings } }: Pick<Task, "memory">, context: Context): void {
+	const list = context.draft.list("leader");
 	for (const { start, end, attributes } of mappings) {
 		const value = attributes?.["memory-policy"];
-		const policy = value === undefined ? undefined : policyIn(value, `mapping 0x${start.toString(16)}`, around);
+		const policy = value === undefined ? undefined : policyIn(value, `mapping 0x${start.toString(16)}`, context);
 		if (policy !== undefined)
 			list.add("map", "mbind", [start, end - start, ...policy, 0n], "nodes of its pages", {
 				expect: { successOr: EINVAL },
@@ -122,14 +131,14 @@ export function addMappingPolicies({ memory: { mappings } }: Pick<Task, "memory"
 }
 
 /** When nothing of them changes any more. */
-export function sealMappings({ memory: { mappings } }: Pick<Task, "memory">, { draft }: Circumstances): void {
+export function sealMappings({ memory: { mappings } }: Pick<Task, "memory">, { draft }: Context): void {
 	for (const { start, end, attributes } of mappings)
 		if (attributes?.sealed === 1n)
 			draft.list("leader").add("protect", "mseal", [start, end - start, 0n], "can no longer be changed (Linux 6.10)");
 }
 
 /** What belongs to the whole address space, and to nobody but the process: before there are threads. */
-export function planAttributes({ attributes = {} }: Task, { draft, facts }: Circumstances): void {
+export function planAttributes({ attributes = {} }: Task, { draft, facts }: Context): void {
 	const leader = draft.list("leader");
 	const filter = attributes["coredump-filter"];
 	if (filter !== undefined) {
@@ -153,7 +162,7 @@ export function planAttributes({ attributes = {} }: Task, { draft, facts }: Circ
 }
 
 /** The same, once all memory is there. */
-export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Circumstances): void {
+export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Context): void {
 	const leader = draft.list("leader");
 	const { membarrier = 0n } = attributes;
 	for (let bit = 0n; membarrier >> bit > 0n; bit++)
@@ -168,7 +177,7 @@ export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Circu
 const EDQUOT = 122;
 
 /** With the credentials it has in the end: whose keyring is the user's, and what no longer may be mapped. */
-export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Circumstances): void {
+export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Context): void {
 	const leader = draft.list("leader");
 	if (facts.keyrings === true && attributes["user-keyring"] === 1n)
 		leader.add(

@@ -8,7 +8,7 @@ import { O } from "../../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import type { Place } from "../../program/program.ts";
 import type { Bounds, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
 import { nameFor, ownFile } from "../files/named.ts";
 import { mayLinkExecutable } from "../host-rights.ts";
@@ -31,13 +31,13 @@ const LOWEST = 0x1_0000n;
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE for bounds that the kernel refuses.
  */
-export function planBounds({ identity, memory }: Task, around: Circumstances): void {
-	const { draft, facts } = around;
+export function planBounds({ identity, memory }: Task, context: Context): void {
+	const { draft, facts } = context;
 	const leader = draft.list("leader");
 	const { bounds, executable } = memory;
 	const links = executable !== "" && mayLinkExecutable(facts);
 	check(bounds);
-	const vector = auxvOf(memory.auxv, around);
+	const vector = auxvOf(memory.auxv, context);
 	// the descriptor is a 32-bit member at the end, and results are stored in 64
 	const room = new Uint8Array(prctlMmMap.size + 8);
 	room.set(
@@ -63,13 +63,13 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
 	});
 	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
 	if (links) {
-		const ghost = memory.executableGhost === undefined ? undefined : around.ghosts?.get(memory.executableGhost);
-		const name = nameFor(ghost === undefined ? executable : ownFile(ghost), "bounds", around);
+		const ghost = memory.executableGhost === undefined ? undefined : context.ghosts?.get(memory.executableGhost);
+		const name = nameFor(ghost === undefined ? executable : ownFile(ghost), "bounds", context);
 		const path = draft.path("path of the executable", name);
 		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
 			save: exe,
 		});
-		around.stand.asCaller("bounds");
+		context.actor.asCaller("bounds");
 	} else if (executable === "")
 		draft.report(loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"));
 	else
@@ -96,7 +96,7 @@ export function planBounds({ identity, memory }: Task, around: Circumstances): v
  * Whether it may be dumped and traced by its own user. The last thing: a change of ids resets it, and until it is sure to be
  * what was planned, nobody else may look.
  */
-export function addDumpable(list: ListDraft, { memory: { dumpable } }: Task, { draft }: Circumstances): void {
+export function addDumpable(list: ListDraft, { memory: { dumpable } }: Task, { draft }: Context): void {
 	// 2, dumpable by root, is what the kernel sets itself (fs.suid_dumpable); nobody may ask for it
 	const value = dumpable === 1 ? 1n : 0n;
 	if (dumpable > 1)
@@ -106,7 +106,7 @@ export function addDumpable(list: ListDraft, { memory: { dumpable } }: Task, { d
 
 function auxvOf(
 	auxv: Task["memory"]["auxv"],
-	{ draft }: Circumstances,
+	{ draft }: Context,
 ): { readonly place: Place; readonly bytes: number } | undefined {
 	const { kept, dropped } = trimAuxv(auxv, AUXV_WORDS);
 	if (dropped.length > 0)

@@ -14,7 +14,7 @@ import { SIGKILL } from "../../linux/signal.ts";
 import type { CallName } from "../../program/calls.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Credentials, Task, Thread } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { attainable } from "../host-rights.ts";
@@ -26,13 +26,13 @@ const EPERM = 1;
  * What the process may do, in the hands of its leader: limits, then the leader's credentials. Nothing that needs a privilege
  * comes after.
  */
-export function planCredentials(task: Task, around: Circumstances): void {
-	planLimits(task, around);
+export function planCredentials(task: Task, context: Context): void {
+	planLimits(task, context);
 	const [leader] = task.threads;
 	if (leader === undefined) return;
-	const list = around.draft.list("leader");
-	reportUserNamespace(task, around);
-	addCredentials(list, task, leader, around);
+	const list = context.draft.list("leader");
+	reportUserNamespace(task, context);
+	addCredentials(list, task, leader, context);
 	// the kernel forgets it when credentials change (commit_creds, kernel/cred.c)
 	list.add(
 		"credentials",
@@ -42,10 +42,7 @@ export function planCredentials(task: Task, around: Circumstances): void {
 	);
 }
 
-function reportUserNamespace(
-	{ identity: { pid } }: Task,
-	{ draft, facts: { userNamespace, user } }: Circumstances,
-): void {
+function reportUserNamespace({ identity: { pid } }: Task, { draft, facts: { userNamespace, user } }: Context): void {
 	if (userNamespace === undefined) return;
 	const { uid, gid } = userNamespace;
 	const outside = user === undefined ? "the restorer's" : `user ${user.uid} and group ${user.gid}`;
@@ -68,9 +65,9 @@ export function addCredentials(
 	list: ListDraft,
 	{ threads: [leader] }: Task,
 	{ tid, credentials: wanted }: Thread,
-	around: Circumstances,
+	context: Context,
 ): void {
-	const { draft, facts } = around;
+	const { draft, facts } = context;
 	const { credentials, setsGroups, narrows, lost } = attainable(wanted, facts);
 	// what all of them lose is said once
 	const ofLeader = leader === undefined || leader.tid === tid ? [] : attainable(leader.credentials, facts).lost;
@@ -98,7 +95,7 @@ export function addCredentials(
 			prctl(PR.CAPBSET_DROP, bit, `can never get ${capabilityName(bit)}`, true);
 	add(
 		"capset",
-		[headerFor(around), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(credentials))],
+		[headerFor(context), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(credentials))],
 		"its capabilities",
 	);
 	for (const bit of capabilitiesIn(credentials.ambient & credentials.permitted & credentials.inheritable))
@@ -137,5 +134,5 @@ function groupBytes(groups: readonly number[]): Uint8Array {
 	return bytes;
 }
 
-const headerFor = ({ draft }: Circumstances): Place =>
+const headerFor = ({ draft }: Context): Place =>
 	draft.bytes("capset header", capUserHeader.encode({ version: CAPABILITY_VERSION_3, pid: 0 }), { align: 4 });

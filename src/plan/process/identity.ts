@@ -10,9 +10,9 @@ import { SIG_SETMASK, SIGSET_BYTES } from "../../linux/sigaction.ts";
 import { SIGKILL } from "../../linux/signal.ts";
 import { REPORT_FD } from "../../program/abi.ts";
 import type { Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
-import { may } from "../host-rights.ts";
+import { hasCapability } from "../host-rights.ts";
 
 /**
  * What the carrier is before it becomes anything: deaf to signals, bound to the restorer's life, in a session of its own, and
@@ -21,9 +21,9 @@ import { may } from "../host-rights.ts";
  * A session of its own even where the process had another's: a stopped process that is left alone in the restorer's would be
  * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
  */
-export function planIdentity({ identity }: Task, around: Circumstances): void {
+export function planIdentity({ identity }: Task, context: Context): void {
 	const { pid, sid, pgid, oomScoreAdjust, childSubreaper } = identity;
-	const { draft, context, firstWorkFd, ids } = around;
+	const { draft, reportTarget, firstWorkFd, ids } = context;
 	const leader = draft.list("leader");
 	ids.introduce(leader, "identity", pid);
 	const all = new Uint8Array(Number(SIGSET_BYTES)).fill(0xff);
@@ -44,21 +44,21 @@ export function planIdentity({ identity }: Task, around: Circumstances): void {
 		);
 	if (childSubreaper === true)
 		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
-	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust, around);
-	raiseLimits(leader, around);
+	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust, context);
+	raiseLimits(leader, context);
 	leader.add(
 		"identity",
 		"fcntl",
 		[BigInt(REPORT_FD), BigInt(F.DUPFD_CLOEXEC), BigInt(firstWorkFd)],
 		"the socket that failures are told to, out of the way",
-		{ expect: { exactly: BigInt(firstWorkFd) }, save: context },
+		{ expect: { exactly: BigInt(firstWorkFd) }, save: reportTarget },
 	);
 }
 
 const EACCES = 13;
 
 /** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */
-function adjustOomScore(leader: ListDraft, value: number, { draft }: Circumstances): void {
+function adjustOomScore(leader: ListDraft, value: number, { draft }: Context): void {
 	if (value < -1000 || value > 1000)
 		refuse("ERR_TASK_UNRUNNABLE", {
 			subject: "oom_score_adj",
@@ -83,13 +83,13 @@ const inTheWay: readonly LimitName[] = ["FSIZE", "DATA", "NPROC", "NOFILE", "MEM
 /** Descriptors that are open for a moment beside those of the process. */
 const WORK_FDS = 1024n;
 
-function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Circumstances): void {
+function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Context): void {
 	for (const name of inTheWay) {
 		const limit = facts.limits[limitNumber(name)];
 		if (limit === undefined) continue;
 		const least = name === "NOFILE" ? BigInt(firstWorkFd) + WORK_FDS : 0n;
 		// without the capability what there is must do: most processes have few descriptors
-		const hard = limit.hard > least || !may(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
+		const hard = limit.hard > least || !hasCapability(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
 		if (limit.soft === hard) continue;
 		const room = draft.bytes(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
 		leader.add("identity", "prlimit64", [0n, BigInt(limitNumber(name)), room, 0n], `room to work: ${name}`);

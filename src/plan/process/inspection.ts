@@ -1,19 +1,19 @@
 import { PR } from "../../linux/prctl.ts";
 import { reportLayout } from "../../program/abi.ts";
 import type { Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 
 /**
  * All that it shows of files is there, and it is still the restorer's: it says so and waits, while he looks at what it got. Only
  * when he has is it given to its user. If he is gone, the read ends, and so does it.
  */
-export function planInspection({ identity: { pid } }: Pick<Task, "identity">, around: Circumstances): void {
-	const { draft, context, stand } = around;
+export function planInspection({ identity: { pid } }: Pick<Task, "identity">, context: Context): void {
+	const { draft, reportTarget, actor } = context;
 	const leader = draft.list("leader");
 	// it was somebody else for a while; now it is nobody's but the restorer's, who may lack CAP_SYS_PTRACE
-	if (stand.everSwitched)
+	if (actor.everSwitched)
 		leader.add("inspection", "prctl", [BigInt(PR.SET_DUMPABLE), 1n, 0n, 0n, 0n], "the restorer may look at it");
-	const socket = { valueOf: context };
+	const socket = { valueOf: reportTarget };
 	const size = BigInt(reportLayout.size);
 	const made = draft.bytes("made", reportLayout.encode({ task: BigInt(pid), id: 0n, result: 0n }));
 	leader.add("inspection", "write", [socket, made, size], "tells that its files are there", {

@@ -1,7 +1,7 @@
 import { loss } from "../../finding.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
 import type { Limit, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 
 const EPERM = 1;
 
@@ -9,7 +9,7 @@ const EPERM = 1;
  * The process's limits, after everything that a limit could hinder. A hard limit above the restorer's is tried: without
  * CAP_SYS_RESOURCE it stays where it is.
  */
-export function planLimits({ limits }: Task, { draft, facts }: Circumstances): void {
+export function planLimits({ limits }: Task, { draft, facts }: Context): void {
 	const leader = draft.list("leader");
 	for (const [number, name] of limitNames.entries()) {
 		const wanted = limits[number];

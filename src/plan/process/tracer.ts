@@ -1,5 +1,5 @@
 import { PR } from "../../linux/prctl.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 
 export interface TracerPolicy {
 	/**
@@ -14,7 +14,7 @@ export interface TracerPolicy {
 const ANYBODY = (1n << 64n) - 1n;
 
 /** Lets a debugger in. A host without Yama knows no such option, and needs none. */
-export function planTracer({ tracer }: TracerPolicy, { draft }: Circumstances): void {
+export function planTracer({ tracer }: TracerPolicy, { draft }: Context): void {
 	if (tracer === undefined) return;
 	draft
 		.list("leader")

@@ -7,7 +7,7 @@ import { caution, loss } from "../../finding.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../../linux/sigaction.ts";
 import type { Place } from "../../program/program.ts";
 import type { Thread } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 
 const USER32_CS = 0x23n;
 
@@ -40,7 +40,7 @@ export function requireRunnable({ tid, seccomp, registers: { cs, fs_base, gs_bas
 }
 
 /** Where a thread leaves from: the `struct ucontext` of a frame for this CPU. */
-export function frameOf(thread: Thread, { draft, facts }: Circumstances): Place {
+export function frameOf(thread: Thread, { draft, facts }: Context): Place {
 	const { tid, registers, alternateStack, xstate } = thread;
 	const subject = `thread ${tid}`;
 	const lost = lostComponents(xstate, facts);

@@ -4,7 +4,7 @@ import { PR } from "../../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../../linux/signal.ts";
 import { READY, reportLayout } from "../../program/abi.ts";
 import type { Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import { addDumpable } from "../process/bounds.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
@@ -21,20 +21,20 @@ export interface LeavePolicy {
  * The last that can fail comes before the socket is closed, and the release of the others after it: whoever sees the
  * process live has heard of every failure.
  */
-export function planLeave(task: Task, around: Circumstances, { stopsItself }: LeavePolicy = {}): void {
-	const { draft, context, go, ids } = around;
+export function planLeave(task: Task, context: Context, { stopsItself }: LeavePolicy = {}): void {
+	const { draft, reportTarget, go, ids } = context;
 	const { pid } = task.identity;
 	const leader = draft.list("leader");
 	const [thread] = task.threads;
 	if (thread === undefined) return;
-	const socket = { valueOf: context };
+	const socket = { valueOf: reportTarget };
 	const size = BigInt(reportLayout.size);
 	const ready = draft.bytes("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
 	leader.add("leave", "write", [socket, ready, size], "tells that all is ready", { expect: { exactly: size } });
 	leader.add("leave", "read", [socket, draft.space("the word to go", 8), 1n], "until it may go", {
 		expect: { exactly: 1n },
 	});
-	addTimerStarts(leader, task, around);
+	addTimerStarts(leader, task, context);
 	const { parentDeathSignal } = thread;
 	leader.add(
 		"leave",
@@ -50,11 +50,11 @@ export function planLeave(task: Task, around: Circumstances, { stopsItself }: Le
 				`gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
 			),
 		);
-	addDumpable(leader, task, around);
+	addDumpable(leader, task, context);
 	leader.add("leave", "close", [socket], "nothing more to tell");
 	if (stopsItself === true)
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
 	if (thread.ended === true) leader.add("leave", "exit", [0n], "had ended before the others");
-	else leader.add("leave", "leave", [frameOf(thread, around)], "where it was");
+	else leader.add("leave", "leave", [frameOf(thread, context)], "where it was");
 }

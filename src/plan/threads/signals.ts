@@ -5,7 +5,7 @@ import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP, signalName } from "../../linux/signal.ts";
 import type { Place } from "../../program/program.ts";
 import type { SignalAction, Task, Thread } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
 
 const DEFAULT: Omit<SignalAction, "signal"> = {
@@ -21,8 +21,8 @@ const DEFAULT: Omit<SignalAction, "signal"> = {
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE for pending signals that are none.
  */
-export function planSignals({ identity: { pid }, signalActions, pending }: Task, around: Circumstances): void {
-	const { draft, ids } = around;
+export function planSignals({ identity: { pid }, signalActions, pending }: Task, context: Context): void {
+	const { draft, ids } = context;
 	const leader = draft.list("leader");
 	const actions = new Map(signalActions.map((action) => [action.signal, action]));
 	const data = new Map<string, Place>();
@@ -42,7 +42,7 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 		leader.add("signals", "rt_sigaction", [BigInt(signal), action, 0n, SIGSET_BYTES], why);
 	}
 	for (const siginfo of pending) {
-		const signal = pendingSignal(siginfo, `process ${pid}`, around);
+		const signal = pendingSignal(siginfo, `process ${pid}`, context);
 		if (signal === undefined) continue;
 		const info = draft.bytes(`pending ${signalName(signal)}`, siginfo);
 		leader.add(
@@ -55,11 +55,11 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 }
 
 /** Queues what was pending for one thread. The thread does it itself: nobody else may pretend to be the kernel. */
-export function addPending(list: ListDraft, { identity: { pid } }: Task, thread: Thread, around: Circumstances): void {
-	const { draft, ids } = around;
+export function addPending(list: ListDraft, { identity: { pid } }: Task, thread: Thread, context: Context): void {
+	const { draft, ids } = context;
 	const { tid } = thread;
 	for (const siginfo of thread.pending) {
-		const signal = pendingSignal(siginfo, `thread ${tid}`, around);
+		const signal = pendingSignal(siginfo, `thread ${tid}`, context);
 		if (signal === undefined) continue;
 		const info = draft.bytes(`pending ${signalName(signal)} of thread ${tid}`, siginfo);
 		list.add(
@@ -72,7 +72,7 @@ export function addPending(list: ListDraft, { identity: { pid } }: Task, thread:
 }
 
 /** The number of a signal that can wait; SIGKILL and SIGSTOP would act at once, on the unfinished process. */
-function pendingSignal(siginfo: Uint8Array, subject: string, { draft }: Circumstances): number | undefined {
+function pendingSignal(siginfo: Uint8Array, subject: string, { draft }: Context): number | undefined {
 	if (siginfo.length !== SIGINFO_SIZE)
 		return refuse("ERR_TASK_UNRUNNABLE", {
 			subject,

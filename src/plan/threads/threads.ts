@@ -8,9 +8,9 @@ import { robustListHead } from "../../linux/robust-list.ts";
 import { PRIO_PROCESS, SCHED } from "../../linux/sched.ts";
 import type { Place } from "../../program/program.ts";
 import type { Task, Thread } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
-import { may } from "../host-rights.ts";
+import { hasCapability } from "../host-rights.ts";
 import { addTidWords } from "../ids.ts";
 import { addThreadAttributes } from "../process/attributes.ts";
 import { addCredentials } from "../process/credentials.ts";
@@ -28,41 +28,41 @@ const STACK_SIZE = 4096;
  *
  * @throws NecromancerError for threads that would not run ({@link requireRunnable}).
  */
-export function planThreads(task: Task, around: Circumstances): void {
+export function planThreads(task: Task, context: Context): void {
 	for (const thread of task.threads) if (thread.ended !== true) requireRunnable(thread);
-	const list = around.draft.list("leader");
+	const list = context.draft.list("leader");
 	const [leader, ...others] = task.threads;
 	if (leader === undefined) return;
-	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, around) }));
-	addState(list, task, leader, around);
-	addPending(list, task, leader, around);
+	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, context) }));
+	addState(list, task, leader, context);
+	addPending(list, task, leader, context);
 	for (const { thread, ready } of made)
-		list.add("threads", "await", [ready, around.ids.arg(thread.tid)], `thread ${thread.tid} is complete`);
+		list.add("threads", "await", [ready, context.ids.arg(thread.tid)], `thread ${thread.tid} is complete`);
 }
 
 /** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
-function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circumstances): Place {
-	const { draft, context, facts, go, ids, leaderEnded } = around;
+function addThread(leader: ListDraft, task: Task, thread: Thread, context: Context): Place {
+	const { draft, reportTarget, facts, go, ids, leaderEnded } = context;
 	const { tid, parentDeathSignal } = thread;
 	const name = `thread ${tid}`;
-	const args = cloneArgsOf(thread, around);
+	const args = cloneArgsOf(thread, context);
 	// an id of our choice is what only clone3 can give: without it the step says that it is missing
 	const deed = facts.clone3 === false && ids.cells.size > 0 ? "clone" : "spawn";
-	leader.add("threads", deed, [args, BigInt(cloneArgs.size), context, { list: name }], name, {
+	leader.add("threads", deed, [args, BigInt(cloneArgs.size), reportTarget, { list: name }], name, {
 		...ids.made(tid),
 	});
 	const list = draft.list(name);
 	const ready = draft.cell(`whether ${name} is complete`);
 	ids.introduce(list, "threads", tid);
-	addState(list, task, thread, around);
+	addState(list, task, thread, context);
 	list.add(
 		"threads",
 		"prctl",
 		[BigInt(PR.SET_NAME), draft.path(`name of ${name}`, thread.name), 0n, 0n, 0n],
 		"its name",
 	);
-	addPending(list, task, thread, around);
-	addCredentials(list, task, thread, around);
+	addPending(list, task, thread, context);
+	addCredentials(list, task, thread, context);
 	if (parentDeathSignal !== 0)
 		list.add(
 			"credentials",
@@ -74,12 +74,12 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, around: Circum
 	list.add("leave", "futex", [ready, BigInt(FUTEX.WAKE), ALL_WAITERS, 0n, 0n, 0n], "the leader may wait for that");
 	list.add("leave", "await", [go, 1n], "until all may go");
 	if (leaderEnded !== undefined) list.add("leave", "await", [leaderEnded, 0n], "until the leader has ended");
-	list.add("leave", "leave", [frameOf(thread, around)], "where it was");
+	list.add("leave", "leave", [frameOf(thread, context)], "where it was");
 	return ready;
 }
 
 /** folklore: pthread_create(3) has the kernel set TLS and clear the id at the end; here the thread does both itself (set_tid_address). */
-function cloneArgsOf({ tid }: Thread, { draft, ids }: Circumstances): Place {
+function cloneArgsOf({ tid }: Thread, { draft, ids }: Context): Place {
 	const chosen = ids.cells.size === 0;
 	const id = new Uint8Array(i32.size);
 	i32.write(viewOf(id), 0, tid);
@@ -98,13 +98,13 @@ function cloneArgsOf({ tid }: Thread, { draft, ids }: Circumstances): Place {
 }
 
 /** What the kernel knows of a thread beside its registers and its credentials. */
-function addState(list: ListDraft, task: Task, thread: Thread, around: Circumstances): void {
-	const { ids, leaderEnded } = around;
+function addState(list: ListDraft, task: Task, thread: Thread, context: Context): void {
+	const { ids, leaderEnded } = context;
 	const { tid, registers, clearTid, robustList, rseq } = thread;
 	if (thread.ended === true && leaderEnded !== undefined) {
 		// what it returns is its id: not 0 until it has ended
 		list.add("threads", "set_tid_address", [leaderEnded], "tells the others that it has ended", { save: leaderEnded });
-		addScheduling(list, thread, around);
+		addScheduling(list, thread, context);
 		return;
 	}
 	list.add("threads", "arch_prctl", [BigInt(ARCH.SET_FS), registers.fs_base], "its thread-local storage");
@@ -113,7 +113,7 @@ function addState(list: ListDraft, task: Task, thread: Thread, around: Circumsta
 		list.add("threads", "set_tid_address", [clearTid], "the word that is cleared at its end", {
 			...ids.returned(tid),
 		});
-	addTidWords(list, task, tid, around);
+	addTidWords(list, task, tid, context);
 	if (robustList !== undefined)
 		list.add("threads", "set_robust_list", [robustList, BigInt(robustListHead.size)], "locks to free if it dies");
 	if (rseq !== undefined)
@@ -123,8 +123,8 @@ function addState(list: ListDraft, task: Task, thread: Thread, around: Circumsta
 			[rseq.area, BigInt(rseq.size), 0n, BigInt(rseq.signature)],
 			"its restartable sequences",
 		);
-	addScheduling(list, thread, around);
-	addThreadAttributes(list, thread, around);
+	addScheduling(list, thread, context);
+	addThreadAttributes(list, thread, context);
 }
 
 const real: readonly number[] = [SCHED.FIFO, SCHED.RR];
@@ -133,13 +133,13 @@ const real: readonly number[] = [SCHED.FIFO, SCHED.RR];
 function addScheduling(
 	list: ListDraft,
 	{ tid, scheduling: { nice, policy, priority } }: Thread,
-	{ draft, facts }: Circumstances,
+	{ draft, facts }: Context,
 ): void {
 	const lost = [
 		nice < 0 ? `niceness ${nice}` : "",
 		real.includes(policy & ~SCHED.RESET_ON_FORK) ? `real-time priority ${priority}` : "",
 	].filter(Boolean);
-	if (lost.length > 0 && !may(facts, CAP.SYS_NICE, "system"))
+	if (lost.length > 0 && !hasCapability(facts, CAP.SYS_NICE, "system"))
 		draft.report(
 			loss(
 				"scheduling",

@@ -5,7 +5,7 @@ import { SIGEV, sigevent } from "../../linux/sigevent.ts";
 import { ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../../linux/time.ts";
 import type { Place } from "../../program/program.ts";
 import type { PosixTimer, Task } from "../../task/task.ts";
-import type { Circumstances } from "../context.ts";
+import type { Context } from "../context.ts";
 import type { ListDraft } from "../draft.ts";
 
 const [EINVAL, CLOCK_MONOTONIC] = [22, 1];
@@ -23,9 +23,9 @@ const MOST_GAPS = 64;
  * come in the order of their ids, with others in the gaps, which are deleted at once. Where gaps are too many, such a
  * kernel does not do.
  */
-export function planTimers({ posixTimers, identity: { pid } }: Task, around: Circumstances): void {
+export function planTimers({ posixTimers, identity: { pid } }: Task, context: Context): void {
 	if (posixTimers.length === 0) return;
-	const { draft } = around;
+	const { draft } = context;
 	const leader = draft.list("leader");
 	const timers = [...posixTimers].sort((a, b) => a.id - b.id);
 	const count = (timers.at(-1)?.id ?? 0) + 1;
@@ -41,12 +41,12 @@ export function planTimers({ posixTimers, identity: { pid } }: Task, around: Cir
 	leader.add("timers", "prctl", restoreIds(PR_TIMER_CREATE_RESTORE_IDS.ON), "timers get their ids back", tolerant);
 	let next = 0;
 	for (const timer of timers) {
-		for (; few && next < timer.id; next++) addGap(leader, next, around);
+		for (; few && next < timer.id; next++) addGap(leader, next, context);
 		next = timer.id + 1;
 		leader.add(
 			"timers",
 			"timer_create",
-			[BigInt(timer.clock), eventOf(timer, pid, leader, around), idCell(timer.id, around)],
+			[BigInt(timer.clock), eventOf(timer, pid, leader, context), idCell(timer.id, context)],
 			`timer ${timer.id}`,
 		);
 	}
@@ -55,7 +55,7 @@ export function planTimers({ posixTimers, identity: { pid } }: Task, around: Cir
 }
 
 /** Starts what ran: at the very last, so that nothing expires in the restorer's hands. */
-export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }: Task, { draft }: Circumstances): void {
+export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }: Task, { draft }: Context): void {
 	const { real, virtual, profiling } = intervalTimers;
 	for (const [which, name, { remaining, interval }] of [
 		[ITIMER.REAL, "real", real],
@@ -80,15 +80,15 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 	}
 }
 
-function addGap(leader: ListDraft, id: number, around: Circumstances): void {
-	const cell = idCell(id, around);
-	const silent = around.draft.bytes("no event", eventBytes(0n, 0, SIGEV.NONE, 0));
+function addGap(leader: ListDraft, id: number, context: Context): void {
+	const cell = idCell(id, context);
+	const silent = context.draft.bytes("no event", eventBytes(0n, 0, SIGEV.NONE, 0));
 	leader.add("timers", "timer_create", [BigInt(CLOCK_MONOTONIC), silent, cell], `id ${id} was free`);
 	leader.add("timers", "timer_delete", [{ valueOf: cell }], `id ${id} is free again`);
 }
 
 /** `timer_t` is an int; the cell is a word, so that a step can use it. */
-function idCell(id: number, { draft }: Circumstances): Place {
+function idCell(id: number, { draft }: Context): Place {
 	const bytes = new Uint8Array(8);
 	i32.write(viewOf(bytes), 0, id);
 	return draft.bytes(`id of timer ${id}`, bytes);
@@ -98,7 +98,7 @@ function eventOf(
 	{ id, clock, signal, notify, value, thread, overrun }: PosixTimer,
 	pid: number,
 	leader: ListDraft,
-	{ draft, ids }: Circumstances,
+	{ draft, ids }: Context,
 ): Place {
 	const subject = `timer ${id}`;
 	const forThread = (notify & SIGEV.THREAD_ID) !== 0;

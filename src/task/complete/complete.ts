@@ -1,11 +1,11 @@
 import type { Address } from "../../bytes/address.ts";
 import { type Finding, lostAtDump } from "../../finding.ts";
+import { layoutMappings, layoutOf } from "../address-layout.ts";
 import { withEndedLeader } from "../ended-leader.ts";
 import { reportDeath } from "../evidence/death.ts";
 import { reportNotDumped, requireCode } from "../evidence/not-in-core.ts";
 import { reportProcessPending } from "../evidence/pending.ts";
 import { withStackGuards } from "../evidence/stack-guards.ts";
-import { geographyOf, placesOf } from "../geography.ts";
 import type { PartialTask } from "../partial-task.ts";
 import { rebase } from "../rebase.ts";
 import type { Task } from "../task.ts";
@@ -52,8 +52,8 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	requireCode(dead, options.allowMismatch ?? false);
 	reportNotDumped(dead, report);
 	const bounds = completeBounds(dead, donor, options.programBreak, report);
-	const moved = rebase(geographyOf(donor.memory), {
-		mappings: placesOf(dead.memory, donor.memory.executable),
+	const moved = rebase(layoutOf(donor.memory), {
+		mappings: layoutMappings(dead.memory, donor.memory.executable),
 		...bounds.anchors,
 	});
 	const twins = twinsOf(dead, donor, report);

@@ -12,7 +12,7 @@ export interface Objects {
 	partOf(mapping: PartialMapping): { readonly object: number; readonly offset: FileOffset } | undefined;
 }
 
-interface Group {
+interface ObjectGroup {
 	readonly name: string | undefined;
 	readonly members: PartialMapping[];
 }
@@ -29,7 +29,7 @@ export function groupObjects(
 	single: ReadonlySet<string>,
 	report: (finding: Finding) => void,
 ): Objects {
-	const groups: Group[] = [];
+	const groups: ObjectGroup[] = [];
 	const groupOf = new Map<PartialMapping, number>();
 	const named = new Map<string, number>();
 	let before: PartialMapping | undefined;
@@ -98,7 +98,7 @@ const objectName = (mapping: PartialMapping): ObjectName | undefined => {
 const wasShared = ({ file, prot = 0, held }: PartialMapping): boolean =>
 	file?.absent === true && (file.path.startsWith("/dev/shm/") || ((prot & PROT_WRITE) !== 0 && held === 0n));
 
-function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => void): void {
+function warnOfTwins(groups: readonly ObjectGroup[], report: (finding: Finding) => void): void {
 	const parts = groups
 		.filter(({ name }) => name !== undefined)
 		.flatMap((group) => group.members.map((member) => ({ group, member })));
@@ -127,7 +127,7 @@ function warnOfTwins(groups: readonly Group[], report: (finding: Finding) => voi
 }
 
 function objectOf(
-	{ name, members }: Group,
+	{ name, members }: ObjectGroup,
 	id: number,
 	contents: readonly (Content & Range)[],
 	report: (finding: Finding) => void,

@@ -67,14 +67,14 @@ function showOneObject(mappings: readonly PartialMapping[], memory: PartialMemor
 	return confirmed.size === mappings.length;
 }
 
-interface Part {
+interface ObjectPart {
 	readonly one: bigint;
 	readonly other: bigint;
 	readonly length: bigint;
 }
 
 /** Where two mappings show the same part of their file, as far as the core holds both. */
-function sharedPart(one: PartialMapping, other: PartialMapping): Part | undefined {
+function sharedPart(one: PartialMapping, other: PartialMapping): ObjectPart | undefined {
 	const [from, to] = [one, other].map((mapping) => fileOffset(mapping.file?.offset ?? 0n));
 	if (from === undefined || to === undefined) return undefined;
 	const start = from > to ? from : to;
@@ -83,7 +83,7 @@ function sharedPart(one: PartialMapping, other: PartialMapping): Part | undefine
 	return length <= 0n ? undefined : { one: one.start + start - from, other: other.start + start - to, length };
 }
 
-function isSame({ one, other, length }: Part, memory: PartialMemory, budget: { bytes: number }): boolean {
+function isSame({ one, other, length }: ObjectPart, memory: PartialMemory, budget: { bytes: number }): boolean {
 	let written = false;
 	for (let done = 0n; done < length; done += BigInt(PIECE)) {
 		const size = length - done < PIECE ? Number(length - done) : PIECE;

@@ -14,14 +14,14 @@ import type { Twin } from "./twins.ts";
 
 const AVX512 = componentBit(OPMASK) | componentBit(ZMM_HI256) | componentBit(HI16_ZMM);
 
-interface Circumstances {
+interface CompletedThreadContext {
 	readonly moved: Rebase;
 	readonly credentials: (donor: Credentials) => Credentials;
 	readonly report: (finding: Finding) => void;
 }
 
 /** Every thread of the dead process, with what only the donor knows carried to its place. */
-export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: Circumstances): Thread[] {
+export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: CompletedThreadContext): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
 	const frameOf = signalFrames(dead.threads, dead.memory);
@@ -33,7 +33,7 @@ function completeThread(
 	twin: Twin,
 	leader: boolean,
 	frameOf: FrameOf,
-	around: Circumstances,
+	around: CompletedThreadContext,
 ): Thread {
 	const { moved, report } = around;
 	const { tid } = twin.dead;

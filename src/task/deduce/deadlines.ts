@@ -38,7 +38,7 @@ export function deadlinesOf({ threads, memory }: Pick<PartialTask, "threads" | "
 		.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
 }
 
-interface Wait {
+interface TimedWait {
 	readonly clock: number;
 	readonly pointer: bigint;
 }
@@ -49,7 +49,7 @@ const TIMER_ABSTIME = 1n;
 /** Operations of futex(2) whose timeout is a time; that of FUTEX_WAIT is a duration. */
 const untilTime: readonly number[] = [FUTEX.WAIT_BITSET, FUTEX.WAIT_REQUEUE_PI, FUTEX.LOCK_PI2];
 
-const absoluteWaits: Readonly<Record<string, (registers: UserRegs) => Wait | undefined>> = {
+const absoluteWaits: Readonly<Record<string, (registers: UserRegs) => TimedWait | undefined>> = {
 	clock_nanosleep: ({ di, si, dx }) => ((si & TIMER_ABSTIME) === 0n ? undefined : waitBy(di, dx)),
 	futex: ({ si, r10 }) =>
 		untilTime.includes(Number(si & FUTEX_COMMAND)) && (si & FUTEX_CLOCK_REALTIME) === 0n
@@ -59,7 +59,7 @@ const absoluteWaits: Readonly<Record<string, (registers: UserRegs) => Wait | und
 	futex_wait: ({ r8, r9 }) => waitBy(r9, r8),
 };
 
-const waitBy = (clock: bigint, pointer: bigint): Wait | undefined =>
+const waitBy = (clock: bigint, pointer: bigint): TimedWait | undefined =>
 	pointer !== 0n && (clock === BigInt(CLOCK.MONOTONIC) || clock === BigInt(CLOCK.BOOTTIME))
 		? { clock: Number(clock), pointer }
 		: undefined;

@@ -5,7 +5,7 @@ import { type Finding, loss } from "../../finding.ts";
 import { EPOLLIN } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
 import { codeAt } from "../code-at.ts";
-import { type Add, type Deduced, MOST_DESCRIPTORS, type Stand } from "../evidence/descriptor-guess.ts";
+import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import { type GoPoller, goPoller } from "../evidence/go-poller.ts";
 import type { EpollTarget } from "../files.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
@@ -27,9 +27,9 @@ export function deduceDescriptors(
 	open: OpenObject,
 	named: ReadonlySet<number>,
 	report: (finding: Finding) => void,
-): Deduced[] {
-	const found = new Map<number, Deduced>();
-	const add = (deduced: Deduced): void => {
+): DescriptorGuess[] {
+	const found = new Map<number, DescriptorGuess>();
+	const add = (deduced: DescriptorGuess): void => {
 		const { number } = deduced;
 		if (number >= 0 && number < MOST_DESCRIPTORS && !found.has(number)) found.set(number, deduced);
 	};
@@ -60,7 +60,7 @@ function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObjec
 }
 
 /** Where there is one pair and one epoll instance, the one watches the other; asyncio's cookies are the descriptors. */
-function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, Deduced>): void {
+function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, DescriptorGuess>): void {
 	const epolls = [...found.values()].filter(({ what }) => what.kind === "epoll" && what.complete !== true);
 	const [pipe, epoll] = [pipes[0], epolls[0]];
 	if (pipes.length !== 1 || epolls.length !== 1 || pipe === undefined || epoll?.what.kind !== "epoll") return;
@@ -102,7 +102,12 @@ function addPipe(
 	{ flags, why, lock }: { readonly flags: number; readonly why: string; readonly lock?: boolean },
 	add: Add,
 ): void {
-	const end = (access: number): Stand => ({ kind: "end", pipe: read, access, ...(lock === true ? { lock } : {}) });
+	const end = (access: number): GuessedKind => ({
+		kind: "end",
+		pipe: read,
+		access,
+		...(lock === true ? { lock } : {}),
+	});
 	add({ number: read, what: end(O.RDONLY), flags, closeOnExec: true, why });
 	add({ number: write, what: end(O.WRONLY), flags, closeOnExec: true, why });
 }

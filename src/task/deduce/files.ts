@@ -1,7 +1,7 @@
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
-import type { Deduced } from "../evidence/descriptor-guess.ts";
+import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Content } from "../task.ts";
@@ -24,7 +24,7 @@ const STANDARD = [0, 1, 2] as const;
  */
 export function deduceFiles(
 	dead: PartialTask,
-	deduced: readonly Deduced[],
+	deduced: readonly DescriptorGuess[],
 	options: FilesOptions,
 	report: (finding: Finding) => void,
 ): Pick<Files, "descriptors"> {
@@ -64,7 +64,7 @@ function fileAt(number: number, path: string, { modeOf }: FilesOptions): OpenFil
 	return { kind: "file", id: number, flags, path, position: 0n, unlinked: false };
 }
 
-function standIn({ number, what, flags }: Deduced, dead: PartialTask): Description {
+function standIn({ number, what, flags }: DescriptorGuess, dead: PartialTask): Description {
 	const common = { id: number, flags: flags | O.RDWR };
 	switch (what.kind) {
 		case "epoll":
@@ -88,7 +88,7 @@ function pipeOf(id: number, lock: boolean, { memory }: PartialTask): Pipe {
 /** Whose value does not matter: any byte that is at hand. */
 const oneByteOf = ({ source, offset }: Content): NonNullable<Pipe["content"]> => ({ source, offset, length: 1n });
 
-function findingOf({ number, what, why, awaited = false, guessed = false }: Deduced): Finding {
+function findingOf({ number, what, why, awaited = false, guessed = false }: DescriptorGuess): Finding {
 	const subject = `descriptor ${number}`;
 	switch (what.kind) {
 		case "epoll":
@@ -126,7 +126,7 @@ function findingOf({ number, what, why, awaited = false, guessed = false }: Dedu
 
 function epollFinding(
 	subject: string,
-	{ targets, complete }: Extract<Deduced["what"], { readonly kind: "epoll" }>,
+	{ targets, complete }: Extract<DescriptorGuess["what"], { readonly kind: "epoll" }>,
 	why: string,
 	awaited: boolean,
 ): Finding {

@@ -2,7 +2,7 @@ import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { EPOLLIN, epollEvent } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
-import { type Add, type Deduced, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
+import { type Add, type DescriptorGuess, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import type { EpollTarget } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Wait } from "../waits.ts";
@@ -59,7 +59,7 @@ const isCounter = ({ call, count }: Wait): boolean => READS.includes(call) && co
 /** What one polls, one reads until there is no more. */
 const isPolled = ({ call }: Wait): boolean => POLLS.includes(call);
 
-const plainly = ({ tid, call, descriptor, forever }: Wait): Omit<Deduced, "what"> => ({
+const plainly = ({ tid, call, descriptor, forever }: Wait): Omit<DescriptorGuess, "what"> => ({
 	...{ number: descriptor, flags: 0, closeOnExec: false },
 	why: `thread ${tid} sleeps in ${call} on it`,
 	...(forever ? { awaited: true } : {}),

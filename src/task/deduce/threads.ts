@@ -12,14 +12,14 @@ import type { OpenObject } from "../program-objects.ts";
 import type { Credentials, Thread } from "../task.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
 
-interface Circumstances {
+interface DeducedThreadContext {
 	readonly open: OpenObject;
 	readonly credentials: Credentials;
 	readonly report: (finding: Finding) => void;
 }
 
 /** Every thread of the dead process, with what it had told the kernel as far as the core proves it. */
-export function deduceThreads(dead: PartialTask, around: Circumstances): Thread[] {
+export function deduceThreads(dead: PartialTask, around: DeducedThreadContext): Thread[] {
 	const { report } = around;
 	const recordsOf = kernelRecords(dead, around.open, report);
 	if (dead.writer === "gdb")
@@ -42,7 +42,7 @@ function deduceThread(
 	thread: PartialThread,
 	records: KernelRecords,
 	frameOf: FrameOf,
-	{ credentials, report }: Circumstances,
+	{ credentials, report }: DeducedThreadContext,
 ): Thread {
 	const { tid } = thread;
 	const subject = `thread ${tid}`;

@@ -1,9 +1,9 @@
 import type { EpollTarget } from "../files.ts";
 
 /** What a descriptor must have been, as far as the core proves it. */
-export interface Deduced {
+export interface DescriptorGuess {
 	readonly number: number;
-	readonly what: Stand;
+	readonly what: GuessedKind;
 	/** O_NONBLOCK or 0. */
 	readonly flags: number;
 	readonly closeOnExec: boolean;
@@ -15,7 +15,7 @@ export interface Deduced {
 	readonly guessed?: boolean;
 }
 
-export type Stand =
+export type GuessedKind =
 	/** `complete`: what else it is to watch, the program adds itself. */
 	| { readonly kind: "epoll"; readonly targets: readonly EpollTarget[]; readonly complete?: true }
 	| { readonly kind: "eventfd" }
@@ -27,7 +27,7 @@ export type Stand =
 	| { readonly kind: "silence" };
 
 /** Takes in what is known of a descriptor, unless something is known already. */
-export type Add = (deduced: Deduced) => void;
+export type Add = (deduced: DescriptorGuess) => void;
 
 /** No program of ours to revive has more, and every one takes its room. */
 export const MOST_DESCRIPTORS = 65_536;

@@ -4,21 +4,21 @@ import { refuse } from "../../errors.ts";
 import { O } from "../../linux/open.ts";
 import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from "../files.ts";
 import type { MappedFile } from "../mapped-file.ts";
-import type { GhostTable } from "./ghosts.ts";
-import type { ObjectTable } from "./objects.ts";
+import type { ImageGhosts } from "./ghosts.ts";
+import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
 
 /** What a file entry refers to. */
-export interface FileImages {
+export interface FileRecords {
 	/** What messages call files.img. */
 	readonly subject: string;
 	readonly entries: ReadonlyMap<number, FileEntry>;
-	readonly objects: ObjectTable;
+	readonly objects: ImageObjects;
 	/** By pipe id. */
 	readonly queues: Readonly<
 		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Queued }>>
 	>;
-	readonly ghosts: GhostTable;
+	readonly ghosts: ImageGhosts;
 	readonly beside: SideRecord;
 }
 
@@ -27,7 +27,7 @@ export interface FileImages {
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when the entry lacks the part of its type, or names what is not there.
  */
-export function descriptionFrom(entry: FileEntry, images: FileImages): Description {
+export function descriptionFrom(entry: FileEntry, images: FileRecords): Description {
 	const { id } = entry;
 	const part = <T>(value: T | undefined): T =>
 		value ??
@@ -123,9 +123,9 @@ const otherKinds: Readonly<Record<number, OtherDescription["kind"]>> = {
 	[FdTypes.PIDFD]: "pidfd",
 };
 
-function other(entry: FileEntry, { entries }: FileImages): OtherDescription {
+function other(entry: FileEntry, { entries }: FileRecords): OtherDescription {
 	const { id } = entry;
-	const part: Part =
+	const part: PipeData =
 		entry.isk ??
 		entry.usk ??
 		entry.psk ??
@@ -147,12 +147,12 @@ function other(entry: FileEntry, { entries }: FileImages): OtherDescription {
 }
 
 /** What most parts of a file_entry have in common. */
-interface Part {
+interface PipeData {
 	readonly flags?: number;
 	readonly fown?: FownEntry;
 }
 
-function common({ id, flags = 0, fown }: Part & { readonly id: number }): {
+function common({ id, flags = 0, fown }: PipeData & { readonly id: number }): {
 	readonly id: number;
 	readonly flags: number;
 	readonly owner?: SignalOwner;

@@ -3,9 +3,9 @@ import type { FileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
 import type { Description, Descriptor, Files, Queued } from "../files.ts";
-import { descriptionFrom, type FileImages } from "./description.ts";
-import type { GhostTable } from "./ghosts.ts";
-import type { ObjectTable } from "./objects.ts";
+import { descriptionFrom, type FileRecords } from "./description.ts";
+import type { ImageGhosts } from "./ghosts.ts";
+import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
 
 /** All file entries of a directory, by id. Ids are unique across types. */
@@ -21,8 +21,8 @@ const tables = new WeakMap<object, ReadonlyMap<number, FileEntry>>();
 
 /** What descriptors and mappings have in common: they may show the same. */
 export interface SharedTables {
-	readonly objects: ObjectTable;
-	readonly ghosts: GhostTable;
+	readonly objects: ImageObjects;
+	readonly ghosts: ImageGhosts;
 	readonly beside: SideRecord;
 }
 
@@ -42,7 +42,7 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 	const records = dir.has(table) ? dir.image(table, "fdinfo").records : [];
 	const corrupt = (finding: string, expectation: string): never =>
 		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
-	const images: FileImages = {
+	const images: FileRecords = {
 		subject: `${dir.path}/files.img`,
 		entries,
 		objects,
@@ -78,7 +78,7 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 }
 
 /** What pipes hold and may hold, by kind of image and pipe id: a pipe and a FIFO may have the same. */
-function queuesIn(dir: ImageDir): FileImages["queues"] {
+function queuesIn(dir: ImageDir): FileRecords["queues"] {
 	const queues = { "pipes-data": new Map<number, Queue>(), "fifo-data": new Map<number, Queue>() };
 	for (const kind of ["pipes-data", "fifo-data"] as const) {
 		if (!dir.has(`${kind}.img`)) continue;

@@ -7,7 +7,7 @@ import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import type { GhostFile } from "../task.ts";
 
 /** What became of the names of files, by the id of their entries. */
-export interface GhostTable {
+export interface ImageGhosts {
 	/** Its regular file; `undefined` for one that still had its name, or whose content nobody saved. */
 	ghost(entry: number): GhostFile | undefined;
 	/** The other name by which it can still be reached: a link that the dump made. */
@@ -23,7 +23,7 @@ export interface GhostTable {
  *
  * The methods throw NecromancerError: ERR_IMAGE_MISSING without the ghost's image, ERR_IMAGE_CORRUPT for a link that is none.
  */
-export function ghostsOf(dir: ImageDir, entries: ReadonlyMap<number, FileEntry>): GhostTable {
+export function ghostsOf(dir: ImageDir, entries: ReadonlyMap<number, FileEntry>): ImageGhosts {
 	const records = dir.has("remap-fpath.img") ? dir.image("remap-fpath.img", "remap-fpath").records : [];
 	const remaps = new Map(records.map(({ value }) => [value.orig_id, value]));
 	const ghosts = new Map<number, GhostFile>();

@@ -13,7 +13,7 @@ import { boundsFrom } from "./bounds.ts";
 import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
 import { fileEntries, type SharedTables } from "./files.ts";
-import type { GhostTable } from "./ghosts.ts";
+import type { ImageGhosts } from "./ghosts.ts";
 import { unlessEmpty } from "./side-record.ts";
 
 /** The address space of one process; contents refer to the pages files, and what it shares is in `objects`. */
@@ -165,7 +165,7 @@ const roleOf = (vma: VmaEntry, mm: MmEntry): { readonly role?: "heap" | "stack" 
 function mappedFiles(
 	mm: MmEntry,
 	entries: ReadonlyMap<number, FileEntry>,
-	ghosts: GhostTable,
+	ghosts: ImageGhosts,
 ): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const ids = [

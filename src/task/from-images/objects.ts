@@ -5,7 +5,7 @@ import type { SharedObject } from "../task.ts";
 import { contentsFrom } from "./contents.ts";
 
 /** The shared memory of a process: each object once, whoever shows it, and in the order in which it was asked for. */
-export interface ObjectTable {
+export interface ImageObjects {
 	/** A record of memfd.img, where there is one: its name and its object's id. */
 	memfd(inode: bigint, by: "mapping" | "descriptor"): ShownMemfd | undefined;
 	/** Shared anonymous memory in the form that knows no memfd; it reaches as far as any of its mappings. */
@@ -24,7 +24,7 @@ export interface ShownMemfd {
 const NAMELESS = "/dev/zero";
 
 /** Objects of an image directory; contents refer to its pages files. */
-export function objectsOf(dir: ImageDir): ObjectTable {
+export function objectsOf(dir: ImageDir): ImageObjects {
 	const inodes = new Map(
 		dir.has("memfd.img") ? dir.image("memfd.img", "memfd").records.map(({ value }) => [value.inode_id, value]) : [],
 	);

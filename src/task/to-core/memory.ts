@@ -1,8 +1,8 @@
 import { type Address, address, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/address.ts";
 import { firstEndingAbove, gaps, intersect, lengthOf, type Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
-import type { DraftContent, DraftSegment } from "../../core/draft.ts";
-import type { MappedFile } from "../../core/files.ts";
+import type { NotedFile } from "../../core/files.ts";
+import type { NewContent, NewSegment } from "../../core/new-core.ts";
 import { type Finding, loss } from "../../finding.ts";
 import { PROT_READ } from "../../linux/mman.ts";
 import type { Content, Mapping, Memory, SharedObject } from "../task.ts";
@@ -14,7 +14,7 @@ export function memoryForCore(
 	memory: Memory,
 	open: OpenMapped,
 	report: (finding: Finding) => void,
-): { readonly segments: readonly DraftSegment[]; readonly files: readonly MappedFile[] } {
+): { readonly segments: readonly NewSegment[]; readonly files: readonly NotedFile[] } {
 	const held = ranged(memory.contents);
 	const objects = new Map(memory.objects.map((object) => [object.id, object]));
 	// guard pages are marks within a mapping, not mappings
@@ -36,12 +36,12 @@ function segmentOf(
 	objects: ReadonlyMap<number, SharedObject>,
 	open: OpenMapped,
 	report: (finding: Finding) => void,
-): DraftSegment {
+): NewSegment {
 	const { start, end, prot, backing, shared } = mapping;
-	const whole = (contents: readonly DraftContent[]): DraftSegment => ({
+	const whole = (contents: readonly NewContent[]): NewSegment => ({
 		...{ start, end, prot, fileSize: end - start, contents },
 	});
-	const nothing: DraftSegment = { start, end, prot, fileSize: 0n, contents: [] };
+	const nothing: NewSegment = { start, end, prot, fileSize: 0n, contents: [] };
 	switch (backing.kind) {
 		case "vdso":
 			return whole(within(held, mapping));
@@ -71,10 +71,10 @@ function segmentOf(
  */
 function fileSegment(
 	mapping: Mapping,
-	changed: readonly DraftContent[],
+	changed: readonly NewContent[],
 	file: ByteSource | undefined,
 	report: (finding: Finding) => void,
-): DraftSegment {
+): NewSegment {
 	const { start, end, prot, backing } = mapping;
 	const offset = backing.kind === "file" ? backing.offset : 0n;
 	const draft = { start, end, prot };
@@ -91,7 +91,7 @@ function fileSegment(
 			report(loss("contents-lost", `mapping ${hex(start)}`, `${lost} bytes of ${backing.path}, which is not here`));
 		return { ...draft, fileSize: until - start, contents: changed };
 	}
-	const unchanged = missing.flatMap((gap): DraftContent[] => {
+	const unchanged = missing.flatMap((gap): NewContent[] => {
 		const from = offset + (gap.start - start);
 		const available = file.size - from;
 		if (available <= 0n) return [];
@@ -110,20 +110,20 @@ const isElf = ({ prot, backing }: Mapping, file: ByteSource | undefined): boolea
 	file?.read(fileOffset(0), 4)?.readUInt32BE() === ELF_MAGIC;
 
 /** What of sorted contents lies in a range. */
-const within = (held: readonly Held[], range: Range): DraftContent[] => shifted(held, range, 0n);
+const within = (held: readonly Held[], range: Range): NewContent[] => shifted(held, range, 0n);
 
 const objectContents = (
 	{ start, end }: Mapping,
 	{ offset }: { readonly offset: bigint },
 	object: SharedObject | undefined,
-): DraftContent[] => {
+): NewContent[] => {
 	const shown = { start: address(offset), end: address(offset + (end - start)) };
 	return shifted(ranged(object?.contents ?? []), shown, start - offset);
 };
 
 /** What of sorted contents lies in a range, so many bytes away from where they say. */
-function shifted(held: readonly Held[], range: Range, by: bigint): DraftContent[] {
-	const found: DraftContent[] = [];
+function shifted(held: readonly Held[], range: Range, by: bigint): NewContent[] {
+	const found: NewContent[] = [];
 	for (let i = firstEndingAbove(held, range.start); i < held.length; i++) {
 		const content = held[i];
 		const part = content && intersect(content, range);
@@ -141,8 +141,8 @@ function shifted(held: readonly Held[], range: Range, by: bigint): DraftContent[
 }
 
 /** The row of a mapping in NT_FILE: the kernel lists whatever a file or an object is behind. */
-function fileOf({ start, end, backing }: Mapping, objects: ReadonlyMap<number, SharedObject>): MappedFile[] {
-	const row = (path: string, deleted: boolean, offset = 0n): MappedFile[] => [
+function fileOf({ start, end, backing }: Mapping, objects: ReadonlyMap<number, SharedObject>): NotedFile[] {
+	const row = (path: string, deleted: boolean, offset = 0n): NotedFile[] => [
 		{ start, end, offset: fileOffset(offset), path, deleted },
 	];
 	switch (backing.kind) {

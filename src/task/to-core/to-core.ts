@@ -1,6 +1,6 @@
 import type { ByteSource } from "../../bytes/source.ts";
 import { bytesFromText } from "../../bytes/text.ts";
-import type { CoreDraft } from "../../core/draft.ts";
+import type { NewCore } from "../../core/new-core.ts";
 import type { Finding } from "../../finding.ts";
 import type { ElfPrpsinfo } from "../../linux/elf-core.ts";
 import type { Task } from "../task.ts";
@@ -18,7 +18,7 @@ export interface ToCoreOptions {
 }
 
 export interface CoreOfTask {
-	readonly draft: CoreDraft;
+	readonly draft: NewCore;
 	readonly findings: readonly Finding[];
 }
 

@@ -3,12 +3,12 @@ import { type Finding, loss, note } from "../../finding.ts";
 import { S_IFIFO } from "../../linux/fcntl.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { Description } from "../files.ts";
-import { type FileBook, regularFile } from "./file-book.ts";
+import { type FilesImage, regularFile } from "./files-image.ts";
 import { memfdFile } from "./memfd.ts";
 
 /** What the entry of a description refers to. */
 export interface Surroundings {
-	readonly book: FileBook;
+	readonly book: FilesImage;
 	/** Descriptors by which an epoll instance can name what it watches. */
 	readonly numbers: ReadonlySet<number>;
 	readonly owner: FownEntry;

@@ -4,7 +4,7 @@ import { caution, type Finding } from "../../finding.ts";
 import type { Files, Pipe } from "../files.ts";
 import type { Task } from "../task.ts";
 import { descriptionEntry } from "./descriptions.ts";
-import { type FileBook, regularFile } from "./file-book.ts";
+import { type FilesImage, regularFile } from "./files-image.ts";
 import { fownEntry } from "./owner.ts";
 
 const FD_CLOEXEC = 1;
@@ -20,7 +20,7 @@ export interface FileImages {
 /** @param inode the memfd.img record of a shared object. */
 export function fileImages(
 	{ files, threads }: Pick<Task, "files" | "threads">,
-	book: FileBook,
+	book: FilesImage,
 	inode: (object: number) => bigint,
 	report: (finding: Finding) => void,
 ): FileImages {
@@ -67,7 +67,7 @@ const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] 
 				},
 			];
 
-function directories({ cwd, root, umask }: Files, book: FileBook, report: (finding: Finding) => void): FsEntry {
+function directories({ cwd, root, umask }: Files, book: FilesImage, report: (finding: Finding) => void): FsEntry {
 	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));
 	const directory = (path: string): number => book.add((id) => regularFile(id, { path }));
 	return {

@@ -4,7 +4,7 @@ import { FdTypes, type FileEntry, type MemfdInodeEntry } from "../../criu/wire/g
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import type { SharedObject, Task } from "../task.ts";
-import type { Opening } from "./file-book.ts";
+import type { Opening } from "./files-image.ts";
 import { NO_OWNER } from "./owner.ts";
 
 /** What CRIU calls shared anonymous memory, which it keeps as a memfd. */

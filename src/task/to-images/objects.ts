@@ -1,7 +1,7 @@
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import type { Task } from "../task.ts";
-import type { FileBook } from "./file-book.ts";
+import type { FilesImage } from "./files-image.ts";
 import { isSealed, memfdFile, memfdInode, objectPages } from "./memfd.ts";
 import type { ShownObject } from "./mm.ts";
 
@@ -19,7 +19,7 @@ export interface ObjectImages {
  * Every object as a memfd, which is how CRIU 4.2 itself keeps shared anonymous memory when it has the rights to. An object has one
  * number in all the images; its pages come behind the task's own.
  */
-export function objectImages(task: Task, book: FileBook): ObjectImages {
+export function objectImages(task: Task, book: FilesImage): ObjectImages {
 	const { objects } = task.memory;
 	const numbers = new Map(objects.map(({ id }, i) => [id, i + 1]));
 	const files = new Map<number, ShownObject>();

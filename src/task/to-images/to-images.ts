@@ -1,15 +1,15 @@
 import { type Extent, encodeImage, type ImageRecord } from "../../criu/image.ts";
 import { imageKinds, type KindName, type RecordOf } from "../../criu/kinds.ts";
 import type { PagesPlan } from "../../criu/pages/pages.ts";
-import type { ImageDraft } from "../../criu/store/draft.ts";
+import type { NewImages } from "../../criu/store/new-images.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import type { Finding } from "../../finding.ts";
 import type { LossAtDump } from "../loss-at-dump.ts";
 import type { Task } from "../task.ts";
 import { timensEntry } from "./clocks.ts";
 import { leaderCore, threadCore } from "./cores.ts";
-import { fileBook } from "./file-book.ts";
 import { fileImages } from "./files.ts";
+import { filesImage } from "./files-image.ts";
 import { ghostBook, ghostImage, ghostName } from "./ghosts.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
@@ -30,7 +30,7 @@ export interface ImageOptions {
 
 export interface TaskImages {
 	/** A whole directory, for `writeElsewhere`; it takes nothing of another. Page contents are references. */
-	readonly draft: ImageDraft;
+	readonly draft: NewImages;
 	/** What the images cannot hold. */
 	readonly findings: readonly Finding[];
 }
@@ -54,7 +54,7 @@ export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskI
 	const { pid } = task.identity;
 	const memory = writable(task.memory, report);
 	const ghosts = ghostBook(memory.ghosts ?? [], task.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 });
-	const book = fileBook(task.files, memory.files, ghosts);
+	const book = filesImage(task.files, memory.files, ghosts);
 	const objects = objectImages(task, book);
 	const mm = mmEntry(memory, undefined, { file: book.mapped, object: objects.shown }, report);
 	const files = fileImages(task, book, objects.inode, report);

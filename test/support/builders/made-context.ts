@@ -1,14 +1,14 @@
 import { address } from "../../../src/bytes/address.ts";
 import type { ByteSource } from "../../../src/bytes/source.ts";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import type { Circumstances } from "../../../src/plan/context.ts";
+import type { Context } from "../../../src/plan/context.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
 import { ownFiles } from "./own-files.ts";
 
 /** Circumstances for parts of the compiler that need no facts of the host. */
-export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Circumstances {
+export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Context {
 	const draft = planDraft(bytesFromText);
 	const facts: HostFacts = {
 		xstate: { size: 0, components: [] } as never,
@@ -23,7 +23,7 @@ export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSour
 		ids: sameIds,
 		facts,
 		hole: { start: address(0x10000n), end: address(0x20000n) },
-		context: draft.cell("report socket"),
+		reportTarget: draft.cell("report socket"),
 		firstWorkFd,
 		...ownFiles(draft, facts, firstWorkFd, sources),
 		go: draft.cell("go"),

@@ -2,7 +2,7 @@ import { type Address, address, fileOffset, PAGE_SIZE } from "../../../src/bytes
 import type { Range } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import type { Circumstances } from "../../../src/plan/context.ts";
+import type { Context } from "../../../src/plan/context.ts";
 import { type PlanDraft, planDraft } from "../../../src/plan/draft.ts";
 import { closeGhosts } from "../../../src/plan/files/ghosts.ts";
 import { chooseHole, reserver } from "../../../src/plan/hole.ts";
@@ -152,23 +152,23 @@ export function planned(
 		...facts,
 	};
 	const sources = sourcesOf(task);
-	const around: Circumstances = {
+	const context: Context = {
 		draft,
 		hole,
 		ids: sameIds,
 		facts: made,
 		...ownFiles(draft, made, 64, sources),
-		context: draft.bytes("report socket", new Uint8Array(16)),
+		reportTarget: draft.bytes("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
 		...(ghosts === undefined ? {} : { ghosts }),
 		go: draft.cell("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
-	const views = planMemory(task, around, options);
-	planVdso(task, around);
-	planBounds(task, around);
-	closeGhosts(around);
-	closeInputs(draft.list("leader"), around.inputs, 65);
+	const views = planMemory(task, context, options);
+	planVdso(task, context);
+	planBounds(task, context);
+	closeGhosts(context);
+	closeInputs(draft.list("leader"), context.inputs, 65);
 	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
 	return { draft, hole, views, steps, calls: steps.map(callText) };
 }

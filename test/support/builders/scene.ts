@@ -4,7 +4,7 @@ import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { openDirectory } from "../../../src/bytes/open-directory.ts";
 import { openFile } from "../../../src/bytes/source.ts";
 import type { ImageDir } from "../../../src/criu/image-dir.ts";
-import type { ImageDraft } from "../../../src/criu/store/draft.ts";
+import type { NewImages } from "../../../src/criu/store/new-images.ts";
 import { number, word } from "../witness/wire.ts";
 
 /**
@@ -94,7 +94,7 @@ export function makeScene(directory: string): Scene {
 }
 
 /** The scene as the arguments of a writer. */
-export function play(scene: Scene): { readonly draft: ImageDraft; readonly donor: ImageDir; close(): void } {
+export function play(scene: Scene): { readonly draft: NewImages; readonly donor: ImageDir; close(): void } {
 	const source = openFile(scene.core);
 	const donor = donorAt(scene.donor);
 	const runs = scene.runs.map(({ start, length, offset }) => ({

@@ -1,7 +1,7 @@
 import { type Address, address } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import type { Circumstances } from "../../../src/plan/context.ts";
+import type { Context } from "../../../src/plan/context.ts";
 import { planDraft } from "../../../src/plan/draft.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
@@ -51,21 +51,21 @@ export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan
 	const words = Buffer.alloc(16);
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
-	const context = draft.bytes("report socket", words);
+	const reportTarget = draft.bytes("report socket", words);
 	const ids = fresh ? freshIds(task, draft) : sameIds;
-	const around: Circumstances = {
-		...{ draft, facts, ids, hole: HOLE, context, firstWorkFd: 64, go: draft.cell("go") },
+	const context: Context = {
+		...{ draft, facts, ids, hole: HOLE, reportTarget, firstWorkFd: 64, go: draft.cell("go") },
 		...ownFiles(draft, facts, 64),
 		reserve: () => 0n as Address,
 	};
-	planIdentity(task, around);
-	planSignals(task, around);
-	planThreads(task, around);
-	planTimers(task, around);
-	planCredentials(task, around);
-	planLeave(task, around);
+	planIdentity(task, context);
+	planSignals(task, context);
+	planThreads(task, context);
+	planTimers(task, context);
+	planCredentials(task, context);
+	planLeave(task, context);
 	return {
-		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context, reportFd: 64 },
+		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context: reportTarget, reportFd: 64 },
 		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
 		...(fresh ? { newIds: ids.cells } : {}),
 	};

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { agentElf } from "../../../src/agent/agent-elf.ts";
 import { blob } from "../../../src/agent/blob.ts";
-import { AGENT_ROOM, blobPage, roomIn } from "../../../src/agent/layout.ts";
+import { AGENT_ROOM, agentLayout, blobPage } from "../../../src/agent/layout.ts";
 import { address } from "../../../src/bytes/address.ts";
 import { scratch } from "../../support/scratch.ts";
 import { hasTool } from "../../support/tools.ts";
@@ -41,12 +41,12 @@ describe("agentElf", () => {
 
 describe("roomIn", () => {
 	it("divides the beginning of a hole, without overlaps", () => {
-		const room = roomIn({ start: at, end: address(at + AGENT_ROOM + 4096n) });
+		const room = agentLayout({ start: at, end: address(at + AGENT_ROOM + 4096n) });
 		expect(room).toEqual({
 			blob: at,
 			nothing: at + 4096n - 72n,
 			stack: { start: at + 0x1000n, end: at + 0x3000n },
-			errands: { start: at + 0x3000n, end: at + 0x3_8000n },
+			batches: { start: at + 0x3000n, end: at + 0x3_8000n },
 			undo: [
 				{ start: at + 0x3_8000n, end: at + 0x3_c000n },
 				{ start: at + 0x3_c000n, end: at + 0x4_0000n },
@@ -56,6 +56,8 @@ describe("roomIn", () => {
 	});
 
 	it("refuses a hole that has no room besides", () => {
-		expect(() => roomIn({ start: at, end: address(at + AGENT_ROOM) })).toThrow("a hole of 262144 bytes has no room");
+		expect(() => agentLayout({ start: at, end: address(at + AGENT_ROOM) })).toThrow(
+			"a hole of 262144 bytes has no room",
+		);
 	});
 });

@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { errandIn } from "../../../src/agent/batch.ts";
+import { batchIn } from "../../../src/agent/batch.ts";
 import { address } from "../../../src/bytes/address.ts";
 import { DO, EXPECTED, NR, steps, words } from "../../support/builders/steps.ts";
 
 const area = { start: address(0x1000n), end: address(0x2000n) };
 
-describe("an errand", () => {
+describe("a batch", () => {
 	it("puts data first, then its calls, then other lists", () => {
-		const errand = errandIn(area);
-		const bytes = errand.put(Uint8Array.of(1, 2, 3));
-		const room = errand.space(1, 16);
-		const result = errand.call("read", 0, room, 1n);
-		const list = errand.list();
-		const made = errand.call("spawn", bytes, -1, { valueOf: result }, { stepsOf: list });
+		const batch = batchIn(area);
+		const bytes = batch.put(Uint8Array.of(1, 2, 3));
+		const room = batch.space(1, 16);
+		const result = batch.call("read", 0, room, 1n);
+		const list = batch.list();
+		const made = batch.call("spawn", bytes, -1, { valueOf: result }, { stepsOf: list });
 		const written = list.call("write", [1, bytes, 3]);
 		const anyway = list.call("close", [{ valueOf: written }], { anyway: true });
 		expect([bytes, room, result, made, written, anyway].map(({ at }) => at)).toEqual([
@@ -24,7 +24,7 @@ describe("an errand", () => {
 			0x1030n,
 		]);
 		const { ANYTHING, SUCCESS } = EXPECTED;
-		const encoded = errand.encode();
+		const encoded = batch.encode();
 		expect(encoded).toMatchObject({ at: 0x1000n, steps: 0x1038n, data: 0x38 });
 		expect(Buffer.from(encoded.bytes)).toEqual(
 			Buffer.concat([
@@ -46,26 +46,26 @@ describe("an errand", () => {
 				]),
 			]),
 		);
-		expect(encoded.bytes.length).toBe(errand.taken);
+		expect(encoded.bytes.length).toBe(batch.taken);
 	});
 
 	it("without calls is the end of a list", () => {
-		expect(Buffer.from(errandIn(area).encode().bytes)).toEqual(steps([]));
+		expect(Buffer.from(batchIn(area).encode().bytes)).toEqual(steps([]));
 	});
 
 	it("is not longer than its area", () => {
-		const errand = errandIn(area);
-		errand.put(words(1));
-		errand.space(4096 - 8 - 72);
-		expect(errand.encode().bytes.length).toBe(4096);
-		errand.space(1);
-		expect(() => errand.encode()).toThrow("an errand of 4104 bytes in an area of 4096");
+		const batch = batchIn(area);
+		batch.put(words(1));
+		batch.space(4096 - 8 - 72);
+		expect(batch.encode().bytes.length).toBe(4096);
+		batch.space(1);
+		expect(() => batch.encode()).toThrow("a batch of 4104 bytes in an area of 4096");
 	});
 
 	it("knows no call that is none", () => {
-		const errand = errandIn(area);
+		const batch = batchIn(area);
 		// @ts-expect-error a call is one of the table
-		errand.call("reboot_the_moon");
-		expect(() => errand.encode()).toThrow("reboot_the_moon is not in its own table");
+		batch.call("reboot_the_moon");
+		expect(() => batch.encode()).toThrow("reboot_the_moon is not in its own table");
 	});
 });

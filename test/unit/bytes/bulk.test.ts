@@ -50,13 +50,13 @@ test("a directory is removed with its files and links, and not what the links le
 	writeFileSync(join(base, "precious"), "data");
 	symlinkSync(join(base, "precious"), join(path, "link"));
 	symlinkSync(base, join(path, "new", "folder"));
-	const around = openDirectory(base);
-	removeFlat(around, "directory", ["new"]);
-	expect(entryIn(around, "directory")).toBeUndefined();
+	const context = openDirectory(base);
+	removeFlat(context, "directory", ["new"]);
+	expect(entryIn(context, "directory")).toBeUndefined();
 	expect(contentsOf(base)).toEqual({ precious: "data" });
 	symlinkSync(base, path);
-	expect(refusal(() => removeFlat(around, "directory"))).toBe(
+	expect(refusal(() => removeFlat(context, "directory"))).toBe(
 		`ERR_IO ${path}: open failed with ENOTDIR (not a directory)`,
 	);
-	around.close();
+	context.close();
 });

@@ -4,14 +4,14 @@ import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { createFile } from "../../../src/bytes/sink.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import type { CoreDraft, DraftSegment } from "../../../src/core/draft.ts";
+import type { NewCore, NewSegment } from "../../../src/core/new-core.ts";
 import { writeCore } from "../../../src/core/write.ts";
 import { refusalOf } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
 
 const PAGE = 4096n;
 
-const draft = (segments: readonly DraftSegment[]): CoreDraft => ({
+const draft = (segments: readonly NewSegment[]): NewCore => ({
 	process: {
 		...{ pr_state: 0, pr_sname: 82, pr_zomb: 0, pr_nice: 0, pr_flag: 0n, pr_uid: 0, pr_gid: 0 },
 		...{ pr_pid: 1, pr_ppid: 0, pr_pgrp: 0, pr_sid: 0, pr_fname: "", pr_psargs: "" },
@@ -22,7 +22,7 @@ const draft = (segments: readonly DraftSegment[]): CoreDraft => ({
 	segments,
 });
 
-const segment = (start: bigint, pages: bigint, rest: Partial<DraftSegment> = {}): DraftSegment => ({
+const segment = (start: bigint, pages: bigint, rest: Partial<NewSegment> = {}): NewSegment => ({
 	...{ start: address(start), end: address(start + pages * PAGE), prot: 3, fileSize: pages * PAGE, contents: [] },
 	...rest,
 });
@@ -32,7 +32,7 @@ const content = (start: bigint, length: bigint, offset = 0n) => ({
 	...{ start: address(start), length, source: ones, offset: fileOffset(offset), available: length },
 });
 
-async function write(made: CoreDraft, options = {}): Promise<string> {
+async function write(made: NewCore, options = {}): Promise<string> {
 	const path = join(scratch(), "core");
 	const sink = createFile(path);
 	try {

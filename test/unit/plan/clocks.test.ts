@@ -25,11 +25,11 @@ const read = (more: Partial<ProcessClocks> = {}): ProcessClocks => ({
 });
 
 function planned(clocks: ProcessClocks | undefined, facts: Partial<HostFacts> = { clocks: host }) {
-	const around = circumstancesFor(64);
+	const context = circumstancesFor(64);
 	const task = smallTask(clocks === undefined ? {} : { clocks });
-	const wanted = planClocks(task, { ...around, facts: { ...around.facts, ...facts } });
-	const steps = around.draft.lists.flatMap((list) => list.steps);
-	const findings = around.draft.findings.map(
+	const wanted = planClocks(task, { ...context, facts: { ...context.facts, ...facts } });
+	const steps = context.draft.lists.flatMap((list) => list.steps);
+	const findings = context.draft.findings.map(
 		({ weight, code, subject, text }) => `${weight} ${code} ${subject}: ${text}`,
 	);
 	return { wanted, steps: steps.map(stepText), findings };

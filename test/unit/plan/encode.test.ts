@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AGENT_ROOM, roomIn } from "../../../src/agent/layout.ts";
+import { AGENT_ROOM, agentLayout } from "../../../src/agent/layout.ts";
 import type { Address } from "../../../src/bytes/address.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import * as abi from "../../../src/program/abi.ts";
@@ -13,8 +13,8 @@ describe("encodePlan", () => {
 	it("leaves the agent what the agent keeps", () => {
 		expect(abi.AGENT_ROOM).toBe(AGENT_ROOM);
 		const encoded = encodePlan(planOf(() => {}));
-		expect(encoded.blob).toBe(roomIn(HOLE).blob);
-		expect(encoded.contextAt).toBe(roomIn(HOLE).free.start);
+		expect(encoded.blob).toBe(agentLayout(HOLE).blob);
+		expect(encoded.contextAt).toBe(agentLayout(HOLE).free.start);
 	});
 
 	it("sends what has content in one piece, and nothing for what is zero", () => {

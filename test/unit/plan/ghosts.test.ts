@@ -47,18 +47,18 @@ const plain: FilePolicy = { fds: new Map(), missing: "error" };
 function carriedOut(task: Task, policy: FilePolicy = plain) {
 	const sources = sourcesOf(task);
 	const made = circumstancesFor(WORK, sources);
-	const around = { ...made, ghosts: ghostNumbers(task, policy, made.firstSpareFd) };
-	planFiles(task, around, policy);
-	settleGhosts(task, around);
+	const context = { ...made, ghosts: ghostNumbers(task, policy, made.firstSpareFd) };
+	planFiles(task, context, policy);
+	settleGhosts(task, context);
 	const kernel = modelKernel(onDisk, WORK, sources);
-	const { steps } = present(around.draft.lists[0]);
+	const { steps } = present(context.draft.lists[0]);
 	const before = steps.length;
 	kernel.run(steps);
 	const parked = [...kernel.table.keys()].filter((number) => number > WORK + sources.length);
-	closeGhosts(around);
-	closeInputs(around.draft.list("leader"), around.inputs, WORK + 1);
+	closeGhosts(context);
+	closeInputs(context.draft.list("leader"), context.inputs, WORK + 1);
 	kernel.run(steps.slice(before));
-	return { ...kernel, parked, findings: around.draft.findings, steps };
+	return { ...kernel, parked, findings: context.draft.findings, steps };
 }
 
 const taskWith = (descriptors: readonly Descriptor[], ghosts = [ghost()], mappings: readonly Mapping[] = []): Task =>

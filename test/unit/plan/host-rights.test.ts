@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { caution } from "../../../src/finding.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
-import { attainable, may, mayLinkExecutable } from "../../../src/plan/host-rights.ts";
+import { attainable, hasCapability, mayLinkExecutable } from "../../../src/plan/host-rights.ts";
 import type { Credentials, Task } from "../../../src/task/task.ts";
 import { NOBODY, ROOT, taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 import { allCapable } from "../../support/models/model-threads.ts";
@@ -79,9 +79,12 @@ describe("credentials that can be had", () => {
 
 describe("privileges", () => {
 	it("of a user namespace do not count for the whole system", () => {
-		expect([may(mapped, 24), may(mapped, 24, "system"), may(root, 24, "system"), may(ordinary, 24)]).toEqual([
-			...[true, false, true, false],
-		]);
+		expect([
+			hasCapability(mapped, 24),
+			hasCapability(mapped, 24, "system"),
+			hasCapability(root, 24, "system"),
+			hasCapability(ordinary, 24),
+		]).toEqual([...[true, false, true, false]]);
 		expect([root, mapped, ordinary, factsOf("amd")].map(mayLinkExecutable)).toEqual([true, true, false, true]);
 	});
 });

@@ -137,9 +137,9 @@ describe("owners of descriptors", () => {
 	});
 	const callsFor = (type: number, pid: number): string[] => {
 		const task = taskOfThreads([threadOf(PID), threadOf(101)], { files: { descriptors: [owned(type, pid)] } });
-		const around = circumstancesFor(64);
-		const { draft } = around;
-		planArming(task, { ...around, ids: freshIds(task, draft) }, { fds: new Map(), missing: "error" });
+		const context = circumstancesFor(64);
+		const { draft } = context;
+		planArming(task, { ...context, ids: freshIds(task, draft) }, { fds: new Map(), missing: "error" });
 		return present(draft.lists[0]).steps.map(({ call }) => call);
 	};
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { strayFiles } from "../../../src/restore/verify-sharing.ts";
+import { otherInodes } from "../../../src/restore/verify-sharing.ts";
 import type { Task } from "../../../src/task/task.ts";
 
 const AT = 0x7000_0000_0000n;
@@ -18,7 +18,7 @@ function strays(paths: readonly string[], inode: bigint, replaced: readonly numb
 	const maps = `400000-401000 r--p 00000000 08:01 7 /bin/x\n700000000000-700000001000 rw-s 00000000 08:01 ${inode} /#1 (deleted)\n`;
 	try {
 		const others = new Map(replaced.map((i): [number, string] => [numbers[i] ?? -1, "/dev/null"]));
-		return strayFiles(`/proc/${process.pid}`, task, maps, others).map((text) =>
+		return otherInodes(`/proc/${process.pid}`, task, maps, others).map((text) =>
 			text.replace(/descriptor \d+/, "descriptor N"),
 		);
 	} finally {
@@ -54,7 +54,7 @@ describe("what was one file", () => {
 				memory: { mappings: [] },
 				files: { descriptors: [{ number, description }] },
 			} as unknown as Task;
-			expect(strayFiles(`/proc/${process.pid}`, task, "", new Map())).toEqual([
+			expect(otherInodes(`/proc/${process.pid}`, task, "", new Map())).toEqual([
 				`descriptor ${number} is of /proc/version, expected /memfd:jit (deleted)`,
 			]);
 		} finally {

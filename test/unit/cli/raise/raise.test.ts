@@ -3,12 +3,12 @@ import { delimiter, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { findGdb, gdbArguments } from "../../../../src/cli/gdb.ts";
 import {
+	checkedJson,
+	checkedText,
 	keptText,
-	type Left,
+	type LeftAs,
 	raisedJson,
 	raisedText,
-	summonedJson,
-	summonedText,
 } from "../../../../src/cli/raise/text.ts";
 import { openTerminal } from "../../../../src/cli/terminal.ts";
 import { caution, loss, note } from "../../../../src/finding.ts";
@@ -49,7 +49,7 @@ const raised = (
 		release: () => Promise.resolve(),
 	},
 });
-const text = (left: Left, it: Raised): string => raisedText({ raised: it, left }, paint);
+const text = (left: LeftAs, it: Raised): string => raisedText({ raised: it, left }, paint);
 
 describe("what raise says", () => {
 	it("of a process that died of its own fault", () => {
@@ -100,7 +100,7 @@ describe("what raise says", () => {
 	});
 
 	it("of one that was not made", () => {
-		expect(summonedText(raised(FAULT), paint)).toBe(
+		expect(checkedText(raised(FAULT), paint)).toBe(
 			`check: small, process 500, 1 thread; nothing lost, 1 caution
   it had died of SIGSEGV at 0x0, taken by thread 501; nothing was made
 `,
@@ -126,11 +126,11 @@ describe("what raise says", () => {
 			death: FAULT,
 			findings: FINDINGS.slice(0, 2),
 		};
-		const json = (left: Left): unknown =>
+		const json = (left: LeftAs): unknown =>
 			JSON.parse(raisedJson({ raised: raised(FAULT, { pid: 7, ids: "fresh" }), left }));
 		expect(json("stopped")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: true });
 		expect(json("running")).toEqual({ ...document, pid: 7, mode: "fresh", stopped: false });
-		expect(JSON.parse(summonedJson(raised(FAULT)))).toEqual({ ...document, pid: null });
+		expect(JSON.parse(checkedJson(raised(FAULT)))).toEqual({ ...document, pid: null });
 	});
 
 	it.each([

@@ -45,12 +45,12 @@ interface Planned {
 /** All steps but the frame: closing the agent's descriptors, and those that were needed meanwhile. */
 function planned(task: Task, policy: FilePolicy = strict): Planned {
 	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: task.files });
-	const around = circumstancesFor(64, sources);
-	planFiles(task, around, policy);
-	const steps = around.draft.lists.flatMap((list) => list.steps.map(stepText));
+	const context = circumstancesFor(64, sources);
+	planFiles(task, context, policy);
+	const steps = context.draft.lists.flatMap((list) => list.steps.map(stepText));
 	expect(steps[0]).toBe("close_range(0, 63, 0)");
 	expect(steps.at(-1)).toBe(`close_range(${65 + sources.length}, 0xffffffff, 0)`);
-	return { steps: steps.slice(1, -1), findings: around.draft.findings };
+	return { steps: steps.slice(1, -1), findings: context.draft.findings };
 }
 
 const file = (path: string, more: object = {}): object => ({
@@ -364,11 +364,11 @@ describe("descriptors that cannot be opened", () => {
 
 describe("what waits until the process is whole", () => {
 	const late = (task: Task): Planned => {
-		const around = circumstancesFor(64);
-		planArming(task, around, lenient);
-		const steps = around.draft.lists.flatMap((list) => list.steps);
+		const context = circumstancesFor(64);
+		planArming(task, context, lenient);
+		const steps = context.draft.lists.flatMap((list) => list.steps);
 		expect(new Set(steps.map(({ stage }) => stage))).toEqual(new Set(steps.length === 0 ? [] : ["leave"]));
-		return { steps: steps.map(stepText), findings: around.draft.findings };
+		return { steps: steps.map(stepText), findings: context.draft.findings };
 	};
 
 	it("timers go on with what was left, and with what had expired", () => {
@@ -402,10 +402,10 @@ describe("what waits until the process is whole", () => {
 			const origin = { boot: "here", offsets: { monotonic: 0n, boottime: 0n } };
 			const facts = { clocks: { now: { monotonic: 0n, boottime: 0n }, origin } };
 			const without = host === undefined ? {} : { noTimeNamespace: host };
-			const around = circumstancesFor(64);
-			planArming({ ...task, clocks }, { ...around, facts: { ...around.facts, ...facts, ...without } }, strict);
-			expect(around.draft.findings).toEqual([]);
-			return around.draft.lists.flatMap((list) => list.steps.map(stepText));
+			const context = circumstancesFor(64);
+			planArming({ ...task, clocks }, { ...context, facts: { ...context.facts, ...facts, ...without } }, strict);
+			expect(context.draft.findings).toEqual([]);
+			return context.draft.lists.flatMap((list) => list.steps.map(stepText));
 		};
 		const settime = (fd: number, flags: number, value: number): string =>
 			`timerfd_settime(${fd}, ${flags}, [00000000000000000300000000000000${"00".repeat(8)}${Buffer.of(value & 0xff, value >> 8, 0, 0, 0, 0, 0, 0).toString("hex")}], 0)`;
@@ -458,9 +458,9 @@ describe("directories", () => {
 		[{ cwd: "/srv", root: "/", umask: 0o27 }, ["umask(23) anything", 'chdir("/srv")']],
 		[{ cwd: "/jail/a", root: "/jail" }, ['chdir("/jail/a")', 'chroot("/jail")']],
 	])("%j", (more, steps) => {
-		const around = circumstancesFor(64);
-		planDirectories(taskOf([], more), around);
-		expect(around.draft.lists.flatMap((list) => list.steps.map(stepText))).toEqual(steps);
+		const context = circumstancesFor(64);
+		planDirectories(taskOf([], more), context);
+		expect(context.draft.lists.flatMap((list) => list.steps.map(stepText))).toEqual(steps);
 	});
 });
 
@@ -472,14 +472,14 @@ describe("the donors", () => {
 
 	it.each(open)("$name comes back with its descriptors", ({ dir }) => {
 		const task = taskFromImages(dir);
-		const around = circumstancesFor(256);
-		planFiles(task, around, strict);
+		const context = circumstancesFor(256);
+		planFiles(task, context, strict);
 		const names = task.files.descriptors.flatMap(({ description: it }) => (it.kind === "file" ? [it.path] : []));
 		const kernel = modelKernel(
 			new Map(names.map((name) => [name, name === "/dev/null" ? "device" : Buffer.of()])),
 			256,
 		);
-		for (const { steps } of around.draft.lists) kernel.run(steps);
+		for (const { steps } of context.draft.lists) kernel.run(steps);
 		expect([...kernel.table.keys()].sort((a, b) => a - b)).toEqual([
 			...task.files.descriptors.map(({ number }) => number),
 			256,
@@ -490,30 +490,30 @@ describe("the donors", () => {
 
 	it("threads: a shared description, a pipe, an eventfd, an epoll, and a pipe of CRIU's own", () => {
 		const dir = open.find(({ name }) => name === "threads")?.dir;
-		const around = circumstancesFor(256);
-		if (dir !== undefined) planFiles(taskFromImages(dir), around, strict);
-		expect(around.draft.lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`))).toEqual(
-			[
-				"close_range(0, 255, 0)  // the agent's descriptors",
-				'openat(-100, "/dev/null", 0x8100) = 0  // descriptor 0',
-				'openat(-100, "/dev/null", 0x8101) = 1  // descriptor 1',
-				"dup3(1, 2, 0) = 2  // 2 and 1 are one",
-				'openat(-100, "/opt/victims/run/threads/log", 0x8501) = 3  // descriptor 3',
-				"lseek(3, 108, 0) = 108  // where it was read or written last",
-				"pipe2(<ends of pipe 247757>, 0)  // pipe 247757, both ends",
-				"fcntl(5, 0x407, 0x10000)  // room in pipe 247757",
-				"eventfd2(0, 0) = 6  // descriptor 6, with what it has counted",
-				"epoll_create1(0) = 7  // descriptor 7",
-				'openat(-100, "/dev/null", 0x8100) = 8  // descriptor 10',
-				"dup3(8, 10, 0) = 10  // to its number",
-				"close(8)  // 8 is free again",
-				"pipe2(<ends of pipe 247523>, 0)  // pipe 247523, both ends",
-				"close(8)  // nobody had this end of pipe 247523",
-				"dup3(9, 251, 0) = 251  // to its number",
-				"close(9)  // 9 is free again",
-				"epoll_ctl(7, 1, 6, [190000000000000000000000])  // 7 watches 6",
-				"close_range(257, 0xffffffff, 0)  // what was only needed meanwhile",
-			],
-		);
+		const context = circumstancesFor(256);
+		if (dir !== undefined) planFiles(taskFromImages(dir), context, strict);
+		expect(
+			context.draft.lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`)),
+		).toEqual([
+			"close_range(0, 255, 0)  // the agent's descriptors",
+			'openat(-100, "/dev/null", 0x8100) = 0  // descriptor 0',
+			'openat(-100, "/dev/null", 0x8101) = 1  // descriptor 1',
+			"dup3(1, 2, 0) = 2  // 2 and 1 are one",
+			'openat(-100, "/opt/victims/run/threads/log", 0x8501) = 3  // descriptor 3',
+			"lseek(3, 108, 0) = 108  // where it was read or written last",
+			"pipe2(<ends of pipe 247757>, 0)  // pipe 247757, both ends",
+			"fcntl(5, 0x407, 0x10000)  // room in pipe 247757",
+			"eventfd2(0, 0) = 6  // descriptor 6, with what it has counted",
+			"epoll_create1(0) = 7  // descriptor 7",
+			'openat(-100, "/dev/null", 0x8100) = 8  // descriptor 10',
+			"dup3(8, 10, 0) = 10  // to its number",
+			"close(8)  // 8 is free again",
+			"pipe2(<ends of pipe 247523>, 0)  // pipe 247523, both ends",
+			"close(8)  // nobody had this end of pipe 247523",
+			"dup3(9, 251, 0) = 251  // to its number",
+			"close(9)  // 9 is free again",
+			"epoll_ctl(7, 1, 6, [190000000000000000000000])  // 7 watches 6",
+			"close_range(257, 0xffffffff, 0)  // what was only needed meanwhile",
+		]);
 	});
 });

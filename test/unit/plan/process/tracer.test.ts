@@ -7,15 +7,15 @@ it.each([
 	[77, "prctl(PR_SET_PTRACER, 77, 0, 0, 0)"],
 	["anybody" as const, "prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0)"],
 ])("lets a debugger in: %s", (tracer, text) => {
-	const around = circumstancesFor(64);
-	planTracer({ tracer }, around);
-	const [list] = around.draft.lists;
+	const context = circumstancesFor(64);
+	planTracer({ tracer }, context);
+	const [list] = context.draft.lists;
 	expect(list?.steps.map(({ expect: expected }) => expected)).toEqual(["anything"]);
 	expect(list?.steps.map((step) => callText(step))).toEqual([text]);
 });
 
 it("says nothing where nobody is to be let in", () => {
-	const around = circumstancesFor(64);
-	planTracer({}, around);
-	expect(around.draft.lists).toEqual([]);
+	const context = circumstancesFor(64);
+	planTracer({}, context);
+	expect(context.draft.lists).toEqual([]);
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset, hex } from "../../../../src/bytes/address.ts";
 import { type ByteSource, fromBuffer } from "../../../../src/bytes/source.ts";
-import type { DraftSegment } from "../../../../src/core/draft.ts";
+import type { NewSegment } from "../../../../src/core/new-core.ts";
 import type { Finding } from "../../../../src/finding.ts";
 import type { Mapping, Memory } from "../../../../src/task/task.ts";
 import { contentBytes, memoryForCore } from "../../../../src/task/to-core/memory.ts";
@@ -23,7 +23,7 @@ const open = (path: string): ByteSource | undefined =>
 	path === "/lib/here.so" ? fromBuffer(path, library) : undefined;
 
 interface Made {
-	readonly segments: readonly DraftSegment[];
+	readonly segments: readonly NewSegment[];
 	readonly rows: readonly string[];
 	readonly told: readonly string[];
 }
@@ -42,7 +42,7 @@ function made(mappings: readonly Mapping[], rest: Partial<Pick<Memory, "contents
 }
 
 /** What a segment reads as. */
-function bytesOf({ start, fileSize, contents }: DraftSegment): Buffer {
+function bytesOf({ start, fileSize, contents }: NewSegment): Buffer {
 	const bytes = Buffer.alloc(Number(fileSize));
 	for (const { start: at, length, source, offset, available } of contents)
 		source.read(offset, Number(available < length ? available : length))?.copy(bytes, Number(at - start));

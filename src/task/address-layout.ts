@@ -1,9 +1,9 @@
 import type { PartialMemory } from "./partial-task.ts";
-import type { Geography, Place } from "./rebase.ts";
+import type { AddressLayout, LayoutMapping } from "./rebase.ts";
 import type { Mapping, Memory } from "./task.ts";
 
 /** An address space as the rebase sees it. */
-export function geographyOf(memory: Pick<Memory, "mappings" | "bounds">): Geography {
+export function layoutOf(memory: Pick<Memory, "mappings" | "bounds">): AddressLayout {
 	const { bounds } = memory;
 	return {
 		mappings: memory.mappings.filter((mapping) => mapping.backing.kind !== "guard").map(placeOf),
@@ -17,7 +17,7 @@ export function geographyOf(memory: Pick<Memory, "mappings" | "bounds">): Geogra
  *
  * @param executable what the donor calls the program: a copy of it elsewhere is the same program.
  */
-export const placesOf = (memory: PartialMemory, executable: string): Place[] =>
+export const layoutMappings = (memory: PartialMemory, executable: string): LayoutMapping[] =>
 	memory.mappings.map((mapping) => {
 		if (mapping.kernel === "vdso") return { ...mapping, file: VDSO };
 		const { file } = mapping;
@@ -26,7 +26,7 @@ export const placesOf = (memory: PartialMemory, executable: string): Place[] =>
 
 const VDSO = { path: "[vdso]", offset: 0n };
 
-const placeOf = (mapping: Mapping): Place => {
+const placeOf = (mapping: Mapping): LayoutMapping => {
 	const { start, end, prot, backing } = mapping;
 	// the vdso is a file too as far as addresses go: one image, mapped at one place
 	if (backing.kind === "vdso") return { start, end, prot, file: VDSO };

@@ -1,6 +1,6 @@
 import { lengthOf } from "../bytes/range.ts";
 import type { Agent, Performed } from "./agent.ts";
-import type { Errand } from "./batch.ts";
+import type { SyscallBatch } from "./batch.ts";
 
 /** Items that one request deals with. */
 const AT_ONCE = 256;
@@ -11,10 +11,10 @@ export interface Batched<I, T> {
 	readonly doing: string;
 	/** Milliseconds for one request. */
 	readonly patience: number;
-	/** Adds the calls for one item to an errand. */
-	add(errand: Errand, item: I): T;
-	/** Adds what is to come after those of all items of the errand. */
-	after?(errand: Errand, item: I): void;
+	/** Adds the calls for one item to a batch. */
+	add(batch: SyscallBatch, item: I): T;
+	/** Adds what is to come after those of all items of the batch. */
+	after?(batch: SyscallBatch, item: I): void;
 	/** Reads what came of an item. */
 	read(done: Performed, added: T, item: I): void;
 }
@@ -25,17 +25,17 @@ export async function inBatches<I, T>(
 	items: readonly I[],
 	{ doing, patience, add, after, read }: Batched<I, T>,
 ): Promise<void> {
-	const room = Number(lengthOf(agent.room.errands)) / 4;
+	const enough = Number(lengthOf(agent.layout.batches)) / 4;
 	for (let from = 0; from < items.length; ) {
-		const errand = agent.errand();
-		const batch: (readonly [I, T])[] = [];
+		const batch = agent.batch();
+		const chunk: (readonly [I, T])[] = [];
 		for (const item of items.slice(from, from + AT_ONCE)) {
-			batch.push([item, add(errand, item)]);
-			if (errand.taken > room) break;
+			chunk.push([item, add(batch, item)]);
+			if (batch.taken > enough) break;
 		}
-		for (const [item] of batch) after?.(errand, item);
-		const done = await agent.perform(errand, { patience, doing });
-		for (const [item, added] of batch) read(done, added, item);
-		from += batch.length;
+		for (const [item] of chunk) after?.(batch, item);
+		const done = await agent.perform(batch, { patience, doing });
+		for (const [item, added] of chunk) read(done, added, item);
+		from += chunk.length;
 	}
 }

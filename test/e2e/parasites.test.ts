@@ -23,7 +23,7 @@ import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/roo
 import { present } from "../support/present.ts";
 import { hasGcc } from "../support/tools.ts";
 
-// Guests leave nothing. The program is killed for good, alone and with its whole process group, before, within and after
+// Parasites leave nothing. The program is killed for good, alone and with its whole process group, before, within and after
 // every message to its agent and at every call that changes files; NECROMANCER_KILLS says at how many of those moments.
 
 const KILLS = Number(process.env["NECROMANCER_KILLS"] ?? 40);
@@ -31,7 +31,7 @@ const KILLS = Number(process.env["NECROMANCER_KILLS"] ?? 40);
 const able = canHaveRooms() && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter and gcc)";
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-guests-"));
+const directory = mkdtempSync(join(tmpdir(), "necromancer-parasites-"));
 let dist = "";
 beforeAll(() => {
 	if (!able) return;

@@ -8,16 +8,16 @@ import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
-import { giveBack, remoteCall, runGuests, type Standing } from "../trace/inject.ts";
+import { giveBack, injectCall, runParasites, type StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
-import { FRESH, lendMemory, type RemoteCaller, takeBackMemory } from "../trace/victim-memory.ts";
-import { type Answers, LAST_CALL, type Questions, STACK_SIZE } from "./questions.ts";
+import { FRESH, mapInVictim, unmapInVictim, type VictimThread } from "../trace/victim-memory.ts";
+import { type Answers, LAST_CALL, type ParasiteQueries, STACK_SIZE } from "./parasite-queries.ts";
 
 /** A process that stands still. */
-export interface Interviewed {
+export interface QueriedProcess {
 	readonly pid: number;
 	/** What each thread is to go on with, leader first. */
-	readonly standing: readonly Standing[];
+	readonly atStop: readonly StoppedThread[];
 	readonly memory: ProcessMemory;
 	/** A `syscall` instruction of its own. */
 	readonly syscallInstruction: Address;
@@ -30,60 +30,60 @@ export interface Interviewed {
  *
  * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_PROCESS when it dies.
  */
-export async function interview(agent: Agent, process: Interviewed, questions: Questions): Promise<Answers> {
+export async function runQueries(agent: Agent, process: QueriedProcess, questions: ParasiteQueries): Promise<Answers> {
 	const room = await lend(agent, process, roomFor(questions));
 	let answers: Answers;
 	try {
 		answers = await ask(agent, process, questions, room);
 	} catch (cause) {
 		// what went wrong first is what there is to say
-		await takeBackMemory(agent, callerOf(process), room).catch(() => undefined);
+		await unmapInVictim(agent, callerOf(process), room).catch(() => undefined);
 		throw cause;
 	}
-	await takeBackMemory(agent, callerOf(process), room);
+	await unmapInVictim(agent, callerOf(process), room);
 	return answers;
 }
 
 /** Code comes first, in a page of its own that nobody can write to but a tracer; data follows, that nobody can run. */
-async function lend(agent: Agent, interviewed: Interviewed, length: bigint): Promise<Range> {
+async function lend(agent: Agent, interviewed: QueriedProcess, length: bigint): Promise<Range> {
 	const caller = callerOf(interviewed);
 	const { leader, syscallInstruction } = caller;
-	const room = await lendMemory(agent, caller, length);
+	const room = await mapInVictim(agent, caller, length);
 	if (typeof room === "bigint") return refuseRoom(leader.tid, length, room);
 	const code = [room.start, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), BigInt(FRESH | MAP.FIXED), -1n, 0n];
-	const mapped = await remoteCall(agent, leader, syscallInstruction, { name: "mmap", args: code });
+	const mapped = await injectCall(agent, leader, syscallInstruction, { name: "mmap", args: code });
 	if (mapped === room.start) return room;
-	await takeBackMemory(agent, caller, room);
+	await unmapInVictim(agent, caller, room);
 	return refuseRoom(leader.tid, PAGE_SIZE, mapped);
 }
 
 /** Of a process that stands still: its first thread. */
 export const callerOf = ({
-	standing,
+	atStop,
 	syscallInstruction,
-}: Pick<Interviewed, "standing" | "syscallInstruction">): RemoteCaller => ({
-	leader: leaderOf(standing),
+}: Pick<QueriedProcess, "atStop" | "syscallInstruction">): VictimThread => ({
+	leader: leaderOf(atStop),
 	syscallInstruction,
 });
 
-function leaderOf([leader]: readonly Standing[]): Standing {
+function leaderOf([leader]: readonly StoppedThread[]): StoppedThread {
 	if (leader === undefined) throw new RangeError("a process without threads");
 	return leader;
 }
 
 async function ask(
 	agent: Agent,
-	{ pid, standing, memory }: Interviewed,
-	questions: Questions,
+	{ pid, atStop, memory }: QueriedProcess,
+	questions: ParasiteQueries,
 	room: Range,
 ): Promise<Answers> {
 	const encoded = encodePlan(questions.plan(room), { reserved: PAGE_SIZE });
 	await writeCode(agent, pid, room.start);
 	for (const { at, bytes } of encoded.pieces) memory.write(at, bytes);
 	try {
-		await runGuests(agent, guestsOf(standing, questions, encoded), visitOf(room, questions, encoded));
+		await runParasites(agent, parasitesOf(atStop, questions, encoded), entryOf(room, questions, encoded));
 	} catch (cause) {
-		await giveBack(agent, standing).catch(() => undefined);
+		await giveBack(agent, atStop).catch(() => undefined);
 		throw cause;
 	}
 	return questions.read((place, count) => {
@@ -94,12 +94,12 @@ async function ask(
 
 /** Kernels can be told to let only its tracer write to what a process itself may not (6.12, proc_mem.force_override). */
 async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> {
-	const errand = agent.errand();
-	const page = errand.put(blobPage(blob));
-	const file = errand.call("open", errand.put(Buffer.from(`/proc/${pid}/mem\0`)), O.RDWR | O.CLOEXEC);
-	const written = errand.call("pwrite64", { valueOf: file }, page, page.size, at);
-	errand.call("close", { valueOf: file });
-	const result = (await agent.perform(errand, { doing: "writing code" })).result(written);
+	const batch = agent.batch();
+	const page = batch.put(blobPage(blob));
+	const file = batch.call("open", batch.put(Buffer.from(`/proc/${pid}/mem\0`)), O.RDWR | O.CLOEXEC);
+	const written = batch.call("pwrite64", { valueOf: file }, page, page.size, at);
+	batch.call("close", { valueOf: file });
+	const result = (await agent.perform(batch, { doing: "writing code" })).result(written);
 	if (result === BigInt(page.size)) return;
 	refuse("ERR_HOST", {
 		subject: `/proc/${pid}/mem`,
@@ -110,19 +110,19 @@ async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> 
 }
 
 /** Whole pages for blob and plan, wherever they come to lie. */
-function roomFor(questions: Questions): bigint {
+function roomFor(questions: ParasiteQueries): bigint {
 	const anywhere = address(1n << 32n);
 	const hole = { start: anywhere, end: plus(anywhere, 1n << 40n) };
 	return encodePlan(questions.plan(hole), { reserved: PAGE_SIZE }).end - anywhere;
 }
 
-const guestsOf = (standing: readonly Standing[], questions: Questions, encoded: EncodedPlan) =>
-	standing.map((thread) => {
+const parasitesOf = (atStop: readonly StoppedThread[], questions: ParasiteQueries, encoded: EncodedPlan) =>
+	atStop.map((thread) => {
 		const stack = encoded.addressOf({ ...questions.stackOf(thread.tid), offset: STACK_SIZE });
 		return { ...thread, steps: encoded.firstStep(questions.listOf(thread.tid)), stack };
 	});
 
-const visitOf = (room: Range, { context }: Questions, encoded: EncodedPlan) => ({
+const entryOf = (room: Range, { context }: ParasiteQueries, encoded: EncodedPlan) => ({
 	entry: plus(room.start, BigInt(blob.symbols.child_entry)),
 	context: encoded.addressOf(context),
 	last: LAST_CALL,

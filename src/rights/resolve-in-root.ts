@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 
 /** What a path leads to in a tree. */
-export interface Reached {
+export interface Resolved {
 	/** From here, without symbolic links below the root. */
 	readonly path: string;
 	/** From the root of the tree: "/usr/lib/x". */
@@ -22,7 +22,7 @@ const MOST_LINKS = 40;
  * Follows a path in a tree as a process would whose root the tree is: neither ".." nor a symbolic link leads out of it.
  * `undefined` where nothing is, or nothing that we may look at.
  */
-export function reachBelow(root: string, path: string): Reached | undefined {
+export function resolveInRoot(root: string, path: string): Resolved | undefined {
 	const todo = componentsOf(path).reverse();
 	const at: { readonly name: string; readonly stat: Stats }[] = [];
 	const links: Stats[] = [];
@@ -63,7 +63,7 @@ export function reachBelow(root: string, path: string): Reached | undefined {
  * Whose link led there who is neither root, nor ourselves, nor that user: what a user may open another can lead him to all the
  * same.
  */
-export const strangerOnTheWay = ({ links }: Pick<Reached, "links">, user: number): number | undefined =>
+export const strangerOnTheWay = ({ links }: Pick<Resolved, "links">, user: number): number | undefined =>
 	links.find(({ uid }) => ![0, user, process.geteuid?.()].includes(uid))?.uid;
 
 const componentsOf = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { guessXstateLayout } from "../../../src/arch/x86-64/xstate.ts";
 import { address } from "../../../src/bytes/address.ts";
-import { type Asked, LAST_CALL, questionsFor } from "../../../src/dump/questions.ts";
+import { type Asked, LAST_CALL, parasiteQueries } from "../../../src/dump/parasite-queries.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import type { Place } from "../../../src/program/program.ts";
 
@@ -18,7 +18,7 @@ const xstate = {
 } as unknown as Asked["xstate"];
 const thread = (tid: number): Asked => ({ tid, registers, xstate, blocked: 0x1234n });
 const timer = { id: 5, signal: 14, value: 0xabcn, notify: 0, clock: 1 };
-const questions = questionsFor([thread(10), thread(11)], [timer], processor);
+const questions = parasiteQueries([thread(10), thread(11)], [timer], processor);
 const hole = { start: address(0x5000_0000n), end: address(0x5100_0000n) };
 const plan = questions.plan(hole);
 

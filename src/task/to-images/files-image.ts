@@ -8,7 +8,7 @@ import type { GhostBook } from "./ghosts.ts";
 import { NO_OWNER } from "./owner.ts";
 
 /** files.img in the making. */
-export interface FileBook {
+export interface FilesImage {
 	readonly entries: readonly FileEntry[];
 	/** Adds an entry, under `id` or the lowest that no description has. */
 	add(make: (id: number) => FileEntry, id?: number): number;
@@ -18,7 +18,7 @@ export interface FileBook {
 }
 
 /** A book in which the descriptions have their own ids. */
-export function fileBook({ descriptors }: Files, looks: Memory["files"], ghosts: GhostBook): FileBook {
+export function filesImage({ descriptors }: Files, looks: Memory["files"], ghosts: GhostBook): FilesImage {
 	const entries: FileEntry[] = [];
 	const taken = new Set(descriptors.map(({ description }) => description.id));
 	const mapped = new Map<string | number, number>();

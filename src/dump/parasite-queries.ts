@@ -16,7 +16,7 @@ import type { Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
 import type { Ask, Recall } from "./ask.ts";
-import { askProcessAttributes, askThreadAttributes, type Beyond } from "./attribute-questions.ts";
+import { askProcessAttributes, askThreadAttributes, type Beyond } from "./attribute-queries.ts";
 
 /** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
 export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
@@ -53,7 +53,7 @@ export interface ThreadAnswers {
 	readonly attributes: Attributes<ThreadAttribute>;
 }
 
-export interface Questions {
+export interface ParasiteQueries {
 	/** For the blob at the start of a hole in the process. One list a thread, in the order of the threads. */
 	readonly plan: (hole: Range) => Plan;
 	readonly context: Place;
@@ -77,7 +77,11 @@ export const STACK_SIZE = 4096;
  *
  * @param threads Leader first.
  */
-export function questionsFor(threads: readonly Asked[], timers: readonly ProcTimer[], processor: Processor): Questions {
+export function parasiteQueries(
+	threads: readonly Asked[],
+	timers: readonly ProcTimer[],
+	processor: Processor,
+): ParasiteQueries {
 	const draft = planDraft(bytesFromText);
 	// nobody hears of it: no step is judged
 	const context = draft.bytes("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));

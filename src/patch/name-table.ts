@@ -5,7 +5,7 @@ import { isImageName } from "../criu/own-names.ts";
  * The directory that is to come: which images of the donor stay, which go, which names are taken. Image files are named after
  * pids, tids and object ids, so a new identity moves them.
  */
-export interface Names {
+export interface NameTable {
 	/** Target → donor file, byte for byte. */
 	readonly kept: Map<string, string>;
 	/** Leaves a donor file out. */
@@ -16,7 +16,7 @@ export interface Names {
 	fresh(name: (n: number) => string): number;
 }
 
-export function namesOf(donor: ImageDir): Names {
+export function nameTable(donor: ImageDir): NameTable {
 	const kept = new Map(donor.names.filter(isImageName).map((name) => [name, name]));
 	const given = new Set<string>();
 	/** Where the next search starts, by the name for 0: below, all are taken. */

@@ -21,7 +21,7 @@ const different = (finding: string, expectation: string): Verdict => ({ kind: "d
  *
  * @throws NecromancerError ERR_IO.
  */
-export function judgeFile(wanted: WantedFile, source: ByteSource): Verdict {
+export function verifyMappedFile(wanted: WantedFile, source: ByteSource): Verdict {
 	const { buildId, head, hasCode, reach } = wanted;
 	const end = pageCeil(source.size as Address);
 	const short = reach.end > end ? reach.end - end : 0n;

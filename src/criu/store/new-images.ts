@@ -13,7 +13,7 @@ import { isPlainName } from "../own-names.ts";
 import { type PagesPlan, type WriteOptions, type WrittenPages, workOf, writePages } from "../pages/pages.ts";
 
 /** A new image directory as a value. No name occurs twice, and `inventory.img` is among them. */
-export interface ImageDraft {
+export interface NewImages {
 	/** File name to the file of the donor that is kept under it byte for byte. */
 	readonly copies: ReadonlyMap<string, string>;
 	/** File name to what is written there. */
@@ -37,14 +37,14 @@ export const INVENTORY = "inventory.img";
 export const PARENT = "parent";
 
 /** Every file name of a draft. */
-export const namesIn = ({ copies, images, pages }: ImageDraft): string[] => [
+export const namesIn = ({ copies, images, pages }: NewImages): string[] => [
 	...copies.keys(),
 	...images.keys(),
 	...pages.flatMap((plan) => [plan.pages, plan.pagemap]),
 ];
 
 /** Bytes that writing a draft reports as progress, altogether. */
-export const draftWork = ({ images, pages }: ImageDraft): bigint =>
+export const draftWork = ({ images, pages }: NewImages): bigint =>
 	[...images.values()].flat().reduce((sum, piece) => sum + (piece instanceof Uint8Array ? 0n : piece.length), 0n) +
 	pages.reduce((sum, plan) => sum + workOf(plan), 0n);
 
@@ -56,14 +56,14 @@ export const draftWork = ({ images, pages }: ImageDraft): bigint =>
  * @throws NecromancerError ERR_IO, ERR_IMAGE_TRUNCATED when an image became shorter; what {@link copyKept} throws; and what {@link writePages} throws.
  * @throws RangeError when the draft is not one: a bug of the caller.
  */
-export async function writeDraft(
-	draft: ImageDraft,
+export async function writeNewImages(
+	draft: NewImages,
 	donor: Donor | undefined,
 	target: Directory,
 	options: WriteOptions = {},
 	inPlace = false,
 ): Promise<Written> {
-	checkDraft(draft);
+	checkNewImages(draft);
 	for (const [name, from] of draft.copies) {
 		options.signal?.throwIfAborted();
 		if (donor === undefined) throw new RangeError(`the draft copies ${from} of no donor`);
@@ -94,7 +94,7 @@ export async function writeDraft(
 }
 
 /** @throws RangeError */
-export function checkDraft(draft: ImageDraft): void {
+export function checkNewImages(draft: NewImages): void {
 	const seen = new Set<string>();
 	for (const name of namesIn(draft)) {
 		if (!isPlainName(name)) throw new RangeError(`${JSON.stringify(name)} is no name for an image`);

@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { isBelow, reachBelow, realPath } from "../../../src/rights/below.ts";
+import { isBelow, realPath, resolveInRoot } from "../../../src/rights/resolve-in-root.ts";
 import { scratch } from "../../support/scratch.ts";
 
 /** A tree with a secret beside it. */
@@ -30,8 +30,8 @@ describe("a path in a tree", () => {
 			"/etc/relative",
 			"/lib/../lib/x.so",
 		])
-			expect(reachBelow(root, path)).toMatchObject({ path: join(root, "usr/lib/x.so"), inner: "/usr/lib/x.so" });
-		expect(reachBelow(root, "/lib/x.so")?.through).toHaveLength(2);
+			expect(resolveInRoot(root, path)).toMatchObject({ path: join(root, "usr/lib/x.so"), inner: "/usr/lib/x.so" });
+		expect(resolveInRoot(root, "/lib/x.so")?.through).toHaveLength(2);
 	});
 
 	it("does not lead out of it, whatever is tried", () => {
@@ -49,8 +49,8 @@ describe("a path in a tree", () => {
 			"/up/up/secret",
 			"/top/secret",
 		])
-			expect(reachBelow(root, path)).toBeUndefined();
-		expect(reachBelow(root, "/../../../usr/lib/x.so")?.inner).toBe("/usr/lib/x.so");
+			expect(resolveInRoot(root, path)).toBeUndefined();
+		expect(resolveInRoot(root, "/../../../usr/lib/x.so")?.inner).toBe("/usr/lib/x.so");
 	});
 
 	it("ends where links run in circles, or nothing is", () => {
@@ -59,13 +59,13 @@ describe("a path in a tree", () => {
 		symlinkSync("a", join(root, "b"));
 		symlinkSync("self/self", join(root, "self"));
 		for (const path of ["/a", "/self", "/gone", "/usr/lib/x.so/y", "/", "", `/${"n".repeat(300)}`, "/\0"])
-			expect(reachBelow(root, path)).toBeUndefined();
+			expect(resolveInRoot(root, path)).toBeUndefined();
 	});
 
 	it("may be of bytes that are no text", () => {
 		const { root } = tree();
 		writeFileSync(Buffer.concat([Buffer.from(`${root}/caf`), Buffer.of(0xe9)]), "");
-		expect(reachBelow(root, "/caf\udce9")).toMatchObject({ path: `${root}/caf\udce9`, inner: "/caf\udce9" });
+		expect(resolveInRoot(root, "/caf\udce9")).toMatchObject({ path: `${root}/caf\udce9`, inner: "/caf\udce9" });
 	});
 });
 

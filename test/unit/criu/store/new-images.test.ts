@@ -4,12 +4,12 @@ import { describe, expect, test } from "vitest";
 import { fileOffset } from "../../../../src/bytes/address.ts";
 import { openDirectory } from "../../../../src/bytes/open-directory.ts";
 import { fromBuffer, openFile } from "../../../../src/bytes/source.ts";
-import { draftWork, type ImageDraft, writeDraft } from "../../../../src/criu/store/draft.ts";
+import { draftWork, type NewImages, writeNewImages } from "../../../../src/criu/store/new-images.ts";
 import { donorAt, makeScene, newFiles, play } from "../../../support/builders/scene.ts";
 import { refusalOf } from "../../../support/refusal.ts";
 import { contentsOf, modeOf, scratch } from "../../../support/scratch.ts";
 
-const draft = (more: Partial<ImageDraft> = {}): ImageDraft => ({
+const draft = (more: Partial<NewImages> = {}): NewImages => ({
 	copies: new Map(),
 	images: new Map([["inventory.img", [Buffer.from("inventory")]]]),
 	pages: [],
@@ -20,7 +20,7 @@ test("a draft becomes files of mode 0600", async () => {
 	const { draft: whole, donor, close } = play(makeScene(scratch()));
 	const target = scratch();
 	let progress = 0n;
-	const written = await writeDraft(whole, donor, openDirectory(target), {
+	const written = await writeNewImages(whole, donor, openDirectory(target), {
 		progress: (bytes) => (progress += bytes),
 		sync: true,
 	});
@@ -45,12 +45,12 @@ test("pieces of other files are copied, of any size", async () => {
 	];
 	const images = new Map([["ghost-file-1.img", pieces], ...draft().images]);
 	expect(draftWork(draft({ images }))).toBe(2_500_005n);
-	await writeDraft(draft({ images }), donorAt(target), openDirectory(target));
+	await writeNewImages(draft({ images }), donorAt(target), openDirectory(target));
 	expect(contentsOf(target)["ghost-file-1.img"]).toBe(
 		`head${bytes.subarray(5, 2_500_005).toString("latin1")}${"ghost"}`,
 	);
 	truncateSync(join(target, "donor"), 100);
-	expect(await refusalOf(writeDraft(draft({ images }), donorAt(target), openDirectory(scratch())))).toBe(
+	expect(await refusalOf(writeNewImages(draft({ images }), donorAt(target), openDirectory(scratch())))).toBe(
 		`ERR_IMAGE_TRUNCATED ${join(target, "donor")}: ends at 0x64, expected 1048576 bytes at 0x5`,
 	);
 	source.close();
@@ -62,7 +62,7 @@ describe("a kept file", () => {
 		if (kind === "link") symlinkSync("/etc/passwd", join(from, "fs-1.img"));
 		if (kind === "folder") mkdirSync(join(from, "fs-1.img"));
 		const copies = new Map([["fs-2.img", "fs-1.img"]]);
-		expect(await refusalOf(writeDraft(draft({ copies }), donorAt(from), openDirectory(scratch())))).toBe(
+		expect(await refusalOf(writeNewImages(draft({ copies }), donorAt(from), openDirectory(scratch())))).toBe(
 			`ERR_IMAGE_CORRUPT ${join(from, "fs-1.img")}: is no regular file, expected an image`,
 		);
 	});
@@ -73,7 +73,7 @@ describe("a kept file", () => {
 		writeFileSync(join(from, "fs-1.img"), "fs");
 		symlinkSync(join(from, "victim"), join(target, "fs-2.img"));
 		const copies = new Map([["fs-2.img", "fs-1.img"]]);
-		expect(await refusalOf(writeDraft(draft({ copies }), donorAt(from), openDirectory(target)))).toBe(
+		expect(await refusalOf(writeNewImages(draft({ copies }), donorAt(from), openDirectory(target)))).toBe(
 			`ERR_IO ${join(target, "fs-2.img")}: copyfile failed with EEXIST`,
 		);
 		expect(contentsOf(from)).toEqual({ "fs-1.img": "fs" });
@@ -83,7 +83,7 @@ describe("a kept file", () => {
 test("the link to the directory that an incremental dump continues leads there from the new place too", async () => {
 	const from = scratch();
 	const target = scratch();
-	await writeDraft(draft(), donorAt(from, "../first"), openDirectory(target));
+	await writeNewImages(draft(), donorAt(from, "../first"), openDirectory(target));
 	expect(contentsOf(target)).toEqual({ "inventory.img": "inventory", parent: `-> ${join(from, "../first")}` });
 });
 
@@ -97,7 +97,7 @@ test.each([
 	["a path", draft({ copies: new Map([["../x", "x"]]) }), '"../x" is no name for an image'],
 	["a name of ours", draft({ copies: new Map([[".necromancer", "x"]]) }), '".necromancer" is no name for an image'],
 ])("a draft with %s is a bug of ours", async (_, wrong, message) => {
-	await expect(writeDraft(wrong, donorAt(scratch()), openDirectory(scratch()))).rejects.toThrow(
+	await expect(writeNewImages(wrong, donorAt(scratch()), openDirectory(scratch()))).rejects.toThrow(
 		new RangeError(message),
 	);
 });
