@@ -41,7 +41,7 @@ export function agentLayout(hole: Range): AgentLayout {
 }
 
 /** Bytes. */
-const UNDO_SIZE = 4n * PAGE_SIZE;
+const UNDO_SIZE = 6n * PAGE_SIZE;
 
 /** The page that the agent runs on: the blob at its start, a list of no steps at its end. */
 export function blobPage({ bytes }: Blob): Buffer {

@@ -7,7 +7,7 @@ import { viewOf } from "../bytes/layout.ts";
 import { PTRACE, SIGSET_SIZE } from "../linux/ptrace.ts";
 import type { SignalSet } from "../linux/signal.ts";
 import { type CallName, callNumber } from "../program/calls.ts";
-import { type LastStop, requireStopped, type Stepping, stepThread } from "./stepping.ts";
+import { type LastStop, requireStopped, stepThread } from "./stepping.ts";
 
 /*
  * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One batch takes a thread
@@ -96,9 +96,12 @@ const firstArgument = (words: Slot): Slot => ({ at: plus(words.at, BigInt(userRe
 
 /** One of several calls that a thread makes in a row. */
 export interface CallInRow extends Pick<InjectedCall, "name" | "args"> {
-	/** Adds what the agent does when it has come back, before the next; `out` leads to where the thread stands again. */
-	readonly after?: (batch: SyscallBatch, out: Label) => void;
+	/** What the agent does while the thread makes it: until it enters the call, and until it leaves it. */
+	readonly meanwhile?: readonly [Meanwhile, Meanwhile];
 }
+
+/** Adds something; `out` leads to where the thread stands again, wherever it is by then. */
+export type Meanwhile = (batch: SyscallBatch, out: Label) => void;
 
 /** A row of calls in a batch. */
 export interface InjectedCalls {
@@ -110,26 +113,42 @@ export interface InjectedCalls {
 	readonly lastStop: LastStop;
 }
 
-/** Adds several calls of one thread, from where it stands to where it stands again. */
+/**
+ * Adds several calls of one thread, from where it stands to where it stands again.
+ *
+ * @param last What the agent does after the last of them.
+ */
 export function addInjectedCalls(
 	batch: SyscallBatch,
 	thread: StoppedThread,
 	instruction: Address,
 	calls: readonly CallInRow[],
+	last: Meanwhile = () => {},
 ): InjectedCalls {
 	const { tid } = thread;
 	const stepping = stepThread(batch, tid);
-	const out = label("out of the row");
+	const [out, running] = [label("out of the row"), label("out of a call")];
 	const [firsts, results]: [Slot[], Slot[]] = [[], []];
 	for (const [i, call] of calls.entries()) {
 		const words = wordsOf(batch, thread, instruction, call);
 		const result = batch.space(8);
 		if (i === 0) addTakeOver(batch, tid, words);
 		else batch.call("ptrace", PTRACE.SETREGS, tid, 0, words);
-		addMade(batch, tid, stepping, [result]);
-		call.after?.(batch, out);
+		const [entering, leaving] = call.meanwhile ?? [];
+		for (const meanwhile of [entering, leaving]) {
+			stepping.start("syscall");
+			meanwhile?.(batch, running);
+			stepping.arrive("syscall");
+		}
+		addResult(batch, tid, [result]);
 		firsts.push(firstArgument(words));
 		results.push(result);
+	}
+	last(batch, out);
+	if (calls.some(({ meanwhile }) => meanwhile !== undefined)) {
+		batch.jump(out);
+		batch.mark(running);
+		stepping.arrive("syscall");
 	}
 	batch.mark(out);
 	stepping.stop();
@@ -154,17 +173,17 @@ function addCall(
 	const stepping = stepThread(batch, tid);
 	const result = batch.space(8);
 	addTakeOver(batch, tid, words);
-	addMade(batch, tid, stepping, [result, ...copies]);
+	stepping.run("syscall");
+	stepping.run("syscall");
+	addResult(batch, tid, [result, ...copies]);
 	for (const { from, to } of peeks) batch.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
 	stepping.stop();
 	addGiveBack(batch, thread);
 	return { result, ...stepping.end() };
 }
 
-/** Into the call that its registers name, and out of it. */
-function addMade(batch: SyscallBatch, tid: number, stepping: Stepping, results: readonly Slot[]): void {
-	stepping.run("syscall");
-	stepping.run("syscall");
+/** What a call that a thread is just leaving returned. */
+function addResult(batch: SyscallBatch, tid: number, results: readonly Slot[]): void {
 	for (const { at } of results) batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
 }
 

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import { PAGE_SIZE, plus } from "../bytes/address.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
@@ -8,20 +8,21 @@ import { F } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { iovec } from "../linux/uio.ts";
-import { addInjectedCalls, type CallInRow, type InjectedCall, injectCall } from "./inject.ts";
+import { addInjectedCalls, type CallInRow, type InjectedCall, type InjectedCalls, injectCall } from "./inject.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
 import { type LastStop, requireStopped } from "./stepping.ts";
-import { mapInVictim, requireUnmapped, unmapInVictim, type VictimThread } from "./victim-memory.ts";
+import { mapInVictim, requireUnmapped, type VictimThread } from "./victim-memory.ts";
 
 /**
- * A pipe in a stopped process, by which its pages come to a file without being copied twice: it hands them over by reference
- * (vmsplice(2)), and the agent writes them (splice(2)). Nothing of ours but the pipe is ever in its hands: who shares its user
- * could take any file out of them (pidfd_getfd(2)). Whoever takes the pipe can spoil the pages, as he could before by
- * writing to them; he can hold up nobody, as neither end waits.
+ * Two pipes in a stopped process, by which its pages come to a file without being copied twice: it hands them over by reference
+ * (vmsplice(2)), and the agent writes them (splice(2)). While it hands over into one, the agent writes what is in the other, so
+ * that neither waits for the other. Nothing of ours but the pipes is ever in its hands: who shares its user could take any file
+ * out of them (pidfd_getfd(2)). Whoever takes a pipe can spoil the pages, as he could before by writing to them; he can hold up
+ * nobody, as no end waits.
  */
 export interface PagePipe {
-	/** Bytes that it holds at a time, whole pages. */
+	/** Bytes that each holds at a time, whole pages. */
 	readonly capacity: number;
 	/** Chunks that are handed over in one request, at most. */
 	readonly rounds: number;
@@ -32,16 +33,16 @@ export interface PagePipe {
 	 * @throws NecromancerError ERR_PROCESS, ERR_HOST
 	 */
 	handOver(chunks: readonly Chunk[], file: bigint): Promise<HandedOver>;
-	/** Adds to an undo list that it is taken out. */
+	/** Adds to an undo list that they are taken out. */
 	readonly addTakingOut: (undo: SyscallBatch) => void;
-	/** Takes it out of the process again. @throws NecromancerError ERR_PROCESS, ERR_HOST */
+	/** Takes them out of the process again. @throws NecromancerError ERR_PROCESS, ERR_HOST */
 	close(): Promise<void>;
 }
 
 export interface HandedOver {
 	/** How many chunks came through. */
 	readonly whole: number;
-	/** Nothing is left in the pipe: it can be used again. */
+	/** Nothing is left in the pipes: they can be used again. */
 	readonly empty: boolean;
 }
 
@@ -51,16 +52,19 @@ const CAPACITY = 1 << 20;
 /** Bytes: with a smaller one (whose user has many: fs.pipe-user-pages-soft) the way to and fro takes longer than copying. */
 const LEAST = CAPACITY / 2;
 
-/** Times that the pipe is filled and emptied in one request: what a batch has room for. */
+/** Times that a pipe is filled and emptied in one request: what a batch has room for. */
 const ROUNDS = 64;
 
 /** Closing it changes nothing. */
 const NO_DESCRIPTOR = -1;
 
+/** By turns. */
+const PIPES = 2;
+
 /**
- * Opens a pipe in a stopped process. Should we be gone, the agent takes it out.
+ * Opens the pipes in a stopped process. Should we be gone, the agent takes them out.
  *
- * @returns `undefined` where the process may have no more memory or descriptors, or no pipe of a size that is worth it.
+ * @returns `undefined` where the process may have no more memory or descriptors, or no pipes of a size that is worth it.
  * @throws NecromancerError ERR_PROCESS, ERR_HOST
  */
 export async function openPagePipe(
@@ -73,33 +77,40 @@ export async function openPagePipe(
 	const row = pieces * iovec.size;
 	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROUNDS * row));
 	if (typeof lent === "bigint") return undefined;
-	memory.write(lent.start, new Uint8Array(Int32Array.of(NO_DESCRIPTOR, NO_DESCRIPTOR, 0, 0).buffer));
-
-	const undo = agent.undoList();
 	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
-	const closing = (fd: number): CallInRow => ({ name: "close", args: [BigInt(fd)] });
-	const { firsts } = addInjectedCalls(undo, leader, syscallInstruction, [
-		closing(NO_DESCRIPTOR),
-		closing(NO_DESCRIPTOR),
-		unmap,
-	]);
-	const peeks = firsts.slice(0, 2).map((to, i) => ({ from: plus(lent.start, BigInt(i * i32.size)), to }));
-	const call: InjectedCall = { name: "pipe2", args: [lent.start, BigInt(O.CLOEXEC)], peeks };
-	if ((await injectCall(agent, leader, syscallInstruction, call, { undo })) < 0n) {
-		await unmapInVictim(agent, caller, lent);
-		return undefined;
-	}
-	const ends = viewOf(memory.peek(lent.start, 2 * i32.size) ?? Buffer.alloc(2 * i32.size, 0xff));
-	const [reading, writing] = [i32.read(ends, 0), i32.read(ends, i32.size)];
-	const own = await takeEnd(agent, leader.tid, reading);
+	const addClosing = (batch: SyscallBatch, ends: readonly number[]): InjectedCalls =>
+		addInjectedCalls(batch, leader, syscallInstruction, [
+			...ends.map((fd): CallInRow => ({ name: "close", args: [BigInt(fd)] })),
+			unmap,
+		]);
 
-	const addTakingOut = (batch: SyscallBatch) =>
-		addInjectedCalls(batch, leader, syscallInstruction, [closing(reading), closing(writing), unmap]);
+	/** Both ends of each, as the process knows them. */
+	const pairs = Array.from({ length: PIPES }, (_, i) => plus(lent.start, BigInt(i * PAIR)));
+	const none = pairs.flatMap(() => [NO_DESCRIPTOR, NO_DESCRIPTOR]);
+	memory.write(lent.start, new Uint8Array(Int32Array.from(none).buffer));
+	const undo = agent.undoList();
+	const { firsts } = addClosing(undo, none);
+	const made = await inTurn(pairs, async (at, i) => {
+		const peeks = firsts.slice(2 * i, 2 * i + 2).map((to, j) => ({ from: plus(at, BigInt(j * i32.size)), to }));
+		const call: InjectedCall = { name: "pipe2", args: [at, BigInt(O.CLOEXEC)], peeks };
+		return (await injectCall(agent, leader, syscallInstruction, call, i === 0 ? { undo } : {})) >= 0n;
+	});
+	const look = viewOf(memory.peek(lent.start, PIPES * PAIR) ?? Buffer.alloc(PIPES * PAIR, 0xff));
+	const ends = none.map((_, i) => i32.read(look, i * i32.size));
+	const own = made
+		? await takeEnds(
+				agent,
+				leader.tid,
+				ends.filter((_, i) => i % 2 === 0),
+			)
+		: undefined;
+
+	const addTakingOut = (batch: SyscallBatch): InjectedCalls => addClosing(batch, ends);
 	const close = async (): Promise<void> => {
-		if (own !== undefined) await agent.call("close", own.fd);
+		for (const fd of own?.fds ?? []) await agent.call("close", fd);
 		const batch = agent.batch();
 		const { results, lastStop } = addTakingOut(batch);
-		const done = await agent.perform(batch, { doing: "taking a pipe back", undo: undefined });
+		const done = await agent.perform(batch, { doing: "taking pipes back", undo: undefined });
 		requireStopped(done, lastStop, leader.tid);
 		const last = results.at(-1);
 		if (last !== undefined) requireUnmapped(leader.tid, lent, done.result(last));
@@ -109,45 +120,56 @@ export async function openPagePipe(
 		return undefined;
 	}
 
+	const { fds, capacity } = own;
+	const writing = ends.filter((_, i) => i % 2 === 1);
 	const rows = plus(lent.start, PAGE_SIZE);
 	const handing = (file: bigint, lengths: readonly number[]): Handing => {
 		const batch = agent.batch();
-		const written: Slot[] = [];
-		const calls = lengths.map(
-			(length, i): CallInRow => ({
+		const written: Slot[][] = lengths.map(() => []);
+		/** Half of a chunk at a time, as there are two stops on the thread's way through a call. */
+		const addWriting =
+			(turn: number, half: 0 | 1) =>
+			(batch: SyscallBatch, out: Label): void => {
+				const length = halvesOf(lengths[turn] ?? 0)[half];
+				const fd = fds[turn % PIPES];
+				if (length === 0 || fd === undefined) return;
+				const count = batch.call("splice", fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
+				const whole = label("all of it");
+				batch.branch({ valueOf: count }, EVERY_BIT, length, whole);
+				batch.jump(out);
+				batch.mark(whole);
+				written[turn]?.push(count);
+			};
+		const calls = lengths.map((_, turn): CallInRow => {
+			const args = [writing[turn % PIPES] ?? NO_DESCRIPTOR, rows + BigInt(turn * row), pieces, SPLICE_F_NONBLOCK];
+			return {
 				name: "vmsplice",
-				args: [BigInt(writing), rows + BigInt(i * row), BigInt(pieces), BigInt(SPLICE_F_NONBLOCK)],
-				after: (batch, out) => {
-					const all = batch.call("splice", own.fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
-					const whole = label("all of it");
-					batch.branch({ valueOf: all }, EVERY_BIT, length, whole);
-					batch.jump(out);
-					batch.mark(whole);
-					written.push(all);
-				},
-			}),
-		);
-		const { results: given, lastStop } = addInjectedCalls(batch, leader, syscallInstruction, calls);
-		return { batch, given, written, lastStop, file };
+				args: args.map(BigInt),
+				meanwhile: [addWriting(turn - 1, 0), addWriting(turn - 1, 1)],
+			};
+		});
+		const { lastStop } = addInjectedCalls(batch, leader, syscallInstruction, calls, (batch, out) => {
+			for (const half of [0, 1] as const) addWriting(lengths.length - 1, half)(batch, out);
+		});
+		return { batch, written, lastStop, file };
 	};
 	/** As most requests are: full, with full chunks. It is put together once for a file. */
 	let usual: Handing | undefined;
 	return {
-		capacity: own.capacity,
+		capacity,
 		rounds: ROUNDS,
 		handOver: async (chunks, file) => {
 			memory.write(rows, rowsOf(chunks, row));
 			const lengths = chunks.map(({ length }) => length);
-			const full = lengths.length === ROUNDS && lengths.every((length) => length === own.capacity);
+			const full = lengths.length === ROUNDS && lengths.every((length) => length === capacity);
 			if (full && usual?.file !== file) usual = handing(file, lengths);
-			const { batch, given, written, lastStop } = full && usual !== undefined ? usual : handing(file, lengths);
+			const { batch, written, lastStop } = full && usual !== undefined ? usual : handing(file, lengths);
 			const done = await agent.perform(batch, { doing: "writing pages" });
 			requireStopped(done, lastStop, leader.tid);
-			const whole = written.findIndex((slot, i) => done.result(slot) !== BigInt(lengths[i] ?? 0));
-			const [from, to] = [given[whole], written[whole]];
-			if (from === undefined || to === undefined) return { whole: chunks.length, empty: true };
-			const [there, here] = [done.result(from), done.result(to)];
-			return { whole, empty: there > 0n ? here === there : here === -BigInt(EAGAIN) };
+			const sum = (slots: readonly Slot[]): bigint => slots.reduce((all, slot) => all + done.result(slot), 0n);
+			const whole = lengths.findIndex((length, turn) => sum(written[turn] ?? []) !== BigInt(length));
+			if (whole < 0) return { whole: chunks.length, empty: true };
+			return { whole, empty: await drain(agent, fds) };
 		},
 		addTakingOut,
 		close,
@@ -156,11 +178,37 @@ export async function openPagePipe(
 
 interface Handing {
 	readonly batch: SyscallBatch;
-	/** What the process gave into the pipe, and what was written of it. */
-	readonly given: readonly Slot[];
-	readonly written: readonly Slot[];
+	/** By chunk: what was written of it, in parts. */
+	readonly written: readonly (readonly Slot[])[];
 	readonly lastStop: LastStop;
 	readonly file: bigint;
+}
+
+/** Bytes: what pipe2(2) stores. */
+const PAIR = 2 * i32.size;
+
+/** Whole pages. */
+function halvesOf(length: number): readonly [number, number] {
+	const first = Math.ceil(length / 2 / Number(PAGE_SIZE)) * Number(PAGE_SIZE);
+	return [first, length - first];
+}
+
+/** One after the other, as long as they come out well. */
+async function inTurn<T>(items: readonly T[], attempt: (item: T, i: number) => Promise<boolean>): Promise<boolean> {
+	for (const [i, item] of items.entries()) if (!(await attempt(item, i))) return false;
+	return true;
+}
+
+/** Throws away what is left in pipes; false where that does not empty them. */
+async function drain(agent: Agent, fds: readonly bigint[]): Promise<boolean> {
+	const nowhere = await agent.call("open", Buffer.from("/dev/null\0"), O.WRONLY | O.CLOEXEC);
+	if (nowhere < 0n) return false;
+	const empty = await inTurn(fds, async (fd) => {
+		await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK);
+		return (await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK)) === -BigInt(EAGAIN);
+	});
+	await agent.call("close", nowhere);
+	return empty;
 }
 
 /** What vmsplice(2) reads, a row for each chunk; unused pieces are empty. */
@@ -173,19 +221,25 @@ function rowsOf(chunks: readonly Chunk[], row: number): Uint8Array {
 	return bytes;
 }
 
-/** The agent's own copy of the end that is read, as large as may be. */
-async function takeEnd(
+/** The agent's own copies of ends that are read, as large as may be. */
+async function takeEnds(
 	agent: Agent,
 	pid: number,
-	number: number,
-): Promise<{ readonly fd: bigint; readonly capacity: number } | undefined> {
+	numbers: readonly number[],
+): Promise<{ readonly fds: readonly bigint[]; readonly capacity: number } | undefined> {
 	const pidfd = await agent.call("pidfd_open", pid, 0);
-	const fd = await agent.call("pidfd_getfd", pidfd, number, 0);
+	const fds: bigint[] = [];
+	let capacity = CAPACITY;
+	const enough = await inTurn(numbers, async (number) => {
+		const fd = await agent.call("pidfd_getfd", pidfd, number, 0);
+		if (fd < 0n) return false;
+		fds.push(fd);
+		await agent.call("fcntl", fd, F.SETPIPE_SZ, CAPACITY);
+		capacity = Math.min(capacity, Number(await agent.call("fcntl", fd, F.GETPIPE_SZ, 0)));
+		return capacity >= LEAST;
+	});
 	await agent.call("close", pidfd);
-	if (fd < 0n) return undefined;
-	await agent.call("fcntl", fd, F.SETPIPE_SZ, CAPACITY);
-	const size = Number(await agent.call("fcntl", fd, F.GETPIPE_SZ, 0));
-	if (size >= LEAST) return { fd, capacity: Math.min(size, CAPACITY) };
-	await agent.call("close", fd);
+	if (enough) return { fds, capacity };
+	for (const fd of fds) await agent.call("close", fd);
 	return undefined;
 }

@@ -30,10 +30,12 @@ export function requireStopped(done: Performed, { who, status }: LastStop, tid: 
 /** Status words: what tells the kinds of stops apart, as mask and value (see {@link waitStatus}). */
 const stops = {
 	any: [0xff, 0x7f],
-	syscall: [0xff_ff00, (SIGTRAP | 0x80) << 8],
+	syscall: [0xff_ffff, ((SIGTRAP | 0x80) << 8) | 0x7f],
 	/** Of PTRACE_INTERRUPT, or with the group. */
-	event: [0xff_0000, PTRACE_EVENT_STOP << 16],
+	event: [0xff_00ff, (PTRACE_EVENT_STOP << 16) | 0x7f],
 } as const;
+
+type Kind = "syscall" | "event";
 
 export interface Stepping {
 	/**
@@ -41,8 +43,15 @@ export interface Stepping {
 	 * others blocked, SIGSTOP) is delivered, and a stop that job control has in store passed over, as it comes again when the
 	 * thread is let go.
 	 */
-	run(kind: "syscall" | "event"): void;
-	/** On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. */
+	run(kind: Kind): void;
+	/** The first half of that: the agent may do something else before it waits. */
+	start(kind: Kind): void;
+	/** The second half. */
+	arrive(kind: Kind): void;
+	/**
+	 * On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. It must stand: the request is forgotten at
+	 * any other stop that it comes to first (task_clear_jobctl_pending in ptrace_stop, kernel/signal.c).
+	 */
 	stop(): void;
 	/** Where it is lost, the batch goes on here. */
 	end(): LastStop;
@@ -54,35 +63,43 @@ export function stepThread(batch: SyscallBatch, tid: number): Stepping {
 	const lost = label("lost");
 	/** A signal that is about to be delivered: the second byte and what is above it. */
 	const signal = { at: plus(status.at, 1n), size: 8 };
-	const run: Stepping["run"] = (kind) => {
-		const request = kind === "syscall" ? PTRACE.SYSCALL : PTRACE.CONT;
-		const [on, wait, here, stopped, arrived] = [
-			label("on"),
+	const requestFor = (kind: Kind): number => (kind === "syscall" ? PTRACE.SYSCALL : PTRACE.CONT);
+	const start: Stepping["start"] = (kind) => void batch.call("ptrace", requestFor(kind), tid, 0, 0);
+	const arrive: Stepping["arrive"] = (kind) => {
+		const [wait, here, stopped, on, arrived] = [
 			label("wait"),
 			label("here"),
 			label("stopped"),
+			label("on"),
 			label(kind),
 		];
-		batch.mark(on);
-		batch.call("ptrace", request, tid, 0, 0);
+		const [mask, wanted] = stops[kind];
 		batch.mark(wait);
 		batch.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
 		batch.branch({ valueOf: who }, EVERY_BIT, tid, here);
 		batch.jump(lost);
 		batch.mark(here);
+		batch.branch({ valueOf: status }, mask, wanted, arrived);
 		batch.branch({ valueOf: status }, ...stops.any, stopped);
 		batch.jump(lost);
 		batch.mark(stopped);
-		const [mask, wanted] = stops[kind];
-		batch.branch({ valueOf: status }, mask, wanted, arrived);
 		batch.branch({ valueOf: status }, ...stops.syscall, on);
 		batch.branch({ valueOf: status }, ...stops.event, on);
-		batch.call("ptrace", request, tid, 0, { valueOf: signal });
+		batch.call("ptrace", requestFor(kind), tid, 0, { valueOf: signal });
+		batch.jump(wait);
+		batch.mark(on);
+		start(kind);
 		batch.jump(wait);
 		batch.mark(arrived);
 	};
+	const run: Stepping["run"] = (kind) => {
+		start(kind);
+		arrive(kind);
+	};
 	return {
 		run,
+		start,
+		arrive,
 		stop: () => {
 			batch.call("ptrace", PTRACE.INTERRUPT, tid, 0, 0);
 			run("event");

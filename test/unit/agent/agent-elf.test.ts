@@ -46,10 +46,10 @@ describe("roomIn", () => {
 			blob: at,
 			nothing: at + 4096n - 72n,
 			stack: { start: at + 0x1000n, end: at + 0x3000n },
-			batches: { start: at + 0x3000n, end: at + 0x3_8000n },
+			batches: { start: at + 0x3000n, end: at + 0x3_4000n },
 			undo: [
-				{ start: at + 0x3_8000n, end: at + 0x3_c000n },
-				{ start: at + 0x3_c000n, end: at + 0x4_0000n },
+				{ start: at + 0x3_4000n, end: at + 0x3_a000n },
+				{ start: at + 0x3_a000n, end: at + 0x4_0000n },
 			],
 			free: { start: at + 0x4_0000n, end: at + 0x4_1000n },
 		});
