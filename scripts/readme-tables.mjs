@@ -1,8 +1,8 @@
 // Rewrites the tables of README.md that follow from the code: node scripts/readme-tables.mjs (after a build).
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorTable } from "../dist/errors.js";
+import { findingCodes } from "../dist/finding.js";
 import { attributeTable } from "../dist/task/attribute-table.js";
-import { findingCodes } from "../dist/task/finding.js";
 
 const path = new URL("../README.md", import.meta.url);
 const tables = {

@@ -2,7 +2,7 @@
 // descriptor 3 the seconds. An agent makes the calls; its start is not in the time.
 import { statSync, writeSync } from "node:fs";
 
-const { startAgent } = await import("../../dist/host/agent.js");
+const { startAgent } = await import("../../dist/agent/start-agent.js");
 
 const [MMAP_READ_WRITE, PRIVATE_ANONYMOUS, NOHUGEPAGE] = [3, 0x22, 15];
 const PIECE = 64 << 10;

@@ -231,7 +231,8 @@ describe("a carrier", () => {
 		const agent = await start();
 		const pid = await spawnCarrier(agent, [dieWithTheAgent, { call: NR.write, args: [4, DATA, 24] }, sleepForEver]);
 		await agent.reports.next();
-		expect(stateOf(pid)).toBe("S");
+		// it has written, and may not sleep yet
+		expect(await soon(() => stateOf(pid) === "S")).toBe(true);
 		await agent.close();
 		expect(await soon(() => isDead(pid))).toBe(true);
 	});
@@ -418,8 +419,8 @@ describe("starting an agent", () => {
 
 describe("when we are killed", () => {
 	const program = (carrier: string, then: string): string => `
-		import { startAgent } from ${JSON.stringify(join(built(), "host/agent.js"))};
-		import { endOf } from ${JSON.stringify(join(built(), "host/end-of.js"))};
+		import { startAgent } from ${JSON.stringify(join(built(), "agent/start-agent.js"))};
+		import { endOf } from ${JSON.stringify(join(built(), "agent/end-of.js"))};
 		const agent = await startAgent({ start: ${hole.start}n, end: ${hole.end}n }, { streams: "ignore" });
 		const batch = agent.batch();
 		const list = batch.list();

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [, , dist, sceneFile, verb, out] = process.argv;
-const { commitInPlace, recover, writeElsewhere } = await import(join(dist, "criu/commit.js"));
+const { commitInPlace, recover, writeElsewhere } = await import(join(dist, "criu/store/commit.js"));
 const { openFile } = await import(join(dist, "bytes/source.js"));
 
 const { openDirectory } = await import(join(dist, "bytes/open-directory.js"));

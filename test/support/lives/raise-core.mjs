@@ -5,8 +5,8 @@ const [dist, core, ...named] = process.argv.slice(2);
 const load = (module) => import(`${dist}/${module}.js`);
 const { openFile } = await load("bytes/source");
 const { readCore } = await load("core/core");
-const { taskFromCore } = await load("task/from-core");
-const { deduce } = await load("task/deduce");
+const { taskFromCore } = await load("task/from-core/from-core");
+const { deduce } = await load("task/deduce/deduce");
 const { restore } = await load("restore/restore");
 
 const orNothing = (look) => {
