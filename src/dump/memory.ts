@@ -11,7 +11,7 @@ import { bytesOfProcess, linkOfProcess, ofProcess } from "../proc/process.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
 import type { ProcStat } from "../proc/stat.ts";
 import type { Bounds, Memory } from "../task/task.ts";
-import { touchedPages } from "../trace/page-scan.ts";
+import { pagesByPagemap, scanPages } from "../trace/page-scan.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { touchedOf } from "./contents.ts";
 import type { LiveGhosts } from "./ghosts.ts";
@@ -61,6 +61,9 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
+	// both look at every page: at once
+	const scanned = pages ? scanPages(agent, pid) : undefined;
+	scanned?.catch(() => undefined);
 	const entries = readSmaps(ofProcess(pid, "smaps")).map((entry) => certain(pid, entry));
 	for (const finding of memoryLosses(entries)) report(finding);
 	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
@@ -68,7 +71,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const ranges = entries.filter(({ touched }) => touched > 0n);
 	const { contents, guards } = touchedOf(
 		classified,
-		looked ? await touchedPages(agent, pid, ranges) : [],
+		looked ? ((await (scanned ?? scanPages(agent, pid))) ?? pagesByPagemap(pid, ranges)) : [],
 		memory.source,
 	);
 	return {

@@ -95,7 +95,7 @@ const wordsOf = (batch: SyscallBatch, thread: StoppedThread, instruction: Addres
 const firstArgument = (words: Slot): Slot => ({ at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 });
 
 /** One of several calls that a thread makes in a row. */
-export interface CallInRow extends Pick<InjectedCall, "name" | "args"> {
+export interface CallInRow extends Omit<InjectedCall, "copies"> {
 	/** What the agent does while the thread makes it: until it enters the call, and until it leaves it. */
 	readonly meanwhile?: readonly [Meanwhile, Meanwhile];
 }
@@ -141,6 +141,7 @@ export function addInjectedCalls(
 			stepping.arrive("syscall");
 		}
 		addResult(batch, tid, [result]);
+		addPeeks(batch, tid, call.peeks);
 		firsts.push(firstArgument(words));
 		results.push(result);
 	}
@@ -176,7 +177,7 @@ function addCall(
 	stepping.run("syscall");
 	stepping.run("syscall");
 	addResult(batch, tid, [result, ...copies]);
-	for (const { from, to } of peeks) batch.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
+	addPeeks(batch, tid, peeks);
 	stepping.stop();
 	addGiveBack(batch, thread);
 	return { result, ...stepping.end() };
@@ -185,6 +186,10 @@ function addCall(
 /** What a call that a thread is just leaving returned. */
 function addResult(batch: SyscallBatch, tid: number, results: readonly Slot[]): void {
 	for (const { at } of results) batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
+}
+
+function addPeeks(batch: SyscallBatch, tid: number, peeks: InjectedCall["peeks"] = []): void {
+	for (const { from, to } of peeks) batch.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
 }
 
 /** A thread that is to run a list of the blob in its process's memory. */

@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
-import { PAGE_SIZE, plus } from "../bytes/address.ts";
+import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { EAGAIN } from "../linux/errno.ts";
@@ -8,7 +8,7 @@ import { F } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
 import { iovec } from "../linux/uio.ts";
-import { addInjectedCalls, type CallInRow, type InjectedCall, type InjectedCalls, injectCall } from "./inject.ts";
+import { addInjectedCalls, type CallInRow, type InjectedCalls } from "./inject.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
 import { type LastStop, requireStopped } from "./stepping.ts";
@@ -27,7 +27,8 @@ export interface PagePipe {
 	/** Chunks that are handed over in one request, at most. */
 	readonly rounds: number;
 	/**
-	 * Appends direct chunks to a file, up to the first that does not come through whole.
+	 * Appends direct chunks to a file, up to the first that does not come through whole. The next may be handed over before it is
+	 * known how many did; what comes of those is worth nothing unless all of these came through.
 	 *
 	 * @param file A descriptor of the agent.
 	 * @throws NecromancerError ERR_PROCESS, ERR_HOST
@@ -75,7 +76,7 @@ export async function openPagePipe(
 	const { leader, syscallInstruction } = caller;
 	const pieces = piecesIn(CAPACITY);
 	const row = pieces * iovec.size;
-	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROUNDS * row));
+	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(2 * ROUNDS * row));
 	if (typeof lent === "bigint") return undefined;
 	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
 	const addClosing = (batch: SyscallBatch, ends: readonly number[]): InjectedCalls =>
@@ -90,19 +91,24 @@ export async function openPagePipe(
 	memory.write(lent.start, new Uint8Array(Int32Array.from(none).buffer));
 	const undo = agent.undoList();
 	const { firsts } = addClosing(undo, none);
-	const made = await inTurn(pairs, async (at, i) => {
-		const peeks = firsts.slice(2 * i, 2 * i + 2).map((to, j) => ({ from: plus(at, BigInt(j * i32.size)), to }));
-		const call: InjectedCall = { name: "pipe2", args: [at, BigInt(O.CLOEXEC)], peeks };
-		return (await injectCall(agent, leader, syscallInstruction, call, i === 0 ? { undo } : {})) >= 0n;
-	});
+	const making = agent.batch();
+	const { results: made, lastStop: whenMade } = addInjectedCalls(
+		making,
+		leader,
+		syscallInstruction,
+		pairs.map((at, i) => ({
+			name: "pipe2",
+			args: [at, BigInt(O.CLOEXEC)],
+			peeks: firsts.slice(2 * i, 2 * i + 2).map((to, j) => ({ from: plus(at, BigInt(j * i32.size)), to })),
+		})),
+	);
+	const begun = await agent.perform(making, { doing: "making pipes", undo });
+	requireStopped(begun, whenMade, leader.tid);
 	const look = viewOf(memory.peek(lent.start, PIPES * PAIR) ?? Buffer.alloc(PIPES * PAIR, 0xff));
 	const ends = none.map((_, i) => i32.read(look, i * i32.size));
-	const own = made
-		? await takeEnds(
-				agent,
-				leader.tid,
-				ends.filter((_, i) => i % 2 === 0),
-			)
+	const reading = ends.filter((_, i) => i % 2 === 0);
+	const own = made.every((result) => begun.result(result) >= 0n)
+		? await takeEnds(agent, leader.tid, reading)
 		: undefined;
 
 	const addTakingOut = (batch: SyscallBatch): InjectedCalls => addClosing(batch, ends);
@@ -123,29 +129,31 @@ export async function openPagePipe(
 	const { fds, capacity } = own;
 	const writing = ends.filter((_, i) => i % 2 === 1);
 	const rows = plus(lent.start, PAGE_SIZE);
-	const handing = (file: bigint, lengths: readonly number[]): Handing => {
+	/** Rows are put down by turns: the next while one is worked through. */
+	let turn = 0;
+	const handing = (file: bigint, lengths: readonly number[], from: Address): Handing => {
 		const batch = agent.batch();
 		const written: Slot[][] = lengths.map(() => []);
 		/** Half of a chunk at a time, as there are two stops on the thread's way through a call. */
 		const addWriting =
-			(turn: number, half: 0 | 1) =>
+			(round: number, half: 0 | 1) =>
 			(batch: SyscallBatch, out: Label): void => {
-				const length = halvesOf(lengths[turn] ?? 0)[half];
-				const fd = fds[turn % PIPES];
+				const length = halvesOf(lengths[round] ?? 0)[half];
+				const fd = fds[round % PIPES];
 				if (length === 0 || fd === undefined) return;
 				const count = batch.call("splice", fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
 				const whole = label("all of it");
 				batch.branch({ valueOf: count }, EVERY_BIT, length, whole);
 				batch.jump(out);
 				batch.mark(whole);
-				written[turn]?.push(count);
+				written[round]?.push(count);
 			};
-		const calls = lengths.map((_, turn): CallInRow => {
-			const args = [writing[turn % PIPES] ?? NO_DESCRIPTOR, rows + BigInt(turn * row), pieces, SPLICE_F_NONBLOCK];
+		const calls = lengths.map((_, round): CallInRow => {
+			const args = [writing[round % PIPES] ?? NO_DESCRIPTOR, from + BigInt(round * row), pieces, SPLICE_F_NONBLOCK];
 			return {
 				name: "vmsplice",
 				args: args.map(BigInt),
-				meanwhile: [addWriting(turn - 1, 0), addWriting(turn - 1, 1)],
+				meanwhile: [addWriting(round - 1, 0), addWriting(round - 1, 1)],
 			};
 		});
 		const { lastStop } = addInjectedCalls(batch, leader, syscallInstruction, calls, (batch, out) => {
@@ -153,21 +161,25 @@ export async function openPagePipe(
 		});
 		return { batch, written, lastStop, file };
 	};
-	/** As most requests are: full, with full chunks. It is put together once for a file. */
-	let usual: Handing | undefined;
+	/** As most requests are: full, with full chunks. They are put together once for a file. */
+	const usual = new Map<Address, Handing>();
 	return {
 		capacity,
 		rounds: ROUNDS,
 		handOver: async (chunks, file) => {
-			memory.write(rows, rowsOf(chunks, row));
+			const from = plus(rows, BigInt(turn * ROUNDS * row));
+			turn = 1 - turn;
+			memory.write(from, rowsOf(chunks, row));
 			const lengths = chunks.map(({ length }) => length);
 			const full = lengths.length === ROUNDS && lengths.every((length) => length === capacity);
-			if (full && usual?.file !== file) usual = handing(file, lengths);
-			const { batch, written, lastStop } = full && usual !== undefined ? usual : handing(file, lengths);
+			const known = full ? usual.get(from) : undefined;
+			const handed = known?.file === file ? known : handing(file, lengths, from);
+			if (full) usual.set(from, handed);
+			const { batch, written, lastStop } = handed;
 			const done = await agent.perform(batch, { doing: "writing pages" });
 			requireStopped(done, lastStop, leader.tid);
 			const sum = (slots: readonly Slot[]): bigint => slots.reduce((all, slot) => all + done.result(slot), 0n);
-			const whole = lengths.findIndex((length, turn) => sum(written[turn] ?? []) !== BigInt(length));
+			const whole = lengths.findIndex((length, round) => sum(written[round] ?? []) !== BigInt(length));
 			if (whole < 0) return { whole: chunks.length, empty: true };
 			return { whole, empty: await drain(agent, fds) };
 		},
@@ -227,19 +239,18 @@ async function takeEnds(
 	pid: number,
 	numbers: readonly number[],
 ): Promise<{ readonly fds: readonly bigint[]; readonly capacity: number } | undefined> {
-	const pidfd = await agent.call("pidfd_open", pid, 0);
-	const fds: bigint[] = [];
-	let capacity = CAPACITY;
-	const enough = await inTurn(numbers, async (number) => {
-		const fd = await agent.call("pidfd_getfd", pidfd, number, 0);
-		if (fd < 0n) return false;
-		fds.push(fd);
-		await agent.call("fcntl", fd, F.SETPIPE_SZ, CAPACITY);
-		capacity = Math.min(capacity, Number(await agent.call("fcntl", fd, F.GETPIPE_SZ, 0)));
-		return capacity >= LEAST;
+	const batch = agent.batch();
+	const pidfd = { valueOf: batch.call("pidfd_open", pid, 0) };
+	const taken = numbers.map((number) => {
+		const fd = batch.call("pidfd_getfd", pidfd, number, 0);
+		batch.call("fcntl", { valueOf: fd }, F.SETPIPE_SZ, CAPACITY);
+		return { fd, size: batch.call("fcntl", { valueOf: fd }, F.GETPIPE_SZ, 0) };
 	});
-	await agent.call("close", pidfd);
-	if (enough) return { fds, capacity };
-	for (const fd of fds) await agent.call("close", fd);
+	batch.call("close", pidfd);
+	const done = await agent.perform(batch, { doing: "taking ends of pipes" });
+	const fds = taken.map(({ fd }) => done.result(fd));
+	const capacity = Math.min(CAPACITY, ...taken.map(({ size }) => Number(done.result(size))));
+	if (capacity >= LEAST) return { fds, capacity };
+	for (const fd of fds) if (fd >= 0n) await agent.call("close", fd);
 	return undefined;
 }

@@ -27,33 +27,28 @@ export async function touchedPages(
 	pid: number,
 	ranges: readonly Range[],
 ): Promise<readonly TouchedRange[]> {
-	return (await scan(agent, pid)) ?? pagesByPagemap(pid, ranges);
+	return (await scanPages(agent, pid)) ?? pagesByPagemap(pid, ranges);
 }
 
 /** Regions that one request brings back. */
 const AT_ONCE = 8000;
 
-/** Linux 6.7; bit by bit what it knows: guards came with 6.15. */
-async function scan(agent: Agent, pid: number): Promise<readonly TouchedRange[] | undefined> {
-	const fd = await agent.call("open", Buffer.from(`/proc/${pid}/pagemap\0`), 0);
-	if (fd < 0n) return undefined;
-	try {
-		for (const guard of [PAGE_IS.GUARD, 0n]) {
-			const found = await scanFor(agent, pid, fd, guard);
-			if (found !== undefined) return found;
-		}
-		return undefined;
-	} finally {
-		await agent.call("close", fd);
+/**
+ * The same by PAGEMAP_SCAN (Linux 6.7), bit by bit what it knows: guards came with 6.15. The first request is sent before
+ * this returns, so whoever has something else to do meanwhile may do it.
+ *
+ * @returns `undefined` where the kernel has it not.
+ * @throws NecromancerError ERR_HOST
+ */
+export async function scanPages(agent: Agent, pid: number): Promise<readonly TouchedRange[] | undefined> {
+	for (const guard of [PAGE_IS.GUARD, 0n]) {
+		const found = await scanFor(agent, pid, guard);
+		if (found !== undefined) return found;
 	}
+	return undefined;
 }
 
-async function scanFor(
-	agent: Agent,
-	pid: number,
-	fd: bigint,
-	guard: bigint,
-): Promise<readonly TouchedRange[] | undefined> {
+async function scanFor(agent: Agent, pid: number, guard: bigint): Promise<readonly TouchedRange[] | undefined> {
 	const found: TouchedRange[] = [];
 	for (let start = 0n; start < TASK_SIZE; ) {
 		const batch = agent.batch();
@@ -67,8 +62,11 @@ async function scanFor(
 				return_mask: PAGE_IS.FILE | guard,
 			}),
 		);
-		const result = batch.call("ioctl", fd, PAGEMAP_SCAN, arg);
+		const fd = batch.call("open", batch.put(Buffer.from(`/proc/${pid}/pagemap\0`)), 0);
+		const result = batch.call("ioctl", { valueOf: fd }, PAGEMAP_SCAN, arg);
+		batch.call("close", { valueOf: fd });
 		const done = await agent.perform(batch, { patience: 60_000, doing: `looking at the pages of process ${pid}` });
+		if (done.result(fd) < 0n) return undefined;
 		const count = done.result(result);
 		if (count === -BigInt(ENOTTY) || count === -BigInt(EINVAL)) return undefined;
 		if (count < 0n)

@@ -6,13 +6,16 @@ import type { ByteSource, PourTarget, SourceRange } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
 import { type Chunk, chunksOf } from "./page-chunks.ts";
-import type { PagePipe } from "./page-pipe.ts";
+import type { HandedOver, PagePipe } from "./page-pipe.ts";
 
 /** Refusals of a pipe in a row after which the rest is copied. */
 const MOST_REFUSALS = 8;
 
 /** Bytes of a chunk where there is no pipe. */
 const COPIED = 1 << 20;
+
+/** Chunks of the first request: while the process works on these, the usual one is put together. */
+const FIRST = 8;
 
 const SEEK_SET = 0;
 
@@ -50,9 +53,19 @@ export async function pourPages(
 		position += length;
 		progress?.(BigInt(length));
 	};
-	const handOver = async (pipe: PagePipe, chunks: readonly Chunk[]): Promise<number> => {
-		if (reached !== position) await agent.call("lseek", file, position, SEEK_SET);
-		const { whole, empty } = await pipe.handOver(chunks, file);
+	/** Chunks that are under way, and what comes of them. */
+	interface Handed {
+		readonly chunks: readonly Chunk[];
+		readonly handedOver: Promise<HandedOver>;
+	}
+	const send = (pipe: PagePipe, chunks: readonly Chunk[]): Handed => {
+		const handedOver = pipe.handOver(chunks, file);
+		handedOver.catch(() => undefined); // met when its turn comes
+		return { chunks, handedOver };
+	};
+	/** Resolves to those that did not come through. */
+	const receive = async ({ chunks, handedOver }: Handed): Promise<readonly Chunk[]> => {
+		const { whole, empty } = await handedOver;
 		const bytes = chunks.slice(0, whole).reduce((sum, { length }) => sum + length, 0);
 		position += bytes;
 		progress?.(BigInt(bytes));
@@ -60,24 +73,57 @@ export async function pourPages(
 		reached = whole === chunks.length ? position : -1;
 		refusals = whole > 0 ? 0 : refusals + 1;
 		usable = empty && refusals < MOST_REFUSALS;
-		return whole;
+		return chunks.slice(whole);
+	};
+	/** One request after the other, and what does not come through is copied. */
+	const carry = async (chunks: readonly Chunk[]): Promise<void> => {
+		for (let left = chunks; left.length > 0; ) {
+			signal?.throwIfAborted();
+			if (usable && pipe !== undefined) {
+				if (reached !== position) await agent.call("lseek", file, position, SEEK_SET);
+				left = await receive(send(pipe, left));
+			}
+			const [odd, ...others] = left;
+			if (odd !== undefined) await copy(odd);
+			left = others;
+		}
+	};
+	let before: Handed | undefined;
+	/** Waits for what is under way; where not all came through, `after` is nothing that was written. */
+	const settle = async (after?: Handed): Promise<void> => {
+		const left = before === undefined ? [] : await receive(before);
+		before = left.length === 0 ? after : undefined;
+		if (left.length === 0) return;
+		await after?.handedOver;
+		await carry(left);
+		if (after !== undefined) await carry(after.chunks);
 	};
 	try {
-		const row: Chunk[] = [];
+		let row: Chunk[] = [];
 		const flush = async (): Promise<void> => {
-			while (row.length > 0) {
-				signal?.throwIfAborted();
-				if (usable && pipe !== undefined) row.splice(0, await handOver(pipe, row));
-				const [odd] = row.splice(0, 1);
-				if (odd !== undefined) await copy(odd);
+			signal?.throwIfAborted();
+			const chunks = row;
+			row = [];
+			if (chunks.length === 0) return;
+			if (usable && pipe !== undefined && (before !== undefined || reached === position))
+				await settle(send(pipe, chunks));
+			else {
+				await settle();
+				await carry(chunks);
 			}
 		};
+		let most = Math.min(FIRST, pipe?.rounds ?? 1);
 		for (const chunk of chunksOf(ranges, buffer.length, unreadable)) {
 			if (chunk.direct) row.push(chunk);
-			if (!chunk.direct || row.length === (pipe?.rounds ?? 1)) await flush();
-			if (!chunk.direct) await copy(chunk);
+			if (chunk.direct && row.length < most) continue;
+			await flush();
+			most = pipe?.rounds ?? 1;
+			if (chunk.direct) continue;
+			await settle();
+			await copy(chunk);
 		}
 		await flush();
+		await settle();
 	} finally {
 		if (file >= 0n) await agent.call("close", file);
 	}
