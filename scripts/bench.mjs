@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { dumping } from "./bench/dumping.mjs";
 import { figuresOf } from "./bench/figures.mjs";
 import { machineOf } from "./bench/machine.mjs";
 import { stop } from "./bench/measure.mjs";
@@ -16,7 +17,7 @@ const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--onl
   --dir DIR    where inputs and outputs go, in a folder of their own (default: this checkout)
   --size MIB   what the large cores hold (default 1024); needs three times as much free
   --runs N     counted pairs for each ratio, after one to warm up (default 5, or BENCH_RUNS); 1 has no warm-up
-  --only PART  patch, restore or raise
+  --only PART  patch, restore, raise or dump
   --quick      --runs 1 --size 64: whether all of it runs, not how fast
   --json       figures for programs
 `;
@@ -24,7 +25,7 @@ const HELP = `usage: npm run bench -- [--dir DIR] [--size MIB] [--runs N] [--onl
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/cli/main.js");
 /** By the word that `--only` takes. */
-const sections = { patch: patching, restore: restoring, raise: raising };
+const sections = { patch: patching, restore: restoring, raise: raising, dump: dumping };
 const cli = (...args) => [process.execPath, program, ...args];
 
 const positive = (name, text) => {

@@ -20,4 +20,11 @@ export function criuRestore() {
 	return (images) => [criu.path, "restore", "-d", "--leave-stopped", "--manage-cgroups=ignore", "-D", images];
 }
 
+/** What dumps a process with it and lets that run on; undefined where there is none. */
+export function criuDump() {
+	const criu = findCriu();
+	if (criu === undefined) return undefined;
+	return (pid, images) => [criu.path, "dump", "-t", `${pid}`, "-R", "--manage-cgroups=ignore", "-v0", "-D", images];
+}
+
 export const NO_CRIU = "needs criu >= 4, on PATH or in CRIU";

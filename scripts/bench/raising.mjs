@@ -1,4 +1,4 @@
-// How fast a core becomes a living process, and a living process images.
+// How fast a core becomes a living process.
 import { rmSync } from "node:fs";
 import { openRoom } from "../room.mjs";
 import { donorOf, writeLargeCore } from "./cores.mjs";
@@ -7,9 +7,9 @@ import { run } from "./measure.mjs";
 
 const FIXTURE = "counter-static";
 
-export async function raising({ dir, at, size, cli, node, compare, memory, skip }) {
+export async function raising({ at, size, cli, node, compare, memory, skip }) {
 	const room = await openRoom(at("raised"), FIXTURE);
-	if (room === undefined) return skip("raise, dump", "needs root, unshare and nsenter");
+	if (room === undefined) return skip("raise", "needs root, unshare and nsenter");
 	try {
 		const inside = ([name, command]) => [name, room.command(command)];
 		const raise = (core, ...more) => room.command(cli("raise", "--trust", "-q", at(core), ...more));
@@ -41,27 +41,7 @@ export async function raising({ dir, at, size, cli, node, compare, memory, skip 
 		}
 		await room.clear();
 		await memory("… peak memory", 150, cli("raise", "--trust", "-q", at("core")), room.command);
-		await room.clear();
-
-		await dumping({ dir, at, size, cli, node: inside(node), compare, memory }, room, raise("core"));
 	} finally {
 		await room.close();
 	}
-}
-
-async function dumping({ dir, at, size, cli, node, compare, memory }, room, raise) {
-	await run(raise);
-	const [pid] = room.others();
-	const clear = async () => {
-		for (const name of ["dumped", "copy"]) rmSync(at(name), { recursive: true, force: true });
-		await run(["sync", "-f", dir]);
-	};
-	const dump = (...more) => cli("dump", "-q", "-t", pid, "-s", "-i", at("dumped"), ...more);
-	const copy = ["dd", `if=${at("core")}`, `of=${at("copy")}`, "bs=1M", "status=none"];
-	const again = { prepare: clear };
-	await compare(`dump ${size} MiB`, undefined, room.command(dump()), ["dd of as much", copy], again);
-	await clear();
-	await memory("… peak memory", 150, dump(), room.command);
-	await compare("… without its memory", undefined, room.command(dump("--no-pages")), node, again);
-	await clear();
 }
