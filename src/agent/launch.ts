@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { closeOnce, usedUp } from "../bytes/source.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
@@ -86,7 +87,7 @@ const openNamed: Open = (place, program) => {
 function runnable(writing: number, program: Uint8Array): Runnable {
 	try {
 		writeFileSync(writing, program);
-		const reading = openSync(`/proc/self/fd/${writing}`, O.RDONLY | O.CLOEXEC);
+		const reading = openSync(pathOfDescriptor(writing), O.RDONLY | O.CLOEXEC);
 		return { fd: reading, close: closeOnce(reading) };
 	} finally {
 		closeSync(writing);
@@ -106,7 +107,7 @@ async function launchFrom(
 		file = open(place, program);
 		for (let attempt = 1; ; attempt += 1) {
 			// under a number of its own, the first that the program has nothing under, whichever of ours its other files take
-			const child = spawn(`/proc/self/fd/${FIRST_INPUT_FD + inputs.length}`, [], {
+			const child = spawn(pathOfDescriptor(FIRST_INPUT_FD + inputs.length), [], {
 				argv0: "necromancer-agent",
 				env: {},
 				stdio: [streams, streams, streams, "pipe", "pipe", ...inputs, file.fd],

@@ -3,6 +3,7 @@ import { majorOf, minorOf } from "../linux/device.ts";
 import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
 import { O } from "../linux/open.ts";
 import { AT, STATX, statx } from "../linux/statx.ts";
+import { pathOfLink } from "../proc/links.ts";
 import type { Agent } from "./agent.ts";
 import { type BatchArg, EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "./batch.ts";
 
@@ -69,7 +70,7 @@ function requireIdentity(undo: SyscallBatch, fd: BatchArg, { dev, ino }: Directo
  */
 export function addHeld(batch: SyscallBatch, undo: SyscallBatch, fd: number): Slot {
 	const held = undo.space(8);
-	const ours = batch.put(Buffer.from(`/proc/${process.pid}/fd/${fd}\0`), 1);
+	const ours = batch.put(Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`), 1);
 	batch.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
 	return held;
 }

@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { refuse } from "../errors.ts";
+import { pathOfDescriptor } from "./own-descriptor.ts";
 import { isOthersToMove } from "./owners.ts";
 import { attemptWrite } from "./sink.ts";
 import { attempt, closeOnce } from "./source.ts";
@@ -45,7 +46,7 @@ export interface Directory {
 export const directoryOn = (fd: number, name: string): Directory => ({
 	name,
 	fd,
-	at: (entry) => `/proc/self/fd/${fd}/${entry}`,
+	at: (entry) => `${pathOfDescriptor(fd)}/${entry}`,
 	nameOf: (entry) => join(name, entry),
 	opened: attempt(name, () => fstatSync(fd, { bigint: true })),
 	stat: () => attempt(name, () => fstatSync(fd, { bigint: true })),

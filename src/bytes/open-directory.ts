@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
 import { refuse } from "../errors.ts";
 import { type Directory, directoryOn } from "./directory.ts";
+import { pathOfDescriptor } from "./own-descriptor.ts";
 import { isOthersToMove, isOurs } from "./owners.ts";
 import { attempt, O_PATH } from "./source.ts";
 
@@ -19,7 +20,7 @@ export function openDirectory(path: string, name: string = path): Directory {
 	const at = reach(path, name);
 	try {
 		return directoryOn(
-			attempt(name, () => openSync(`/proc/self/fd/${at}`, O_RDONLY | O_DIRECTORY)),
+			attempt(name, () => openSync(pathOfDescriptor(at), O_RDONLY | O_DIRECTORY)),
 			name,
 		);
 	} finally {
@@ -35,7 +36,7 @@ function reach(path: string, name: string): number {
 	const left = partsOf(path);
 	try {
 		for (let links = 0, part = left.shift(); part !== undefined; part = left.shift()) {
-			const way = `/proc/self/fd/${at}/${part}`;
+			const way = `${pathOfDescriptor(at)}/${part}`;
 			const next = open(way, O_NOFOLLOW);
 			const look = fstatSync(next, { bigint: true });
 			if (!look.isSymbolicLink()) {

@@ -2,6 +2,7 @@ import { closeSync, constants, fstatSync, openSync, writeSync } from "node:fs";
 import { refuse } from "../errors.ts";
 import type { Directory } from "./directory.ts";
 import { openAround } from "./open-directory.ts";
+import { pathOfDescriptor } from "./own-descriptor.ts";
 import { isOthersToMove } from "./owners.ts";
 import { attemptWrite } from "./sink.ts";
 import { attempt, closeOnce, O_PATH } from "./source.ts";
@@ -86,7 +87,7 @@ function reopen(directory: Directory, entry: string, name: string): number {
 				remedy: "remove it, or name another",
 			});
 		return attemptWrite(name, () =>
-			openSync(`/proc/self/fd/${at}`, O_WRONLY | O_NOCTTY | (found.isFile() ? O_TRUNC : 0)),
+			openSync(pathOfDescriptor(at), O_WRONLY | O_NOCTTY | (found.isFile() ? O_TRUNC : 0)),
 		);
 	} finally {
 		closeSync(at);

@@ -2,6 +2,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, 
 import { NecromancerError, refuse } from "../errors.ts";
 import type { FileOffset } from "./address.ts";
 import { once } from "./once.ts";
+import { pathOfDescriptor } from "./own-descriptor.ts";
 import { type Stamp, stampOf } from "./stamp.ts";
 
 /**
@@ -81,7 +82,7 @@ export function openFile(path: string | Buffer, name: string = path.toString(), 
 	try {
 		requireRegular(fstatSync(at), name);
 		return sourceOn(
-			attempt(name, () => openSync(`/proc/self/fd/${at}`, O_RDONLY | O_NONBLOCK | O_NOCTTY)),
+			attempt(name, () => openSync(pathOfDescriptor(at), O_RDONLY | O_NONBLOCK | O_NOCTTY)),
 			name,
 		);
 	} finally {

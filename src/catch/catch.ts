@@ -8,7 +8,7 @@ import { ANYWHERE } from "../host/facts.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
-import { threadsOf } from "../proc/process.ts";
+import { threadsOf } from "../proc/tasks.ts";
 import { lostThread } from "../trace/lost-thread.ts";
 import { openMemory } from "../trace/process-memory.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";

@@ -7,9 +7,9 @@ import { measureCpu } from "../host/cpu.ts";
 import { readAuxv } from "../linux/auxv.ts";
 import type { ElfPrpsinfo, ElfPrstatus } from "../linux/elf-core.ts";
 import { siginfoHead } from "../linux/siginfo.ts";
-import { bytesOfProcess, ofProcess } from "../proc/process.ts";
-import { readProcStat } from "../proc/stat.ts";
-import { readProcStatus } from "../proc/status.ts";
+import { readAuxvBytes, readCmdline, readComm } from "../proc/single-values.ts";
+import { readStat } from "../proc/stat.ts";
+import { readStatus } from "../proc/status.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { tracerOn } from "../trace/tracer.ts";
 import { liveMemory } from "./live-memory.ts";
@@ -48,7 +48,7 @@ export async function coreOfDying(
 		if (pr_reg === undefined || area === undefined || blocked === undefined) return [];
 		const status: ElfPrstatus<UserRegs> = {
 			...{ si_signo, si_code, si_errno, pr_cursig: si_signo },
-			pr_sigpend: readProcStatus(ofProcess(pid, `task/${tid}/status`)).pending,
+			pr_sigpend: readStatus({ pid, tid }).pending,
 			pr_sighold: blocked,
 			...{ pr_pid: tid, pr_ppid, pr_pgrp, pr_sid },
 			...{ pr_utime: never, pr_stime: never, pr_cutime: never, pr_cstime: never },
@@ -57,7 +57,7 @@ export async function coreOfDying(
 		const xstate = readXstate(area, cpu.xstate, `thread ${tid}`);
 		return [{ status, xstate, ...(i === 0 && { siginfo }) }];
 	});
-	return { process, threads, auxv: readAuxv(bytesOfProcess(pid, "auxv")), ...(await liveMemory(agent, pid, memory)) };
+	return { process, threads, auxv: readAuxv(readAuxvBytes(pid)), ...(await liveMemory(agent, pid, memory)) };
 }
 
 const never = { tv_sec: 0n, tv_usec: 0n } as const;
@@ -66,12 +66,12 @@ const never = { tv_sec: 0n, tv_usec: 0n } as const;
 const PSARGS = 79;
 
 function processOf(pid: number): ElfPrpsinfo {
-	const { ppid, pgid, sid, nice } = readProcStat(ofProcess(pid, "stat"));
-	const { uids, gids } = readProcStatus(ofProcess(pid, "status"));
+	const { ppid, pgid, sid, nice } = readStat(pid);
+	const { uids, gids } = readStatus(pid);
 	return {
 		...{ pr_state: 0, pr_sname: "R".charCodeAt(0), pr_zomb: 0, pr_nice: nice & 0xff, pr_flag: 0n },
 		...{ pr_uid: uids[0], pr_gid: gids[0], pr_pid: pid, pr_ppid: ppid, pr_pgrp: pgid, pr_sid: sid },
-		pr_fname: ofProcess(pid, "comm").replace(/\n$/, ""),
-		pr_psargs: ofProcess(pid, "cmdline").slice(0, PSARGS).replaceAll("\0", " "),
+		pr_fname: readComm(pid),
+		pr_psargs: readCmdline(pid).slice(0, PSARGS).replaceAll("\0", " "),
 	};
 }

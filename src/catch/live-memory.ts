@@ -6,7 +6,6 @@ import type { NotedFile } from "../core/files.ts";
 import type { NewContent, NewSegment } from "../core/new-core.ts";
 import { PROT_READ } from "../linux/mman.ts";
 import { DELETED, withoutDeleted } from "../proc/deleted.ts";
-import { ofProcess } from "../proc/process.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
 import { touchedPages } from "../trace/page-scan.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
@@ -23,7 +22,7 @@ export async function liveMemory(
 	pid: number,
 	memory: ProcessMemory,
 ): Promise<{ readonly segments: readonly NewSegment[]; readonly files: readonly NotedFile[] }> {
-	const entries = readSmaps(ofProcess(pid, "smaps"));
+	const entries = readSmaps(pid);
 	const touched = await touchedPages(
 		agent,
 		pid,

@@ -1,16 +1,15 @@
-import { readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { addSpawn, leaveKills } from "../agent/spawn.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
-import { limitsFrom } from "../host/facts.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
 import { limitNumber, rlimit64 } from "../linux/resource.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGKILL } from "../linux/signal.ts";
+import { readLimit } from "../proc/limits.ts";
 import { AGENT_FD, contextLayout, REPORT_FD } from "../program/abi.ts";
 
 /** A program to run. */
@@ -74,8 +73,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 }
 
 /** The hard limit of our own, which is the agent's too. Where that is 0 bytes, 1 cannot be had. */
-const coreLimit = (): bigint =>
-	limitsFrom(readFileSync("/proc/self/limits", "latin1"))[limitNumber("CORE")]?.hard ?? 0n;
+const coreLimit = (): bigint => readLimit("self", "CORE").hard;
 
 const textIn = (batch: SyscallBatch, text: string): Slot => batch.put(Buffer.from(`${text}\0`), 1);
 

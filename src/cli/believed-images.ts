@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { ImageDir } from "../criu/image-dir.ts";
 import type { Finding } from "../finding.ts";
-import { limitsFrom } from "../host/facts.ts";
+import { readLimits } from "../proc/limits.ts";
 import { imageRights } from "../rights/image-rights.ts";
 import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
 import { taskFromImages } from "../task/from-images/from-images.ts";
@@ -18,6 +17,6 @@ export function believedImages(
 	return imageRights(task, {
 		...{ name: dir.path, writers: [...dir.writers, ...writersTold(dir)], us: ourRights(), trust, runs },
 		...{ alone: isAlone, groupsOf: groupsOfUser },
-		limits: limitsFrom(readFileSync("/proc/self/limits", "latin1")),
+		limits: readLimits("self"),
 	});
 }

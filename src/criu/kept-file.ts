@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { type Directory, makePrivate, OWNER_ONLY_FILE } from "../bytes/directory.ts";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { isOthersToFill, isOthersToWrite, isOurs } from "../bytes/owners.ts";
 import { attemptWrite } from "../bytes/sink.ts";
 import { attempt, O_PATH } from "../bytes/source.ts";
@@ -32,7 +33,7 @@ export async function copyKept(
 	const name = target.nameOf(to);
 	const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
 	try {
-		await copyFile(`/proc/self/fd/${fd}`, target.at(to), COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
+		await copyFile(pathOfDescriptor(fd), target.at(to), COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
 	} catch (cause) {
 		if (!UNSHARED.includes((cause as NodeJS.ErrnoException).code ?? ""))
 			attemptWrite(name, () => {
@@ -80,7 +81,7 @@ export function openImage(dir: Directory, entry: string): number {
 		const file = fstatSync(at, { bigint: true });
 		if (!file.isFile()) no();
 		requireOwner(dir, file, name);
-		return attempt(name, () => openSync(`/proc/self/fd/${at}`, O_RDONLY | O_NOCTTY));
+		return attempt(name, () => openSync(pathOfDescriptor(at), O_RDONLY | O_NOCTTY));
 	} finally {
 		closeSync(at);
 	}

@@ -1,8 +1,11 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
-import { linkOfProcess } from "../proc/process.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readLink, statLink } from "../proc/links.ts";
+import { type Namespace, readNamespace } from "../proc/namespaces.ts";
+import { readCgroup, readLoginUid, readSecurityLabel } from "../proc/single-values.ts";
 import type { Beyond, Keyrings } from "./attribute-queries.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
@@ -51,13 +54,7 @@ const around = ["net", "uts", "ipc", "cgroup"] as const;
 /** Of a process that still runs. */
 export function lostAround(pid: number): readonly Lost[] {
 	const subject = `process ${pid}`;
-	const link = (whose: number, name: string): string | undefined => {
-		try {
-			return linkOfProcess(whose, `ns/${name}`);
-		} catch {
-			return undefined;
-		}
-	};
+	const link = (whose: number, name: Namespace): string | undefined => ifShown(() => readNamespace(whose, name));
 	const ours = process.pid;
 	const foreign = around.flatMap((what): Lost[] => {
 		const [theirs, own] = [link(pid, what), link(ours, what)];
@@ -73,8 +70,9 @@ export function lostAround(pid: number): readonly Lost[] {
 /** Directories that their names no longer lead to: they were deleted, as those of ended processes below /proc are. */
 const lostDirectories = (pid: number, subject: string): readonly Lost[] =>
 	(["cwd", "root"] as const).flatMap((what): Lost[] => {
+		const [path, there] = [ifShown(() => readLink(pid, what)), ifShown(() => statLink(pid, what))];
+		if (path === undefined || there === undefined) return [];
 		try {
-			const [path, there] = [linkOfProcess(pid, what), statSync(`/proc/${pid}/${what}`, { bigint: true })];
 			const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
 			return here?.ino === there.ino && here.dev === there.dev ? [] : [{ what, subject, found: path }];
 		} catch {
@@ -83,16 +81,8 @@ const lostDirectories = (pid: number, subject: string): readonly Lost[] =>
 	});
 
 function lostLabel(pid: number, subject: string): readonly Lost[] {
-	const [theirs, ours] = [labelOf(pid), labelOf(process.pid)];
+	const [theirs, ours] = [readSecurityLabel(pid), readSecurityLabel("self")];
 	return theirs === undefined || theirs === ours ? [] : [{ what: "lsm", subject, found: theirs }];
-}
-
-function labelOf(pid: number): string | undefined {
-	try {
-		return readFileSync(`/proc/${pid}/attr/current`, "latin1").replace(/[\0\n]+$/, "") || undefined;
-	} catch {
-		return undefined;
-	}
 }
 
 /** Of one that stands still and has answered. */
@@ -154,27 +144,13 @@ function keyringLosses(keyrings: Keyrings): readonly string[] {
 }
 
 function reportLogin(pid: number, subject: string, report: (finding: Finding) => void): void {
-	const [theirs, ours] = [pid, process.pid].map((whose) => textOf(whose, "loginuid"));
+	const [theirs, ours] = [readLoginUid(pid), readLoginUid("self")];
 	if (theirs === undefined || theirs === ours) return;
 	report(caution("credentials", subject, `has audit's login uid ${theirs}; it comes back with the restorer's`));
 }
 
-const textOf = (pid: number, name: string): string | undefined => {
-	try {
-		return readFileSync(`/proc/${pid}/${name}`, "latin1").trim();
-	} catch {
-		return undefined;
-	}
-};
-
 function reportCgroup(pid: number, subject: string, report: (finding: Finding) => void): void {
-	const [theirs, ours] = [cgroupOf(pid), cgroupOf(process.pid)];
+	const [theirs, ours] = [readCgroup(pid), readCgroup("self")];
 	if (theirs === undefined || theirs === ours) return;
 	report(caution("confinement", subject, `was in cgroup ${theirs}; it comes back in the restorer's`));
-}
-
-/** Of the one hierarchy, and of the old ones in one line. */
-function cgroupOf(pid: number): string | undefined {
-	const lines = textOf(pid, "cgroup")?.split("\n");
-	return lines?.map((line) => line.replace(/^0::/, "")).join(" ");
 }

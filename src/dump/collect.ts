@@ -2,11 +2,11 @@ import type { Agent } from "../agent/agent.ts";
 import type { Finding } from "../finding.ts";
 import { clockOriginOf } from "../host/clocks.ts";
 import type { CpuState } from "../host/cpu.ts";
-import { limitsFrom } from "../host/facts.ts";
-import { ofProcess } from "../proc/process.ts";
-import { readProcStat } from "../proc/stat.ts";
-import { readProcStatus } from "../proc/status.ts";
-import { readProcTimers } from "../proc/timers.ts";
+import { readLimits } from "../proc/limits.ts";
+import { readComm, readCoredumpFilter, readOomScoreAdjust } from "../proc/single-values.ts";
+import { type ProcStat, readStat } from "../proc/stat.ts";
+import { readStatus } from "../proc/status.ts";
+import { readTimers } from "../proc/timers.ts";
 import type { ProcessClocks } from "../task/clocks.ts";
 import type { Identity, Task } from "../task/task.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
@@ -57,16 +57,16 @@ export interface Collected {
 export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Collected> {
 	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = stopped;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
-	const questions = parasiteQueries(threads.map(askedOf), readProcTimers(ofProcess(pid, "timers")), cpu);
+	const questions = parasiteQueries(threads.map(askedOf), readTimers(pid), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
 	const atStop = threads.map(({ thread }) => thread);
 	const asked = process.hrtime.bigint();
 	const answers = await runQueries(agent, { pid, atStop, memory, syscallInstruction }, questions);
 
 	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
-	const status = readProcStatus(ofProcess(pid, "status"));
+	const status = readStatus(pid);
 	reportBeyond(pid, answers.beyond, status.noNewPrivileges, report);
-	const stat = readProcStat(ofProcess(pid, "stat"));
+	const stat = readStat(pid);
 	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
 	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
 	const clocks = clocksOf(pid, answers.clocks, process.hrtime.bigint() - asked);
@@ -80,7 +80,7 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 		threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
 		memory: { ...own, objects: shared, ...(nameless.length === 0 ? {} : { ghosts: nameless }) },
 		...{ signalActions, intervalTimers, posixTimers },
-		limits: limitsFrom(ofProcess(pid, "limits")),
+		limits: readLimits(pid),
 		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),
 		files,
 		stopped: stopped.stopped,
@@ -110,15 +110,15 @@ function clocksOf(pid: number, { monotonic, boottime, realtime }: Answers["clock
 const USUAL_FILTER = 0x33n;
 
 function attributesOf(pid: number, { attributes }: Answers): Pick<Task, "attributes"> {
-	const filter = BigInt(`0x${ofProcess(pid, "coredump_filter").trim() || USUAL_FILTER.toString(16)}`);
+	const filter = readCoredumpFilter(pid) ?? USUAL_FILTER;
 	const all = { ...(filter === USUAL_FILTER ? {} : { "coredump-filter": filter }), ...attributes };
 	return Object.keys(all).length === 0 ? {} : { attributes: all };
 }
 
-const identityOf = (pid: number, { ppid, pgid, sid }: ReturnType<typeof readProcStat>): Identity => ({
+const identityOf = (pid: number, { ppid, pgid, sid }: ProcStat): Identity => ({
 	...{ pid, ppid, pgid, sid },
-	comm: ofProcess(pid, "comm").replace(/\n$/, ""),
-	oomScoreAdjust: Number(ofProcess(pid, "oom_score_adj")),
+	comm: readComm(pid),
+	oomScoreAdjust: readOomScoreAdjust(pid),
 });
 
 function questionsAnswered<T>(answers: ReadonlyMap<number, T>, tid: number): T {

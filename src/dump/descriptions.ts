@@ -1,6 +1,7 @@
 import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
+import { pathOfLink } from "../proc/links.ts";
 import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";
 import type { MappedFile } from "../task/mapped-file.ts";
 import type { LiveGhosts } from "./ghosts.ts";
@@ -33,7 +34,7 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 			if (lost.has(number)) return undefined;
 			return { kind: "file", ...common, ...looksOf(kind.path, open), position: info.position, unlinked: false };
 		case "ghost": {
-			const ghost = ghosts.of(`/proc/${pid}/fd/${number}`, kind.path, true);
+			const ghost = ghosts.of(pathOfLink(pid, `fd/${number}`), kind.path, true);
 			const looks = { path: kind.path, mode: Number(stat.mode), size: stat.size };
 			const position = info.position;
 			return ghost === undefined ? undefined : { kind: "file", ...common, ...looks, position, unlinked: true, ghost };

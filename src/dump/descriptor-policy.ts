@@ -1,7 +1,7 @@
 import { refuse } from "../errors.ts";
 import { ownerInProc, ownProcPath } from "../proc/own-paths.ts";
+import { socketWords } from "../proc/sockets.ts";
 import { kindOf, type OpenDescriptor } from "./open-files.ts";
-import { socketWords } from "./socket-words.ts";
 
 /** What becomes of descriptors that cannot be dumped yet: sockets above all. */
 export type MissingDescriptors =

@@ -8,7 +8,7 @@ import { caution, type Finding, loss, note } from "../finding.ts";
 import { S_IFDIR, S_IFMT } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
-import { linkOfProcess } from "../proc/process.ts";
+import { readLink } from "../proc/links.ts";
 import type { ProcStatus } from "../proc/status.ts";
 import type { Description, Descriptor, Files, Pipe } from "../task/files.ts";
 import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
@@ -180,7 +180,7 @@ function reportUnwatched(
 
 /** Where a directory was deleted, the nearest around it that is there. */
 function directoryOf(pid: number, which: "cwd" | "root", report: (finding: Finding) => void): string {
-	const link = linkOfProcess(pid, which);
+	const link = readLink(pid, which);
 	if (isDirectory(link)) return link;
 	let path = withoutDeleted(link).path;
 	while (!isDirectory(path) && path !== "/") path = dirname(path);

@@ -1,4 +1,5 @@
-import { statSync } from "node:fs";
+import { ifShown } from "../proc/if-shown.ts";
+import { type Link, mapLink, statLink } from "../proc/links.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 
@@ -8,22 +9,17 @@ import type { Task } from "../task/task.ts";
  */
 export function identitiesOf(pid: number, { files, memory }: Task): ReadonlyMap<string, FileIdentity> {
 	const identities = new Map<string, FileIdentity>();
-	const note = (path: string, place: string): void => {
+	const note = (path: string, link: Link): void => {
 		if (identities.has(path)) return;
-		try {
-			const { dev, ino, birthtimeNs } = statSync(`/proc/${pid}/${place}`, { bigint: true });
-			identities.set(path, { device: dev, inode: ino, birth: birthtimeNs });
-		} catch (cause) {
-			if ((cause as NodeJS.ErrnoException).code === undefined) throw cause;
-		}
+		const stat = ifShown(() => statLink(pid, link));
+		if (stat !== undefined) identities.set(path, { device: stat.dev, inode: stat.ino, birth: stat.birthtimeNs });
 	};
 	for (const { number, description } of files.descriptors) {
 		if (description.kind === "file" && !description.unlinked) note(description.path, `fd/${number}`);
 		if (description.kind === "fifo" && description.unlinked !== true) note(description.file.path, `fd/${number}`);
 	}
-	for (const { start, end, backing } of memory.mappings)
-		if (backing.kind === "file" && backing.ghost === undefined)
-			note(backing.path, `map_files/${start.toString(16)}-${end.toString(16)}`);
+	for (const { backing, ...range } of memory.mappings)
+		if (backing.kind === "file" && backing.ghost === undefined) note(backing.path, mapLink(range));
 	if (memory.executableGhost === undefined && memory.executable !== "") note(memory.executable, "exe");
 	if (files.cwd !== undefined) note(files.cwd, "cwd");
 	if (files.root !== undefined) note(files.root, "root");

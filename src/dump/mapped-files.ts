@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { attempt, O_PATH, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
@@ -45,7 +46,7 @@ function opened(place: string | Uint8Array, path: string): number | undefined {
 /** What may be mapped need not be readable for us. */
 function buildIdAt(at: number, path: string): string | undefined {
 	return orNothing(() => {
-		const source = openFile(`/proc/self/fd/${at}`, path);
+		const source = openFile(pathOfDescriptor(at), path);
 		try {
 			return buildIdOfFile(source);
 		} finally {

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
-import type { Address } from "../bytes/address.ts";
-import { maskFrom, policyFrom } from "../linux/mempolicy.ts";
-import { ofProcess } from "../proc/process.ts";
+import { maskFrom } from "../linux/mempolicy.ts";
+import { readMemoryPolicies } from "../proc/numa-maps.ts";
 import type { Mapping } from "../task/task.ts";
 
 const NODES = "/sys/devices/system/node/online";
@@ -14,7 +13,7 @@ const NODES = "/sys/devices/system/node/online";
 export function withPolicies(pid: number, mappings: readonly Mapping[], own = 0n): readonly Mapping[] {
 	const nodes = existsSync(NODES) ? maskFrom(readFileSync(NODES, "latin1")) : 0n;
 	if ((nodes & (nodes - 1n)) === 0n) return mappings;
-	return policed(mappings, policiesFrom(ofProcess(pid, "numa_maps")), own);
+	return policed(mappings, readMemoryPolicies(pid), own);
 }
 
 export const policed = (
@@ -28,13 +27,3 @@ export const policed = (
 		if (policy === 0n || policy === own || !plain) return mapping;
 		return { ...mapping, attributes: { ...mapping.attributes, "memory-policy": policy } };
 	});
-
-/** By the start of the mapping. */
-export const policiesFrom = (text: string): ReadonlyMap<bigint, bigint> =>
-	new Map(
-		[
-			...text.matchAll(
-				/^([\da-f]+) ((?:prefer \(many\)|weighted interleave|[a-z]+)(?:=[a-z|]+)?(?::[\d,-]+)?)(?= |$)/gm,
-			),
-		].map(([, start = "0", policy = ""]) => [BigInt(`0x${start}`) as Address, policyFrom(policy) ?? 0n]),
-	);

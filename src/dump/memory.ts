@@ -1,13 +1,14 @@
-import { type BigIntStats, lstatSync, readlinkSync, statSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
 import { caution, type Finding } from "../finding.ts";
 import { readAuxv } from "../linux/auxv.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
-import { bytesOfProcess, linkOfProcess, ofProcess } from "../proc/process.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { isLinkWritable, mapLink, pathOfLink, readLink, statLink } from "../proc/links.ts";
+import { readAuxvBytes } from "../proc/single-values.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
 import type { ProcStat } from "../proc/stat.ts";
 import type { Bounds, Memory } from "../task/task.ts";
@@ -19,7 +20,7 @@ import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
 import { memoryLosses } from "./memory-losses.ts";
 import { withPolicies } from "./memory-policies.ts";
-import { type LiveObjects, mapLink } from "./objects.ts";
+import type { LiveObjects } from "./objects.ts";
 import { otherName } from "./other-name.ts";
 import type { Answers } from "./parasite-queries.ts";
 
@@ -42,11 +43,8 @@ export interface Subject {
  */
 function certain(pid: number, entry: SmapsEntry): SmapsEntry {
 	if (!entry.name.includes("\n")) return entry;
-	try {
-		return { ...entry, name: textFromBytes(readlinkSync(mapLink(pid, entry), "buffer")) };
-	} catch {
-		return entry;
-	}
+	const name = ifShown(() => readLink(pid, mapLink(entry)));
+	return name === undefined ? entry : { ...entry, name };
 }
 
 /** All but what descriptors may know more of. */
@@ -64,7 +62,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	// both look at every page: at once
 	const scanned = pages ? scanPages(agent, pid) : undefined;
 	scanned?.catch(() => undefined);
-	const entries = readSmaps(ofProcess(pid, "smaps")).map((entry) => certain(pid, entry));
+	const entries = readSmaps(pid).map((entry) => certain(pid, entry));
 	for (const finding of memoryLosses(entries)) report(finding);
 	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
@@ -88,14 +86,14 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 		executable,
 		...(executableGhost === undefined ? {} : { executableGhost }),
 		files: mappedFiles([
-			...(executableGhost === undefined ? [{ path: executable, link: `/proc/${pid}/exe` }] : []),
+			...(executableGhost === undefined ? [{ path: executable, link: pathOfLink(pid, "exe") }] : []),
 			...classified.flatMap(({ entry, mapping: { backing } }) =>
 				backing.kind === "file" && backing.ghost === undefined
-					? [{ path: backing.path, link: mapLink(pid, entry) }]
+					? [{ path: backing.path, link: pathOfLink(pid, mapLink(entry)) }]
 					: [],
 			),
 		]),
-		auxv: readAuxv(bytesOfProcess(pid, "auxv")),
+		auxv: readAuxv(readAuxvBytes(pid)),
 		dumpable: answers.dumpable,
 		...(answers.hugePagesDisabled ? { hugePagesDisabled: true } : {}),
 	};
@@ -103,18 +101,18 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 
 /** The file it runs from; where that was deleted or replaced, as a file without a name. */
 function executableOf(pid: number, ghosts: LiveGhosts): { readonly path: string; readonly ghost?: number | undefined } {
-	const link = linkOfProcess(pid, "exe");
+	const link = readLink(pid, "exe");
 	const { path, deleted } = withoutDeleted(link);
 	if (!deleted) return { path };
-	return { path, ghost: ghosts.of(`/proc/${pid}/exe`, path, false) };
+	return { path, ghost: ghosts.of(pathOfLink(pid, "exe"), path, false) };
 }
 
 const behindOf = (pid: number, objects: LiveObjects, ghosts: LiveGhosts): Behind => ({
 	objectOf: objects.ofMapping,
 	isWritable: (entry) => isWritable(pid, entry),
-	ghostOf: (entry, path) => ghosts.of(mapLink(pid, entry), path, entry.shared),
+	ghostOf: (entry, path) => ghosts.of(pathOfLink(pid, mapLink(entry)), path, entry.shared),
 	otherNameOf: (entry, path) => {
-		const look = lookAt(mapLink(pid, entry));
+		const look = lookAt(pid, entry);
 		return look === undefined ? undefined : otherName(path, look);
 	},
 });
@@ -137,26 +135,13 @@ function withWholeFiles(
 	}
 	return classified.map((one) => {
 		if (one.orphan === undefined || one.mapping.shared) return one;
-		const size = sizeAt(mapLink(pid, one.entry));
+		const size = lookAt(pid, one.entry)?.size;
 		return size === undefined ? one : { ...one, fileEnd: size - one.entry.offset };
 	});
 }
 
-/** The link has the permissions with which the file was opened. */
-function isWritable(pid: number, entry: SmapsEntry): boolean {
-	try {
-		return (lstatSync(mapLink(pid, entry)).mode & 0o200) !== 0;
-	} catch {
-		return (entry.prot & PROT_WRITE) !== 0;
-	}
-}
+const isWritable = (pid: number, entry: SmapsEntry): boolean =>
+	ifShown(() => isLinkWritable(pid, mapLink(entry))) ?? (entry.prot & PROT_WRITE) !== 0;
 
-const sizeAt = (path: string): bigint | undefined => lookAt(path)?.size;
-
-function lookAt(path: string): BigIntStats | undefined {
-	try {
-		return statSync(path, { bigint: true });
-	} catch {
-		return undefined;
-	}
-}
+const lookAt = (pid: number, entry: SmapsEntry): BigIntStats | undefined =>
+	ifShown(() => statLink(pid, mapLink(entry)));

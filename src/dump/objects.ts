@@ -1,10 +1,11 @@
 import type { Agent } from "../agent/agent.ts";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
-import { lengthOf, type Range } from "../bytes/range.ts";
+import { lengthOf } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
+import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
 import type { Content, SharedObject } from "../task/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
@@ -43,14 +44,14 @@ export function objectTable(pid: number): LiveObjects {
 	return {
 		ofMapping: (entry) => {
 			const { device, inode, name } = entry;
-			const object = find(device, inode, mapLink(pid, entry));
+			const object = find(device, inode, pathOfLink(pid, mapLink(entry)));
 			object.entries.push(entry);
 			const memfd = memfdName(name);
 			if (memfd !== undefined) object.name = memfd;
 			return object.id;
 		},
 		ofDescriptor: (number, name, device, inode) => {
-			const path = `/proc/${pid}/fd/${number}`;
+			const path = pathOfLink(pid, `fd/${number}`);
 			const object = find(device, inode, path);
 			object.path = path;
 			object.name = name;
@@ -85,10 +86,6 @@ export function objectTable(pid: number): LiveObjects {
 		},
 	};
 }
-
-/** What a mapping shows, as a link that leads there also when it has no name. */
-export const mapLink = (pid: number, { start, end }: Range): string =>
-	`/proc/${pid}/map_files/${start.toString(16)}-${end.toString(16)}`;
 
 /** `memfd` of `/memfd:memfd (deleted)`. */
 export function memfdName(name: string): string | undefined {

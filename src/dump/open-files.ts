@@ -1,11 +1,11 @@
-import { type BigIntStats, readlinkSync, statSync } from "node:fs";
-import { attempt } from "../bytes/source.ts";
+import { type BigIntStats, statSync } from "node:fs";
 import { bytesFromText } from "../bytes/text.ts";
+import { NecromancerError } from "../errors.ts";
 import { majorOf, minorOf } from "../linux/device.ts";
 import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
-import { type Fdinfo, readFdinfo } from "../proc/fdinfo.ts";
-import { descriptorsOf, linkOfProcess, ofProcess } from "../proc/process.ts";
+import { descriptorsOf, type Fdinfo, readFdinfo } from "../proc/fdinfo.ts";
+import { readLink, statLink } from "../proc/links.ts";
 import { isNamelessMemory, memfdName } from "./objects.ts";
 import { otherName } from "./other-name.ts";
 
@@ -21,26 +21,25 @@ export interface OpenDescriptor {
 /** Ascending. Those that a process closes while it is looked at, before it stands still, are none. @throws NecromancerError ERR_IO */
 export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
 	descriptorsOf(pid).flatMap((number) => {
-		const path = `/proc/${pid}/fd/${number}`;
 		try {
 			return {
 				number,
-				link: linkOfProcess(pid, `fd/${number}`),
-				info: readFdinfo(ofProcess(pid, `fdinfo/${number}`)),
-				stat: attempt(path, () => statSync(path, { bigint: true })),
+				link: readLink(pid, `fd/${number}`),
+				info: readFdinfo(pid, number),
+				stat: statLink(pid, `fd/${number}`),
 			};
 		} catch (error) {
-			if (isGone(path)) return [];
+			if (isClosed(pid, number)) return [];
 			throw error;
 		}
 	});
 
-function isGone(path: string): boolean {
+function isClosed(pid: number, fd: number): boolean {
 	try {
-		readlinkSync(path);
+		readLink(pid, `fd/${fd}`);
 		return false;
 	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "ENOENT";
+		return error instanceof NecromancerError && error.code === "ERR_PROCESS";
 	}
 }
 

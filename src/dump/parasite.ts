@@ -8,6 +8,7 @@ import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
+import { pathOfMemory } from "../proc/links.ts";
 import { giveBack, injectCall, runParasites, type StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { FRESH, mapInVictim, unmapInVictim, type VictimThread } from "../trace/victim-memory.ts";
@@ -96,13 +97,13 @@ async function ask(
 async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> {
 	const batch = agent.batch();
 	const page = batch.put(blobPage(blob));
-	const file = batch.call("open", batch.put(Buffer.from(`/proc/${pid}/mem\0`)), O.RDWR | O.CLOEXEC);
+	const file = batch.call("open", batch.put(Buffer.from(`${pathOfMemory(pid)}\0`)), O.RDWR | O.CLOEXEC);
 	const written = batch.call("pwrite64", { valueOf: file }, page, page.size, at);
 	batch.call("close", { valueOf: file });
 	const result = (await agent.perform(batch, { doing: "writing code" })).result(written);
 	if (result === BigInt(page.size)) return;
 	refuse("ERR_HOST", {
-		subject: `/proc/${pid}/mem`,
+		subject: pathOfMemory(pid),
 		finding: `pwrite64 at ${hex(at)} ${result < 0n ? `failed with ${errnoName(Number(result))}` : `wrote ${result} bytes`}`,
 		expectation: "expected a tracer to be allowed to write code",
 		remedy: "start the kernel with proc_mem.force_override=ptrace",

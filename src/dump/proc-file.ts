@@ -1,6 +1,8 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { address, fileOffset } from "../bytes/address.ts";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
+import { pathOfLink } from "../proc/links.ts";
 import type { Content } from "../task/task.ts";
 import type { DataRange } from "../trace/data-ranges.ts";
 
@@ -41,7 +43,7 @@ function regularAt(path: string): number | undefined {
 	try {
 		at = openSync(path, O_PATH);
 		if (!fstatSync(at).isFile()) return undefined;
-		return openSync(`/proc/self/fd/${at}`, constants.O_RDONLY | constants.O_NONBLOCK);
+		return openSync(pathOfDescriptor(at), constants.O_RDONLY | constants.O_NONBLOCK);
 	} catch {
 		return undefined;
 	} finally {
@@ -50,7 +52,7 @@ function regularAt(path: string): number | undefined {
 }
 
 /** The file that is open as one of our own descriptors, for our agent. */
-export const heldFile = ({ fd }: Pick<ByteSource, "fd">): string => `/proc/${process.pid}/fd/${fd}`;
+export const heldFile = ({ fd = -1 }: Pick<ByteSource, "fd">): string => pathOfLink(process.pid, `fd/${fd}`);
 
 /**
  * The bytes of a file by offset; where nobody tells of holes, all of them.

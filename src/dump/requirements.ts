@@ -1,8 +1,10 @@
-import { readFileSync, readlinkSync } from "node:fs";
-import { refuse } from "../errors.ts";
-import { childrenOf, ofProcess, threadsOf } from "../proc/process.ts";
-import { type ProcStat, readProcStat } from "../proc/stat.ts";
-import { type ProcStatus, readProcStatus } from "../proc/status.ts";
+import { NecromancerError, refuse } from "../errors.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readLink } from "../proc/links.ts";
+import { type Namespace, readNamespace } from "../proc/namespaces.ts";
+import { type ProcStat, readStat } from "../proc/stat.ts";
+import { type ProcStatus, readStatus } from "../proc/status.ts";
+import { childrenOf, threadsOf } from "../proc/tasks.ts";
 import { refuseTraced } from "../trace/seize-all.ts";
 
 /** A process that can be dumped, as far as can be seen while it runs. */
@@ -21,13 +23,7 @@ export interface DumpCandidate {
  *   ERR_HOST where we may not.
  */
 export function requireCandidate(pid: number): DumpCandidate {
-	const status = statusOf(pid);
-	if (status === undefined)
-		return refuse("ERR_PROCESS", {
-			subject: `process ${pid}`,
-			finding: "is not there",
-			expectation: "expected a living process",
-		});
+	const status = readStatus(pid);
 	const no = (finding: string, expectation: string, remedy?: string): never =>
 		refuse("ERR_PROCESS", {
 			subject: `process ${pid}`,
@@ -51,7 +47,7 @@ export function requireCandidate(pid: number): DumpCandidate {
 	if (status.tracer !== 0) refuseTraced(pid, status.tracer);
 	requireNamespaces(pid);
 	requireNoSeccomp(pid);
-	const stat = readProcStat(ofProcess(pid, "stat"));
+	const stat = readStat(pid);
 	return { pid, stat, status, children: childrenOf(pid) };
 }
 
@@ -62,7 +58,7 @@ export function requireCandidate(pid: number): DumpCandidate {
  * @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile; ERR_UNSUPPORTED.
  */
 export function requireSame({ pid, stat }: DumpCandidate): void {
-	if (readProcStat(ofProcess(pid, "stat")).startTime !== stat.startTime)
+	if (readStat(pid).startTime !== stat.startTime)
 		refuse("ERR_PROCESS", {
 			subject: `process ${pid}`,
 			finding: "ended, and another has its id",
@@ -78,7 +74,7 @@ export function requireSame({ pid, stat }: DumpCandidate): void {
  * @throws NecromancerError ERR_PROCESS
  */
 export function requireAlive({ pid }: DumpCandidate, cause: unknown): void {
-	const state = statusOf(pid)?.state;
+	const state = ifShown(() => readStatus(pid))?.state;
 	if (state !== undefined && state !== "Z" && state !== "X") return;
 	refuse(
 		"ERR_PROCESS",
@@ -87,22 +83,13 @@ export function requireAlive({ pid }: DumpCandidate, cause: unknown): void {
 	);
 }
 
-function statusOf(pid: number, tid?: number): ProcStatus | undefined {
-	const directory = tid === undefined ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
-	try {
-		return readProcStatus(readFileSync(`${directory}/status`, "latin1"));
-	} catch {
-		return undefined;
-	}
-}
-
 /** The kernel gives these links to whoever may trace, and to nobody else. */
 function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
 	try {
-		readlinkSync(`/proc/${pid}/exe`);
-	} catch (cause) {
-		const { code } = cause as NodeJS.ErrnoException;
-		if (code !== "EACCES" && code !== "EPERM") return;
+		readLink(pid, "exe");
+	} catch (error) {
+		// one without an executable has none to show
+		if (!(error instanceof NecromancerError) || error.code !== "ERR_HOST") return;
 		const ours = process.geteuid?.();
 		refuse("ERR_HOST", {
 			subject: `process ${pid}`,
@@ -117,14 +104,9 @@ function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
 const decisive = ["pid", "mnt", "user"] as const;
 
 function requireNamespaces(pid: number): void {
-	const linkOf = (whose: string, name: string): string | undefined => {
-		try {
-			return readlinkSync(`/proc/${whose}/ns/${name}`);
-		} catch {
-			return undefined;
-		}
-	};
-	const foreign = decisive.filter((name) => linkOf(`${pid}`, name) !== linkOf("self", name));
+	const linkOf = (whose: number | "self", name: Namespace): string | undefined =>
+		ifShown(() => readNamespace(whose, name));
+	const foreign = decisive.filter((name) => linkOf(pid, name) !== linkOf("self", name));
 	if (foreign.length === 0) return;
 	refuse("ERR_UNSUPPORTED", {
 		subject: `process ${pid}`,
@@ -137,7 +119,7 @@ function requireNamespaces(pid: number): void {
 function requireNoSeccomp(pid: number): void {
 	for (const tid of threadsOf(pid)) {
 		// where it still runs, a thread may have ended since it was listed
-		const seccomp = statusOf(pid, tid)?.seccomp ?? 0;
+		const seccomp = ifShown(() => readStatus({ pid, tid }))?.seccomp ?? 0;
 		if (seccomp === 0) continue;
 		refuse("ERR_UNSUPPORTED", {
 			subject: `thread ${tid}`,

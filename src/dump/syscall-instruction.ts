@@ -1,8 +1,8 @@
 import { type Address, plus } from "../bytes/address.ts";
-import { lengthOf, type Range } from "../bytes/range.ts";
+import { lengthOf } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import { vdsoAreas } from "../host/facts.ts";
-import { ofProcess } from "../proc/process.ts";
+import { PROT_EXEC } from "../linux/mman.ts";
+import { type MapsEntry, readMaps, vdsoAreas } from "../proc/maps.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 
 const SYSCALL = Buffer.from([0x0f, 0x05]);
@@ -17,8 +17,8 @@ const MOST = 1 << 20;
  * @throws NecromancerError ERR_UNSUPPORTED where none is found.
  */
 export function syscallInstructionOf(pid: number, memory: ProcessMemory): Address {
-	const maps = ofProcess(pid, "maps");
-	for (const range of [...vdsoAreas(maps).slice(-1), ...codeIn(maps)]) {
+	const maps = readMaps(pid);
+	for (const range of [...vdsoAreas(maps).slice(-1), ...maps.filter(isCode)]) {
 		const length = Number(lengthOf(range));
 		const bytes = memory.peek(range.start, Math.min(length, MOST));
 		const found = bytes?.indexOf(SYSCALL) ?? -1;
@@ -31,8 +31,4 @@ export function syscallInstructionOf(pid: number, memory: ProcessMemory): Addres
 	});
 }
 
-const codeIn = (maps: string): Range[] =>
-	[...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) r?.x(?!.*\[vsyscall\])/gm)].map(([, start, end]) => ({
-		start: BigInt(`0x${start}`) as Address,
-		end: BigInt(`0x${end}`) as Address,
-	}));
+const isCode = ({ prot, name }: MapsEntry): boolean => (prot & PROT_EXEC) !== 0 && name !== "[vsyscall]";

@@ -7,9 +7,9 @@ import { readXstate, type Xstate } from "../arch/x86-64/xstate.ts";
 import { address } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import type { CpuState } from "../host/cpu.ts";
-import { ofProcess } from "../proc/process.ts";
-import { readProcStat } from "../proc/stat.ts";
-import { type ProcStatus, readProcStatus } from "../proc/status.ts";
+import { readComm } from "../proc/single-values.ts";
+import { readStat } from "../proc/stat.ts";
+import { type ProcStatus, readStatus } from "../proc/status.ts";
 import type { Credentials, Thread } from "../task/task.ts";
 import type { StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
@@ -54,7 +54,7 @@ export async function stoppedThreads(
 		if (own === undefined || mask === undefined || area === undefined || record === undefined)
 			throw new RangeError(`nothing is known of thread ${tid}`);
 		require64Bit(tid, own);
-		const status = readProcStatus(ofProcess(pid, `task/${tid}/status`));
+		const status = readStatus({ pid, tid });
 		const resuming = withoutSection(own, record, memory);
 		const code = memory.peek(address(resuming.ip - BigInt(RESTART_CODE_BYTES)), RESTART_CODE_BYTES);
 		stopped.push({
@@ -103,13 +103,13 @@ export const askedOf = ({ tid, registers, xstate, thread: { mask } }: Stopped): 
 /** A thread with what it told about itself. */
 export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers): Thread {
 	const { tid, registers, xstate, thread, records, status, pending } = stopped;
-	const { nice, realTimePriority } = readProcStat(ofProcess(pid, `task/${tid}/stat`));
+	const { nice, realTimePriority } = readStat({ pid, tid });
 	const { alternateStack, clearTid, parentDeathSignal, securebits } = answers;
 	const affinity = affinityOf(status);
 	const attributes = { ...answers.attributes, ...(affinity === undefined ? {} : { affinity }) };
 	return {
 		tid,
-		name: ofProcess(pid, `task/${tid}/comm`).replace(/\n$/, ""),
+		name: readComm({ pid, tid }),
 		registers,
 		xstate,
 		blocked: thread.mask,

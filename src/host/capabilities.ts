@@ -1,10 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
-import { attempt } from "../bytes/source.ts";
+import { CAP, capabilityName, includesCapability } from "../linux/capability.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
-import { vdsoAreas, withAgent } from "./facts.ts";
+import { readMaps, vdsoAreas } from "../proc/maps.ts";
+import { type ProcStatus, readStatus } from "../proc/status.ts";
+import { readPidMax } from "../proc/sys.ts";
+import { withAgent } from "./facts.ts";
 import { hugePagesMode, reportsFreePages } from "./huge-pages.ts";
 import { errorText, inChild, type Obstacle } from "./probe.ts";
 import { probeTimeNamespace } from "./probe-clocks.ts";
@@ -86,7 +88,7 @@ const probes: readonly Probe[] = [
 		without: "the process asks the kernel for the time by system calls, ten times slower",
 		probe: (agent) =>
 			inChild(agent, (list) => {
-				const areas = vdsoAreas(attempt("/proc", () => readFileSync(`/proc/${agent.pid}/maps`, "latin1")));
+				const areas = vdsoAreas(readMaps(agent.pid));
 				for (const { start, end } of areas) list.call("munmap", [start, end - start]);
 				return list.call("arch_prctl", [ARCH.MAP_VDSO_64, areas[0]?.start ?? 0n], { anyway: true });
 			}),
@@ -176,7 +178,7 @@ const EXE_FD = 200;
 
 /** Some pids that nobody had a moment ago, from the top, where the kernel comes last. */
 function freePids(): number[] {
-	const max = Number(attempt("/proc", () => readFileSync("/proc/sys/kernel/pid_max", "latin1")));
+	const max = readPidMax();
 	return Array.from({ length: 16 }, (_, i) => max - 1 - 7 * i).filter((pid) => pid > 1 && !isTaken(pid));
 }
 
@@ -189,23 +191,17 @@ function isTaken(pid: number): boolean {
 	}
 }
 
-const readStatus = (pid: number): string => attempt("/proc", () => readFileSync(`/proc/${pid}/status`, "latin1"));
+/** Which of the capabilities that matter are in an effective set. */
+export const heldCapabilities = ({ effective }: Pick<ProcStatus, "effective">): readonly Capability[] =>
+	privileges.map(([bit, without]) => ({ name: capabilityName(bit), ok: includesCapability(effective, bit), without }));
 
-/** Which of the capabilities that matter are in the effective set of a /proc/PID/status. */
-export function heldCapabilities(status: string): readonly Capability[] {
-	const [, word = "0"] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];
-	const effective = BigInt(`0x${word}`);
-	return privileges.map(([number, name, without]) => ({ name, ok: ((effective >> number) & 1n) === 1n, without }));
-}
-
-/** capabilities(7), by number (include/uapi/linux/capability.h). */
-const privileges: readonly (readonly [number: bigint, name: string, without: string])[] = [
-	[2n, "CAP_DAC_READ_SEARCH", "files that only their owner may read cannot be opened for the process"],
-	[5n, "CAP_KILL", "signals of other users that were pending are lost"],
-	[6n, "CAP_SETGID", "processes of other groups cannot be restored as what they were"],
-	[7n, "CAP_SETUID", "processes of other users cannot be restored as what they were"],
-	[8n, "CAP_SETPCAP", "the bounding set of the process is not narrowed again"],
-	[19n, "CAP_SYS_PTRACE", "processes of other users cannot be traced"],
-	[21n, "CAP_SYS_ADMIN", "namespaces need a user namespace around them"],
-	[40n, "CAP_CHECKPOINT_RESTORE", "CAP_SYS_ADMIN is needed for process ids and the executable's name"],
+const privileges: readonly (readonly [bit: number, without: string])[] = [
+	[CAP.DAC_READ_SEARCH, "files that only their owner may read cannot be opened for the process"],
+	[CAP.KILL, "signals of other users that were pending are lost"],
+	[CAP.SETGID, "processes of other groups cannot be restored as what they were"],
+	[CAP.SETUID, "processes of other users cannot be restored as what they were"],
+	[CAP.SETPCAP, "the bounding set of the process is not narrowed again"],
+	[CAP.SYS_PTRACE, "processes of other users cannot be traced"],
+	[CAP.SYS_ADMIN, "namespaces need a user namespace around them"],
+	[CAP.CHECKPOINT_RESTORE, "CAP_SYS_ADMIN is needed for process ids and the executable's name"],
 ];

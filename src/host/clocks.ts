@@ -1,9 +1,10 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { uptime } from "node:os";
 import type { Agent } from "../agent/agent.ts";
-import { attempt } from "../bytes/source.ts";
 import { CLOCK, type Clocks, nanosecondsOf, timespec } from "../linux/time.ts";
-import { readTimensOffsets } from "../proc/timens-offsets.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { type Namespace, readNamespace, readTimensOffsets } from "../proc/namespaces.ts";
+import { readBootId } from "../proc/sys.ts";
+import { processes } from "../proc/tasks.ts";
 import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../task/clocks.ts";
 
 /**
@@ -11,15 +12,12 @@ import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } fro
  * A kernel without time namespaces has no offsets.
  */
 export function clockOriginOf(pid: number | "self"): ClockOrigin | undefined {
-	const link = (name: string): string | undefined => orNothing(() => readlinkSync(`/proc/${pid}/ns/${name}`));
+	const link = (name: Namespace): string | undefined => ifShown(() => readNamespace(pid, name));
 	if (link("time") !== link("time_for_children")) return undefined;
-	const text = orNothing(() => readFileSync(`/proc/${pid}/timens_offsets`, "latin1")) ?? "";
-	return { boot: bootId(), offsets: readTimensOffsets(text) };
+	return { boot: readBootId(), offsets: ifShown(() => readTimensOffsets(pid)) ?? NO_OFFSETS };
 }
 
-const BOOT_ID = "/proc/sys/kernel/random/boot_id";
-
-const bootId = (): string => attempt(BOOT_ID, () => readFileSync(BOOT_ID, "latin1")).trim();
+const NO_OFFSETS: Clocks = { monotonic: 0n, boottime: 0n };
 
 /** Reads the clocks now, by the agent: Node knows of one only. */
 export async function readClocks(agent: Agent): Promise<Clocks> {
@@ -37,7 +35,7 @@ export async function readClocks(agent: Agent): Promise<Clocks> {
 
 /** The clocks as an agent sees them, who may be in a time namespace itself; and whose they are. */
 export async function measureClocks(agent: Agent): Promise<HostClocks> {
-	const origin = clockOriginOf(agent.pid) ?? { boot: bootId(), offsets: { monotonic: 0n, boottime: 0n } };
+	const origin = clockOriginOf(agent.pid) ?? { boot: readBootId(), offsets: NO_OFFSETS };
 	return { now: await readClocks(agent), origin };
 }
 
@@ -69,7 +67,7 @@ export function otherClocksWhenWritten(written: bigint, known?: ClockOrigin): Cl
 	const ours = clockOriginOf("self");
 	if (ours === undefined) return [];
 	const passed = ageOf(written);
-	const machine: ClockOrigin = { boot: ours.boot, offsets: { monotonic: 0n, boottime: 0n } };
+	const machine: ClockOrigin = { boot: ours.boot, offsets: NO_OFFSETS };
 	const origins = [machine, ...(known?.boot === ours.boot ? [known] : []), ...originsOfOthers()];
 	return origins
 		.filter((origin, i) => ![ours, ...origins.slice(0, i)].some((other) => sameOrigin(origin, other)))
@@ -86,16 +84,15 @@ const MOST_NAMESPACES = 16;
 
 /** One for each time namespace but ours in which somebody lives; whoever we may not look at is passed over. */
 function originsOfOthers(): ClockOrigin[] {
-	const namespaceOf = (pid: string): string | undefined => orNothing(() => readlinkSync(`/proc/${pid}/ns/time`));
+	const namespaceOf = (pid: number | "self"): string | undefined => ifShown(() => readNamespace(pid, "time"));
 	const found = new Map<string | undefined, ClockOrigin | undefined>([
 		[undefined, undefined],
 		[namespaceOf("self"), undefined],
 	]);
-	for (const pid of orNothing(() => readdirSync("/proc")) ?? []) {
+	for (const pid of processes()) {
 		if (found.size >= MOST_NAMESPACES) break;
-		if (!/^\d+$/.test(pid)) continue;
 		const namespace = namespaceOf(pid);
-		if (!found.has(namespace)) found.set(namespace, clockOriginOf(Number(pid)));
+		if (!found.has(namespace)) found.set(namespace, clockOriginOf(pid));
 	}
 	return [...found.values()].filter((origin) => origin !== undefined);
 }
@@ -106,11 +103,3 @@ function ageOf(written: bigint): bigint {
 }
 
 const uptimeNow = (): bigint => BigInt(Math.round(uptime() * 1e9));
-
-function orNothing<T>(read: () => T): T | undefined {
-	try {
-		return read();
-	} catch {
-		return undefined;
-	}
-}

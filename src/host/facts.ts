@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import type { Agent } from "../agent/agent.ts";
 import { AGENT_ROOM } from "../agent/layout.ts";
@@ -11,6 +11,11 @@ import { ENOSYS, EPERM } from "../linux/errno.ts";
 import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
+import { readLimits } from "../proc/limits.ts";
+import { pathOfMemory } from "../proc/links.ts";
+import { readMaps, vdsoAreas } from "../proc/maps.ts";
+import { readStatus } from "../proc/status.ts";
+import { knowsMemfdNoexec } from "../proc/sys.ts";
 import { measureClocks } from "./clocks.ts";
 import { measureCpu } from "./cpu.ts";
 import { hugePagesWorth } from "./huge-pages.ts";
@@ -26,7 +31,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 	const { xcr0, xstate, keyrings, clone3, clocks, ...more } = await (agent === undefined
 		? withAgent(measureForNobody)
 		: measureByAgent(agent));
-	const status = readProc(`/proc/${agent?.pid ?? "self"}/status`);
+	const { permitted, bounding, ...status } = readStatus(agent?.pid ?? "self");
 	return {
 		xstate,
 		xcr0,
@@ -36,11 +41,11 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		...maskAt("online", "/sys/devices/system/cpu/online"),
 		...maskAt("nodes", "/sys/devices/system/node/has_memory"),
 		keyrings,
-		memfdExec: existsSync("/proc/sys/vm/memfd_noexec"),
+		memfdExec: knowsMemfdNoexec(),
 		clone3,
-		limits: limitsFrom(readProc("/proc/self/limits")),
-		user: userFrom(status),
-		capabilities: capabilitiesFrom(status),
+		limits: readLimits("self"),
+		user: { uid: status.uids[1], gid: status.gids[1], groups: status.groups },
+		capabilities: { permitted, bounding },
 		clocks,
 		...more,
 	};
@@ -77,15 +82,6 @@ async function hasKeyrings(agent: Agent): Promise<boolean> {
 	return !NOT_FOR_US.includes(await agent.call("keyctl", ...args));
 }
 
-/** Effective ids and supplementary groups of a /proc/PID/status, as the reader's user namespace calls them. */
-export function userFrom(status: string): NonNullable<HostFacts["user"]> {
-	const numbers = (name: string): readonly number[] =>
-		(new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter(Boolean).map(Number);
-	const [, uid = 0] = numbers("Uid");
-	const [, gid = 0] = numbers("Gid");
-	return { uid, gid, groups: numbers("Groups") };
-}
-
 /** A place that is free in any new process. */
 export const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
 
@@ -101,52 +97,23 @@ export async function withAgent<T>(use: (agent: Agent) => Promise<T>): Promise<T
 
 /** Our own: every process of this kernel has the same bytes. */
 function measureVdso(): HostFacts["vdso"] {
-	const areas = vdsoAreas(readProc("/proc/self/maps"));
+	const areas = vdsoAreas(readMaps("self"));
 	const vdso = areas.at(-1);
 	const first = areas[0];
 	if (vdso === undefined || first === undefined) {
 		return refuse("ERR_HOST", {
-			subject: "/proc/self/maps",
-			finding: "has no [vdso]",
-			expectation: "expected a kernel that was not started with vdso=0",
+			subject: "kernel",
+			finding: "maps no [vdso]",
+			expectation: "expected one that was not started with vdso=0",
 		});
 	}
 	const image = Buffer.alloc(Number(vdso.end - vdso.start));
-	const fd = attempt("/proc/self/mem", () => openSync("/proc/self/mem", "r"));
+	const memory = pathOfMemory("self");
+	const fd = attempt(memory, () => openSync(memory, "r"));
 	try {
-		attempt("/proc/self/mem", () => readSync(fd, image, 0, image.length, vdso.start));
+		attempt(memory, () => readSync(fd, image, 0, image.length, vdso.start));
 	} finally {
 		closeSync(fd);
 	}
 	return { image, vvarLength: vdso.start - first.start };
 }
-
-/** The ranges of a /proc/PID/maps that belong to the vdso, which is the last: ascending and without gaps. */
-export function vdsoAreas(maps: string): readonly Range[] {
-	return [...maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) .* \[(?:vvar|vvar_vclock|vdso)\]$/gm)].map(
-		([, start = "0", end = "0"]) => ({ start: address(BigInt(`0x${start}`)), end: address(BigInt(`0x${end}`)) }),
-	);
-}
-
-/** The rows of /proc/PID/limits, whose order is that of the RLIMIT_ numbers (fs/proc/base.c, lnames). */
-export const limitsFrom = (text: string): HostFacts["limits"] =>
-	text
-		.split("\n")
-		.slice(1)
-		.filter((line) => line !== "")
-		.map((line) => {
-			const [, soft = "", hard = ""] = /^Max .*?\s{2,}(\S+)\s+(\S+)/.exec(line) ?? [];
-			return { soft: limit(soft), hard: limit(hard) };
-		});
-
-/** The sets of /proc/PID/status. */
-export function capabilitiesFrom(status: string): NonNullable<HostFacts["capabilities"]> {
-	const set = (name: string): bigint =>
-		BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "0"}`);
-	return { permitted: set("CapPrm"), bounding: set("CapBnd") };
-}
-
-/** RLIM_INFINITY is all ones. */
-const limit = (text: string): bigint => (text === "unlimited" ? (1n << 64n) - 1n : BigInt(text));
-
-const readProc = (path: string): string => attempt(path, () => readFileSync(path, "latin1"));

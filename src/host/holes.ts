@@ -5,6 +5,7 @@ import { fileOffset } from "../bytes/address.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { NecromancerError } from "../errors.ts";
 import { O } from "../linux/open.ts";
+import { pathOfLink } from "../proc/links.ts";
 import type { FileRange } from "../task/holes.ts";
 import { withAgent } from "./facts.ts";
 
@@ -44,7 +45,7 @@ export async function holesOf(source: ByteSource): Promise<readonly FileRange[]>
 
 async function askForHoles(agent: Agent, fd: number, size: bigint): Promise<FileRange[]> {
 	// the same file, whatever its name stands for by now
-	const path = Buffer.from(`/proc/${process.pid}/fd/${fd}\0`);
+	const path = Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`);
 	const file = await agent.call("open", path, BigInt(O.RDONLY | O.CLOEXEC));
 	const holes: FileRange[] = [];
 	for (let from = file < 0n ? -1n : 0n; from >= 0n && holes.length < MOST_HOLES; ) {

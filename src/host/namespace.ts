@@ -1,4 +1,3 @@
-import { writeFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
 import { addSpawn } from "../agent/spawn.ts";
@@ -11,6 +10,7 @@ import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
 import { SIGCHLD } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
+import { writeOneUser } from "../proc/namespaces.ts";
 import { contextLayout } from "../program/abi.ts";
 
 /** The one user and the one group of a user namespace. */
@@ -49,21 +49,10 @@ export async function enterUserNamespace(agent: Agent, user: NamespaceUser, flag
 	return entered;
 }
 
-/** user_namespaces(7): one line each, and setgroups(2) switched off before the groups. */
 function mapUser(pid: number, { uid, gid }: NamespaceUser): void {
 	const [ourUid, ourGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
-	const rows = [
-		["uid_map", `${uid} ${ourUid} 1`],
-		["setgroups", "deny"],
-		["gid_map", `${gid} ${ourGid} 1`],
-	] as const;
-	for (const [name, text] of rows)
-		try {
-			writeFileSync(`/proc/${pid}/${name}`, text);
-		} catch (cause) {
-			const { code = String(cause) } = cause as NodeJS.ErrnoException;
-			refuseNamespace(`writing its ${name} failed with ${code}`);
-		}
+	const denied = writeOneUser(pid, { inside: uid, outside: ourUid }, { inside: gid, outside: ourGid });
+	if (denied !== undefined) refuseNamespace(`writing its ${denied.file} failed with ${denied.code}`);
 }
 
 const refuseNamespace = (finding: string): never =>

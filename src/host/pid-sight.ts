@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from "node:fs";
-import { attempt } from "../bytes/source.ts";
+import { readPidMax } from "../proc/sys.ts";
+import { isIdTaken } from "../proc/tasks.ts";
 import { withAgent } from "./facts.ts";
 import { inChild } from "./probe.ts";
 import { probePidNamespace } from "./probe-namespace.ts";
@@ -25,9 +25,8 @@ export interface IdSight {
  * @throws NecromancerError ERR_HOST where not even an agent runs.
  */
 export function measureIds(ids: readonly number[]): Promise<IdSight> {
-	const path = "/proc/sys/kernel/pid_max";
-	const pidMax = Number(attempt(path, () => readFileSync(path, "latin1")));
-	const taken = ids.filter((id) => existsSync(`/proc/${id}`));
+	const pidMax = readPidMax();
+	const taken = ids.filter(isIdTaken);
 	const highest = ids.reduce((most, id) => Math.max(most, id), 1);
 	return withAgent(async (agent) => {
 		const [pid] = ids.filter((id) => id > 0 && id < pidMax && !taken.includes(id));

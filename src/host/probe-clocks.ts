@@ -2,7 +2,7 @@ import type { Agent } from "../agent/agent.ts";
 import { CLONE } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
-import { timensOffsetsText } from "../proc/timens-offsets.ts";
+import { timensOffsetsText } from "../proc/namespaces.ts";
 import { inChild, type Obstacle } from "./probe.ts";
 
 /** Tries to make a time namespace with other clocks, and to live in it; with a user namespace around it, if asked to. */

@@ -13,6 +13,8 @@ const names = `
 export const CAP = {
 	...{
 		CHOWN: 0,
+		DAC_READ_SEARCH: 2,
+		KILL: 5,
 		SETGID: 6,
 		SETUID: 7,
 		SETPCAP: 8,
@@ -25,6 +27,9 @@ export const CAP = {
 	},
 } as const;
 
+/** The user and the group of what has no owner here (`overflowuid`, include/linux/highuid.h): all rights they have, everybody has. */
+export const NOBODY = 65534;
+
 /** How many there are as of Linux 5.9, which brought the last. */
 export const CAPABILITIES = names.length;
 
@@ -32,9 +37,12 @@ export const CAPABILITIES = names.length;
 export const capabilityName = (bit: number): string =>
 	names[bit] === undefined ? `capability ${bit}` : `CAP_${names[bit]}`;
 
+/** Whether a set has one: bit n for capability n. */
+export const includesCapability = (set: bigint, bit: number): boolean => ((set >> BigInt(bit)) & 1n) === 1n;
+
 /** The capabilities of a set, ascending: bit n for capability n. */
 export const capabilitiesIn = (set: bigint): number[] =>
-	Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => ((set >> BigInt(bit)) & 1n) !== 0n);
+	Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => includesCapability(set, bit));
 
 /** `_LINUX_CAPABILITY_VERSION_3`: two of {@link capUserData}, the low 32 capabilities first. */
 export const CAPABILITY_VERSION_3 = 0x2008_0522;

@@ -3,7 +3,7 @@ import { CLONE } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { CLOCK } from "../linux/time.ts";
-import { TIMENS_OFFSETS_SIZE } from "../proc/timens-offsets.ts";
+import { TIMENS_OFFSETS_SIZE } from "../proc/namespaces.ts";
 import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";
 import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";

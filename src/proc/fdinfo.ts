@@ -1,3 +1,6 @@
+import { numbersIn, textIn } from "./read.ts";
+import type { Whose } from "./whose.ts";
+
 /** What /proc/PID/fdinfo/N tells of an open file (fs/proc/fd.c, and `show_fdinfo` of each kind). */
 export interface Fdinfo {
 	/** Bytes; a directory's cookie. */
@@ -12,7 +15,12 @@ export interface Fdinfo {
 	readonly targets: readonly { readonly number: number; readonly events: number; readonly data: bigint }[];
 }
 
-export function readFdinfo(text: string): Fdinfo {
+/** Descriptors, ascending. */
+export const descriptorsOf = (whose: Whose): number[] => numbersIn(whose, "fd").sort((a, b) => a - b);
+
+export const readFdinfo = (whose: Whose, fd: number): Fdinfo => parseFdinfo(textIn(whose, `fdinfo/${fd}`));
+
+export function parseFdinfo(text: string): Fdinfo {
 	const fields = new Map<string, string>();
 	const locks: string[] = [];
 	const targets: { number: number; events: number; data: bigint }[] = [];

@@ -1,7 +1,13 @@
 import { type Address, address } from "../bytes/address.ts";
+import { textIn } from "./read.ts";
+import type { Whose } from "./whose.ts";
 
-/** What /proc/PID/stat tells that nothing else does so cheaply (proc(5)). */
+/** What /proc/PID/stat tells, or a thread's (proc_pid_stat(5)). */
 export interface ProcStat {
+	/** As the kernel shows it: newlines and backslashes escaped. */
+	readonly comm: string;
+	/** As {@link ProcStatus.state}. */
+	readonly state: string;
 	readonly ppid: number;
 	readonly pgid: number;
 	readonly sid: number;
@@ -25,13 +31,18 @@ export interface ProcStat {
 	};
 }
 
-export function readProcStat(text: string): ProcStat {
+export const readStat = (whose: Whose): ProcStat => parseStat(textIn(whose, "stat"));
+
+export function parseStat(text: string): ProcStat {
 	// the name may hold spaces and parentheses; what follows the last one does not
-	const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-	/** By its number in proc(5), where the state is 3. */
+	const behind = text.lastIndexOf(")");
+	const fields = text.slice(behind + 2).split(" ");
+	/** By its number in proc_pid_stat(5), where the state is 3. */
 	const word = (number: number): bigint => BigInt(/^-?\d+/.exec(fields[number - 3] ?? "")?.[0] ?? 0);
 	const at = (number: number): Address => address(word(number));
 	return {
+		comm: text.slice(text.indexOf("(") + 1, behind),
+		state: fields[0] ?? "",
 		ppid: Number(word(4)),
 		pgid: Number(word(5)),
 		sid: Number(word(6)),
@@ -45,3 +56,6 @@ export function readProcStat(text: string): ProcStat {
 		},
 	};
 }
+
+/** Nanoseconds that a thread has run, by /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst). */
+export const readTimeOnProcessor = (whose: Whose): bigint => BigInt(/^\d+/.exec(textIn(whose, "schedstat"))?.[0] ?? 0);

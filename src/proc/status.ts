@@ -1,5 +1,10 @@
+import { textIn } from "./read.ts";
+import type { Whose } from "./whose.ts";
+
 /** A /proc/PID/status, or one thread's (fs/proc/array.c). Sets have bit n-1 for signal n, bit n for capability n. */
 export interface ProcStatus {
+	/** As the kernel shows it: newlines and backslashes escaped. */
+	readonly name: string;
 	/** `R`, `S`, `D`, `T` stopped by job control, `t` by a tracer, `Z`, `X`. */
 	readonly state: string;
 	readonly tgid: number;
@@ -32,8 +37,10 @@ export interface ProcStatus {
 
 export type Four = readonly [number, number, number, number];
 
+export const readStatus = (whose: Whose): ProcStatus => parseStatus(textIn(whose, "status"));
+
 /** Lines that a kernel does not have read as zero. */
-export function readProcStatus(text: string): ProcStatus {
+export function parseStatus(text: string): ProcStatus {
 	const fields = new Map<string, string>();
 	for (const line of text.split("\n")) {
 		const colon = line.indexOf(":");
@@ -49,6 +56,7 @@ export function readProcStatus(text: string): ProcStatus {
 	};
 	const umask = fields.get("Umask");
 	return {
+		name: fields.get("Name") ?? "",
 		state: words("State")[0] ?? "",
 		tgid: number("Tgid"),
 		tracer: number("TracerPid"),

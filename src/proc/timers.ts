@@ -1,3 +1,7 @@
+import { SIGEV } from "../linux/sigevent.ts";
+import { textIn } from "./read.ts";
+import type { Whose } from "./whose.ts";
+
 /** A timer of /proc/PID/timers (fs/proc/base.c, show_timer): all but its times. */
 export interface ProcTimer {
 	readonly id: number;
@@ -11,17 +15,21 @@ export interface ProcTimer {
 	readonly clock: number;
 }
 
-const notifications: Readonly<Record<string, number>> = { signal: 0, none: 1, thread: 2 };
+const notifications: Readonly<Record<string, number>> = {
+	signal: SIGEV.SIGNAL,
+	none: SIGEV.NONE,
+	thread: SIGEV.THREAD,
+};
 
-const SIGEV_THREAD_ID = 4;
+export const readTimers = (whose: Whose): readonly ProcTimer[] => parseTimers(textIn(whose, "timers"));
 
-export const readProcTimers = (text: string): readonly ProcTimer[] =>
+export const parseTimers = (text: string): readonly ProcTimer[] =>
 	[...text.matchAll(/^ID: (\d+)\nsignal: (\d+)\/([0-9a-f]+)\nnotify: (\w+)\/(\w+)\.(\d+)\nClockID: (-?\d+)$/gm)].map(
 		([, id, signal, value, notify = "", whom, number, clock]) => ({
 			id: Number(id),
 			signal: Number(signal),
 			value: BigInt(`0x${value}`),
-			notify: (notifications[notify] ?? 0) | (whom === "tid" ? SIGEV_THREAD_ID : 0),
+			notify: (notifications[notify] ?? 0) | (whom === "tid" ? SIGEV.THREAD_ID : 0),
 			...(whom === "tid" ? { thread: Number(number) } : {}),
 			clock: Number(clock),
 		}),

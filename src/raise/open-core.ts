@@ -1,12 +1,15 @@
-import { fstatSync, readlinkSync, statSync } from "node:fs";
+import { fstatSync, statSync } from "node:fs";
 import { basename } from "node:path";
 import { addAbortSignal } from "node:stream";
 import { fileOffset } from "../bytes/address.ts";
 import { readInto } from "../bytes/bulk.ts";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { PACKING_BYTES, type Packing, packingOf } from "../bytes/packing.ts";
 import { attempt, type ByteSource, type FileWriters, openFile, writersOf } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { refuse } from "../errors.ts";
+import { withoutDeleted } from "../proc/deleted.ts";
+import { readLink } from "../proc/links.ts";
 import { type Owner, ownerOfCore } from "../rights/privilege.ts";
 import { makeTemporaryFile } from "./temporary-file.ts";
 import { unpack } from "./unpack.ts";
@@ -80,7 +83,7 @@ export async function openCoreSource(path: string | "-", options: OpenCoreOption
 	}
 	const name = "standard input";
 	const stat = attempt(name, () => fstatSync(0, { bigint: true }));
-	if (stat.isFile()) return openGiven(openFile("/proc/self/fd/0", name), "/proc/self/fd/0", options);
+	if (stat.isFile()) return openGiven(openFile(pathOfDescriptor(0), name), pathOfDescriptor(0), options);
 	if (process.stdin.isTTY)
 		refuse("ERR_USAGE", { subject: "-", finding: "is a terminal", expectation: "expected a core on standard input" });
 	const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
@@ -138,7 +141,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 /** What an open file is called, wherever its path leads by now. */
 function nameOf(fd: number, path: string): string {
 	try {
-		return basename(readlinkSync(`/proc/self/fd/${fd}`)).replace(/ \(deleted\)$/, "");
+		return basename(withoutDeleted(readLink("self", `fd/${fd}`)).path);
 	} catch {
 		return basename(path);
 	}

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { isPageAligned } from "../bytes/address.ts";
 import type { FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
@@ -6,10 +5,10 @@ import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
-import { limitsFrom } from "../host/facts.ts";
 import { measureIds } from "../host/pid-sight.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import { hostFiles } from "../patch/host-files.ts";
+import { readLimits } from "../proc/limits.ts";
 import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
@@ -174,7 +173,7 @@ export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readon
 			: here;
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(believed(options.donor, options), files) };
 	const { task: known, findings } = understood(dead, credentials, core, { ...options, ...donor });
-	const limits = limitsFrom(readFileSync("/proc/self/limits", "latin1"));
+	const limits = readLimits("self");
 	const limiting: Finding[] = [];
 	const task = withSoftLimits(
 		known,

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, statfsSync, unlinkSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { attemptWrite } from "../bytes/sink.ts";
 import { attempt, type ByteSource, closeOnce, sourceOn } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
@@ -48,7 +49,7 @@ export function makeTemporaryFile(name: string, place?: string): TemporaryFile {
 		},
 		asSource: () => {
 			attemptWrite(name, () => ftruncateSync(fd, size));
-			const reading = attempt(name, () => openSync(`/proc/self/fd/${fd}`, O.RDONLY | O.CLOEXEC));
+			const reading = attempt(name, () => openSync(pathOfDescriptor(fd), O.RDONLY | O.CLOEXEC));
 			finish();
 			return sourceOn(reading, name);
 		},

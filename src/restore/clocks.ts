@@ -1,4 +1,3 @@
-import { readFileSync, readlinkSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
 import { measureClocks } from "../host/clocks.ts";
@@ -7,7 +6,8 @@ import { probeTimeNamespace } from "../host/probe-clocks.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
 import type { Plan } from "../plan/plan.ts";
-import { readTimensOffsets, timensOffsetsText } from "../proc/timens-offsets.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readNamespace, readTimensOffsets, timensOffsetsText } from "../proc/namespaces.ts";
 import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
@@ -71,7 +71,10 @@ export async function offsetsFor(agent: Agent, { clocks }: Plan): Promise<Clocks
  * @throws NecromancerError ERR_RESTORE_FAILED
  */
 export function requireClocks(agent: Agent, pid: number, planned: Clocks | undefined): void {
-	const [own, children, ours] = [`${pid}/ns/time`, `${pid}/ns/time_for_children`, `${agent.pid}/ns/time`].map(link);
+	// absent on a kernel without time namespaces
+	const own = ifShown(() => readNamespace(pid, "time"));
+	const children = ifShown(() => readNamespace(pid, "time_for_children"));
+	const ours = ifShown(() => readNamespace(agent.pid, "time"));
 	const bad = (finding: string, expectation: string): never =>
 		refuse("ERR_RESTORE_FAILED", { subject: `process ${pid}`, finding, expectation });
 	if (planned === undefined) {
@@ -80,16 +83,7 @@ export function requireClocks(agent: Agent, pid: number, planned: Clocks | undef
 	}
 	if (own === undefined || own === ours || own !== children)
 		bad(`lives in ${own}, its children in ${children}`, "expected a time namespace of its own, for both");
-	const text = readFileSync(`/proc/${pid}/timens_offsets`, "latin1");
-	if (timensOffsetsText(readTimensOffsets(text)) !== timensOffsetsText(planned))
+	const text = timensOffsetsText(readTimensOffsets(pid));
+	if (text !== timensOffsetsText(planned))
 		bad(`has the clock offsets ${text.trim()}`, `expected ${timensOffsetsText(planned).trim()}`);
-}
-
-/** Absent on a kernel without time namespaces. */
-function link(name: string): string | undefined {
-	try {
-		return readlinkSync(`/proc/${name}`);
-	} catch {
-		return undefined;
-	}
 }

@@ -1,7 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Agent } from "../agent/agent.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readStat, readTimeOnProcessor } from "../proc/stat.ts";
+import { threadsOf } from "../proc/tasks.ts";
+import type { Whose } from "../proc/whose.ts";
 
 /** CPU time by which a process has gone on, nanoseconds; and for how long one is looked at that gets none, milliseconds. */
 const LIVES = 10_000_000n;
@@ -26,23 +29,15 @@ export async function earlyEnd(agent: Agent, pid: number): Promise<WaitStatus | 
 	return undefined;
 }
 
-/** What a field of each thread's file in /proc says; nothing of threads that end meanwhile. */
-const ofThreads = (pid: number, file: string, field: RegExp): string[] => {
-	try {
-		return readdirSync(`/proc/${pid}/task`).map(
-			(tid) => field.exec(readFileSync(`/proc/${pid}/task/${tid}/${file}`, "latin1"))?.[1] ?? "",
-		);
-	} catch {
-		return [];
-	}
-};
+/** What each thread's file in /proc says; nothing of threads that end meanwhile. */
+const ofThreads = <T>(pid: number, read: (thread: Whose) => T): readonly T[] =>
+	ifShown(() => threadsOf(pid).map((tid) => read({ pid, tid }))) ?? [];
 
 /** A first thread that has ended before the others is a zombie; where all are, the process is dead and wait4 will say how. */
 const isAsleep = (pid: number): boolean => {
-	const states = ofThreads(pid, "stat", /\) (\w)/);
+	const states = ofThreads(pid, (thread) => readStat(thread).state);
 	return states.every((state) => "STZ".includes(state)) && states.some((state) => state !== "Z");
 };
 
 /** Nanoseconds on a processor, of all threads together. */
-const timeOf = (pid: number): bigint =>
-	ofThreads(pid, "schedstat", /^(\d+)/).reduce((sum, time) => sum + BigInt(time), 0n);
+const timeOf = (pid: number): bigint => ofThreads(pid, readTimeOnProcessor).reduce((sum, time) => sum + time, 0n);

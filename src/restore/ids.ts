@@ -1,7 +1,10 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
 import type { EncodedPlan } from "../plan/encode.ts";
 import type { Plan } from "../plan/plan.ts";
+import { pathOfMemory } from "../proc/links.ts";
+import { readStatus } from "../proc/status.ts";
+import { threadsOf } from "../proc/tasks.ts";
 
 /**
  * Which ids a restored process gets: those that it had, here; those that it had, in a pid namespace of its own; or new ones.
@@ -9,12 +12,7 @@ import type { Plan } from "../plan/plan.ts";
 export type IdChoice = "same" | "namespace" | "fresh";
 
 /** The threads of a process, leader first. */
-export const threadsOf = (pid: number): number[] => [
-	pid,
-	...readdirSync(`/proc/${pid}/task`)
-		.map(Number)
-		.filter((tid) => tid !== pid),
-];
+export const leaderAndThreads = (pid: number): number[] => [pid, ...threadsOf(pid).filter((tid) => tid !== pid)];
 
 /**
  * What each thread of a process is called here, by the id that it had. Threads that are not there are left out.
@@ -29,10 +27,11 @@ export function idsHere(
 	encoded: EncodedPlan,
 ): ReadonlyMap<number, number> {
 	if (choice === "same") return new Map(tids.map((tid) => [tid, tid]));
-	if (choice === "namespace") return new Map(tids.map((tid) => [innermostId(pid, tid), tid]));
+	// the last of its ids is what the thread itself sees
+	if (choice === "namespace") return new Map(tids.map((tid) => [readStatus({ pid, tid }).nspids.at(-1) ?? tid, tid]));
 	const present = new Set(tids);
 	const known = new Map<number, number>();
-	const path = `/proc/${pid}/task/${tids[0] ?? pid}/mem`;
+	const path = pathOfMemory({ pid, tid: tids[0] ?? pid });
 	const mem = attempt(path, () => openSync(path, "r"));
 	try {
 		const word = Buffer.alloc(8);
@@ -45,11 +44,4 @@ export function idsHere(
 		closeSync(mem);
 	}
 	return known;
-}
-
-/** The last of NSpid is what the thread itself sees. */
-function innermostId(pid: number, tid: number): number {
-	const path = `/proc/${pid}/task/${tid}/status`;
-	const status = attempt(path, () => readFileSync(path, "latin1"));
-	return Number(/^NSpid:.*\s(\d+)$/m.exec(status)?.[1] ?? tid);
 }

@@ -12,7 +12,7 @@ import type { Plan } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
-import { type IdChoice, idsHere, threadsOf } from "./ids.ts";
+import { type IdChoice, idsHere, leaderAndThreads } from "./ids.ts";
 import { registerDifferences } from "./registers.ts";
 import type { Seen } from "./sight.ts";
 import { leftovers, verify } from "./verify.ts";
@@ -84,7 +84,7 @@ export async function releaseTraced(agent: Agent, complete: WaitingProcess): Pro
 	const tracer = tracerOn(agent);
 	// a leader that ends at once has nothing to be caught in
 	const ended = task.threads[0]?.ended === true;
-	const tids = threadsOf(pid).filter((tid) => tid !== pid || !ended);
+	const tids = leaderAndThreads(pid).filter((tid) => tid !== pid || !ended);
 	const [caught = pid] = tids;
 	await tracer.seize(tids);
 	await tracer.interrupt(tids);

@@ -1,5 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { refuse } from "../errors.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readStat } from "../proc/stat.ts";
+import { readStatus } from "../proc/status.ts";
+import { processes } from "../proc/tasks.ts";
 
 const WAYS_OUT = "restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids";
 
@@ -10,13 +13,14 @@ const WAYS_OUT = "restore into a new pid namespace with --pid-namespace, or with
  */
 export function requireFreeIds(tids: readonly number[]): void {
 	for (const tid of tids) {
-		const holder = holderOf(tid);
+		const holder = ifShown(() => readStatus(tid));
 		if (holder === undefined) continue;
+		const zombie = holder.state === "Z";
 		refuse("ERR_PID_TAKEN", {
 			subject: `pid ${tid}`,
-			finding: `is taken by "${holder.comm}"${holder.zombie ? ", which is dead but not yet reaped by its parent" : ""}`,
+			finding: `is taken by "${holder.name}"${zombie ? ", which is dead but not yet reaped by its parent" : ""}`,
 			expectation: "expected it to be free",
-			remedy: holder.zombie ? `end its parent, or ${WAYS_OUT}` : WAYS_OUT,
+			remedy: zombie ? `end its parent, or ${WAYS_OUT}` : WAYS_OUT,
 		});
 	}
 }
@@ -60,30 +64,10 @@ interface Heir {
 }
 
 function heirOf(id: number): Heir | undefined {
-	for (const name of readdirSync("/proc")) {
-		const stat = /^\d+$/.test(name) ? statOf(name) : undefined;
-		const [, comm = "", rest = ""] = /^\d+ \((.*)\) (.*)$/s.exec(stat ?? "") ?? [];
-		const [, , group, session] = rest.split(" ").map(Number);
-		if (session === id || group === id)
-			return { pid: Number(name), comm, of: session === id ? "session" : "process group" };
+	for (const pid of processes()) {
+		const stat = ifShown(() => readStat(pid));
+		if (stat === undefined || (stat.sid !== id && stat.pgid !== id)) continue;
+		return { pid, comm: stat.comm, of: stat.sid === id ? "session" : "process group" };
 	}
 	return undefined;
-}
-
-function statOf(pid: string): string | undefined {
-	try {
-		return readFileSync(`/proc/${pid}/stat`, "latin1");
-	} catch {
-		return undefined;
-	}
-}
-
-function holderOf(tid: number): { readonly comm: string; readonly zombie: boolean } | undefined {
-	try {
-		const status = readFileSync(`/proc/${tid}/status`, "utf8");
-		const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
-		return { comm: field("Name"), zombie: field("State").startsWith("Z") };
-	} catch {
-		return undefined;
-	}
 }

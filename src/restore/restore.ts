@@ -17,7 +17,7 @@ import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
 import type { Plan } from "../plan/plan.ts";
-import { timensOffsetsText } from "../proc/timens-offsets.ts";
+import { timensOffsetsText } from "../proc/namespaces.ts";
 import type { Task } from "../task/task.ts";
 import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";

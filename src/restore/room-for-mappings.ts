@@ -1,16 +1,14 @@
-import { readFileSync } from "node:fs";
 import { type Range, rangeAt } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
+import { readMaxMapCount } from "../proc/sys.ts";
 import type { Mapping, Task } from "../task/task.ts";
-
-const SYSCTL = "/proc/sys/vm/max_map_count";
 
 /**
  * Refuses a process of more mappings than this host lets one have.
  *
  * @throws NecromancerError ERR_HOST
  */
-export function requireRoomForMappings({ memory }: Task, views: readonly Range[] = [], most = mostMappings()): void {
+export function requireRoomForMappings({ memory }: Task, views: readonly Range[] = [], most = readMaxMapCount()): void {
 	// guards are marks within mappings
 	const mappings = memory.mappings.filter(({ backing }) => backing.kind !== "guard");
 	const needed = mappings.length + splits(mappings, views);
@@ -40,14 +38,4 @@ function splits(mappings: readonly Mapping[], views: readonly Range[]): number {
 	}
 	for (const [{ end }, last] of ends) if (last === end) parts--;
 	return parts;
-}
-
-/** `undefined` where /proc/sys is not shown. */
-function mostMappings(): number | undefined {
-	try {
-		const most = Number(readFileSync(SYSCTL, "latin1"));
-		return Number.isInteger(most) ? most : undefined;
-	} catch {
-		return undefined;
-	}
 }

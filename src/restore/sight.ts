@@ -1,8 +1,7 @@
-import { readFileSync, statSync } from "node:fs";
 import type { Agent, Performed } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
-import { attempt, openFile } from "../bytes/source.ts";
+import { openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuse } from "../errors.ts";
@@ -13,6 +12,8 @@ import { O } from "../linux/open.ts";
 import { PR } from "../linux/prctl.ts";
 import { ownFile } from "../plan/files/named.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
+import { pathOfLink, statLink } from "../proc/links.ts";
+import { filesByStart, readMaps } from "../proc/maps.ts";
 import type { CallName } from "../program/calls.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
 import type { WantedFiles } from "./wanted.ts";
@@ -124,11 +125,10 @@ async function look(
 const isRegular = ({ mode }: Seen): boolean => (mode & S_IFMT) === S_IFREG;
 
 function seenAt(pid: number, fd: number, { path, buildId }: WantedFiles): Seen {
-	const place = `/proc/${pid}/fd/${fd}`;
-	const { dev, ino, birthtimeNs, size, mode } = attempt(path, () => statSync(place, { bigint: true }));
+	const { dev, ino, birthtimeNs, size, mode } = statLink(pid, `fd/${fd}`);
 	const seen = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
 	if (!buildId || !isRegular(seen)) return seen;
-	const source = openFile(place, path);
+	const source = openFile(pathOfLink(pid, `fd/${fd}`), path);
 	try {
 		const id = buildIdOfFile(source);
 		return id === undefined ? seen : { ...seen, buildId: id };
@@ -150,14 +150,7 @@ async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Pr
 			return at;
 		}),
 	);
-	const path = `/proc/${agent.pid}/maps`;
-	const maps = attempt(path, () => readFileSync(path, "latin1"));
-	const lines = new Map(
-		[...maps.matchAll(MAPS_LINE)].map(([, start = "0", device = "", inode = ""]) => [
-			BigInt(`0x${start}`),
-			`${device} ${inode}`,
-		]),
-	);
+	const lines = filesByStart(readMaps(agent.pid));
 	const places = fds.map((fd, i) => ({ fd, at: done.result(added[i] as Slot) })).filter(({ at }) => at > 0n);
 	const clearing = agent.batch();
 	for (const { at } of places) clearing.call("munmap", at, PAGE_SIZE);
@@ -169,9 +162,6 @@ async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Pr
 		}),
 	);
 }
-
-/** Start, device and inode. */
-export const MAPS_LINE = /^([0-9a-f]+)-[0-9a-f]+ \S+ \S+ (\S+) (\d+)/gm;
 
 /** Which of some directories take files without a name from the user. */
 export async function takingNameless(

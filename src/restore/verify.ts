@@ -1,10 +1,14 @@
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { type Address, address, hex } from "../bytes/address.ts";
+import { type Address, hex } from "../bytes/address.ts";
 import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
-import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
+import { protText } from "../linux/mman.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
+import { DELETED } from "../proc/deleted.ts";
+import { descriptorsOf } from "../proc/fdinfo.ts";
+import { readLink, statLink } from "../proc/links.ts";
+import { type MapsEntry, readMaps } from "../proc/maps.ts";
+import { readComm } from "../proc/single-values.ts";
+import { threadsOf } from "../proc/tasks.ts";
 import type { Mapping, Task } from "../task/task.ts";
 import type { Seen } from "./sight.ts";
 import { otherInodes } from "./verify-sharing.ts";
@@ -31,26 +35,25 @@ export function verify(
 	{ policy = { fds: new Map() }, judged = new Map() }: MadeProcess = {},
 ): string[] {
 	const differences: string[] = [];
-	const place = livingPlace(pid, task);
-	const proc = (name: string): string => textFromBytes(readFileSync(`${place}/${name}`));
 	try {
-		const maps = proc("maps");
+		const living = { pid, tid: livingThreadOf(pid, task) };
+		const maps = readMaps(living);
 		compareMappings(maps, task, views, hole, differences);
 		differences.push(...otherFiles(pid, task, maps, policy, judged));
-		differences.push(...otherInodes(place, task, maps, policy.fds));
-		const fds = readdirSync(`${place}/fd`).map(Number);
+		differences.push(...otherInodes(living, task, maps, policy.fds));
+		const fds = descriptorsOf(living);
 		const numbers = task.files.descriptors.map(({ number }) => number);
 		const expected = new Set([...numbers, ...policy.fds.keys(), reportFd]);
 		for (const fd of fds) if (!expected.delete(fd)) differences.push(`descriptor ${fd} is open, expected it closed`);
 		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
-		const comm = textFromBytes(readFileSync(`/proc/${pid}/comm`)).replace(/\n$/, "");
+		const comm = readComm(pid);
 		if (comm !== task.identity.comm) differences.push(`it is called ${comm}, expected ${task.identity.comm}`);
 		const { executable } = task.memory;
 		const right = judged.get(executable);
 		if (right === undefined || task.memory.executableGhost !== undefined) return differences;
-		const { dev, ino } = statSync(`/proc/${pid}/exe`, { bigint: true });
+		const { dev, ino } = statLink(pid, "exe");
 		// without the right to name it, /proc/PID/exe leads to our own
-		const named = textFromBytes(readlinkSync(`/proc/${pid}/exe`, "buffer"));
+		const named = readLink(pid, "exe");
 		if (named === executable && (dev !== right.device || ino !== right.inode))
 			differences.push(`its executable is not ${executable} as it was found`);
 	} catch (error) {
@@ -62,30 +65,24 @@ export function verify(
 /** What of ours is still in a process that is about to live, or of its own is not, in words. */
 export function leftovers(pid: number, task: Task, { hole, reportFd }: Pick<Plan, "hole" | "reportFd">): string[] {
 	const differences: string[] = [];
-	const place = livingPlace(pid, task);
 	try {
-		const lines = readFileSync(`${place}/maps`, "latin1").split("\n").filter(Boolean);
-		if (lines.some((line) => overlaps(stretchOfLine(line, []), hole)))
+		const living = { pid, tid: livingThreadOf(pid, task) };
+		if (readMaps(living).some((entry) => overlaps(entry, hole)))
 			differences.push(`memory of ours is at ${hex(hole.start)}, expected it to be gone`);
-		const tids = readdirSync(`/proc/${pid}/task`).length;
+		const tids = threadsOf(pid).length;
 		if (tids !== task.threads.length) differences.push(`it has ${tids} threads, expected ${task.threads.length}`);
-		if (existsSync(`${place}/fd/${reportFd}`)) differences.push(`descriptor ${reportFd} is open, expected it closed`);
+		if (descriptorsOf(living).includes(reportFd))
+			differences.push(`descriptor ${reportFd} is open, expected it closed`);
 	} catch (error) {
 		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
 	}
 	return differences;
 }
 
-/** Where /proc shows what all threads have in common: a leader that has ended has none of it any more. */
-function livingPlace(pid: number, task: Task): string {
-	const tid = livingThreadOf(pid, task);
-	return tid === pid ? `/proc/${pid}` : `/proc/${pid}/task/${tid}`;
-}
-
-/** The leader's id, or another thread's where that has ended. */
+/** The leader's id; another thread's where that has ended: /proc shows nothing any more of what it had in common with others. */
 export function livingThreadOf(pid: number, { threads: [leader] }: Task): number {
 	if (leader?.ended !== true) return pid;
-	return Number(readdirSync(`/proc/${pid}/task`).find((name) => name !== `${pid}`) ?? pid);
+	return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
 }
 
 /** A range with one protection and one kind of backing, neighbours of a kind joined: the kernel merges and splits at will. */
@@ -95,7 +92,13 @@ interface MappedRun {
 	readonly look: string;
 }
 
-function compareMappings(maps: string, task: Task, views: readonly Range[], hole: Range, differences: string[]): void {
+function compareMappings(
+	maps: readonly MapsEntry[],
+	task: Task,
+	views: readonly Range[],
+	hole: Range,
+	differences: string[],
+): void {
 	// images of another kernel keep their vdso's place as plain memory and get this kernel's elsewhere
 	const kernels = task.memory.mappings.filter(({ backing }) => backing.kind === "vdso" || backing.kind === "vvar");
 	const isPrograms = ({ start, end, look }: MappedRun): boolean =>
@@ -104,8 +107,7 @@ function compareMappings(maps: string, task: Task, views: readonly Range[], hole
 		!/ \[v(?:dso|var)\]$/.test(look) &&
 		!kernels.some((range) => overlaps(range, { start, end }));
 	const shown = united(views);
-	const lines = maps.split("\n").filter(Boolean);
-	const actual = joined(lines.map((line) => stretchOfLine(line, shown)).filter(isPrograms));
+	const actual = joined(maps.map((entry) => stretchOfEntry(entry, shown)).filter(isPrograms));
 	const mappings = task.memory.mappings.filter(({ backing }) => backing.kind !== "guard");
 	const planned = joined(mappings.flatMap((mapping) => stretchesOfMapping(mapping, shown)).filter(isPrograms));
 	const present = new Map(actual.map((stretch) => [key(stretch), stretch]));
@@ -130,12 +132,13 @@ function united(views: readonly Range[]): readonly Range[] {
 /** Which file a view is of is not looked at: the kernel's name for it need not be the one it was opened by. */
 const VIEW = "[view of a file]";
 
-function stretchOfLine(line: string, views: readonly Range[]): MappedRun {
-	const [, from = "0", to = "0", perms = "", name = ""] =
-		/^([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+\s*(.*)$/.exec(line) ?? [];
-	const [start, end] = [address(BigInt(`0x${from}`)), address(BigInt(`0x${to}`))];
+function stretchOfEntry({ start, end, prot, shared, name }: MapsEntry, views: readonly Range[]): MappedRun {
 	const view = name.startsWith("/") ? rangeAt(views, start) : undefined;
-	return { start, end, look: `${perms} ${view !== undefined && end <= view.end ? VIEW : lookOfName(name)}` };
+	return {
+		start,
+		end,
+		look: `${permsText(prot, shared)} ${view !== undefined && end <= view.end ? VIEW : lookOfName(name)}`,
+	};
 }
 
 const lookOfName = (name: string): string => {
@@ -145,19 +148,18 @@ const lookOfName = (name: string): string => {
 	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : lookOfPath(name);
 };
 
-/** The one character that maps does not show as it is (fs/proc/task_mmu.c, show_map_vma); `a\\012b` itself it does. */
-const asInMaps = (path: string): string => path.replaceAll("\n", "\\012");
+/** What has no name has a number instead: `/tmp/#1234 (deleted)`. A name with a newline and `a\\012b` look the same in maps. */
+const lookOfPath = (path: string): string => (path.endsWith(DELETED) ? "[deleted]" : path.replaceAll("\n", "\\012"));
 
-/** What has no name has a number instead: `/tmp/#1234 (deleted)`. */
-const lookOfPath = (path: string): string => (path.endsWith(" (deleted)") ? "[deleted]" : path);
+const permsText = (prot: number, shared: boolean): string => `${protText(prot)}${shared ? "s" : "p"}`;
 
 function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): MappedRun[] {
 	const { prot, shared, backing } = mapping;
-	const perms = `${prot & PROT_READ ? "r" : "-"}${prot & PROT_WRITE ? "w" : "-"}${prot & PROT_EXEC ? "x" : "-"}${shared ? "s" : "p"}`;
+	const perms = permsText(prot, shared);
 	const look =
 		backing.kind === "file"
 			? backing.ghost === undefined
-				? lookOfPath(asInMaps(backing.path))
+				? lookOfPath(backing.path)
 				: "[deleted]"
 			: backing.kind === "object" || backing.kind === "sysv"
 				? "[shared]"

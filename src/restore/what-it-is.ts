@@ -1,11 +1,11 @@
-import { readlinkSync, statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
-import { textFromBytes } from "../bytes/text.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
+import { type Link, readLink, statLink } from "../proc/links.ts";
+import { filesByStart, type MapsEntry } from "../proc/maps.ts";
 import { ownerInProc } from "../proc/own-paths.ts";
 import type { Description } from "../task/files.ts";
 import type { Task } from "../task/task.ts";
-import { MAPS_LINE, type Seen } from "./sight.ts";
+import type { Seen } from "./sight.ts";
 import { isOfProcess } from "./wanted.ts";
 
 /**
@@ -18,16 +18,16 @@ import { isOfProcess } from "./wanted.ts";
 export function otherFiles(
 	pid: number,
 	{ identity, files, memory }: Pick<Task, "identity" | "files" | "memory">,
-	maps: string,
+	maps: readonly MapsEntry[],
 	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
 	judged: ReadonlyMap<string, Seen>,
 ): string[] {
 	const differences: string[] = [];
 	const differ = (who: string, path: string): void => void differences.push(`${who} is not ${path} as it was found`);
-	const hold = (who: string, place: string, path: string): void => {
+	const hold = (who: string, link: Link, path: string): void => {
 		const right = judged.get(path);
 		if (right === undefined) return;
-		const { dev, ino } = statSync(`/proc/${pid}/${place}`, { bigint: true });
+		const { dev, ino } = statLink(pid, link);
 		if (dev !== right.device || ino !== right.inode) differ(who, path);
 	};
 	for (const { number, description } of files.descriptors) {
@@ -38,18 +38,13 @@ export function otherFiles(
 		// what /proc shows is another for each who opens it, and has a name for whom it is about
 		const proc = path !== undefined && isOfProcess(path) ? nameInProc(path, identity.pid, pid) : undefined;
 		if (kind === undefined && proc === undefined) continue;
-		const link = textFromBytes(readlinkSync(`/proc/${pid}/fd/${number}`, "buffer"));
+		const link = readLink(pid, `fd/${number}`);
 		if (proc === undefined ? !link.startsWith(kind ?? "") : link !== proc)
 			differences.push(`descriptor ${number} is ${link}, expected ${proc ?? kind}`);
 	}
 	if (files.cwd !== undefined) hold("the working directory", "cwd", files.cwd);
 	if (files.root !== undefined) hold("the root directory", "root", files.root);
-	const shown = new Map(
-		[...maps.matchAll(MAPS_LINE)].map(([, start = "0", device = "", inode = ""]) => [
-			BigInt(`0x${start}`),
-			`${device} ${inode}`,
-		]),
-	);
+	const shown = filesByStart(maps);
 	for (const { start, backing } of memory.mappings) {
 		if (backing.kind !== "file" || backing.ghost !== undefined) continue;
 		const [right, actual] = [judged.get(backing.path)?.shown, shown.get(start)];

@@ -1,6 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
+import { NOBODY } from "../linux/capability.ts";
 import type { Limit, Task } from "../task/task.ts";
 import { authorsOf, authorsText, beyondUser, loneAuthor } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
@@ -79,8 +80,6 @@ export function imageRights(
 	const { task: closed, findings } = gainingNothing(modest.task, lone, name);
 	return { task: withoutIdentities(closed), findings: [...modest.findings, ...findings] };
 }
-
-const NOBODY = 65534;
 
 const TRUST = "give --trust if you would run what they say as whom they say";
 

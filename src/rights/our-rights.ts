@@ -1,45 +1,43 @@
 import { readFileSync } from "node:fs";
+import { CAP, includesCapability, NOBODY } from "../linux/capability.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { type IdRange, readIdMap } from "../proc/namespaces.ts";
+import { type ProcStatus, readStatus } from "../proc/status.ts";
 import type { OurRights } from "./privilege.ts";
-
-/** CAP_SETGID, CAP_SETUID (include/uapi/linux/capability.h). */
-const BOTH = (1n << 6n) | (1n << 7n);
 
 /** What /proc says of this process; an ordinary user's rights where it says nothing. */
 export const ourRights = (): OurRights =>
 	rightsFrom({
-		status: read("/proc/self/status"),
-		uidMap: read("/proc/self/uid_map"),
-		gidMap: read("/proc/self/gid_map"),
+		status: ifShown(() => readStatus("self")),
+		uidMap: ifShown(() => readIdMap("self", "uid")) ?? [],
+		gidMap: ifShown(() => readIdMap("self", "gid")) ?? [],
 	});
 
-/** The same from the texts: of status, and of the maps of the user namespace (user_namespaces(7)). */
+type Status = Pick<ProcStatus, "uids" | "gids" | "effective" | "permitted" | "bounding">;
+
+const four: ProcStatus["uids"] = [NOBODY, NOBODY, NOBODY, NOBODY];
+const nobody: Status = { uids: four, gids: four, effective: 0n, permitted: 0n, bounding: 0n };
+
+/** The same from what was read: status, and the maps of the user namespace. */
 export function rightsFrom(proc: {
-	readonly status: string;
-	readonly uidMap: string;
-	readonly gidMap: string;
+	readonly status: Status | undefined;
+	readonly uidMap: readonly IdRange[];
+	readonly gidMap: readonly IdRange[];
 }): OurRights {
-	const effective = (name: string): number =>
-		Number(new RegExp(`^${name}:\\s+\\d+\\s+(\\d+)`, "m").exec(proc.status)?.[1] ?? NOBODY);
-	const set = (name: string): bigint =>
-		BigInt(`0x${new RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(proc.status)?.[1] ?? "0"}`);
-	const [uid, gid] = [effective("Uid"), effective("Gid")];
-	const changes = (set("CapEff") & BOTH) === BOTH;
+	const { uids, gids, effective, permitted, bounding } = proc.status ?? nobody;
+	const [uid, gid] = [uids[1], gids[1]];
+	const changes = includesCapability(effective, CAP.SETUID) && includesCapability(effective, CAP.SETGID);
 	return {
 		uid,
 		gid,
-		capabilities: set("CapPrm") & set("CapBnd"),
+		capabilities: permitted & bounding,
 		mayBecome: (other, group) =>
 			(other === uid && group === gid) || (changes && isMapped(proc.uidMap, other) && isMapped(proc.gidMap, group)),
 	};
 }
 
-const NOBODY = 65534;
-
-/** Rows of: first id inside, first id outside, count. */
-const isMapped = (map: string, id: number): boolean =>
-	[...map.matchAll(/^\s*(\d+)\s+\d+\s+(\d+)$/gm)].some(
-		([, first, count]) => id >= Number(first) && id < Number(first) + Number(count),
-	);
+const isMapped = (map: readonly IdRange[], id: number): boolean =>
+	map.some(({ inside, count }) => id >= inside && id < inside + count);
 
 /**
  * The primary group of a user, by /etc/passwd (passwd(5)). Users that only a directory service knows are not known here.

@@ -1,7 +1,7 @@
 import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { AT } from "../linux/auxv.ts";
-import { CAPABILITIES, capabilitiesIn, capabilityName } from "../linux/capability.ts";
+import { CAPABILITIES, capabilitiesIn, capabilityName, NOBODY } from "../linux/capability.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Credentials } from "../task/task.ts";
 
@@ -42,9 +42,6 @@ export interface Privilege {
 	readonly foreign: boolean;
 	readonly findings: readonly Finding[];
 }
-
-/** Nobody's group (the kernel's `overflowgid`): all rights that it has, everybody has. */
-const NOBODY = 65534;
 
 /** Every capability there is. */
 const ALL = (1n << BigInt(CAPABILITIES)) - 1n;

@@ -6,6 +6,7 @@ import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { EINVAL, ENOTTY, errnoName } from "../linux/errno.ts";
 import { PAGE_IS, PAGEMAP_SCAN, PM, pageRegion, pmScanArg } from "../linux/pagemap-scan.ts";
+import { pathOfPagemap } from "../proc/links.ts";
 
 /** Pages that a process has touched, in a row and of one kind. */
 export interface TouchedRange extends Range {
@@ -62,7 +63,7 @@ async function scanFor(agent: Agent, pid: number, guard: bigint): Promise<readon
 				return_mask: PAGE_IS.FILE | guard,
 			}),
 		);
-		const fd = batch.call("open", batch.put(Buffer.from(`/proc/${pid}/pagemap\0`)), 0);
+		const fd = batch.call("open", batch.put(Buffer.from(`${pathOfPagemap(pid)}\0`)), 0);
 		const result = batch.call("ioctl", { valueOf: fd }, PAGEMAP_SCAN, arg);
 		batch.call("close", { valueOf: fd });
 		const done = await agent.perform(batch, { patience: 60_000, doing: `looking at the pages of process ${pid}` });
@@ -71,7 +72,7 @@ async function scanFor(agent: Agent, pid: number, guard: bigint): Promise<readon
 		if (count === -BigInt(ENOTTY) || count === -BigInt(EINVAL)) return undefined;
 		if (count < 0n)
 			refuse("ERR_HOST", {
-				subject: `/proc/${pid}/pagemap`,
+				subject: pathOfPagemap(pid),
 				finding: `PAGEMAP_SCAN at ${hex(start)} failed with ${errnoName(Number(count))}`,
 			});
 		const regions = done.bytes(vec);
@@ -101,7 +102,7 @@ const CHUNK = 1 << 20;
  * @throws NecromancerError ERR_IO
  */
 export function pagesByPagemap(pid: number, ranges: readonly Range[]): readonly TouchedRange[] {
-	const name = `/proc/${pid}/pagemap`;
+	const name = pathOfPagemap(pid);
 	const fd = attempt(name, () => openSync(name, "r"));
 	const found: { start: Address; end: Address; ofFile: boolean; guard: boolean }[] = [];
 	const buffer = Buffer.alloc(CHUNK);

@@ -5,6 +5,7 @@ import type { Range } from "../bytes/range.ts";
 import type { ByteSource, PourTarget, SourceRange } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
+import { pathOfLink } from "../proc/links.ts";
 import { type Chunk, chunksOf } from "./page-chunks.ts";
 import type { HandedOver, PagePipe } from "./page-pipe.ts";
 
@@ -34,7 +35,7 @@ export async function pourPages(
 	{ fd, name, progress, signal }: PourTarget,
 ): Promise<void> {
 	// a description of its own, whose position goes on by itself
-	const ours = Buffer.from(`/proc/${process.pid}/fd/${fd}\0`);
+	const ours = Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`);
 	const file = pipe === undefined ? -1n : await agent.call("open", ours, O.WRONLY | O.CLOEXEC);
 	let usable = file >= 0n;
 	let refusals = 0;

@@ -2,6 +2,7 @@ import { openSync, readSync, writeSync } from "node:fs";
 import { type Address, hex, TASK_SIZE } from "../bytes/address.ts";
 import { attempt, type ByteSource, closeOnce } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { pathOfMemory } from "../proc/links.ts";
 
 /** The memory of a living process, by address. Protections do not matter to whoever may trace it. */
 export interface ProcessMemory {
@@ -18,7 +19,7 @@ export interface ProcessMemory {
  * @throws NecromancerError ERR_IO where it is gone or not ours to trace.
  */
 export function openMemory(pid: number, pour?: ByteSource["pour"]): ProcessMemory {
-	const name = `/proc/${pid}/mem`;
+	const name = pathOfMemory(pid);
 	const fd = attempt(name, () => openSync(name, "r+"));
 	const peek = (at: bigint, length: number): Buffer | undefined => {
 		const buffer = Buffer.alloc(length);

@@ -1,13 +1,14 @@
-import { readdirSync, readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { inBatches } from "../agent/in-batches.ts";
-import { syscallNumbers } from "../arch/x86-64/syscalls.ts";
+import { syscallNames } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
 import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
-import { readProcStatus } from "../proc/status.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { type ProcStatus, readStatus } from "../proc/status.ts";
+import { readSyscall, threadsOf } from "../proc/tasks.ts";
 import { lostThread } from "./lost-thread.ts";
 
 /** No request takes longer on a host that is alive. Milliseconds. */
@@ -32,7 +33,7 @@ export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED
 	const held = new Set<number>();
 	const gone = new Set<number>();
 	for (;;) {
-		const fresh = threadsOf(pid).filter((tid) => !held.has(tid) && !gone.has(tid));
+		const fresh = (ifShown(() => threadsOf(pid)) ?? []).filter((tid) => !held.has(tid) && !gone.has(tid));
 		if (fresh.length === 0) break;
 		const seized: number[] = [];
 		await inBatches(agent, fresh, {
@@ -123,12 +124,8 @@ function refuseStuck(pid: number, tids: readonly number[]): never {
 
 /** The system call that a thread is in; `undefined` where nobody says. */
 function callOf(pid: number, tid: number): string | undefined {
-	try {
-		const [number] = readFileSync(`/proc/${pid}/task/${tid}/syscall`, "latin1").split(" ");
-		return [...syscallNumbers].find(([, known]) => known === Number(number))?.[0];
-	} catch {
-		return undefined;
-	}
+	const number = ifShown(() => readSyscall({ pid, tid }));
+	return number === undefined ? undefined : syscallNames.get(number);
 }
 
 /**
@@ -157,21 +154,7 @@ export async function kill(agent: Agent, pid: number): Promise<void> {
 	}
 }
 
-function threadsOf(pid: number): number[] {
-	try {
-		return readdirSync(`/proc/${pid}/task`).map(Number);
-	} catch {
-		return [];
-	}
-}
-
-const statusOf = (pid: number, tid: number) => {
-	try {
-		return readProcStatus(readFileSync(`/proc/${pid}/task/${tid}/status`, "latin1"));
-	} catch {
-		return undefined;
-	}
-};
+const statusOf = (pid: number, tid: number): ProcStatus | undefined => ifShown(() => readStatus({ pid, tid }));
 
 /** The kernel says EPERM of a thread that is a zombie already. */
 function hasEnded(pid: number, tid: number, result: bigint): boolean {

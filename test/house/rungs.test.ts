@@ -78,6 +78,19 @@ describe("the house", () => {
 		expect(crowded).toEqual([]);
 	});
 
+	it("reads /proc in src/proc alone", () => {
+		const code = (name: string): string =>
+			readFileSync(join(src, name), "utf8").replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
+		const outside = modules.filter((name) => !name.startsWith("proc/") && name !== "bytes/own-descriptor.ts");
+		// plans and batches name files of /proc for others to open; a module that opens files itself does not
+		const readers = outside.filter(
+			(name) => targetsOf(name).includes("node:fs") && /["`]\/proc(?:\/|["`])/.test(code(name)),
+		);
+		// what is read, and in which words its absence is told, is settled there
+		const around = outside.filter((name) => imports.get(name)?.includes("proc/read.ts"));
+		expect([...readers, ...around]).toEqual([]);
+	});
+
 	it("has no room or file for leftovers", () => {
 		expect(modules.filter((name) => /util|helper|manager|common|misc/i.test(name))).toEqual([]);
 	});

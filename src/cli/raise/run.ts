@@ -1,4 +1,3 @@
-import { readFileSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
 import { type ImageDir, openImageDir } from "../../criu/image-dir.ts";
@@ -6,7 +5,9 @@ import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { refuse } from "../../errors.ts";
 import type { Finding } from "../../finding.ts";
 import { signalName } from "../../linux/signal.ts";
-import { readProcStatus } from "../../proc/status.ts";
+import { ifShown } from "../../proc/if-shown.ts";
+import { readLink } from "../../proc/links.ts";
+import { readStatus } from "../../proc/status.ts";
 import { openCoreSource } from "../../raise/open-core.ts";
 import { type Raised, type RaiseOptions, type RaisePlan, raise, rehearseRaise } from "../../raise/raise.ts";
 import { donorWithoutBeyond } from "../../restore/beyond-images.ts";
@@ -174,7 +175,7 @@ function lentBy(
 
 /** The device file of the terminal that one of our standard streams is. */
 function ourTerminal(): string {
-	for (const fd of [0, 1, 2]) if (isatty(fd)) return readlinkSync(`/proc/self/fd/${fd}`);
+	for (const fd of [0, 1, 2]) if (isatty(fd)) return readLink("self", `fd/${fd}`);
 	return refuse("ERR_USAGE", {
 		subject: "--tty",
 		finding: "none of our standard streams is a terminal",
@@ -226,10 +227,4 @@ async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised,
 }
 
 /** "T (stopped)" and the like, its letter; `undefined` for what has ended. */
-function stateOf(pid: number): string | undefined {
-	try {
-		return readProcStatus(readFileSync(`/proc/${pid}/status`, "latin1")).state;
-	} catch {
-		return undefined;
-	}
-}
+const stateOf = (pid: number): string | undefined => ifShown(() => readStatus(pid))?.state;

@@ -1,5 +1,8 @@
-import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
+import { ifShown } from "../../proc/if-shown.ts";
+import { readNamespace } from "../../proc/namespaces.ts";
+import { readStat } from "../../proc/stat.ts";
+import { readBootId } from "../../proc/sys.ts";
 
 /**
  * A process that works on a directory, as it is written into a file name: names are made atomically, contents are not.
@@ -20,8 +23,8 @@ export interface Holder {
 /** This process. */
 export const ourselves = (): Holder => ({
 	pid: process.pid,
-	start: statOf("self")?.start ?? "0",
-	namespace: /\d+/.exec(attemptOr("", () => readlinkSync("/proc/self/ns/pid")))?.[0] ?? "0",
+	start: `${ifShown(() => readStat("self"))?.startTime ?? 0}`,
+	namespace: /\d+/.exec(ifShown(() => readNamespace("self", "pid")) ?? "")?.[0] ?? "0",
 	boot: bootId(),
 	host:
 		hostname()
@@ -52,27 +55,10 @@ export function fateOf(holder: Holder, us: Holder = ourselves()): "alive" | "dea
 	} catch (cause) {
 		if ((cause as NodeJS.ErrnoException).code === "ESRCH") return "dead";
 	}
-	const stat = statOf(String(holder.pid));
+	const stat = ifShown(() => readStat(holder.pid));
 	// /proc mounted with hidepid shows nothing of other users' processes, yet kill(2) found it
 	if (stat === undefined) return "alive";
-	return stat.start === holder.start && !/[ZXx]/.test(stat.state) ? "alive" : "dead";
+	return `${stat.startTime}` === holder.start && !/[ZXx]/.test(stat.state) ? "alive" : "dead";
 }
 
-/** The command name, in parentheses, may hold spaces and parentheses itself. */
-function statOf(pid: string): { readonly state: string; readonly start: string } | undefined {
-	const text = attemptOr("", () => readFileSync(`/proc/${pid}/stat`, "latin1"));
-	const [state, ...fields] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-	const start = fields[18];
-	return state === undefined || start === undefined ? undefined : { state, start };
-}
-
-const bootId = (): string =>
-	attemptOr("0", () => readFileSync("/proc/sys/kernel/random/boot_id", "latin1").slice(0, 8).toLowerCase());
-
-function attemptOr<T>(otherwise: T, read: () => T): T {
-	try {
-		return read();
-	} catch {
-		return otherwise;
-	}
-}
+const bootId = (): string => (ifShown(readBootId) ?? "0").slice(0, 8).toLowerCase();

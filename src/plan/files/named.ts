@@ -1,3 +1,4 @@
+import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution } from "../../finding.ts";
 import { AT_FDCWD, S_IFCHR, S_IFMT } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
@@ -15,7 +16,7 @@ const [SEEK_SET, SEEK_END] = [0n, 2n];
 const EINVAL = 22;
 
 /** Where a file that is open can be opened once more, with other flags or at another offset. */
-export const ownFile = (number: number): string => `/proc/self/fd/${number}`;
+export const ownFile = (number: number): string => pathOfDescriptor(number);
 
 /**
  * The name to open a file of the process by, as its user; what is lent to him is open already, and the restorer opens that

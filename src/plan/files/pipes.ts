@@ -6,7 +6,7 @@ import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
-import { nameFor } from "./named.ts";
+import { nameFor, ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
 import type { FdSlot } from "./slots.ts";
 
@@ -62,7 +62,7 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 		for (const extra of all) {
 			if (extra === reader || extra === writer) continue;
 			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
-			const path = draft.path(`an end of pipe ${pipe.id}`, `/proc/self/fd/${low}`);
+			const path = draft.path(`an end of pipe ${pipe.id}`, ownFile(low));
 			const how = BigInt(openFlags(extra.content.flags));
 			fds.context.actor.asUser("files");
 			const landed = fds.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);

@@ -1,6 +1,6 @@
 import { caution, type Finding, note } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
-import { CAPABILITIES } from "../../linux/capability.ts";
+import { CAPABILITIES, NOBODY } from "../../linux/capability.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Credentials } from "../task.ts";
 
@@ -50,4 +50,3 @@ export function deduceCredentials(dead: PartialTask, report: (finding: Finding) 
 }
 
 /** Whom the kernel shows for an id that it cannot name (fs.overflowuid). */
-const NOBODY = 65534;

@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { describe as about, expect, it } from "vitest";
 import { describe } from "../../../src/dump/descriptions.ts";
-import { readFdinfo } from "../../../src/proc/fdinfo.ts";
+import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 
 const stat = { mode: 0n, rdev: 0n, ino: 9n, dev: 1n } as BigIntStats;
 const none = { of: () => undefined, linked: () => [], collect: async () => [], close: () => {} };
@@ -16,7 +16,7 @@ const described = (link: string, fdinfo: string) =>
 			pipes: new Map([["1 9", { id: 9, capacity: 65536 }]]),
 			lost: new Set([8]),
 		},
-		open: { number: 5, link, info: readFdinfo(fdinfo), stat },
+		open: { number: 5, link, info: parseFdinfo(fdinfo), stat },
 	});
 
 about("an open file by what fdinfo says", () => {

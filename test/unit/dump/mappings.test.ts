@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import { classify } from "../../../src/dump/mappings.ts";
-import { readSmaps } from "../../../src/proc/smaps.ts";
+import { parseSmaps } from "../../../src/proc/smaps.ts";
 import type { Bounds } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";
 
@@ -15,7 +15,7 @@ const behind = {
 
 const vma = (header: string, flags = "", page = 4): string =>
 	`${header}\nKernelPageSize: ${page} kB\nRss: 0 kB\nVmFlags: ${flags}\n`;
-const classified = (...vmas: string[]) => classify(readSmaps(vmas.join("")), bounds, behind);
+const classified = (...vmas: string[]) => classify(parseSmaps(vmas.join("")), bounds, behind);
 const one = (header: string, flags = "", page = 4) => {
 	const [first] = classified(vma(header, flags, page));
 	if (first === undefined) throw new Error("no mapping");

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { memoryLosses } from "../../../src/dump/memory-losses.ts";
-import { policed, policiesFrom } from "../../../src/dump/memory-policies.ts";
-import { readSmaps } from "../../../src/proc/smaps.ts";
+import { policed } from "../../../src/dump/memory-policies.ts";
+import { parseNumaMaps } from "../../../src/proc/numa-maps.ts";
+import { parseSmaps } from "../../../src/proc/smaps.ts";
 import type { Mapping } from "../../../src/task/task.ts";
 
 const vma = (start: number, name: string, key?: number): string =>
@@ -9,11 +10,11 @@ const vma = (start: number, name: string, key?: number): string =>
 
 it("says once of all mappings which had protection keys, and which had names", () => {
 	const smaps = [vma(1, ""), vma(2, "[heap]", 0), vma(3, "", 1), vma(5, "", 15), vma(7, "[anon:jit]")].join("");
-	expect(memoryLosses(readSmaps(smaps)).map(({ weight, subject, text }) => `${weight} ${subject} ${text}`)).toEqual([
+	expect(memoryLosses(parseSmaps(smaps)).map(({ weight, subject, text }) => `${weight} ${subject} ${text}`)).toEqual([
 		"loss mapping 0x3000 and 1 more had protection keys (pkeys(7)); whoever may run in the process may read and write there as the protection says",
 		"note mapping 0x7000 had names (PR_SET_VMA_ANON_NAME), which only /proc/PID/maps shows",
 	]);
-	expect(memoryLosses(readSmaps(vma(1, "[heap]", 0)))).toEqual([]);
+	expect(memoryLosses(parseSmaps(vma(1, "[heap]", 0)))).toEqual([]);
 });
 
 it("takes the policies of mappings from numa_maps, where they are not the thread's own", () => {
@@ -24,7 +25,7 @@ it("takes the policies of mappings from numa_maps, where they are not the thread
 		"4000 interleave=static:1 heap",
 		"5000 local",
 	].join("\n");
-	const policies = policiesFrom(text);
+	const policies = parseNumaMaps(text);
 	expect([...policies]).toEqual([
 		[0x1000n, 0n],
 		[0x2000n, (0b1011n << 16n) | 2n],

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { requireDumpable } from "../../../src/dump/descriptor-policy.ts";
 import { memfdName } from "../../../src/dump/objects.ts";
 import { deviceText, kindOf, openDescriptors } from "../../../src/dump/open-files.ts";
-import { readFdinfo } from "../../../src/proc/fdinfo.ts";
+import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "necromancer-open-files-"));
@@ -74,7 +74,7 @@ describe("what a descriptor refers to", () => {
 
 it("refuses what cannot be dumped by number and name, unless it need not be dumped", () => {
 	const open = ["pipe:[1]", "anon_inode:inotify", "anon_inode:[fanotify]"].map((link, number) => ({
-		...{ number, link, stat: nothing, info: readFdinfo("") },
+		...{ number, link, stat: nothing, info: parseFdinfo("") },
 	}));
 	expect(refusal(() => requireDumpable(process.pid, open, "error"))).toBe(
 		"ERR_UNSUPPORTED descriptors 1, 2: 1 is an inotify instance, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",

@@ -5,7 +5,7 @@ import { compilePlan } from "../../../src/plan/compile/compile.ts";
 import { encodePlan } from "../../../src/plan/encode.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
-import { timensOffsetsText } from "../../../src/proc/timens-offsets.ts";
+import { timensOffsetsText } from "../../../src/proc/namespaces.ts";
 import type { ProcessClocks } from "../../../src/task/clocks.ts";
 import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
 import { fixturePath } from "../../support/builders/fixture-core.ts";

@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { nanosecondsIn, readFdinfo } from "../../../src/proc/fdinfo.ts";
-import { readSmaps } from "../../../src/proc/smaps.ts";
-import { readProcStat } from "../../../src/proc/stat.ts";
-import { readProcStatus } from "../../../src/proc/status.ts";
-import { readProcTimers } from "../../../src/proc/timers.ts";
+import { nanosecondsIn, parseFdinfo } from "../../../src/proc/fdinfo.ts";
+import { parseLimits } from "../../../src/proc/limits.ts";
+import { parseMaps, vdsoAreas } from "../../../src/proc/maps.ts";
+import { parseSmaps } from "../../../src/proc/smaps.ts";
+import { parseStat } from "../../../src/proc/stat.ts";
+import { parseStatus } from "../../../src/proc/status.ts";
+import { parseTimers } from "../../../src/proc/timers.ts";
 
 // Texts are Linux 6.18's own, shortened.
 
-describe("readProcStatus", () => {
+describe("parseStatus", () => {
 	const text = `Name:	a)	b
 Umask:	0027
 State:	T (stopped)
@@ -34,8 +36,8 @@ untag_mask:	0x7fffffffffffffff
 `;
 
 	it("reads ids, sets and states", () => {
-		expect(readProcStatus(text)).toEqual({
-			...{ state: "T", tgid: 12, tracer: 7, nspids: [4012, 12], kernelThread: false, umask: 0o27 },
+		expect(parseStatus(text)).toEqual({
+			...{ name: "a)\tb", state: "T", tgid: 12, tracer: 7, nspids: [4012, 12], kernelThread: false, umask: 0o27 },
 			...{ uids: [1, 2, 3, 4], gids: [5, 6, 7, 8], groups: [10, 20], pending: 0x400n, sharedPending: 1n << 63n },
 			...{ inheritable: 1n, permitted: 0x1fffeffffffn, effective: 2n, bounding: 4n, ambient: 8n },
 			...{ noNewPrivileges: true, seccomp: 2, processors: 0x1_8000_0000n, untagMask: (1n << 63n) - 1n },
@@ -43,25 +45,25 @@ untag_mask:	0x7fffffffffffffff
 	});
 
 	it("knows a thread of the kernel by its flag, or by its lack of memory where there is none", () => {
-		expect(readProcStatus("Kthread:\t1\nVmSize:\t1 kB").kernelThread).toBe(true);
-		expect(readProcStatus("Name:\tkthreadd\n").kernelThread).toBe(true);
-		expect(readProcStatus("Name:\tsh\nVmSize:\t1 kB\n").kernelThread).toBe(false);
+		expect(parseStatus("Kthread:\t1\nVmSize:\t1 kB").kernelThread).toBe(true);
+		expect(parseStatus("Name:\tkthreadd\n").kernelThread).toBe(true);
+		expect(parseStatus("Name:\tsh\nVmSize:\t1 kB\n").kernelThread).toBe(false);
 	});
 
 	it("leaves out the umask that old kernels do not tell", () => {
-		expect("umask" in readProcStatus("Name:\tx\n")).toBe(false);
+		expect("umask" in parseStatus("Name:\tx\n")).toBe(false);
 	});
 });
 
-describe("readProcStat", () => {
+describe("parseStat", () => {
 	it("finds its fields behind a name of parentheses and spaces", () => {
 		const fields = Array.from({ length: 52 }, (_, i) => `${i + 1}`);
 		fields[1] = "(x) S 1 (y)";
 		fields[2] = "S";
 		fields[18] = "-5";
 		fields[27] = "140737488347136";
-		expect(readProcStat(`${fields.join(" ")}\n`)).toEqual({
-			...{ ppid: 4, pgid: 5, sid: 6, nice: -5, startTime: 22n, realTimePriority: 40 },
+		expect(parseStat(`${fields.join(" ")}\n`)).toEqual({
+			...{ comm: "x) S 1 (y", state: "S", ppid: 4, pgid: 5, sid: 6, nice: -5, startTime: 22n, realTimePriority: 40 },
 			bounds: {
 				...{ startCode: 26n, endCode: 27n, startStack: 140737488347136n, startData: 45n, endData: 46n, startBrk: 47n },
 				...{ argStart: 48n, argEnd: 49n, envStart: 50n, envEnd: 51n },
@@ -70,7 +72,7 @@ describe("readProcStat", () => {
 	});
 });
 
-describe("readProcTimers", () => {
+describe("parseTimers", () => {
 	it("reads timers of processes and of threads", () => {
 		const text = `ID: 0
 signal: 14/00007ffd12345678
@@ -85,21 +87,21 @@ signal: 0/0000000000000001
 notify: none/pid.12
 ClockID: 0
 `;
-		expect(readProcTimers(text)).toEqual([
+		expect(parseTimers(text)).toEqual([
 			{ id: 0, signal: 14, value: 0x7ffd12345678n, notify: 0, clock: 1 },
 			{ id: 3, signal: 37, value: 0n, notify: 4, thread: 15, clock: -6 },
 			{ id: 4, signal: 0, value: 1n, notify: 1, clock: 0 },
 		]);
-		expect(readProcTimers("")).toEqual([]);
+		expect(parseTimers("")).toEqual([]);
 	});
 });
 
-describe("readSmaps", () => {
+describe("parseSmaps", () => {
 	const vma = (header: string, flags: string, rss = 0, page = 4): string =>
 		`${header}\nSize:  64 kB\nKernelPageSize:  ${page} kB\nMMUPageSize:  4 kB\nRss:  ${rss} kB\nPss:  1 kB\nSwap:  4 kB\nSwapPss:  9 kB\nTHPeligible:    0\nVmFlags: ${flags} \n`;
 
 	it("reads addresses, protections, files and flags", () => {
-		const [file, anonymous, shared] = readSmaps(
+		const [file, anonymous, shared] = parseSmaps(
 			[
 				vma(
 					"55e04ef4f000-55e04ef51000 r-xp 0000a000 fe:00 260601                     /usr/bin/a b (deleted)",
@@ -121,17 +123,17 @@ describe("readSmaps", () => {
 	});
 
 	it("gives a name its newlines back", () => {
-		expect(readSmaps(vma("1000-2000 r--p 00000000 fe:00 1   /tmp/a\\012b", "rd"))[0]?.name).toBe("/tmp/a\nb");
+		expect(parseSmaps(vma("1000-2000 r--p 00000000 fe:00 1   /tmp/a\\012b", "rd"))[0]?.name).toBe("/tmp/a\nb");
 	});
 
 	it("reads nothing from nothing", () => {
-		expect(readSmaps("")).toEqual([]);
+		expect(parseSmaps("")).toEqual([]);
 	});
 });
 
-describe("readFdinfo", () => {
+describe("parseFdinfo", () => {
 	it("reads offset, flags, locks and what an epoll instance watches", () => {
-		const info = readFdinfo(`pos:	4096
+		const info = parseFdinfo(`pos:	4096
 flags:	0102002
 mnt_id:	17
 ino:	1038
@@ -156,5 +158,46 @@ it_value: (1, 171000000)
 		expect(info.field("sigmask")).toBeUndefined();
 		expect(nanosecondsIn(info.field("it_value"))).toBe(1_171_000_000n);
 		expect(nanosecondsIn(undefined)).toBe(0n);
+	});
+});
+
+describe("parseLimits", () => {
+	it("reads /proc/PID/limits, whose names have spaces and whose last column may be empty", () => {
+		const text = [
+			"Limit                     Soft Limit           Hard Limit           Units     ",
+			"Max cpu time              unlimited            unlimited            seconds   ",
+			"Max open files            1024                 524288               files     ",
+			"Max nice priority         0                    40                   ",
+			"",
+		].join("\n");
+		const infinity = 0xffff_ffff_ffff_ffffn;
+		expect(parseLimits(text)).toEqual([
+			{ soft: infinity, hard: infinity },
+			{ soft: 1024n, hard: 524288n },
+			{ soft: 0n, hard: 40n },
+		]);
+	});
+});
+
+describe("vdsoAreas", () => {
+	const maps = (vclock: string): string =>
+		`7ffe0000-7ffe1000 rw-p 00000000 00:00 0   [stack]
+7fff1000-7fff5000 r--p 00000000 00:00 0                          [vvar]
+${vclock}7fff7000-7fff9000 r-xp 00000000 00:00 0                          [vdso]
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+`;
+
+	it("finds vvar and vdso, with the pages of virtual clocks between that kernels since 6.13 name apart", () => {
+		const vclock = "7fff5000-7fff7000 r--p 00000000 00:00 0                          [vvar_vclock]\n";
+		expect(vdsoAreas(parseMaps(maps(vclock)))).toMatchObject([
+			{ start: 0x7fff1000n, end: 0x7fff5000n },
+			{ start: 0x7fff5000n, end: 0x7fff7000n },
+			{ start: 0x7fff7000n, end: 0x7fff9000n },
+		]);
+		expect(vdsoAreas(parseMaps(maps("")))).toHaveLength(2);
+	});
+
+	it("is not taken in by a file of that name", () => {
+		expect(vdsoAreas(parseMaps("1000-2000 r--p 00000000 fe:00 12  /tmp/[vdso]\n"))).toEqual([]);
 	});
 });

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { readTimensOffsets, TIMENS_OFFSETS_SIZE, timensOffsetsText } from "../../../src/proc/timens-offsets.ts";
+import { parseTimensOffsets, TIMENS_OFFSETS_SIZE, timensOffsetsText } from "../../../src/proc/namespaces.ts";
 
 const seconds = (n: bigint): bigint => n * 1_000_000_000n;
 
 it("reads what the kernel shows", () => {
-	expect(readTimensOffsets("monotonic           0         0\nboottime           -3 531536842\n")).toEqual({
+	expect(parseTimensOffsets("monotonic           0         0\nboottime           -3 531536842\n")).toEqual({
 		monotonic: 0n,
 		boottime: seconds(-3n) + 531_536_842n,
 	});
@@ -23,7 +23,7 @@ it("writes as much whatever they are, and reads it again", () => {
 		fc.property(offset, offset, (monotonic, boottime) => {
 			const text = timensOffsetsText({ monotonic, boottime });
 			expect(text).toHaveLength(TIMENS_OFFSETS_SIZE);
-			expect(readTimensOffsets(text)).toEqual({ monotonic, boottime });
+			expect(parseTimensOffsets(text)).toEqual({ monotonic, boottime });
 		}),
 	);
 });

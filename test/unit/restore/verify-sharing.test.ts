@@ -1,5 +1,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { parseMaps } from "../../../src/proc/maps.ts";
 import { otherInodes } from "../../../src/restore/verify-sharing.ts";
 import type { Task } from "../../../src/task/task.ts";
 
@@ -15,12 +16,12 @@ function strays(paths: readonly string[], inode: bigint, replaced: readonly numb
 			descriptors: numbers.map((number) => ({ number, description: { kind: "file", path: "/gone", ghost: 1 } })),
 		},
 	} as unknown as Task;
-	const maps = `400000-401000 r--p 00000000 08:01 7 /bin/x\n700000000000-700000001000 rw-s 00000000 08:01 ${inode} /#1 (deleted)\n`;
+	const maps = parseMaps(
+		`400000-401000 r--p 00000000 08:01 7 /bin/x\n700000000000-700000001000 rw-s 00000000 08:01 ${inode} /#1 (deleted)\n`,
+	);
 	try {
 		const others = new Map(replaced.map((i): [number, string] => [numbers[i] ?? -1, "/dev/null"]));
-		return otherInodes(`/proc/${process.pid}`, task, maps, others).map((text) =>
-			text.replace(/descriptor \d+/, "descriptor N"),
-		);
+		return otherInodes(process.pid, task, maps, others).map((text) => text.replace(/descriptor \d+/, "descriptor N"));
 	} finally {
 		for (const number of numbers) closeSync(number);
 	}
@@ -54,7 +55,7 @@ describe("what was one file", () => {
 				memory: { mappings: [] },
 				files: { descriptors: [{ number, description }] },
 			} as unknown as Task;
-			expect(otherInodes(`/proc/${process.pid}`, task, "", new Map())).toEqual([
+			expect(otherInodes(process.pid, task, [], new Map())).toEqual([
 				`descriptor ${number} is of /proc/version, expected /memfd:jit (deleted)`,
 			]);
 		} finally {

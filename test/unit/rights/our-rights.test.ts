@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { parseIdMap } from "../../../src/proc/namespaces.ts";
+import { type ProcStatus, parseStatus } from "../../../src/proc/status.ts";
 import { ourRights, primaryGroup, rightsFrom } from "../../../src/rights/our-rights.ts";
 
-const status = (uid: number, gid: number, capabilities: string): string =>
-	`Name:\tnode\nUid:\t9\t${uid}\t8\t8\nGid:\t9\t${gid}\t8\t8\nCapPrm:\t${capabilities}\nCapEff:\t${capabilities}\nCapBnd:\t000001fffeffffff\n`;
-const WHOLE = "         0          0 4294967295\n";
+const status = (uid: number, gid: number, capabilities: string): ProcStatus =>
+	parseStatus(
+		`Name:\tnode\nUid:\t9\t${uid}\t8\t8\nGid:\t9\t${gid}\t8\t8\nCapPrm:\t${capabilities}\nCapEff:\t${capabilities}\nCapBnd:\t000001fffeffffff\n`,
+	);
+const WHOLE = parseIdMap("         0          0 4294967295\n");
 
 describe("our rights", () => {
 	it("are this process's", () => {
@@ -36,7 +40,7 @@ describe("our rights", () => {
 	});
 
 	it("end at the user namespace", () => {
-		const map = "         0       1000          1\n      1000     100000      65536\n";
+		const map = parseIdMap("         0       1000          1\n      1000     100000      65536\n");
 		const rights = rightsFrom({ status: status(0, 0, "000001ffffffffff"), uidMap: map, gidMap: map });
 		const may = [0, 1, 999, 1000, 66_535, 66_536].map((id) => rights.mayBecome(id, 0));
 		expect(may).toEqual([true, false, false, true, true, false]);
@@ -44,7 +48,7 @@ describe("our rights", () => {
 	});
 
 	it("are nobody's where /proc says nothing", () => {
-		const rights = rightsFrom({ status: "", uidMap: "", gidMap: "" });
+		const rights = rightsFrom({ status: undefined, uidMap: [], gidMap: [] });
 		expect([rights.uid, rights.capabilities, rights.mayBecome(0, 0)]).toEqual([65534, 0n, false]);
 	});
 });

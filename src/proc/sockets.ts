@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { ifShown } from "./if-shown.ts";
+import { textIn } from "./read.ts";
+import type { Whose } from "./whose.ts";
 
 /** Files of /proc/PID/net, the column of the inode in each, and what its sockets are. */
 const tables: readonly (readonly [file: string, inode: number, words: string])[] = [
@@ -12,23 +14,14 @@ const tables: readonly (readonly [file: string, inode: number, words: string])[]
 ];
 
 /** What kind of socket `socket:[4711]` of a process is, for people. */
-export function socketWords(pid: number, link: string): string {
+export function socketWords(whose: Whose, link: string): string {
 	const [, inode] = /^socket:\[(\d+)\]$/.exec(link) ?? [];
 	for (const [file, column, words] of tables) {
-		const row = rowsOf(`/proc/${pid}/net/${file}`).find((fields) => fields[column] === inode);
+		const rows = (ifShown(() => textIn(whose, `net/${file}`)) ?? "").split("\n");
+		const row = rows.map((line) => line.trim().split(/\s+/)).find((fields) => fields[column] === inode);
 		if (row === undefined) continue;
 		const path = file === "unix" ? row[column + 1] : undefined;
 		return path === undefined ? words : `${words} (${path})`;
 	}
 	return "a socket";
-}
-
-function rowsOf(path: string): string[][] {
-	try {
-		return readFileSync(path, "latin1")
-			.split("\n")
-			.map((line) => line.trim().split(/\s+/));
-	} catch {
-		return [];
-	}
 }
