@@ -4,8 +4,8 @@ import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
 import { MEMBARRIER_GET_REGISTRATIONS } from "../linux/membarrier.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
-import type { PlanDraft } from "../plan/draft.ts";
 import type { CallName } from "../program/calls.ts";
+import { cellDatum, spaceDatum } from "../program/data.ts";
 import type { Arg, Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { Ask, Recall } from "./ask.ts";
@@ -34,7 +34,7 @@ const USUAL_PERSONALITY = 0xffff_ffffn;
 const USUAL_SLACK = 50_000n;
 
 /** Asks about the attributes of the thread that runs the list; those of a new process are left out. */
-export function askThreadAttributes(draft: PlanDraft, ask: Ask): (recall: Recall) => Attributes<ThreadAttribute> {
+export function askThreadAttributes(ask: Ask): (recall: Recall) => Attributes<ThreadAttribute> {
 	const readers: ((recall: Recall) => readonly [ThreadAttribute, bigint | undefined])[] = [];
 	const result = (
 		name: ThreadAttribute,
@@ -42,7 +42,7 @@ export function askThreadAttributes(draft: PlanDraft, ask: Ask): (recall: Recall
 		args: readonly Arg[],
 		read: (result: bigint) => bigint | undefined,
 	) => {
-		const cell = draft.cell(name);
+		const cell = cellDatum(name);
 		ask(call, args, name, cell);
 		readers.push((recall) => {
 			const told = signed(recall, cell);
@@ -69,13 +69,13 @@ export function askThreadAttributes(draft: PlanDraft, ask: Ask): (recall: Recall
 	prctl("l1d-flush", PR.GET_SPECULATION_CTRL, flushed, PR_SPEC_OF.L1D_FLUSH);
 	result("cpuid", "arch_prctl", [BigInt(ARCH.GET_CPUID), 0n], unlike(1n));
 
-	const tsc = draft.cell("tsc");
+	const tsc = cellDatum("tsc");
 	ask("prctl", [BigInt(PR.GET_TSC), tsc, 0n, 0n, 0n], "tsc");
 	readers.push((recall) => {
 		const mode = i32.read(viewOf(recall(tsc, 8)), 0);
 		return ["tsc", mode === 0 || mode === PR_TSC_ENABLE ? undefined : BigInt(mode)];
 	});
-	const [mode, nodes] = [draft.cell("memory policy"), draft.space("nodes of its memory", NODE_MASK_BYTES)];
+	const [mode, nodes] = [cellDatum("memory policy"), spaceDatum("nodes of its memory", NODE_MASK_BYTES)];
 	ask("get_mempolicy", [mode, nodes, BigInt(MAX_NODE), 0n, 0n], "memory policy");
 	readers.push((recall) => {
 		const policy = BigInt(i32.read(viewOf(recall(mode, 8)), 0) & 0xffff);
@@ -95,11 +95,10 @@ const flushed = (told: bigint): bigint | undefined =>
 
 /** Asks about what all threads share. */
 export function askProcessAttributes(
-	draft: PlanDraft,
 	ask: Ask,
 ): (recall: Recall) => { readonly attributes: Attributes<ProcessAttribute>; readonly beyond: Beyond } {
 	const cell = (name: string, call: CallName, args: readonly Arg[]): Place => {
-		const place = draft.cell(name);
+		const place = cellDatum(name);
 		ask(call, args, name, place);
 		return place;
 	};
@@ -107,15 +106,15 @@ export function askProcessAttributes(
 	const registrations = cell("membarrier", "membarrier", [BigInt(MEMBARRIER_GET_REGISTRATIONS), 0n, 0n]);
 	const mdwe = prctl("write-execute", PR.GET_MDWE);
 	const merging = prctl("same-page-merging", PR.GET_MEMORY_MERGE);
-	const entry = draft.cell("an entry of its descriptor table");
+	const entry = cellDatum("an entry of its descriptor table");
 	const table = cell("local descriptor table", "modify_ldt", [0n, entry, 8n]);
-	const features = draft.cell("register features");
+	const features = cellDatum("register features");
 	ask("arch_prctl", [BigInt(ARCH.GET_XCOMP_PERM), features], "register features");
 	const keyring = (name: string, id: bigint): Place =>
 		cell(name, "keyctl", [BigInt(KEYCTL.GET_KEYRING_ID), id, 0n, 0n, 0n]);
 	const own = [keyring("keyring of its thread", KEYRING.THREAD), keyring("keyring of its process", KEYRING.PROCESS)];
 	const user = keyring("keyring of its user", KEYRING.USER);
-	const keys = draft.space("keys of its session", 4 * MOST_KEYS);
+	const keys = spaceDatum("keys of its session", 4 * MOST_KEYS);
 	const length = cell("session keyring", "keyctl", [
 		...[BigInt(KEYCTL.READ), KEYRING.SESSION, keys],
 		...[BigInt(4 * MOST_KEYS), 0n],

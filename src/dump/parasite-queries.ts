@@ -2,17 +2,15 @@ import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from
 import { type Address, address } from "../bytes/address.ts";
 import { i32, u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
-import { bytesFromText } from "../bytes/text.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
-import { type ListDraft, type PlanDraft, planDraft } from "../plan/draft.ts";
-import type { Plan } from "../plan/plan.ts";
 import type { ProcTimer } from "../proc/timers.ts";
-import { contextLayout, REPORT_FD } from "../program/abi.ts";
+import { contextLayout } from "../program/abi.ts";
 import type { CallName } from "../program/calls.ts";
-import type { Place } from "../program/program.ts";
+import { bytesDatum, cellDatum, dataOf, spaceDatum } from "../program/data.ts";
+import type { Place, Program, Step, StepList } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
 import type { Ask, Recall } from "./ask.ts";
@@ -55,7 +53,7 @@ export interface ThreadAnswers {
 
 export interface ParasiteQueries {
 	/** For the blob at the start of a hole in the process. One list a thread, in the order of the threads. */
-	readonly plan: (hole: Range) => Plan;
+	readonly program: (hole: Range) => Program;
 	readonly context: Place;
 	/** Where the stack of a thread's list begins; it has {@link STACK_SIZE} bytes. */
 	readonly stackOf: (tid: number) => Place;
@@ -82,42 +80,40 @@ export function parasiteQueries(
 	timers: readonly ProcTimer[],
 	processor: Processor,
 ): ParasiteQueries {
-	const draft = planDraft(bytesFromText);
+	const lists: StepList[] = [];
 	// nobody hears of it: no step is judged
-	const context = draft.bytes("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const context = bytesDatum("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
 	const stacks = new Map<number, Place>();
-	const lists = new Map<number, string>();
+	const names = new Map<number, string>();
 	const readers = new Map<number, (recall: Recall) => ThreadAnswers>();
 	let shared: ((recall: Recall) => Omit<Answers, "threads">) | undefined;
 	for (const thread of threads) {
 		const name = `thread ${thread.tid}`;
-		const ask = asker(draft.list(name));
-		shared ??= askShared(draft, ask, timers);
-		readers.set(thread.tid, askThread(draft, ask));
+		const steps: Step[] = [];
+		lists.push({ name, steps });
+		const ask = asker(steps);
+		shared ??= askShared(ask, timers);
+		readers.set(thread.tid, askThread(ask));
 		ask(LAST_CALL, [], "done");
-		ask("leave", [frameOf(draft, thread, processor)], "where it was, should nobody lead it back");
-		stacks.set(thread.tid, draft.space(`stack of ${name}`, STACK_SIZE));
-		lists.set(thread.tid, name);
+		ask("leave", [frameOf(thread, processor)], "where it was, should nobody lead it back");
+		stacks.set(thread.tid, spaceDatum(`stack of ${name}`, STACK_SIZE));
+		names.set(thread.tid, name);
 	}
 	const known = <T>(found: T | undefined): T => {
 		if (found === undefined) throw new RangeError("no such thread was asked");
 		return found;
 	};
 	return {
-		plan: (hole) => ({
+		program: (hole) => ({
 			pid: threads[0]?.tid ?? 0,
-			tids: threads.map(({ tid }) => tid),
 			hole,
-			lists: draft.lists,
-			data: draft.data,
+			lists,
+			data: dataOf(lists, [context, ...stacks.values()]),
 			context,
-			findings: draft.findings,
-			reportFd: REPORT_FD,
-			views: [],
 		}),
 		context,
 		stackOf: (tid) => known(stacks.get(tid)),
-		listOf: (tid) => known(lists.get(tid)),
+		listOf: (tid) => known(names.get(tid)),
 		read: (recall) => ({
 			...known(shared)(recall),
 			threads: new Map([...readers].map(([tid, read]) => [tid, read(recall)])),
@@ -126,43 +122,39 @@ export function parasiteQueries(
 }
 
 const asker =
-	(list: ListDraft): Ask =>
+	(steps: Step[]): Ask =>
 	(call, args, why, save) =>
-		list.add("signals", call, args, why, { expect: "anything", ...(save === undefined ? {} : { save }) });
+		void steps.push({ call, args, why, expect: "anything", ...(save === undefined ? {} : { save }) });
 
 const CLOCKS = [CLOCK.MONOTONIC, CLOCK.BOOTTIME, CLOCK.REALTIME] as const;
 
 /** What all threads share. */
-function askShared(
-	draft: PlanDraft,
-	ask: Ask,
-	timers: readonly ProcTimer[],
-): (recall: Recall) => Omit<Answers, "threads"> {
+function askShared(ask: Ask, timers: readonly ProcTimer[]): (recall: Recall) => Omit<Answers, "threads"> {
 	const { size } = kernelSigaction;
-	const actions = draft.space("signal actions", ACTION_SIGNALS.length * size);
+	const actions = spaceDatum("signal actions", ACTION_SIGNALS.length * size);
 	for (const [i, signal] of ACTION_SIGNALS.entries())
 		ask("rt_sigaction", [BigInt(signal), 0n, { ...actions, offset: i * size }, SIGSET_BYTES], "what a signal does");
-	const intervals = draft.space("interval timers", 3 * itimerval.size);
+	const intervals = spaceDatum("interval timers", 3 * itimerval.size);
 	for (const which of Object.values(ITIMER))
 		ask("getitimer", [BigInt(which), { ...intervals, offset: which * itimerval.size }], "an interval timer");
 	const posix = timers.map((timer) => {
-		const time = draft.space(`time of timer ${timer.id}`, itimerspec.size);
-		const overrun = draft.cell(`overrun of timer ${timer.id}`);
+		const time = spaceDatum(`time of timer ${timer.id}`, itimerspec.size);
+		const overrun = cellDatum(`overrun of timer ${timer.id}`);
 		ask("timer_gettime", [BigInt(timer.id), time], `when timer ${timer.id} expires`);
 		ask("timer_getoverrun", [BigInt(timer.id)], `how often it did unseen`, overrun);
 		return { timer, time, overrun };
 	});
-	const brk = draft.cell("program break");
+	const brk = cellDatum("program break");
 	ask("brk", [0n], "the program break", brk);
-	const dumpable = draft.cell("dumpable");
+	const dumpable = cellDatum("dumpable");
 	ask("prctl", [BigInt(PR.GET_DUMPABLE), 0n, 0n, 0n, 0n], "whether it may be dumped", dumpable);
-	const hugePages = draft.cell("huge pages disabled");
+	const hugePages = cellDatum("huge pages disabled");
 	ask("prctl", [BigInt(PR.GET_THP_DISABLE), 0n, 0n, 0n, 0n], "whether it has no huge pages", hugePages);
-	const subreaper = draft.cell("subreaper");
+	const subreaper = cellDatum("subreaper");
 	ask("prctl", [BigInt(PR.GET_CHILD_SUBREAPER), subreaper, 0n, 0n, 0n], "whether orphans come to it");
-	const others = askProcessAttributes(draft, ask);
+	const others = askProcessAttributes(ask);
 
-	const clocks = draft.space("clocks", CLOCKS.length * timespec.size);
+	const clocks = spaceDatum("clocks", CLOCKS.length * timespec.size);
 	for (const [i, clock] of CLOCKS.entries())
 		ask("clock_gettime", [BigInt(clock), { ...clocks, offset: i * timespec.size }], "what a clock shows");
 
@@ -222,17 +214,17 @@ const withNextExpiry = ({ remaining, interval }: IntervalTimer): IntervalTimer =
 });
 
 /** What each thread has for itself. */
-function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswers {
-	const stack = draft.space("alternate stack", stackT.size);
+function askThread(ask: Ask): (recall: Recall) => ThreadAnswers {
+	const stack = spaceDatum("alternate stack", stackT.size);
 	ask("sigaltstack", [0n, stack], "its alternate signal stack");
-	const clearTid = draft.cell("clear-tid address");
-	const told = draft.cell("whether the clear-tid address is told");
+	const clearTid = cellDatum("clear-tid address");
+	const told = cellDatum("whether the clear-tid address is told");
 	ask("prctl", [BigInt(PR.GET_TID_ADDRESS), clearTid, 0n, 0n, 0n], "the word that is cleared at its end", told);
-	const death = draft.cell("parent-death signal");
+	const death = cellDatum("parent-death signal");
 	ask("prctl", [BigInt(PR.GET_PDEATHSIG), death, 0n, 0n, 0n], "its signal when the parent dies");
-	const securebits = draft.cell("securebits");
+	const securebits = cellDatum("securebits");
 	ask("prctl", [BigInt(PR.GET_SECUREBITS), 0n, 0n, 0n, 0n], "how its capabilities behave", securebits);
-	const attributes = askThreadAttributes(draft, ask);
+	const attributes = askThreadAttributes(ask);
 	return (recall) => {
 		const word = (place: Place): bigint => u64.read(viewOf(recall(place, 8)), 0);
 		const { ss_sp, ss_flags, ss_size } = stackT.decode(recall(stack, stackT.size));
@@ -252,13 +244,13 @@ function askThread(draft: PlanDraft, ask: Ask): (recall: Recall) => ThreadAnswer
  * folklore: a frame cannot say "leave the alternate stack as it is"; but one that is too small for the kernel is passed over
  * without a word.
  */
-function frameOf(draft: PlanDraft, thread: Asked, processor: Processor): Place {
+function frameOf(thread: Asked, processor: Processor): Place {
 	const { ucontext, fpstate, fpstateAt } = sigframe(
 		{ ...thread, alternateStack: { base: address(0n), size: 0n, flags: 0 } },
 		processor,
 	);
-	const area = draft.bytes(`XSAVE area of thread ${thread.tid}`, fpstate, { align: FPSTATE_ALIGN });
-	return draft.bytes(`frame of thread ${thread.tid}`, ucontext, {
+	const area = bytesDatum(`XSAVE area of thread ${thread.tid}`, fpstate, { align: FPSTATE_ALIGN });
+	return bytesDatum(`frame of thread ${thread.tid}`, ucontext, {
 		align: 16,
 		pointers: [{ at: fpstateAt, to: area }],
 	});

@@ -7,8 +7,8 @@ import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
-import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import { pathOfMemory } from "../proc/links.ts";
+import { type Assembled, assemble } from "../program/assemble.ts";
 import { giveBack, injectCall, runParasites, type StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { FRESH, mapInVictim, unmapInVictim, type VictimThread } from "../trace/victim-memory.ts";
@@ -78,7 +78,7 @@ async function ask(
 	questions: ParasiteQueries,
 	room: Range,
 ): Promise<Answers> {
-	const encoded = encodePlan(questions.plan(room), { reserved: PAGE_SIZE });
+	const encoded = assemble(questions.program(room), { reserved: PAGE_SIZE });
 	await writeCode(agent, pid, room.start);
 	for (const { at, bytes } of encoded.pieces) memory.write(at, bytes);
 	try {
@@ -114,16 +114,16 @@ async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> 
 function roomFor(questions: ParasiteQueries): bigint {
 	const anywhere = address(1n << 32n);
 	const hole = { start: anywhere, end: plus(anywhere, 1n << 40n) };
-	return encodePlan(questions.plan(hole), { reserved: PAGE_SIZE }).end - anywhere;
+	return assemble(questions.program(hole), { reserved: PAGE_SIZE }).end - anywhere;
 }
 
-const parasitesOf = (atStop: readonly StoppedThread[], questions: ParasiteQueries, encoded: EncodedPlan) =>
+const parasitesOf = (atStop: readonly StoppedThread[], questions: ParasiteQueries, encoded: Assembled) =>
 	atStop.map((thread) => {
 		const stack = encoded.addressOf({ ...questions.stackOf(thread.tid), offset: STACK_SIZE });
 		return { ...thread, steps: encoded.firstStep(questions.listOf(thread.tid)), stack };
 	});
 
-const entryOf = (room: Range, { context }: ParasiteQueries, encoded: EncodedPlan) => ({
+const entryOf = (room: Range, { context }: ParasiteQueries, encoded: Assembled) => ({
 	entry: plus(room.start, BigInt(blob.symbols.child_entry)),
 	context: encoded.addressOf(context),
 	last: LAST_CALL,

@@ -5,10 +5,11 @@ import { O } from "../linux/open.ts";
 import { CLOCK } from "../linux/time.ts";
 import { TIMENS_OFFSETS_SIZE } from "../proc/namespaces.ts";
 import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";
+import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../program/data.ts";
 import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";
 import type { Context } from "./context.ts";
-import type { Plan } from "./plan.ts";
+import type { Part } from "./part.ts";
 
 /**
  * How the process comes by its clocks: it has those that it had, as they still run; a time namespace in which they go on; or
@@ -33,22 +34,22 @@ export function clockCourse({ clocks }: Pick<Task, "clocks">, { facts }: Pick<Co
  *
  * @returns what the answer is reckoned from, where it asks.
  */
-export function planClocks(task: Task, context: Context): Plan["clocks"] {
+export function planClocks(task: Task, context: Context): Part {
 	const { draft, reportTarget, actor } = context;
 	const { clocks } = task;
 	reportLostClocks(task, context);
-	if (clocks === undefined || clockCourse(task, context) !== "own") return undefined;
+	if (clocks === undefined || clockCourse(task, context) !== "own") return draft.made();
 	const list = draft.list("leader");
 	actor.asCaller("clocks");
 	const newTime = BigInt(CLONE.NEWTIME);
-	const file = draft.cell("descriptor of the time namespace");
+	const file = cellDatum("descriptor of the time namespace");
 	const fd = { valueOf: file };
 	const open = (name: string, flags: number, why: string): void =>
-		list.add("clocks", "openat", [AT_FDCWD, draft.path(`path of ${name}`, `/proc/self/${name}`), BigInt(flags)], why, {
+		list.add("clocks", "openat", [AT_FDCWD, pathDatum(`path of ${name}`, `/proc/self/${name}`), BigInt(flags)], why, {
 			save: file,
 		});
 	const size = BigInt(TIMENS_OFFSETS_SIZE);
-	const offsets = draft.space("clock offsets", TIMENS_OFFSETS_SIZE);
+	const offsets = spaceDatum("clock offsets", TIMENS_OFFSETS_SIZE);
 	const told = BigInt(reportLayout.size);
 	const question = reportLayout.encode({ task: BigInt(task.identity.pid), id: 0n, result: ASKS_FOR_CLOCKS });
 
@@ -57,7 +58,7 @@ export function planClocks(task: Task, context: Context): Plan["clocks"] {
 	list.add(
 		"clocks",
 		"write",
-		[{ valueOf: reportTarget }, draft.bytes("question", question), told],
+		[{ valueOf: reportTarget }, bytesDatum("question", question), told],
 		"asks for its clocks",
 		{
 			expect: { exactly: told },
@@ -72,7 +73,7 @@ export function planClocks(task: Task, context: Context): Plan["clocks"] {
 	list.add("clocks", "setns", [fd, newTime], "it lives in it itself");
 	list.add("clocks", "close", [fd], "it is there");
 	const { monotonic, boottime } = clocks;
-	return { monotonic, ...(boottime === undefined ? {} : { boottime }) };
+	return draft.made({ clocks: { monotonic, ...(boottime === undefined ? {} : { boottime }) } });
 }
 
 function reportLostClocks(task: Task, context: Context): void {

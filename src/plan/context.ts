@@ -1,15 +1,14 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { Place } from "../program/program.ts";
-import type { PlanDraft } from "./draft.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Ids } from "./ids.ts";
 import type { Inputs } from "./inputs.ts";
-import type { Actor, Opener } from "./opener.ts";
+import { type Actor, actorOf, type Opener } from "./opener.ts";
+import { type PartDraft, partDraft } from "./part.ts";
 
-/** What every part of the compiler shares. */
-export interface Context {
-	readonly draft: PlanDraft;
+/** What all parts of the compiler share. */
+export interface Shared {
 	readonly ids: Ids;
 	readonly facts: HostFacts;
 	/** Reserved for blob, plan, stacks, frames. No mapping of the dead process overlaps it. */
@@ -24,8 +23,6 @@ export interface Context {
 	readonly firstSpareFd: number;
 	/** As whom its files are opened. */
 	readonly opener: Opener;
-	/** Who acts in the leader's list at this point of the plan. */
-	readonly actor: Actor;
 	/** The futex word on which finished threads wait; 1 lets them go. A cell. */
 	readonly go: Place;
 	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
@@ -34,4 +31,16 @@ export interface Context {
 	readonly ghosts?: ReadonlyMap<number, number>;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
+}
+
+/** What a part of the compiler has at hand: what all share, and a draft of its own that it returns. */
+export interface Context extends Shared {
+	readonly draft: PartDraft;
+	readonly actor: Actor;
+}
+
+/** For one part. */
+export function contextOf(shared: Shared): Context {
+	const draft = partDraft();
+	return { ...shared, draft, actor: actorOf(draft, shared.opener) };
 }

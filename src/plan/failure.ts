@@ -1,8 +1,9 @@
 import { NecromancerError } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
+import type { NumberedStep } from "../program/assemble.ts";
 import { remedyFor } from "../program/remedies.ts";
 import { resultText, shortCallText } from "../program/text/text.ts";
-import type { EncodedPlan, NumberedStep } from "./encode.ts";
+import type { AssembledPlan, PlanStep } from "./plan.ts";
 
 /** What the blob says of a step that was not satisfied. */
 export interface StepReport {
@@ -16,7 +17,7 @@ export interface StepReport {
  *
  * @returns ERR_STEP_FAILED; ERR_RESTORE_FAILED for an id that no step has.
  */
-export function stepFailure({ steps }: Pick<EncodedPlan, "steps">, { id, result }: StepReport): NecromancerError {
+export function stepFailure({ steps }: Pick<AssembledPlan, "steps">, { id, result }: StepReport): NecromancerError {
 	const failed = steps.get(Number(id));
 	const value = BigInt.asIntN(64, result);
 	if (failed === undefined)
@@ -36,12 +37,12 @@ export function stepFailure({ steps }: Pick<EncodedPlan, "steps">, { id, result 
 }
 
 /** The leader is who one thinks of; others are named. */
-const subjectOf = ({ id, total, list, step: { stage, why } }: NumberedStep): string =>
+const subjectOf = ({ id, total, list, step: { stage, why } }: NumberedStep<PlanStep>): string =>
 	`step ${id} of ${total} (${stage}${list === "leader" ? "" : ` of ${list}`}: ${why})`;
 
 const isError = (value: bigint): boolean => value < 0n && value >= -4095n;
 
-const expectationText = ({ step: { call, expect } }: NumberedStep): string | undefined =>
+const expectationText = ({ step: { call, expect } }: NumberedStep<PlanStep>): string | undefined =>
 	typeof expect === "object" && "exactly" in expect ? `expected ${resultText(call, expect.exactly)}` : undefined;
 
 /** What helps when a call went well and still returned something else. */

@@ -4,10 +4,11 @@ import { rangeAt } from "../bytes/range.ts";
 import { caution, loss } from "../finding.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { iovec } from "../linux/uio.ts";
+import { bytesDatum, cellDatum } from "../program/data.ts";
 import type { Arg, Place } from "../program/program.ts";
 import type { Task } from "../task/task.ts";
 import { holdsRobustMutexes, tidWordsOf } from "../task/tid-words.ts";
-import type { ListDraft, PlanDraft, StepOptions } from "./draft.ts";
+import type { ListDraft, Part, PartDraft, StepOptions } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
 export interface IdPolicy {
@@ -45,8 +46,8 @@ export const sameIds: Ids = {
 };
 
 /** Ids that the kernel will choose. */
-export function freshIds({ identity: { pid }, threads }: Pick<Task, "identity" | "threads">, draft: PlanDraft): Ids {
-	const cells = new Map(threads.map(({ tid }) => [tid, draft.cell(`new id of ${tid}`)]));
+export function freshIds({ identity: { pid }, threads }: Pick<Task, "identity" | "threads">): Ids {
+	const cells = new Map(threads.map(({ tid }) => [tid, cellDatum(`new id of ${tid}`)]));
 	const arg = (tid: number): Arg => {
 		const cell = cells.get(tid);
 		return cell === undefined ? BigInt(tid) : { valueOf: cell };
@@ -66,11 +67,11 @@ export function freshIds({ identity: { pid }, threads }: Pick<Task, "identity" |
 			if (cell === undefined) return;
 			const piece = { iov_base: 0n, iov_len: BigInt(i32.size) };
 			const pointers = (to: Place) => ({ pointers: [{ at: iovec.offsetOf("iov_base"), to }] });
-			const from = draft.bytes(`where the new id of ${tid} is`, iovec.encode(piece), pointers(cell));
+			const from = bytesDatum(`where the new id of ${tid} is`, iovec.encode(piece), pointers(cell));
 			const to =
 				typeof at === "bigint"
-					? draft.bytes(`where ${tid} was written`, iovec.encode({ ...piece, iov_base: at }))
-					: draft.bytes(`where ${tid} was written`, iovec.encode(piece), pointers(at));
+					? bytesDatum(`where ${tid} was written`, iovec.encode({ ...piece, iov_base: at }))
+					: bytesDatum(`where ${tid} was written`, iovec.encode(piece), pointers(at));
 			// a copy of exactly four bytes: what a step saves is eight
 			list.add(stage, "process_vm_writev", [arg(pid), from, 1n, to, 1n, 0n], why, {
 				expect: { exactly: BigInt(i32.size) },
@@ -87,7 +88,7 @@ export function addTidWords(
 	list: ListDraft,
 	task: Task,
 	tid: number,
-	{ draft, ids }: { draft: PlanDraft; ids: Ids },
+	{ draft, ids }: { draft: PartDraft; ids: Ids },
 ): void {
 	const thread = task.threads.find((candidate) => candidate.tid === tid);
 	if (thread === undefined || !ids.cells.has(tid)) return;
@@ -124,9 +125,9 @@ export function addTidWords(
 /** What no plan can find out, said once. */
 export function reportFreshIds(
 	{ identity: { pid } }: Pick<Task, "identity">,
-	{ draft, ids }: { draft: PlanDraft; ids: Ids },
-): void {
-	if (ids.cells.size === 0) return;
+	{ draft, ids }: { draft: PartDraft; ids: Ids },
+): Part {
+	if (ids.cells.size === 0) return draft.made();
 	draft.report(
 		caution(
 			"ids",
@@ -134,4 +135,5 @@ export function reportFreshIds(
 			"and its threads get new ids; where it wrote the old ones down (pid files, locks with an owner) they stay",
 		),
 	);
+	return draft.made();
 }

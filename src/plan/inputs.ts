@@ -1,8 +1,6 @@
 import type { ByteSource } from "../bytes/source.ts";
-import { F } from "../linux/fcntl.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
-import type { ListDraft } from "./draft.ts";
 
 /** Files that are open before the process exists: whoever made them decided what they are, and nobody opens them by name again. */
 export interface Inputs {
@@ -48,31 +46,4 @@ export function inputsFrom(sources: readonly ByteSource[], lent: Lent, first: nu
 		},
 		lent: (path) => paths.get(path),
 	};
-}
-
-/** Moves them out of the way of the numbers that the process will have: to those that {@link inputsFrom} says. */
-export function addInputs(list: ListDraft, sources: readonly ByteSource[], lent: Lent, first: number): void {
-	const all = [
-		...sources.map(({ name }, i) => ({ name, number: FIRST_INPUT_FD + i })),
-		...[...lent].map(([name, number]) => ({ name, number })),
-	];
-	for (const [i, { name, number }] of all.entries())
-		list.add(
-			"identity",
-			"fcntl",
-			[BigInt(number), BigInt(F.DUPFD_CLOEXEC), BigInt(first)],
-			`${name.slice(name.lastIndexOf("/") + 1)}, which is open already, out of the way`,
-			{ expect: { exactly: BigInt(first + i) } },
-		);
-}
-
-/** When all bytes are in place and all files open. */
-export function closeInputs(list: ListDraft, { count }: Inputs, first: number): void {
-	if (count === 0) return;
-	list.add(
-		"directories",
-		"close_range",
-		[BigInt(first), BigInt(first + count - 1), 0n],
-		"the files that its bytes came from",
-	);
 }

@@ -3,10 +3,11 @@ import { CAPABILITY_VERSION_3, capabilitiesIn, capUserHeader, encodeCapabilities
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { CallName } from "../program/calls.ts";
+import { bytesDatum } from "../program/data.ts";
 import type { Credentials, Task } from "../task/task.ts";
-import type { PlanDraft } from "./draft.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { attainable } from "./host-rights.ts";
+import type { PartDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
 /**
@@ -123,23 +124,20 @@ const setCapabilities = (effective: bigint, permitted: bigint, why: string): Swi
 	why,
 });
 
-/** Who acts in the plan's first list: nothing is switched that is so already. */
+/** Who acts in a part's steps of the leader: nothing is switched that is so already. It begins with the caller. */
 export interface Actor {
 	asUser(stage: Stage, keeping?: bigint): void;
 	asCaller(stage: Stage): void;
-	/** Whether the restorer was ever somebody else: then the kernel shows the process to root alone. */
-	readonly everSwitched: boolean;
 }
 
-export function actorOf(draft: PlanDraft, opener: Opener): Actor {
+export function actorOf(draft: PartDraft, opener: Opener): Actor {
 	let present: "user" | "caller" = "caller";
-	let everSwitched = false;
 	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {
 		for (const { call, args, why } of steps)
 			draft.list("leader").add(
 				stage,
 				call,
-				args.map((arg) => (typeof arg === "bigint" ? arg : draft.bytes(`${call}: ${why}`, arg))),
+				args.map((arg) => (typeof arg === "bigint" ? arg : bytesDatum(`${call}: ${why}`, arg))),
 				why,
 			);
 	};
@@ -147,16 +145,12 @@ export function actorOf(draft: PlanDraft, opener: Opener): Actor {
 		asUser: (stage, keeping) => {
 			if (opener.same || present === "user") return;
 			present = "user";
-			everSwitched = true;
 			add(stage, stepsToUser(opener, keeping));
 		},
 		asCaller: (stage) => {
 			if (present === "caller") return;
 			present = "caller";
 			add(stage, stepsToCaller(opener));
-		},
-		get everSwitched() {
-			return everSwitched;
 		},
 	};
 }

@@ -1,19 +1,22 @@
-import type { Arg, Place } from "./program.ts";
+import type { ArgOf } from "./program.ts";
 
 /** What becomes of an argument, by its kind. */
-export interface ArgCases<T> {
+export interface ArgCases<T, P, L> {
 	readonly literal: (value: bigint) => T;
-	readonly address: (place: Place) => T;
-	readonly value: (place: Place) => T;
-	readonly list: (name: string) => T;
+	readonly address: (place: P) => T;
+	readonly value: (place: P) => T;
+	readonly list: (list: L) => T;
 }
 
 /** Tells arguments apart. Not with `in`: every object has a `valueOf`. */
-export function matchArg<T>(arg: Arg, { literal, address, value, list }: ArgCases<T>): T {
+export function matchArg<T, P extends object, L>(
+	arg: ArgOf<P, L>,
+	{ literal, address, value, list }: ArgCases<T, P, L>,
+): T {
 	if (typeof arg === "bigint") return literal(arg);
-	if (hasOwn(arg, "datum")) return address(arg);
-	return hasOwn(arg, "list") ? list(arg.list) : value(arg.valueOf);
+	if (isList(arg)) return list(arg.list);
+	return Object.hasOwn(arg, "valueOf") ? value((arg as { readonly valueOf: P }).valueOf) : address(arg as P);
 }
 
-const hasOwn = <A extends object, K extends string>(arg: A, key: K): arg is Extract<A, Record<K, unknown>> =>
-	Object.hasOwn(arg, key);
+const isList = <P extends object, L>(arg: Exclude<ArgOf<P, L>, bigint>): arg is { readonly list: L } =>
+	Object.hasOwn(arg, "list");

@@ -1,14 +1,19 @@
 import type { Address } from "../bytes/address.ts";
+import type { Range } from "../bytes/range.ts";
 import type { CallName } from "./calls.ts";
 
-export type Arg =
+/** An argument of a step, in terms of whatever names a place (P) and a list (L). */
+export type ArgOf<P, L> =
 	| bigint
-	/** The address of a datum, or of a byte in it. */
-	| Place
+	/** The address of a place. */
+	| P
 	/** The 64-bit value that an earlier step saved there. */
-	| { readonly valueOf: Place }
-	/** The first step of a list, for `spawn`. */
-	| { readonly list: string };
+	| { readonly valueOf: P }
+	/** The first step of a list, for `spawn`, or a step to go on at. */
+	| { readonly list: L };
+
+/** Of a program that gets its addresses when it is assembled. */
+export type Arg = ArgOf<Place, string>;
 
 export interface Place {
 	readonly datum: Datum;
@@ -56,4 +61,25 @@ export interface Step {
 	readonly save?: Place;
 	/** For people: what it does for the process, in a few words. */
 	readonly why: string;
+}
+
+/** What one task runs, from its first step to its last. */
+export interface StepList<S extends Step = Step> {
+	/** `leader`, `thread 5741`, `filler 2`. */
+	readonly name: string;
+	readonly steps: readonly S[];
+}
+
+/** Lists for the tasks of one address space, and the memory that they refer to. */
+export interface Program<S extends Step = Step> {
+	/** The process that runs it. */
+	readonly pid: number;
+	/** Free in its layout: the blob and the program live here. */
+	readonly hole: Range;
+	/** The first list is where it begins; the others are spawned by name. */
+	readonly lists: readonly StepList<S>[];
+	/** Every datum the steps refer to. */
+	readonly data: readonly Datum[];
+	/** `struct context` of blob.h: where failures are reported. Every spawned list gets it. */
+	readonly context: Place;
 }

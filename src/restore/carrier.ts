@@ -7,7 +7,7 @@ import { NecromancerError, refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import type { EncodedPlan } from "../plan/encode.ts";
+import type { AssembledPlan } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
@@ -22,7 +22,7 @@ import { requireFreeIds, requireNoHeirs } from "./require-free-pids.ts";
  */
 export async function makeCarrier(
 	agent: Agent,
-	encoded: EncodedPlan,
+	encoded: AssembledPlan,
 	{ identity: { pid } }: Task,
 	ids: IdChoice,
 	store?: Slot,
@@ -83,7 +83,7 @@ function remedyFor(
 export async function untilReady(
 	agent: Agent,
 	pid: number,
-	encoded: EncodedPlan,
+	encoded: AssembledPlan,
 	clocks: () => Promise<string>,
 ): Promise<void> {
 	for (;;) {
@@ -97,7 +97,7 @@ export async function untilReady(
 
 /** @throws NecromancerError ERR_STEP_FAILED with the step in words. */
 export async function refuseStep(
-	encoded: EncodedPlan,
+	encoded: AssembledPlan,
 	report: { readonly id: bigint; readonly result: bigint },
 ): Promise<never> {
 	const { stepFailure } = await import("../plan/failure.ts");

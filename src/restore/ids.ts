@@ -1,7 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
-import type { EncodedPlan } from "../plan/encode.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { pathOfMemory } from "../proc/links.ts";
 import { readStatus } from "../proc/status.ts";
 import { threadsOf } from "../proc/tasks.ts";
@@ -24,7 +23,7 @@ export function idsHere(
 	pid: number,
 	tids: readonly number[],
 	plan: Plan,
-	encoded: EncodedPlan,
+	encoded: AssembledPlan,
 ): ReadonlyMap<number, number> {
 	if (choice === "same") return new Map(tids.map((tid) => [tid, tid]));
 	// the last of its ids is what the thread itself sees

@@ -5,10 +5,9 @@ import { leaveNothing } from "../agent/spawn.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import type { EncodedPlan } from "../plan/encode.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
@@ -24,7 +23,7 @@ export interface WaitingProcess {
 	readonly task: Task;
 	readonly facts: HostFacts;
 	readonly plan: Plan;
-	readonly encoded: EncodedPlan;
+	readonly encoded: AssembledPlan;
 	/** What became of its descriptors. */
 	readonly policy: FilePolicy;
 	/** The files that it was to get. */

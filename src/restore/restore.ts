@@ -12,12 +12,12 @@ import { SIGKILL } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import { type CompileOptions, compilePlan, holeFor } from "../plan/compile/compile.ts";
-import { type EncodedPlan, encodePlan } from "../plan/encode.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
+import { assemble } from "../program/assemble.ts";
 import type { Task } from "../task/task.ts";
 import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
@@ -78,13 +78,13 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	const agent = await startAgent(holeFor(task), { inputs: sourcesOf(task).map(openNumber) });
 	const alive: number[] = [];
 	let init: Init | undefined;
-	let encoded: EncodedPlan | undefined;
+	let encoded: AssembledPlan | undefined;
 	try {
 		const facts = await factsFor(agent, task, options);
 		const { policy, judged, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
 		requireRoomForMappings(task, plan.views);
-		encoded = encodePlan(plan, failStep === undefined ? {} : { failStep });
+		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await leaveKills(agent, 2);
 		if (ids === "namespace") {
 			init = await startInit(agent, task.identity.pid, initPid);
@@ -129,7 +129,7 @@ export async function rehearse(task: Task, options: RestoreOptions): Promise<Pla
 		const { policy, lent } = await filesFor(agent, task, facts, options);
 		const plan = compilePlan(task, facts, { ...policy, lent });
 		requireRoomForMappings(task, plan.views);
-		encodePlan(plan);
+		assemble(plan);
 		return plan;
 	});
 }

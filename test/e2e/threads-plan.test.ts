@@ -4,18 +4,18 @@ import type { Agent } from "../../src/agent/agent.ts";
 import { spawnTask } from "../../src/agent/spawn.ts";
 import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
-import { bytesFromText } from "../../src/bytes/text.ts";
 import { measureHost } from "../../src/host/facts.ts";
 import type { Context } from "../../src/plan/context.ts";
-import { planDraft } from "../../src/plan/draft.ts";
-import { encodePlan } from "../../src/plan/encode.ts";
 import { sameIds } from "../../src/plan/ids.ts";
+import { partDraft } from "../../src/plan/part.ts";
 import { planCredentials } from "../../src/plan/process/credentials.ts";
 import { planIdentity } from "../../src/plan/process/identity.ts";
 import { planLeave } from "../../src/plan/threads/leave.ts";
 import { planSignals } from "../../src/plan/threads/signals.ts";
 import { planThreads } from "../../src/plan/threads/threads.ts";
 import { planTimers } from "../../src/plan/threads/timers.ts";
+import { assemble } from "../../src/program/assemble.ts";
+import { bytesDatum, cellDatum, dataOf } from "../../src/program/data.ts";
 import type { Limit, Task } from "../../src/task/task.ts";
 import { tracerOn } from "../../src/trace/tracer.ts";
 import { ownFiles } from "../support/builders/own-files.ts";
@@ -51,28 +51,28 @@ afterEach(async () => {
 async function live(task: Task) {
 	const agent = await startAgent(hole, { streams: "ignore" });
 	agents.push(agent);
-	const draft = planDraft(bytesFromText);
+	const draft = partDraft();
 	const pid = task.identity.pid;
 	const words = Buffer.alloc(16);
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
-	const reportTarget = draft.bytes("context", words);
+	const reportTarget = bytesDatum("context", words);
 	const facts = await measureHost(agent);
 	const context: Context = {
 		...ownFiles(draft, facts, 64),
-		...{ draft, ids: sameIds, facts, hole, reportTarget, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, ids: sameIds, facts, hole, reportTarget, firstWorkFd: 64, go: cellDatum("go") },
 		reserve: () => address(0n),
 	};
 	planIdentity(task, context);
 	const leader = draft.list("leader");
 	leader.add("map", "mmap", [CODE, 0x8000n, 7n, MAP, -1n, 0n], "code and data");
 	// mov eax, 34; syscall; jmp back
-	const code = draft.bytes("code", Buffer.from("b8220000000f05ebf7", "hex"));
+	const code = bytesDatum("code", Buffer.from("b8220000000f05ebf7", "hex"));
 	const iov = Buffer.alloc(32);
 	iov.writeBigUInt64LE(9n, 8);
 	iov.writeBigUInt64LE(CODE, 16);
 	iov.writeBigUInt64LE(9n, 24);
-	const vector = draft.bytes("iov", iov, { pointers: [{ at: 0, to: code }] });
+	const vector = bytesDatum("iov", iov, { pointers: [{ at: 0, to: code }] });
 	leader.add(
 		"fill",
 		"process_vm_readv",
@@ -89,9 +89,9 @@ async function live(task: Task) {
 	planLeave(task, context);
 	const plan = {
 		...{ pid, tids: task.threads.map(({ tid }) => tid), hole, context: reportTarget, reportFd: 64 },
-		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
+		...{ views: [], lists: draft.made().lists, data: dataOf(draft.made().lists), findings: draft.made().findings },
 	};
-	const encoded = encodePlan(plan);
+	const encoded = assemble(plan);
 	await agent.run({ load: encoded.pieces });
 	const spawned = await spawnTask(agent, {
 		context: encoded.contextAt,
@@ -104,7 +104,7 @@ async function live(task: Task) {
 	const report = await agent.reports.next();
 	const failed = encoded.steps.get(Number(report?.id ?? -1n));
 	expect([failed?.list, failed?.step, report?.result]).toEqual([undefined, undefined, 0n]);
-	return { agent, findings: draft.findings };
+	return { agent, findings: draft.made().findings };
 }
 
 /** Numbers that nobody has, far from those of this moment. */

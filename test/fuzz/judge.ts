@@ -18,7 +18,7 @@ import { readSymbols } from "../../src/elf/object.ts";
 import { NecromancerError } from "../../src/errors.ts";
 import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
-import { encodePlan } from "../../src/plan/encode.ts";
+import { assemble } from "../../src/program/assemble.ts";
 import { complete } from "../../src/task/complete/complete.ts";
 import { deduce } from "../../src/task/deduce/deduce.ts";
 import { taskFromCore } from "../../src/task/from-core/from-core.ts";
@@ -64,7 +64,7 @@ function judged(...steps: readonly (() => void)[]): Find | undefined {
 export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
 	const dead = () => taskFromCore(readCore(fromBuffer("core", bytes)));
 	const plan = (task: Parameters<typeof compilePlan>[0]): void => {
-		encodePlan(compilePlan(task, facts, { fds: new Map(), missing: "null" }));
+		assemble(compilePlan(task, facts, { fds: new Map(), missing: "null" }));
 	};
 	return judged(
 		() => {
@@ -118,7 +118,7 @@ export function judgeImages(path: string): Find | undefined {
 			drain(jsonPieces(imagesJson(view)));
 		}),
 		within((dir) => {
-			encodePlan(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
+			assemble(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
 		}),
 		within((dir) => {
 			const dead = taskFromCore(readCore(fromBuffer("core", counter())));

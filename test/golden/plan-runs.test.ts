@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
-import { type EncodeOptions, encodePlan } from "../../src/plan/encode.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import { type AssembleOptions, assemble } from "../../src/program/assemble.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";
@@ -22,8 +22,8 @@ function planFor(name: string): Plan {
 	}
 }
 
-function run(plan: Plan, options: EncodeOptions = {}): Outcome {
-	const { pieces, end, firstStep, contextAt } = encodePlan(plan, options);
+function run(plan: Plan, options: AssembleOptions = {}): Outcome {
+	const { pieces, end, firstStep, contextAt } = assemble(plan, options);
 	return runModel({
 		...{ pieces, memory: flatMemory([{ start: plan.hole.start, end }]), models: [agreeable], pid: plan.pid },
 		...{ steps: firstStep("leader"), context: contextAt },

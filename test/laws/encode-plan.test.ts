@@ -1,12 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Address } from "../../src/bytes/address.ts";
-import { bytesFromText } from "../../src/bytes/text.ts";
-import { planDraft } from "../../src/plan/draft.ts";
-import { type EncodedPlan, encodePlan } from "../../src/plan/encode.ts";
-import type { Plan } from "../../src/plan/plan.ts";
+import { partDraft } from "../../src/plan/part.ts";
+import type { AssembledPlan, Plan } from "../../src/plan/plan.ts";
 import { matchArg } from "../../src/program/args.ts";
+import { assemble } from "../../src/program/assemble.ts";
 import { callNumber } from "../../src/program/calls.ts";
+import { bytesDatum, cellDatum } from "../../src/program/data.ts";
 import type { Arg, Datum, Expect } from "../../src/program/program.ts";
 import { flatMemory, type Model, type Outcome, runModel } from "../support/models/model-kernel.ts";
 
@@ -55,8 +55,8 @@ const plans = fc
 		lists: fc.array(fc.array(stepSeed, { maxLength: 6 }), { minLength: 1, maxLength: 4 }),
 	})
 	.map(({ data, lists }) => {
-		const draft = planDraft(bytesFromText);
-		const context = draft.bytes("context", Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0xe1, 0x10));
+		const draft = partDraft();
+		const context = bytesDatum("context", Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 0xe1, 0x10));
 		const padded: Datum = { ...context.datum, size: 16 };
 		const all: Datum[] = [padded];
 		for (const { bytes, room, align, pointers } of data) {
@@ -73,7 +73,7 @@ const plans = fc
 				}),
 			});
 		}
-		const cells = ["a", "b", "c"].map((name): Datum => draft.cell(name).datum);
+		const cells = ["a", "b", "c"].map((name): Datum => cellDatum(name).datum);
 		all.push(...cells);
 		const names = lists.map((_, i) => (i === 0 ? "leader" : `thread ${i}`));
 		const argOf = ({ kind, value, pick }: StepSeed["args"][number]): Arg => {
@@ -99,13 +99,13 @@ const plans = fc
 		}
 		const plan: Plan = {
 			...{ pid: PID, tids: [PID], hole: HOLE, findings: [], views: [], reportFd: 4 },
-			...{ lists: draft.lists, data: all, context: { datum: padded } },
+			...{ lists: draft.made().lists, data: all, context: { datum: padded } },
 		};
 		return { plan, results: (lists[0] ?? []).map(({ result }) => result), cells };
 	});
 
 function run(
-	encoded: EncodedPlan,
+	encoded: AssembledPlan,
 	results: readonly bigint[],
 ): { outcome: Outcome; memory: ReturnType<typeof flatMemory> } {
 	const memory = flatMemory([HOLE]);
@@ -131,7 +131,7 @@ describe("an encoded plan", () => {
 	it("makes the calls that the plan says, with the arguments it says, and stops where it says", () => {
 		fc.assert(
 			fc.property(plans, ({ plan, results }) => {
-				const encoded = encodePlan(plan);
+				const encoded = assemble(plan);
 				const { outcome } = run(encoded, results);
 				const saved = new Map<Datum, bigint>();
 				const expected: { id: number; number: number; args: bigint[]; result: bigint }[] = [];
@@ -165,7 +165,7 @@ describe("an encoded plan", () => {
 	it("holds every datum, aligned, apart from all others, with its pointers", () => {
 		fc.assert(
 			fc.property(plans, ({ plan }) => {
-				const encoded = encodePlan(plan);
+				const encoded = assemble(plan);
 				const memory = flatMemory([HOLE]);
 				for (const { at, bytes } of encoded.pieces) memory.write(at, bytes);
 				const taken: { start: bigint; end: bigint }[] = [];
@@ -196,7 +196,7 @@ describe("an encoded plan", () => {
 		fc.assert(
 			fc.property(plans, fc.nat(100), ({ plan, results }, pick) => {
 				const total = plan.lists.reduce((sum, { steps }) => sum + steps.length, 0);
-				const { steps } = encodePlan(plan);
+				const { steps } = assemble(plan);
 				expect([...steps.keys()]).toEqual(Array.from({ length: total }, (_, i) => i + 1));
 				for (const [id, { list, index, step }] of steps) {
 					expect(plan.lists.find(({ name }) => name === list)?.steps[index]).toBe(step);
@@ -207,7 +207,7 @@ describe("an encoded plan", () => {
 				const last = reached < 0 ? leader.length : reached + 1;
 				if (last === 0) return;
 				const failStep = (pick % last) + 1;
-				const { outcome } = run(encodePlan(plan, { failStep }), results);
+				const { outcome } = run(assemble(plan, { failStep }), results);
 				expect(outcome.reports).toEqual([{ task: 0x10e1n, id: BigInt(failStep), result: -38n }]);
 				expect(outcome.calls.at(-1)?.number).toBe(0xfe00);
 				expect(outcome.exited).toEqual([{ tid: PID, status: 111, group: true }]);

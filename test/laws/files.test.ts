@@ -3,8 +3,9 @@ import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type FilePolicy, planFiles } from "../../src/plan/files/files.ts";
+import { closeInputs } from "../../src/plan/files/inputs.ts";
 import { planArming } from "../../src/plan/files/late.ts";
-import { closeInputs, sourcesOf } from "../../src/plan/inputs.ts";
+import { sourcesOf } from "../../src/plan/inputs.ts";
 import { planDirectories } from "../../src/plan/process/directories.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
 import type { Task } from "../../src/task/task.ts";
@@ -164,10 +165,10 @@ function carriedOut({ files: those, policy }: Scene): ModelKernel {
 	const context = circumstancesFor(FIRST_WORK_FD, sources);
 	planFiles(taskWith(those), context, policy);
 	planDirectories(taskWith(those), context);
-	closeInputs(context.draft.list("leader"), context.inputs, FIRST_WORK_FD + 1);
+	closeInputs(context);
 	planArming(taskWith(those), context, policy);
 	const kernel = modelKernel(files, FIRST_WORK_FD, sources);
-	for (const list of context.draft.lists) kernel.run(list.steps);
+	for (const list of context.draft.made().lists) kernel.run(list.steps);
 	return kernel;
 }
 

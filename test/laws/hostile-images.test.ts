@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../src/errors.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
-import { encodePlan } from "../../src/plan/encode.ts";
+import { assemble } from "../../src/program/assemble.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import {
 	type BuiltFileEntry,
@@ -73,7 +73,7 @@ function planned(path: string): string {
 	try {
 		const dir = openImageDir(path);
 		try {
-			encodePlan(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
+			assemble(compilePlan(taskFromImages(dir), facts, { fds: new Map(), missing: "null" }));
 			return "planned";
 		} finally {
 			dir.close();

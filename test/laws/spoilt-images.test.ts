@@ -10,7 +10,7 @@ import { openImageDir } from "../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../src/errors.ts";
 import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
-import { encodePlan } from "../../src/plan/encode.ts";
+import { assemble } from "../../src/program/assemble.ts";
 import { taskFromCore } from "../../src/task/from-core/from-core.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { buildCore } from "../support/builders/core-builder.ts";
@@ -44,7 +44,7 @@ async function readEverything(path: string): Promise<void> {
 	try {
 		const task = await orRefused(() => taskFromImages(dir));
 		if (task !== undefined)
-			await orRefused(() => encodePlan(compilePlan(task, facts, { fds: new Map(), missing: "null" })));
+			await orRefused(() => assemble(compilePlan(task, facts, { fds: new Map(), missing: "null" })));
 		await orRefused(() => patch(dead, dir, { host: hostWith(), allowMismatch: true }));
 	} finally {
 		dir.close();

@@ -1,7 +1,7 @@
 import { hex } from "../../bytes/address.ts";
-import { type EncodedPlan, encodePlan } from "../../plan/encode.ts";
-import type { Plan, PlanStep } from "../../plan/plan.ts";
+import type { AssembledPlan, Plan, PlanStep } from "../../plan/plan.ts";
 import { matchArg } from "../../program/args.ts";
+import { assemble } from "../../program/assemble.ts";
 import { callNumber } from "../../program/calls.ts";
 import type { Arg, Datum, Expect, Place } from "../../program/program.ts";
 import { stepText } from "../../program/text/text.ts";
@@ -14,7 +14,7 @@ import { SCHEMA } from "../json-text.ts";
 
 /** A plan for programs: what the blob is given, and why. */
 export function planJson(plan: Plan) {
-	const encoded = encodePlan(plan);
+	const encoded = assemble(plan);
 	const indices = new Map(plan.data.map((datum, i) => [datum, i]));
 	let id = 0;
 	return {
@@ -40,7 +40,7 @@ export function planJson(plan: Plan) {
 
 type Indices = ReadonlyMap<Datum, number>;
 
-const stepJson = (step: PlanStep, id: number, indices: Indices, encoded: EncodedPlan) => ({
+const stepJson = (step: PlanStep, id: number, indices: Indices, encoded: AssembledPlan) => ({
 	id,
 	stage: step.stage,
 	call: step.call,
@@ -52,15 +52,15 @@ const stepJson = (step: PlanStep, id: number, indices: Indices, encoded: Encoded
 	text: stepText(step),
 });
 
-const argJson = (arg: Arg, indices: Indices, encoded: EncodedPlan) =>
-	matchArg<object>(arg, {
+const argJson = (arg: Arg, indices: Indices, encoded: AssembledPlan) =>
+	matchArg<object, Place, string>(arg, {
 		literal: (value) => ({ kind: "literal", value: hex(BigInt.asUintN(64, value)) }),
 		address: (place) => ({ kind: "address", ...placeJson(place, indices, encoded) }),
 		value: (place) => ({ kind: "valueOf", ...placeJson(place, indices, encoded) }),
 		list: (name) => ({ kind: "list", list: name, address: hex(encoded.firstStep(name)) }),
 	});
 
-const placeJson = (place: Place, indices: Indices, { addressOf }: EncodedPlan) => ({
+const placeJson = (place: Place, indices: Indices, { addressOf }: AssembledPlan) => ({
 	data: indices.get(place.datum) ?? null,
 	offset: place.offset ?? 0,
 	address: hex(addressOf(place)),
@@ -73,7 +73,7 @@ const expectJson = (expect: Expect) => {
 		: { kind: "success-or", errno: expect.successOr };
 };
 
-const datumJson = (datum: Datum, indices: Indices, encoded: EncodedPlan) => ({
+const datumJson = (datum: Datum, indices: Indices, encoded: AssembledPlan) => ({
 	name: datum.name,
 	address: hex(encoded.addressOf({ datum })),
 	size: datum.size,

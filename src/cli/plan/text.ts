@@ -1,6 +1,6 @@
 import { hex } from "../../bytes/address.ts";
-import { type NumberedStep, numberSteps } from "../../plan/encode.ts";
-import type { Plan } from "../../plan/plan.ts";
+import type { Plan, PlanStep } from "../../plan/plan.ts";
+import { type NumberedStep, numberSteps } from "../../program/assemble.ts";
 import { stepText } from "../../program/text/text.ts";
 import { escapeText } from "../escape-text.ts";
 import { weightPaint } from "../findings.ts";
@@ -57,12 +57,12 @@ const LEADER = "leader";
 interface StepGroup {
 	readonly title: string;
 	readonly list: string;
-	readonly steps: readonly NumberedStep[];
+	readonly steps: readonly NumberedStep<PlanStep>[];
 }
 
 /** The leader's steps by stage, those of others by who runs them. */
-function groupsOf(steps: readonly NumberedStep[]): StepGroup[] {
-	const groups: { title: string; list: string; steps: NumberedStep[] }[] = [];
+function groupsOf(steps: readonly NumberedStep<PlanStep>[]): StepGroup[] {
+	const groups: { title: string; list: string; steps: NumberedStep<PlanStep>[] }[] = [];
 	for (const step of steps) {
 		const title = step.list === LEADER ? step.step.stage : step.list;
 		const last = groups.at(-1);
@@ -72,7 +72,7 @@ function groupsOf(steps: readonly NumberedStep[]): StepGroup[] {
 	return groups;
 }
 
-function linesOf(steps: readonly NumberedStep[], paint: Paint, verbose: boolean): string[] {
+function linesOf(steps: readonly NumberedStep<PlanStep>[], paint: Paint, verbose: boolean): string[] {
 	const { head, hidden, tail } = fold(steps, verbose);
 	const rows = [...head, ...tail].map(({ id, step }) => ({
 		id: `${id}`,

@@ -1,20 +1,21 @@
 import type { Range } from "../../bytes/range.ts";
-import { bytesFromText } from "../../bytes/text.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
+import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
 import { planClocks } from "../clocks.ts";
-import type { Context } from "../context.ts";
-import { planDraft } from "../draft.ts";
+import { type Context, contextOf, type Shared } from "../context.ts";
 import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
 import { closeGhosts, ghostNumbers } from "../files/ghosts.ts";
+import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
-import { addInputs, behindInputs, closeInputs, inputsFrom, type Lent, sourcesOf } from "../inputs.ts";
+import { behindInputs, inputsFrom, type Lent, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
-import { actorOf, openerOf } from "../opener.ts";
+import { openerOf } from "../opener.ts";
+import { joinParts, type Part } from "../part.ts";
 import type { Plan } from "../plan.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "../process/attributes.ts";
 import { planBounds } from "../process/bounds.ts";
@@ -35,71 +36,85 @@ export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy,
 
 const MIB = 1n << 20n;
 
+/** What parts are told besides the process and the context. */
+interface Given {
+	readonly options: CompileOptions;
+	readonly lent: Lent;
+	/** The parts before. */
+	readonly before: readonly Part[];
+}
+
+/** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
+const parts: readonly ((task: Task, context: Context, given: Given) => Part)[] = [
+	reportFreshIds,
+	planIdentity,
+	planAttributes,
+	(task, context, { lent }) => planInputs(task, context, lent),
+	(task, context, { options }) => planFiles(task, context, options),
+	(task, context, { options }) => planMemory(task, context, options),
+	planVdso,
+	planBounds,
+	planMemoryAttributes,
+	(_, context) => closeGhosts(context),
+	planClocks,
+	planDirectories,
+	(_, context) => closeInputs(context),
+	(task, context, { before }) => planInspection(task, context, before),
+	planSignals,
+	planThreads,
+	planTimers,
+	planCredentials,
+	planLateAttributes,
+	(_, context, { options }) => planTracer(options, context),
+	(task, context, { options }) => planArming(task, context, options),
+	(task, context, { options }) => planLeave(task, context, options),
+];
+
 /**
  * Compiles a process into the system calls that make it. Pure: the same task, host facts and options give the same plan.
  *
  * @throws NecromancerError for what cannot be restored: sockets, seccomp filters, registers that would kill it at once.
  */
 export function compilePlan(task: Task, facts: HostFacts, options: CompileOptions): Plan {
-	const draft = planDraft(bytesFromText);
-	const hole = holeFor(task);
-	const { pid } = task.identity;
 	const { lent = new Map() } = options;
+	const shared = sharedBy(task, facts, options, lent);
+	const { hole, firstWorkFd, reportTarget, ids } = shared;
+	const made: Part[] = [];
+	for (const part of parts) made.push(part(task, contextOf(shared), { options, lent, before: made }));
+	const { lists, findings } = joinParts(made);
+	const clocks = made.find((part) => part.clocks !== undefined)?.clocks;
+	return {
+		pid: task.identity.pid,
+		tids: task.threads.map(({ tid }) => tid),
+		hole,
+		views: made.flatMap(({ views = [] }) => views),
+		lists,
+		data: dataOf(lists, [reportTarget]),
+		context: reportTarget,
+		reportFd: firstWorkFd,
+		...(clocks === undefined ? {} : { clocks }),
+		...(options.freshIds === true ? { newIds: ids.cells } : {}),
+		findings,
+	};
+}
+
+function sharedBy(task: Task, facts: HostFacts, options: CompileOptions, lent: Lent): Shared {
+	const hole = holeFor(task);
 	const sources = sourcesOf(task);
-	const workFd = firstWorkFd(task, options, behindInputs(sources, lent));
-	const inputs = inputsFrom(sources, lent, workFd + 1);
-	const firstSpareFd = workFd + 1 + inputs.count;
-	const opener = openerOf(task, facts);
-	const context: Context = {
-		draft,
-		ids: options.freshIds === true ? freshIds(task, draft) : sameIds,
+	const firstWorkFd = workFdAbove(task, options, behindInputs(sources, lent));
+	const inputs = inputsFrom(sources, lent, firstWorkFd + 1);
+	const firstSpareFd = firstWorkFd + 1 + inputs.count;
+	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
+	return {
+		ids: options.freshIds === true ? freshIds(task) : sameIds,
 		facts,
 		hole,
 		ghosts: ghostNumbers(task, options, firstSpareFd),
-		reportTarget: draft.bytes(
-			"report socket",
-			contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(pid) }),
-		),
-		firstWorkFd: workFd,
-		...{ inputs, firstSpareFd, opener, actor: actorOf(draft, opener) },
-		go: draft.cell("go"),
-		...(task.threads[0]?.ended === true ? { leaderEnded: draft.cell("whether the leader is there") } : {}),
+		reportTarget: bytesDatum("report socket", target),
+		...{ firstWorkFd, inputs, firstSpareFd, opener: openerOf(task, facts) },
+		go: cellDatum("go"),
+		...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
 		reserve: reserver(task.memory.mappings, hole),
-	};
-	reportFreshIds(task, context);
-	planIdentity(task, context);
-	planAttributes(task, context);
-	addInputs(draft.list("leader"), sources, lent, workFd + 1);
-	planFiles(task, context, options);
-	const views = planMemory(task, context, options);
-	planVdso(task, context);
-	planBounds(task, context);
-	planMemoryAttributes(task, context);
-	closeGhosts(context);
-	const clocks = planClocks(task, context);
-	planDirectories(task, context);
-	closeInputs(draft.list("leader"), inputs, workFd + 1);
-	planInspection(task, context);
-	planSignals(task, context);
-	planThreads(task, context);
-	planTimers(task, context);
-	planCredentials(task, context);
-	planLateAttributes(task, context);
-	planTracer(options, context);
-	planArming(task, context, options);
-	planLeave(task, context, options);
-	return {
-		pid,
-		tids: task.threads.map(({ tid }) => tid),
-		hole,
-		views,
-		lists: draft.lists,
-		data: draft.data,
-		context: context.reportTarget,
-		reportFd: workFd,
-		...(clocks === undefined ? {} : { clocks }),
-		...(options.freshIds === true ? { newIds: context.ids.cells } : {}),
-		findings: draft.findings,
 	};
 }
 
@@ -120,5 +135,5 @@ const contentsOf = ({ contents, objects, ghosts = [] }: Task["memory"]): number 
 	[...objects, ...ghosts].reduce((sum, it) => sum + it.contents.length, contents.length);
 
 /** Above every descriptor of the process, on a round number. */
-const firstWorkFd = ({ files }: Task, options: CompileOptions, behind: number): number =>
+const workFdAbove = ({ files }: Task, options: CompileOptions, behind: number): number =>
 	Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(highestNumber(files, options) + 1, behind))));

@@ -1,7 +1,8 @@
 import { loss } from "../../finding.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Epoll } from "../../task/files.ts";
-import type { StepOptions } from "../draft.ts";
+import type { StepOptions } from "../part.ts";
 import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";
 
@@ -39,7 +40,7 @@ export function addEpollTargets(fds: FdAllocator, slots: ReadonlyMap<number, FdS
 				lost("which is /dev/null now");
 				continue;
 			}
-			const event = draft.bytes(
+			const event = bytesDatum(
 				`event of ${target.number} for ${number}`,
 				epollEvent.encode({ events: target.events, data: target.data }),
 			);

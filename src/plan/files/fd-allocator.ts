@@ -1,9 +1,10 @@
 import { F, FD_CLOEXEC, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import type { CallName } from "../../program/calls.ts";
+import { cellDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Context } from "../context.ts";
-import type { StepOptions } from "../draft.ts";
+import type { StepOptions } from "../part.ts";
 import type { FdSlot } from "./slots.ts";
 
 /**
@@ -49,7 +50,7 @@ export function fdAllocator(context: Context): FdAllocator {
 			return number;
 		},
 		setAside: (number, name) => {
-			const save = context.draft.cell(name);
+			const save = cellDatum(name);
 			const lowest = BigInt(context.firstSpareFd);
 			fds.add("fcntl", [BigInt(number), BigInt(F.DUPFD_CLOEXEC), lowest], `${name}, out of the way`, { save });
 			fds.add("close", [BigInt(number)], `${number} is needed for others`);

@@ -1,5 +1,6 @@
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
+import type { Part } from "../part.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";
 import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
 import { makeGhosts } from "./ghosts.ts";
@@ -19,7 +20,7 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  *
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
-export function planFiles({ identity, files, memory }: Task, context: Context, policy: FilePolicy): void {
+export function planFiles({ identity, files, memory }: Task, context: Context, policy: FilePolicy): Part {
 	const { firstWorkFd, firstSpareFd, draft, ghosts } = context;
 	const fds = fdAllocator(context);
 	// memfds come with the memory that they show
@@ -85,4 +86,5 @@ export function planFiles({ identity, files, memory }: Task, context: Context, p
 		[BigInt(firstSpareFd + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
 		"what was only needed meanwhile",
 	);
+	return context.draft.made();
 }

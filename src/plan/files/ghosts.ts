@@ -2,9 +2,11 @@ import { caution, loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
+import { bytesDatum, pathDatum } from "../../program/data.ts";
 import type { GhostFile, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { addOwnership } from "../ownership.ts";
+import type { Part } from "../part.ts";
 import type { FdAllocator } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
@@ -60,10 +62,10 @@ export function makeGhosts(
 export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
 function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: number, directory: string): void {
-	const { draft, inputs, firstSpareFd } = fds.context;
+	const { inputs, firstSpareFd } = fds.context;
 	const name = path.slice(path.lastIndexOf("/") + 1);
 	const open = (path: string, why: string, flags: number, after: 0 | 1): number => {
-		const args = [AT_FDCWD, draft.path(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
+		const args = [AT_FDCWD, pathDatum(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
 		return fds.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
 	};
 	fds.context.actor.asUser("files");
@@ -76,7 +78,7 @@ function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: num
 			fds.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
 			for (let done = 0n; done < length; done += MOST) {
 				const count = length - done < MOST ? length - done : MOST;
-				const at = draft.bytes(`offset in ${source.name}`, word(offset + done));
+				const at = bytesDatum(`offset in ${source.name}`, word(offset + done));
 				fds.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
 			}
 		}
@@ -103,14 +105,15 @@ export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context
 		const times = new Uint8Array(2 * timespec.size);
 		times.set(timespec.encode(timespecOf(accessed)));
 		times.set(timespec.encode(timespecOf(modified)), timespec.size);
-		const place = draft.bytes(`times of ${path}`, times);
+		const place = bytesDatum(`times of ${path}`, times);
 		leader.add("protect", "utimensat", [fd, 0n, place, 0n], "when it was read and written last");
 	}
 }
 
 /** After the executable, which may be one of them. */
-export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): void {
-	if (ghosts === undefined || ghosts.size === 0) return;
+export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): Part {
+	if (ghosts === undefined || ghosts.size === 0) return draft.made();
 	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n];
 	draft.list("leader").add("bounds", "close_range", range, "files without a name are where they belong");
+	return draft.made();
 }

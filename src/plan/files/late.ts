@@ -3,11 +3,12 @@ import { F, F_OWNER, fOwnerEx, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { CLOCK, itimerspec, timespecOf } from "../../linux/time.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Description, SignalOwner, Timerfd } from "../../task/files.ts";
 import type { Task } from "../../task/task.ts";
 import { expiryOf } from "../clocks.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
+import type { ListDraft, Part } from "../part.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
 
@@ -17,7 +18,7 @@ const ESRCH = 3;
  * What descriptors do by themselves, set going last: timers, and signals about input, whose owner may be a thread and
  * whose sender is remembered with the credentials of who sets it.
  */
-export function planArming(task: Task, context: Context, policy: FilePolicy): void {
+export function planArming(task: Task, context: Context, policy: FilePolicy): Part {
 	const list = context.draft.list("leader");
 	const done = new Set<string>();
 	for (const { number, key, content } of slotsOf(task.files, policy, () => {})) {
@@ -27,6 +28,7 @@ export function planArming(task: Task, context: Context, policy: FilePolicy): vo
 		if (content.owner !== undefined) setOwner(task, context, list, number, content.owner);
 		if ((content.flags & O.ASYNC) !== 0) setAsync(list, number, content);
 	}
+	return context.draft.made();
 }
 
 /**
@@ -48,7 +50,7 @@ function arm(task: Task, context: Context, list: ListDraft, number: number, time
 			),
 		);
 	if (remaining !== 0n || interval !== 0n) {
-		const spec = draft.bytes(
+		const spec = bytesDatum(
 			`time of timer ${number}`,
 			itimerspec.encode({ it_interval: timespecOf(interval), it_value: timespecOf(expiry ?? remaining) }),
 		);
@@ -56,7 +58,7 @@ function arm(task: Task, context: Context, list: ListDraft, number: number, time
 		list.add("leave", "timerfd_settime", [fd, flags, spec, 0n], `timer ${number} goes on`);
 	}
 	if (ticks === 0n) return;
-	const count = draft.bytes(`ticks of timer ${number}`, word(ticks));
+	const count = bytesDatum(`ticks of timer ${number}`, word(ticks));
 	list.add("leave", "ioctl", [fd, BigInt(TFD_IOC_SET_TICKS), count], `timer ${number} has expired before`);
 }
 
@@ -64,7 +66,7 @@ const REALTIME: readonly number[] = [CLOCK.REALTIME, CLOCK.REALTIME_ALARM];
 
 function setOwner(
 	{ identity, threads }: Task,
-	{ draft, ids }: Context,
+	{ ids }: Context,
 	list: ListDraft,
 	number: number,
 	{ type, pid, signal }: SignalOwner,
@@ -74,7 +76,7 @@ function setOwner(
 	if (pid === 0) return;
 	// a process of the past, or of another pid namespace, cannot be told
 	const ours = type !== F_OWNER.PGRP && (pid === identity.pid || threads.some(({ tid }) => tid === pid));
-	const owner = draft.bytes(`owner of ${number}`, fOwnerEx.encode({ type, pid }), { align: 4 });
+	const owner = bytesDatum(`owner of ${number}`, fOwnerEx.encode({ type, pid }), { align: 4 });
 	const to = { ...owner, offset: fOwnerEx.offsetOf("pid") };
 	if (ours || pid === identity.pid) ids.rewrite(list, "leave", pid, to, `who that is now`);
 	list.add("leave", "fcntl", [fd, BigInt(F.SETOWN_EX), owner], `who is told about ${number}`, {

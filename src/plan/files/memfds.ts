@@ -1,10 +1,11 @@
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { CallName } from "../../program/calls.ts";
+import { pathDatum } from "../../program/data.ts";
 import type { Arg } from "../../program/program.ts";
 import type { MemfdDescription } from "../../task/files.ts";
 import type { Context } from "../context.ts";
-import type { StepOptions } from "../draft.ts";
+import type { StepOptions } from "../part.ts";
 import { addStatusFlags } from "./fd-allocator.ts";
 import { ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
@@ -56,7 +57,7 @@ export function placeMemfds(
 			addStatusFlags({ add }, fd, 0, flags);
 		} else {
 			const how = openFlags(flags & ~O.NOFOLLOW) | (lowest === number ? closing : 0);
-			const path = draft.path(`memfd ${name} for ${number}`, ownFile(from));
+			const path = pathDatum(`memfd ${name} for ${number}`, ownFile(from));
 			add("openat", [AT_FDCWD, path, BigInt(how)], `memfd ${name} opened once more`, {
 				expect: { exactly: BigInt(lowest) },
 			});

@@ -3,10 +3,11 @@ import { caution } from "../../finding.ts";
 import { AT_FDCWD, S_IFCHR, S_IFMT } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { ownProcPath } from "../../proc/own-paths.ts";
+import { pathDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { OpenFile } from "../../task/files.ts";
 import type { Context } from "../context.ts";
-import type { StepOptions } from "../draft.ts";
+import type { StepOptions } from "../part.ts";
 import type { Stage } from "../plan.ts";
 import { addDuplicate, addNew, type FdAllocator } from "./fd-allocator.ts";
 import { openFlags } from "./open-flags.ts";
@@ -32,7 +33,7 @@ export function nameFor(path: string, stage: Stage, { inputs, actor }: Context, 
 /** A file by its name, with the flags of the description it stands for. */
 export function openByName(fds: FdAllocator, slot: FdSlot, path: string, flags: number): void {
 	const place = nameFor(path, "files", fds.context);
-	const name = fds.context.draft.path(`path of descriptor ${slot.number}`, place);
+	const name = pathDatum(`path of descriptor ${slot.number}`, place);
 	const how = openFlags(place === path ? flags : flags & ~O.NOFOLLOW);
 	addNew(fds, slot, "openat", (closing) => [AT_FDCWD, name, BigInt(how | closing)], `descriptor ${slot.number}`);
 }
@@ -42,17 +43,17 @@ export function openByName(fds: FdAllocator, slot: FdSlot, path: string, flags: 
  * their numbers.
  */
 export function openForCaller(fds: FdAllocator, slots: readonly FdSlot[]): ReadonlyMap<string, Place> {
-	const { draft, opener, actor } = fds.context;
+	const { opener, actor } = fds.context;
 	const waiting = new Map<string, Place>();
 	if (opener.same) return waiting;
 	for (const { number, key, byCaller, content } of slots) {
 		if (!byCaller || waiting.has(key) || (content.kind !== "substitute" && content.kind !== "file")) continue;
-		const name = draft.path(`path of descriptor ${number}`, content.path);
+		const name = pathDatum(`path of descriptor ${number}`, content.path);
 		const landed = fds.open("openat", [AT_FDCWD, name, BigInt(openFlags(content.flags))], `for descriptor ${number}`);
 		waiting.set(key, fds.setAside(landed, `what ${number} will be`));
 	}
 	// names of the process must not lead through a directory that is open to the caller alone, as /proc/self/cwd does
-	fds.add("chdir", [draft.path("root directory of the restorer", "/")], "away from the caller's directory");
+	fds.add("chdir", [pathDatum("root directory of the restorer", "/")], "away from the caller's directory");
 	actor.asUser("files");
 	return waiting;
 }

@@ -3,6 +3,7 @@ import { array, layout, u32 } from "../../bytes/layout.ts";
 import { loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import { pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
@@ -53,7 +54,7 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 		const { draft } = fds.context;
 		// a pipe that holds less than its content must fail, not wait for a reader
 		const flags = pipe.content === undefined ? 0 : O.NONBLOCK;
-		const both = draft.space(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
+		const both = spaceDatum(`ends of pipe ${pipe.id}`, pipeEnds.size, 4);
 		fds.context.actor.asUser("files");
 		fds.add("pipe2", [both, BigInt(flags)], `pipe ${pipe.id}, both ends`);
 		if (pipe.content !== undefined && all.some(({ content }) => (content.flags & O.DIRECT) !== 0))
@@ -62,7 +63,7 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 		for (const extra of all) {
 			if (extra === reader || extra === writer) continue;
 			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
-			const path = draft.path(`an end of pipe ${pipe.id}`, ownFile(low));
+			const path = pathDatum(`an end of pipe ${pipe.id}`, ownFile(low));
 			const how = BigInt(openFlags(extra.content.flags));
 			fds.context.actor.asUser("files");
 			const landed = fds.open("openat", [AT_FDCWD, path, how], `pipe ${pipe.id} opened once more`, 2);
@@ -102,11 +103,10 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 	const hold = ({ file: { path }, pipe }: Fifo): void => {
 		if (held.has(pipe.id)) return;
 		held.add(pipe.id);
-		const { draft } = fds.context;
 		const name = nameFor(path, "files", fds.context);
 		const landed = fds.open(
 			"openat",
-			[AT_FDCWD, draft.path(`path of FIFO ${pipe.id}`, name), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
+			[AT_FDCWD, pathDatum(`path of FIFO ${pipe.id}`, name), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
 			"both ends of a FIFO, so that no end waits for the other",
 		);
 		const fd = fds.setAside(landed, `both ends of FIFO ${pipe.id}`);
@@ -127,11 +127,11 @@ const isPipeSlot = (slot: FdSlot): slot is PipeSlot => slot.content.kind === "pi
 
 /** What writes into a pipe what it held. */
 function filler(fds: FdAllocator, slots: readonly FdSlot[]): (pipe: Pipe, end: Arg, kind: "pipe" | "fifo") => void {
-	const { draft, inputs } = fds.context;
+	const { inputs } = fds.context;
 	const contents = slots.flatMap(({ content }) =>
 		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
 	);
-	const buffer = contents.length === 0 ? undefined : draft.space("pipe buffer", CHUNK, 4096);
+	const buffer = contents.length === 0 ? undefined : spaceDatum("pipe buffer", CHUNK, 4096);
 	const copy = ({ source, offset, length }: Queued, end: Arg, what: string): void => {
 		if (buffer === undefined) return;
 		const fd = BigInt(inputs.numberOf(source));

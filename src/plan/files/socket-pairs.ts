@@ -1,5 +1,6 @@
 import { array, layout, u32 } from "../../bytes/layout.ts";
 import { AF_UNIX, SOCK_STREAM } from "../../linux/socket.ts";
+import { spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { SocketPairEnd } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
@@ -27,7 +28,7 @@ export function socketPairsOn(fds: FdAllocator, slots: readonly FdSlot[]): Socke
 		const { pair } = slot.content;
 		const other = ends.find((end) => end.content.pair === pair && end.key !== slot.key);
 		const [own, theirs] = [fds.nextFree(), fds.nextFree(1)];
-		const both = fds.context.draft.space(`ends of socket pair ${pair}`, pairEnds.size, 4);
+		const both = spaceDatum(`ends of socket pair ${pair}`, pairEnds.size, 4);
 		fds.add("socketpair", [BigInt(AF_UNIX), BigInt(SOCK_STREAM), 0n, both], `sockets ${pair}, connected`);
 		if (other === undefined) fds.add("close", [BigInt(theirs)], `nobody had the other end of socket pair ${pair}`);
 		else {

@@ -1,5 +1,6 @@
 import { u64, viewOf } from "../../bytes/layout.ts";
 import { O } from "../../linux/open.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Eventfd, Signalfd, Timerfd } from "../../task/files.ts";
 import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";
@@ -21,14 +22,14 @@ export function openEventfd(fds: FdAllocator, slot: FdSlot, { counter, flags, se
 	addNew(fds, slot, "eventfd2", args, `descriptor ${slot.number}, with what it has counted`);
 	const number = BigInt(slot.number);
 	if (initial !== counter) {
-		const value = fds.context.draft.bytes(`counter of ${slot.number}`, word(counter));
+		const value = bytesDatum(`counter of ${slot.number}`, word(counter));
 		fds.add("write", [number, value, 8n], "more than fits the call", { expect: { exactly: 8n } });
 	}
 	addStatusFlags(fds, number, blocking, flags);
 }
 
 export function openSignalfd(fds: FdAllocator, slot: FdSlot, { mask, flags }: Signalfd): void {
-	const signals = fds.context.draft.bytes(`signals of ${slot.number}`, word(mask));
+	const signals = bytesDatum(`signals of ${slot.number}`, word(mask));
 	const blocking = flags & O.NONBLOCK;
 	const args = (closing: number) => [-1n, signals, 8n, BigInt(blocking | closing)];
 	addNew(fds, slot, "signalfd4", args, `descriptor ${slot.number}`);

@@ -4,9 +4,10 @@ import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { MADV } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import { iovec } from "../../linux/uio.ts";
+import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
+import type { ListDraft } from "../part.ts";
 import type { ClassifiedRange } from "./classify.ts";
 import { chunkOf, HUGE_PAGE, type PlannedRead, readingsOf, type Spacious } from "./read-plan.ts";
 
@@ -28,7 +29,7 @@ const STACK_SIZE = 8192;
  * @param spacious Sorted, without overlaps.
  * @param pid Of the process that is filled: it waits for its fillers.
  */
-export function planFill(
+export function addFill(
 	stretches: readonly ClassifiedRange[],
 	spacious: readonly Spacious[],
 	pid: number,
@@ -69,10 +70,10 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 	const name = `filler ${number}`;
 	const list = draft.list(name);
 	for (const reading of share) read(list, reading, context);
-	const stack = draft.space(`stack of ${name}`, STACK_SIZE);
-	const running = draft.cell(`whether ${name} runs`);
-	const tid = draft.cell(`thread id of ${name}`);
-	const args = draft.bytes(
+	const stack = spaceDatum(`stack of ${name}`, STACK_SIZE);
+	const running = cellDatum(`whether ${name} runs`);
+	const tid = cellDatum(`thread id of ${name}`);
+	const args = bytesDatum(
 		`clone_args of ${name}`,
 		cloneArgs.encode({
 			...{ flags: BigInt(CLONE_AS_THREAD | CLONE.PARENT_SETTID | CLONE.CHILD_CLEARTID) },
@@ -101,7 +102,7 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 	return { number, tid, running };
 }
 
-function read(list: ListDraft, reading: PlannedRead, { draft, inputs }: Context): void {
+function read(list: ListDraft, reading: PlannedRead, { inputs }: Context): void {
 	const { source, offset, pieces, length } = reading;
 	const [first] = pieces;
 	if (first === undefined) return;
@@ -114,7 +115,7 @@ function read(list: ListDraft, reading: PlannedRead, { draft, inputs }: Context)
 			start: first.start + BigInt(i) * HUGE_PAGE,
 			length: 1n,
 		}));
-		const touches = draft.bytes(`a byte of each of ${count} huge pages`, iovecsOf(touched));
+		const touches = bytesDatum(`a byte of each of ${count} huge pages`, iovecsOf(touched));
 		list.add("fill", "preadv", [fd, touches, count, offset, 0n], "touch what becomes huge pages", {
 			expect: { exactly: count },
 		});
@@ -126,7 +127,7 @@ function read(list: ListDraft, reading: PlannedRead, { draft, inputs }: Context)
 			expect: { exactly: length },
 		});
 	else {
-		const vector = draft.bytes(`${pieces.length} places in memory`, iovecsOf(pieces));
+		const vector = bytesDatum(`${pieces.length} places in memory`, iovecsOf(pieces));
 		list.add(
 			"fill",
 			"preadv",
@@ -161,11 +162,11 @@ function sharesOf(readings: readonly PlannedRead[], total: bigint, count: number
 const MOST_ZEROS = 1n << 30n;
 
 /** Zeros over file bytes: where a core was cut short or a page reached beyond what was saved. */
-export function planBlanks(blanks: readonly Range[], { draft }: Context): void {
+export function addBlanks(blanks: readonly Range[], { draft }: Context): void {
 	if (blanks.length === 0) return;
 	const leader = draft.list("leader");
-	const zero = draft.cell("descriptor of /dev/zero");
-	const path = draft.path("path of /dev/zero", "/dev/zero");
+	const zero = cellDatum("descriptor of /dev/zero");
+	const path = pathDatum("path of /dev/zero", "/dev/zero");
 	leader.add("fill", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "zeros", { save: zero });
 	for (const blank of blanks)
 		for (let done = 0n; done < lengthOf(blank); done += MOST_ZEROS) {

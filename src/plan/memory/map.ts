@@ -3,6 +3,7 @@ import { loss } from "../../finding.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
+import { cellDatum, pathDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Mapping } from "../../task/task.ts";
 import type { Context } from "../context.ts";
@@ -88,10 +89,10 @@ function openMapped(
 	context: Context,
 ): Place {
 	const { draft } = context;
-	const file = draft.cell(`descriptor of ${name}`);
+	const file = cellDatum(`descriptor of ${name}`);
 	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
 	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
-	const place = draft.path(name, nameFor(path, "map", context));
+	const place = pathDatum(name, nameFor(path, "map", context));
 	draft.list("leader").add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
 	return file;
 }

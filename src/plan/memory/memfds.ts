@@ -4,6 +4,7 @@ import { refuse } from "../../errors.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
+import { cellDatum, pathDatum } from "../../program/data.ts";
 import type { Arg } from "../../program/program.ts";
 import type { Mapping, SharedObject } from "../../task/task.ts";
 import type { Context } from "../context.ts";
@@ -76,10 +77,10 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 		map: (object, members, filled, prots) => {
 			// the kernel's own name for shared memory without one
 			const name = object.name ?? "/dev/zero";
-			const file = draft.cell(`descriptor of memfd ${name}`);
+			const file = cellDatum(`descriptor of memfd ${name}`);
 			const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), hugetlbFlags(object));
 			const how = BigInt(MFD.CLOEXEC | makingFlags(object, context) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
-			leader.add("map", "memfd_create", [draft.path(`name of memfd ${name}`, name), how], `memfd ${name}`, {
+			leader.add("map", "memfd_create", [pathDatum(`name of memfd ${name}`, name), how], `memfd ${name}`, {
 				save: file,
 			});
 			const readers = members.filter((member) => isReader(object, member));
@@ -100,8 +101,8 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			};
 			for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
 			if (readers.length > 0) {
-				const reader = draft.cell(`descriptor to read memfd ${name}`);
-				const path = draft.path(`memfd ${name}`, ownFile(kept.get(object.id)?.number ?? 0));
+				const reader = cellDatum(`descriptor to read memfd ${name}`);
+				const path = pathDatum(`memfd ${name}`, ownFile(kept.get(object.id)?.number ?? 0));
 				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)];
 				leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
 				for (const member of readers) mapMember(member, { valueOf: reader });

@@ -5,9 +5,10 @@ import type { Mapping, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { settleGhosts } from "../files/ghosts.ts";
 import { type FilePolicy, slotsOf } from "../files/slots.ts";
+import type { Part } from "../part.ts";
 import { addMappingPolicies, sealMappings } from "../process/attributes.ts";
 import { surveyMemory } from "./classify.ts";
-import { planBlanks, planFill } from "./fill.ts";
+import { addBlanks, addFill } from "./fill.ts";
 import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
 import { mapObjects } from "./objects.ts";
 import type { Spacious } from "./read-plan.ts";
@@ -35,7 +36,7 @@ export function planMemory(
 	task: Task,
 	context: Context,
 	{ lazy = false, ...policy }: MemoryOptions & Partial<FilePolicy> = {},
-): readonly Range[] {
+): Part {
 	const { identity, memory, files } = task;
 	const survey = surveyMemory(memory);
 	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
@@ -47,15 +48,15 @@ export function planMemory(
 	mapViews(views, context);
 	advise(regular, context);
 	addMappingPolicies(task, context);
-	planFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, context), identity.pid, context);
-	planBlanks(blanks, context);
+	addFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, context), identity.pid, context);
+	addBlanks(blanks, context);
 	objects.finish();
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
 	guard(guards, context);
 	objects.settle();
 	settleGhosts(task, context);
 	sealMappings(task, context);
-	return views.map(({ start, end }) => ({ start, end }));
+	return context.draft.made({ views: views.map(({ start, end }) => ({ start, end })) });
 }
 
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */

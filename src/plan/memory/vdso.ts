@@ -5,8 +5,10 @@ import { caution, note } from "../../finding.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { ARCH } from "../../linux/prctl.ts";
 import { iovec } from "../../linux/uio.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Backing, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
+import type { Part } from "../part.ts";
 import { NO_FILE } from "./map.ts";
 import { redirect } from "./vdso-functions.ts";
 
@@ -24,10 +26,10 @@ const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE);
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE where the dead's vdso has no bytes, or more than a vdso can have.
  */
-export function planVdso(task: Task, context: Context): void {
+export function planVdso(task: Task, context: Context): Part {
 	const { memory } = task;
 	const vdso = rangeOf(memory, "vdso");
-	if (vdso === undefined) return;
+	if (vdso === undefined) return context.draft.made();
 	const vvar = rangeOf(memory, "vvar");
 	const image = imageOf(memory, vdso);
 	if (isOurs(image, vdso, vvar, memory, context)) {
@@ -40,9 +42,10 @@ export function planVdso(task: Task, context: Context): void {
 				),
 			);
 		mapHosts(plus(vdso.start, -context.facts.vdso.vvarLength), "where it was", context);
-		return;
+		return context.draft.made();
 	}
 	replace(image ?? lost(vdso), vdso, vvar, task, context);
+	return context.draft.made();
 }
 
 const lost = (vdso: Range): never =>
@@ -131,11 +134,11 @@ function replace(
 	if (ours.length > 0) mapHosts(start, "aside", context);
 	const redirected = redirect(image, { image: ours, at: plus(start, vvarLength) });
 	const length = lengthOf(vdso);
-	const data = draft.bytes("vdso of the dead process", redirected.image);
-	const from = draft.bytes("where the vdso is", iovec.encode({ iov_base: 0n, iov_len: length }), {
+	const data = bytesDatum("vdso of the dead process", redirected.image);
+	const from = bytesDatum("where the vdso is", iovec.encode({ iov_base: 0n, iov_len: length }), {
 		pointers: [{ at: iovec.offsetOf("iov_base"), to: data }],
 	});
-	const to = draft.bytes("where the vdso was", iovec.encode({ iov_base: vdso.start, iov_len: length }));
+	const to = bytesDatum("where the vdso was", iovec.encode({ iov_base: vdso.start, iov_len: length }));
 	const mapped = (range: Range, prot: number, why: string): void =>
 		leader.add("vdso", "mmap", [range.start, lengthOf(range), BigInt(prot), FRESH, NO_FILE, 0n], why, {
 			expect: { exactly: range.start },

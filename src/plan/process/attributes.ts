@@ -9,12 +9,13 @@ import { MAX_NODE, MODE_BITS, MODE_MASK, NODE_MASK_BYTES } from "../../linux/mem
 import { O } from "../../linux/open.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC_OF } from "../../linux/prctl.ts";
 import type { CallName } from "../../program/calls.ts";
+import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import { entriesOf, type ThreadAttribute, threadAttributes } from "../../task/attributes.ts";
 import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft, StepOptions } from "../draft.ts";
 import { hasCapability } from "../host-rights.ts";
+import type { ListDraft, Part, StepOptions } from "../part.ts";
 
 const [EPERM, EINVAL] = [1, 22];
 
@@ -97,7 +98,7 @@ function giveAffinity(value: bigint, { add, context, subject }: GivenAttribute):
 		);
 	if (here === 0n) return;
 	const mask = bytesOf(here, Math.ceil(here.toString(2).length / 64) * 8);
-	const place = draft.bytes(`processors of ${subject}`, mask);
+	const place = bytesDatum(`processors of ${subject}`, mask);
 	// a cpuset may have none of them
 	add("sched_setaffinity", [0n, BigInt(mask.length), place], "its processors", { expect: { successOr: EINVAL } });
 }
@@ -114,7 +115,7 @@ function policyIn(
 		return undefined;
 	}
 	if (nodes === 0n) return [mode, 0n, 0n];
-	return [mode, draft.bytes(`nodes of ${subject}`, bytesOf(nodes, NODE_MASK_BYTES)), BigInt(MAX_NODE)];
+	return [mode, bytesDatum(`nodes of ${subject}`, bytesOf(nodes, NODE_MASK_BYTES)), BigInt(MAX_NODE)];
 }
 
 /** Policies of mappings, before their pages come. */
@@ -138,16 +139,16 @@ export function sealMappings({ memory: { mappings } }: Pick<Task, "memory">, { d
 }
 
 /** What belongs to the whole address space, and to nobody but the process: before there are threads. */
-export function planAttributes({ attributes = {} }: Task, { draft, facts }: Context): void {
+export function planAttributes({ attributes = {} }: Task, { draft, facts }: Context): Part {
 	const leader = draft.list("leader");
 	const filter = attributes["coredump-filter"];
 	if (filter !== undefined) {
 		const text = bytesFromText(`0x${filter.toString(16)}`);
-		const file = draft.cell("descriptor of coredump_filter");
-		const path = draft.path("path of coredump_filter", "/proc/self/coredump_filter");
+		const file = cellDatum("descriptor of coredump_filter");
+		const path = pathDatum("path of coredump_filter", "/proc/self/coredump_filter");
 		const why = "what its core would hold";
 		leader.add("identity", "openat", [AT_FDCWD, path, BigInt(O.WRONLY | O.CLOEXEC)], why, { save: file });
-		const args = [{ valueOf: file }, draft.bytes("coredump_filter", text), BigInt(text.length)];
+		const args = [{ valueOf: file }, bytesDatum("coredump_filter", text), BigInt(text.length)];
 		leader.add("identity", "write", args, why);
 		leader.add("identity", "close", [{ valueOf: file }], "its filter is set");
 	}
@@ -159,10 +160,11 @@ export function planAttributes({ attributes = {} }: Task, { draft, facts }: Cont
 			[BigInt(KEYCTL.JOIN_SESSION_KEYRING), 0n, 0n, 0n, 0n],
 			"a session keyring of its own",
 		);
+	return draft.made();
 }
 
 /** The same, once all memory is there. */
-export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Context): void {
+export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Context): Part {
 	const leader = draft.list("leader");
 	const { membarrier = 0n } = attributes;
 	for (let bit = 0n; membarrier >> bit > 0n; bit++)
@@ -172,12 +174,13 @@ export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Conte
 		leader.add("bounds", "prctl", [BigInt(PR.SET_MEMORY_MERGE), 1n, 0n, 0n, 0n], "equal pages may be merged", {
 			expect: { successOr: EINVAL },
 		});
+	return draft.made();
 }
 
 const EDQUOT = 122;
 
 /** With the credentials it has in the end: whose keyring is the user's, and what no longer may be mapped. */
-export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Context): void {
+export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Context): Part {
 	const leader = draft.list("leader");
 	if (facts.keyrings === true && attributes["user-keyring"] === 1n)
 		leader.add(
@@ -190,6 +193,7 @@ export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: 
 	const mdwe = attributes["write-execute"];
 	if (mdwe !== undefined)
 		leader.add("credentials", "prctl", [BigInt(PR.SET_MDWE), mdwe, 0n, 0n, 0n], "memory it writes is never executed");
+	return draft.made();
 }
 
 function bytesOf(value: bigint, length: number): Uint8Array {

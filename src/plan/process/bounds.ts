@@ -6,12 +6,13 @@ import { auxvPair } from "../../linux/elf-core.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
+import { bytesDatum, pathDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Bounds, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
 import { nameFor, ownFile } from "../files/named.ts";
 import { mayLinkExecutable } from "../host-rights.ts";
+import type { ListDraft, Part } from "../part.ts";
 
 /**
  * The longest auxiliary vector that is given, in words: 22 pairs, as many as Linux 6.18 makes itself. Its end the kernel
@@ -31,7 +32,7 @@ const LOWEST = 0x1_0000n;
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE for bounds that the kernel refuses.
  */
-export function planBounds({ identity, memory }: Task, context: Context): void {
+export function planBounds({ identity, memory }: Task, context: Context): Part {
 	const { draft, facts } = context;
 	const leader = draft.list("leader");
 	const { bounds, executable } = memory;
@@ -58,14 +59,14 @@ export function planBounds({ identity, memory }: Task, context: Context): void {
 			exe_fd: links ? 0 : KEEP_EXECUTABLE,
 		}),
 	);
-	const map = draft.bytes("prctl_mm_map", room, {
+	const map = bytesDatum("prctl_mm_map", room, {
 		pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }],
 	});
 	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
 	if (links) {
 		const ghost = memory.executableGhost === undefined ? undefined : context.ghosts?.get(memory.executableGhost);
 		const name = nameFor(ghost === undefined ? executable : ownFile(ghost), "bounds", context);
-		const path = draft.path("path of the executable", name);
+		const path = pathDatum("path of the executable", name);
 		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
 			save: exe,
 		});
@@ -89,7 +90,8 @@ export function planBounds({ identity, memory }: Task, context: Context): void {
 	if (links) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
 	if (memory.hugePagesDisabled === true)
 		leader.add("bounds", "prctl", [BigInt(PR.SET_THP_DISABLE), 1n, 0n, 0n, 0n], "no huge pages");
-	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), draft.path("name", identity.comm), 0n, 0n, 0n], "its name");
+	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), pathDatum("name", identity.comm), 0n, 0n, 0n], "its name");
+	return context.draft.made();
 }
 
 /**
@@ -122,7 +124,7 @@ function auxvOf(
 	const view = new DataView(bytes.buffer);
 	for (const [i, { type, value }] of kept.entries())
 		auxvPair.write(view, i * auxvPair.size, { a_type: BigInt(type), a_val: value });
-	return { place: draft.bytes("auxiliary vector", bytes), bytes: bytes.length };
+	return { place: bytesDatum("auxiliary vector", bytes), bytes: bytes.length };
 }
 
 /** validate_prctl_map_addr (kernel/sys.c), so that a refusal can say which. */

@@ -12,13 +12,14 @@ import {
 import { PR, PR_CAP_AMBIENT } from "../../linux/prctl.ts";
 import { SIGKILL } from "../../linux/signal.ts";
 import type { CallName } from "../../program/calls.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
 import type { Credentials, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { attainable } from "../host-rights.ts";
-import { planLimits } from "./limits.ts";
+import type { ListDraft, Part } from "../part.ts";
+import { addLimits } from "./limits.ts";
 
 const EPERM = 1;
 
@@ -26,10 +27,10 @@ const EPERM = 1;
  * What the process may do, in the hands of its leader: limits, then the leader's credentials. Nothing that needs a privilege
  * comes after.
  */
-export function planCredentials(task: Task, context: Context): void {
-	planLimits(task, context);
+export function planCredentials(task: Task, context: Context): Part {
+	addLimits(task, context);
 	const [leader] = task.threads;
-	if (leader === undefined) return;
+	if (leader === undefined) return context.draft.made();
 	const list = context.draft.list("leader");
 	reportUserNamespace(task, context);
 	addCredentials(list, task, leader, context);
@@ -40,6 +41,7 @@ export function planCredentials(task: Task, context: Context): void {
 		[BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n],
 		"still dies with the restorer",
 	);
+	return context.draft.made();
 }
 
 function reportUserNamespace({ identity: { pid } }: Task, { draft, facts: { userNamespace, user } }: Context): void {
@@ -80,7 +82,7 @@ export function addCredentials(
 		add("prctl", [BigInt(option), BigInt(value), 0n, 0n, 0n], why, tolerant);
 
 	if (setsGroups) {
-		const members = groups.length === 0 ? 0n : draft.bytes(`groups of thread ${tid}`, groupBytes(groups), { align: 4 });
+		const members = groups.length === 0 ? 0n : bytesDatum(`groups of thread ${tid}`, groupBytes(groups), { align: 4 });
 		add("setgroups", [BigInt(groups.length), members], "its supplementary groups", true);
 	}
 	prctl(PR.SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, "capabilities stay while ids change", true);
@@ -95,7 +97,7 @@ export function addCredentials(
 			prctl(PR.CAPBSET_DROP, bit, `can never get ${capabilityName(bit)}`, true);
 	add(
 		"capset",
-		[headerFor(context), draft.bytes(`capabilities of thread ${tid}`, encodeCapabilities(credentials))],
+		[ownHeader(), bytesDatum(`capabilities of thread ${tid}`, encodeCapabilities(credentials))],
 		"its capabilities",
 	);
 	for (const bit of capabilitiesIn(credentials.ambient & credentials.permitted & credentials.inheritable))
@@ -134,5 +136,5 @@ function groupBytes(groups: readonly number[]): Uint8Array {
 	return bytes;
 }
 
-const headerFor = ({ draft }: Context): Place =>
-	draft.bytes("capset header", capUserHeader.encode({ version: CAPABILITY_VERSION_3, pid: 0 }), { align: 4 });
+const ownHeader = (): Place =>
+	bytesDatum("capset header", capUserHeader.encode({ version: CAPABILITY_VERSION_3, pid: 0 }), { align: 4 });

@@ -9,10 +9,11 @@ import { type LimitName, limitNumber, rlimit64 } from "../../linux/resource.ts";
 import { SIG_SETMASK, SIGSET_BYTES } from "../../linux/sigaction.ts";
 import { SIGKILL } from "../../linux/signal.ts";
 import { REPORT_FD } from "../../program/abi.ts";
+import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
 import { hasCapability } from "../host-rights.ts";
+import type { ListDraft, Part } from "../part.ts";
 
 /**
  * What the carrier is before it becomes anything: deaf to signals, bound to the restorer's life, in a session of its own, and
@@ -21,7 +22,7 @@ import { hasCapability } from "../host-rights.ts";
  * A session of its own even where the process had another's: a stopped process that is left alone in the restorer's would be
  * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
  */
-export function planIdentity({ identity }: Task, context: Context): void {
+export function planIdentity({ identity }: Task, context: Context): Part {
 	const { pid, sid, pgid, oomScoreAdjust, childSubreaper } = identity;
 	const { draft, reportTarget, firstWorkFd, ids } = context;
 	const leader = draft.list("leader");
@@ -30,7 +31,7 @@ export function planIdentity({ identity }: Task, context: Context): void {
 	leader.add(
 		"identity",
 		"rt_sigprocmask",
-		[SIG_SETMASK, draft.bytes("all signals", all), 0n, SIGSET_BYTES],
+		[SIG_SETMASK, bytesDatum("all signals", all), 0n, SIGSET_BYTES],
 		"no signal before it is complete",
 	);
 	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with the restorer");
@@ -44,7 +45,7 @@ export function planIdentity({ identity }: Task, context: Context): void {
 		);
 	if (childSubreaper === true)
 		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
-	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust, context);
+	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust);
 	raiseLimits(leader, context);
 	leader.add(
 		"identity",
@@ -53,12 +54,13 @@ export function planIdentity({ identity }: Task, context: Context): void {
 		"the socket that failures are told to, out of the way",
 		{ expect: { exactly: BigInt(firstWorkFd) }, save: reportTarget },
 	);
+	return context.draft.made();
 }
 
 const EACCES = 13;
 
 /** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */
-function adjustOomScore(leader: ListDraft, value: number, { draft }: Context): void {
+function adjustOomScore(leader: ListDraft, value: number): void {
 	if (value < -1000 || value > 1000)
 		refuse("ERR_TASK_UNRUNNABLE", {
 			subject: "oom_score_adj",
@@ -66,12 +68,12 @@ function adjustOomScore(leader: ListDraft, value: number, { draft }: Context): v
 			expectation: "expected -1000 to 1000",
 		});
 	const text = bytesFromText(`${value}`);
-	const file = draft.cell("descriptor of oom_score_adj");
+	const file = cellDatum("descriptor of oom_score_adj");
 	const fd = { valueOf: file };
-	const path = draft.path("path of oom_score_adj", "/proc/self/oom_score_adj");
+	const path = pathDatum("path of oom_score_adj", "/proc/self/oom_score_adj");
 	const why = "how soon memory is taken from it";
 	leader.add("identity", "openat", [AT_FDCWD, path, BigInt(O.WRONLY | O.CLOEXEC)], why, { save: file });
-	leader.add("identity", "write", [fd, draft.bytes("oom_score_adj", text), BigInt(text.length)], why, {
+	leader.add("identity", "write", [fd, bytesDatum("oom_score_adj", text), BigInt(text.length)], why, {
 		expect: { successOr: EACCES },
 	});
 	leader.add("identity", "close", [fd], "its score is set");
@@ -83,7 +85,7 @@ const inTheWay: readonly LimitName[] = ["FSIZE", "DATA", "NPROC", "NOFILE", "MEM
 /** Descriptors that are open for a moment beside those of the process. */
 const WORK_FDS = 1024n;
 
-function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Context): void {
+function raiseLimits(leader: ListDraft, { facts, firstWorkFd }: Context): void {
 	for (const name of inTheWay) {
 		const limit = facts.limits[limitNumber(name)];
 		if (limit === undefined) continue;
@@ -91,7 +93,7 @@ function raiseLimits(leader: ListDraft, { draft, facts, firstWorkFd }: Context):
 		// without the capability what there is must do: most processes have few descriptors
 		const hard = limit.hard > least || !hasCapability(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
 		if (limit.soft === hard) continue;
-		const room = draft.bytes(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
+		const room = bytesDatum(`working limit ${name}`, rlimit64.encode({ rlim_cur: hard, rlim_max: hard }));
 		leader.add("identity", "prlimit64", [0n, BigInt(limitNumber(name)), room, 0n], `room to work: ${name}`);
 	}
 }

@@ -1,5 +1,6 @@
 import { loss } from "../../finding.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Limit, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 
@@ -9,7 +10,7 @@ const EPERM = 1;
  * The process's limits, after everything that a limit could hinder. A hard limit above the restorer's is tried: without
  * CAP_SYS_RESOURCE it stays where it is.
  */
-export function planLimits({ limits }: Task, { draft, facts }: Context): void {
+export function addLimits({ limits }: Task, { draft, facts }: Context): void {
 	const leader = draft.list("leader");
 	for (const [number, name] of limitNames.entries()) {
 		const wanted = limits[number];
@@ -20,7 +21,7 @@ export function planLimits({ limits }: Task, { draft, facts }: Context): void {
 			leader.add(
 				"credentials",
 				"prlimit64",
-				[0n, BigInt(number), draft.bytes(`${what} ${name}`, encodeLimit(limit)), 0n],
+				[0n, BigInt(number), bytesDatum(`${what} ${name}`, encodeLimit(limit)), 0n],
 				why,
 				certain ? {} : { expect: { successOr: EPERM } },
 			);

@@ -1,5 +1,6 @@
 import { PR } from "../../linux/prctl.ts";
 import type { Context } from "../context.ts";
+import type { Part } from "../part.ts";
 
 export interface TracerPolicy {
 	/**
@@ -14,8 +15,8 @@ export interface TracerPolicy {
 const ANYBODY = (1n << 64n) - 1n;
 
 /** Lets a debugger in. A host without Yama knows no such option, and needs none. */
-export function planTracer({ tracer }: TracerPolicy, { draft }: Context): void {
-	if (tracer === undefined) return;
+export function planTracer({ tracer }: TracerPolicy, { draft }: Context): Part {
+	if (tracer === undefined) return draft.made();
 	draft
 		.list("leader")
 		.add(
@@ -25,4 +26,5 @@ export function planTracer({ tracer }: TracerPolicy, { draft }: Context): void {
 			"who may attach to it",
 			{ expect: "anything" },
 		);
+	return draft.made();
 }

@@ -5,6 +5,7 @@ import { hex, TASK_SIZE } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../../linux/sigaction.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
@@ -72,8 +73,8 @@ export function frameOf(thread: Thread, { draft, facts }: Context): Place {
 			),
 		);
 	const frame = sigframe({ ...thread, registers: { ...registers, flags: flags & ~TRAP_FLAG } }, facts);
-	const fpstate = draft.bytes(`XSAVE area of thread ${tid}`, frame.fpstate, { align: FPSTATE_ALIGN });
-	return draft.bytes(`frame of thread ${tid}`, frame.ucontext, {
+	const fpstate = bytesDatum(`XSAVE area of thread ${tid}`, frame.fpstate, { align: FPSTATE_ALIGN });
+	return bytesDatum(`frame of thread ${tid}`, frame.ucontext, {
 		align: 16,
 		pointers: [{ at: frame.fpstateAt, to: fpstate }],
 	});

@@ -3,8 +3,10 @@ import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
 import { PR } from "../../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../../linux/signal.ts";
 import { READY, reportLayout } from "../../program/abi.ts";
+import { bytesDatum, spaceDatum } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
+import type { Part } from "../part.ts";
 import { addDumpable } from "../process/bounds.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
@@ -21,20 +23,20 @@ export interface LeavePolicy {
  * The last that can fail comes before the socket is closed, and the release of the others after it: whoever sees the
  * process live has heard of every failure.
  */
-export function planLeave(task: Task, context: Context, { stopsItself }: LeavePolicy = {}): void {
+export function planLeave(task: Task, context: Context, { stopsItself }: LeavePolicy = {}): Part {
 	const { draft, reportTarget, go, ids } = context;
 	const { pid } = task.identity;
 	const leader = draft.list("leader");
 	const [thread] = task.threads;
-	if (thread === undefined) return;
+	if (thread === undefined) return context.draft.made();
 	const socket = { valueOf: reportTarget };
 	const size = BigInt(reportLayout.size);
-	const ready = draft.bytes("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
+	const ready = bytesDatum("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
 	leader.add("leave", "write", [socket, ready, size], "tells that all is ready", { expect: { exactly: size } });
-	leader.add("leave", "read", [socket, draft.space("the word to go", 8), 1n], "until it may go", {
+	leader.add("leave", "read", [socket, spaceDatum("the word to go", 8), 1n], "until it may go", {
 		expect: { exactly: 1n },
 	});
-	addTimerStarts(leader, task, context);
+	addTimerStarts(leader, task);
 	const { parentDeathSignal } = thread;
 	leader.add(
 		"leave",
@@ -57,4 +59,5 @@ export function planLeave(task: Task, context: Context, { stopsItself }: LeavePo
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
 	if (thread.ended === true) leader.add("leave", "exit", [0n], "had ended before the others");
 	else leader.add("leave", "leave", [frameOf(thread, context)], "where it was");
+	return context.draft.made();
 }

@@ -3,10 +3,11 @@ import { loss } from "../../finding.ts";
 import { kernelSigaction, SIGSET_BYTES } from "../../linux/sigaction.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP, signalName } from "../../linux/signal.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { SignalAction, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
+import type { ListDraft, Part } from "../part.ts";
 
 const DEFAULT: Omit<SignalAction, "signal"> = {
 	handler: 0n as SignalAction["handler"],
@@ -21,7 +22,7 @@ const DEFAULT: Omit<SignalAction, "signal"> = {
  *
  * @throws NecromancerError ERR_TASK_UNRUNNABLE for pending signals that are none.
  */
-export function planSignals({ identity: { pid }, signalActions, pending }: Task, context: Context): void {
+export function planSignals({ identity: { pid }, signalActions, pending }: Task, context: Context): Part {
 	const { draft, ids } = context;
 	const leader = draft.list("leader");
 	const actions = new Map(signalActions.map((action) => [action.signal, action]));
@@ -36,7 +37,7 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 			sa_mask: mask,
 		});
 		const key = bytes.join();
-		const action = data.get(key) ?? draft.bytes(`action of ${signalName(signal)}`, bytes);
+		const action = data.get(key) ?? bytesDatum(`action of ${signalName(signal)}`, bytes);
 		data.set(key, action);
 		const why = handler === 0n ? "the default" : handler === 1n ? "ignored" : "its handler";
 		leader.add("signals", "rt_sigaction", [BigInt(signal), action, 0n, SIGSET_BYTES], why);
@@ -44,7 +45,7 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 	for (const siginfo of pending) {
 		const signal = pendingSignal(siginfo, `process ${pid}`, context);
 		if (signal === undefined) continue;
-		const info = draft.bytes(`pending ${signalName(signal)}`, siginfo);
+		const info = bytesDatum(`pending ${signalName(signal)}`, siginfo);
 		leader.add(
 			"signals",
 			"rt_sigqueueinfo",
@@ -52,16 +53,17 @@ export function planSignals({ identity: { pid }, signalActions, pending }: Task,
 			"was pending, for whichever thread takes it",
 		);
 	}
+	return context.draft.made();
 }
 
 /** Queues what was pending for one thread. The thread does it itself: nobody else may pretend to be the kernel. */
 export function addPending(list: ListDraft, { identity: { pid } }: Task, thread: Thread, context: Context): void {
-	const { draft, ids } = context;
+	const { ids } = context;
 	const { tid } = thread;
 	for (const siginfo of thread.pending) {
 		const signal = pendingSignal(siginfo, `thread ${tid}`, context);
 		if (signal === undefined) continue;
-		const info = draft.bytes(`pending ${signalName(signal)} of thread ${tid}`, siginfo);
+		const info = bytesDatum(`pending ${signalName(signal)} of thread ${tid}`, siginfo);
 		list.add(
 			"threads",
 			"rt_tgsigqueueinfo",

@@ -6,12 +6,13 @@ import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
 import { ARCH, PR } from "../../linux/prctl.ts";
 import { robustListHead } from "../../linux/robust-list.ts";
 import { PRIO_PROCESS, SCHED } from "../../linux/sched.ts";
+import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
 import { hasCapability } from "../host-rights.ts";
 import { addTidWords } from "../ids.ts";
+import type { ListDraft, Part } from "../part.ts";
 import { addThreadAttributes } from "../process/attributes.ts";
 import { addCredentials } from "../process/credentials.ts";
 import { frameOf, requireRunnable } from "./frame.ts";
@@ -28,16 +29,17 @@ const STACK_SIZE = 4096;
  *
  * @throws NecromancerError for threads that would not run ({@link requireRunnable}).
  */
-export function planThreads(task: Task, context: Context): void {
+export function planThreads(task: Task, context: Context): Part {
 	for (const thread of task.threads) if (thread.ended !== true) requireRunnable(thread);
 	const list = context.draft.list("leader");
 	const [leader, ...others] = task.threads;
-	if (leader === undefined) return;
+	if (leader === undefined) return context.draft.made();
 	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, context) }));
 	addState(list, task, leader, context);
 	addPending(list, task, leader, context);
 	for (const { thread, ready } of made)
 		list.add("threads", "await", [ready, context.ids.arg(thread.tid)], `thread ${thread.tid} is complete`);
+	return context.draft.made();
 }
 
 /** Spawns a thread onto a list of its own. Returns the cell where its id appears when it is complete. */
@@ -52,13 +54,13 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
 		...ids.made(tid),
 	});
 	const list = draft.list(name);
-	const ready = draft.cell(`whether ${name} is complete`);
+	const ready = cellDatum(`whether ${name} is complete`);
 	ids.introduce(list, "threads", tid);
 	addState(list, task, thread, context);
 	list.add(
 		"threads",
 		"prctl",
-		[BigInt(PR.SET_NAME), draft.path(`name of ${name}`, thread.name), 0n, 0n, 0n],
+		[BigInt(PR.SET_NAME), pathDatum(`name of ${name}`, thread.name), 0n, 0n, 0n],
 		"its name",
 	);
 	addPending(list, task, thread, context);
@@ -79,17 +81,17 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
 }
 
 /** folklore: pthread_create(3) has the kernel set TLS and clear the id at the end; here the thread does both itself (set_tid_address). */
-function cloneArgsOf({ tid }: Thread, { draft, ids }: Context): Place {
+function cloneArgsOf({ tid }: Thread, { ids }: Context): Place {
 	const chosen = ids.cells.size === 0;
 	const id = new Uint8Array(i32.size);
 	i32.write(viewOf(id), 0, tid);
-	const setTid = (): Place => draft.bytes(`id of thread ${tid}`, id, { align: 4 });
-	const stack = draft.space(`stack of thread ${tid}`, STACK_SIZE);
+	const setTid = (): Place => bytesDatum(`id of thread ${tid}`, id, { align: 4 });
+	const stack = spaceDatum(`stack of thread ${tid}`, STACK_SIZE);
 	const args = cloneArgs.encode({
 		...{ flags: BigInt(CLONE_AS_THREAD), pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n },
 		...{ stack: 0n, stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: chosen ? 1n : 0n, cgroup: 0n },
 	});
-	return draft.bytes(`clone_args of thread ${tid}`, args, {
+	return bytesDatum(`clone_args of thread ${tid}`, args, {
 		pointers: [
 			{ at: cloneArgs.offsetOf("stack"), to: stack },
 			...(chosen ? [{ at: cloneArgs.offsetOf("set_tid"), to: setTid() }] : []),
@@ -156,7 +158,7 @@ function addScheduling(
 	}
 	const bytes = new Uint8Array(i32.size);
 	i32.write(viewOf(bytes), 0, priority);
-	const param = draft.bytes(`priority of thread ${tid}`, bytes, { align: 4 });
+	const param = bytesDatum(`priority of thread ${tid}`, bytes, { align: 4 });
 	list.add("threads", "sched_setscheduler", [0n, BigInt(policy), param], "its scheduling, where that is allowed", {
 		expect: { successOr: EPERM },
 	});

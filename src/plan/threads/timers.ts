@@ -3,10 +3,11 @@ import { caution, loss } from "../../finding.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../linux/prctl.ts";
 import { SIGEV, sigevent } from "../../linux/sigevent.ts";
 import { ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../../linux/time.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { PosixTimer, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ListDraft } from "../draft.ts";
+import type { ListDraft, Part } from "../part.ts";
 
 const [EINVAL, CLOCK_MONOTONIC] = [22, 1];
 /** CLOCK_THREAD_CPUTIME_ID, and what the kernel shows of a timer that was made with it. */
@@ -23,8 +24,8 @@ const MOST_GAPS = 64;
  * come in the order of their ids, with others in the gaps, which are deleted at once. Where gaps are too many, such a
  * kernel does not do.
  */
-export function planTimers({ posixTimers, identity: { pid } }: Task, context: Context): void {
-	if (posixTimers.length === 0) return;
+export function planTimers({ posixTimers, identity: { pid } }: Task, context: Context): Part {
+	if (posixTimers.length === 0) return context.draft.made();
 	const { draft } = context;
 	const leader = draft.list("leader");
 	const timers = [...posixTimers].sort((a, b) => a.id - b.id);
@@ -41,21 +42,22 @@ export function planTimers({ posixTimers, identity: { pid } }: Task, context: Co
 	leader.add("timers", "prctl", restoreIds(PR_TIMER_CREATE_RESTORE_IDS.ON), "timers get their ids back", tolerant);
 	let next = 0;
 	for (const timer of timers) {
-		for (; few && next < timer.id; next++) addGap(leader, next, context);
+		for (; few && next < timer.id; next++) addGap(leader, next);
 		next = timer.id + 1;
 		leader.add(
 			"timers",
 			"timer_create",
-			[BigInt(timer.clock), eventOf(timer, pid, leader, context), idCell(timer.id, context)],
+			[BigInt(timer.clock), eventOf(timer, pid, leader, context), idCell(timer.id)],
 			`timer ${timer.id}`,
 		);
 	}
 	leader.add("timers", "prctl", restoreIds(PR_TIMER_CREATE_RESTORE_IDS.OFF), "new timers get any id", tolerant);
 	if (few) for (const { id } of timers) leader.add("timers", "timer_getoverrun", [BigInt(id)], `timer ${id} is there`);
+	return context.draft.made();
 }
 
 /** Starts what ran: at the very last, so that nothing expires in the restorer's hands. */
-export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }: Task, { draft }: Context): void {
+export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }: Task): void {
 	const { real, virtual, profiling } = intervalTimers;
 	for (const [which, name, { remaining, interval }] of [
 		[ITIMER.REAL, "real", real],
@@ -63,7 +65,7 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 		[ITIMER.PROF, "profiling", profiling],
 	] as const) {
 		if (remaining === 0n) continue;
-		const value = draft.bytes(
+		const value = bytesDatum(
 			`${name} interval timer`,
 			itimerval.encode({ it_interval: timevalOf(interval), it_value: timevalOf(remaining) }),
 		);
@@ -72,7 +74,7 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 	for (const { id, remaining, interval } of posixTimers) {
 		// a disarmed timer may still show an interval; it is not given back, for it has no effect
 		if (remaining === 0n) continue;
-		const value = draft.bytes(
+		const value = bytesDatum(
 			`time of timer ${id}`,
 			itimerspec.encode({ it_interval: timespecOf(interval), it_value: timespecOf(remaining) }),
 		);
@@ -80,18 +82,18 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 	}
 }
 
-function addGap(leader: ListDraft, id: number, context: Context): void {
-	const cell = idCell(id, context);
-	const silent = context.draft.bytes("no event", eventBytes(0n, 0, SIGEV.NONE, 0));
+function addGap(leader: ListDraft, id: number): void {
+	const cell = idCell(id);
+	const silent = bytesDatum("no event", eventBytes(0n, 0, SIGEV.NONE, 0));
 	leader.add("timers", "timer_create", [BigInt(CLOCK_MONOTONIC), silent, cell], `id ${id} was free`);
 	leader.add("timers", "timer_delete", [{ valueOf: cell }], `id ${id} is free again`);
 }
 
 /** `timer_t` is an int; the cell is a word, so that a step can use it. */
-function idCell(id: number, { draft }: Context): Place {
+function idCell(id: number): Place {
 	const bytes = new Uint8Array(8);
 	i32.write(viewOf(bytes), 0, id);
-	return draft.bytes(`id of timer ${id}`, bytes);
+	return bytesDatum(`id of timer ${id}`, bytes);
 }
 
 function eventOf(
@@ -112,7 +114,7 @@ function eventOf(
 	if (overrun !== 0)
 		draft.report(loss("timers", subject, `had expired ${overrun} times unseen; that count starts again`));
 	const receiver = forThread ? (named ? thread : pid) : 0;
-	const event = draft.bytes(`event of timer ${id}`, eventBytes(value, signal, notify, receiver));
+	const event = bytesDatum(`event of timer ${id}`, eventBytes(value, signal, notify, receiver));
 	const at = { ...event, offset: sigevent.offsetOf("sigev_notify_thread_id") };
 	ids.rewrite(leader, "timers", receiver, at, `who gets the signal of timer ${id}`);
 	return event;

@@ -1,15 +1,15 @@
 import { address } from "../../../src/bytes/address.ts";
 import type { ByteSource } from "../../../src/bytes/source.ts";
-import { bytesFromText } from "../../../src/bytes/text.ts";
 import type { Context } from "../../../src/plan/context.ts";
-import { planDraft } from "../../../src/plan/draft.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
+import { partDraft } from "../../../src/plan/part.ts";
+import { cellDatum } from "../../../src/program/data.ts";
 import { ownFiles } from "./own-files.ts";
 
 /** Circumstances for parts of the compiler that need no facts of the host. */
 export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Context {
-	const draft = planDraft(bytesFromText);
+	const draft = partDraft();
 	const facts: HostFacts = {
 		xstate: { size: 0, components: [] } as never,
 		xcr0: 0n,
@@ -23,10 +23,10 @@ export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSour
 		ids: sameIds,
 		facts,
 		hole: { start: address(0x10000n), end: address(0x20000n) },
-		reportTarget: draft.cell("report socket"),
+		reportTarget: cellDatum("report socket"),
 		firstWorkFd,
 		...ownFiles(draft, facts, firstWorkFd, sources),
-		go: draft.cell("go"),
+		go: cellDatum("go"),
 		reserve: () => address(0x30000n),
 	};
 }

@@ -1,17 +1,18 @@
 import { type Address, address, fileOffset, PAGE_SIZE } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import { bytesFromText } from "../../../src/bytes/text.ts";
 import type { Context } from "../../../src/plan/context.ts";
-import { type PlanDraft, planDraft } from "../../../src/plan/draft.ts";
 import { closeGhosts } from "../../../src/plan/files/ghosts.ts";
+import { closeInputs } from "../../../src/plan/files/inputs.ts";
 import { chooseHole, reserver } from "../../../src/plan/hole.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
-import { closeInputs, sourcesOf } from "../../../src/plan/inputs.ts";
+import { sourcesOf } from "../../../src/plan/inputs.ts";
 import { type MemoryOptions, planMemory } from "../../../src/plan/memory/memory.ts";
 import { planVdso } from "../../../src/plan/memory/vdso.ts";
+import { type Part, partDraft } from "../../../src/plan/part.ts";
 import { planBounds } from "../../../src/plan/process/bounds.ts";
+import { bytesDatum, cellDatum } from "../../../src/program/data.ts";
 import type { Step } from "../../../src/program/program.ts";
 import type { Files } from "../../../src/task/files.ts";
 import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../../src/task/task.ts";
@@ -125,7 +126,7 @@ export function taskOf(parts: MemoryParts): Task {
 }
 
 export interface Planned {
-	readonly draft: PlanDraft;
+	readonly draft: Part;
 	readonly hole: { readonly start: Address; readonly end: Address };
 	readonly views: readonly Range[];
 	/** The leader's. */
@@ -144,7 +145,7 @@ export function planned(
 	facts: Partial<HostFacts> = {},
 	{ ghosts, ...options }: PlannedOptions = {},
 ): Planned {
-	const draft = planDraft(bytesFromText);
+	const draft = partDraft();
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
 	const made: HostFacts = {
 		...{ xstate: {} as never, xcr0: 0n, limits: [] },
@@ -158,19 +159,19 @@ export function planned(
 		ids: sameIds,
 		facts: made,
 		...ownFiles(draft, made, 64, sources),
-		reportTarget: draft.bytes("report socket", new Uint8Array(16)),
+		reportTarget: bytesDatum("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
 		...(ghosts === undefined ? {} : { ghosts }),
-		go: draft.cell("go"),
+		go: cellDatum("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
-	const views = planMemory(task, context, options);
+	const { views = [] } = planMemory(task, context, options);
 	planVdso(task, context);
 	planBounds(task, context);
 	closeGhosts(context);
-	closeInputs(draft.list("leader"), context.inputs, 65);
-	const steps = draft.lists.find(({ name }) => name === "leader")?.steps ?? [];
-	return { draft, hole, views, steps, calls: steps.map(callText) };
+	closeInputs(context);
+	const steps = draft.made().lists.find(({ name }) => name === "leader")?.steps ?? [];
+	return { draft: draft.made(), hole, views, steps, calls: steps.map(callText) };
 }
 
 const callText = ({ call, args }: Step): string =>

@@ -1,13 +1,13 @@
 import type { ByteSource } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
-import type { PlanDraft } from "../../../src/plan/draft.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { inputsFrom } from "../../../src/plan/inputs.ts";
 import { actorOf, openerOf } from "../../../src/plan/opener.ts";
+import type { PartDraft } from "../../../src/plan/part.ts";
 
 /** Circumstances of a process that is the restorer's own user's, whose bytes come from these sources. */
 export function ownFiles(
-	draft: PlanDraft,
+	draft: PartDraft,
 	facts: HostFacts,
 	firstWorkFd: number,
 	sources: readonly ByteSource[] = [],

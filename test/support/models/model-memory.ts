@@ -1,5 +1,4 @@
-import type { StepList } from "../../../src/plan/plan.ts";
-import type { Arg, Datum, Place, Step } from "../../../src/program/program.ts";
+import type { Arg, Datum, Place, Step, StepList } from "../../../src/program/program.ts";
 
 /**
  * A kernel that knows address spaces and nothing else. It carries lists of steps out as Linux 6 would, with Linux's own

@@ -1,11 +1,9 @@
 import { type Address, address } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
-import { bytesFromText } from "../../../src/bytes/text.ts";
 import type { Context } from "../../../src/plan/context.ts";
-import { planDraft } from "../../../src/plan/draft.ts";
-import { encodePlan } from "../../../src/plan/encode.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { freshIds, sameIds } from "../../../src/plan/ids.ts";
+import { partDraft } from "../../../src/plan/part.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import { planCredentials } from "../../../src/plan/process/credentials.ts";
 import { planIdentity } from "../../../src/plan/process/identity.ts";
@@ -13,6 +11,8 @@ import { planLeave } from "../../../src/plan/threads/leave.ts";
 import { planSignals } from "../../../src/plan/threads/signals.ts";
 import { planThreads } from "../../../src/plan/threads/threads.ts";
 import { planTimers } from "../../../src/plan/threads/timers.ts";
+import { assemble } from "../../../src/program/assemble.ts";
+import { bytesDatum, cellDatum, dataOf } from "../../../src/program/data.ts";
 import type { Task } from "../../../src/task/task.ts";
 import { ownFiles } from "../builders/own-files.ts";
 import { type FrameContent, readFrame } from "../witness/read-frame.ts";
@@ -46,15 +46,15 @@ export const factsOf = (processor: keyof typeof processors, more: Partial<HostFa
 
 /** Those parts of a task's plan, in their order. */
 export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan {
-	const draft = planDraft(bytesFromText);
+	const draft = partDraft();
 	const { pid } = task.identity;
 	const words = Buffer.alloc(16);
 	words.writeBigUInt64LE(4n, 0);
 	words.writeBigUInt64LE(BigInt(pid), 8);
-	const reportTarget = draft.bytes("report socket", words);
-	const ids = fresh ? freshIds(task, draft) : sameIds;
+	const reportTarget = bytesDatum("report socket", words);
+	const ids = fresh ? freshIds(task) : sameIds;
 	const context: Context = {
-		...{ draft, facts, ids, hole: HOLE, reportTarget, firstWorkFd: 64, go: draft.cell("go") },
+		...{ draft, facts, ids, hole: HOLE, reportTarget, firstWorkFd: 64, go: cellDatum("go") },
 		...ownFiles(draft, facts, 64),
 		reserve: () => 0n as Address,
 	};
@@ -66,7 +66,7 @@ export function planOfThreads(task: Task, facts: HostFacts, fresh = false): Plan
 	planLeave(task, context);
 	return {
 		...{ pid, tids: task.threads.map(({ tid }) => tid), hole: HOLE, context: reportTarget, reportFd: 64 },
-		...{ views: [], lists: draft.lists, data: draft.data, findings: draft.findings },
+		...{ views: [], lists: draft.made().lists, data: dataOf(draft.made().lists), findings: draft.made().findings },
 		...(fresh ? { newIds: ids.cells } : {}),
 	};
 }
@@ -97,7 +97,7 @@ export function runThreads(
 	more: { readonly pid?: number; readonly ranges?: readonly Range[] } = {},
 ) {
 	const { model, process } = modelThreads(kernel);
-	const encoded = encodePlan(plan);
+	const encoded = assemble(plan);
 	const memory = flatMemory([HOLE, ...(more.ranges ?? [])]);
 	const outcome = runModel({
 		...{ pieces: encoded.pieces, memory, models: [copying, model], pid: more.pid ?? plan.pid },

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { guessXstateLayout } from "../../../src/arch/x86-64/xstate.ts";
 import { address } from "../../../src/bytes/address.ts";
 import { type Asked, LAST_CALL, parasiteQueries } from "../../../src/dump/parasite-queries.ts";
-import { encodePlan } from "../../../src/plan/encode.ts";
+import { assemble } from "../../../src/program/assemble.ts";
 import type { Place } from "../../../src/program/program.ts";
 
 const processor = { xstate: guessXstateLayout(2440, 0x207n, "kernel", "processor"), xcr0: 0x207n };
@@ -20,7 +20,7 @@ const thread = (tid: number): Asked => ({ tid, registers, xstate, blocked: 0x123
 const timer = { id: 5, signal: 14, value: 0xabcn, notify: 0, clock: 1 };
 const questions = parasiteQueries([thread(10), thread(11)], [timer], processor);
 const hole = { start: address(0x5000_0000n), end: address(0x5100_0000n) };
-const plan = questions.plan(hole);
+const plan = questions.program(hole);
 
 describe("what a process is asked", () => {
 	it("ends every list with the call that tells of its end, and with a way out for who is left alone", () => {
@@ -47,7 +47,7 @@ describe("what a process is asked", () => {
 	});
 
 	it("gives back all that a thread had, and leaves its alternate stack alone", () => {
-		const encoded = encodePlan(plan);
+		const encoded = assemble(plan);
 		const frame = plan.lists[1]?.steps.at(-1)?.args[0] as Place;
 		const view = new DataView(frame.datum.bytes.buffer);
 		// struct ucontext: uc_stack at 16, uc_mcontext at 40, uc_sigmask at 296

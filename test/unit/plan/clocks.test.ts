@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { planClocks } from "../../../src/plan/clocks.ts";
 import { compilePlan } from "../../../src/plan/compile/compile.ts";
-import { encodePlan } from "../../../src/plan/encode.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import { timensOffsetsText } from "../../../src/proc/namespaces.ts";
+import { assemble } from "../../../src/program/assemble.ts";
 import type { ProcessClocks } from "../../../src/task/clocks.ts";
 import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
 import { fixturePath } from "../../support/builders/fixture-core.ts";
@@ -27,11 +27,11 @@ const read = (more: Partial<ProcessClocks> = {}): ProcessClocks => ({
 function planned(clocks: ProcessClocks | undefined, facts: Partial<HostFacts> = { clocks: host }) {
 	const context = circumstancesFor(64);
 	const task = smallTask(clocks === undefined ? {} : { clocks });
-	const wanted = planClocks(task, { ...context, facts: { ...context.facts, ...facts } });
-	const steps = context.draft.lists.flatMap((list) => list.steps);
-	const findings = context.draft.findings.map(
-		({ weight, code, subject, text }) => `${weight} ${code} ${subject}: ${text}`,
-	);
+	const { clocks: wanted } = planClocks(task, { ...context, facts: { ...context.facts, ...facts } });
+	const steps = context.draft.made().lists.flatMap((list) => list.steps);
+	const findings = context.draft
+		.made()
+		.findings.map(({ weight, code, subject, text }) => `${weight} ${code} ${subject}: ${text}`);
 	return { wanted, steps: steps.map(stepText), findings };
 }
 
@@ -107,7 +107,7 @@ describe("on a kernel with time namespaces", () => {
 
 	it("a process with threads lives in its own before it has them, with the clocks it was told", () => {
 		const plan = planOf("threads");
-		const { pieces, end, firstStep, contextAt } = encodePlan(plan);
+		const { pieces, end, firstStep, contextAt } = assemble(plan);
 		const { model, time } = modelClocks(answer);
 		const { left, reports } = runModel({
 			...{ pieces, memory: flatMemory([{ start: plan.hole.start, end }]), models: [model, agreeable], pid: plan.pid },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { encodePlan } from "../../../src/plan/encode.ts";
 import { stepFailure } from "../../../src/plan/failure.ts";
 import type { Stage } from "../../../src/plan/plan.ts";
+import { assemble } from "../../../src/program/assemble.ts";
 import type { CallName } from "../../../src/program/calls.ts";
 import type { Arg, Expect } from "../../../src/program/program.ts";
 import { planOf } from "../../support/builders/plan-builder.ts";
@@ -20,7 +20,7 @@ function said(
 		draft.list(list).add(stage, call, args, "the reason", { expect });
 		draft.list("last").add("leave", "exit", [0n], "the end");
 	});
-	const failure = stepFailure(encodePlan(plan), { id: 2n, result });
+	const failure = stepFailure(assemble(plan), { id: 2n, result });
 	return `${failure.code} ${failure.exitStatus} ${failure.message}`;
 }
 
@@ -117,7 +117,7 @@ describe("a failed step", () => {
 	});
 
 	it("says so when no step has the id", () => {
-		const encoded = encodePlan(planOf(() => {}));
+		const encoded = assemble(planOf(() => {}));
 		const failure = stepFailure(encoded, { id: 9n, result: -1n });
 		expect(`${failure.code} ${failure.message}`).toBe(
 			"ERR_RESTORE_FAILED step 9: returned -1, but the plan has 0 steps",

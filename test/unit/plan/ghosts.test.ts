@@ -4,7 +4,8 @@ import { fromBuffer } from "../../../src/bytes/source.ts";
 import { caution, loss } from "../../../src/finding.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
 import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
-import { closeInputs, sourcesOf } from "../../../src/plan/inputs.ts";
+import { closeInputs } from "../../../src/plan/files/inputs.ts";
+import { sourcesOf } from "../../../src/plan/inputs.ts";
 import { stepText } from "../../../src/program/text/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
@@ -51,14 +52,14 @@ function carriedOut(task: Task, policy: FilePolicy = plain) {
 	planFiles(task, context, policy);
 	settleGhosts(task, context);
 	const kernel = modelKernel(onDisk, WORK, sources);
-	const { steps } = present(context.draft.lists[0]);
+	const { steps } = present(context.draft.made().lists[0]);
 	const before = steps.length;
 	kernel.run(steps);
 	const parked = [...kernel.table.keys()].filter((number) => number > WORK + sources.length);
 	closeGhosts(context);
-	closeInputs(context.draft.list("leader"), context.inputs, WORK + 1);
+	closeInputs(context);
 	kernel.run(steps.slice(before));
-	return { ...kernel, parked, findings: context.draft.findings, steps };
+	return { ...kernel, parked, findings: context.draft.made().findings, steps };
 }
 
 const taskWith = (descriptors: readonly Descriptor[], ghosts = [ghost()], mappings: readonly Mapping[] = []): Task =>

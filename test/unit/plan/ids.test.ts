@@ -139,8 +139,8 @@ describe("owners of descriptors", () => {
 		const task = taskOfThreads([threadOf(PID), threadOf(101)], { files: { descriptors: [owned(type, pid)] } });
 		const context = circumstancesFor(64);
 		const { draft } = context;
-		planArming(task, { ...context, ids: freshIds(task, draft) }, { fds: new Map(), missing: "error" });
-		return present(draft.lists[0]).steps.map(({ call }) => call);
+		planArming(task, { ...context, ids: freshIds(task) }, { fds: new Map(), missing: "error" });
+		return present(draft.made().lists[0]).steps.map(({ call }) => call);
 	};
 
 	it.each([

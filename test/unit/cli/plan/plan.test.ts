@@ -3,13 +3,14 @@ import { planJson } from "../../../../src/cli/plan/json.ts";
 import { planText } from "../../../../src/cli/plan/text.ts";
 import { openTerminal } from "../../../../src/cli/terminal.ts";
 import { loss } from "../../../../src/finding.ts";
-import type { PlanDraft } from "../../../../src/plan/draft.ts";
+import type { PartDraft } from "../../../../src/plan/part.ts";
+import { cellDatum, pathDatum, spaceDatum } from "../../../../src/program/data.ts";
 import { planOf } from "../../../support/builders/plan-builder.ts";
 
 const silent = { write: () => {} };
 const { paint } = openTerminal({ stdout: silent, stderr: silent, env: {} });
 
-const text = (write: (draft: PlanDraft) => void, verbose = false): string => planText(planOf(write), paint, verbose);
+const text = (write: (draft: PartDraft) => void, verbose = false): string => planText(planOf(write), paint, verbose);
 
 describe("a plan as text", () => {
 	it("has a heading for each stage and each list, numbers, and reasons in a column", () => {
@@ -19,7 +20,7 @@ describe("a plan as text", () => {
 				leader.add("identity", "setsid", [], "leads its session", { expect: { exactly: 5739n } });
 				leader.add("identity", "prctl", [1n, 9n], "dies with the restorer");
 				leader.add("credentials", "umask", [0o22n], "permissions", { expect: "anything" });
-				draft.list("thread 5741").add("leave", "leave", [draft.space("frame", 8)], "where it was");
+				draft.list("thread 5741").add("leave", "leave", [spaceDatum("frame", 8)], "where it was");
 				draft.report(loss("replaced", "descriptor 3", "was a socket"));
 			}),
 		).toBe(
@@ -43,7 +44,7 @@ findings (1)
 
 	it("lets no name steer the terminal", () => {
 		const shown = text((draft) => {
-			const path = draft.path("path of \u001b[2J", "/tmp/\u001b[31m\u202e\n");
+			const path = pathDatum("path of \u001b[2J", "/tmp/\u001b[31m\u202e\n");
 			draft.list("leader").add("files", "openat", [-100n, path, 0n], "open \u009b");
 			draft.list("thread \u0007").add("files", "close", [path], "close");
 		});
@@ -54,7 +55,7 @@ findings (1)
 	});
 
 	it("folds long stages and many threads", () => {
-		const write = (draft: PlanDraft): void => {
+		const write = (draft: PartDraft): void => {
 			for (let i = 0; i < 60; i++) draft.list("leader").add("map", "munmap", [BigInt(i), 4096n], "gone");
 			for (let i = 0; i < 60; i++) draft.list(`thread ${i}`).add("leave", "gettid", [], "is complete");
 		};
@@ -72,8 +73,8 @@ describe("a plan as JSON", () => {
 	it("has words and addresses in hexadecimal, and data by index", () => {
 		const json = planJson(
 			planOf((draft) => {
-				const cell = draft.cell("log");
-				const path = draft.path("path", "/a");
+				const cell = cellDatum("log");
+				const path = pathDatum("path", "/a");
 				const leader = draft.list("leader");
 				leader.add("files", "openat", [-100n, path, 2n], "open", { save: cell });
 				leader.add("files", "dup3", [{ valueOf: cell }, 3n, 0n], "to its number", { expect: { exactly: 3n } });
@@ -88,17 +89,17 @@ describe("a plan as JSON", () => {
 					...{ id: 1, stage: "files", call: "openat", number: 257, why: "open" },
 					arguments: [
 						{ kind: "literal", value: "0xffffffffffffff9c" },
-						{ kind: "address", data: 2, offset: 0, address: "0x200000040010" },
+						{ kind: "address", data: 1, offset: 0, address: "0x200000040010" },
 						{ kind: "literal", value: "0x2" },
 					],
 					expect: { kind: "success" },
-					save: { data: 1, offset: 0, address: "0x200000040138" },
+					save: { data: 2, offset: 0, address: "0x200000040138" },
 					text: 'openat(AT_FDCWD, "/a", O_RDWR) = success -> [log]',
 				},
 				expect.objectContaining({
 					id: 2,
 					arguments: [
-						{ kind: "valueOf", data: 1, offset: 0, address: "0x200000040138" },
+						{ kind: "valueOf", data: 2, offset: 0, address: "0x200000040138" },
 						{ kind: "literal", value: "0x3" },
 						{ kind: "literal", value: "0x0" },
 					],
@@ -111,7 +112,7 @@ describe("a plan as JSON", () => {
 				}),
 			],
 		});
-		expect(json.data[2]).toEqual({
+		expect(json.data[1]).toEqual({
 			...{ name: "path", address: "0x200000040010", size: 3, align: 1, bytes: "2f61", pointers: [] },
 		});
 		expect(json).toMatchObject({ schema: 1, kind: "plan", pid: 5739, end: "0x200000041000" });

@@ -47,10 +47,10 @@ function planned(task: Task, policy: FilePolicy = strict): Planned {
 	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: task.files });
 	const context = circumstancesFor(64, sources);
 	planFiles(task, context, policy);
-	const steps = context.draft.lists.flatMap((list) => list.steps.map(stepText));
+	const steps = context.draft.made().lists.flatMap((list) => list.steps.map(stepText));
 	expect(steps[0]).toBe("close_range(0, 63, 0)");
 	expect(steps.at(-1)).toBe(`close_range(${65 + sources.length}, 0xffffffff, 0)`);
-	return { steps: steps.slice(1, -1), findings: context.draft.findings };
+	return { steps: steps.slice(1, -1), findings: context.draft.made().findings };
 }
 
 const file = (path: string, more: object = {}): object => ({
@@ -366,9 +366,9 @@ describe("what waits until the process is whole", () => {
 	const late = (task: Task): Planned => {
 		const context = circumstancesFor(64);
 		planArming(task, context, lenient);
-		const steps = context.draft.lists.flatMap((list) => list.steps);
+		const steps = context.draft.made().lists.flatMap((list) => list.steps);
 		expect(new Set(steps.map(({ stage }) => stage))).toEqual(new Set(steps.length === 0 ? [] : ["leave"]));
-		return { steps: steps.map(stepText), findings: context.draft.findings };
+		return { steps: steps.map(stepText), findings: context.draft.made().findings };
 	};
 
 	it("timers go on with what was left, and with what had expired", () => {
@@ -404,8 +404,8 @@ describe("what waits until the process is whole", () => {
 			const without = host === undefined ? {} : { noTimeNamespace: host };
 			const context = circumstancesFor(64);
 			planArming({ ...task, clocks }, { ...context, facts: { ...context.facts, ...facts, ...without } }, strict);
-			expect(context.draft.findings).toEqual([]);
-			return context.draft.lists.flatMap((list) => list.steps.map(stepText));
+			expect(context.draft.made().findings).toEqual([]);
+			return context.draft.made().lists.flatMap((list) => list.steps.map(stepText));
 		};
 		const settime = (fd: number, flags: number, value: number): string =>
 			`timerfd_settime(${fd}, ${flags}, [00000000000000000300000000000000${"00".repeat(8)}${Buffer.of(value & 0xff, value >> 8, 0, 0, 0, 0, 0, 0).toString("hex")}], 0)`;
@@ -460,7 +460,7 @@ describe("directories", () => {
 	])("%j", (more, steps) => {
 		const context = circumstancesFor(64);
 		planDirectories(taskOf([], more), context);
-		expect(context.draft.lists.flatMap((list) => list.steps.map(stepText))).toEqual(steps);
+		expect(context.draft.made().lists.flatMap((list) => list.steps.map(stepText))).toEqual(steps);
 	});
 });
 
@@ -479,7 +479,7 @@ describe("the donors", () => {
 			new Map(names.map((name) => [name, name === "/dev/null" ? "device" : Buffer.of()])),
 			256,
 		);
-		for (const { steps } of context.draft.lists) kernel.run(steps);
+		for (const { steps } of context.draft.made().lists) kernel.run(steps);
 		expect([...kernel.table.keys()].sort((a, b) => a - b)).toEqual([
 			...task.files.descriptors.map(({ number }) => number),
 			256,
@@ -493,7 +493,7 @@ describe("the donors", () => {
 		const context = circumstancesFor(256);
 		if (dir !== undefined) planFiles(taskFromImages(dir), context, strict);
 		expect(
-			context.draft.lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`)),
+			context.draft.made().lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`)),
 		).toEqual([
 			"close_range(0, 255, 0)  // the agent's descriptors",
 			'openat(-100, "/dev/null", 0x8100) = 0  // descriptor 0',

@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../../src/bytes/address.ts";
-import { bytesFromText } from "../../../../src/bytes/text.ts";
 import { caution, loss } from "../../../../src/finding.ts";
-import { planDraft } from "../../../../src/plan/draft.ts";
+import { partDraft } from "../../../../src/plan/part.ts";
 import { addDumpable } from "../../../../src/plan/process/bounds.ts";
 import { executed, planned, taskOf } from "../../../support/builders/memory-task.ts";
 import { refusal } from "../../../support/refusal.ts";
@@ -65,9 +64,9 @@ describe("planBounds", () => {
 
 describe("addDumpable", () => {
 	const calls = (dumpable: number) => {
-		const draft = planDraft(bytesFromText);
+		const draft = partDraft();
 		addDumpable(draft.list("leader"), taskOf({ mappings: [], dumpable }), { draft } as never);
-		return { args: draft.lists[0]?.steps[0]?.args, findings: draft.findings.map(({ text }) => text) };
+		return { args: draft.made().lists[0]?.steps[0]?.args, findings: draft.made().findings.map(({ text }) => text) };
 	};
 
 	it.each([0, 1])("sets %i", (dumpable) => {

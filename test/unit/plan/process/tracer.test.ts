@@ -9,7 +9,7 @@ it.each([
 ])("lets a debugger in: %s", (tracer, text) => {
 	const context = circumstancesFor(64);
 	planTracer({ tracer }, context);
-	const [list] = context.draft.lists;
+	const [list] = context.draft.made().lists;
 	expect(list?.steps.map(({ expect: expected }) => expected)).toEqual(["anything"]);
 	expect(list?.steps.map((step) => callText(step))).toEqual([text]);
 });
@@ -17,5 +17,5 @@ it.each([
 it("says nothing where nobody is to be let in", () => {
 	const context = circumstancesFor(64);
 	planTracer({}, context);
-	expect(context.draft.lists).toEqual([]);
+	expect(context.draft.made().lists).toEqual([]);
 });

@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { planDraft } from "../../../../src/plan/draft.ts";
 import type { CallName } from "../../../../src/program/calls.ts";
+import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../../../src/program/data.ts";
 import type { Arg, Expect, Place } from "../../../../src/program/program.ts";
 import { stepText } from "../../../../src/program/text/text.ts";
 
 const latin = (text: string): Uint8Array => Buffer.from(text, "latin1");
-const draft = planDraft(latin);
 const words = (...values: bigint[]): Buffer => {
 	const bytes = Buffer.alloc(values.length * 8);
 	for (const [i, value] of values.entries()) bytes.writeBigUInt64LE(BigInt.asUintN(64, value), i * 8);
@@ -21,8 +20,8 @@ const text = (call: CallName, args: readonly Arg[], expect: Expect = "success", 
 	stepText({ stage: "map", call, args, expect, why: "", ...(save === undefined ? {} : { save }) });
 
 describe("a step as text", () => {
-	const path = draft.path("path of the log", "/var/log/x");
-	const cell = draft.cell("log");
+	const path = pathDatum("path of the log", "/var/log/x");
+	const cell = cellDatum("log");
 
 	it.each<[string, string]>([
 		[
@@ -44,7 +43,7 @@ describe("a step as text", () => {
 		[text("fcntl", [7n, 2n, 1n]), "fcntl(7, F_SETFD, FD_CLOEXEC) = success"],
 		[text("fcntl", [7n, 4n, 0o6000n]), "fcntl(7, F_SETFL, O_RDONLY|O_APPEND|O_NONBLOCK) = success"],
 		[
-			text("fcntl", [7n, 15n, draft.bytes("owner", ints(1, 5739))], { successOr: 3 }),
+			text("fcntl", [7n, 15n, bytesDatum("owner", ints(1, 5739))], { successOr: 3 }),
 			"fcntl(7, F_SETOWN_EX, {type=F_OWNER_PID, pid=5739}) = success or ESRCH",
 		],
 		[
@@ -55,34 +54,34 @@ describe("a step as text", () => {
 		[text("wait4", [-1n, 0n, 0x4000_0000n, 0n], "until-error"), "wait4(-1, NULL, 010000000000, NULL) until it fails"],
 		[text("arch_prctl", [0x2003n, 0x7000n], { exactly: 8192n }), "arch_prctl(ARCH_MAP_VDSO_64, 0x7000) = 8192"],
 		[text("prctl", [1n, 9n, 0n, 0n, 0n]), "prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) = success"],
-		[text("prctl", [15n, draft.path("comm", "worker")]), 'prctl(PR_SET_NAME, "worker") = success'],
+		[text("prctl", [15n, pathDatum("comm", "worker")]), 'prctl(PR_SET_NAME, "worker") = success'],
 		[
-			text("prlimit64", [0n, 7n, draft.bytes("l", words(1024n, -1n)), 0n]),
+			text("prlimit64", [0n, 7n, bytesDatum("l", words(1024n, -1n)), 0n]),
 			"prlimit64(0, RLIMIT_NOFILE, {rlim_cur=1024, rlim_max=RLIM64_INFINITY}, NULL) = success",
 		],
-		[text("setgroups", [2n, draft.bytes("g", ints(4, 100))]), "setgroups(2, [4, 100]) = success"],
+		[text("setgroups", [2n, bytesDatum("g", ints(4, 100))]), "setgroups(2, [4, 100]) = success"],
 		[
-			text("rt_sigprocmask", [2n, draft.bytes("m", words(0x202n)), 0n, 8n]),
+			text("rt_sigprocmask", [2n, bytesDatum("m", words(0x202n)), 0n, 8n]),
 			"rt_sigprocmask(SIG_SETMASK, [SIGINT SIGUSR1], NULL, 8) = success",
 		],
 		[
-			text("rt_sigprocmask", [2n, draft.bytes("m", words(~2n)), 0n, 8n]),
+			text("rt_sigprocmask", [2n, bytesDatum("m", words(~2n)), 0n, 8n]),
 			"rt_sigprocmask(SIG_SETMASK, ~[SIGINT], NULL, 8) = success",
 		],
 		[
-			text("timerfd_settime", [9n, 0n, draft.bytes("t", words(1n, 500_000_000n, 0n, 1n)), 0n]),
+			text("timerfd_settime", [9n, 0n, bytesDatum("t", words(1n, 500_000_000n, 0n, 1n)), 0n]),
 			"timerfd_settime(9, 0, {it_interval=1.5 s, it_value=0.000000001 s}, NULL) = success",
 		],
 		[
-			text("epoll_ctl", [8n, 1n, 3n, draft.bytes("e", Buffer.concat([ints(1), words(0xabcn)]))]),
+			text("epoll_ctl", [8n, 1n, 3n, bytesDatum("e", Buffer.concat([ints(1), words(0xabcn)]))]),
 			"epoll_ctl(8, EPOLL_CTL_ADD, 3, {events=EPOLLIN, data=0xabc}) = success",
 		],
-		[text("write", [1n, draft.bytes("b", latin("hello")), 5n], { exactly: 5n }), 'write(1, "hello", 5) = 5'],
+		[text("write", [1n, bytesDatum("b", latin("hello")), 5n], { exactly: 5n }), 'write(1, "hello", 5) = 5'],
 		[
-			text("write", [1n, draft.bytes("b", latin("x".repeat(40))), 40n], { exactly: 40n }),
+			text("write", [1n, bytesDatum("b", latin("x".repeat(40))), 40n], { exactly: 40n }),
 			`write(1, "${"x".repeat(32)}…", 40) = 40`.replace('…"', '"…'),
 		],
-		[text("leave", [{ ...draft.space("frame of 5", 900), offset: 8 }]), "leave(&[frame of 5]+8) = success"],
+		[text("leave", [{ ...spaceDatum("frame of 5", 900), offset: 8 }]), "leave(&[frame of 5]+8) = success"],
 		[text("futex", [cell, 1n, 0x7fff_ffffn]), "futex(&[log], FUTEX_WAKE, INT_MAX) = success"],
 		[
 			text("futex", [cell, 5n, 0x7fff_ffffn, 0n, cell, 0x2001000n]),
@@ -94,45 +93,45 @@ describe("a step as text", () => {
 			"memfd_create(&[log], MFD_CLOEXEC|MFD_HUGETLB|21<<MFD_HUGE_SHIFT) = success",
 		],
 		[
-			text("rt_sigaction", [10n, draft.bytes("a", words(0x401136n, 0x1400_0004n, 0x7000n, 0x4000n)), 0n, 8n]),
+			text("rt_sigaction", [10n, bytesDatum("a", words(0x401136n, 0x1400_0004n, 0x7000n, 0x4000n)), 0n, 8n]),
 			"rt_sigaction(SIGUSR1, {sa_handler=0x401136, sa_flags=SA_SIGINFO|SA_RESTORER|SA_RESTART, sa_restorer=0x7000, sa_mask=[SIGTERM]}, NULL, 8) = success",
 		],
 		[
-			text("rt_sigaction", [13n, draft.bytes("a", words(1n, 0n, 0n, 0n)), 0n, 8n]),
+			text("rt_sigaction", [13n, bytesDatum("a", words(1n, 0n, 0n, 0n)), 0n, 8n]),
 			"rt_sigaction(SIGPIPE, {sa_handler=SIG_IGN}, NULL, 8) = success",
 		],
 		[
-			text("rt_sigaction", [13n, draft.bytes("a", words(0n, 0n, 0n, 0n)), 0n, 8n]),
+			text("rt_sigaction", [13n, bytesDatum("a", words(0n, 0n, 0n, 0n)), 0n, 8n]),
 			"rt_sigaction(SIGPIPE, {SIG_DFL}, NULL, 8) = success",
 		],
 		[
-			text("sigaltstack", [draft.bytes("s", words(0x5000n, 0n, 8192n)), 0n]),
+			text("sigaltstack", [bytesDatum("s", words(0x5000n, 0n, 8192n)), 0n]),
 			"sigaltstack({ss_sp=0x5000, ss_size=8192}, NULL) = success",
 		],
 		[
-			text("setitimer", [0n, draft.bytes("i", words(0n, 0n, 2n, 250_000n)), 0n]),
+			text("setitimer", [0n, bytesDatum("i", words(0n, 0n, 2n, 250_000n)), 0n]),
 			"setitimer(ITIMER_REAL, {it_interval=0 s, it_value=2.25 s}, NULL) = success",
 		],
 		[
 			text("timer_create", [
 				1n,
-				draft.bytes("e", Buffer.concat([words(7n), ints(14, 4, 5741), Buffer.alloc(44)])),
+				bytesDatum("e", Buffer.concat([words(7n), ints(14, 4, 5741), Buffer.alloc(44)])),
 				cell,
 			]),
 			"timer_create(CLOCK_MONOTONIC, {sigev_value=7, sigev_signo=SIGALRM, sigev_notify=SIGEV_THREAD_ID, sigev_notify_thread_id=5741}, &[log]) = success",
 		],
 		[
-			text("capset", [cell, draft.bytes("c", ints(1, 2, 0, 0x100, 0x100, 0))]),
+			text("capset", [cell, bytesDatum("c", ints(1, 2, 0, 0x100, 0x100, 0))]),
 			"capset(&[log], {effective=0x10000000001, permitted=0x10000000002, inheritable=0x0}) = success",
 		],
-		[text("write", [3n, draft.bytes("report", new Uint8Array(24)), 24n]), "write(3, &[report], 24) = success"],
+		[text("write", [3n, bytesDatum("report", new Uint8Array(24)), 24n]), "write(3, &[report], 24) = success"],
 		[
-			text("setrlimit", [4n, draft.bytes("l", words(0n, 0n))]),
+			text("setrlimit", [4n, bytesDatum("l", words(0n, 0n))]),
 			"setrlimit(RLIMIT_CORE, {rlim_cur=0, rlim_max=0}) = success",
 		],
 		[text("prctl", [24n, 21n, 0n, 0n, 0n]), "prctl(PR_CAPBSET_DROP, CAP_SYS_ADMIN, 0, 0, 0) = success"],
 		[
-			text("sched_setscheduler", [0n, 0x4000_0001n, draft.bytes("p", ints(9))]),
+			text("sched_setscheduler", [0n, 0x4000_0001n, bytesDatum("p", ints(9))]),
 			"sched_setscheduler(0, SCHED_FIFO|SCHED_RESET_ON_FORK, [9]) = success",
 		],
 		[text("uname", [4096n, 3n]), "uname(0x1000, 3) = success"],
@@ -141,15 +140,15 @@ describe("a step as text", () => {
 	});
 
 	it("shows structures with what their pointers mean", () => {
-		const tid = draft.bytes("tid", ints(5741));
-		const stack = draft.space("stack of 5741", 4096);
-		const args = draft.bytes("clone_args", words(0x1_0100n, 0n, 0n, 0n, 17n, 0n, 4096n, 0n, 0n, 1n, 0n), {
+		const tid = bytesDatum("tid", ints(5741));
+		const stack = spaceDatum("stack of 5741", 4096);
+		const args = bytesDatum("clone_args", words(0x1_0100n, 0n, 0n, 0n, 17n, 0n, 4096n, 0n, 0n, 1n, 0n), {
 			pointers: [
 				{ at: 40, to: stack },
 				{ at: 64, to: tid },
 			],
 		});
-		const context = draft.space("context", 16);
+		const context = spaceDatum("context", 16);
 		expect(text("spawn", [args, 88n, context, { list: "thread 5741" }], { exactly: 5741n })).toBe(
 			"spawn({flags=CLONE_VM|CLONE_THREAD, exit_signal=SIGCHLD, stack=&[stack of 5741], stack_size=4096, set_tid=[5741], set_tid_size=1}, 88, &[context], list thread 5741) = 5741",
 		);
@@ -163,14 +162,14 @@ describe("a step as text", () => {
 		context.writeBigUInt64LE(0x7ffe_0000n, 40 + 15 * 8);
 		context.writeBigUInt64LE(0x40_1136n, 40 + 16 * 8);
 		context.writeBigUInt64LE(1n, 296);
-		expect(text("leave", [draft.bytes("frame", context)])).toBe(
+		expect(text("leave", [bytesDatum("frame", context)])).toBe(
 			"leave({rip=0x401136, rsp=0x7ffe0000, rax=0xfffc, uc_stack={ss_sp=0x9000, ss_size=8192}, uc_sigmask=[SIGHUP]}) = success",
 		);
-		expect(text("leave", [draft.bytes("short", new Uint8Array(64))])).toBe("leave(&[short]) = success");
+		expect(text("leave", [bytesDatum("short", new Uint8Array(64))])).toBe("leave(&[short]) = success");
 	});
 
 	it("shows the first of many pieces", () => {
-		const vector = draft.bytes("v", words(...[1n, 2n, 3n, 4n, 5n, 6n].flatMap((n) => [n * 4096n, 4096n])));
+		const vector = bytesDatum("v", words(...[1n, 2n, 3n, 4n, 5n, 6n].flatMap((n) => [n * 4096n, 4096n])));
 		expect(text("preadv", [3n, vector, 6n, 0x2000n, 0n], { exactly: 24_576n })).toBe(
 			"preadv(3, [{iov_base=0x1000, iov_len=4096}, {iov_base=0x2000, iov_len=4096}, {iov_base=0x3000, iov_len=4096}, {iov_base=0x4000, iov_len=4096}, … 2 more], 6, 0x2000, 0) = 24576",
 		);

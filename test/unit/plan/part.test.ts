@@ -1,22 +1,25 @@
 import { expect, it } from "vitest";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import { planDraft } from "../../../src/plan/draft.ts";
+import { joinParts, partDraft } from "../../../src/plan/part.ts";
+import { pathDatum } from "../../../src/program/data.ts";
 import { refusal } from "../../support/refusal.ts";
 
 it("a path with a NUL in it, which the kernel would read as a shorter one, is refused", () => {
-	const draft = planDraft(bytesFromText);
-	expect(refusal(() => draft.path("path of the log", "/etc/passwd\0/log"))).toBe(
+	expect(refusal(() => pathDatum("path of the log", "/etc/passwd\0/log"))).toBe(
 		"ERR_TASK_UNRUNNABLE path of the log: has a NUL as byte 11, but 16 bytes",
 	);
-	expect(draft.path("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
+	expect(pathDatum("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
 });
 
 it("the stages of each list come in their order", () => {
-	const draft = planDraft(bytesFromText);
+	const draft = partDraft();
 	draft.list("leader").add("files", "close", [3n], "why");
 	draft.list("thread 5").add("identity", "setsid", [], "another list");
 	draft.list("leader").add("map", "munmap", [0n, 4096n], "a later stage");
-	expect(() => draft.list("leader").add("files", "close", [4n], "an earlier one")).toThrow(
+	const later = partDraft();
+	later.list("leader").add("files", "close", [4n], "an earlier one");
+	expect(joinParts([draft.made()]).lists.map(({ name }) => name)).toEqual(["leader", "thread 5"]);
+	expect(() => joinParts([draft.made(), later.made()])).toThrow(
 		"close of the stage files behind one of the stage map, in the list leader",
 	);
 });

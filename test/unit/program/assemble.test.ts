@@ -1,28 +1,29 @@
 import { describe, expect, it } from "vitest";
 import { AGENT_ROOM, agentLayout } from "../../../src/agent/layout.ts";
 import type { Address } from "../../../src/bytes/address.ts";
-import { encodePlan } from "../../../src/plan/encode.ts";
 import * as abi from "../../../src/program/abi.ts";
+import { assemble } from "../../../src/program/assemble.ts";
+import { bytesDatum, cellDatum, spaceDatum } from "../../../src/program/data.ts";
 import { HOLE, PID, planOf } from "../../support/builders/plan-builder.ts";
 import { flatMemory, runModel } from "../../support/models/model-kernel.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const small = (length: bigint) => ({ start: HOLE.start, end: (HOLE.start + length) as Address });
 
-describe("encodePlan", () => {
+describe("assemble", () => {
 	it("leaves the agent what the agent keeps", () => {
 		expect(abi.AGENT_ROOM).toBe(AGENT_ROOM);
-		const encoded = encodePlan(planOf(() => {}));
+		const encoded = assemble(planOf(() => {}));
 		expect(encoded.blob).toBe(agentLayout(HOLE).blob);
 		expect(encoded.contextAt).toBe(agentLayout(HOLE).free.start);
 	});
 
 	it("sends what has content in one piece, and nothing for what is zero", () => {
-		const encoded = encodePlan(
+		const encoded = assemble(
 			planOf((draft) => {
-				const stack = draft.space("stack", 65_536, 4096);
-				draft.bytes("frame", Uint8Array.of(1, 2, 3), { align: 64, pointers: [] });
-				draft.list("leader").add("leave", "leave", [{ ...stack, offset: 65_536 }], "goes");
+				const stack = spaceDatum("stack", 65_536, 4096);
+				const frame = bytesDatum("frame", Uint8Array.of(1, 2, 3), { align: 64, pointers: [] });
+				draft.list("leader").add("leave", "leave", [{ ...stack, offset: 65_536 }, frame], "goes");
 			}),
 		);
 		expect(encoded.pieces.map(({ at, bytes }) => [at - HOLE.start, bytes.length])).toEqual([[AGENT_ROOM, 72 + 2 * 72]]);
@@ -33,17 +34,18 @@ describe("encodePlan", () => {
 	});
 
 	it("refuses a plan that is larger than its hole, by what it takes", () => {
-		const write = (draft: Parameters<Parameters<typeof planOf>[0]>[0]) => void draft.space("buffer", 100_000, 8);
-		expect(refusal(() => encodePlan(planOf(write, { hole: small(0x5_0000n) })))).toBe(
+		const write = (draft: Parameters<Parameters<typeof planOf>[0]>[0]) =>
+			draft.list("leader").add("fill", "munmap", [spaceDatum("buffer", 100_000, 8)], "too much");
+		expect(refusal(() => assemble(planOf(write, { hole: small(0x5_0000n) })))).toBe(
 			"ERR_UNSUPPORTED plan of pid 5739: takes 364544 bytes, expected at most 327680, the room that was set aside for it",
 		);
-		expect(encodePlan(planOf(write, { hole: small(364_544n) })).end).toBe(HOLE.start + 364_544n);
+		expect(assemble(planOf(write, { hole: small(364_544n) })).end).toBe(HOLE.start + 364_544n);
 	});
 
 	it("refuses to fail at a step that is none", () => {
 		const plan = planOf((draft) => draft.list("leader").add("identity", "setsid", [], "a session"));
 		for (const failStep of [0, 2, -1, 1.5])
-			expect(refusal(() => encodePlan(plan, { failStep }))).toBe(
+			expect(refusal(() => assemble(plan, { failStep }))).toBe(
 				`ERR_USAGE step ${failStep}: is not in the plan, expected 1 to 1`,
 			);
 	});
@@ -52,7 +54,7 @@ describe("encodePlan", () => {
 		const plan = planOf((draft) =>
 			draft.list("leader").add("credentials", "umask", [0o22n], "permissions", { expect: "anything" }),
 		);
-		const { pieces, firstStep, contextAt } = encodePlan(plan, { failStep: 1 });
+		const { pieces, firstStep, contextAt } = assemble(plan, { failStep: 1 });
 		const { reports, exited } = runModel({
 			...{ pieces, memory: flatMemory([HOLE]), models: [], pid: PID },
 			...{ steps: firstStep("leader"), context: contextAt },
@@ -63,62 +65,66 @@ describe("encodePlan", () => {
 
 	it("finds mistakes of the plan", () => {
 		const stray = planOf(() => {}).context;
-		const broken = (write: Parameters<typeof planOf>[0]) => () => encodePlan(planOf(write));
-		expect(broken((draft) => draft.list("leader").add("map", "munmap", [stray], ""))).toThrow(
+		const broken = (write: Parameters<typeof planOf>[0]) => () => assemble(planOf(write));
+		const without = planOf((draft) => draft.list("leader").add("map", "munmap", [stray], ""));
+		expect(() => assemble({ ...without, data: without.data.filter((datum) => datum !== stray.datum) })).toThrow(
 			new RangeError("report socket is not in the plan"),
 		);
 		expect(broken((draft) => draft.list("leader").add("map", "spawn", [{ list: "thread 2" }], ""))).toThrow(
 			new RangeError("the plan has no list thread 2"),
 		);
-		expect(broken((draft) => draft.list("leader").add("map", "mmap", [{ ...draft.cell("c"), offset: 9 }], ""))).toThrow(
+		expect(broken((draft) => draft.list("leader").add("map", "mmap", [{ ...cellDatum("c"), offset: 9 }], ""))).toThrow(
 			new RangeError("byte 9 of c, which has 8"),
 		);
 		expect(
-			broken((draft) => draft.list("leader").add("map", "mmap", [], "", { save: { ...draft.cell("c"), offset: 1 } })),
+			broken((draft) => draft.list("leader").add("map", "mmap", [], "", { save: { ...cellDatum("c"), offset: 1 } })),
 		).toThrow(new RangeError("8 bytes do not fit c"));
-		expect(broken((draft) => draft.bytes("b", new Uint8Array(8), { align: 3 }))).toThrow(
-			new RangeError("an alignment of 3 bytes"),
-		);
 		expect(
-			broken((draft) => draft.bytes("b", new Uint8Array(8), { pointers: [{ at: 1, to: draft.cell("c") }] })),
+			broken((draft) =>
+				draft.list("leader").add("map", "mmap", [bytesDatum("b", new Uint8Array(8), { align: 3 })], ""),
+			),
+		).toThrow(new RangeError("an alignment of 3 bytes"));
+		expect(
+			broken((draft) => {
+				const b = bytesDatum("b", new Uint8Array(8), { pointers: [{ at: 1, to: cellDatum("c") }] });
+				draft.list("leader").add("map", "mmap", [b], "");
+			}),
 		).toThrow(new RangeError("a pointer at byte 1 of b"));
 	});
 });
 
 describe("a plan of a leader and a thread, run", () => {
-	const withThread = planOf((draft) => {
-		const ready = draft.cell("ready of 5741");
-		const go = draft.cell("go");
-		const ids = draft.bytes("tid", Uint8Array.of(0x6d, 0x16, 0, 0), { align: 4 });
+	const withThread = planOf((draft, context) => {
+		const ready = cellDatum("ready of 5741");
+		const go = cellDatum("go");
+		const ids = bytesDatum("tid", Uint8Array.of(0x6d, 0x16, 0, 0), { align: 4 });
 		const raw = Buffer.alloc(88);
 		raw.writeBigUInt64LE(0x1_0100n, 0);
 		raw.writeBigUInt64LE(1n, 72);
-		const args = draft.bytes("clone_args", raw, { pointers: [{ at: 64, to: ids }] });
-		const reports = draft.cell("descriptor of reports");
-		const report = draft.space("ready", 24);
+		const args = bytesDatum("clone_args", raw, { pointers: [{ at: 64, to: ids }] });
+		const reports = cellDatum("descriptor of reports");
+		const report = spaceDatum("ready", 24);
 		const leader = draft.list("leader");
 		leader.add("identity", "fcntl", [4n, 1030n, 64n], "reports", { save: reports });
-		const { context } = { context: draft.data[0] };
-		if (context === undefined) throw new Error("no context");
-		leader.add("threads", "spawn", [args, 88n, { datum: context }, { list: "thread 5741" }], "a thread", {
+		leader.add("threads", "spawn", [args, 88n, context, { list: "thread 5741" }], "a thread", {
 			expect: { exactly: 5741n },
 		});
 		leader.add("leave", "await", [ready, 5741n], "the thread is ready");
 		leader.add("leave", "write", [{ valueOf: reports }, report, 24n], "ready", { expect: { exactly: 24n } });
-		leader.add("leave", "read", [{ valueOf: reports }, draft.space("word", 8), 1n], "go", {
+		leader.add("leave", "read", [{ valueOf: reports }, spaceDatum("word", 8), 1n], "go", {
 			expect: { exactly: 1n },
 			save: go,
 		});
 		leader.add("leave", "futex", [go, 1n, 0x7fff_ffffn], "all may go");
-		leader.add("leave", "leave", [draft.space("frame 5739", 64)], "its own life");
+		leader.add("leave", "leave", [spaceDatum("frame 5739", 64)], "its own life");
 		const thread = draft.list("thread 5741");
 		thread.add("threads", "gettid", [], "says so", { save: ready });
 		thread.add("leave", "await", [go, 1n], "waits for all");
-		thread.add("leave", "leave", [draft.space("frame 5741", 64)], "its own life");
+		thread.add("leave", "leave", [spaceDatum("frame 5741", 64)], "its own life");
 	});
 
 	const run = (failStep?: number) => {
-		const encoded = encodePlan(withThread, failStep === undefined ? {} : { failStep });
+		const encoded = assemble(withThread, failStep === undefined ? {} : { failStep });
 		return runModel({
 			...{ pieces: encoded.pieces, memory: flatMemory([HOLE]), models: [], pid: PID },
 			...{ steps: encoded.firstStep("leader"), context: encoded.contextAt },

@@ -2,45 +2,44 @@ import { type Address, address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import { AGENT_ROOM, EXPECT, stepLayout } from "../program/abi.ts";
-import { matchArg } from "../program/args.ts";
-import { callNumber, DO_END } from "../program/calls.ts";
-import type { Arg, Datum, Expect, Place, Placement, Step } from "../program/program.ts";
-import type { Plan, PlanStep, StepList } from "./plan.ts";
+import { AGENT_ROOM, EXPECT, stepLayout } from "./abi.ts";
+import { matchArg } from "./args.ts";
+import { type CallName, callNumber, DO_END } from "./calls.ts";
+import type { ArgOf, Datum, Expect, Place, Placement, Program, Step, StepList } from "./program.ts";
 
-/** A plan as bytes at absolute addresses: what the blob runs. */
-export interface EncodedPlan extends Placement {
+/** A program as bytes at absolute addresses: what the blob runs. */
+export interface Assembled<S extends Step = Step> extends Placement {
 	/** To be loaded before the first step. Ascending. */
-	readonly pieces: readonly EncodedPiece[];
+	readonly pieces: readonly AssembledPiece[];
 	/** Must be zeros before the first step; nothing is sent for it. */
 	readonly zeros: Range;
-	/** Where the plan ends; the hole goes on behind it. Page aligned. */
+	/** Where it ends; the hole goes on behind it. Page aligned. */
 	readonly end: Address;
 	readonly contextAt: Address;
 	/** Where a list begins. */
 	readonly firstStep: (list: string) => Address;
 	/** By id, which is what reports call them. */
-	readonly steps: ReadonlyMap<number, NumberedStep>;
+	readonly steps: ReadonlyMap<number, NumberedStep<S>>;
 }
 
-export interface EncodedPiece {
+export interface AssembledPiece {
 	readonly at: Address;
 	readonly bytes: Uint8Array;
 }
 
-/** A step and where in the plan it stands. */
-export interface NumberedStep {
-	/** 1 and up, in the order of the plan. */
+/** A step and where in the program it stands. */
+export interface NumberedStep<S extends Step = Step> {
+	/** 1 and up, in the order of the program. */
 	readonly id: number;
-	/** How many steps the plan has. */
+	/** How many steps the program has. */
 	readonly total: number;
 	readonly list: string;
 	/** In its list, from 0. */
 	readonly index: number;
-	readonly step: PlanStep;
+	readonly step: S;
 }
 
-export interface EncodeOptions {
+export interface AssembleOptions {
 	/** The id of a step that shall fail. */
 	readonly failStep?: number;
 	/** Bytes at the beginning of the hole that are somebody else's: an agent's, unless said otherwise. */
@@ -51,7 +50,7 @@ export interface EncodeOptions {
 const NO_SUCH_CALL = 0xfe00;
 
 /** Numbers all steps, list after list. */
-export function numberSteps({ lists }: Pick<Plan, "lists">): NumberedStep[] {
+export function numberSteps<S extends Step>({ lists }: Pick<Program<S>, "lists">): NumberedStep<S>[] {
 	const total = lists.reduce((sum, { steps }) => sum + steps.length, 0);
 	let id = 0;
 	return lists.flatMap(({ name, steps }) =>
@@ -63,40 +62,43 @@ export function numberSteps({ lists }: Pick<Plan, "lists">): NumberedStep[] {
 }
 
 /**
- * Gives everything in a plan its address in the hole, and writes it down as the blob reads it. First comes what has content,
+ * Gives everything in a program its address in the hole, and writes it down as the blob reads it. First comes what has content,
  * then the steps, then what starts as zeros.
  *
  * @throws NecromancerError ERR_UNSUPPORTED where the hole is too small, ERR_USAGE for a `failStep` that is no step.
  */
-export function encodePlan(plan: Plan, { failStep, reserved = AGENT_ROOM }: EncodeOptions = {}): EncodedPlan {
-	const numbered = numberSteps(plan);
+export function assemble<S extends Step>(
+	program: Program<S>,
+	{ failStep, reserved = AGENT_ROOM }: AssembleOptions = {},
+): Assembled<S> {
+	const numbered = numberSteps(program);
 	if (failStep !== undefined && numbered[failStep - 1] === undefined)
 		refuse("ERR_USAGE", {
 			subject: `step ${failStep}`,
 			finding: "is not in the plan",
 			expectation: `expected 1 to ${numbered.length}`,
 		});
-	const start = plus(plan.hole.start, reserved);
-	const held = plan.data.filter(hasContent);
-	const addresses = new Map<Datum, Address>();
-	const stepsAt = alignUp(place(held, start, addresses), stepLayout.align);
+	const start = plus(program.hole.start, reserved);
+	const held = program.data.filter(hasContent);
+	const placed = new Map<Datum, Address>();
+	const stepsAt = alignUp(place(held, start, placed), stepLayout.align);
 	const firsts = new Map<string, Address>();
-	const stepsEnd = placeLists(plan.lists, stepsAt, firsts);
+	const stepsEnd = placeLists(program.lists, stepsAt, firsts);
 	const zerosEnd = place(
-		plan.data.filter((datum) => !hasContent(datum)),
+		program.data.filter((datum) => !hasContent(datum)),
 		stepsEnd,
-		addresses,
+		placed,
 	);
 	const end = alignUp(zerosEnd, Number(PAGE_SIZE));
-	if (end > plan.hole.end)
+	if (end > program.hole.end)
 		refuse("ERR_UNSUPPORTED", {
-			subject: `plan of pid ${plan.pid}`,
-			finding: `takes ${end - plan.hole.start} bytes`,
-			expectation: `expected at most ${plan.hole.end - plan.hole.start}, the room that was set aside for it`,
+			subject: `plan of pid ${program.pid}`,
+			finding: `takes ${end - program.hole.start} bytes`,
+			expectation: `expected at most ${program.hole.end - program.hole.start}, the room that was set aside for it`,
 		});
 
 	const addressOf = ({ datum, offset = 0 }: Place): Address => {
-		const at = addresses.get(datum);
+		const at = placed.get(datum);
 		if (at === undefined) throw new RangeError(`${datum.name} is not in the plan`);
 		if (offset < 0 || offset > datum.size)
 			throw new RangeError(`byte ${offset} of ${datum.name}, which has ${datum.size}`);
@@ -108,15 +110,24 @@ export function encodePlan(plan: Plan, { failStep, reserved = AGENT_ROOM }: Enco
 		return at;
 	};
 
+	const cellAt = (place: Place): Address => {
+		if ((place.offset ?? 0) + u64.size > place.datum.size)
+			throw new RangeError(`8 bytes do not fit ${place.datum.name}`);
+		return addressOf(place);
+	};
+	const addresses = { addressOf, cellAt, firstStep };
+
 	const bytes = new Uint8Array(Number(stepsEnd - start));
 	for (const datum of held) writeDatum(bytes, Number(addressOf({ datum }) - start), datum, addressOf);
 	const view = viewOf(bytes);
 	let id = 0;
-	for (const { name, steps } of plan.lists) {
+	for (const { name, steps } of program.lists) {
 		let at = Number(firstStep(name) - start);
 		for (const step of steps) {
 			id += 1;
-			stepLayout.write(view, at, stepRecord(step, id, id === failStep, addressOf, firstStep));
+			// whatever it may return otherwise: a step that is to fail must not get away with it
+			const run = id === failStep ? { ...step, call: NO_SUCH_CALL, expect: "success" as const } : step;
+			stepLayout.write(view, at, stepRecord(run, id, addresses));
 			at += stepLayout.size;
 		}
 		stepLayout.write(view, at, endRecord);
@@ -125,8 +136,8 @@ export function encodePlan(plan: Plan, { failStep, reserved = AGENT_ROOM }: Enco
 		pieces: bytes.length === 0 ? [] : [{ at: start, bytes }],
 		zeros: { start: stepsEnd, end },
 		end,
-		blob: plan.hole.start,
-		contextAt: addressOf(plan.context),
+		blob: program.hole.start,
+		contextAt: addressOf(program.context),
 		addressOf,
 		firstStep,
 		steps: new Map(numbered.map((step) => [step.id, step])),
@@ -172,33 +183,41 @@ function writeDatum(
 	}
 }
 
-function stepRecord(
-	{ call, args, expect, save }: Step,
+/** What the blob reads as one step, from anything that has addresses for its places and lists. */
+export function stepRecord<P extends object, L>(
+	{ call, args, expect, save }: AssembledStep<P, L>,
 	id: number,
-	fails: boolean,
-	addressOf: Placement["addressOf"],
-	firstStep: EncodedPlan["firstStep"],
+	{ addressOf, cellAt, firstStep }: Addresses<P, L>,
 ) {
-	const cellAt = (place: Place): Address => {
-		if ((place.offset ?? 0) + u64.size > place.datum.size)
-			throw new RangeError(`8 bytes do not fit ${place.datum.name}`);
-		return addressOf(place);
-	};
-	const word = (arg: Arg): bigint =>
+	const word = (arg: ArgOf<P, L>): bigint =>
 		matchArg(arg, { literal: (value) => address(value), address: addressOf, value: cellAt, list: firstStep });
-	const isIndirect = (arg: Arg): boolean =>
+	const isIndirect = (arg: ArgOf<P, L>): boolean =>
 		matchArg(arg, { literal: () => false, address: () => false, value: () => true, list: () => false });
-	// whatever it may return otherwise: a step that is to fail must not get away with it
-	const wanted = encodeExpect(fails ? "success" : expect);
+	const { expect: kind, want } = encodeExpect(expect);
 	return {
-		call: fails ? NO_SUCH_CALL : callNumber(call),
+		call: typeof call === "number" ? call : callNumber(call),
 		indirect: args.reduce<number>((bits, arg, i) => (isIndirect(arg) ? bits | (1 << i) : bits), 0),
-		expect: wanted.expect,
+		expect: kind,
 		id,
 		arg: args.map(word),
-		want: wanted.want,
+		want,
 		store: save === undefined ? 0n : cellAt(save),
 	};
+}
+
+export interface AssembledStep<P extends object, L> {
+	/** A number for none that there is. */
+	readonly call: CallName | number;
+	readonly args: readonly ArgOf<P, L>[];
+	readonly expect: Expect;
+	readonly save?: P;
+}
+
+export interface Addresses<P extends object, L> {
+	readonly addressOf: (place: P) => Address;
+	/** Of a place that has room for 8 bytes. */
+	readonly cellAt: (place: P) => Address;
+	readonly firstStep: (list: L) => Address;
 }
 
 function encodeExpect(expect: Expect): { readonly expect: number; readonly want: bigint } {
@@ -209,7 +228,8 @@ function encodeExpect(expect: Expect): { readonly expect: number; readonly want:
 	return { expect: EXPECT.SUCCESS_OR, want: address(BigInt(-expect.successOr)) };
 }
 
-const endRecord = { call: DO_END, indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
+/** What ends a list. */
+export const endRecord = { call: DO_END, indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
 
 function alignUp(at: Address, align: number): Address {
 	if (align < 1 || !Number.isInteger(Math.log2(align))) throw new RangeError(`an alignment of ${align} bytes`);

@@ -1,0 +1,82 @@
+import type { Range } from "../bytes/range.ts";
+import type { Finding } from "../finding.ts";
+import type { CallName } from "../program/calls.ts";
+import type { Arg, Expect, Place, StepList } from "../program/program.ts";
+import { type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
+
+/** What one part of the compiler has to say of a plan. Nobody else adds to it. */
+export interface Part {
+	readonly lists: readonly StepList<PlanStep>[];
+	readonly findings: readonly Finding[];
+	/** {@link Plan.views} */
+	readonly views?: readonly Range[];
+	/** {@link Plan.clocks} */
+	readonly clocks?: NonNullable<Plan["clocks"]>;
+}
+
+/** A part in the making. */
+export interface PartDraft {
+	/** Opens (or continues) the list of that name. */
+	list(name: string): ListDraft;
+	report(finding: Finding): void;
+	/** What has come together. */
+	made(more?: Pick<Part, "views" | "clocks">): Part;
+}
+
+export interface ListDraft {
+	/** Appends a step. `expect` is "success" unless said otherwise. */
+	add(stage: Stage, call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void;
+}
+
+export interface StepOptions {
+	readonly expect?: Expect;
+	readonly save?: Place;
+}
+
+export function partDraft(): PartDraft {
+	const lists = new Map<string, PlanStep[]>();
+	const findings: Finding[] = [];
+	return {
+		list: (name) => {
+			const steps = lists.get(name) ?? [];
+			lists.set(name, steps);
+			return {
+				add: (stage, call, args, why, { expect = "success", save } = {}) => {
+					if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
+					steps.push({ stage, call, args, expect, why, ...(save === undefined ? {} : { save }) });
+				},
+			};
+		},
+		report: (finding) => void findings.push(finding),
+		made: (more = {}) => ({ lists: [...lists].map(([name, steps]) => ({ name, steps })), findings, ...more }),
+	};
+}
+
+/**
+ * Parts as one, in their order: lists of one name are joined.
+ *
+ * @throws RangeError where a list would go back to an earlier stage.
+ */
+export function joinParts(parts: readonly Part[]): Pick<Part, "findings" | "lists"> {
+	const lists = new Map<string, PlanStep[]>();
+	for (const { lists: more } of parts)
+		for (const { name, steps } of more) {
+			const known = lists.get(name);
+			if (known === undefined) lists.set(name, [...steps]);
+			else for (const step of steps) known.push(step);
+		}
+	for (const [name, steps] of lists) requireOrder(name, steps);
+	return {
+		lists: [...lists].map(([name, steps]) => ({ name, steps })),
+		findings: parts.flatMap(({ findings }) => findings),
+	};
+}
+
+function requireOrder(list: string, steps: readonly PlanStep[]): void {
+	let before: Stage = "identity";
+	for (const { stage, call } of steps) {
+		if (stages.indexOf(stage) < stages.indexOf(before))
+			throw new RangeError(`${call} of the stage ${stage} behind one of the stage ${before}, in the list ${list}`);
+		before = stage;
+	}
+}
