@@ -4,7 +4,7 @@ import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { PR } from "../linux/prctl.ts";
-import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
+import { SIG_SETMASK, SIGSET_BYTES } from "../linux/signal.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
 import type { Agent } from "./agent.ts";
 import type { Blob } from "./blob.ts";

@@ -1,8 +1,7 @@
 import { plus } from "../bytes/address.ts";
-import { majorOf, minorOf } from "../linux/device.ts";
-import { dirent64, LONGEST_DIRENT } from "../linux/dirent.ts";
+import { AT, SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
-import { AT, STATX, statx } from "../linux/statx.ts";
+import { dirent64, LONGEST_DIRENT, majorOf, minorOf, STATX, statx } from "../linux/stat.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { Agent } from "./agent.ts";
 import { type BatchArg, EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "./batch.ts";
@@ -90,11 +89,11 @@ export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) =>
 	undo.branch(count, SIGN, SIGN, empty);
 	const done = add(within(entry, dirent64.offsetOf("d_name")));
 	undo.branch({ valueOf: done }, EVERY_BIT, 0, gone);
-	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK_SET);
+	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK.SET);
 	undo.jump(again);
 	undo.mark(gone);
 	// folklore: where an offset counts entries (tmpfs before 6.6), the next is not where it was
-	undo.call("lseek", fd, 0, SEEK_SET);
+	undo.call("lseek", fd, 0, SEEK.SET);
 	undo.jump(again);
 	undo.mark(empty);
 }
@@ -102,4 +101,3 @@ export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) =>
 const within = ({ at }: Slot, offset: number): Slot => ({ at: plus(at, BigInt(offset)), size: 8 });
 
 const SIGN = 1n << 63n;
-const SEEK_SET = 0;

@@ -1,6 +1,5 @@
 import { viewOf } from "../bytes/layout.ts";
-import { SIGSET_BYTES } from "../linux/sigaction.ts";
-import { SIGCHLD } from "../linux/signal.ts";
+import { SIGCHLD, SIGSET_BYTES } from "../linux/signal.ts";
 import { timespec } from "../linux/time.ts";
 import type { SyscallBatch } from "./batch.ts";
 

@@ -1,7 +1,7 @@
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
-import { cloneArgs } from "../linux/clone.ts";
-import { SIGKILL } from "../linux/signal.ts";
+import { cloneArgs } from "../linux/sched.ts";
+import { SIGCHLD, SIGKILL } from "../linux/signal.ts";
 import type { Agent } from "./agent.ts";
 import { type BatchArg, EVERY_BIT, label, type Slot, type SyscallBatch } from "./batch.ts";
 
@@ -18,8 +18,6 @@ export interface Spawning {
 	/** Where its pid goes, instead of the batch's memory: see {@link leaveKills}. */
 	readonly store?: Slot;
 }
-
-const SIGCHLD = 17n;
 
 /**
  * Adds to a batch that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
@@ -46,7 +44,7 @@ export function putCloneArgs(
 		pidfd: 0n,
 		child_tid: 0n,
 		parent_tid: 0n,
-		exit_signal: SIGCHLD,
+		exit_signal: BigInt(SIGCHLD),
 		// The agent's own stack is where the process may have to unmap everything.
 		stack: layout.stack.start,
 		stack_size: lengthOf(layout.stack),

@@ -54,3 +54,14 @@ export function gaps(range: Range, sorted: readonly Range[]): Range[] {
 	if (at < range.end) free.push({ start: at, end: range.end });
 	return free;
 }
+
+/** Sorted, and made one where they touch or overlap. */
+export function united(ranges: readonly Range[]): Range[] {
+	const whole: { start: Address; end: Address }[] = [];
+	for (const { start, end } of [...ranges].sort(byStart)) {
+		const last = whole.at(-1);
+		if (last === undefined || start > last.end) whole.push({ start, end });
+		else if (end > last.end) last.end = end;
+	}
+	return whole;
+}

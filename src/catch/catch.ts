@@ -1,5 +1,6 @@
 import { rmSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
+import { endOf } from "../agent/end-of.ts";
 import { leaveNothing } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
 import { type ByteSink, createFile } from "../bytes/sink.ts";
@@ -7,7 +8,7 @@ import { type WrittenCore, writeCore } from "../core/write.ts";
 import { ANYWHERE } from "../host/facts.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { SIGINFO_SIZE } from "../linux/siginfo.ts";
-import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
+import type { WaitStatus } from "../linux/wait.ts";
 import { threadsOf } from "../proc/tasks.ts";
 import { lostThread } from "../trace/lost-thread.ts";
 import { openMemory } from "../trace/process-memory.ts";
@@ -111,12 +112,4 @@ async function stopOthers(tracer: Tracer, pid: number, seized: ReadonlySet<numbe
 		await tracer.interrupt(running);
 		for (const tid of running) stopped.add(tid);
 	}
-}
-
-async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
-	const batch = agent.batch();
-	const status = batch.space(8);
-	batch.call("wait4", pid, status, WAIT.ALL, 0);
-	const done = await agent.perform(batch, { patience: 30_000, doing: `waiting for process ${pid}` });
-	return waitStatus(done.bytes(status).readUInt32LE());
 }

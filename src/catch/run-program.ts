@@ -7,8 +7,7 @@ import { errnoName } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { PR } from "../linux/prctl.ts";
 import { limitNumber, rlimit64 } from "../linux/resource.ts";
-import { SIG_SETMASK, SIGSET_BYTES } from "../linux/sigaction.ts";
-import { SIGKILL } from "../linux/signal.ts";
+import { SIG_SETMASK, SIGKILL, SIGSET_BYTES } from "../linux/signal.ts";
 import { readLimit } from "../proc/limits.ts";
 import { AGENT_FD, contextLayout, REPORT_FD } from "../program/abi.ts";
 

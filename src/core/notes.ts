@@ -5,6 +5,7 @@ import type { Note } from "../elf/notes.ts";
 import { refuse } from "../errors.ts";
 import { type ElfPrpsinfo, elfPrpsinfo, NT } from "../linux/elf-core.ts";
 import { atMost as boundedBy, mostThreads } from "../linux/process-bounds.ts";
+import { SIGINFO_SIZE } from "../linux/siginfo.ts";
 
 /** A note this program has no use for. */
 export interface OtherNote {
@@ -44,8 +45,6 @@ const most = { auxv: 65_536, xsaveLayout: 65_536 } as const;
  * CORE_FILE_NOTE_SIZE_DEFAULT and _MAX); gdb has none, and writes the same rows.
  */
 const mostFileNote = (size: bigint): number => Math.min(16 << 20, Math.max(4 << 20, Number(size / 16n)));
-
-const SIGINFO_SIZE = 128;
 
 /**
  * Sorts a core's notes and holds their sizes against the kernel's structures. Kernel order is PRSTATUS, PRPSINFO, SIGINFO,

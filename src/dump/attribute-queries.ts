@@ -1,9 +1,8 @@
 import { i32, u64, viewOf } from "../bytes/layout.ts";
-import { IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS } from "../linux/ioprio.ts";
-import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
-import { MEMBARRIER_GET_REGISTRATIONS } from "../linux/membarrier.ts";
+import { KEYCTL, KEYRING } from "../linux/credentials.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
+import { IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, MEMBARRIER_GET_REGISTRATIONS } from "../linux/sched.ts";
 import type { CallName } from "../program/calls.ts";
 import { cellDatum, spaceDatum } from "../program/data.ts";
 import type { Arg, Place } from "../program/program.ts";

@@ -1,5 +1,5 @@
-import { S_IFMT, S_IFREG } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";

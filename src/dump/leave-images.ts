@@ -5,8 +5,8 @@ import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages/pages.ts";
 import { INVENTORY } from "../criu/store/new-images.ts";
 import { NEW } from "../criu/store/recover.ts";
+import { AT } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
-import { AT } from "../linux/statx.ts";
 
 /**
  * Leaves it to an agent to remove what a dump has written, should we be gone before it is images.

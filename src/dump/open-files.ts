@@ -1,8 +1,7 @@
 import { type BigIntStats, statSync } from "node:fs";
 import { bytesFromText } from "../bytes/text.ts";
 import { NecromancerError } from "../errors.ts";
-import { majorOf, minorOf } from "../linux/device.ts";
-import { S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { majorOf, minorOf, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { descriptorsOf, type Fdinfo, readFdinfo } from "../proc/fdinfo.ts";
 import { readLink, statLink } from "../proc/links.ts";

@@ -4,7 +4,7 @@ import { i32, u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
 import { PR } from "../linux/prctl.ts";
-import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/sigaction.ts";
+import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/signal.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
 import type { ProcTimer } from "../proc/timers.ts";
 import { contextLayout } from "../program/abi.ts";

@@ -1,8 +1,9 @@
 import type { Agent } from "../agent/agent.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
-import { CAP, capabilityName, includesCapability } from "../linux/capability.ts";
+import { CAP, capabilityName, includesCapability } from "../linux/credentials.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
+import { limitNumber, rlimit64 } from "../linux/resource.ts";
 import { readMaps, vdsoAreas } from "../proc/maps.ts";
 import { type ProcStatus, readStatus } from "../proc/status.ts";
 import { readPidMax } from "../proc/sys.ts";
@@ -148,8 +149,8 @@ const probes: readonly Probe[] = [
 		probe: (agent) =>
 			inChild(agent, (list, batch) => {
 				// Downwards anybody may.
-				list.call("prlimit64", [0, RLIMIT_MSGQUEUE, batch.put(limitWords(0n)), 0]);
-				return list.call("prlimit64", [0, RLIMIT_MSGQUEUE, batch.put(limitWords(4096n)), 0], { anyway: true });
+				list.call("prlimit64", [0, limitNumber("MSGQUEUE"), batch.put(limitWords(0n)), 0]);
+				return list.call("prlimit64", [0, limitNumber("MSGQUEUE"), batch.put(limitWords(4096n)), 0], { anyway: true });
 			}),
 	},
 	{
@@ -157,7 +158,7 @@ const probes: readonly Probe[] = [
 		without: "memory that was locked becomes swappable where our limit is lower",
 		probe: (agent) =>
 			inChild(agent, (list, batch) => {
-				list.call("prlimit64", [0, RLIMIT_MEMLOCK, batch.put(limitWords(0n)), 0]);
+				list.call("prlimit64", [0, limitNumber("MEMLOCK"), batch.put(limitWords(0n)), 0]);
 				return list.call("mlock", [agent.layout.free.start, PAGE_SIZE], { anyway: true });
 			}),
 	},
@@ -168,11 +169,8 @@ const probes: readonly Probe[] = [
 	},
 ];
 
-/** include/uapi/asm-generic/resource.h */
-const [RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE] = [8, 12] as const;
-
-/** `struct rlimit64` of equal soft and hard limit. */
-const limitWords = (value: bigint): Uint8Array => new Uint8Array(BigUint64Array.of(value, value).buffer);
+/** Of equal soft and hard limit. */
+const limitWords = (value: bigint): Uint8Array => rlimit64.encode({ rlim_cur: value, rlim_max: value });
 
 const EXE_FD = 200;
 

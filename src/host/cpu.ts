@@ -4,15 +4,13 @@ import { type XstateLayout, xstateLayoutFromNote } from "../arch/x86-64/xstate.t
 import { AVX, componentBit, componentsIn, XTILEDATA } from "../arch/x86-64/xstate-components.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
+import { ARCH } from "../linux/prctl.ts";
 
 /** The floating-point state that a new process of this host has. */
 export interface CpuState {
 	readonly xcr0: bigint;
 	readonly xstate: XstateLayout;
 }
-
-/** arch_prctl(2): the components a process may use, by what the processor has and the kernel switched on. Linux >= 5.16. */
-const ARCH_GET_XCOMP_PERM = 0x1022;
 
 /** Leaf of cpuid that enumerates XSAVE (Intel SDM volume 1, 13.2): subleaf 0 is the whole, 2 and up are the components. */
 const XSAVE_LEAF = 0xd;
@@ -27,7 +25,7 @@ const XSAVE_LEAF = 0xd;
  */
 export async function measureCpu(agent: Agent): Promise<CpuState> {
 	const mask = Buffer.alloc(8);
-	const asked = await agent.call("arch_prctl", ARCH_GET_XCOMP_PERM, mask);
+	const asked = await agent.call("arch_prctl", ARCH.GET_XCOMP_PERM, mask);
 	const [features, whole] = await cpuid(agent, [
 		[1, 0],
 		[XSAVE_LEAF, 0],

@@ -7,8 +7,8 @@ import { address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import { ENOSYS, EPERM } from "../linux/errno.ts";
-import { KEYCTL, KEYRING } from "../linux/keyctl.ts";
+import { KEYCTL, KEYRING } from "../linux/credentials.ts";
+import { ENOSYS, EPERM, failedWith } from "../linux/errno.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
 import { readLimits } from "../proc/limits.ts";
@@ -74,12 +74,10 @@ function maskAt<Name extends string>(name: Name, path: string): { readonly [_ in
 	}
 }
 
-const NOT_FOR_US: readonly bigint[] = [EPERM, ENOSYS].map((errno) => BigInt(-errno));
-
 /** Asked of the thread's own keyring, which nobody has unless he made one. */
 async function hasKeyrings(agent: Agent): Promise<boolean> {
 	const args = [KEYCTL.GET_KEYRING_ID, KEYRING.THREAD, 0, 0, 0] as const;
-	return !NOT_FOR_US.includes(await agent.call("keyctl", ...args));
+	return !failedWith(await agent.call("keyctl", ...args), EPERM, ENOSYS);
 }
 
 /** A place that is free in any new process. */

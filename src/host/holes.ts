@@ -4,6 +4,7 @@ import type { Slot } from "../agent/batch.ts";
 import { fileOffset } from "../bytes/address.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { NecromancerError } from "../errors.ts";
+import { SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { FileRange } from "../task/holes.ts";
@@ -20,8 +21,6 @@ const AT_ONCE = 500;
 
 /** What a request of a gigabyte in crumbs may come to; the rest of the file is then taken for bytes. */
 const MOST_HOLES = 100_000;
-
-const [SEEK_DATA, SEEK_HOLE] = [3, 4] as const;
 
 /**
  * Where a file has nothing on the disk, so that its zeros need not be read: a core of the kernel is as long as the
@@ -53,8 +52,8 @@ async function askForHoles(agent: Agent, fd: number, size: bigint): Promise<File
 		const rows: { readonly start: Slot; readonly end: Slot }[] = [];
 		for (let i = 0; i < AT_ONCE; i += 1) {
 			const before = rows.at(-1)?.end;
-			const start = batch.call("lseek", file, before === undefined ? from : { valueOf: before }, SEEK_HOLE);
-			rows.push({ start, end: batch.call("lseek", file, { valueOf: start }, SEEK_DATA) });
+			const start = batch.call("lseek", file, before === undefined ? from : { valueOf: before }, SEEK.HOLE);
+			rows.push({ start, end: batch.call("lseek", file, { valueOf: start }, SEEK.DATA) });
 		}
 		const done = await agent.perform(batch, { patience: 20_000, doing: "looking for holes" });
 		for (const { start: startSpot, end: endSpot } of rows) {

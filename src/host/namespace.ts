@@ -3,12 +3,11 @@ import type { Slot } from "../agent/batch.ts";
 import { addSpawn } from "../agent/spawn.ts";
 import { TASK_SIZE } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
-import { CLONE } from "../linux/clone.ts";
 import { errnoName } from "../linux/errno.ts";
 import { POLLIN, pollfd } from "../linux/poll.ts";
 import { PR } from "../linux/prctl.ts";
-import { kernelSigaction, SIGSET_BYTES } from "../linux/sigaction.ts";
-import { SIGCHLD } from "../linux/signal.ts";
+import { CLONE } from "../linux/sched.ts";
+import { kernelSigaction, SIG_IGN, SIGCHLD, SIGSET_BYTES } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { writeOneUser } from "../proc/namespaces.ts";
 import { contextLayout } from "../program/abi.ts";
@@ -149,5 +148,4 @@ export async function reapInit(agent: Agent, { pid }: Init): Promise<void> {
 /** Milliseconds. */
 const MOMENT = 200;
 
-const SIG_IGN = 1n;
 const NOWHERE = (1n << 64n) - 1n;

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
-import { CLONE } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
+import { CLONE } from "../linux/sched.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { inChild, type Obstacle } from "./probe.ts";
 

@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { putCloneArgs } from "../agent/spawn.ts";
-import { CLONE } from "../linux/clone.ts";
+import { CLONE } from "../linux/sched.ts";
 import { contextLayout } from "../program/abi.ts";
 import { inChild, type Obstacle } from "./probe.ts";
 

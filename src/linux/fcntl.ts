@@ -33,15 +33,11 @@ export const F_OWNER = { TID: 0, PID: 1, PGRP: 2 } as const;
 /** `struct f_owner_ex` (include/uapi/asm-generic/fcntl.h): 8 bytes. */
 export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 
-/** The part of st_mode that says what kind of file it is (include/uapi/linux/stat.h), and the kinds. */
-export const S_IFMT = 0o170000;
-export const S_IFCHR = 0o020000;
-export const S_IFDIR = 0o040000;
-export const S_IFREG = 0o100000;
-export const S_IFIFO = 0o010000;
-
 /** Modes of access(2) (include/linux/fs.h, MAY_ bits). */
 export const ACCESS = { X_OK: 1, W_OK: 2, R_OK: 4 } as const;
 
-/** faccessat2(2): of the descriptor itself; by the effective ids. */
-export const [AT_EMPTY_PATH, AT_EACCESS] = [0x1000, 0x200] as const;
+/** Flags of the calls that end in `at` (include/uapi/linux/fcntl.h); one number means what its call takes it for. */
+export const AT = { REMOVEDIR: 0x200, EACCESS: 0x200, EMPTY_PATH: 0x1000 } as const;
+
+/** Whence of lseek(2) (include/uapi/linux/fs.h). */
+export const SEEK = { SET: 0, END: 2, DATA: 3, HOLE: 4 } as const;

@@ -35,9 +35,6 @@ export const PTRACE_O = {
 /** What PTRACE_INTERRUPT ends in, and group stops. */
 export const PTRACE_EVENT_STOP = 128;
 
-/** Bytes of a signal mask. */
-export const SIGSET_SIZE = 8;
-
 /** `struct ptrace_syscall_info` as it is of an entry; of an exit, up to the result. */
 export const ptraceSyscallInfo = layout("ptrace_syscall_info", {
 	/** {@link PTRACE_SYSCALL_INFO} */

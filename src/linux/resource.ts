@@ -18,3 +18,6 @@ export const rlimit64 = layout("rlimit64", { rlim_cur: u64, rlim_max: u64 });
 
 /** RLIM64_INFINITY. */
 export const NO_LIMIT = (1n << 64n) - 1n;
+
+/** First argument of setpriority(2): one thread, 0 for the caller. */
+export const PRIO_PROCESS = 0n;

@@ -1,5 +1,5 @@
 import { type Address, address } from "../bytes/address.ts";
-import { type Codec, i16, i32, i64, layout, type Struct, u32, u64, viewOf } from "../bytes/layout.ts";
+import { bytes, type Codec, i16, i32, i64, layout, type Struct, u32, u64, viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
 import { SI, siginfoCode } from "./siginfo-codes.ts";
 import { SIGBUS, SIGCHLD, SIGIO, SIGSEGV, SIGSYS, SIGTRAP } from "./signal.ts";
@@ -126,3 +126,16 @@ function readFault(signal: number, code: number, take: <T>(member: Codec<T>) => 
 	}
 	return { kind: "fault", addr: at };
 }
+
+/** `struct sigevent` (include/uapi/asm-generic/siginfo.h), of which the kernel reads the thread of the union: 64 bytes. */
+export const sigevent = layout("sigevent", {
+	sigev_value: u64,
+	sigev_signo: i32,
+	sigev_notify: i32,
+	/** For SIGEV_THREAD_ID. */
+	sigev_notify_thread_id: i32,
+	_pad: bytes(44),
+});
+
+/** `sigev_notify`. */
+export const SIGEV = { SIGNAL: 0, NONE: 1, THREAD: 2, THREAD_ID: 4 } as const;

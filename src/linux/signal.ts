@@ -1,22 +1,20 @@
+import { layout, u64 } from "../bytes/layout.ts";
+
 /** Signals of x86-64 (arch/x86/include/uapi/asm/signal.h), 1 to 31 in order. */
-const table = `
-	SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM SIGTERM
-	SIGSTKFLT SIGCHLD SIGCONT SIGSTOP SIGTSTP SIGTTIN SIGTTOU SIGURG SIGXCPU SIGXFSZ SIGVTALRM SIGPROF SIGWINCH SIGIO
-	SIGPWR SIGSYS`;
+// biome-ignore format: a table
+const standard = [
+	"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1",
+	"SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM", "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP",
+	"SIGTTIN", "SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR",
+	"SIGSYS",
+] as const;
 
-const standard = table.trim().split(/\s+/);
+const standardNumbers = Object.fromEntries(standard.map((name, i) => [name, i + 1])) as Readonly<
+	Record<(typeof standard)[number], number>
+>;
 
-export const SIGILL = 4;
-export const SIGTRAP = 5;
-export const SIGABRT = 6;
-export const SIGBUS = 7;
-export const SIGFPE = 8;
-export const SIGKILL = 9;
-export const SIGSEGV = 11;
-export const SIGCHLD = 17;
-export const SIGSTOP = 19;
-export const SIGIO = 29;
-export const SIGSYS = 31;
+export const { SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV } = standardNumbers;
+export const { SIGCHLD, SIGSTOP, SIGIO, SIGSYS } = standardNumbers;
 
 /** The last signal; there is no signal 0. */
 export const SIGNAL_MAX = 64;
@@ -52,6 +50,8 @@ const numbers: ReadonlyMap<string, number> = new Map([
 /** A set of signals as the kernel keeps it (`sigset_t`): bit n-1 stands for signal n. */
 export type SignalSet = bigint;
 
+export const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
+
 /** The bit of one signal. */
 export const signalBit = (signal: number): SignalSet => {
 	if (!Number.isInteger(signal) || signal < 1 || signal > SIGNAL_MAX) throw new RangeError(`no signal ${signal}`);
@@ -73,3 +73,30 @@ export const withoutSignals = (set: SignalSet, ...signals: readonly number[]): S
 
 /** `SIGINT, SIGCHLD`, or `none`. */
 export const signalSetText = (set: SignalSet): string => signalsIn(set).map(signalName).join(", ") || "none";
+
+/** What a signal does, where no handler is called. */
+export const [SIG_DFL, SIG_IGN] = [0n, 1n] as const;
+
+/** `struct sigaction` of the kernel, not of libc (arch/x86/include/uapi/asm/signal.h): 32 bytes. */
+export const kernelSigaction = layout("kernel_sigaction", {
+	/** {@link SIG_DFL}, {@link SIG_IGN}, or an address. */
+	sa_handler: u64,
+	sa_flags: u64,
+	sa_restorer: u64,
+	sa_mask: u64,
+});
+
+/** Bytes of the kernel's `sigset_t`, the last argument of most signal calls. */
+export const SIGSET_BYTES = 8n;
+
+/** First argument of rt_sigprocmask(2): the set becomes the mask. */
+export const SIG_SETMASK = 2n;
+
+/** `stack_t.ss_flags`: there is none. */
+export const SS_DISABLE = 2;
+
+/** `stack_t.ss_flags`: while a handler runs on it, there is none. */
+export const SS_AUTODISARM = 0x8000_0000;
+
+/** MINSIGSTKSZ: a smaller alternate stack is refused, by rt_sigreturn without a word. Bytes. */
+export const SMALLEST_ALTERNATE_STACK = 2048n;

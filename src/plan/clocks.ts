@@ -1,7 +1,7 @@
 import { loss } from "../finding.ts";
-import { CLONE } from "../linux/clone.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
+import { CLONE } from "../linux/sched.ts";
 import { CLOCK } from "../linux/time.ts";
 import { TIMENS_OFFSETS_SIZE } from "../proc/namespaces.ts";
 import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";

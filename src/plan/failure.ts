@@ -1,5 +1,5 @@
 import { NecromancerError } from "../errors.ts";
-import { errnoName } from "../linux/errno.ts";
+import { errnoName, isErrorResult } from "../linux/errno.ts";
 import type { NumberedStep } from "../program/assemble.ts";
 import { remedyFor } from "../program/remedies.ts";
 import { resultText, shortCallText } from "../program/text/text.ts";
@@ -26,8 +26,8 @@ export function stepFailure({ steps }: Pick<AssembledPlan, "steps">, { id, resul
 			finding: `returned ${value}`,
 			expectation: `but the plan has ${steps.size} steps`,
 		});
-	const remedy = isError(value) ? remedyFor(failed.step, errnoName(Number(value))) : oddRemedy(failed, value);
-	const expectation = isError(value) ? undefined : expectationText(failed);
+	const remedy = isErrorResult(value) ? remedyFor(failed.step, errnoName(Number(value))) : oddRemedy(failed, value);
+	const expectation = isErrorResult(value) ? undefined : expectationText(failed);
 	return new NecromancerError("ERR_STEP_FAILED", {
 		subject: subjectOf(failed),
 		finding: `${shortCallText(failed.step)} returned ${resultText(failed.step.call, value)}`,
@@ -40,14 +40,12 @@ export function stepFailure({ steps }: Pick<AssembledPlan, "steps">, { id, resul
 const subjectOf = ({ id, total, list, step: { stage, why } }: NumberedStep<PlanStep>): string =>
 	`step ${id} of ${total} (${stage}${list === "leader" ? "" : ` of ${list}`}: ${why})`;
 
-const isError = (value: bigint): boolean => value < 0n && value >= -4095n;
-
 const expectationText = ({ step: { call, expect } }: NumberedStep<PlanStep>): string | undefined =>
 	typeof expect === "object" && "exactly" in expect ? `expected ${resultText(call, expect.exactly)}` : undefined;
 
 /** What helps when a call went well and still returned something else. */
 function oddRemedy({ step: { call, expect } }: NumberedStep, value: bigint): string | undefined {
-	if (typeof expect !== "object" || !("exactly" in expect) || isError(BigInt.asIntN(64, expect.exactly)))
+	if (typeof expect !== "object" || !("exactly" in expect) || isErrorResult(BigInt.asIntN(64, expect.exactly)))
 		return undefined;
 	const short = value < expect.exactly;
 	if (/^p?readv?(64)?$/.test(call) && short) return "the file is shorter than its page map says: dump or copy it again";

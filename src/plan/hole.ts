@@ -1,5 +1,5 @@
 import { type Address, address, hex, isPageAligned, PAGE_SIZE, pageFloor, plus, TASK_SIZE } from "../bytes/address.ts";
-import { byStart, gaps, lengthOf, type Range } from "../bytes/range.ts";
+import { gaps, lengthOf, type Range, united } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { MAP } from "../linux/mman.ts";
 
@@ -67,17 +67,6 @@ function freeRanges(mappings: readonly Taken[]): Range[] {
 			end: end === TASK_SIZE ? end : ((end - (stacks.has(end) ? STACK_ROOM : APART)) as Address),
 		}))
 		.filter(({ start, end }) => start < end);
-}
-
-/** Sorted and without overlaps, which guards inside other mappings are. */
-function united(mappings: readonly Range[]): Range[] {
-	const whole: { start: Address; end: Address }[] = [];
-	for (const { start, end } of [...mappings].sort(byStart)) {
-		const last = whole.at(-1);
-		if (last === undefined || start > last.end) whole.push({ start, end });
-		else if (end > last.end) last.end = end;
-	}
-	return whole;
 }
 
 /** The favourite place, or the nearest above it in the same gap. */

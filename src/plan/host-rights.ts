@@ -1,4 +1,4 @@
-import { CAP, capabilitiesIn, capabilityName } from "../linux/capability.ts";
+import { CAP, capabilitiesIn, capabilityName } from "../linux/credentials.ts";
 import type { Credentials } from "../task/task.ts";
 import type { HostFacts } from "./host-facts.ts";
 

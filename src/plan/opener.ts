@@ -1,5 +1,11 @@
 import { u32, viewOf } from "../bytes/layout.ts";
-import { CAPABILITY_VERSION_3, capabilitiesIn, capUserHeader, encodeCapabilities } from "../linux/capability.ts";
+import {
+	ALL_CAPABILITIES,
+	CAPABILITY_VERSION_3,
+	capabilitiesIn,
+	capUserHeader,
+	encodeCapabilities,
+} from "../linux/credentials.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { CallName } from "../program/calls.ts";
@@ -36,12 +42,10 @@ export interface Persona {
 	readonly effective: bigint;
 }
 
-const ALL = (1n << 41n) - 1n;
-
 /** @param task Its threads share what is open: it is opened as the one that may most. */
 export function openerOf({ threads }: Pick<Task, "threads">, facts: HostFacts): Opener {
 	const { user: ours = { uid: 0, gid: 0, groups: [] }, capabilities } = facts;
-	const permitted = capabilities?.permitted ?? ALL;
+	const permitted = capabilities?.permitted ?? ALL_CAPABILITIES;
 	const caller: Persona = { ...ours, effective: permitted };
 	const first = mostPrivileged(threads.map(({ credentials }) => credentials));
 	if (first === undefined || facts.userNamespace !== undefined)

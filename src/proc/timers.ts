@@ -1,4 +1,4 @@
-import { SIGEV } from "../linux/sigevent.ts";
+import { SIGEV } from "../linux/siginfo.ts";
 import { textIn } from "./read.ts";
 import type { Whose } from "./whose.ts";
 

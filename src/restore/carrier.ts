@@ -4,7 +4,7 @@ import { endOf } from "../agent/end-of.ts";
 import type { Report } from "../agent/reports.ts";
 import { leaveNothing, spawnTask } from "../agent/spawn.ts";
 import { NecromancerError, refuse } from "../errors.ts";
-import { errnoName } from "../linux/errno.ts";
+import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import type { AssembledPlan } from "../plan/plan.ts";
@@ -35,11 +35,11 @@ export async function makeCarrier(
 	});
 	if (made < 0n) {
 		if (ids === "same") requireFreeIds([pid]);
-		if (ids === "same" && Number(made) === EEXIST) requireNoHeirs(pid);
+		if (ids === "same" && failedWith(made, EEXIST)) requireNoHeirs(pid);
 		refuse("ERR_HOST", {
 			subject: `process ${pid}`,
 			finding: `clone3 failed with ${errnoName(Number(made))}`,
-			...remedyFor(ids, Number(made), agent),
+			...remedyFor(ids, made, agent),
 		});
 	}
 	// only the process itself holds the other end now: its death is the end of its reports
@@ -47,19 +47,17 @@ export async function makeCarrier(
 	return Number(made);
 }
 
-const [EPERM, EAGAIN, EEXIST, EINVAL, ENOSYS] = [-1, -11, -17, -22, -38];
-
 function remedyFor(
 	ids: IdChoice,
-	error: number,
+	error: bigint,
 	{ clone3 }: Agent,
 ): { readonly expectation: string; readonly remedy: string } {
-	if (ids === "fresh" || error === EAGAIN)
+	if (ids === "fresh" || failedWith(error, EAGAIN))
 		return {
 			expectation: "expected room for one more process",
 			remedy: "raise RLIMIT_NPROC, kernel.threads-max or the cgroup's pids.max",
 		};
-	if (!clone3 && (error === ENOSYS || error === EPERM))
+	if (!clone3 && failedWith(error, ENOSYS, EPERM))
 		return {
 			expectation: "expected no seccomp filter to hide it: only clone3 makes processes with ids of one's choice",
 			remedy: "allow clone3 (docker run --security-opt seccomp=unconfined), or restore with --fresh-ids",
@@ -67,10 +65,9 @@ function remedyFor(
 	const ways = `${ids === "same" ? "--pid-namespace, or " : ""}with --fresh-ids`;
 	return {
 		expectation: "expected to make a process with that id",
-		remedy:
-			error === EINVAL
-				? `ids end at kernel.pid_max: raise it, or restore with ${ways}`
-				: `give CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, or restore with ${ways}`,
+		remedy: failedWith(error, EINVAL)
+			? `ids end at kernel.pid_max: raise it, or restore with ${ways}`
+			: `give CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN, or restore with ${ways}`,
 	};
 }
 

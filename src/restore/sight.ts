@@ -6,10 +6,11 @@ import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
-import { AT_EACCESS, AT_EMPTY_PATH, AT_FDCWD, S_IFMT, S_IFREG } from "../linux/fcntl.ts";
+import { AT, AT_FDCWD } from "../linux/fcntl.ts";
 import { MAP } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { PR } from "../linux/prctl.ts";
+import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { ownFile } from "../plan/files/named.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
 import { pathOfLink, statLink } from "../proc/links.ts";
@@ -90,7 +91,7 @@ async function look(
 		wanted.map(({ path, access }) => {
 			const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
 			const fd = batch.call("openat", AT_FDCWD, name, O.PATH | O.CLOEXEC, 0);
-			const may = batch.call("faccessat2", { valueOf: fd }, empty, access, AT_EMPTY_PATH | AT_EACCESS);
+			const may = batch.call("faccessat2", { valueOf: fd }, empty, access, AT.EMPTY_PATH | AT.EACCESS);
 			return { fd, may };
 		}),
 	);

@@ -1,5 +1,5 @@
 import { type Address, hex } from "../bytes/address.ts";
-import { byStart, gaps, overlaps, type Range, rangeAt } from "../bytes/range.ts";
+import { byStart, gaps, overlaps, type Range, rangeAt, united } from "../bytes/range.ts";
 import { protText } from "../linux/mman.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -117,17 +117,6 @@ function compareMappings(
 }
 
 const key = ({ start, end, look }: MappedRun): string => `${hex(start)}-${hex(end)} ${look}`;
-
-/** Neighbours made one: so may the kernel's mappings of them be. */
-function united(views: readonly Range[]): readonly Range[] {
-	const out: { readonly start: Address; end: Address }[] = [];
-	for (const { start, end } of views) {
-		const last = out.at(-1);
-		if (last?.end === start) last.end = end;
-		else out.push({ start, end });
-	}
-	return out;
-}
 
 /** Which file a view is of is not looked at: the kernel's name for it need not be the one it was opened by. */
 const VIEW = "[view of a file]";

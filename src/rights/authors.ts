@@ -1,5 +1,5 @@
 import type { FileWriters } from "../bytes/source.ts";
-import { capabilitiesIn, capabilityName } from "../linux/capability.ts";
+import { capabilitiesIn, capabilityName } from "../linux/credentials.ts";
 import type { Files } from "../task/files.ts";
 import type { Credentials, Memory } from "../task/task.ts";
 

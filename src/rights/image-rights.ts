@@ -1,7 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
-import { NOBODY } from "../linux/capability.ts";
+import { NOBODY } from "../linux/credentials.ts";
 import type { Limit, Task } from "../task/task.ts";
 import { authorsOf, authorsText, beyondUser, loneAuthor } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { CAP, includesCapability, NOBODY } from "../linux/capability.ts";
+import { CAP, includesCapability, NOBODY } from "../linux/credentials.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { type IdRange, readIdMap } from "../proc/namespaces.ts";
 import { type ProcStatus, readStatus } from "../proc/status.ts";

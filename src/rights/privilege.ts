@@ -1,7 +1,7 @@
 import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { AT } from "../linux/auxv.ts";
-import { CAPABILITIES, capabilitiesIn, capabilityName, NOBODY } from "../linux/capability.ts";
+import { ALL_CAPABILITIES, capabilitiesIn, capabilityName, NOBODY } from "../linux/credentials.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Credentials } from "../task/task.ts";
 
@@ -42,9 +42,6 @@ export interface Privilege {
 	readonly foreign: boolean;
 	readonly findings: readonly Finding[];
 }
-
-/** Every capability there is. */
-const ALL = (1n << BigInt(CAPABILITIES)) - 1n;
 
 /**
  * As whom a process raised from a core lives. Whoever writes a core says what runs, and as whom: so what runs gets no more
@@ -105,12 +102,12 @@ export function privilegeOf(question: PrivilegeQuestion): Privilege {
 			caution,
 			"the program was set-user-ID or the like; its effective ids are not in a core, it has the real ones only",
 		);
-	const lacking = root ? capabilitiesIn(ALL & ~us.capabilities) : [];
+	const lacking = root ? capabilitiesIn(ALL_CAPABILITIES & ~us.capabilities) : [];
 	if (lacking.length > 0)
 		tell(note, `of root's capabilities it has those that we have: not ${lacking.map(capabilityName).join(", ")}`);
 	tell(note, "supplementary groups and single capabilities are not in a core; no_new_privs is set");
 	const foreign = (!allowed && core.uid !== us.uid) || shared;
-	return { credentials: credentialsOf(ids, root ? ALL & us.capabilities : 0n), foreign, findings };
+	return { credentials: credentialsOf(ids, root ? ALL_CAPABILITIES & us.capabilities : 0n), foreign, findings };
 }
 
 const nameOf = ({ uid, gid }: Owner): string => `uid ${uid}${gid === undefined ? "" : `, gid ${gid}`}`;
@@ -129,7 +126,7 @@ function credentialsOf({ uid, gid }: Required<Owner>, capabilities: bigint): Cre
 		permitted: capabilities,
 		effective: capabilities,
 		// with no_new_privs nothing is ever gained, so nothing has to be taken out of it
-		bounding: ALL,
+		bounding: ALL_CAPABILITIES,
 		ambient: 0n,
 		securebits: 0,
 		noNewPrivileges: true,

@@ -1,8 +1,7 @@
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import { syscallName } from "../arch/x86-64/syscalls.ts";
 import { address } from "../bytes/address.ts";
-import { pollfd } from "../linux/poll.ts";
-import { FD_SETSIZE, fdSetBytes, fdsIn } from "../linux/select.ts";
+import { FD_SETSIZE, fdSetBytes, fdsIn, pollfd } from "../linux/poll.ts";
 import type { PartialMemory, PartialThread } from "./partial-task.ts";
 
 /** A descriptor that a thread was waiting on when it died. */

@@ -1,8 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
-import { ENXIO } from "../linux/errno.ts";
+import { ENXIO, failedWith } from "../linux/errno.ts";
+import { SEEK } from "../linux/fcntl.ts";
 
 /** lseek(2): the next byte that is not in a hole, or that is. */
-const [SEEK_DATA, SEEK_HOLE] = [3, 4] as const;
 
 /** Ranges that one request finds. */
 const AT_ONCE = 500;
@@ -25,17 +25,17 @@ export async function dataRanges(agent: Agent, path: string): Promise<readonly D
 		const found: DataRange[] = [];
 		for (let from: bigint | undefined = 0n; from !== undefined; ) {
 			const batch = agent.batch();
-			const first = batch.call("lseek", fd, from, SEEK_DATA);
-			const pairs = [{ start: first, end: batch.call("lseek", fd, { valueOf: first }, SEEK_HOLE) }];
+			const first = batch.call("lseek", fd, from, SEEK.DATA);
+			const pairs = [{ start: first, end: batch.call("lseek", fd, { valueOf: first }, SEEK.HOLE) }];
 			for (let last = pairs[0]; pairs.length < AT_ONCE && last !== undefined; last = pairs.at(-1)) {
-				const start = batch.call("lseek", fd, { valueOf: last.end }, SEEK_DATA);
-				pairs.push({ start, end: batch.call("lseek", fd, { valueOf: start }, SEEK_HOLE) });
+				const start = batch.call("lseek", fd, { valueOf: last.end }, SEEK.DATA);
+				pairs.push({ start, end: batch.call("lseek", fd, { valueOf: start }, SEEK.HOLE) });
 			}
 			const done = await agent.perform(batch, { patience: 60_000, doing: `looking for data in ${path}` });
 			from = undefined;
 			for (const slots of pairs) {
 				const [start, end] = [done.result(slots.start), done.result(slots.end)];
-				if (start === -BigInt(ENXIO)) return found;
+				if (failedWith(start, ENXIO)) return found;
 				if (start < 0n || end <= start) return undefined;
 				found.push({ start, end });
 				from = end;

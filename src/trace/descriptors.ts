@@ -6,9 +6,9 @@ import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { F, fOwnerEx } from "../linux/fcntl.ts";
-import { KCMP } from "../linux/kcmp.ts";
+import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
-import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
+import { KCMP } from "../linux/sched.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's descriptors in the agent's hands (pidfd_getfd(2)), for what only a holder is told. */

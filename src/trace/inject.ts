@@ -4,8 +4,8 @@ import { inBatches } from "../agent/in-batches.ts";
 import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
 import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
-import { PTRACE, SIGSET_SIZE } from "../linux/ptrace.ts";
-import type { SignalSet } from "../linux/signal.ts";
+import { PTRACE } from "../linux/ptrace.ts";
+import { ALL_SIGNALS, SIGSET_BYTES, type SignalSet } from "../linux/signal.ts";
 import { type CallName, callNumber } from "../program/calls.ts";
 import { type LastStop, requireStopped, stepThread } from "./stepping.ts";
 
@@ -25,8 +25,6 @@ export interface StoppedThread {
 	readonly regs: UserRegs;
 	readonly mask: SignalSet;
 }
-
-const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
 
 /** `orig_ax` of a thread that is in no system call: nothing is restarted. */
 const NO_CALL = (1n << 64n) - 1n;
@@ -250,16 +248,16 @@ export const giveBack = (agent: Agent, threads: readonly StoppedThread[]): Promi
 
 function addTakeOver(batch: SyscallBatch, tid: number, words: Slot): void {
 	batch.call("ptrace", PTRACE.SETREGS, tid, 0, words);
-	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(maskBytes(ALL_SIGNALS)));
+	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_BYTES, batch.put(maskBytes(ALL_SIGNALS)));
 }
 
 function addGiveBack(batch: SyscallBatch, { tid, regs, mask }: StoppedThread): void {
-	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(maskBytes(mask)));
+	batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_BYTES, batch.put(maskBytes(mask)));
 	batch.call("ptrace", PTRACE.SETREGS, tid, 0, batch.put(userRegs.encode(regs)));
 }
 
 function maskBytes(mask: SignalSet): Uint8Array {
-	const bytes = new Uint8Array(SIGSET_SIZE);
+	const bytes = new Uint8Array(Number(SIGSET_BYTES));
 	viewOf(bytes).setBigUint64(0, mask, true);
 	return bytes;
 }

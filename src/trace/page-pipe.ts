@@ -3,11 +3,10 @@ import { EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "../a
 import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
-import { EAGAIN } from "../linux/errno.ts";
+import { EAGAIN, failedWith } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
+import { iovec, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
-import { SPLICE_F_NONBLOCK } from "../linux/pipe.ts";
-import { iovec } from "../linux/uio.ts";
 import { addInjectedCalls, type CallInRow, type InjectedCalls } from "./inject.ts";
 import { type Chunk, piecesIn } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
@@ -217,7 +216,7 @@ async function drain(agent: Agent, fds: readonly bigint[]): Promise<boolean> {
 	if (nowhere < 0n) return false;
 	const empty = await inTurn(fds, async (fd) => {
 		await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK);
-		return (await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK)) === -BigInt(EAGAIN);
+		return failedWith(await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK), EAGAIN);
 	});
 	await agent.call("close", nowhere);
 	return empty;

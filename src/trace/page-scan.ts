@@ -4,7 +4,7 @@ import { type Address, address, hex, PAGE_SIZE, TASK_SIZE } from "../bytes/addre
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import { EINVAL, ENOTTY, errnoName } from "../linux/errno.ts";
+import { EINVAL, ENOTTY, errnoName, failedWith } from "../linux/errno.ts";
 import { PAGE_IS, PAGEMAP_SCAN, PM, pageRegion, pmScanArg } from "../linux/pagemap-scan.ts";
 import { pathOfPagemap } from "../proc/links.ts";
 
@@ -69,7 +69,7 @@ async function scanFor(agent: Agent, pid: number, guard: bigint): Promise<readon
 		const done = await agent.perform(batch, { patience: 60_000, doing: `looking at the pages of process ${pid}` });
 		if (done.result(fd) < 0n) return undefined;
 		const count = done.result(result);
-		if (count === -BigInt(ENOTTY) || count === -BigInt(EINVAL)) return undefined;
+		if (failedWith(count, ENOTTY, EINVAL)) return undefined;
 		if (count < 0n)
 			refuse("ERR_HOST", {
 				subject: pathOfPagemap(pid),

@@ -4,6 +4,7 @@ import { readInto, writeFrom } from "../bytes/bulk.ts";
 import type { Range } from "../bytes/range.ts";
 import type { ByteSource, PourTarget, SourceRange } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
+import { SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
 import { type Chunk, chunksOf } from "./page-chunks.ts";
@@ -17,8 +18,6 @@ const COPIED = 1 << 20;
 
 /** Chunks of the first request: while the process works on these, the usual one is put together. */
 const FIRST = 8;
-
-const SEEK_SET = 0;
 
 /**
  * Appends memory of a stopped process to a new file: by its pipe, and where it may not read the pages itself (PROT_NONE,
@@ -81,7 +80,7 @@ export async function pourPages(
 		for (let left = chunks; left.length > 0; ) {
 			signal?.throwIfAborted();
 			if (usable && pipe !== undefined) {
-				if (reached !== position) await agent.call("lseek", file, position, SEEK_SET);
+				if (reached !== position) await agent.call("lseek", file, position, SEEK.SET);
 				left = await receive(send(pipe, left));
 			}
 			const [odd, ...others] = left;

@@ -2,7 +2,7 @@ import type { Agent } from "../agent/agent.ts";
 import { inBatches } from "../agent/in-batches.ts";
 import { syscallNames } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
-import { EPERM, ESRCH, errnoName } from "../linux/errno.ts";
+import { EPERM, ESRCH, errnoName, failedWith } from "../linux/errno.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
@@ -158,9 +158,9 @@ const statusOf = (pid: number, tid: number): ProcStatus | undefined => ifShown((
 
 /** The kernel says EPERM of a thread that is a zombie already. */
 function hasEnded(pid: number, tid: number, result: bigint): boolean {
-	if (result === -BigInt(ESRCH)) return true;
+	if (failedWith(result, ESRCH)) return true;
 	const state = statusOf(pid, tid)?.state ?? "X";
-	return result === -BigInt(EPERM) && (state === "Z" || state === "X");
+	return failedWith(result, EPERM) && (state === "Z" || state === "X");
 }
 
 function refuseSeize(pid: number, tid: number, result: bigint): never {

@@ -9,10 +9,10 @@ import { viewOf } from "../bytes/layout.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { NT } from "../linux/elf-core.ts";
-import { errnoName } from "../linux/errno.ts";
-import { PTRACE, PTRACE_O, type PtraceSyscallInfo, ptraceSyscallInfo, SIGSET_SIZE } from "../linux/ptrace.ts";
-import { SIGSTOP, type SignalSet } from "../linux/signal.ts";
-import { iovec } from "../linux/uio.ts";
+import { EPERM, ESRCH, errnoName, failedWith } from "../linux/errno.ts";
+import { iovec } from "../linux/io.ts";
+import { PTRACE, PTRACE_O, type PtraceSyscallInfo, ptraceSyscallInfo } from "../linux/ptrace.ts";
+import { ALL_SIGNALS, SIGSET_BYTES, SIGSTOP, type SignalSet } from "../linux/signal.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { lostThread } from "./lost-thread.ts";
 import { runToExit } from "./run-to-exit.ts";
@@ -61,8 +61,6 @@ export interface Tracer {
 /** No stop takes longer on a host that is alive. Milliseconds. */
 const PATIENCE = 30_000;
 
-const ALL_SIGNALS: SignalSet = (1n << 64n) - 1n;
-
 export function tracerOn(agent: Agent): Tracer {
 	/** Signals that were about to be delivered when a thread was stopped. */
 	const owed = new Map<number, number>();
@@ -83,7 +81,7 @@ export function tracerOn(agent: Agent): Tracer {
 		refuse("ERR_HOST", {
 			subject: `thread ${tid}`,
 			finding: `ptrace(${call}) failed with ${errnoName(Number(value))}`,
-			...(value === EPERM
+			...(failedWith(value, EPERM)
 				? {
 						expectation: "expected to be allowed to trace it",
 						remedy:
@@ -126,17 +124,17 @@ export function tracerOn(agent: Agent): Tracer {
 
 	const getSigmask = async (tids: readonly number[]): Promise<readonly SignalSet[]> => {
 		const raw = await collect(tids, "PTRACE_GETSIGMASK", (batch, tid) => {
-			const into = batch.space(SIGSET_SIZE);
-			return { into, result: batch.call("ptrace", PTRACE.GETSIGMASK, tid, SIGSET_SIZE, into) };
+			const into = batch.space(Number(SIGSET_BYTES));
+			return { into, result: batch.call("ptrace", PTRACE.GETSIGMASK, tid, SIGSET_BYTES, into) };
 		});
 		return raw.map((bytes) => bytes.readBigUInt64LE());
 	};
 
 	const setSigmask = (tid: number, mask: SignalSet): Promise<void> => {
-		const bytes = new Uint8Array(SIGSET_SIZE);
+		const bytes = new Uint8Array(Number(SIGSET_BYTES));
 		viewOf(bytes).setBigUint64(0, mask, true);
 		return change(tid, "PTRACE_SETSIGMASK", (batch) =>
-			batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_SIZE, batch.put(bytes)),
+			batch.call("ptrace", PTRACE.SETSIGMASK, tid, SIGSET_BYTES, batch.put(bytes)),
 		);
 	};
 
@@ -242,7 +240,7 @@ export function tracerOn(agent: Agent): Tracer {
 				(batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
 				(done, result, tid) => {
 					// the first to go may have ended the process before the last was let go
-					if (done.result(result) === ESRCH) gone.push(tid);
+					if (failedWith(done.result(result), ESRCH)) gone.push(tid);
 					else must(done, result, tid, "PTRACE_DETACH");
 				},
 			);
@@ -257,9 +255,6 @@ export function tracerOn(agent: Agent): Tracer {
 		},
 	};
 }
-
-const EPERM = -1n;
-const ESRCH = -3n;
 
 const patience = (doing: string): Patience => ({ patience: PATIENCE, doing });
 

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { errnoNames } from "../../src/linux/errno.ts";
+import { signalName } from "../../src/linux/signal.ts";
 
 // Our own rules about the house: who may import whom, and where foreign packages come in.
 
@@ -89,6 +91,22 @@ describe("the house", () => {
 		// what is read, and in which words its absence is told, is settled there
 		const around = outside.filter((name) => imports.get(name)?.includes("proc/read.ts"));
 		expect([...readers, ...around]).toEqual([]);
+	});
+
+	it("states the number of an errno, a signal or a capability once", () => {
+		const known = new Set([...errnoNames.values(), ...Array.from({ length: 31 }, (_, i) => signalName(i + 1))]);
+		const tables = ["linux/errno.ts", "linux/signal.ts", "linux/credentials.ts"];
+		const again = modules
+			.filter((name) => !tables.includes(name) && !name.includes("generated/"))
+			.flatMap((name) =>
+				[...readFileSync(join(src, name), "utf8").matchAll(/^(?:export )?const ([^=]*)= \[?-?\d/gm)].flatMap(
+					([, names = ""]) =>
+						[...names.matchAll(/\w+/g)]
+							.filter(([word]) => known.has(word) || /^CAP_/.test(word))
+							.map(([word]) => `${name}: ${word}`),
+				),
+			);
+		expect(again).toEqual([]);
 	});
 
 	it("has no room or file for leftovers", () => {

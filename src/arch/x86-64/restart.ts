@@ -1,4 +1,11 @@
-import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "../../linux/errno.ts";
+import {
+	EINTR,
+	ERESTART_RESTARTBLOCK,
+	ERESTARTNOHAND,
+	ERESTARTNOINTR,
+	ERESTARTSYS,
+	errorResult,
+} from "../../linux/errno.ts";
 import type { UserRegs } from "./registers.ts";
 import { syscallNumber, syscallNumbers } from "./syscalls.ts";
 
@@ -45,7 +52,7 @@ const restarted = (regs: UserRegs): RestartFixup => ({
 });
 
 const interrupted = (regs: UserRegs): RestartFixup => ({
-	regs: { ...regs, ax: BigInt.asUintN(64, -BigInt(EINTR)) },
+	regs: { ...regs, ax: BigInt.asUintN(64, errorResult(EINTR)) },
 	restart: "interrupted",
 });
 
@@ -85,7 +92,7 @@ export function windBack(regs: UserRegs, code: Uint8Array = new Uint8Array()): U
  */
 export function interruptedCall(regs: UserRegs, code: Uint8Array): UserRegs {
 	const behind = loadedNumber(code.subarray(0, RESTART_CODE_BYTES));
-	if (BigInt.asIntN(64, regs.ax) === -BigInt(EINTR) && behind !== undefined)
+	if (BigInt.asIntN(64, regs.ax) === errorResult(EINTR) && behind !== undefined)
 		return { ...regs, orig_ax: BigInt(behind) };
 	const at = loadedNumber(code.subarray(SYSCALL_BYTES));
 	if (at === undefined || regs.ax !== BigInt(at)) return regs;

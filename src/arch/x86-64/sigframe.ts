@@ -1,7 +1,6 @@
 import type { Address } from "../../bytes/address.ts";
 import { array, layout, u16, u32, u64, viewOf } from "../../bytes/layout.ts";
-import { SS_DISABLE } from "../../linux/sigaction.ts";
-import type { SignalSet } from "../../linux/signal.ts";
+import { type SignalSet, SS_DISABLE } from "../../linux/signal.ts";
 import type { UserRegs } from "./registers.ts";
 import {
 	INITIAL_PKRU,

@@ -1,12 +1,11 @@
 import { loss } from "../../finding.ts";
-import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
+import { EPERM } from "../../linux/errno.ts";
+import { EPOLL_CTL_ADD, epollEvent } from "../../linux/poll.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Epoll } from "../../task/files.ts";
 import type { StepOptions } from "../part.ts";
 import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";
-
-const EPERM = 1;
 
 /** Without what it watches: that is added when all descriptors are there. */
 export function openEpoll(fds: FdAllocator, slot: FdSlot, { flags }: Epoll): void {

@@ -1,8 +1,8 @@
 import { caution } from "../../finding.ts";
+import { ESRCH } from "../../linux/errno.ts";
 import { F, F_OWNER, fOwnerEx, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
-import { CLOCK, itimerspec, timespecOf } from "../../linux/time.ts";
-import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
+import { CLOCK, itimerspec, TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME, timespecOf } from "../../linux/time.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Description, SignalOwner, Timerfd } from "../../task/files.ts";
 import type { Task } from "../../task/task.ts";
@@ -11,8 +11,6 @@ import type { Context } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
-
-const ESRCH = 3;
 
 /**
  * What descriptors do by themselves, set going last: timers, and signals about input, whose owner may be a thread and

@@ -1,7 +1,9 @@
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution } from "../../finding.ts";
-import { AT_FDCWD, S_IFCHR, S_IFMT } from "../../linux/fcntl.ts";
+import { EINVAL } from "../../linux/errno.ts";
+import { AT_FDCWD, SEEK } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
+import { S_IFCHR, S_IFMT } from "../../linux/stat.ts";
 import { ownProcPath } from "../../proc/own-paths.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
@@ -12,9 +14,6 @@ import type { Stage } from "../plan.ts";
 import { addDuplicate, addNew, type FdAllocator } from "./fd-allocator.ts";
 import { openFlags } from "./open-flags.ts";
 import type { FdSlot } from "./slots.ts";
-
-const [SEEK_SET, SEEK_END] = [0n, 2n];
-const EINVAL = 22;
 
 /** Where a file that is open can be opened once more, with other flags or at another offset. */
 export const ownFile = (number: number): string => pathOfDescriptor(number);
@@ -79,7 +78,7 @@ function seek(fds: FdAllocator, slot: FdSlot, { position, atEnd, mode, flags }: 
 	const seekable = ((mode ?? 0) & S_IFMT) !== S_IFCHR && (flags & O.PATH) === 0;
 	if (!seekable) return;
 	if (atEnd === true) {
-		fds.add("lseek", [BigInt(slot.number), 0n, SEEK_END], "at the end of what was written since");
+		fds.add("lseek", [BigInt(slot.number), 0n, BigInt(SEEK.END)], "at the end of what was written since");
 		return;
 	}
 	if (position === 0n) return;
@@ -89,5 +88,5 @@ function seek(fds: FdAllocator, slot: FdSlot, { position, atEnd, mode, flags }: 
 			caution("file-offset", `descriptor ${slot.number}`, `reads ${own}, which tells other things than it did`),
 		);
 	const at: StepOptions = own === undefined ? { expect: { exactly: position } } : { expect: { successOr: EINVAL } };
-	fds.add("lseek", [BigInt(slot.number), position, SEEK_SET], "where it was read or written last", at);
+	fds.add("lseek", [BigInt(slot.number), position, BigInt(SEEK.SET)], "where it was read or written last", at);
 }

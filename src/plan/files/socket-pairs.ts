@@ -1,5 +1,5 @@
 import { array, layout, u32 } from "../../bytes/layout.ts";
-import { AF_UNIX, SOCK_STREAM } from "../../linux/socket.ts";
+import { AF_UNIX, SOCK_STREAM } from "../../linux/io.ts";
 import { spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { SocketPairEnd } from "../../task/files.ts";

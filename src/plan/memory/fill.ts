@@ -1,9 +1,9 @@
 import { lengthOf, type Range } from "../../bytes/range.ts";
-import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../../linux/clone.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
+import { iovec } from "../../linux/io.ts";
 import { MADV } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
-import { iovec } from "../../linux/uio.ts";
+import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../../linux/sched.ts";
 import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Context } from "../context.ts";

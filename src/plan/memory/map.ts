@@ -1,5 +1,6 @@
 import { lengthOf } from "../../bytes/range.ts";
 import { loss } from "../../finding.ts";
+import { EINVAL } from "../../linux/errno.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
@@ -128,8 +129,6 @@ const LASTING: readonly number[] = [
 
 /** Answers of kernels that were built without the feature (KSM, transparent huge pages). */
 const optional: ReadonlySet<number> = new Set([MADV.MERGEABLE, MADV.HUGEPAGE, MADV.NOHUGEPAGE]);
-
-const EINVAL = 22;
 
 export const isAdvised = ({ advice }: Mapping, number: number): boolean => ((advice >> BigInt(number)) & 1n) === 1n;
 

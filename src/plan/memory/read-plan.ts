@@ -1,7 +1,7 @@
 import { type Address, type FileOffset, fileOffset, plus } from "../../bytes/address.ts";
 import { firstEndingAbove, intersect, type Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
-import { IOV_MAX } from "../../linux/uio.ts";
+import { IOV_MAX } from "../../linux/io.ts";
 import type { ClassifiedRange } from "./classify.ts";
 
 /** What one read brings in: consecutive bytes of a file, to one or many places. */
@@ -62,7 +62,7 @@ export function readingsOf(
 		if (open !== undefined) readings.push(open);
 		open = undefined;
 	};
-	for (const stretch of united(stretches)) {
+	for (const stretch of joined(stretches)) {
 		const { source } = stretch;
 		for (const { start, length, pages } of cut(stretch, spacious, chunk)) {
 			const offset = fileOffset(stretch.offset + (start - stretch.start));
@@ -88,7 +88,7 @@ export function readingsOf(
 }
 
 /** By place in the file; neighbours in both file and memory made one. */
-function united(stretches: readonly ClassifiedRange[]): ClassifiedRange[] {
+function joined(stretches: readonly ClassifiedRange[]): ClassifiedRange[] {
 	const order = new Map<ByteSource, number>();
 	for (const { source } of stretches) if (!order.has(source)) order.set(source, order.size);
 	const rank = ({ source }: ClassifiedRange): number => order.get(source) ?? 0;

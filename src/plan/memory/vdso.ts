@@ -2,9 +2,10 @@ import { type Address, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/addr
 import { contains, intersect, lengthOf, overlaps, type Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { caution, note } from "../../finding.ts";
+import { EEXIST, errorResult } from "../../linux/errno.ts";
+import { iovec } from "../../linux/io.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { ARCH } from "../../linux/prctl.ts";
-import { iovec } from "../../linux/uio.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Backing, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
@@ -14,8 +15,6 @@ import { redirect } from "./vdso-functions.ts";
 
 /** No vdso has had more than a few pages. */
 const MOST = 1n << 16n;
-
-const EEXIST = 17n;
 
 /** What stops mmap(2) where something is mapped already. */
 const FRESH = BigInt(MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE);
@@ -115,7 +114,7 @@ function mapHosts(start: Address, where: string, { draft, facts }: Context): voi
 		expect: { exactly: size },
 	});
 	leader.add("vdso", "mmap", [start, PAGE_SIZE, 0n, FRESH, NO_FILE, 0n], "make sure that it is there", {
-		expect: { exactly: BigInt.asUintN(64, -EEXIST) },
+		expect: { exactly: BigInt.asUintN(64, errorResult(EEXIST)) },
 	});
 }
 

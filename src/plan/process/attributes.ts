@@ -1,13 +1,12 @@
 import { bytesFromText } from "../../bytes/text.ts";
 import { caution, loss } from "../../finding.ts";
-import { CAP } from "../../linux/capability.ts";
+import { CAP, KEYCTL, KEYRING } from "../../linux/credentials.ts";
+import { EDQUOT, EINVAL, EPERM } from "../../linux/errno.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
-import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS } from "../../linux/ioprio.ts";
-import { KEYCTL, KEYRING } from "../../linux/keyctl.ts";
-import { REGISTRATIONS } from "../../linux/membarrier.ts";
 import { MAX_NODE, MODE_BITS, MODE_MASK, NODE_MASK_BYTES } from "../../linux/mempolicy.ts";
 import { O } from "../../linux/open.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC_OF } from "../../linux/prctl.ts";
+import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, REGISTRATIONS } from "../../linux/sched.ts";
 import type { CallName } from "../../program/calls.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import type { Arg, Place } from "../../program/program.ts";
@@ -16,8 +15,6 @@ import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import type { ListDraft, Part, StepOptions } from "../part.ts";
-
-const [EPERM, EINVAL] = [1, 22];
 
 type Give = (value: bigint, context: GivenAttribute) => void;
 
@@ -176,8 +173,6 @@ export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Conte
 		});
 	return draft.made();
 }
-
-const EDQUOT = 122;
 
 /** With the credentials it has in the end: whose keyring is the user's, and what no longer may be mapped. */
 export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Context): Part {

@@ -8,7 +8,8 @@ import {
 	capUserHeader,
 	encodeCapabilities,
 	SECBIT_NO_SETUID_FIXUP,
-} from "../../linux/capability.ts";
+} from "../../linux/credentials.ts";
+import { EPERM } from "../../linux/errno.ts";
 import { PR, PR_CAP_AMBIENT } from "../../linux/prctl.ts";
 import { SIGKILL } from "../../linux/signal.ts";
 import type { CallName } from "../../program/calls.ts";
@@ -20,8 +21,6 @@ import type { HostFacts } from "../host-facts.ts";
 import { attainable } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
 import { addLimits } from "./limits.ts";
-
-const EPERM = 1;
 
 /**
  * What the process may do, in the hands of its leader: limits, then the leader's credentials. Nothing that needs a privilege

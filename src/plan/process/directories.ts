@@ -1,4 +1,4 @@
-import { CAP } from "../../linux/capability.ts";
+import { CAP } from "../../linux/credentials.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";

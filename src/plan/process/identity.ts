@@ -1,13 +1,13 @@
 import { bytesFromText } from "../../bytes/text.ts";
 import { refuse } from "../../errors.ts";
 import { caution } from "../../finding.ts";
-import { CAP } from "../../linux/capability.ts";
+import { CAP } from "../../linux/credentials.ts";
+import { EACCES } from "../../linux/errno.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { PR } from "../../linux/prctl.ts";
 import { type LimitName, limitNumber, rlimit64 } from "../../linux/resource.ts";
-import { SIG_SETMASK, SIGSET_BYTES } from "../../linux/sigaction.ts";
-import { SIGKILL } from "../../linux/signal.ts";
+import { SIG_SETMASK, SIGKILL, SIGSET_BYTES } from "../../linux/signal.ts";
 import { REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
@@ -56,8 +56,6 @@ export function planIdentity({ identity }: Task, context: Context): Part {
 	);
 	return context.draft.made();
 }
-
-const EACCES = 13;
 
 /** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */
 function adjustOomScore(leader: ListDraft, value: number): void {

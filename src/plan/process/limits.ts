@@ -1,10 +1,9 @@
 import { loss } from "../../finding.ts";
+import { EPERM } from "../../linux/errno.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Limit, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-
-const EPERM = 1;
 
 /**
  * The process's limits, after everything that a limit could hinder. A hard limit above the restorer's is tried: without

@@ -4,7 +4,7 @@ import { XTILEDATA, xstateComponentName } from "../../arch/x86-64/xstate-compone
 import { hex, TASK_SIZE } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
-import { SMALLEST_ALTERNATE_STACK } from "../../linux/sigaction.ts";
+import { SMALLEST_ALTERNATE_STACK } from "../../linux/signal.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Thread } from "../../task/task.ts";

@@ -1,8 +1,7 @@
 import { refuse } from "../../errors.ts";
 import { loss } from "../../finding.ts";
-import { kernelSigaction, SIGSET_BYTES } from "../../linux/sigaction.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
-import { SIGKILL, SIGNAL_MAX, SIGSTOP, signalName } from "../../linux/signal.ts";
+import { kernelSigaction, SIGKILL, SIGNAL_MAX, SIGSET_BYTES, SIGSTOP, signalName } from "../../linux/signal.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { SignalAction, Task, Thread } from "../../task/task.ts";

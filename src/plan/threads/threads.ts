@@ -1,11 +1,11 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { loss } from "../../finding.ts";
-import { CAP } from "../../linux/capability.ts";
-import { CLONE_AS_THREAD, cloneArgs } from "../../linux/clone.ts";
-import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
+import { CAP } from "../../linux/credentials.ts";
+import { EACCES, EPERM } from "../../linux/errno.ts";
+import { ALL_WAITERS, FUTEX, robustListHead } from "../../linux/futex.ts";
 import { ARCH, PR } from "../../linux/prctl.ts";
-import { robustListHead } from "../../linux/robust-list.ts";
-import { PRIO_PROCESS, SCHED } from "../../linux/sched.ts";
+import { PRIO_PROCESS } from "../../linux/resource.ts";
+import { CLONE_AS_THREAD, cloneArgs, SCHED } from "../../linux/sched.ts";
 import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { Task, Thread } from "../../task/task.ts";
@@ -17,8 +17,6 @@ import { addThreadAttributes } from "../process/attributes.ts";
 import { addCredentials } from "../process/credentials.ts";
 import { frameOf, requireRunnable } from "./frame.ts";
 import { addPending } from "./signals.ts";
-
-const [EPERM, EACCES] = [1, 13];
 
 /** A thread's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
 const STACK_SIZE = 4096;

@@ -1,15 +1,15 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { caution, loss } from "../../finding.ts";
+import { EINVAL } from "../../linux/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../linux/prctl.ts";
-import { SIGEV, sigevent } from "../../linux/sigevent.ts";
-import { ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../../linux/time.ts";
+import { SIGEV, sigevent } from "../../linux/siginfo.ts";
+import { CLOCK, ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../../linux/time.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Place } from "../../program/program.ts";
 import type { PosixTimer, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 
-const [EINVAL, CLOCK_MONOTONIC] = [22, 1];
 /** CLOCK_THREAD_CPUTIME_ID, and what the kernel shows of a timer that was made with it. */
 const threadTime: readonly number[] = [3, -2];
 
@@ -85,7 +85,7 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 function addGap(leader: ListDraft, id: number): void {
 	const cell = idCell(id);
 	const silent = bytesDatum("no event", eventBytes(0n, 0, SIGEV.NONE, 0));
-	leader.add("timers", "timer_create", [BigInt(CLOCK_MONOTONIC), silent, cell], `id ${id} was free`);
+	leader.add("timers", "timer_create", [BigInt(CLOCK.MONOTONIC), silent, cell], `id ${id} was free`);
 	leader.add("timers", "timer_delete", [{ valueOf: cell }], `id ${id} is free again`);
 }
 

@@ -1,8 +1,8 @@
-import { EPOLL_CTL_ADD, epollEvent } from "../../linux/epoll.ts";
 import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../../linux/fcntl.ts";
 import { F_SEAL } from "../../linux/mman.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
-import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/timerfd.ts";
+import { EPOLL_CTL_ADD, epollEvent } from "../../linux/poll.ts";
+import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../linux/time.ts";
 import type { CallName } from "../calls.ts";
 import type { Arg } from "../program.ts";
 import {

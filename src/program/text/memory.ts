@@ -1,3 +1,4 @@
+import { iovec } from "../../linux/io.ts";
 import {
 	MADV,
 	MAP_HUGE_MASK,
@@ -9,7 +10,6 @@ import {
 	PROT_READ,
 	PROT_WRITE,
 } from "../../linux/mman.ts";
-import { iovec } from "../../linux/uio.ts";
 import type { CallName } from "../calls.ts";
 import { buffer, count, descriptor, flags, hexadecimal, known, oneOf, pointer, type Spell, text } from "./spell.ts";
 import { arrayOf, struct } from "./structs.ts";

@@ -1,11 +1,9 @@
-import { capabilityName, capUserData } from "../../linux/capability.ts";
-import { CLONE, cloneArgs } from "../../linux/clone.ts";
+import { capabilityName, capUserData } from "../../linux/credentials.ts";
 import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
 import { ARCH, PR, PR_CAP_AMBIENT, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
-import { SCHED } from "../../linux/sched.ts";
+import { CLONE, cloneArgs, SCHED } from "../../linux/sched.ts";
 import type { CallName } from "../calls.ts";
-import type { Spell } from "./spell.ts";
 import {
 	bytesAt,
 	count,
@@ -18,6 +16,7 @@ import {
 	oneOf,
 	pointer,
 	pointerTo,
+	type Spell,
 	signal,
 	text,
 } from "./spell.ts";

@@ -1,8 +1,7 @@
 import { sigcontext, stackT, ucontext } from "../../arch/x86-64/sigframe.ts";
 import { describeSiginfo } from "../../arch/x86-64/siginfo-text.ts";
-import { kernelSigaction } from "../../linux/sigaction.ts";
-import { SIGEV, sigevent } from "../../linux/sigevent.ts";
-import { SIGINFO_SIZE } from "../../linux/siginfo.ts";
+import { SIGEV, SIGINFO_SIZE, sigevent } from "../../linux/siginfo.ts";
+import { kernelSigaction } from "../../linux/signal.ts";
 import { ITIMER } from "../../linux/time.ts";
 import type { CallName } from "../calls.ts";
 import {

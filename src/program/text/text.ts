@@ -1,5 +1,5 @@
 import { hex } from "../../bytes/address.ts";
-import { errnoName } from "../../linux/errno.ts";
+import { errnoName, isErrorResult } from "../../linux/errno.ts";
 import type { CallName } from "../calls.ts";
 import type { Expect, Step } from "../program.ts";
 import { fileCalls } from "./files.ts";
@@ -46,6 +46,6 @@ function expectText(call: CallName, expect: Expect): string {
 /** What a call returns: the name of an error, an address, or a number. */
 export function resultText(call: CallName, result: bigint): string {
 	const value = BigInt.asIntN(64, result);
-	if (value < 0n && value >= -4095n) return errnoName(Number(value));
+	if (isErrorResult(value)) return errnoName(Number(value));
 	return returnsAddress.has(call) ? hex(BigInt.asUintN(64, value)) : value.toString();
 }

@@ -1,9 +1,8 @@
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import { S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import { ownerInProc } from "../../proc/own-paths.ts";
-import type { Descriptor, Files, OpenFile } from "../files.ts";
-import { pathOf } from "../files.ts";
+import { type Descriptor, type Files, type OpenFile, pathOf } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Task } from "../task.ts";
 import { waitsOn } from "../waits.ts";

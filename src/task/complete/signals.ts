@@ -1,11 +1,8 @@
-import { type Address, hex } from "../../bytes/address.ts";
+import { type Address, address, hex } from "../../bytes/address.ts";
 import { type Finding, loss, note } from "../../finding.ts";
-import { signalName } from "../../linux/signal.ts";
+import { SIG_DFL, SIG_IGN, signalName } from "../../linux/signal.ts";
 import type { Rebase } from "../rebase.ts";
 import type { SignalAction, Task } from "../task.ts";
-
-const SIG_DFL = 0n as Address;
-const SIG_IGN = 1n as Address;
 
 /**
  * The donor's handlers at the dead process's addresses. A handler without a place there becomes the default action, and
@@ -29,7 +26,7 @@ export function completeSignalActions(donor: Task, moved: Rebase, report: (findi
 				`${handler === undefined ? "handler" : "restorer"} ${hex(handler === undefined ? action.handler : action.restorer)} of the donor has no place here; the default action is set`,
 			),
 		);
-		return { ...action, handler: SIG_DFL, restorer: SIG_DFL, flags: 0n };
+		return { ...action, handler: address(SIG_DFL), restorer: address(0n), flags: 0n };
 	});
 	if (carried > 0)
 		report(

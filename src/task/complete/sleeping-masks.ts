@@ -1,8 +1,8 @@
 import type { UserRegs } from "../../arch/x86-64/registers.ts";
 import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { caution, type Finding } from "../../finding.ts";
-import { EINTR, ERESTARTNOHAND } from "../../linux/errno.ts";
-import { signalBit, signalSetText } from "../../linux/signal.ts";
+import { EINTR, ERESTARTNOHAND, errorResult } from "../../linux/errno.ts";
+import { SIG_DFL, SIG_IGN, signalBit, signalSetText } from "../../linux/signal.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { SignalAction, Thread } from "../task.ts";
 
@@ -15,9 +15,7 @@ const SLEEPS: Readonly<Record<string, (registers: UserRegs) => bigint>> = {
 };
 
 /** What the call was about to return when the thread died asleep; in a handler it would be 0. */
-const INTERRUPTED: readonly bigint[] = [-BigInt(EINTR), -BigInt(ERESTARTNOHAND)];
-
-const [SIG_DFL, SIG_IGN] = [0n, 1n];
+const INTERRUPTED: readonly bigint[] = [EINTR, ERESTARTNOHAND].map(errorResult);
 
 /**
  * Threads that slept with a mask for the time of the sleep. The kernel's core has that mask, and not the one outside (ptrace tells

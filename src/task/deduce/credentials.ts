@@ -1,10 +1,8 @@
 import { caution, type Finding, note } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
-import { CAPABILITIES, NOBODY } from "../../linux/capability.ts";
+import { ALL_CAPABILITIES, NOBODY } from "../../linux/credentials.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Credentials } from "../task.ts";
-
-const EVERY = (1n << BigInt(CAPABILITIES)) - 1n;
 
 /**
  * The dead process's ids as its core tells them: the real ones when it died, the effective ones when it was started. No groups,
@@ -22,7 +20,7 @@ export function deduceCredentials(dead: PartialTask, report: (finding: Finding) 
 	};
 	const user = role(dead.owner?.uid, at(AT.UID), at(AT.EUID));
 	const group = role(dead.owner?.gid, at(AT.GID), at(AT.EGID));
-	const capabilities = user.effective === 0 ? EVERY : 0n;
+	const capabilities = user.effective === 0 ? ALL_CAPABILITIES : 0n;
 	const who = `uid ${user.own}, gid ${group.own}`;
 	if (user.own !== user.effective || group.own !== group.effective)
 		report(
@@ -43,7 +41,7 @@ export function deduceCredentials(dead: PartialTask, report: (finding: Finding) 
 		...{ uid: user.own, euid: user.effective, suid: user.effective, fsuid: user.effective },
 		...{ gid: group.own, egid: group.effective, sgid: group.effective, fsgid: group.effective },
 		groups: [],
-		...{ inheritable: 0n, permitted: capabilities, effective: capabilities, bounding: EVERY, ambient: 0n },
+		...{ inheritable: 0n, permitted: capabilities, effective: capabilities, bounding: ALL_CAPABILITIES, ambient: 0n },
 		securebits: 0,
 		noNewPrivileges: false,
 	};

@@ -2,8 +2,8 @@ import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../arch/x
 import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { type Finding, loss } from "../../finding.ts";
-import { EPOLLIN } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
+import { EPOLLIN } from "../../linux/poll.ts";
 import { codeAt } from "../code-at.ts";
 import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import { type GoPoller, goPoller } from "../evidence/go-poller.ts";

@@ -1,6 +1,6 @@
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";

@@ -1,7 +1,7 @@
 import { type Address, address } from "../../bytes/address.ts";
 import { lengthOf, rangeAt } from "../../bytes/range.ts";
+import { AF_UNIX, SOCK_STREAM } from "../../linux/io.ts";
 import { PROT_EXEC, PROT_WRITE } from "../../linux/mman.ts";
-import { AF_UNIX, SOCK_STREAM } from "../../linux/socket.ts";
 import { MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
 import { pieces } from "./search.ts";

@@ -1,7 +1,7 @@
 import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
-import { EPOLLIN, epollEvent } from "../../linux/epoll.ts";
 import { O } from "../../linux/open.ts";
+import { EPOLLIN, epollEvent } from "../../linux/poll.ts";
 import { type Add, type DescriptorGuess, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import type { EpollTarget } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";

@@ -1,6 +1,6 @@
 import { textFromBytes } from "../../bytes/text.ts";
 import { caution, type Finding, note } from "../../finding.ts";
-import { S_IFDIR, S_IFMT } from "../../linux/fcntl.ts";
+import { S_IFDIR, S_IFMT } from "../../linux/stat.ts";
 import type { Files } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Bounds } from "../task.ts";

@@ -1,6 +1,6 @@
 import { type Address, address, plus } from "../../bytes/address.ts";
 import { rangeAt } from "../../bytes/range.ts";
-import { robustListHead } from "../../linux/robust-list.ts";
+import { robustListHead } from "../../linux/futex.ts";
 import type { PartialMemory, PartialThread } from "../partial-task.ts";
 
 /** A thread's control block: what its libc keeps at fs_base. */

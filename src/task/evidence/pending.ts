@@ -1,7 +1,7 @@
 import { caution, type Finding, note } from "../../finding.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
 import { SI } from "../../linux/siginfo-codes.ts";
-import { SIGKILL, SIGSTOP, signalSetText, signalsIn, withoutSignals } from "../../linux/signal.ts";
+import { ALL_SIGNALS, SIGKILL, SIGSTOP, signalSetText, signalsIn, withoutSignals } from "../../linux/signal.ts";
 import type { PartialTask } from "../partial-task.ts";
 
 /**
@@ -27,7 +27,7 @@ export function reportProcessPending({ threads }: PartialTask, report: (finding:
 		report(note("pending-lost", subject, "signals that waited for it, and not for one thread, are not in a core"));
 		return;
 	}
-	const everywhere = masks.reduce<bigint>((all, mask = 0n) => all & mask, EVERY_SIGNAL);
+	const everywhere = masks.reduce<bigint>((all, mask = 0n) => all & mask, ALL_SIGNALS);
 	const waiting = withoutSignals(everywhere, SIGKILL, SIGSTOP);
 	if (waiting !== 0n)
 		report(
@@ -38,5 +38,3 @@ export function reportProcessPending({ threads }: PartialTask, report: (finding:
 			),
 		);
 }
-
-const EVERY_SIGNAL = (1n << 64n) - 1n;

@@ -13,9 +13,8 @@ import { type Address, address, plus } from "../../bytes/address.ts";
 import { type Struct, viewOf } from "../../bytes/layout.ts";
 import { contains, firstEndingAbove, rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
-import { SMALLEST_ALTERNATE_STACK, SS_AUTODISARM, SS_DISABLE } from "../../linux/sigaction.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
-import { SIGNAL_MAX } from "../../linux/signal.ts";
+import { SIGNAL_MAX, SMALLEST_ALTERNATE_STACK, SS_AUTODISARM, SS_DISABLE } from "../../linux/signal.ts";
 import type { PartialMemory, PartialThread } from "../partial-task.ts";
 import type { AlternateStack } from "../task.ts";
 

@@ -11,7 +11,7 @@ import type {
 	ThreadCoreEntry,
 } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
-import { SS_DISABLE } from "../../linux/sigaction.ts";
+import { SS_DISABLE } from "../../linux/signal.ts";
 import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "../task.ts";
 import { clocksFromImages } from "./clocks.ts";
 import { fileEntries, filesFromImages } from "./files.ts";

@@ -3,7 +3,7 @@ import { ghostContent } from "../../criu/ghost.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { type FileEntry, RemapType, type Timeval } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
-import { S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
+import { S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import type { GhostFile } from "../task.ts";
 
 /** What became of the names of files, by the id of their entries. */

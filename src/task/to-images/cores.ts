@@ -7,8 +7,8 @@ import {
 	type ThreadInfoX86,
 	UserX86RegsMode,
 } from "../../criu/wire/generated/schema.ts";
-import { robustListHead } from "../../linux/robust-list.ts";
-import { SS_DISABLE } from "../../linux/sigaction.ts";
+import { robustListHead } from "../../linux/futex.ts";
+import { SS_DISABLE } from "../../linux/signal.ts";
 import type { Task, Thread } from "../task.ts";
 import { credsEntry } from "./credentials.ts";
 import { unless } from "./optional.ts";

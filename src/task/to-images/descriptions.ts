@@ -1,6 +1,6 @@
 import { FdTypes, type FileEntry, type FownEntry } from "../../criu/wire/generated/schema.ts";
 import { type Finding, loss, note } from "../../finding.ts";
-import { S_IFIFO } from "../../linux/fcntl.ts";
+import { S_IFIFO } from "../../linux/stat.ts";
 import { timespecOf } from "../../linux/time.ts";
 import type { Description } from "../files.ts";
 import { type FilesImage, regularFile } from "./files-image.ts";

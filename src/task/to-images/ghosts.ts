@@ -7,7 +7,7 @@ import {
 	RemapType,
 	type Timeval,
 } from "../../criu/wire/generated/schema.ts";
-import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/fcntl.ts";
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import { timevalOf } from "../../linux/time.ts";
 import type { Credentials, GhostFile } from "../task.ts";
 

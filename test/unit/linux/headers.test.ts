@@ -6,17 +6,17 @@ import { syscallNames } from "../../../src/arch/x86-64/syscalls.ts";
 import type { Layout } from "../../../src/bytes/layout.ts";
 import { AT } from "../../../src/linux/auxv.ts";
 import { auxvPair, elfPrpsinfo } from "../../../src/linux/elf-core.ts";
-import { epollEvent } from "../../../src/linux/epoll.ts";
 import { ERESTARTSYS, errnoNames } from "../../../src/linux/errno.ts";
-import { F, F_OWNER, FD_CLOEXEC, fOwnerEx, S_IFCHR, S_IFMT, S_IFREG } from "../../../src/linux/fcntl.ts";
+import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../../../src/linux/fcntl.ts";
+import { robustListHead } from "../../../src/linux/futex.ts";
 import { MADV, MAP, PROT_EXEC, PROT_NONE, PROT_READ, PROT_WRITE } from "../../../src/linux/mman.ts";
 import { O, O_ACCMODE } from "../../../src/linux/open.ts";
-import { robustListHead } from "../../../src/linux/robust-list.ts";
+import { epollEvent } from "../../../src/linux/poll.ts";
 import { SIGINFO_SIZE, SIGINFO_UNION, siginfoFields, siginfoHead } from "../../../src/linux/siginfo.ts";
 import { SI, siginfoCode } from "../../../src/linux/siginfo-codes.ts";
 import { signalName, signalNumber } from "../../../src/linux/signal.ts";
-import { itimerspec, timespec } from "../../../src/linux/time.ts";
-import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../../../src/linux/timerfd.ts";
+import { S_IFCHR, S_IFMT, S_IFREG } from "../../../src/linux/stat.ts";
+import { itimerspec, TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME, timespec } from "../../../src/linux/time.ts";
 import { hasGcc, macrosOf, numbersOf } from "../../support/tools.ts";
 
 const headers = [

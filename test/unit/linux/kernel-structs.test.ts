@@ -17,13 +17,12 @@ import {
 	capUserHeader,
 	encodeCapabilities,
 	SECBIT_NO_SETUID_FIXUP,
-} from "../../../src/linux/capability.ts";
-import { CLONE, cloneArgs } from "../../../src/linux/clone.ts";
+} from "../../../src/linux/credentials.ts";
 import { FUTEX, futexStore } from "../../../src/linux/futex.ts";
 import { limitNames, rlimit64 } from "../../../src/linux/resource.ts";
-import { SCHED } from "../../../src/linux/sched.ts";
-import { kernelSigaction, SMALLEST_ALTERNATE_STACK, SS_DISABLE } from "../../../src/linux/sigaction.ts";
-import { SIGEV, sigevent } from "../../../src/linux/sigevent.ts";
+import { CLONE, cloneArgs, SCHED } from "../../../src/linux/sched.ts";
+import { SIGEV, sigevent } from "../../../src/linux/siginfo.ts";
+import { kernelSigaction, SMALLEST_ALTERNATE_STACK, SS_DISABLE } from "../../../src/linux/signal.ts";
 import { ITIMER, itimerspec, itimerval, timespec, timeval } from "../../../src/linux/time.ts";
 import { hasGcc, numbersOf } from "../../support/tools.ts";
 

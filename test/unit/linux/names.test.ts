@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { syscallName, syscallNames, syscallNumbers } from "../../../src/arch/x86-64/syscalls.ts";
 import { errnoName } from "../../../src/linux/errno.ts";
+import { robustListHead } from "../../../src/linux/futex.ts";
 import {
 	MAP,
 	MAP_HUGE_SHIFT,
@@ -11,7 +12,6 @@ import {
 	protText,
 } from "../../../src/linux/mman.ts";
 import { O, openFlagsText } from "../../../src/linux/open.ts";
-import { robustListHead } from "../../../src/linux/robust-list.ts";
 import {
 	hasSignal,
 	signalBit,

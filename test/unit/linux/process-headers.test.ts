@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { CLONE, cloneArgs } from "../../../src/linux/clone.ts";
+import { IOV_MAX, iovec } from "../../../src/linux/io.ts";
 import { MFD, MREMAP } from "../../../src/linux/mman.ts";
 import { ARCH, PR, PR_CAP_AMBIENT, PR_SET_MM, prctlMmMap } from "../../../src/linux/prctl.ts";
-import { IOV_MAX, iovec } from "../../../src/linux/uio.ts";
+import { CLONE, cloneArgs } from "../../../src/linux/sched.ts";
 import { hasGcc, numbersOf } from "../../support/tools.ts";
 
 const headers = ["stdio.h", "stddef.h", "linux/prctl.h", "asm/prctl.h", "linux/sched.h", "linux/uio.h", "linux/mman.h"];

@@ -1,37 +1,29 @@
 import { i32, layout, u32 } from "../bytes/layout.ts";
 
 /** Capabilities (include/uapi/linux/capability.h) in order of their bits. */
-const names = `
-	CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE
-	NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN
-	SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE
-	MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`
-	.trim()
-	.split(/\s+/);
+// biome-ignore format: a table
+const names = [
+	"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+	"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+	"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+	"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+	"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+	"CHECKPOINT_RESTORE",
+] as const;
 
-/** Those that this program asks about, by name. */
-export const CAP = {
-	...{
-		CHOWN: 0,
-		DAC_READ_SEARCH: 2,
-		KILL: 5,
-		SETGID: 6,
-		SETUID: 7,
-		SETPCAP: 8,
-		SYS_CHROOT: 18,
-		SYS_PTRACE: 19,
-		SYS_ADMIN: 21,
-		SYS_NICE: 23,
-		SYS_RESOURCE: 24,
-		CHECKPOINT_RESTORE: 40,
-	},
-} as const;
+/** Their bits, by name. */
+export const CAP = Object.fromEntries(names.map((name, bit) => [name, bit])) as Readonly<
+	Record<(typeof names)[number], number>
+>;
 
 /** The user and the group of what has no owner here (`overflowuid`, include/linux/highuid.h): all rights they have, everybody has. */
 export const NOBODY = 65534;
 
 /** How many there are as of Linux 5.9, which brought the last. */
 export const CAPABILITIES = names.length;
+
+/** All of them. */
+export const ALL_CAPABILITIES = (1n << BigInt(CAPABILITIES)) - 1n;
 
 /** `CAP_SYS_ADMIN` for 21, `capability 50` for one without a name. */
 export const capabilityName = (bit: number): string =>
@@ -75,3 +67,9 @@ export function encodeCapabilities(sets: Readonly<Record<keyof typeof capUserDat
 
 /** SECBIT_NO_SETUID_FIXUP (include/uapi/linux/securebits.h): changing user ids leaves the capabilities alone. */
 export const SECBIT_NO_SETUID_FIXUP = 4;
+
+/** Operations of keyctl(2) (include/uapi/linux/keyctl.h). */
+export const KEYCTL = { GET_KEYRING_ID: 0, JOIN_SESSION_KEYRING: 1, LINK: 8, READ: 11 } as const;
+
+/** Keyrings by what they are to the caller, as signed numbers. */
+export const KEYRING = { THREAD: -1n, PROCESS: -2n, SESSION: -3n, USER: -4n } as const;
