@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import { endOf } from "../agent/end-of.ts";
 import { leaveNothing } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
+import { waitForExit } from "../agent/wait.ts";
 import { type ByteSink, createFile } from "../bytes/sink.ts";
 import { type WrittenCore, writeCore } from "../core/write.ts";
 import { ANYWHERE } from "../host/facts.ts";
@@ -65,7 +65,7 @@ async function killCaught(agent: Agent, pid: number, signal: number, path: strin
 		const core = await writeDying(agent, pid, tids, sink);
 		// the leader last: its death ends the others, traced or not
 		await tracer.detach([...tids.slice(1), pid], false);
-		const end = await endOf(agent, pid);
+		const end = await waitForExit(agent, pid);
 		// its id is anybody's now
 		await leaveNothing(agent);
 		return { core, end };

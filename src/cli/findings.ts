@@ -1,6 +1,9 @@
 import type { Range } from "../bytes/range.ts";
 import { type Finding, lostMatters } from "../finding.ts";
 import { escapeText } from "./escape-text.ts";
+import { foldedLines } from "./fold.ts";
+import { section } from "./section.ts";
+import { tableLines } from "./table.ts";
 import type { Paint } from "./terminal.ts";
 
 /** How grave it is, as a colour. */
@@ -38,4 +41,17 @@ export function summaryOf(findings: readonly Finding[]): string {
 		...(more === "" ? [] : [more]),
 	];
 	return parts.join("; ");
+}
+
+const order = ["loss", "caution", "note"] as const;
+
+/** Findings, gravest first. */
+export function findingsSection(title: string, findings: readonly Finding[], paint: Paint, verbose: boolean): string {
+	const colour = { loss: paint.red, caution: paint.yellow, note: paint.dim };
+	const rows = order.flatMap((weight) =>
+		findings
+			.filter((finding) => finding.weight === weight)
+			.map(({ subject, text }) => [{ text: weight, paint: colour[weight] }, escapeText(subject), escapeText(text)]),
+	);
+	return section(title, "", foldedLines(tableLines("lll", rows), paint, verbose), paint);
 }

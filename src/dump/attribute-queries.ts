@@ -7,10 +7,9 @@ import type { CallName } from "../program/calls.ts";
 import { cellDatum, spaceDatum } from "../program/data.ts";
 import type { Arg, Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
-import type { Ask, Recall } from "./ask.ts";
 
 /** What a process has that no restore gives back. */
-export interface Beyond {
+export interface Unrestored {
 	/** Whether it has a local descriptor table (modify_ldt(2)). */
 	readonly localDescriptors: boolean;
 	/** Features of registers that it asked leave to use (ARCH_REQ_XCOMP_PERM), bit n for XSAVE component n. */
@@ -95,7 +94,7 @@ const flushed = (told: bigint): bigint | undefined =>
 /** Asks about what all threads share. */
 export function askProcessAttributes(
 	ask: Ask,
-): (recall: Recall) => { readonly attributes: Attributes<ProcessAttribute>; readonly beyond: Beyond } {
+): (recall: Recall) => { readonly attributes: Attributes<ProcessAttribute>; readonly beyond: Unrestored } {
 	const cell = (name: string, call: CallName, args: readonly Arg[]): Place => {
 		const place = cellDatum(name);
 		ask(call, args, name, place);
@@ -152,3 +151,8 @@ const signed = (recall: Recall, place: Place): bigint => BigInt.asIntN(64, u64.r
 
 const known = <Name extends string>(all: readonly (readonly [Name, bigint | undefined])[]): Attributes<Name> =>
 	Object.fromEntries(all.filter(([, value]) => value !== undefined)) as Attributes<Name>;
+
+/** Reads so many bytes of the process where the plan has a place. */
+export type Recall = (place: Place, length: number) => Uint8Array;
+
+export type Ask = (call: CallName, args: readonly Arg[], why: string, save?: Place) => void;

@@ -12,12 +12,12 @@ import type { Identity, Task } from "../task/task.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { waitingSignals } from "../trace/thread-records.ts";
 import type { VictimThread } from "../trace/victim-memory.ts";
-import { lostWithin, reportBeyond, settleLost } from "./beyond.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { identitiesOf } from "./identities.ts";
 import type { Losable } from "./losable.ts";
+import { lostState, reportUnrestored, requireAllowed } from "./losses.ts";
 import { memoryOf } from "./memory.ts";
 import type { LiveObjects } from "./objects.ts";
 import { callerOf, runQueries } from "./parasite.ts";
@@ -63,16 +63,16 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 	const asked = process.hrtime.bigint();
 	const answers = await runQueries(agent, { pid, atStop, memory, syscallInstruction }, questions);
 
-	settleLost(lostWithin(pid, threads, answers.beyond), allowLost, report);
+	requireAllowed(lostState(pid, threads, answers.beyond), allowLost, report);
 	const status = readStatus(pid);
-	reportBeyond(pid, answers.beyond, status.noNewPrivileges, report);
+	reportUnrestored(pid, answers.beyond, status.noNewPrivileges, report);
 	const stat = readStat(pid);
 	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
 	const files = await filesOf(agent, pid, status, { missing, objects, ghosts, report });
 	const clocks = clocksOf(pid, answers.clocks, process.hrtime.bigint() - asked);
 	const shared = await objects.collect(agent, pages, memory.source);
 	const linked = ghosts.linked().map((path) => ({ what: "links", subject: `process ${pid}`, found: path }) as const);
-	settleLost(linked, allowLost, report);
+	requireAllowed(linked, allowLost, report);
 	const nameless = await ghosts.collect(agent);
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
 	const task: Task = {

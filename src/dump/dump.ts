@@ -16,14 +16,14 @@ import { openPagePipe, type PagePipe } from "../trace/page-pipe.ts";
 import { pourPages } from "../trace/pour-pages.ts";
 import { openMemory } from "../trace/process-memory.ts";
 import { detachAll, kill, seizeAll } from "../trace/seize-all.ts";
-import { lostAround, settleLost } from "./beyond.ts";
 import { collect, type StoppedProcess } from "./collect.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { ghostTable } from "./ghosts.ts";
-import { leaveImages } from "./leave-images.ts";
 import type { Losable } from "./losable.ts";
+import { lostEnvironment, requireAllowed } from "./losses.ts";
 import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
+import { registerImagesRemoval } from "./register-removal.ts";
 import { type DumpCandidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
 
 export interface DumpOptions extends WriteOptions {
@@ -63,7 +63,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const candidate = requireCandidate(pid);
 	requireDumpable(pid, openDescriptors(pid), options.missing);
 	const findings = leftBehind(candidate, afterwards);
-	settleLost(lostAround(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
+	requireAllowed(lostEnvironment(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
 	return await withAgent(async (agent) => {
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
@@ -140,7 +140,7 @@ async function write(
 		options.signal?.throwIfAborted();
 		unreadable = task.memory.mappings.filter(({ prot }) => (prot & PROT_READ) === 0);
 		if (draftWork(draft) >= WORTH_A_PIPE) pipe = await openPagePipe(agent, caller, memory);
-		const leaving: WriteOptions["leaving"] = (left) => leaveImages(agent, left, pipe?.addTakingOut);
+		const leaving: WriteOptions["leaving"] = (left) => registerImagesRemoval(agent, left, pipe?.addTakingOut);
 		const written = await writeElsewhere(draft, undefined, images, { ...options, leaving });
 		await pipe?.close();
 		return { task, written };

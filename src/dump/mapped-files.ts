@@ -5,7 +5,7 @@ import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { NecromancerError } from "../errors.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
-import type { MappedFile } from "../task/mapped-file.ts";
+import type { MappedFile } from "../task/file-identity.ts";
 
 /** A file of a process, and the link of /proc that leads to it whatever has become of its name. */
 export interface ReachedFile {

@@ -2,7 +2,7 @@ import type { BigIntStats } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { hex } from "../bytes/address.ts";
 import { byStart } from "../bytes/range.ts";
-import { caution, type Finding } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import { readAuxv } from "../linux/auxv.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
@@ -18,7 +18,6 @@ import { touchedOf } from "./contents.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
-import { memoryLosses } from "./memory-losses.ts";
 import { withPolicies } from "./memory-policies.ts";
 import type { LiveObjects } from "./objects.ts";
 import { otherName } from "./other-name.ts";
@@ -145,3 +144,25 @@ const isWritable = (pid: number, entry: SmapsEntry): boolean =>
 
 const lookAt = (pid: number, entry: SmapsEntry): BigIntStats | undefined =>
 	ifShown(() => statLink(pid, mapLink(entry)));
+
+/** What mappings had and will not have: each kind is told once, with the first of them. */
+export function memoryLosses(entries: readonly SmapsEntry[]): readonly Finding[] {
+	const told = (found: readonly SmapsEntry[], finding: typeof loss, text: string): readonly Finding[] => {
+		const [first, ...others] = found;
+		if (first === undefined) return [];
+		const more = others.length === 0 ? "" : ` and ${others.length} more`;
+		return [finding("attribute", `mapping ${hex(first.start)}${more}`, text)];
+	};
+	return [
+		...told(
+			entries.filter(({ protectionKey }) => protectionKey !== 0),
+			loss,
+			"had protection keys (pkeys(7)); whoever may run in the process may read and write there as the protection says",
+		),
+		...told(
+			entries.filter(({ name }) => /^\[anon(?:_shmem)?:/.test(name)),
+			note,
+			"had names (PR_SET_VMA_ANON_NAME), which only /proc/PID/maps shows",
+		),
+	];
+}

@@ -13,8 +13,8 @@ import { bytesDatum, cellDatum, dataOf, spaceDatum } from "../program/data.ts";
 import type { Place, Program, Step, StepList } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
-import type { Ask, Recall } from "./ask.ts";
-import { askProcessAttributes, askThreadAttributes, type Beyond } from "./attribute-queries.ts";
+import type { Ask, Recall } from "./attribute-queries.ts";
+import { askProcessAttributes, askThreadAttributes, type Unrestored } from "./attribute-queries.ts";
 
 /** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
 export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
@@ -35,7 +35,7 @@ export interface Answers {
 	readonly hugePagesDisabled: boolean;
 	readonly childSubreaper: boolean;
 	readonly attributes: Attributes<ProcessAttribute>;
-	readonly beyond: Beyond;
+	readonly beyond: Unrestored;
 	/** As it sees them itself, whatever time namespace it is in; and the time of day. */
 	readonly clocks: Clocks & { readonly realtime: bigint };
 	/** By thread id. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import { RESTART_CODE_BYTES, windBack } from "../arch/x86-64/restart.ts";
@@ -7,6 +8,7 @@ import { readXstate, type Xstate } from "../arch/x86-64/xstate.ts";
 import { address } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import type { CpuState } from "../host/cpu.ts";
+import { maskFrom } from "../linux/mempolicy.ts";
 import { readComm } from "../proc/single-values.ts";
 import { readStat } from "../proc/stat.ts";
 import { type ProcStatus, readStatus } from "../proc/status.ts";
@@ -15,7 +17,6 @@ import type { StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { type ThreadRecords, threadRecords, waitingSignals } from "../trace/thread-records.ts";
 import { tracerOn } from "../trace/tracer.ts";
-import { affinityOf } from "./affinity.ts";
 import type { Asked, ThreadAnswers } from "./parasite-queries.ts";
 
 /** A stopped thread as the kernel shows it to its tracer and in /proc. */
@@ -134,4 +135,17 @@ function credentialsOf(status: ProcStatus, securebits: number): Credentials {
 		...{ uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, inheritable, permitted, effective },
 		...{ bounding, ambient, securebits, noNewPrivileges },
 	};
+}
+
+/** The processors that a thread keeps to; `undefined` for one that runs on all there are. */
+export function affinityOf({ processors }: ProcStatus, online = onlineProcessors()): bigint | undefined {
+	return online === 0n || (processors & online) === online || processors === 0n ? undefined : processors;
+}
+
+function onlineProcessors(): bigint {
+	try {
+		return maskFrom(readFileSync("/sys/devices/system/cpu/online", "latin1"));
+	} catch {
+		return 0n;
+	}
 }

@@ -1,6 +1,5 @@
 import { i64, layout, u64, viewOf } from "../bytes/layout.ts";
-import { elf64Ehdr, elf64Phdr, PT } from "./file.ts";
-import { elf64Sym } from "./symbol.ts";
+import { elf64Ehdr, elf64Phdr, elf64Sym, PT } from "./file.ts";
 
 /** elf(5), one entry of the dynamic section. */
 const elf64Dyn = layout("Elf64_Dyn", { d_tag: i64, d_val: u64 });

@@ -1,5 +1,5 @@
 import { type FileOffset, fileOffset, hex } from "../bytes/address.ts";
-import { bytes, layout, type Struct, u16, u32, u64 } from "../bytes/layout.ts";
+import { bytes, layout, type Struct, u8, u16, u32, u64 } from "../bytes/layout.ts";
 import { packingOf } from "../bytes/packing.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
@@ -67,6 +67,16 @@ export const elf64Shdr = layout("Elf64_Shdr", {
 	sh_info: u32,
 	sh_addralign: u64,
 	sh_entsize: u64,
+});
+
+/** elf(5), one symbol of `.symtab` or `.dynsym`. */
+export const elf64Sym = layout("Elf64_Sym", {
+	st_name: u32,
+	st_info: u8,
+	st_other: u8,
+	st_shndx: u16,
+	st_value: u64,
+	st_size: u64,
 });
 
 /** What the reader of a header is after. */

@@ -2,8 +2,7 @@ import elfy, { type Section } from "elfy";
 import { fileOffset } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import { anObject, readElfHeader } from "./file.ts";
-import { elf64Sym } from "./symbol.ts";
+import { anObject, elf64Sym, readElfHeader } from "./file.ts";
 
 /** A symbol that an object defines. */
 export interface ElfSymbol {

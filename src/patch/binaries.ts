@@ -3,7 +3,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { caution, type Finding, loss } from "../finding.ts";
-import type { MappedFile } from "../task/mapped-file.ts";
+import type { MappedFile } from "../task/file-identity.ts";
 import type { Mapping, Memory } from "../task/task.ts";
 
 /** How files on this host are reached. Paths in cores and images are hints: regular files only, opened for reading. */

@@ -8,7 +8,7 @@ import {
 	type RegFileEntry,
 } from "../criu/wire/generated/schema.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { NO_OWNER } from "../task/to-images/owner.ts";
+import { NO_OWNER } from "../task/to-images/files-image.ts";
 import type { Binary } from "./binaries.ts";
 
 /** files.img in the making: the donor's entries, edited, and new ones behind them. */

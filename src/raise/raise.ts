@@ -5,13 +5,13 @@ import { readCore } from "../core/core.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
-import { measureIds } from "../host/pid-sight.ts";
+import { measurePids } from "../host/pids.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import { readLimits } from "../proc/limits.ts";
-import { chooseIds } from "../restore/choose-ids.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
+import { chooseIds } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, rehearse, restore } from "../restore/restore.ts";
 import { authorsOf } from "../rights/authors.ts";
 import { requireDonorOf } from "../rights/donor-rights.ts";
@@ -26,8 +26,8 @@ import { endAtFiles } from "../task/file-ends.ts";
 import { taskFromCore } from "../task/from-core/from-core.ts";
 import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
-import { programBreak } from "../task/program-break.ts";
 import type { OpenObject } from "../task/program-objects.ts";
+import { programBreak } from "../task/program-objects.ts";
 import { relocate, relocateDonor } from "../task/relocate.ts";
 import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
@@ -104,7 +104,7 @@ async function prepared(
 	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
 	const planned = planRaise(core, options, options.lazy === true ? [] : await blanksOf(core.source));
 	const { task } = planned;
-	const ids = options.ids ?? chooseIds(task, await measureIds(task.threads.map(({ tid }) => tid)));
+	const ids = options.ids ?? chooseIds(task, await measurePids(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace
 	const tracer = ids === "namespace" ? "anybody" : process.pid;
 	const how: RestoreOptions = {

@@ -1,8 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
-import { endOf } from "../agent/end-of.ts";
 import type { Report } from "../agent/reports.ts";
 import { leaveNothing, spawnTask } from "../agent/spawn.ts";
+import { waitForExit } from "../agent/wait.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
@@ -11,7 +11,7 @@ import type { AssembledPlan } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
-import { requireFreeIds, requireNoHeirs } from "./require-free-pids.ts";
+import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
 
 /**
  * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.
@@ -102,7 +102,7 @@ export async function refuseStep(
 }
 
 async function refuseDead(agent: Agent, pid: number): Promise<never> {
-	const end = await endOf(agent, pid);
+	const end = await waitForExit(agent, pid);
 	return refuse("ERR_RESTORE_FAILED", {
 		subject: `process ${pid}`,
 		finding:

@@ -8,7 +8,7 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
-import type { MappedFile } from "../task/mapped-file.ts";
+import type { MappedFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 
 /** A file that is not as the dead process had it. */

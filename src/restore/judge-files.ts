@@ -1,22 +1,31 @@
+import { lstatSync } from "node:fs";
 import { tmpdir } from "node:os";
 import type { Agent } from "../agent/agent.ts";
+import { bytesFromText } from "../bytes/text.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
 import type { Lent } from "../plan/inputs.ts";
 import type { Opener } from "../plan/opener.ts";
+import { resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
 import { sameFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 import { checkFiles, type HostLook, hostLook, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
-import { ledAstray } from "./led-astray.ts";
-import { isSeen, lend, lookAsUser, type Seen, type Sight, takingNameless } from "./sight.ts";
-import { type WantedFiles, wantedOf } from "./wanted.ts";
+import {
+	type FileLookup,
+	type FoundFile,
+	isFound,
+	lookUpAndLend,
+	lookUpAsUser,
+	supportingTmpfile,
+} from "./look-up-files.ts";
+import { type NeededFile, neededFiles } from "./needed-files.ts";
 
 /** The files of a process, found right: what it is verified against when it has them. */
 export interface JudgedFiles<P extends FilePolicy> {
 	readonly policy: P;
 	/** By path. */
-	readonly judged: ReadonlyMap<string, Seen>;
+	readonly judged: ReadonlyMap<string, FoundFile>;
 	/** Those that its user may not open any more, and that are its own all the same. */
 	readonly lent: Lent;
 }
@@ -34,29 +43,31 @@ export async function judgeFiles<P extends FilePolicy>(
 	policy: P,
 	trust: boolean,
 ): Promise<JudgedFiles<P>> {
-	const wanted = wantedOf(task, policy);
-	const sights = new Map(await lookAsUser(agent, opener, wanted));
+	const wanted = neededFiles(task, policy);
+	const lookups = new Map(await lookUpAsUser(agent, opener, wanted));
 	const lent = new Map<string, number>();
 	for (const want of wanted) {
-		const sight = await lendTo(agent, task, opener, want, sights.get(want.path), trust);
-		if (sight === undefined) continue;
-		sights.set(want.path, sight);
-		if (sight.lent !== undefined) lent.set(want.path, sight.lent);
+		const lookup = await lendTo(agent, task, opener, want, lookups.get(want.path), trust);
+		if (lookup === undefined) continue;
+		lookups.set(want.path, lookup);
+		if (lookup.lent !== undefined) lent.set(want.path, lookup.lent);
 	}
-	const astray = new Map(
-		[...sights].flatMap(([path, sight]) => {
-			const text = isSeen(sight) ? ledAstray(path, sight, opener.user.uid) : undefined;
+	const links = new Map(
+		[...lookups].flatMap(([path, lookup]) => {
+			const text = isFound(lookup) ? strangersLink(path, lookup, opener.user.uid) : undefined;
 			return text === undefined || trust ? [] : [[path, text]];
 		}),
 	);
-	const look = lookThrough(sights, astray, opener.user.uid);
+	const look = lookFrom(lookups, links, opener.user.uid);
 	const settled = settleMismatches(checkFiles(task, look, policy.fds), policy);
 	const directories = (task.memory.ghosts ?? []).map(({ path }) => directoryOf(path));
 	const taking =
-		directories.length === 0 ? new Set() : await takingNameless(agent, opener, [...directories, tmpdir(), ...PLACES]);
+		directories.length === 0
+			? new Set()
+			: await supportingTmpfile(agent, opener, [...directories, tmpdir(), ...PLACES]);
 	return {
 		policy: { ...policy, ...placeGhosts(task, settled, (directory) => taking.has(directory)) },
-		judged: new Map([...sights].flatMap(([path, sight]) => (isSeen(sight) ? [[path, sight] as const] : []))),
+		judged: new Map([...lookups].flatMap(([path, lookup]) => (isFound(lookup) ? [[path, lookup] as const] : []))),
 		lent,
 	};
 }
@@ -67,15 +78,15 @@ async function lendTo(
 	agent: Agent,
 	{ files: { identities } }: Task,
 	opener: Opener,
-	want: WantedFiles,
-	sight: Sight | undefined,
+	want: NeededFile,
+	lookup: FileLookup | undefined,
 	trust: boolean,
-): Promise<Seen | undefined> {
-	if (opener.same || sight === undefined || isSeen(sight) || !CLOSED.includes(sight.errno)) return undefined;
+): Promise<FoundFile | undefined> {
+	if (opener.same || lookup === undefined || isFound(lookup) || !CLOSED.includes(lookup.errno)) return undefined;
 	const known = identities?.get(want.path);
 	if (!trust && known === undefined) return undefined;
-	const ours = await lend(agent, { ...opener, same: true }, want);
-	if (!isSeen(ours)) return undefined;
+	const ours = await lookUpAndLend(agent, { ...opener, same: true }, want);
+	if (!isFound(ours)) return undefined;
 	if (trust || (known !== undefined && sameFile(known, ours))) return ours;
 	if (ours.lent !== undefined) await agent.call("close", ours.lent);
 	return undefined;
@@ -84,24 +95,48 @@ async function lendTo(
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 
 /** What was seen, for whoever judges by paths. What nobody looked at for the user is looked at by name. */
-const lookThrough = (
-	sights: ReadonlyMap<string, Sight>,
-	astray: ReadonlyMap<string, string>,
+const lookFrom = (
+	lookups: ReadonlyMap<string, FileLookup>,
+	links: ReadonlyMap<string, string>,
 	uid: number,
 ): HostLook => ({
 	closed: (path) => {
-		const led = astray.get(path);
-		if (led !== undefined) return led;
-		const sight = sights.get(path);
-		if (sight === undefined || isSeen(sight) || NOT_THERE.includes(sight.errno)) return undefined;
-		return `may not be used by uid ${uid} (${sight.errno})`;
+		const link = links.get(path);
+		if (link !== undefined) return link;
+		const lookup = lookups.get(path);
+		if (lookup === undefined || isFound(lookup) || NOT_THERE.includes(lookup.errno)) return undefined;
+		return `may not be used by uid ${uid} (${lookup.errno})`;
 	},
 	stat: (path) => {
-		const sight = sights.get(path);
-		return sight === undefined ? hostLook.stat(path) : isSeen(sight) ? sight : undefined;
+		const lookup = lookups.get(path);
+		return lookup === undefined ? hostLook.stat(path) : isFound(lookup) ? lookup : undefined;
 	},
 	buildId: (path) => {
-		const sight = sights.get(path);
-		return sight === undefined ? hostLook.buildId(path) : isSeen(sight) ? sight.buildId : undefined;
+		const lookup = lookups.get(path);
+		return lookup === undefined ? hostLook.buildId(path) : isFound(lookup) ? lookup.buildId : undefined;
 	},
 });
+
+/**
+ * Whether somebody else may have led a process to a file: by a link on the way that is neither root's, nor the process's user's, nor
+ * ours. The kernel says no to files that a user may not open; to what he may open, it is a link in a directory of another
+ * user's that sends him.
+ *
+ * @param seen What was found under the path. Looked at before this, and what is opened later is held against it: so whoever
+ *   changes links meanwhile gains nothing.
+ * @returns who, and how, in words.
+ */
+export function strangersLink(
+	path: string,
+	seen: Pick<FoundFile, "device" | "inode">,
+	user: number,
+): string | undefined {
+	const reached = resolveInRoot("/", path);
+	// what we may not look at ourselves the user reaches by his own right
+	if (reached === undefined) return undefined;
+	const stranger = strangerOnTheWay(reached, user);
+	if (stranger !== undefined) return `is reached by a link of user ${stranger}'s`;
+	const end = lstatSync(Buffer.from(bytesFromText(reached.path)), { bigint: true, throwIfNoEntry: false });
+	if (end?.dev === seen.device && end.ino === seen.inode) return undefined;
+	return "became another file while it was looked at";
+}

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
-import { stopOf } from "../agent/end-of.ts";
 import type { Report } from "../agent/reports.ts";
 import { leaveNothing } from "../agent/spawn.ts";
+import { waitForStop } from "../agent/wait.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
@@ -11,9 +11,9 @@ import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import type { Task } from "../task/task.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
-import { type IdChoice, idsHere, leaderAndThreads } from "./ids.ts";
+import { currentIds, type IdChoice, leaderAndThreads } from "./ids.ts";
+import type { FoundFile } from "./look-up-files.ts";
 import { registerDifferences } from "./registers.ts";
-import type { Seen } from "./sight.ts";
 import { leftovers, verify } from "./verify.ts";
 
 /** A process that is complete and waits for the word to go. */
@@ -27,7 +27,7 @@ export interface WaitingProcess {
 	/** What became of its descriptors. */
 	readonly policy: FilePolicy;
 	/** The files that it was to get. */
-	readonly judged: ReadonlyMap<string, Seen>;
+	readonly judged: ReadonlyMap<string, FoundFile>;
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
 	readonly requireUnchanged: () => void;
@@ -63,7 +63,7 @@ export async function release(
 	if (report !== undefined) await refuseStep(encoded, report);
 	await leaveNothing(agent);
 	if (stopped) {
-		const end = await stopOf(agent, pid);
+		const end = await waitForStop(agent, pid);
 		if (end.kind !== "signal")
 			refuse("ERR_RESTORE_FAILED", {
 				subject: `process ${pid}`,
@@ -87,7 +87,7 @@ export async function releaseTraced(agent: Agent, complete: WaitingProcess): Pro
 	const [caught = pid] = tids;
 	await tracer.seize(tids);
 	await tracer.interrupt(tids);
-	const here = idsHere(ids, pid, tids, plan, encoded);
+	const here = currentIds(ids, pid, tids, plan, encoded);
 	agent.reports.send(GO);
 	// by now the last steps have nobody to tell but us
 	const told = (report: Report): Promise<void> => refuseStep(encoded, report);

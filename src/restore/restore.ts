@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
-import { endOf } from "../agent/end-of.ts";
 import { leaveKills } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
+import { waitForExit } from "../agent/wait.ts";
 import { once } from "../bytes/once.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
@@ -21,15 +21,13 @@ import { assemble } from "../program/assemble.ts";
 import type { Task } from "../task/task.ts";
 import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
-import { earlyEnd } from "./early-end.ts";
+import { earlyDeath } from "./early-death.ts";
 import { hostLook, requireNamed } from "./files.ts";
 import type { IdChoice } from "./ids.ts";
 import { type JudgedFiles, judgeFiles } from "./judge-files.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
-import { requireFreeIds, requireNoFirst } from "./require-free-pids.ts";
-import { requireRoomForMappings } from "./room-for-mappings.ts";
-import { shortfalls } from "./shortfalls.ts";
-import { livingThreadOf } from "./verify.ts";
+import { requireFreeIds, requireNoFirst, requireRoomForMappings } from "./requirements.ts";
+import { livingThreadOf, verifyOomScore } from "./verify.ts";
 
 export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "lent"> {
 	/** Leave it stopped, as by SIGSTOP. */
@@ -106,7 +104,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		verifyWaiting(agent, complete);
 		await untilReady(agent, pid, encoded, clocks);
 		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
-		const findings = [...plan.findings, ...shortfalls(pid, task)];
+		const findings = [...plan.findings, ...verifyOomScore(pid, task)];
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
 		const report = await killAll(agent, alive);
@@ -178,13 +176,13 @@ function living(
 		...known,
 		...(leftover === undefined || lengthOf(leftover) === 0n ? {} : { leftover }),
 		wait: once(async () => {
-			const end = early ?? (await endOf(agent, known.pid));
+			const end = early ?? (await waitForExit(agent, known.pid));
 			if (init !== undefined) await reapInit(agent, init);
 			await agent.close();
 			return end;
 		}),
 		earlyEnd: async () => {
-			early ??= await earlyEnd(agent, known.pid);
+			early ??= await earlyDeath(agent, known.pid);
 			return early;
 		},
 		kill: async () => {

@@ -1,24 +1,26 @@
 import { type Address, hex } from "../bytes/address.ts";
 import { byStart, gaps, overlaps, type Range, rangeAt, united } from "../bytes/range.ts";
+import { type Finding, loss } from "../finding.ts";
 import { protText } from "../linux/mman.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
 import { DELETED } from "../proc/deleted.ts";
 import { descriptorsOf } from "../proc/fdinfo.ts";
+import { ifShown } from "../proc/if-shown.ts";
 import { readLink, statLink } from "../proc/links.ts";
 import { type MapsEntry, readMaps } from "../proc/maps.ts";
-import { readComm } from "../proc/single-values.ts";
+import { readComm, readOomScoreAdjust } from "../proc/single-values.ts";
 import { threadsOf } from "../proc/tasks.ts";
 import type { Mapping, Task } from "../task/task.ts";
-import type { Seen } from "./sight.ts";
+import type { FoundFile } from "./look-up-files.ts";
+import { fileDifferences } from "./verify-files.ts";
 import { otherInodes } from "./verify-sharing.ts";
-import { otherFiles } from "./what-it-is.ts";
 
 /** What a process got, where it is not the task's own. */
 export interface MadeProcess {
 	readonly policy?: Pick<FilePolicy, "fds" | "byCaller">;
 	/** The files that were found right, by path. */
-	readonly judged?: ReadonlyMap<string, Seen>;
+	readonly judged?: ReadonlyMap<string, FoundFile>;
 }
 
 /**
@@ -39,7 +41,7 @@ export function verify(
 		const living = { pid, tid: livingThreadOf(pid, task) };
 		const maps = readMaps(living);
 		compareMappings(maps, task, views, hole, differences);
-		differences.push(...otherFiles(pid, task, maps, policy, judged));
+		differences.push(...fileDifferences(pid, task, maps, policy, judged));
 		differences.push(...otherInodes(living, task, maps, policy.fds));
 		const fds = descriptorsOf(living);
 		const numbers = task.files.descriptors.map(({ number }) => number);
@@ -168,4 +170,13 @@ function joined(stretches: readonly MappedRun[]): MappedRun[] {
 		else out.push({ ...stretch });
 	}
 	return out;
+}
+
+/** What was asked of the kernel and not granted, where the process lives all the same. */
+export function verifyOomScore(pid: number, { identity: { oomScoreAdjust } }: Task): Finding[] {
+	if (oomScoreAdjust === undefined) return [];
+	// where it is not shown, it has ended by itself already
+	const actual = ifShown(() => readOomScoreAdjust(pid));
+	if (actual === undefined || actual === oomScoreAdjust) return [];
+	return [loss("limits", "oom_score_adj", `was ${oomScoreAdjust}, is ${actual}: to lower it takes CAP_SYS_RESOURCE`)];
 }

@@ -1,7 +1,6 @@
 import type { FileOffset } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import type { FileIdentity } from "./file-identity.ts";
-import type { MappedFile } from "./mapped-file.ts";
+import type { FileIdentity, MappedFile } from "./file-identity.ts";
 
 /** What a process has open, and where its paths start. */
 export interface Files {

@@ -1,4 +1,5 @@
 import { type Address, address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import { rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { anObject, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
@@ -96,4 +97,31 @@ function addressesIn(source: ByteSource, start: Address, names: readonly string[
 		if (error instanceof NecromancerError) return new Map();
 		throw error;
 	}
+}
+
+/** Code of the dead process: as the core holds it, or else as this host's file has it. `undefined` where neither does. */
+export function codeAt(memory: PartialMemory, open: OpenObject, at: Address, length: number): Buffer | undefined {
+	const held = memory.read(at, length);
+	if (held !== undefined) return held;
+	const mapping = rangeAt(memory.mappings, at);
+	if (mapping?.file === undefined || at + BigInt(length) > mapping.end) return undefined;
+	return open(mapping.file.path)?.read(fileOffset(mapping.file.offset + (at - mapping.start)), length);
+}
+
+/** glibc's and dietlibc's copy of the program break. musl keeps it in a variable without a name. */
+const VARIABLE = "__curbrk";
+
+const LIBC = { objects: /\/libc[-.][^/]*$/ };
+
+/**
+ * The dead process's exact program break, as its libc knew it: from the variable `__curbrk` of libc, or of the executable
+ * when that is static. `undefined` where no object of the right build is at hand, or none has the variable.
+ */
+export function programBreak(memory: PartialMemory, open: OpenObject): Address | undefined {
+	for (const found of variablesOf(memory, open, LIBC, [VARIABLE])) {
+		const at = found.get(VARIABLE);
+		const value = at === undefined ? undefined : memory.read(at, 8)?.readBigUInt64LE(0);
+		if (value !== undefined && value !== 0n) return address(value);
+	}
+	return undefined;
 }

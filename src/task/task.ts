@@ -1,18 +1,14 @@
-import type { UserRegs } from "../arch/x86-64/registers.ts";
-import type { Xstate } from "../arch/x86-64/xstate.ts";
 import type { Address, FileOffset } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
-import type { Attributes, MappingAttribute, ProcessAttribute, ThreadAttribute } from "./attributes.ts";
+import type { Attributes, MappingAttribute, ProcessAttribute } from "./attributes.ts";
 import type { ProcessClocks } from "./clocks.ts";
+import type { MappedFile } from "./file-identity.ts";
 import type { Files } from "./files.ts";
-import type { AlternateStack, Rseq } from "./registrations.ts";
+import type { Thread } from "./thread.ts";
 
-export type { AlternateStack, Rseq } from "./registrations.ts";
-
-import type { LossAtDump } from "./loss-at-dump.ts";
-import type { MappedFile } from "./mapped-file.ts";
+export type { AlternateStack, Credentials, Rseq, Scheduling, Thread } from "./thread.ts";
 
 /**
  * A process as data: everything needed to make it live, whichever way it was learned. Contents of memory are references
@@ -54,68 +50,6 @@ export interface Identity {
 	readonly oomScoreAdjust?: number;
 	/** PR_SET_CHILD_SUBREAPER. */
 	readonly childSubreaper?: boolean;
-}
-
-export interface Thread {
-	readonly tid: number;
-	/** At most 15 bytes. */
-	readonly name: string;
-	/** As the thread is to resume: a system call it died in is already wound back. */
-	readonly registers: UserRegs;
-	readonly xstate: Xstate;
-	/** Blocked signals, bit n-1 for signal n. */
-	readonly blocked: bigint;
-	/** Signals pending for this thread: 128-byte siginfo each. */
-	readonly pending: readonly Uint8Array[];
-	readonly alternateStack?: AlternateStack;
-	/** Where the kernel writes 0 and wakes a futex when the thread ends (set_tid_address(2)). */
-	readonly clearTid?: Address;
-	/** Head of the robust futex list (set_robust_list(2)). */
-	readonly robustList?: Address;
-	readonly rseq?: Rseq;
-	/** 32-bit words where its thread library keeps `tid`, to be rewritten should it get another one. */
-	readonly tidWords?: readonly Address[];
-	readonly scheduling: Scheduling;
-	/** Signal sent to it when its parent dies, 0 for none. */
-	readonly parentDeathSignal: number;
-	readonly credentials: Credentials;
-	readonly seccomp: "none" | "strict" | "filter";
-	/**
-	 * Set for a leader that had called pthread_exit(3) while others lived: a zombie, of which no more than its id, its name, its
-	 * scheduling and its credentials mean anything.
-	 */
-	readonly ended?: true;
-	/** Where they are not those of a new process. */
-	readonly attributes?: Attributes<ThreadAttribute>;
-}
-
-export interface Scheduling {
-	/** -20 … 19. */
-	readonly nice: number;
-	/** SCHED_ number. */
-	readonly policy: number;
-	/** 0, or 1 … 99 for the real-time policies. */
-	readonly priority: number;
-}
-
-export interface Credentials {
-	readonly uid: number;
-	readonly gid: number;
-	readonly euid: number;
-	readonly egid: number;
-	readonly suid: number;
-	readonly sgid: number;
-	readonly fsuid: number;
-	readonly fsgid: number;
-	readonly groups: readonly number[];
-	/** Capability sets, bit n for capability n. */
-	readonly inheritable: bigint;
-	readonly permitted: bigint;
-	readonly effective: bigint;
-	readonly bounding: bigint;
-	readonly ambient: bigint;
-	readonly securebits: number;
-	readonly noNewPrivileges: boolean;
 }
 
 export interface SignalAction {
@@ -277,4 +211,10 @@ export interface Bounds {
 	readonly argEnd: Address;
 	readonly envStart: Address;
 	readonly envEnd: Address;
+}
+
+/** What of a process did not get into its images, in the words of that moment. */
+export interface LossAtDump {
+	readonly subject: string;
+	readonly text: string;
 }

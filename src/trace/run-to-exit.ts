@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
-import { addPause } from "../agent/pause.ts";
 import { type Report, readReport } from "../agent/reports.ts";
+import { addPause } from "../agent/wait.ts";
 import { syscallNames, syscallNumbers } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
 import { iovec } from "../linux/io.ts";

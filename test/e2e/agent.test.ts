@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Agent } from "../../src/agent/agent.ts";
 import { label, type SyscallBatch } from "../../src/agent/batch.ts";
-import { leaveRemoval } from "../../src/agent/leave-removal.ts";
+import { registerRemoval } from "../../src/agent/register-removal.ts";
 import { type AgentOptions, startAgent } from "../../src/agent/start-agent.ts";
 import { address, plus } from "../../src/bytes/address.ts";
 import { openDirectory } from "../../src/bytes/open-directory.ts";
@@ -284,7 +284,7 @@ describe("a draft that is left to an agent to remove", () => {
 				writeFileSync(join(path, "file"), "");
 			}
 			const context = openDirectory(room);
-			await leaveRemoval(agent, context.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
+			await registerRemoval(agent, context.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
 			context.close();
 			// swapped when nothing but the removal is left to do
 			if (what !== "nothing") renameSync(draft, join(room, "moved"));
@@ -420,7 +420,7 @@ describe("starting an agent", () => {
 describe("when we are killed", () => {
 	const program = (carrier: string, then: string): string => `
 		import { startAgent } from ${JSON.stringify(join(built(), "agent/start-agent.js"))};
-		import { endOf } from ${JSON.stringify(join(built(), "agent/end-of.js"))};
+		import { waitForExit } from ${JSON.stringify(join(built(), "agent/wait.js"))};
 		const agent = await startAgent({ start: ${hole.start}n, end: ${hole.end}n }, { streams: "ignore" });
 		const batch = agent.batch();
 		const list = batch.list();
@@ -441,7 +441,11 @@ describe("when we are killed", () => {
 	// A carrier that is not tied yet, when the agent dies, comes to nothing at the socket that nobody holds any more.
 	it.each([
 		["is idle", tied, afterItIsTied],
-		["waits for a process that does not end", tied, `${afterItIsTied} endOf(agent, Number(carrier)).catch(() => {});`],
+		[
+			"waits for a process that does not end",
+			tied,
+			`${afterItIsTied} waitForExit(agent, Number(carrier)).catch(() => {});`,
+		],
 		["has a carrier that waits for us", 'list.call("read", [4, batch.space(8), 1]);', ""],
 	])("nothing is left, when the agent %s", async (_, carrier, then) => {
 		const child = spawn(process.execPath, ["--input-type=module", "-e", program(carrier, then)], {

@@ -5,7 +5,7 @@ import { addSpawn, putCloneArgs } from "../../src/agent/spawn.ts";
 import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
 import { enterPidNamespace, type Init, reapInit, startInit } from "../../src/host/namespace.ts";
-import { measureIds } from "../../src/host/pid-sight.ts";
+import { measurePids } from "../../src/host/pids.ts";
 import { isDead, soon, stateOf } from "../support/lives/living.ts";
 import { need } from "../support/tools.ts";
 
@@ -17,7 +17,7 @@ const NOWHERE = Buffer.alloc(16, 0xff);
 const PID = 5000;
 
 // an id that somebody has, so that namespaces matter
-const { namespace } = await measureIds([process.pid]);
+const { namespace } = await measurePids([process.pid]);
 const able = need("pid namespaces, or user namespaces", namespace === true);
 
 const agents: Agent[] = [];
@@ -99,7 +99,7 @@ describe.skipIf(!able)(`the first process of a namespace${able ? "" : " (needs r
 
 describe("measureIds", () => {
 	it("finds who has an id, and the limit", async () => {
-		const { taken, pidMax, chosen } = await measureIds([process.pid]);
+		const { taken, pidMax, chosen } = await measurePids([process.pid]);
 		expect(taken).toEqual([process.pid]);
 		expect(pidMax).toBe(Number(readFileSync("/proc/sys/kernel/pid_max", "latin1")));
 		expect(chosen).toBe(false);
@@ -107,7 +107,7 @@ describe("measureIds", () => {
 
 	it("tries no namespaces for ids that can be had here", async (context) => {
 		const limit = Number(readFileSync("/proc/sys/kernel/pid_max", "latin1"));
-		const sight = await measureIds([limit - 1]);
+		const sight = await measurePids([limit - 1]);
 		// an ordinary user chooses no ids
 		if (sight.taken.length > 0 || !sight.chosen) context.skip();
 		expect(sight).toEqual({ taken: [], pidMax: limit, chosen: true });

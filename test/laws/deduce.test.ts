@@ -6,7 +6,7 @@ import { NecromancerError } from "../../src/errors.ts";
 import { type Deduced, deduce } from "../../src/task/deduce/deduce.ts";
 import { taskFromCore } from "../../src/task/from-core/from-core.ts";
 import { buildCore } from "../support/builders/core-builder.ts";
-import { asleepIn, poke, withGlibc, withMusl, words } from "../support/builders/lone-core.ts";
+import { asleepIn, poke, withGlibc, withMusl, words } from "../support/builders/deduced-core.ts";
 import { deadCore, deadPlaces } from "../support/builders/pair.ts";
 import { withLoop } from "../support/builders/uv-loop.ts";
 

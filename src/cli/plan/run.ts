@@ -2,10 +2,10 @@ import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { type CompileOptions, compilePlan } from "../../plan/compile/compile.ts";
 import type { HostFacts } from "../../plan/host-facts.ts";
-import { withoutBeyond } from "../../restore/beyond-images.ts";
 import { withImageClocks } from "../../restore/image-clocks.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
-import { requireMemory } from "../../restore/require-memory.ts";
+import { withoutUnrestorable } from "../../restore/image-losses.ts";
+import { requireMemory } from "../../restore/requirements.ts";
 import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
 import { believedImages } from "../believed-images.ts";
 import { jsonText } from "../json-text.ts";
@@ -56,7 +56,7 @@ export async function planVerb(
 	try {
 		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
 		requireMemory(task, dir.path);
-		const beyond = withoutBeyond(dir, task, new Set(allowLost));
+		const beyond = withoutUnrestorable(dir, task, new Set(allowLost));
 		const { task: clocked, findings: told } = withImageClocks(beyond.task, dir, clock);
 		const compiled = compilePlan(clocked, await facts(), policy);
 		const plan = { ...compiled, findings: [...findings, ...beyond.findings, ...told, ...compiled.findings] };

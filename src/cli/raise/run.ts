@@ -10,7 +10,7 @@ import { readLink } from "../../proc/links.ts";
 import { readStatus } from "../../proc/status.ts";
 import { openCoreSource } from "../../raise/open-core.ts";
 import { type Raised, type RaiseOptions, type RaisePlan, raise, rehearseRaise } from "../../raise/raise.ts";
-import { donorWithoutBeyond } from "../../restore/beyond-images.ts";
+import { donorWithoutUnrestorable } from "../../restore/image-losses.ts";
 import type { Restored } from "../../restore/restore.ts";
 import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
 import { taskFromImages } from "../../task/from-images/from-images.ts";
@@ -168,7 +168,7 @@ function lentBy(
 	dir: ImageDir,
 	{ donorPid }: RaiseVerb,
 ): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
-	const { task: donor, findings: donorFindings } = donorWithoutBeyond(dir, taskFromImages(dir, donorPid));
+	const { task: donor, findings: donorFindings } = donorWithoutUnrestorable(dir, taskFromImages(dir, donorPid));
 	const writers = [...dir.writers, ...writersTold(dir)];
 	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
 }

@@ -2,10 +2,10 @@ import { resolve } from "node:path";
 import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { type Finding, lostAtDump } from "../../finding.ts";
-import { withoutBeyond } from "../../restore/beyond-images.ts";
 import { withImageClocks } from "../../restore/image-clocks.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
-import { requireMemory } from "../../restore/require-memory.ts";
+import { withoutUnrestorable } from "../../restore/image-losses.ts";
+import { requireMemory } from "../../restore/requirements.ts";
 import { type Restored, restore } from "../../restore/restore.ts";
 import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
 import { reportPointersOf } from "../../task/pointers.ts";
@@ -69,7 +69,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
 		const within = verb.pidNamespace === true ? ["pid" as const] : [];
-		const beyond = withoutBeyond(dir, believed, new Set([...(verb.allowLost ?? []), ...within]));
+		const beyond = withoutUnrestorable(dir, believed, new Set([...(verb.allowLost ?? []), ...within]));
 		const { task, findings: clock } = withImageClocks(beyond.task, dir, verb.clock);
 		known = task.identity.pid;
 		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));

@@ -3,7 +3,7 @@ import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/rang
 import { refuse } from "../../errors.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import type { MappedFile } from "../mapped-file.ts";
+import type { MappedFile } from "../file-identity.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import { reportPointers } from "../pointers.ts";
 import { linkedPaths } from "../relocate.ts";

@@ -4,8 +4,8 @@ import { caution, type Finding, note } from "../../finding.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import { breakGuessed, endOfRun, FARTHEST_HEAP, heapUpTo, isAnonymous, stackOf } from "../complete/bounds.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
-import { programBreak } from "../program-break.ts";
 import type { OpenObject } from "../program-objects.ts";
+import { programBreak } from "../program-objects.ts";
 import type { Bounds } from "../task.ts";
 import { bssEnd, codeAndData, programOf } from "./program-headers.ts";
 

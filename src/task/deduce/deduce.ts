@@ -12,12 +12,12 @@ import { deduceCredentials } from "./credentials.ts";
 import { deduceDescriptors } from "./descriptors.ts";
 import { deduceFiles, type FilesOptions } from "./files.ts";
 import { deduceMemory } from "./memory.ts";
-import { withLinkedProtections } from "./protections.ts";
+import { withLinkedProtections } from "./program-headers.ts";
 import { reportRuntimes } from "./runtimes.ts";
 import { longLived } from "./search.ts";
 import { deduceSignalActions } from "./signals.ts";
-import { deduceSurroundings } from "./surroundings.ts";
 import { deduceThreads } from "./threads.ts";
+import { deduceWorkingDirectory } from "./working-directory.ts";
 
 export interface DeduceOptions extends FilesOptions {
 	/** This host's file of a path, if any: for symbol tables and program headers. Whether it is the right build is checked. */
@@ -67,7 +67,7 @@ export function deduce(core: PartialTask, options: DeduceOptions): Deduced {
 	const descriptors = deduceDescriptors(dead, longLived(dead, bounds), open, named, report);
 	const files = {
 		...deduceFiles(dead, descriptors, options, report),
-		...deduceSurroundings(dead, bounds, options, report),
+		...deduceWorkingDirectory(dead, bounds, options, report),
 	};
 	report(
 		loss(

@@ -4,16 +4,16 @@ import type { Range } from "../../bytes/range.ts";
 import { type Finding, loss } from "../../finding.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";
-import { codeAt } from "../code-at.ts";
 import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "../evidence/descriptor-guess.ts";
 import { type GoPoller, goPoller } from "../evidence/go-poller.ts";
 import type { EpollTarget } from "../files.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
+import { codeAt } from "../program-objects.ts";
 import { type Wait, waitsOn } from "../waits.ts";
+import { addAwaited } from "./awaited-descriptors.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
-import { addSleepers } from "./sleepers.ts";
 
 /**
  * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
@@ -44,7 +44,7 @@ export function deduceDescriptors(
 		for (const number of [read, write])
 			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
 	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
-	addSleepers(waits, new Set(found.keys()), dead, places, add);
+	addAwaited(waits, new Set(found.keys()), dead, places, add);
 	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
 	watchSelfPipes(pipes, found);
 	return [...found.values()].sort((a, b) => a.number - b.number);

@@ -4,7 +4,7 @@ import { anObject, type Elf64Phdr, elf64Phdr, PF, PT, readElfHeader, readProgram
 import { NecromancerError } from "../../errors.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
-import type { PartialMemory } from "../partial-task.ts";
+import type { PartialMapping, PartialMemory, PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 
 /** The executable's segments, where they lay. */
@@ -88,4 +88,20 @@ export function protectionAt(loads: readonly Elf64Phdr[], offset: bigint): numbe
 	if (segment === undefined) return undefined;
 	const has = (flag: number, prot: number): number => ((segment.p_flags & flag) !== 0 ? prot : 0);
 	return has(PF.R, PROT_READ) | has(PF.W, PROT_WRITE) | has(PF.X, PROT_EXEC);
+}
+
+/**
+ * folklore: gdb leaves clean file mappings out of its cores, text above all; what ld.so gave them is in the object's program
+ * headers.
+ */
+export function withLinkedProtections(dead: PartialTask, open: OpenObject): PartialTask {
+	const loads = new Map<string, readonly Elf64Phdr[] | undefined>();
+	const linked = (mapping: PartialMapping): PartialMapping => {
+		const { file } = mapping;
+		if (mapping.prot !== undefined || file === undefined || file.deleted) return mapping;
+		if (!loads.has(file.path)) loads.set(file.path, headersOf(open(file.path)));
+		const prot = protectionAt(loads.get(file.path) ?? [], file.offset);
+		return prot === undefined ? mapping : { ...mapping, prot };
+	};
+	return { ...dead, memory: { ...dead.memory, mappings: dead.memory.mappings.map(linked) } };
 }

@@ -7,9 +7,8 @@ import { refuse } from "../../errors.ts";
 import { MAP, PROT_WRITE } from "../../linux/mman.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { mostMappings } from "../../linux/process-bounds.ts";
-import type { MappedFile } from "../mapped-file.ts";
-import type { Backing, Mapping, Memory } from "../task.ts";
-import { boundsFrom } from "./bounds.ts";
+import type { MappedFile } from "../file-identity.ts";
+import type { Backing, Mapping, Memory, Task } from "../task.ts";
 import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
 import { fileEntries, type SharedTables } from "./files.ts";
@@ -180,3 +179,18 @@ function mappedFiles(
 	}
 	return files;
 }
+
+/** The eleven addresses of an mm_entry. */
+export const boundsFrom = (mm: MmEntry): Task["memory"]["bounds"] => ({
+	startCode: mm.mm_start_code as Address,
+	endCode: mm.mm_end_code as Address,
+	startData: mm.mm_start_data as Address,
+	endData: mm.mm_end_data as Address,
+	startStack: mm.mm_start_stack as Address,
+	startBrk: mm.mm_start_brk as Address,
+	brk: mm.mm_brk as Address,
+	argStart: mm.mm_arg_start as Address,
+	argEnd: mm.mm_arg_end as Address,
+	envStart: mm.mm_env_start as Address,
+	envEnd: mm.mm_env_end as Address,
+});

@@ -13,8 +13,7 @@ import {
 	threadAttributes,
 } from "../attributes.ts";
 import type { FileIdentity } from "../file-identity.ts";
-import type { LossAtDump } from "../loss-at-dump.ts";
-import type { Mapping } from "../task.ts";
+import type { LossAtDump, Mapping } from "../task.ts";
 
 /** What our own image says beside CRIU's. Nothing, of images that CRIU made. */
 export interface SideRecord {

@@ -10,8 +10,7 @@ import {
 import { robustListHead } from "../../linux/futex.ts";
 import { SS_DISABLE } from "../../linux/signal.ts";
 import type { Task, Thread } from "../task.ts";
-import { credsEntry } from "./credentials.ts";
-import { unless } from "./optional.ts";
+import { credsEntry, unless } from "./credentials.ts";
 import { taskCore } from "./task-core.ts";
 
 /** The leader's core image: thread part and task part. What `base` says beyond them stays, as in {@link threadCore}. */

@@ -7,7 +7,7 @@ import { type FilesImage, regularFile } from "./files-image.ts";
 import { memfdFile } from "./memfd.ts";
 
 /** What the entry of a description refers to. */
-export interface Surroundings {
+export interface DescriptionContext {
 	readonly book: FilesImage;
 	/** Descriptors by which an epoll instance can name what it watches. */
 	readonly numbers: ReadonlySet<number>;
@@ -23,9 +23,9 @@ export interface Surroundings {
  * The file entry of an open file description, under its own id. Of what images of one process cannot hold it keeps that
  * there was something, in a form that neither restorer opens by itself: a number that comes free means trouble.
  */
-export function descriptionEntry(description: Description, around: Surroundings): FileEntry {
+export function descriptionEntry(description: Description, context: DescriptionContext): FileEntry {
 	const { id, flags } = description;
-	const { book, owner: fown, subject, report } = around;
+	const { book, owner: fown, subject, report } = context;
 	const substitute = (what: string): FileEntry => {
 		report(loss("not-in-images", subject, `${what}: its number is kept, to be given something else`));
 		return { type: FdTypes.EXT, id, ext: { id, fown } };
@@ -52,7 +52,7 @@ export function descriptionEntry(description: Description, around: Surroundings)
 				report(note("not-in-images", subject, "is a semaphore (EFD_SEMAPHORE); criu restore makes a counter of it"));
 			return { type: FdTypes.EVENTFD, id, efd: { id, flags, fown, counter: description.counter } };
 		case "epoll": {
-			const lost = description.targets.filter(({ number }) => !around.numbers.has(number));
+			const lost = description.targets.filter(({ number }) => !context.numbers.has(number));
 			for (const { number } of lost)
 				report(loss("not-in-images", subject, `watched ${number}, which is closed now and open elsewhere`));
 			const tfd = description.targets
@@ -81,7 +81,7 @@ export function descriptionEntry(description: Description, around: Surroundings)
 			};
 		}
 		case "memfd":
-			return memfdFile(id, around.inode(description.object), { flags, position: description.position, owner: fown });
+			return memfdFile(id, context.inode(description.object), { flags, position: description.position, owner: fown });
 		case "socket-pair":
 			return substitute("one of a pair of unix sockets");
 		default:

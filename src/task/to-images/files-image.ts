@@ -1,11 +1,10 @@
 import { buildIdWords } from "../../criu/build-id.ts";
 import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { O } from "../../linux/open.ts";
-import type { Files } from "../files.ts";
-import type { MappedFile } from "../mapped-file.ts";
-import type { Memory } from "../task.ts";
+import type { MappedFile } from "../file-identity.ts";
+import type { Files, SignalOwner } from "../files.ts";
+import type { Credentials, Memory } from "../task.ts";
 import type { GhostBook } from "./ghosts.ts";
-import { NO_OWNER } from "./owner.ts";
 
 /** files.img in the making. */
 export interface FilesImage {
@@ -51,6 +50,16 @@ export interface Opening {
 	readonly position: bigint;
 	readonly owner: FownEntry;
 }
+
+/** Nobody gets SIGIO: `fown_entry` is required and all zero means unset. */
+export const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
+
+/** CRIU becomes the user it names to set the owner: the kernel checks later signals against that. */
+export const fownEntry = (
+	owner: SignalOwner | undefined,
+	{ uid, euid }: Pick<Credentials, "uid" | "euid">,
+): FownEntry =>
+	owner === undefined ? NO_OWNER : { uid, euid, signum: owner.signal, pid_type: owner.type, pid: owner.pid };
 
 const TO_READ: Opening = { flags: O.RDONLY, position: 0n, owner: NO_OWNER };
 

@@ -4,8 +4,7 @@ import { caution, type Finding } from "../../finding.ts";
 import type { Files, Pipe } from "../files.ts";
 import type { Task } from "../task.ts";
 import { descriptionEntry } from "./descriptions.ts";
-import { type FilesImage, regularFile } from "./files-image.ts";
-import { fownEntry } from "./owner.ts";
+import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
 
 const FD_CLOEXEC = 1;
 

@@ -5,7 +5,7 @@ import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mma
 import { O } from "../../linux/open.ts";
 import type { SharedObject, Task } from "../task.ts";
 import type { Opening } from "./files-image.ts";
-import { NO_OWNER } from "./owner.ts";
+import { NO_OWNER } from "./files-image.ts";
 
 /** What CRIU calls shared anonymous memory, which it keeps as a memfd. */
 const NAMELESS = "/dev/zero";

@@ -2,7 +2,6 @@ import { componentsIn, xstateComponentName } from "../../arch/x86-64/xstate-comp
 import { hex } from "../../bytes/address.ts";
 import { REPRESENTABLE } from "../../criu/fpregs.ts";
 import { caution, type Finding, loss } from "../../finding.ts";
-import { noSessionLeader } from "../no-session-leader.ts";
 import type { Memory, Task, Thread } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 
@@ -39,3 +38,7 @@ export function writable(memory: Memory, report: (finding: Finding) => void): Me
 	});
 	return { ...memory, mappings };
 }
+
+/** criu restore refuses such images without being told that a shell's session is meant. */
+export const noSessionLeader = (sid: number): Finding =>
+	caution("session", `session ${sid}`, "the process is no session leader; restore it with --shell-job, from a shell");

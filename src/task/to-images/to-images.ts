@@ -4,19 +4,18 @@ import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { NewImages } from "../../criu/store/new-images.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import type { Finding } from "../../finding.ts";
-import type { LossAtDump } from "../loss-at-dump.ts";
-import type { Task } from "../task.ts";
+import type { LossAtDump, Task } from "../task.ts";
 import { timensEntry } from "./clocks.ts";
 import { leaderCore, threadCore } from "./cores.ts";
 import { fileImages } from "./files.ts";
 import { filesImage } from "./files-image.ts";
 import { ghostBook, ghostImage, ghostName } from "./ghosts.ts";
+import { FILES_ID, inventory, kernelIds } from "./inventory.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
 import { pageRuns } from "./pages.ts";
 import { reportLosses, writable } from "./representable.ts";
 import { SIDE_RECORD, sideRecord } from "./side-record.ts";
-import { FILES_ID, inventory, kernelIds } from "./surroundings.ts";
 
 export interface ImageOptions {
 	/**

@@ -1,5 +1,5 @@
 import type { BuiltCore } from "./core-builder.ts";
-import { ints, poke, words } from "./lone-core.ts";
+import { ints, poke, words } from "./deduced-core.ts";
 import { deadPlaces } from "./pair.ts";
 
 /** One watcher of a made-up libuv loop. */

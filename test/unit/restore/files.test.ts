@@ -9,8 +9,8 @@ import {
 	hostLook,
 	settleMismatches,
 } from "../../../src/restore/files.ts";
+import type { MappedFile } from "../../../src/task/file-identity.ts";
 import type { Description } from "../../../src/task/files.ts";
-import type { MappedFile } from "../../../src/task/mapped-file.ts";
 import type { Task } from "../../../src/task/task.ts";
 import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";

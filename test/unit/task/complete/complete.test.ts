@@ -8,8 +8,8 @@ import { type Completed, type CompleteOptions, complete } from "../../../../src/
 import { taskFromCore } from "../../../../src/task/from-core/from-core.ts";
 import { taskFromImages } from "../../../../src/task/from-images/from-images.ts";
 import { type BuiltCore, buildCore } from "../../../support/builders/core-builder.ts";
+import { ARG, withRegisters } from "../../../support/builders/deduced-core.ts";
 import { type BuiltDonor, memfdFile, writeDonor } from "../../../support/builders/donor-builder.ts";
-import { ARG, withRegisters } from "../../../support/builders/lone-core.ts";
 import {
 	changeSegment,
 	deadCore,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { BuiltCore } from "../../../support/builders/core-builder.ts";
-import { asleepIn, deduced, ints, poke, told, withGlibc, words } from "../../../support/builders/lone-core.ts";
+import { asleepIn, deduced, ints, poke, told, withGlibc, words } from "../../../support/builders/deduced-core.ts";
 import { deadCore, deadPlaces } from "../../../support/builders/pair.ts";
 import { withLoop } from "../../../support/builders/uv-loop.ts";
 import { present } from "../../../support/present.ts";

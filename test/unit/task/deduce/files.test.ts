@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { DeduceOptions } from "../../../../src/task/deduce/deduce.ts";
 import { deadStack } from "../../../support/builders/dead-stack.ts";
-import { deduced, told, withGlibc } from "../../../support/builders/lone-core.ts";
+import { deduced, told, withGlibc } from "../../../support/builders/deduced-core.ts";
 import { changeSegment, deadCore } from "../../../support/builders/pair.ts";
 import { present } from "../../../support/present.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { BuiltCore } from "../../../support/builders/core-builder.ts";
-import { deduced, poke, told, withGlibc, withRegisters } from "../../../support/builders/lone-core.ts";
+import { deduced, poke, told, withGlibc, withRegisters } from "../../../support/builders/deduced-core.ts";
 import {
 	changeSegment,
 	deadCore,

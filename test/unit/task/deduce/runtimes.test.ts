@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { asleepIn, deduced, told } from "../../../support/builders/lone-core.ts";
+import { asleepIn, deduced, told } from "../../../support/builders/deduced-core.ts";
 import { changeSegment, deadCore, deadPlaces, P, withSegment } from "../../../support/builders/pair.ts";
 
 const at = 0x7f10_0080_0000n;

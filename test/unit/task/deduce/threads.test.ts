@@ -11,7 +11,7 @@ import {
 	withMusl,
 	withRegisters,
 	words,
-} from "../../../support/builders/lone-core.ts";
+} from "../../../support/builders/deduced-core.ts";
 import { deadCore, deadPlaces, fsBaseOf, REG } from "../../../support/builders/pair.ts";
 import { only, present } from "../../../support/present.ts";
 

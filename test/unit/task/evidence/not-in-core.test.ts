@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deduced, told } from "../../../support/builders/lone-core.ts";
+import { deduced, told } from "../../../support/builders/deduced-core.ts";
 import { deadCore, filled, P, withSegment } from "../../../support/builders/pair.ts";
 import { refusal } from "../../../support/refusal.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deduced, poke, told, withGlibc, withRegisters, words } from "../../../support/builders/lone-core.ts";
+import { deduced, poke, told, withGlibc, withRegisters, words } from "../../../support/builders/deduced-core.ts";
 import { deadCore, deadPlaces, REG, registersOf } from "../../../support/builders/pair.ts";
 import { only, present } from "../../../support/present.ts";
 

@@ -19,7 +19,7 @@ export interface DirectoryIdentity {
  * @param directory unknown before it is made: then it goes if it is empty.
  * @param also adds what is to be undone before.
  */
-export async function leaveRemoval(
+export async function registerRemoval(
 	agent: Agent,
 	around: number,
 	entry: string,

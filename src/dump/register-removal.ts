@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { type BatchArg, EVERY_BIT, label, type SyscallBatch } from "../agent/batch.ts";
-import { addHeld, addToEach, leaveRemoval } from "../agent/leave-removal.ts";
+import { addHeld, addToEach, registerRemoval } from "../agent/register-removal.ts";
 import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages/pages.ts";
 import { INVENTORY } from "../criu/store/new-images.ts";
@@ -13,10 +13,14 @@ import { O } from "../linux/open.ts";
  *
  * @param also adds what is to be undone before.
  */
-export async function leaveImages(agent: Agent, left: LeftOver, also?: (undo: SyscallBatch) => void): Promise<void> {
+export async function registerImagesRemoval(
+	agent: Agent,
+	left: LeftOver,
+	also?: (undo: SyscallBatch) => void,
+): Promise<void> {
 	if (left.kind === "directory") {
 		const { around, entry, made: directory } = left;
-		return leaveRemoval(agent, around.fd, entry, { directory, also });
+		return registerRemoval(agent, around.fd, entry, { directory, also });
 	}
 	const [undo, batch] = [agent.undoList(), agent.batch()];
 	also?.(undo);

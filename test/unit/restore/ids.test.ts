@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { IdSight } from "../../../src/host/pid-sight.ts";
-import { chooseIds } from "../../../src/restore/choose-ids.ts";
-import { requireNoFirst } from "../../../src/restore/require-free-pids.ts";
+import type { PidFacts } from "../../../src/host/pids.ts";
+import { chooseIds } from "../../../src/restore/ids.ts";
+import { requireNoFirst } from "../../../src/restore/requirements.ts";
 import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 import { refusal } from "../../support/refusal.ts";
 
-const able: IdSight = { taken: [], pidMax: 32768, chosen: true, namespace: true };
-const choose = (tids: readonly number[], sight: Partial<IdSight> = {}): string =>
+const able: PidFacts = { taken: [], pidMax: 32768, chosen: true, namespace: true };
+const choose = (tids: readonly number[], sight: Partial<PidFacts> = {}): string =>
 	chooseIds(taskOfThreads(tids.map((tid) => threadOf(tid))), { ...able, ...sight });
 
 describe("chooseIds", () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { loss } from "../../../src/finding.ts";
-import { shortfalls } from "../../../src/restore/shortfalls.ts";
+import { verifyOomScore } from "../../../src/restore/verify.ts";
 import type { Task } from "../../../src/task/task.ts";
 
 const asked = (oomScoreAdjust?: number): Task =>
@@ -9,13 +9,13 @@ const asked = (oomScoreAdjust?: number): Task =>
 
 it("what the kernel did not grant is told, what it did is not", () => {
 	const here = Number(readFileSync("/proc/self/oom_score_adj", "latin1"));
-	expect(shortfalls(process.pid, asked())).toEqual([]);
-	expect(shortfalls(process.pid, asked(here))).toEqual([]);
-	expect(shortfalls(process.pid, asked(here - 1))).toEqual([
+	expect(verifyOomScore(process.pid, asked())).toEqual([]);
+	expect(verifyOomScore(process.pid, asked(here))).toEqual([]);
+	expect(verifyOomScore(process.pid, asked(here - 1))).toEqual([
 		loss("limits", "oom_score_adj", `was ${here - 1}, is ${here}: to lower it takes CAP_SYS_RESOURCE`),
 	]);
 });
 
 it("nothing is told of who has ended", () => {
-	expect(shortfalls(0x7fff_ffff, asked(5))).toEqual([]);
+	expect(verifyOomScore(0x7fff_ffff, asked(5))).toEqual([]);
 });

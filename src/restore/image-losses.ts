@@ -10,7 +10,7 @@ import { type ImageLosable, imageLosable } from "./image-losable.ts";
 
 const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;
 
-interface Without {
+interface Reduced {
 	readonly task: Task;
 	readonly findings: readonly Finding[];
 }
@@ -21,8 +21,8 @@ interface Without {
  * @param allowed what it may be without.
  * @throws NecromancerError ERR_UNSUPPORTED for the rest.
  */
-export function withoutBeyond(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Without {
-	const around = aroundOf(dir, task);
+export function withoutUnrestorable(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
+	const around = unrestorableIn(dir, task);
 	const subject = `process ${task.identity.pid}`;
 	const refused = [...around.own, ...around.gone].filter((what) => !allowed.has(what));
 	if (refused.length > 0)
@@ -36,20 +36,20 @@ export function withoutBeyond(dir: ImageDir, task: Task, allowed: ReadonlySet<Im
 }
 
 /** A donor, without the same: it lends what is left, and what it cannot lend is told. */
-export const donorWithoutBeyond = (dir: ImageDir, donor: Task): Without =>
-	without(donor, aroundOf(dir, donor), `donor, process ${donor.identity.pid}`, "what it is lent to");
+export const donorWithoutUnrestorable = (dir: ImageDir, donor: Task): Reduced =>
+	without(donor, unrestorableIn(dir, donor), `donor, process ${donor.identity.pid}`, "what it is lent to");
 
-interface Around {
+interface Unrestorable {
 	readonly own: readonly ImageLosable[];
 	readonly gone: readonly ("cwd" | "root")[];
 }
 
-const aroundOf = (dir: ImageDir, { identity: { pid } }: Task): Around => ({
+const unrestorableIn = (dir: ImageDir, { identity: { pid } }: Task): Unrestorable => ({
 	own: ownNamespaces(dir, pid),
 	gone: deletedDirectories(dir, pid),
 });
 
-function without(task: Task, { own, gone }: Around, subject: string, who: string): Without {
+function without(task: Task, { own, gone }: Unrestorable, subject: string, who: string): Reduced {
 	const said = (what: ImageLosable, instead: string): Finding =>
 		loss("confinement", subject, `had ${imageLosable[what]}; ${who} ${instead}`);
 	const { files } = task;

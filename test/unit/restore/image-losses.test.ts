@@ -2,8 +2,8 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { ImageDir } from "../../../src/criu/image-dir.ts";
-import { withoutBeyond } from "../../../src/restore/beyond-images.ts";
 import type { ImageLosable } from "../../../src/restore/image-losable.ts";
+import { withoutUnrestorable } from "../../../src/restore/image-losses.ts";
 import type { Files } from "../../../src/task/files.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
 import { refusal } from "../../support/refusal.ts";
@@ -33,13 +33,13 @@ const none: ReadonlySet<ImageLosable> = new Set();
 describe("what CRIU's images have around a process", () => {
 	test("is nothing where it shared the namespaces of whoever dumped it", () => {
 		const plain = task();
-		expect(withoutBeyond(images(shared), plain, none)).toEqual({ task: plain, findings: [] });
-		expect(withoutBeyond(images({}), plain, none).findings).toEqual([]);
+		expect(withoutUnrestorable(images(shared), plain, none)).toEqual({ task: plain, findings: [] });
+		expect(withoutUnrestorable(images({}), plain, none).findings).toEqual([]);
 	});
 
 	test("is refused by name, all at once", () => {
 		const dir = images({ ...shared, net_ns_id: 9, mnt_ns_id: 10 }, [7]);
-		expect(refusal(() => withoutBeyond(dir, task(), none))).toBe(
+		expect(refusal(() => withoutUnrestorable(dir, task(), none))).toBe(
 			"ERR_UNSUPPORTED process 100: had its mount namespace, its network namespace, its working directory, which was deleted, which does not come back; restore it with criu restore, or go on without: --allow-lost mnt,net,cwd",
 		);
 	});
@@ -48,7 +48,7 @@ describe("what CRIU's images have around a process", () => {
 		const there = scratch();
 		mkdirSync(join(there, "kept"));
 		const cwd = join(there, "kept/gone/deeper");
-		const { task: made, findings } = withoutBeyond(
+		const { task: made, findings } = withoutUnrestorable(
 			images({ ...shared, uts_ns_id: 9 }, [7, 8]),
 			task({ cwd, root: "/gone" }),
 			new Set(["uts", "cwd", "root"] as const),

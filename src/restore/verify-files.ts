@@ -5,8 +5,8 @@ import { filesByStart, type MapsEntry } from "../proc/maps.ts";
 import { ownerInProc } from "../proc/own-paths.ts";
 import type { Description } from "../task/files.ts";
 import type { Task } from "../task/task.ts";
-import type { Seen } from "./sight.ts";
-import { isOfProcess } from "./wanted.ts";
+import type { FoundFile } from "./look-up-files.ts";
+import { isOfProcess } from "./needed-files.ts";
 
 /**
  * What of a process is another file than the one that was found right under its name, in words: its descriptors, directories,
@@ -15,12 +15,12 @@ import { isOfProcess } from "./wanted.ts";
  * @param maps /proc/PID/maps.
  * @param judged What was found right, by path. What is not in it is not looked at here.
  */
-export function otherFiles(
+export function fileDifferences(
 	pid: number,
 	{ identity, files, memory }: Pick<Task, "identity" | "files" | "memory">,
 	maps: readonly MapsEntry[],
 	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
-	judged: ReadonlyMap<string, Seen>,
+	judged: ReadonlyMap<string, FoundFile>,
 ): string[] {
 	const differences: string[] = [];
 	const differ = (who: string, path: string): void => void differences.push(`${who} is not ${path} as it was found`);
@@ -47,7 +47,7 @@ export function otherFiles(
 	const shown = filesByStart(maps);
 	for (const { start, backing } of memory.mappings) {
 		if (backing.kind !== "file" || backing.ghost !== undefined) continue;
-		const [right, actual] = [judged.get(backing.path)?.shown, shown.get(start)];
+		const [right, actual] = [judged.get(backing.path)?.inMaps, shown.get(start)];
 		// the kernel may have made one of two neighbours; then the first of them tells
 		if (right !== undefined && actual !== undefined && actual !== right) differ(`mapping ${hex(start)}`, backing.path);
 	}

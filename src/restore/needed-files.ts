@@ -6,7 +6,7 @@ import type { FilePolicy } from "../plan/files/files.ts";
 import type { Task } from "../task/task.ts";
 
 /** A file of this host that a process is to get. */
-export interface WantedFiles {
+export interface NeededFile {
 	readonly path: string;
 	/** What is done with it: R_OK, W_OK, X_OK of access(2). */
 	readonly access: number;
@@ -19,12 +19,12 @@ export interface WantedFiles {
  * The files of a process by their paths, each once: mapped and open files, its executable, its directories. Not those that the
  * caller named, files without a name, and what procfs makes up for whoever opens it: only the process itself can open that.
  */
-export function wantedOf(
+export function neededFiles(
 	{ memory, files }: Task,
 	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
-): WantedFiles[] {
-	const wanted = new Map<string, WantedFiles>();
-	const want = (path: string, access: number, more: Partial<WantedFiles> = {}): void => {
+): NeededFile[] {
+	const wanted = new Map<string, NeededFile>();
+	const want = (path: string, access: number, more: Partial<NeededFile> = {}): void => {
 		if (!path.startsWith("/") || path.includes("\0") || isOfProcess(path)) return;
 		const known = wanted.get(path) ?? { path, access: 0, buildId: false, mapped: false };
 		wanted.set(path, {

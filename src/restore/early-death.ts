@@ -7,7 +7,7 @@ import { threadsOf } from "../proc/tasks.ts";
 import type { Whose } from "../proc/whose.ts";
 
 /** CPU time by which a process has gone on, nanoseconds; and for how long one is looked at that gets none, milliseconds. */
-const LIVES = 10_000_000n;
+const ALIVE_AFTER = 10_000_000n;
 const PATIENCE = 2000;
 
 /**
@@ -16,7 +16,7 @@ const PATIENCE = 2000;
  *
  * @returns `undefined` as soon as its threads sleep, or have run for a while.
  */
-export async function earlyEnd(agent: Agent, pid: number): Promise<WaitStatus | undefined> {
+export async function earlyDeath(agent: Agent, pid: number): Promise<WaitStatus | undefined> {
 	const before = timeOf(pid);
 	for (const end = performance.now() + PATIENCE; performance.now() < end; await sleep(2)) {
 		const batch = agent.batch();
@@ -24,7 +24,7 @@ export async function earlyEnd(agent: Agent, pid: number): Promise<WaitStatus | 
 		const waited = batch.call("wait4", pid, status, WAIT.ALL | WAIT.NOHANG, 0);
 		const done = await agent.perform(batch);
 		if (done.result(waited) === BigInt(pid)) return waitStatus(done.bytes(status).readUInt32LE());
-		if (isAsleep(pid) || timeOf(pid) - before > LIVES) return undefined;
+		if (isAsleep(pid) || timeOf(pid) - before > ALIVE_AFTER) return undefined;
 	}
 	return undefined;
 }

@@ -6,7 +6,7 @@ import { ifShown } from "../proc/if-shown.ts";
 import { readLink, statLink } from "../proc/links.ts";
 import { type Namespace, readNamespace } from "../proc/namespaces.ts";
 import { readCgroup, readLoginUid, readSecurityLabel } from "../proc/single-values.ts";
-import type { Beyond, Keyrings } from "./attribute-queries.ts";
+import type { Keyrings, Unrestored } from "./attribute-queries.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
 
@@ -23,7 +23,7 @@ export interface Lost {
  *
  * @throws NecromancerError ERR_UNSUPPORTED
  */
-export function settleLost(
+export function requireAllowed(
 	lost: readonly Lost[],
 	allowed: ReadonlySet<Losable>,
 	report: (finding: Finding) => void,
@@ -52,7 +52,7 @@ const hasNamespace = (names: readonly Losable[]): boolean =>
 const around = ["net", "uts", "ipc", "cgroup"] as const;
 
 /** Of a process that still runs. */
-export function lostAround(pid: number): readonly Lost[] {
+export function lostEnvironment(pid: number): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const link = (whose: number, name: Namespace): string | undefined => ifShown(() => readNamespace(whose, name));
 	const ours = process.pid;
@@ -86,7 +86,7 @@ function lostLabel(pid: number, subject: string): readonly Lost[] {
 }
 
 /** Of one that stands still and has answered. */
-export function lostWithin(pid: number, threads: readonly Stopped[], { localDescriptors }: Beyond): readonly Lost[] {
+export function lostState(pid: number, threads: readonly Stopped[], { localDescriptors }: Unrestored): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const [leader] = threads;
 	const tagged = leader !== undefined && leader.status.untagMask !== ALL_BITS;
@@ -102,9 +102,9 @@ export function lostWithin(pid: number, threads: readonly Stopped[], { localDesc
 const ALL_BITS = (1n << 64n) - 1n;
 
 /** What nobody gives back, and what nobody sees. */
-export function reportBeyond(
+export function reportUnrestored(
 	pid: number,
-	{ keyrings, registerFeatures }: Beyond,
+	{ keyrings, registerFeatures }: Unrestored,
 	noNewPrivileges: boolean,
 	report: (finding: Finding) => void,
 ): void {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { type ByteSource, fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
-import { programBreak } from "../../../src/task/program-break.ts";
+import { programBreak } from "../../../src/task/program-objects.ts";
 import { fixtureCore, fixturePath, fixtureText, parseMaps } from "../../support/builders/fixture-core.ts";
 import { present } from "../../support/present.ts";
 

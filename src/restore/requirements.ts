@@ -1,8 +1,66 @@
+import { type Range, rangeAt } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
+import { readMaxMapCount } from "../proc/sys.ts";
 import { processes } from "../proc/tasks.ts";
+import type { Mapping, Task } from "../task/task.ts";
+
+/**
+ * Refuses images that hold no memory of the process: zeros would be where its stacks and data were. A living process has
+ * written a page at the least, so such images are a donor (dump --no-pages).
+ *
+ * @param images their directory.
+ * @throws NecromancerError ERR_IMAGE_MISSING
+ */
+export function requireMemory({ identity, memory }: Task, images: string): void {
+	if (memory.contents.length > 0) return;
+	refuse("ERR_IMAGE_MISSING", {
+		subject: images,
+		finding: `holds no memory of process ${identity.pid}`,
+		expectation: "expected more than a donor (dump --no-pages)",
+		remedy:
+			"give it the memory of a core first (necromancer -c CORE -i DIR), or raise that core with it (necromancer raise CORE -i DIR)",
+	});
+}
+
+/**
+ * Refuses a process of more mappings than this host lets one have.
+ *
+ * @throws NecromancerError ERR_HOST
+ */
+export function requireRoomForMappings({ memory }: Task, views: readonly Range[] = [], most = readMaxMapCount()): void {
+	// guards are marks within mappings
+	const mappings = memory.mappings.filter(({ backing }) => backing.kind !== "guard");
+	const needed = mappings.length + splits(mappings, views);
+	if (most === undefined || needed <= most) return;
+	refuse("ERR_HOST", {
+		subject: "vm.max_map_count",
+		finding: `is ${most}`,
+		expectation:
+			needed === mappings.length
+				? `expected at least the ${needed} mappings that the process had`
+				: `expected at least ${needed}: the ${mappings.length} mappings that the process had, some in parts (--lazy)`,
+		remedy: `raise it: sysctl vm.max_map_count=${2 ** Math.ceil(Math.log2(needed + 64))}`,
+	});
+}
+
+/** Each view is a mapping of its own, and leaves what lies before and behind it in others. */
+function splits(mappings: readonly Mapping[], views: readonly Range[]): number {
+	const ends = new Map<Mapping, bigint>();
+	let parts = 0;
+	for (const { start, end } of views) {
+		const mapping = rangeAt(mappings, start);
+		if (mapping === undefined) continue;
+		// what lies behind the last one is the part that was there already
+		if (start > (ends.get(mapping) ?? mapping.start)) parts++;
+		parts++;
+		ends.set(mapping, end);
+	}
+	for (const [{ end }, last] of ends) if (last === end) parts--;
+	return parts;
+}
 
 const WAYS_OUT = "restore into a new pid namespace with --pid-namespace, or with new ids with --fresh-ids";
 

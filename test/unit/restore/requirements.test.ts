@@ -1,8 +1,19 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { type Address, address } from "../../../src/bytes/address.ts";
-import { requireRoomForMappings } from "../../../src/restore/room-for-mappings.ts";
+import { requireMemory, requireRoomForMappings } from "../../../src/restore/requirements.ts";
 import type { Mapping, Task } from "../../../src/task/task.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
+import { refusal } from "../../support/refusal.ts";
+
+test("images without any memory are no process, but a donor", () => {
+	const task = smallTask();
+	expect(task.memory.contents).not.toEqual([]);
+	requireMemory(task, "dir");
+	const donor = { ...task, memory: { ...task.memory, contents: [] } };
+	expect(refusal(() => requireMemory(donor, "dir"))).toBe(
+		`ERR_IMAGE_MISSING dir: holds no memory of process ${task.identity.pid}, expected more than a donor (dump --no-pages); give it the memory of a core first (necromancer -c CORE -i DIR), or raise that core with it (necromancer raise CORE -i DIR)`,
+	);
+});
 
 const at = (page: number): Address => address(0x1000_0000n + BigInt(page) * 4096n);
 const mapping = (from: number, to: number, kind: "anonymous" | "guard" = "anonymous"): Mapping => ({

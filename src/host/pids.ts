@@ -5,7 +5,7 @@ import { inChild } from "./probe.ts";
 import { probePidNamespace } from "./probe-namespace.ts";
 
 /** What this host, and this user on it, can do about certain process and thread ids. */
-export interface IdSight {
+export interface PidFacts {
 	/** Those that somebody has. */
 	readonly taken: readonly number[];
 	/** kernel.pid_max: ids are below it. */
@@ -24,7 +24,7 @@ export interface IdSight {
  *
  * @throws NecromancerError ERR_HOST where not even an agent runs.
  */
-export function measureIds(ids: readonly number[]): Promise<IdSight> {
+export function measurePids(ids: readonly number[]): Promise<PidFacts> {
 	const pidMax = readPidMax();
 	const taken = ids.filter(isIdTaken);
 	const highest = ids.reduce((most, id) => Math.max(most, id), 1);

@@ -1,7 +1,7 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { readMaps } from "../../../src/proc/maps.ts";
-import { otherFiles } from "../../../src/restore/what-it-is.ts";
+import { fileDifferences } from "../../../src/restore/verify-files.ts";
 import type { Description } from "../../../src/task/files.ts";
 import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 
@@ -18,7 +18,7 @@ const differences = (number: number, path: string, judged = new Map()): readonly
 	const { memory, identity } = taskOfThreads([threadOf(once)]);
 	const files = { descriptors: [{ number, description, closeOnExec: false }] };
 	const task = { memory, files, identity: { ...identity, pid: once } };
-	return otherFiles(here, task, readMaps("self"), { fds: new Map() }, judged);
+	return fileDifferences(here, task, readMaps("self"), { fds: new Map() }, judged);
 };
 
 describe("what of a process is another file than the one that was found right", () => {

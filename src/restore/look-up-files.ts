@@ -17,30 +17,31 @@ import { pathOfLink, statLink } from "../proc/links.ts";
 import { filesByStart, readMaps } from "../proc/maps.ts";
 import type { CallName } from "../program/calls.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
-import type { WantedFiles } from "./wanted.ts";
+import type { NeededFile } from "./needed-files.ts";
 
 /** What stands under a path, as the user of a process reaches it. */
-export interface Seen extends FileIdentity {
+export interface FoundFile extends FileIdentity {
 	readonly size: bigint;
 	readonly mode: number;
 	/** Of a regular file for which it was asked, lower-case hex. */
 	readonly buildId?: string;
 	/** How /proc/PID/maps names what is mapped of it: device and inode, which stat(2) tells otherwise on some file systems. */
-	readonly shown?: string;
+	readonly inMaps?: string;
 	/** Where the agent keeps it open, O_PATH. */
 	readonly lent?: number;
 }
 
 /** What was found under a path: a file, or why there is none for this user, as an errno. */
-export type Sight = Seen | { readonly errno: string };
+export type FileLookup = FoundFile | { readonly errno: string };
 
-export const isSeen = (sight: Sight | undefined): sight is Seen => sight !== undefined && !("errno" in sight);
+export const isFound = (lookup: FileLookup | undefined): lookup is FoundFile =>
+	lookup !== undefined && !("errno" in lookup);
 
 /** What one request takes: files, and bytes of their names. */
 const [AT_ONCE, NAMES] = [300, 65_536];
 
-function portionsOf(wanted: readonly WantedFiles[]): WantedFiles[][] {
-	const portions: WantedFiles[][] = [];
+function portionsOf(wanted: readonly NeededFile[]): NeededFile[][] {
+	const portions: NeededFile[][] = [];
 	let room = 0;
 	for (const want of wanted) {
 		const portion = portions.at(-1);
@@ -60,34 +61,34 @@ const PATH_MAX = 4096;
  * Has the agent look at files as the user of a process: it opens each with O_PATH, which acts on nothing and never waits, and asks
  * the kernel whether he may use it. What is judged is that descriptor, not the name.
  */
-export async function lookAsUser(
+export async function lookUpAsUser(
 	agent: Agent,
 	opener: Opener,
-	wanted: readonly WantedFiles[],
-): Promise<ReadonlyMap<string, Sight>> {
-	const sights = new Map<string, Sight>();
+	wanted: readonly NeededFile[],
+): Promise<ReadonlyMap<string, FileLookup>> {
+	const lookups = new Map<string, FileLookup>();
 	const short = wanted.filter(({ path }) => bytesFromText(path).length < PATH_MAX);
-	for (const { path } of wanted) sights.set(path, { errno: "ENAMETOOLONG" });
+	for (const { path } of wanted) lookups.set(path, { errno: "ENAMETOOLONG" });
 	for (const portion of portionsOf(short))
-		for (const [path, sight] of await look(agent, opener, portion)) sights.set(path, sight);
-	return sights;
+		for (const [path, lookup] of await lookUp(agent, opener, portion)) lookups.set(path, lookup);
+	return lookups;
 }
 
 /** The same for one file, as who we are. It stays open: see `lent`. */
-export async function lend(agent: Agent, caller: Opener, wanted: WantedFiles): Promise<Sight> {
-	const [[, sight] = ["", { errno: "ENOENT" }]] = await look(agent, caller, [wanted], true);
-	return sight;
+export async function lookUpAndLend(agent: Agent, caller: Opener, wanted: NeededFile): Promise<FileLookup> {
+	const [[, lookup] = ["", { errno: "ENOENT" }]] = await lookUp(agent, caller, [wanted], true);
+	return lookup;
 }
 
-async function look(
+async function lookUp(
 	agent: Agent,
 	opener: Opener,
-	wanted: readonly WantedFiles[],
+	wanted: readonly NeededFile[],
 	keeping = false,
-): Promise<[string, Sight][]> {
+): Promise<[string, FileLookup][]> {
 	const batch = agent.batch();
 	const empty = batch.put(Buffer.from("\0"));
-	const slots = await within(agent, batch, opener, () =>
+	const slots = await asUser(agent, batch, opener, () =>
 		wanted.map(({ path, access }) => {
 			const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
 			const fd = batch.call("openat", AT_FDCWD, name, O.PATH | O.CLOEXEC, 0);
@@ -97,23 +98,23 @@ async function look(
 	);
 	const numbers = slots.added.map(({ fd }) => Number(slots.done.result(fd)));
 	try {
-		const found = wanted.map((want, i): [WantedFiles, number, Sight] => {
+		const found = wanted.map((want, i): [NeededFile, number, FileLookup] => {
 			const [fd = -1, may = 0n] = [numbers[i], slots.done.result((slots.added[i] as { may: Slot }).may)];
 			if (fd < 0) return [want, fd, { errno: errnoName(fd) }];
 			// folklore: a seccomp filter of a container that is older than the call; then opening it tells
 			if (may < 0n && !["ENOSYS", "EPERM"].includes(errnoName(Number(may))))
 				return [want, fd, { errno: errnoName(Number(may)) }];
-			return [want, fd, seenAt(agent.pid, fd, want)];
+			return [want, fd, statAt(agent.pid, fd, want)];
 		});
-		const shown = await shownBy(
+		const shown = await shownInMaps(
 			agent,
 			opener,
-			found.flatMap(([want, fd, sight]) => (want.mapped && isSeen(sight) && isRegular(sight) ? [fd] : [])),
+			found.flatMap(([want, fd, lookup]) => (want.mapped && isFound(lookup) && isRegular(lookup) ? [fd] : [])),
 		);
-		return found.map(([{ path }, fd, sight]) => {
-			if (!isSeen(sight)) return [path, sight];
+		return found.map(([{ path }, fd, lookup]) => {
+			if (!isFound(lookup)) return [path, lookup];
 			const line = shown.get(fd);
-			return [path, { ...sight, ...(line === undefined ? {} : { shown: line }), ...(keeping ? { lent: fd } : {}) }];
+			return [path, { ...lookup, ...(line === undefined ? {} : { inMaps: line }), ...(keeping ? { lent: fd } : {}) }];
 		});
 	} finally {
 		const open = keeping ? [] : numbers.filter((fd) => fd >= 0);
@@ -123,9 +124,9 @@ async function look(
 	}
 }
 
-const isRegular = ({ mode }: Seen): boolean => (mode & S_IFMT) === S_IFREG;
+const isRegular = ({ mode }: FoundFile): boolean => (mode & S_IFMT) === S_IFREG;
 
-function seenAt(pid: number, fd: number, { path, buildId }: WantedFiles): Seen {
+function statAt(pid: number, fd: number, { path, buildId }: NeededFile): FoundFile {
 	const { dev, ino, birthtimeNs, size, mode } = statLink(pid, `fd/${fd}`);
 	const seen = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
 	if (!buildId || !isRegular(seen)) return seen;
@@ -139,10 +140,10 @@ function seenAt(pid: number, fd: number, { path, buildId }: WantedFiles): Seen {
 }
 
 /** The agent maps a page of each, which shows nothing, and looks at its own mappings. */
-async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Promise<ReadonlyMap<number, string>> {
+async function shownInMaps(agent: Agent, opener: Opener, fds: readonly number[]): Promise<ReadonlyMap<number, string>> {
 	if (fds.length === 0) return new Map();
 	const batch = agent.batch();
-	const { added, done } = await within(agent, batch, opener, () =>
+	const { added, done } = await asUser(agent, batch, opener, () =>
 		fds.map((fd) => {
 			const name = batch.put(Buffer.from(`${ownFile(fd)}\0`), 1);
 			const open = batch.call("openat", AT_FDCWD, name, O.RDONLY | O.NONBLOCK | O.CLOEXEC, 0);
@@ -165,14 +166,14 @@ async function shownBy(agent: Agent, opener: Opener, fds: readonly number[]): Pr
 }
 
 /** Which of some directories take files without a name from the user. */
-export async function takingNameless(
+export async function supportingTmpfile(
 	agent: Agent,
 	opener: Opener,
 	directories: readonly string[],
 ): Promise<ReadonlySet<string>> {
 	const asked = [...new Set(directories)].filter((path) => path.startsWith("/") && !path.includes("\0"));
 	const batch = agent.batch();
-	const { added, done } = await within(agent, batch, opener, () =>
+	const { added, done } = await asUser(agent, batch, opener, () =>
 		asked.map((path) => {
 			const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
 			const fd = batch.call("openat", AT_FDCWD, name, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
@@ -184,7 +185,7 @@ export async function takingNameless(
 }
 
 /** Adds calls that the agent makes as the user, and has them made. */
-async function within<T>(
+async function asUser<T>(
 	agent: Agent,
 	batch: SyscallBatch,
 	opener: Opener,

@@ -22,7 +22,7 @@ const COUNTER = 8n;
  *
  * @param known descriptors of which more is known than that someone sleeps on them.
  */
-export function addSleepers(
+export function addAwaited(
 	waits: readonly Wait[],
 	known: ReadonlySet<number>,
 	dead: PartialTask,

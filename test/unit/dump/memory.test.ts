@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { memoryLosses } from "../../../src/dump/memory-losses.ts";
+import { memoryLosses } from "../../../src/dump/memory.ts";
 import { policed } from "../../../src/dump/memory-policies.ts";
 import { parseNumaMaps } from "../../../src/proc/numa-maps.ts";
 import { parseSmaps } from "../../../src/proc/smaps.ts";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { fromBuffer } from "../../../src/bytes/source.ts";
-import { readCore } from "../../../src/core/core.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
-import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
-import { deduced, told, withGlibc } from "../../support/builders/lone-core.ts";
-import { deadCore } from "../../support/builders/pair.ts";
+import { fromBuffer } from "../../../../src/bytes/source.ts";
+import { readCore } from "../../../../src/core/core.ts";
+import { taskFromCore } from "../../../../src/task/from-core/from-core.ts";
+import { type BuiltCore, buildCore } from "../../../support/builders/core-builder.ts";
+import { deduced, told, withGlibc } from "../../../support/builders/deduced-core.ts";
+import { deadCore } from "../../../support/builders/pair.ts";
 
 const taskOf = (core: BuiltCore) => taskFromCore(readCore(fromBuffer("core", buildCore(core))));
 const dead = deadCore();

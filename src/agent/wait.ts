@@ -1,8 +1,11 @@
+import { viewOf } from "../bytes/layout.ts";
 import { POLLIN, pollfd } from "../linux/poll.ts";
+import { SIGCHLD, SIGSET_BYTES } from "../linux/signal.ts";
+import { timespec } from "../linux/time.ts";
 import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { AGENT_FD } from "../program/abi.ts";
 import type { Agent } from "./agent.ts";
-import { addPause } from "./pause.ts";
+import type { SyscallBatch } from "./batch.ts";
 
 /*
  * How long another process lives is not for us to know. An agent that sleeps until it ends would not see our own end: it
@@ -10,7 +13,7 @@ import { addPause } from "./pause.ts";
  */
 
 /** Waits for the end of a child of the agent. */
-export async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
+export async function waitForExit(agent: Agent, pid: number): Promise<WaitStatus> {
 	const fd = Number(await agent.call("pidfd_open", pid, 0));
 	for (;;) {
 		const batch = agent.batch();
@@ -27,7 +30,7 @@ export async function endOf(agent: Agent, pid: number): Promise<WaitStatus> {
 }
 
 /** Waits for the stop of a child of the agent, or for its end. */
-export async function stopOf(agent: Agent, pid: number): Promise<WaitStatus> {
+export async function waitForStop(agent: Agent, pid: number): Promise<WaitStatus> {
 	for (;;) {
 		const batch = agent.batch();
 		addPause(batch);
@@ -36,4 +39,18 @@ export async function stopOf(agent: Agent, pid: number): Promise<WaitStatus> {
 		const done = await agent.perform(batch);
 		if (done.result(stopped) !== 0n) return waitStatus(done.bytes(status).readUInt32LE());
 	}
+}
+
+/** Nanoseconds. */
+const PAUSE_NANOSECONDS = 50_000_000n;
+
+/**
+ * Adds a sleep until a child, or one that is traced, has something to tell, and no longer than a moment: should it have been
+ * told before, or never be, an agent still sees when its socket ends. It has SIGCHLD blocked, as all signals.
+ */
+export function addPause(batch: SyscallBatch): void {
+	const children = new Uint8Array(Number(SIGSET_BYTES));
+	viewOf(children).setBigUint64(0, 1n << BigInt(SIGCHLD - 1), true);
+	const time = timespec.encode({ tv_sec: 0n, tv_nsec: PAUSE_NANOSECONDS });
+	batch.call("rt_sigtimedwait", batch.put(children), 0, batch.put(time), SIGSET_BYTES);
 }
