@@ -9,22 +9,7 @@ import { run } from "./bench/measure.mjs";
 const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url));
 const namespaces = ["--mount", "--pid", "--fork", "--kill-child"];
 
-// tells its id while /proc is still ours, then reaps whoever nobody waits for until its standard input ends
-const first = `
-set -e
-read -r pid rest </proc/self/stat
-mount -t proc proc /proc
-mount -t tmpfs tmpfs "$1"
-for path in /opt/*; do
-	[ -d "$path" ] && [ "$path" != /opt/victims ] || continue
-	mkdir "$1/\${path#/opt/}"
-	mount --rbind "$path" "$1/\${path#/opt/}"
-done
-mkdir "$1/victims"
-mount --move "$1" /opt
-echo "$pid"
-exec env --ignore-signal=CHLD cat >/dev/null
-`;
+const first = fileURLToPath(new URL("room.sh", import.meta.url));
 
 /**
  * Undefined where none can be made.
@@ -35,7 +20,7 @@ export async function openRoom(directory, fixture) {
 	const able = ["unshare", ...namespaces, "nsenter", "--version"];
 	if (process.getuid() !== 0 || spawnSync(able[0], able.slice(1), { stdio: "ignore" }).status !== 0) return undefined;
 	mkdirSync(directory);
-	const holder = spawn("unshare", [...namespaces, "sh", "-c", first, "sh", directory], {
+	const holder = spawn("unshare", [...namespaces, "sh", first, directory], {
 		stdio: ["pipe", "pipe", "inherit"],
 	});
 	const over = new Promise((done) => holder.once("close", done));

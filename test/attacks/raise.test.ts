@@ -1,13 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
 import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { hasGcc, need } from "../support/tools.ts";
+import { able, cleanedUp, moments, needs } from "./moments.ts";
 import { openStage, type Stage, type Target, UID } from "./stage.ts";
 
 /*
@@ -16,47 +16,23 @@ import { openStage, type Stage, type Target, UID } from "./stage.ts";
  * at them as the user; and when they have been judged and the process is about to be made. Those moments are made to come.
  */
 
-const moments = vi.hoisted(() => ({ judging: (): void => {}, opening: (): void => {} }));
-vi.mock("../../src/agent/start-agent.ts", async (original) => {
-	const real = await original<typeof import("../../src/agent/start-agent.ts")>();
-	return {
-		...real,
-		startAgent: (...args: Parameters<typeof real.startAgent>) => {
-			moments.judging();
-			return real.startAgent(...args);
-		},
-	};
-});
-vi.mock("../../src/restore/carrier.ts", async (original) => {
-	const real = await original<typeof import("../../src/restore/carrier.ts")>();
-	return {
-		...real,
-		makeCarrier: (...args: Parameters<typeof real.makeCarrier>) => {
-			moments.opening();
-			return real.makeCarrier(...args);
-		},
-	};
-});
+vi.mock(
+	"../../src/agent/start-agent.ts",
+	async (original: () => Promise<typeof import("../../src/agent/start-agent.ts")>) =>
+		(await import("./moments.ts")).before("judging", "startAgent", original),
+);
+vi.mock(
+	"../../src/restore/carrier.ts",
+	async (original: () => Promise<typeof import("../../src/restore/carrier.ts")>) =>
+		(await import("./moments.ts")).before("opening", "makeCarrier", original),
+);
 
-const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
-const needs = able ? "" : " (needs root and gcc)";
-
-let stage: Stage | undefined;
-let alive: Restored | undefined;
-afterEach(async () => {
-	Object.assign(moments, { judging: () => {}, opening: () => {} });
-	if (alive !== undefined) {
-		if (existsSync(`/proc/${alive.pid}`)) process.kill(alive.pid, "SIGKILL");
-		await alive.release();
-	}
-	alive = undefined;
-	stage?.close();
-	stage = undefined;
-});
+const made = cleanedUp();
 
 /** A user's core, and root's dump of the same process. */
 async function openScene(lie?: (task: Task) => Task) {
-	stage = openStage();
+	const stage = openStage();
+	made.stage = stage;
 	const donor = await stage.dumped();
 	const core = await stage.coreOf(donor, lie);
 	stage.give(core);
@@ -73,7 +49,8 @@ async function raised(core: string, images: string | undefined, more: Partial<Ra
 	try {
 		const donor = dir === undefined ? {} : { donor: withRoot(taskFromImages(dir), more.sysroot) };
 		const { sysroot: _root, ...how } = more;
-		({ restored: alive } = await raise(opened, { ...options, ...donor, ...how }));
+		const { restored: alive } = await raise(opened, { ...options, ...donor, ...how });
+		made.alive = alive;
 		return alive;
 	} finally {
 		dir?.close();

@@ -1,10 +1,10 @@
-import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { type Restored, restore } from "../../src/restore/restore.ts";
+import { restore } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { hasGcc, need } from "../support/tools.ts";
+import { able, cleanedUp, moments, needs } from "./moments.ts";
 import { openStage, type Stage, type Target } from "./stage.ts";
 
 /*
@@ -13,36 +13,17 @@ import { openStage, type Stage, type Target } from "./stage.ts";
  * come: `makeCarrier` is the first thing that happens after the judging.
  */
 
-const moment = vi.hoisted(() => ({ act: (): void => {} }));
-vi.mock("../../src/restore/carrier.ts", async (original) => {
-	const real = await original<typeof import("../../src/restore/carrier.ts")>();
-	return {
-		...real,
-		makeCarrier: (...args: Parameters<typeof real.makeCarrier>) => {
-			moment.act();
-			return real.makeCarrier(...args);
-		},
-	};
-});
+vi.mock(
+	"../../src/restore/carrier.ts",
+	async (original: () => Promise<typeof import("../../src/restore/carrier.ts")>) =>
+		(await import("./moments.ts")).before("opening", "makeCarrier", original),
+);
 
-const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
-const needs = able ? "" : " (needs root and gcc)";
-
-let stage: Stage | undefined;
-let alive: Restored | undefined;
-afterEach(async () => {
-	moment.act = () => {};
-	if (alive !== undefined) {
-		if (existsSync(`/proc/${alive.pid}`)) process.kill(alive.pid, "SIGKILL");
-		await alive.release();
-	}
-	alive = undefined;
-	stage?.close();
-	stage = undefined;
-});
+const made = cleanedUp();
 
 async function dumped(): Promise<{ readonly stage: Stage; readonly images: string }> {
-	stage = openStage();
+	const stage = openStage();
+	made.stage = stage;
 	return { stage, images: await stage.dumped() };
 }
 
@@ -50,7 +31,8 @@ async function restored(images: string, untraced: boolean, change: (task: Task) 
 	const dir = openImageDir(images);
 	try {
 		const task = change(taskFromImages(dir));
-		alive = await restore(task, { stopped: true, ids: "fresh", untraced, fds: new Map(), missing: "error" });
+		const alive = await restore(task, { stopped: true, ids: "fresh", untraced, fds: new Map(), missing: "error" });
+		made.alive = alive;
 		return alive;
 	} finally {
 		dir.close();
@@ -85,7 +67,7 @@ describe.skipIf(!able).each([
 
 	it.each(targets)("%s between judging and opening: the kernel says no to its user", async (target) => {
 		const { stage, images } = await dumped();
-		moment.act = () => stage.swap(target);
+		moments.opening = () => stage.swap(target);
 		const change = target === "r" ? withRoot(stage.own("r")) : undefined;
 		await stage.expectRefusal(restored(images, untraced, change), /returned EACCES/);
 	});
@@ -94,7 +76,7 @@ describe.skipIf(!able).each([
 		"%s for another of his own between judging and opening: it is not what was judged",
 		async (target) => {
 			const { stage, images } = await dumped();
-			moment.act = () => stage.replace(target);
+			moments.opening = () => stage.replace(target);
 			const change = target === "r" ? withRoot(stage.own("r")) : undefined;
 			await stage.expectRefusal(restored(images, untraced, change), /as it was found/);
 		},

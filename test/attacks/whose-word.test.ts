@@ -11,7 +11,7 @@ import {
 	readlinkSync,
 } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../src/bytes/address.ts";
 import { type FileWriters, fromBuffer } from "../../src/bytes/source.ts";
 import { believedImages } from "../../src/cli/believed-images.ts";
@@ -33,9 +33,9 @@ import { taskOfThreads, threadOf } from "../support/builders/thread-task.ts";
 import { soon } from "../support/lives/living.ts";
 import { refusal, refusalOf } from "../support/refusal.ts";
 import { contentsOf } from "../support/scratch.ts";
-import { hasGcc, need } from "../support/tools.ts";
 import { compile } from "./compile.ts";
-import { openStage, type Stage, UID } from "./stage.ts";
+import { able, cleanedUp, needs } from "./moments.ts";
+import { openStage, UID } from "./stage.ts";
 
 /*
  * Root patches a donor with what a user wrote, and restores the result, which is root's own by then. At 454f303 nothing told it
@@ -209,24 +209,12 @@ describe("a donor", () => {
 	});
 });
 
-const able = need("root and gcc", process.getuid?.() === 0 && hasGcc());
-const needs = able ? "" : " (needs root and gcc)";
-
-let stage: Stage | undefined;
-let alive: Restored | undefined;
-afterEach(async () => {
-	if (alive !== undefined) {
-		if (existsSync(`/proc/${alive.pid}`)) process.kill(alive.pid, "SIGKILL");
-		await alive.release();
-	}
-	alive = undefined;
-	stage?.close();
-	stage = undefined;
-});
+const made = cleanedUp();
 
 /** A core and a donor of a user's process, both root's. */
 async function openScene() {
-	stage = openStage();
+	const stage = openStage();
+	made.stage = stage;
 	const donor = await stage.dumped();
 	return { stage, donor, core: await stage.coreOf(donor) };
 }
@@ -331,7 +319,8 @@ async function restored(images: string): Promise<Restored> {
 	const dir = openImageDir(images);
 	try {
 		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
-		alive = await restore(task, { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
+		const alive = await restore(task, { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
+		made.alive = alive;
 		return alive;
 	} finally {
 		dir.close();
@@ -344,7 +333,8 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 		try {
 			const donor = taskFromImages(dir);
 			const donorImages = { name: "donor", writers: [...dir.writers, ...writersTold(dir)] };
-			({ restored: alive } = await raise(opened, { ...options, donor, donorImages, ...more }));
+			const { restored: alive } = await raise(opened, { ...options, donor, donorImages, ...more });
+			made.alive = alive;
 			return alive;
 		} finally {
 			dir.close();
@@ -360,7 +350,8 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 	});
 
 	it("gives nobody what is in a memfd or a pipe of another's, though root dumped it", async () => {
-		stage = openStage();
+		const stage = openStage();
+		made.stage = stage;
 		const { directory } = stage;
 		const dumped = async (user: number, text: string): Promise<string> => {
 			const program = join(directory, "holding");

@@ -26,11 +26,11 @@ describe("what is committed", () => {
 });
 
 describe("README", () => {
-	it.each(Object.entries(errorTable))("lists %s with its exit status", (code, { exit, meaning }) => {
-		expect(readme).toContain(`| \`${code}\` | ${exit} | ${meaning} |`);
-	});
-
-	it.each(Object.entries(findingCodes))("lists the finding %s", (code, meaning) => {
-		expect(readme).toContain(`| \`${code}\` | ${meaning} |`);
+	it("lists every error with its exit status, and every finding", () => {
+		const rows = [
+			...Object.entries(errorTable).map(([code, { exit, meaning }]) => `| \`${code}\` | ${exit} | ${meaning} |`),
+			...Object.entries(findingCodes).map(([code, meaning]) => `| \`${code}\` | ${meaning} |`),
+		];
+		expect(rows.filter((row) => !readme.includes(row))).toEqual([]);
 	});
 });

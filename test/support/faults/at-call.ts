@@ -1,5 +1,4 @@
-import fs, { promises } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { beforeFsCalls } from "./fs-calls.ts";
 
 const calls = [
 	"openSync",
@@ -37,28 +36,7 @@ export async function atCall<T>(at: number, attack: () => void, work: () => Prom
 			attacking = false;
 		}
 	};
-	const functions = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
-	const real = Object.fromEntries(calls.map((name) => [name, functions[name]]));
-	const { copyFile } = promises;
-	for (const name of calls) {
-		const call = functions[name];
-		functions[name] = (...args) => {
-			strike();
-			return call?.(...args);
-		};
-	}
-	promises.copyFile = async (...args) => {
-		strike();
-		await copyFile(...args);
-	};
-	syncBuiltinESMExports();
-	try {
-		await work();
-	} finally {
-		Object.assign(functions, real);
-		promises.copyFile = copyFile;
-		syncBuiltinESMExports();
-	}
+	await beforeFsCalls(calls, strike, work);
 	return { calls: count };
 }
 

@@ -1,5 +1,5 @@
-import fs, { promises } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { constants } from "node:fs";
+import { beforeFsCalls } from "./fs-calls.ts";
 
 /** Thrown by every call that would change a file once the process is "dead". */
 export class Dead extends Error {}
@@ -30,31 +30,15 @@ export async function dyingAt(at: number, work: () => Promise<unknown>): Promise
 		calls++;
 		if (calls >= at) throw new Dead();
 	};
-	const functions = fs as unknown as Record<string, (...args: unknown[]) => unknown>;
-	const real = Object.fromEntries(sync.map((name) => [name, functions[name]]));
-	const { copyFile } = promises;
-	for (const name of sync) {
-		const call = functions[name];
-		functions[name] = (...args) => {
-			if (name !== "openSync" || (Number(args[1]) & fs.constants.O_CREAT) !== 0) count();
-			return call?.(...args);
-		};
-	}
-	promises.copyFile = async (...args) => {
-		count();
-		await copyFile(...args);
+	const die = (name: string, args: readonly unknown[]): void => {
+		if (name !== "openSync" || (Number(args[1]) & constants.O_CREAT) !== 0) count();
 	};
-	syncBuiltinESMExports();
 	try {
-		await work();
+		await beforeFsCalls(sync, die, work);
 		return { died: false, calls };
 	} catch (error) {
 		if (!causedByDeath(error)) throw error;
 		return { died: true, calls };
-	} finally {
-		Object.assign(functions, real);
-		promises.copyFile = copyFile;
-		syncBuiltinESMExports();
 	}
 }
 

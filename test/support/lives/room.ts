@@ -34,24 +34,8 @@ export interface Ran {
 	readonly stderr: string;
 }
 
-// The first process: tells its id out here, while /proc is still ours; then reaps whoever nobody waits for, until its
-// standard input ends. All of /opt but the fixtures' directory stays as it is: other things may be installed there.
-const first = `
-set -e
-read -r pid rest </proc/self/stat
-mount -t proc proc /proc
-mount -t tmpfs tmpfs "$1"
-for path in /opt/*; do
-	[ -d "$path" ] && [ "$path" != /opt/victims ] || continue
-	mkdir "$1/\${path#/opt/}"
-	mount --rbind "$path" "$1/\${path#/opt/}"
-done
-mkdir "$1/victims"
-mount --move "$1" /opt
-echo "$pid"
-exec env --ignore-signal=CHLD cat >/dev/null
-`;
-
+/** Run by unshare(1), with the directory that becomes /opt. */
+const FIRST = join(import.meta.dirname, "../../../scripts/room.sh");
 const flags = ["--mount", "--pid", "--fork", "--kill-child"] as const;
 
 /** Whether rooms can be made here. */
@@ -67,7 +51,7 @@ export async function openRoom(): Promise<Room> {
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-room-"));
 	const [base, temporary] = [join(directory, "opt"), join(directory, "tmp")];
 	for (const path of [base, temporary]) mkdirSync(path);
-	const holder = spawn("unshare", [...flags, "sh", "-c", first, "sh", base], { stdio: ["pipe", "pipe", "inherit"] });
+	const holder = spawn("unshare", [...flags, "sh", FIRST, base], { stdio: ["pipe", "pipe", "inherit"] });
 	const over = new Promise<void>((done) => holder.once("close", () => done()));
 	const init = await firstLine(holder);
 	const path = (inside: string): string => `/proc/${init}/root${inside}`;
