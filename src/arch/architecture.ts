@@ -10,10 +10,8 @@ export interface Architecture<R extends Registers> {
 		readonly size: number;
 		decode(bytes: Uint8Array): Prstatus<R>;
 	};
-	/** NT_FPREGSET, bytes. */
-	readonly fpregset: number;
-	/** Notes of the owner LINUX that each thread may have, by type. */
-	readonly threadNotes: ReadonlyMap<number, ThreadNote>;
+	/** Notes that each thread may have, where cores of it are shown and no more: their bytes are kept by type. */
+	readonly threadNotes: readonly ThreadNote[];
 }
 
 /** General registers, of which every processor has these, by its own names for the rest. */
@@ -24,6 +22,8 @@ export interface Registers {
 export type Prstatus<R extends Registers> = ElfPrstatus<R>;
 
 export interface ThreadNote {
+	readonly owner: "CORE" | "LINUX";
+	readonly type: number;
 	/** For messages. */
 	readonly title: string;
 	/** Bytes. */

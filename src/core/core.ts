@@ -2,7 +2,7 @@ import { aarch64, type UserPtRegs } from "../arch/aarch64/aarch64.ts";
 import type { Architecture, Registers } from "../arch/architecture.ts";
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import { x86 } from "../arch/x86-64/x86-64.ts";
-import { type XstateLayout, xstateLayoutFromNote } from "../arch/x86-64/xstate.ts";
+import type { XstateLayout } from "../arch/x86-64/xstate.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { aCore, type Elf64Ehdr, type Elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { machineName } from "../elf/machine.ts";
@@ -11,12 +11,12 @@ import { refuse } from "../errors.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
 import { areWithin } from "../linux/process-bounds.ts";
-import { type FileNote, type NotedFile, readFileNote } from "./files.ts";
-import { auxvFrom } from "./garbled-auxv.ts";
+import type { NotedFile } from "./files.ts";
+import { type CoreWriter, type Noted, noteKinds } from "./note-kinds.ts";
 import { type OtherNote, type SortedNotes, sortNotes } from "./notes.ts";
 import { requireWhole } from "./require-whole.ts";
 import { readSegments, type Segment } from "./segments.ts";
-import { type CoreThread, type CoreWriter, readThreads } from "./threads.ts";
+import { type CoreThread, readThreads } from "./threads.ts";
 
 /** A core as its headers and notes describe it. Memory stays in the file: see memory.ts. */
 export interface Core<R extends Registers = UserRegs> {
@@ -98,22 +98,21 @@ function read<R extends Registers>(
 	const notes = sortNotes(source, readNotes(source, noted), architecture);
 	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
 	requireTogether(source, segments.length, notes);
-	const { files, pageSize } = readFiles(source, notes);
-	const writer = writerOf(notes, pageSize, noted, loads);
-	const { machine } = architecture;
-	const threads = readThreads(source, notes, { writer, foreign: machine !== x86.machine });
+	const { process, auxv, files, xsaveLayout } = readProcess(source, notes, segments);
+	const writer = writerOf(notes, files?.pageSize ?? 0n, noted, loads);
+	const threads = readThreads(source, notes, { writer, xsaveLayout });
 	const siginfo = threads[0]?.siginfo;
 	return {
-		machine,
+		machine: architecture.machine,
 		source,
 		writer,
-		...(notes.process && { process: notes.process }),
+		...(process && { process }),
 		threads,
 		...(siginfo && { siginfo }),
-		auxv: auxvOf(source, notes, segments),
-		files,
+		auxv: soundAuxv(source, auxv),
+		files: files?.files ?? [],
 		segments,
-		...(notes.xsaveLayout && { xsaveLayout: xstateLayoutFromNote(notes.xsaveLayout.read(), source.name) }),
+		...(xsaveLayout && { xsaveLayout }),
 		otherNotes: notes.others,
 	};
 }
@@ -132,18 +131,22 @@ function requireTogether(
 	});
 }
 
-function readFiles(source: ByteSource, { files }: Pick<SortedNotes<Registers>, "files">): FileNote {
-	if (files === undefined) return { files: [], pageSize: 0n };
-	return readFileNote(files.read(), source.name, files.offset, source.size);
+function readProcess(
+	source: ByteSource,
+	{ process }: Pick<SortedNotes<Registers>, "process">,
+	segments: readonly Segment[],
+): Noted<"process"> {
+	const values: Record<string, unknown> = {};
+	for (const [name, kind] of Object.entries(noteKinds)) {
+		const note = process.get(name);
+		if (note === undefined || kind.scope !== "process") continue;
+		values[name] = kind.decode(note.read(), { source, at: note.offset, segments });
+	}
+	return values;
 }
 
-function auxvOf(
-	source: ByteSource,
-	{ auxv }: Pick<SortedNotes<Registers>, "auxv">,
-	segments: readonly Segment[],
-): readonly AuxvPair[] {
-	if (auxv === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
-	const pairs = auxvFrom(auxv.read(), segments, source);
+function soundAuxv(source: ByteSource, pairs: readonly AuxvPair[] | undefined): readonly AuxvPair[] {
+	if (pairs === undefined) return missing(source, "no auxiliary vector (NT_AUXV)");
 	const strange = pairs.find(({ type }) => type > 0xffff_ffff);
 	if (strange !== undefined)
 		refuse("ERR_CORE_CORRUPT", {

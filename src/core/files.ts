@@ -1,11 +1,11 @@
 import { address, type FileOffset, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
 import { cursor } from "../bytes/cursor.ts";
 import { byStart, type Range } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
+import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
-import { withoutDeleted } from "../proc/deleted.ts";
+import { DELETED, withoutDeleted } from "../proc/deleted.ts";
 import { spell } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
@@ -69,6 +69,17 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset,
 		}
 	}
 	return { files, pageSize };
+}
+
+/** The unit of the offsets in NT_FILE, as the kernel writes it. */
+const UNIT = 4096n;
+
+/** The same as bytes. `page_size` says in which unit offsets are counted: pages, unless one of them is no multiple of a page. */
+export function writeFileNote({ files }: Pick<FileNote, "files">): Uint8Array {
+	const unit = files.every(({ offset }) => offset % UNIT === 0n) ? UNIT : 1n;
+	const rows = files.map(({ start, end, offset }) => fileNoteRow.encode({ start, end, file_ofs: offset / unit }));
+	const names = files.map(({ path, deleted }) => bytesFromText(`${path}${deleted ? DELETED : ""}\0`));
+	return Buffer.concat([fileNoteHead.encode({ count: BigInt(files.length), page_size: unit }), ...rows, ...names]);
 }
 
 /** Far above PATH_MAX, which bounds what a process may say and not how deep a file lies. */

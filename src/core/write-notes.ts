@@ -1,88 +1,58 @@
-import { elfPrstatus, fxregs, xfeatComponent } from "../arch/x86-64/notes.ts";
-import { writeXstate, type Xstate, type XstateLayout } from "../arch/x86-64/xstate.ts";
+import { fxregs } from "../arch/x86-64/notes.ts";
+import type { Xstate, XstateLayout } from "../arch/x86-64/xstate.ts";
 import { writtenXstateLayout } from "../arch/x86-64/xstate-layout.ts";
-import { bytesFromText } from "../bytes/text.ts";
 import { encodeNote } from "../elf/notes.ts";
-import { AT, type AuxvPair } from "../linux/auxv.ts";
-import { auxvPair, elfPrpsinfo, fileNoteHead, fileNoteRow, NT } from "../linux/elf-core.ts";
-import { DELETED } from "../proc/deleted.ts";
-import type { NotedFile } from "./files.ts";
 import type { NewCore } from "./new-core.ts";
+import { type Noted, type NoteScope, noteKinds } from "./note-kinds.ts";
 import type { CoreThread } from "./threads.ts";
 
 /**
  * The notes of a core in the kernel's order: those of the thread that took the signal with the process's among them, then
  * those of every other thread, at the very end the layout of the XSAVE areas.
  *
- * @throws RangeError when an area has something in use that the draft's layout has no place for.
+ * @throws RangeError when an area has something in use that the core's layout has no place for.
  */
-export function notesOf(draft: NewCore): Uint8Array[] {
-	const layout = draft.xstate ?? commonLayout(draft.threads);
-	const [first, ...others] = draft.threads;
+export function notesOf(core: NewCore): Uint8Array[] {
+	const areas = core.xstate ?? commonLayout(core.threads);
+	const { process, auxv, files } = core;
+	const ofProcess: Noted<"process"> = {
+		...{ process, auxv, files: { files, pageSize: 0n } },
+		...(core.threads.some(({ xstate }) => xstate !== undefined) ? { xsaveLayout: areas } : {}),
+	};
+	const [first, ...others] = core.threads.map(withLegacyArea);
 	return [
-		...(first === undefined ? [] : [core(NT.PRSTATUS, elfPrstatus.encode(first.status))]),
-		core(NT.PRPSINFO, elfPrpsinfo.encode(draft.process)),
-		...siginfoOf(first),
-		core(NT.AUXV, auxvOf(draft.auxv)),
-		core(NT.FILE, filesOf(draft.files)),
-		...(first === undefined ? [] : registersOf(first, layout)),
-		...others.flatMap((thread) => [
-			core(NT.PRSTATUS, elfPrstatus.encode(thread.status)),
-			...registersOf(thread, layout),
-			...siginfoOf(thread),
-		]),
-		...(draft.threads.some(({ xstate }) => xstate !== undefined) ? [layoutNote(layout)] : []),
+		...encoded({ ...first, ...ofProcess }, areas, ({ last }) => last !== true),
+		...others.flatMap((thread) => encoded(thread, areas, ({ scope }) => scope === "thread")),
+		...encoded(ofProcess, areas, ({ last }) => last === true),
 	];
 }
 
-const core = (type: number, bytes: Uint8Array): Uint8Array => encodeNote("CORE", type, bytes);
-const linux = (type: number, bytes: Uint8Array): Uint8Array => encodeNote("LINUX", type, bytes);
+type Kind = { readonly scope: NoteScope; readonly last?: true };
 
-const siginfoOf = (thread: CoreThread | undefined): Uint8Array[] =>
-	thread?.siginfo === undefined ? [] : [core(NT.SIGINFO, thread.siginfo)];
-
-function registersOf({ fx, xstate, shadowStack }: CoreThread, layout: XstateLayout): Uint8Array[] {
-	const legacy = fx ?? (xstate === undefined ? undefined : legacyOf(xstate));
-	return [
-		...(legacy === undefined ? [] : [core(NT.FPREGSET, legacy)]),
-		...(xstate === undefined ? [] : [linux(NT.X86_XSTATE, writeXstate(xstate, layout))]),
-		...(shadowStack === undefined ? [] : [linux(NT.X86_SHSTK, words(shadowStack))]),
-	];
+/** The rows that are wanted and have a value, in their order. */
+function encoded(
+	values: { readonly [Name in keyof typeof noteKinds]?: unknown },
+	areas: XstateLayout,
+	wanted: (kind: Kind) => boolean,
+): Uint8Array[] {
+	const row = <T>(
+		kind: Kind & { owner: string; type: number; encode: (value: T, areas: XstateLayout) => Uint8Array },
+		value: T | undefined,
+	): Uint8Array[] =>
+		value === undefined || !wanted(kind) ? [] : [encodeNote(kind.owner, kind.type, kind.encode(value, areas))];
+	const names = Object.keys(noteKinds) as (keyof typeof noteKinds)[];
+	return names.flatMap((name) => row<never>(noteKinds[name], values[name] as never));
 }
+
+/** What is written as NT_FPREGSET, where nothing else is said, is the first part of the XSAVE area. */
+const withLegacyArea = (thread: CoreThread): CoreThread => {
+	const { fx, xstate } = thread;
+	return fx !== undefined || xstate === undefined ? thread : { ...thread, fx: legacyOf(xstate) };
+};
 
 /** The kernel keeps the bytes of an area that are left to software (464 to 511) out of NT_FPREGSET. */
 const legacyOf = ({ fx }: Xstate): Uint8Array => fxregs.encode({ ...fx, padding: fx.padding.slice(0, SOFTWARE_WORDS) });
 const SOFTWARE_WORDS = 12;
-
-const words = (...values: readonly bigint[]): Uint8Array => new Uint8Array(BigUint64Array.from(values).buffer);
-
-const auxvOf = (pairs: readonly AuxvPair[]): Uint8Array =>
-	Buffer.concat(
-		[...pairs, { type: AT.NULL, value: 0n }].map(({ type, value }) =>
-			auxvPair.encode({ a_type: BigInt(type), a_val: value }),
-		),
-	);
-
-/** The unit of the offsets in NT_FILE, as the kernel writes it. */
-const FILE_NOTE_UNIT = 4096n;
-
-/** `page_size` says in which unit offsets are counted: pages, unless one of them is no multiple of a page. */
-function filesOf(files: readonly NotedFile[]): Uint8Array {
-	const unit = files.every(({ offset }) => offset % FILE_NOTE_UNIT === 0n) ? FILE_NOTE_UNIT : 1n;
-	const rows = files.map(({ start, end, offset }) => fileNoteRow.encode({ start, end, file_ofs: offset / unit }));
-	const names = files.map(({ path, deleted }) => bytesFromText(`${path}${deleted ? DELETED : ""}\0`));
-	return Buffer.concat([fileNoteHead.encode({ count: BigInt(files.length), page_size: unit }), ...rows, ...names]);
-}
-
-const layoutNote = ({ places }: XstateLayout): Uint8Array =>
-	linux(
-		NT.X86_XSAVE_LAYOUT,
-		Buffer.concat(
-			[...places.values()].map(({ component, size, offset }) =>
-				xfeatComponent.encode({ type: component, size, offset, flags: 0 }),
-			),
-		),
-	);
 
 const commonLayout = (threads: readonly CoreThread[]): XstateLayout =>
 	writtenXstateLayout(

@@ -67,6 +67,14 @@ export function readAuxv(bytes: Uint8Array): AuxvPair[] {
 	return pairs;
 }
 
+/** The same as bytes, with its AT_NULL. */
+export const writeAuxv = (pairs: readonly AuxvPair[]): Uint8Array =>
+	Buffer.concat(
+		[...pairs, { type: AT.NULL, value: 0n }].map(({ type, value }) =>
+			auxvPair.encode({ a_type: BigInt(type), a_val: value }),
+		),
+	);
+
 /**
  * The words of a vector that coredump/criu_coredump garbled, the first half of it; `undefined` for one that is as it was.
  * folklore: that tool (CRIU up to 4.2) makes a pair of each word with the next one, and then loses the second: each pair has a word

@@ -1,5 +1,5 @@
 import { array, i32, layout, type Struct, u32, u64 } from "../../bytes/layout.ts";
-import { prstatusWith } from "../../linux/elf-core.ts";
+import { NT, prstatusWith } from "../../linux/elf-core.ts";
 import type { Architecture, ThreadNote } from "../architecture.ts";
 
 /** `struct user_pt_regs` (arch/arm64/include/uapi/asm/ptrace.h). */
@@ -56,30 +56,36 @@ const MATRIX = 65_536 + 4096;
 /** `struct user_hwdebug_state` with 16 registers. */
 const DEBUG = 8 + 16 * 16;
 
-const exactly = (title: string, bytes: number): ThreadNote => ({ title, size: { exactly: bytes } });
-const atMost = (title: string, bytes: number): ThreadNote => ({ title, size: { atMost: bytes } });
+const exactly = (type: number, title: string, bytes: number): ThreadNote => ({
+	...{ owner: "LINUX", type, title },
+	size: { exactly: bytes },
+});
+const atMost = (type: number, title: string, bytes: number): ThreadNote => ({
+	...{ owner: "LINUX", type, title },
+	size: { atMost: bytes },
+});
 
 /** A processor whose cores are shown. Nothing here makes them run. */
 export const aarch64: Architecture<UserPtRegs> = {
 	machine: 183,
 	prstatus: prstatusWith(userPtRegs),
-	fpregset: userFpsimdState.size,
-	threadNotes: new Map([
-		[NT_ARM.TLS, atMost("thread pointers", 16)],
-		[NT_ARM.HW_BREAK, atMost("hardware breakpoints", DEBUG)],
-		[NT_ARM.HW_WATCH, atMost("hardware watchpoints", DEBUG)],
-		[NT_ARM.SYSTEM_CALL, exactly("system call", armSystemCall.size)],
-		[NT_ARM.SVE, atMost("SVE registers", VECTORS)],
-		[NT_ARM.PAC_MASK, exactly("pointer authentication masks", userPacMask.size)],
-		[NT_ARM.PACA_KEYS, exactly("address authentication keys", 64)],
-		[NT_ARM.PACG_KEYS, exactly("generic authentication key", 16)],
-		[NT_ARM.TAGGED_ADDR_CTRL, exactly("tagged address control", 8)],
-		[NT_ARM.PAC_ENABLED_KEYS, exactly("enabled authentication keys", 8)],
-		[NT_ARM.SSVE, atMost("streaming SVE registers", VECTORS)],
-		[NT_ARM.ZA, atMost("ZA", MATRIX)],
-		[NT_ARM.ZT, atMost("ZT", 4096)],
-		[NT_ARM.FPMR, exactly("FPMR", 8)],
-		[NT_ARM.POE, exactly("POR_EL0", 8)],
-		[NT_ARM.GCS, exactly("guarded control stack", userGcs.size)],
-	]),
+	threadNotes: [
+		{ ...exactly(NT.FPREGSET, "floating-point registers", userFpsimdState.size), owner: "CORE" },
+		atMost(NT_ARM.TLS, "thread pointers", 16),
+		atMost(NT_ARM.HW_BREAK, "hardware breakpoints", DEBUG),
+		atMost(NT_ARM.HW_WATCH, "hardware watchpoints", DEBUG),
+		exactly(NT_ARM.SYSTEM_CALL, "system call", armSystemCall.size),
+		atMost(NT_ARM.SVE, "SVE registers", VECTORS),
+		exactly(NT_ARM.PAC_MASK, "pointer authentication masks", userPacMask.size),
+		exactly(NT_ARM.PACA_KEYS, "address authentication keys", 64),
+		exactly(NT_ARM.PACG_KEYS, "generic authentication key", 16),
+		exactly(NT_ARM.TAGGED_ADDR_CTRL, "tagged address control", 8),
+		exactly(NT_ARM.PAC_ENABLED_KEYS, "enabled authentication keys", 8),
+		atMost(NT_ARM.SSVE, "streaming SVE registers", VECTORS),
+		atMost(NT_ARM.ZA, "ZA", MATRIX),
+		atMost(NT_ARM.ZT, "ZT", 4096),
+		exactly(NT_ARM.FPMR, "FPMR", 8),
+		exactly(NT_ARM.POE, "POR_EL0", 8),
+		exactly(NT_ARM.GCS, "guarded control stack", userGcs.size),
+	],
 };

@@ -91,6 +91,14 @@ export function xstateLayoutFromNote(noteBytes: Uint8Array, subject: string): Xs
 	return layoutOf([...places.values()], "note");
 }
 
+/** The same as bytes. */
+export const writeXstateLayout = ({ places }: XstateLayout): Uint8Array =>
+	Buffer.concat(
+		[...places.values()].map(({ component, size, offset }) =>
+			xfeatComponent.encode({ type: component, size, offset, flags: 0 }),
+		),
+	);
+
 /** Offsets of Intel processors. APX took over the bytes of MPX, which no processor has beside it. */
 const intelOffsets: ReadonlyMap<number, number> = new Map([
 	[AVX, 576],
