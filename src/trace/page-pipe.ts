@@ -1,16 +1,15 @@
 import type { Agent } from "../agent/agent.ts";
-import { EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
-import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
+import type { SyscallBatch } from "../agent/batch.ts";
+import { PAGE_SIZE, plus } from "../bytes/address.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import { lengthOf } from "../bytes/range.ts";
-import { EAGAIN, failedWith } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
-import { iovec, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
+import { CAPACITY, type HandedOver, handingOver, ROUNDS, ROWS_SIZE } from "./hand-over.ts";
 import { addInjectedCalls, type CallInRow, type InjectedCalls } from "./inject.ts";
-import { type Chunk, piecesIn } from "./page-chunks.ts";
+import type { Chunk } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
-import { type LastStop, requireStopped } from "./stepping.ts";
+import { requireStopped } from "./stepping.ts";
 import { mapInVictim, requireUnmapped, type VictimThread } from "./victim-memory.ts";
 
 /**
@@ -39,27 +38,14 @@ export interface PagePipe {
 	close(): Promise<void>;
 }
 
-export interface HandedOver {
-	/** How many chunks came through. */
-	readonly whole: number;
-	/** Nothing is left in the pipes: they can be used again. */
-	readonly empty: boolean;
-}
-
-/** Bytes: as much as anybody's pipe may hold (fs.pipe-max-size, pipe(7)). */
-const CAPACITY = 1 << 20;
-
 /** Bytes: with a smaller one (whose user has many: fs.pipe-user-pages-soft) the way to and fro takes longer than copying. */
 const LEAST = CAPACITY / 2;
-
-/** Times that a pipe is filled and emptied in one request: what a batch has room for. */
-const ROUNDS = 64;
 
 /** Closing it changes nothing. */
 const NO_DESCRIPTOR = -1;
 
-/** By turns. */
-const PIPES = 2;
+/** Both ends of two pipes, as pipe2(2) stores them. */
+const NONE = [NO_DESCRIPTOR, NO_DESCRIPTOR, NO_DESCRIPTOR, NO_DESCRIPTOR] as const;
 
 /**
  * Opens the pipes in a stopped process. Should we be gone, the agent takes them out.
@@ -73,9 +59,7 @@ export async function openPagePipe(
 	memory: ProcessMemory,
 ): Promise<PagePipe | undefined> {
 	const { leader, syscallInstruction } = caller;
-	const pieces = piecesIn(CAPACITY);
-	const row = pieces * iovec.size;
-	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(2 * ROUNDS * row));
+	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROWS_SIZE));
 	if (typeof lent === "bigint") return undefined;
 	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
 	const addClosing = (batch: SyscallBatch, ends: readonly number[]): InjectedCalls =>
@@ -84,36 +68,29 @@ export async function openPagePipe(
 			unmap,
 		]);
 
-	/** Both ends of each, as the process knows them. */
-	const pairs = Array.from({ length: PIPES }, (_, i) => plus(lent.start, BigInt(i * PAIR)));
-	const none = pairs.flatMap(() => [NO_DESCRIPTOR, NO_DESCRIPTOR]);
-	memory.write(lent.start, new Uint8Array(Int32Array.from(none).buffer));
+	memory.write(lent.start, new Uint8Array(Int32Array.from(NONE).buffer));
 	const undo = agent.undoList();
-	const { firsts } = addClosing(undo, none);
-	const making = agent.batch();
-	const { results: made, lastStop: whenMade } = addInjectedCalls(
-		making,
-		leader,
-		syscallInstruction,
-		pairs.map((at, i) => ({
-			name: "pipe2",
-			args: [at, BigInt(O.CLOEXEC)],
-			peeks: firsts.slice(2 * i, 2 * i + 2).map((to, j) => ({ from: plus(at, BigInt(j * i32.size)), to })),
-		})),
-	);
-	const begun = await agent.perform(making, { doing: "making pipes", undo });
-	requireStopped(begun, whenMade, leader.tid);
-	const look = viewOf(memory.peek(lent.start, PIPES * PAIR) ?? Buffer.alloc(PIPES * PAIR, 0xff));
-	const ends = none.map((_, i) => i32.read(look, i * i32.size));
-	const reading = ends.filter((_, i) => i % 2 === 0);
-	const own = made.every((result) => begun.result(result) >= 0n)
-		? await takeEnds(agent, leader.tid, reading)
-		: undefined;
+	const { firsts } = addClosing(undo, NONE);
+	const batch = agent.batch();
+	const pipes = [0, 1].map((i): CallInRow => {
+		const place = (end: number) => plus(lent.start, BigInt((2 * i + end) * i32.size));
+		const peeks = firsts.slice(2 * i, 2 * i + 2).map((to, end) => ({ from: place(end), to }));
+		return { name: "pipe2", args: [place(0), BigInt(O.CLOEXEC)], peeks };
+	});
+	const { results, lastStop } = addInjectedCalls(batch, leader, syscallInstruction, pipes);
+	const done = await agent.perform(batch, { doing: "making pipes", undo });
+	requireStopped(done, lastStop, leader.tid);
+	const made = results.every((result) => done.result(result) >= 0n);
+	const size = NONE.length * i32.size;
+	const look = viewOf(memory.peek(lent.start, size) ?? Buffer.alloc(size, 0xff));
+	const ends = NONE.map((_, i) => i32.read(look, i * i32.size));
+	const [reading0 = NO_DESCRIPTOR, writing0 = NO_DESCRIPTOR, reading1 = NO_DESCRIPTOR, writing1 = NO_DESCRIPTOR] = ends;
+	const own = made ? await takeEnds(agent, leader.tid, reading0, reading1) : undefined;
 
 	const addTakingOut = (batch: SyscallBatch): InjectedCalls => addClosing(batch, ends);
 	const close = async (): Promise<void> => {
-		for (const fd of own?.fds ?? []) await agent.call("close", fd);
 		const batch = agent.batch();
+		for (const fd of own?.fds ?? []) batch.call("close", fd);
 		const { results, lastStop } = addTakingOut(batch);
 		const done = await agent.perform(batch, { doing: "taking pipes back", undo: undefined });
 		requireStopped(done, lastStop, leader.tid);
@@ -126,129 +103,33 @@ export async function openPagePipe(
 	}
 
 	const { fds, capacity } = own;
-	const writing = ends.filter((_, i) => i % 2 === 1);
+	const shared = [
+		{ reading: fds[0], writing: writing0 },
+		{ reading: fds[1], writing: writing1 },
+	] as const;
 	const rows = plus(lent.start, PAGE_SIZE);
-	/** Rows are put down by turns: the next while one is worked through. */
-	let turn = 0;
-	const handing = (file: bigint, lengths: readonly number[], from: Address): Handing => {
-		const batch = agent.batch();
-		const written: Slot[][] = lengths.map(() => []);
-		/** Half of a chunk at a time, as there are two stops on the thread's way through a call. */
-		const addWriting =
-			(round: number, half: 0 | 1) =>
-			(batch: SyscallBatch, out: Label): void => {
-				const length = halvesOf(lengths[round] ?? 0)[half];
-				const fd = fds[round % PIPES];
-				if (length === 0 || fd === undefined) return;
-				const count = batch.call("splice", fd, 0, file, 0, length, SPLICE_F_NONBLOCK);
-				const whole = label("all of it");
-				batch.branch({ valueOf: count }, EVERY_BIT, length, whole);
-				batch.jump(out);
-				batch.mark(whole);
-				written[round]?.push(count);
-			};
-		const calls = lengths.map((_, round): CallInRow => {
-			const args = [writing[round % PIPES] ?? NO_DESCRIPTOR, from + BigInt(round * row), pieces, SPLICE_F_NONBLOCK];
-			return {
-				name: "vmsplice",
-				args: args.map(BigInt),
-				meanwhile: [addWriting(round - 1, 0), addWriting(round - 1, 1)],
-			};
-		});
-		const { lastStop } = addInjectedCalls(batch, leader, syscallInstruction, calls, (batch, out) => {
-			for (const half of [0, 1] as const) addWriting(lengths.length - 1, half)(batch, out);
-		});
-		return { batch, written, lastStop, file };
-	};
-	/** As most requests are: full, with full chunks. They are put together once for a file. */
-	const usual = new Map<Address, Handing>();
-	return {
-		capacity,
-		rounds: ROUNDS,
-		handOver: async (chunks, file) => {
-			const from = plus(rows, BigInt(turn * ROUNDS * row));
-			turn = 1 - turn;
-			memory.write(from, rowsOf(chunks, row));
-			const lengths = chunks.map(({ length }) => length);
-			const full = lengths.length === ROUNDS && lengths.every((length) => length === capacity);
-			const known = full ? usual.get(from) : undefined;
-			const handed = known?.file === file ? known : handing(file, lengths, from);
-			if (full) usual.set(from, handed);
-			const { batch, written, lastStop } = handed;
-			const done = await agent.perform(batch, { doing: "writing pages" });
-			requireStopped(done, lastStop, leader.tid);
-			const sum = (slots: readonly Slot[]): bigint => slots.reduce((all, slot) => all + done.result(slot), 0n);
-			const whole = lengths.findIndex((length, round) => sum(written[round] ?? []) !== BigInt(length));
-			if (whole < 0) return { whole: chunks.length, empty: true };
-			return { whole, empty: await drain(agent, fds) };
-		},
-		addTakingOut,
-		close,
-	};
-}
-
-interface Handing {
-	readonly batch: SyscallBatch;
-	/** By chunk: what was written of it, in parts. */
-	readonly written: readonly (readonly Slot[])[];
-	readonly lastStop: LastStop;
-	readonly file: bigint;
-}
-
-/** Bytes: what pipe2(2) stores. */
-const PAIR = 2 * i32.size;
-
-/** Whole pages. */
-function halvesOf(length: number): readonly [number, number] {
-	const first = Math.ceil(length / 2 / Number(PAGE_SIZE)) * Number(PAGE_SIZE);
-	return [first, length - first];
-}
-
-/** One after the other, as long as they come out well. */
-async function inTurn<T>(items: readonly T[], attempt: (item: T, i: number) => Promise<boolean>): Promise<boolean> {
-	for (const [i, item] of items.entries()) if (!(await attempt(item, i))) return false;
-	return true;
-}
-
-/** Throws away what is left in pipes; false where that does not empty them. */
-async function drain(agent: Agent, fds: readonly bigint[]): Promise<boolean> {
-	const nowhere = await agent.call("open", Buffer.from("/dev/null\0"), O.WRONLY | O.CLOEXEC);
-	if (nowhere < 0n) return false;
-	const empty = await inTurn(fds, async (fd) => {
-		await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK);
-		return failedWith(await agent.call("splice", fd, 0, nowhere, 0, CAPACITY, SPLICE_F_NONBLOCK), EAGAIN);
-	});
-	await agent.call("close", nowhere);
-	return empty;
-}
-
-/** What vmsplice(2) reads, a row for each chunk; unused pieces are empty. */
-function rowsOf(chunks: readonly Chunk[], row: number): Uint8Array {
-	const bytes = new Uint8Array(chunks.length * row);
-	const view = viewOf(bytes);
-	for (const [i, { pieces }] of chunks.entries())
-		for (const [j, { offset, length }] of pieces.entries())
-			iovec.write(view, i * row + j * iovec.size, { iov_base: offset, iov_len: length });
-	return bytes;
+	const handOver = handingOver({ agent, caller, memory, pipes: shared, capacity, rows });
+	return { capacity, rounds: ROUNDS, handOver, addTakingOut, close };
 }
 
 /** The agent's own copies of ends that are read, as large as may be. */
 async function takeEnds(
 	agent: Agent,
 	pid: number,
-	numbers: readonly number[],
-): Promise<{ readonly fds: readonly bigint[]; readonly capacity: number } | undefined> {
+	...numbers: readonly [number, number]
+): Promise<{ readonly fds: readonly [bigint, bigint]; readonly capacity: number } | undefined> {
 	const batch = agent.batch();
 	const pidfd = { valueOf: batch.call("pidfd_open", pid, 0) };
-	const taken = numbers.map((number) => {
+	const take = (number: number) => {
 		const fd = batch.call("pidfd_getfd", pidfd, number, 0);
 		batch.call("fcntl", { valueOf: fd }, F.SETPIPE_SZ, CAPACITY);
 		return { fd, size: batch.call("fcntl", { valueOf: fd }, F.GETPIPE_SZ, 0) };
-	});
+	};
+	const [one, other] = [take(numbers[0]), take(numbers[1])];
 	batch.call("close", pidfd);
 	const done = await agent.perform(batch, { doing: "taking ends of pipes" });
-	const fds = taken.map(({ fd }) => done.result(fd));
-	const capacity = Math.min(CAPACITY, ...taken.map(({ size }) => Number(done.result(size))));
+	const fds = [done.result(one.fd), done.result(other.fd)] as const;
+	const capacity = Math.min(CAPACITY, Number(done.result(one.size)), Number(done.result(other.size)));
 	if (capacity >= LEAST) return { fds, capacity };
 	for (const fd of fds) if (fd >= 0n) await agent.call("close", fd);
 	return undefined;

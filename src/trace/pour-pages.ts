@@ -7,17 +7,15 @@ import { refuse } from "../errors.ts";
 import { SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
+import type { HandedOver } from "./hand-over.ts";
 import { type Chunk, chunksOf } from "./page-chunks.ts";
-import type { HandedOver, PagePipe } from "./page-pipe.ts";
+import type { PagePipe } from "./page-pipe.ts";
 
 /** Refusals of a pipe in a row after which the rest is copied. */
 const MOST_REFUSALS = 8;
 
 /** Bytes of a chunk where there is no pipe. */
 const COPIED = 1 << 20;
-
-/** Chunks of the first request: while the process works on these, the usual one is put together. */
-const FIRST = 8;
 
 /**
  * Appends memory of a stopped process to a new file: by its pipe, and where it may not read the pages itself (PROT_NONE,
@@ -112,12 +110,11 @@ export async function pourPages(
 				await carry(chunks);
 			}
 		};
-		let most = Math.min(FIRST, pipe?.rounds ?? 1);
+		const most = pipe?.rounds ?? 1;
 		for (const chunk of chunksOf(ranges, buffer.length, unreadable)) {
 			if (chunk.direct) row.push(chunk);
 			if (chunk.direct && row.length < most) continue;
 			await flush();
-			most = pipe?.rounds ?? 1;
 			if (chunk.direct) continue;
 			await settle();
 			await copy(chunk);
