@@ -5,19 +5,19 @@ import type { AgentLayout } from "./layout.ts";
 import type { Reports } from "./reports.ts";
 
 /**
- * The blob as a process of ours that makes system calls for us: what Node cannot do, it does. It knows nothing: every call
- * comes from here. When we end, however we do, its socket does: it makes the calls that it was left for that moment (see
- * {@link Agent.undoList}), and ends. When it dies, so do the tasks that it traces with PTRACE_O_EXITKILL.
+ * The blob as a process of ours that makes system calls for us: what Node cannot do, it does. It decides nothing: every call is
+ * sent to it over a socket. When our process ends, that socket closes; the agent then runs its undo list (see {@link
+ * Agent.undoList}) and exits. The processes that it traces with PTRACE_O_EXITKILL die with it.
  */
 export interface Agent {
 	readonly pid: number;
-	/** What it keeps for itself in the hole, and what is free. */
+	/** Which parts of the hole the agent uses itself, and which are free. */
 	readonly layout: AgentLayout;
 	/** The blob's `syscall` instruction. */
 	readonly syscallInstruction: Address;
-	/** Whether it can make tasks by clone3(2): no seccomp filter hides that from it. Known when it has settled. */
+	/** Whether it can call clone3(2), which some seccomp filters hide. Known once it is initialised. */
 	readonly clone3: boolean;
-	/** What its tasks say. */
+	/** What the processes that it makes report. */
 	readonly reports: Reports;
 	/** Loads bytes, runs steps, sends bytes back; one request after the other. Results are not judged. */
 	run(request: AgentRequest): Promise<AgentAnswer>;
@@ -29,25 +29,25 @@ export interface Agent {
 	/** An empty batch: several calls, and structures that point at one another, in one request. */
 	batch(): SyscallBatch;
 	/**
-	 * An empty batch for the moment when we are gone, which {@link Agent.perform} hands over with another. It lies where it is
-	 * not overwritten before the next: calls may store into it what there is to undo.
+	 * An empty undo list: the calls that the agent makes if our process ends. {@link Agent.perform} sends it together with a
+	 * batch. It stays in memory until the next undo list, so that calls of the batch may store into it what there is to undo.
 	 */
 	undoList(): SyscallBatch;
 	/**
-	 * A batch that the agent has begun is carried out to its end, whether or not we live to hear of it: whatever must not be
-	 * left half done belongs into one.
+	 * The agent finishes every batch that it has begun, also when our process ends meanwhile: calls that must not be left half
+	 * done belong into one batch.
 	 */
 	perform(batch: SyscallBatch, options?: Patience & Undoing): Promise<Performed>;
 	/** How it ended. */
 	readonly exited: Promise<AgentEnd>;
-	/** Lets it undo what is to be undone, and waits until it is gone. Also when it is gone already. */
+	/** Has it run its undo list and waits until it has exited. Does nothing when it has exited already. */
 	close(): Promise<void>;
 }
 
 export interface Undoing {
 	/**
-	 * What is made instead of this call, should we be gone by then: as {@link Agent.undoList} made it, from before the first call of
-	 * the batch that it comes with until there is another. `undefined` for nothing; when the property is absent, as before.
+	 * The undo list, made by {@link Agent.undoList}, that is in force from before the first call of this batch until another
+	 * replaces it. `undefined` clears it; when the property is absent, the previous one stays.
 	 */
 	readonly undo?: SyscallBatch | undefined;
 }
@@ -58,12 +58,12 @@ export interface AgentRequest extends Patience {
 	/** The first step of a list that is in its memory by then; none when absent. */
 	readonly steps?: Address;
 	readonly reply?: { readonly at: Address; readonly length: number };
-	/** The first step of the list for when we are gone, 0 for none, as before when absent; in force when all is loaded. */
+	/** The first step of the undo list, in force once all is loaded; 0 clears it, absent keeps the previous one. */
 	readonly undo?: bigint;
 }
 
 export interface Patience {
-	/** Milliseconds after which it is killed, as nothing is to take longer. For ever when absent. */
+	/** Milliseconds after which the agent is killed. No limit when absent. */
 	readonly patience?: number;
 	/** For messages: `starting`. */
 	readonly doing?: string;

@@ -125,7 +125,7 @@ export function batchIn(area: Range): SyscallBatch {
 		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
 		steps += 1;
 	};
-	/** As long as nothing is added to it: who sends it again need not put it together again. */
+	/** Kept until something is added, so that a batch that is sent again is encoded once. */
 	let encoded: EncodedBatch | undefined;
 	const takes = (): number => Math.ceil(used / 8) * 8 + steps * stepLayout.size;
 	return {

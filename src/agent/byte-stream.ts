@@ -42,7 +42,7 @@ export function byteStream(socket: Duplex): ByteStream {
 		held += chunk.length;
 		serve();
 	});
-	// The other side has died: whoever waits is told so, and why is for its keeper to say.
+	// The other side has died: pending reads end here; why it died is reported by its owner.
 	socket.on("error", end);
 	socket.on("close", end);
 	socket.on("end", end);

@@ -11,12 +11,13 @@ import type { Blob } from "./blob.ts";
 import { blobPage } from "./layout.ts";
 
 /**
- * What an agent does first: it blocks all signals, as only its socket's end is to end it, makes all of the hole memory, and leaves its file. As long as one mapping
- * is of that file, the kernel does not let its tasks become another program by name (PR_SET_MM_MAP says EBUSY to the new
- * /proc/PID/exe). So the page it runs on is replaced under its feet, by one with the same bytes.
+ * The first calls of an agent: it blocks all signals (only the end of its socket is to end it), maps anonymous memory over the
+ * whole hole, and unmaps its executable. While one mapping of that file remains, the kernel refuses its children another
+ * /proc/PID/exe (PR_SET_MM_MAP returns EBUSY). So the page that it runs on is replaced, by mremap(2), with an anonymous one of
+ * the same bytes.
  *
- * folklore: containers' usual seccomp filters answer clone3 with ENOSYS, so that libc takes clone, whose flags they can judge;
- * older ones with EPERM. Asked with nothing, the kernel itself says EINVAL.
+ * folklore: containers' default seccomp filters answer clone3 with ENOSYS (Docker since 20.10.10), so that libc falls back to
+ * clone, whose flags a filter can read; older ones with EPERM. Called with no arguments, the kernel itself returns EINVAL.
  *
  * @param inputs How many files it was given.
  * @returns what it found out on the way.
@@ -39,7 +40,7 @@ export async function initialise(agent: Agent, blob: Blob, inputs = 0): Promise<
 		{ name: "rt_sigprocmask", at: here, result: batch.call("rt_sigprocmask", SIG_SETMASK, all, 0, SIGSET_BYTES) },
 		{ name: "mremap", at: here, result: batch.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
 		{ name: "mmap", at: twin.at, result: batch.call("mmap", twin, page, rwx, fresh, -1, 0) },
-		// folklore: a descriptor that our own starter forgot comes down to us, and from us to every task.
+		// an fd that whoever started us left open would be inherited by every process that the agent makes
 		{ name: "close_range", at: here, result: batch.call("close_range", FIRST_INPUT_FD + inputs, 0xffff_ffff, 0) },
 		{ name: "mmap", at: free.start, result: batch.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },
 	];

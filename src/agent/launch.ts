@@ -12,9 +12,10 @@ import { FIRST_INPUT_FD } from "../program/abi.ts";
 export type Streams = "inherit" | "ignore";
 
 /**
- * Starts a program from its bytes: from a file without a name (O_TMPFILE), of which nothing can stay; where no place takes
- * one, from a file in a directory of mode 0700, gone when this returns. Descriptors 3 and 4 are stream sockets, those
- * that follow are files of ours. It has a session of its own, so that what a terminal or a shell sends to us and our group does not hit it.
+ * Starts a program from its bytes: from an unnamed file (O_TMPFILE), which leaves nothing behind; where no directory supports
+ * that, from a file in a directory of mode 0700 that is removed before this returns. Fds 3 and 4 are stream sockets, the
+ * following ones are files of ours. It runs in a session of its own (setsid), so that signals from the terminal or the shell to
+ * our process group do not reach it.
  *
  * @throws NecromancerError ERR_HOST where no directory lets programs run, or no process can be made.
  */
@@ -46,13 +47,13 @@ const candidates = (): readonly string[] => [
 	"/var/tmp",
 ];
 
-/** What another directory may be free of: noexec, read-only, full, missing; EISDIR and EOPNOTSUPP: it takes no nameless files. */
+/** Errors for which the next directory is tried: noexec, read-only, full, missing; EISDIR and EOPNOTSUPP mean no O_TMPFILE. */
 const elsewhere = [
 	...["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOENT", "ENOTDIR"],
 	...["EISDIR", "ENOTSUP", "EOPNOTSUPP", "EINVAL"],
 ];
 
-/** A program as spawn() takes it; nobody has it open for writing. */
+/** A program that can be executed: nobody has it open for writing. */
 interface Runnable {
 	readonly fd: number;
 	close(): void;
@@ -63,7 +64,7 @@ type Open = (place: string, program: Uint8Array) => Runnable;
 const openNameless: Open = (place, program) =>
 	runnable(openSync(place, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o700), program);
 
-/** What is spawned is what was written, by its descriptor: whoever owns the place can swap the name. */
+/** Executed by its fd, not by name: whoever owns the directory could replace the name. */
 const openNamed: Open = (place, program) => {
 	const directory = mkdtempSync(join(place, "necromancer-"));
 	const remove = (): void => rmSync(directory, { recursive: true, force: true });
@@ -118,7 +119,8 @@ async function launchFrom(
 			const code = await new Promise<string>((done) => {
 				child.once("error", (cause: NodeJS.ErrnoException) => done(cause.code ?? cause.message));
 			});
-			// folklore: a process that another thread forks just now holds the file open for writing until its own exec.
+			// folklore: ETXTBSY when another thread of Node forks at this moment: its child holds the fd open for writing until
+			// its own exec.
 			if (code === "ETXTBSY" && attempt < 10) continue;
 			return unlessFinal(code);
 		}

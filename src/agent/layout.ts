@@ -16,7 +16,7 @@ export interface AgentLayout {
 	readonly stack: Range;
 	/** Requests of the agent: what the calls of one refer to, and the calls. Overwritten by the next. */
 	readonly batches: Range;
-	/** Undo lists, by turns: the next is put down while the one before still holds. */
+	/** Two places for undo lists, used alternately: the next is written while the previous one is still in force. */
 	readonly undo: readonly [Range, Range];
 	/** The rest of the hole. */
 	readonly free: Range;

@@ -11,7 +11,7 @@ import { type ByteStream, byteStream } from "./byte-stream.ts";
 import type { AgentLayout } from "./layout.ts";
 import { readReport, reportsFrom } from "./reports.ts";
 
-/** A started process of the blob, as an agent. */
+/** The {@link Agent} that talks to a started process of the blob. Answers come in the order of the requests. */
 export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayout): Agent {
 	const socket = streamAt(child, AGENT_FD);
 	const reports = streamAt(child, REPORT_FD);
@@ -22,7 +22,7 @@ export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayou
 	let undo = 0n;
 	let turn = 0;
 
-	/** Without its socket it ends; where it hangs, and where there is nothing for it to undo, it is killed. */
+	/** Closing its socket makes it exit. It is killed when it hangs, or at once when it has no undo list. */
 	const end = async (): Promise<AgentEnd> => {
 		socket.close();
 		const timer = setTimeout(() => void child.kill("SIGKILL"), undo === 0n ? 0 : UNDO_PATIENCE);
@@ -39,7 +39,7 @@ export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayou
 	const ask = async (request: AgentRequest): Promise<AgentAnswer> => {
 		const { load = [], steps = layout.nothing, reply, doing } = request;
 		const last = load.at(-1);
-		// Sent at once, and answered in order: whoever asks next gets the answer after this one.
+		// Sent without waiting for earlier answers, which are read in the same order.
 		const before = load
 			.slice(0, -1)
 			.map(({ at, bytes }) => exchange(socket, { load_at: at, steps: layout.nothing, undo }, bytes));
@@ -103,7 +103,7 @@ export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayou
 	};
 }
 
-/** Milliseconds for the agent to undo what is half done; a thread that it waits for may hang. */
+/** Milliseconds that the undo list may take: a thread that it waits for may hang. */
 const UNDO_PATIENCE = 5_000;
 
 function exchange(

@@ -6,17 +6,17 @@ import { pathOfLink } from "../proc/links.ts";
 import type { Agent } from "./agent.ts";
 import { type BatchArg, EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "./batch.ts";
 
-/** Which directory it is, wherever names lead by then: as lstat(2) shows it. */
+/** Identifies a directory whatever its name leads to later: from lstat(2). */
 export interface DirectoryIdentity {
 	readonly dev: bigint;
 	readonly ino: bigint;
 }
 
 /**
- * Leaves it to an agent to remove a directory, and the files in it, should we be gone before it has another name.
+ * Registers an undo list that removes a directory and the files in it, if our process ends before it is renamed.
  *
  * @param around a descriptor of ours: the directory that it is in.
- * @param directory unknown before it is made: then it goes if it is empty.
+ * @param directory absent before it is made: then it is removed only if it is empty.
  * @param also adds what is to be undone before.
  */
 export async function registerRemoval(
@@ -48,7 +48,7 @@ export async function registerRemoval(
 	await agent.perform(batch, { undo });
 }
 
-/** Goes to the end where a name leads to anything else by now. */
+/** Jumps to `end` when the name leads to another directory. */
 function requireIdentity(undo: SyscallBatch, fd: BatchArg, { dev, ino }: DirectoryIdentity, end: Label): void {
 	const look = undo.space(statx.size);
 	const device = BigInt(majorOf(dev)) | (BigInt(minorOf(dev)) << 32n);
@@ -62,7 +62,7 @@ function requireIdentity(undo: SyscallBatch, fd: BatchArg, { dev, ino }: Directo
 }
 
 /**
- * Adds to a batch that the agent opens a directory of ours, whatever its name stands for by now.
+ * Has the agent open a directory that we hold open, by our fd and not by its name.
  *
  * @param fd a descriptor of ours.
  * @returns where its own goes, in the memory of the undo list.
@@ -75,13 +75,14 @@ export function addHeld(batch: SyscallBatch, undo: SyscallBatch, fd: number): Sl
 }
 
 /**
- * Adds a call for each entry of a directory, by which it leaves that directory. Those that stay, as `.` and `..` do, are passed over.
+ * Adds a loop that makes a call for each entry of a directory, which removes or moves it. Entries that stay, such as `.` and
+ * `..`, are skipped.
  *
  * @param add the call, made of the entry's name; its result.
  */
 export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) => Slot): void {
 	const [again, gone, empty] = [label("again"), label("gone"), label("empty")];
-	// more than one may come, and the first is looked at
+	// getdents64 may return several entries; the first is used
 	const entry = undo.space(LONGEST_DIRENT);
 	undo.mark(again);
 	const count = { valueOf: undo.call("getdents64", fd, entry, entry.size) };

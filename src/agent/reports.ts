@@ -1,19 +1,19 @@
 import { reportLayout } from "../program/abi.ts";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** What the tasks of a plan say over their own socket, and what they are told. */
+/** The report socket of the processes that run a plan: what they write, and what they read. */
 export interface Reports {
 	/**
-	 * The next one: a failed step by its id, or id 0. `undefined` when nobody holds the other end any more; as the agent does,
-	 * have it close REPORT_FD once its tasks are made, to hear of their end.
+	 * The next report: a failed step by its id, or id 0. `undefined` when the other end is closed. The agent holds that end
+	 * too: have it close REPORT_FD once its processes are made.
 	 */
 	next(): Promise<Report | undefined>;
-	/** Bytes for whoever reads there. */
+	/** Writes bytes for the process to read. */
 	send(bytes: Uint8Array): void;
 }
 
 export interface Report {
-	/** What the context of the task calls it. */
+	/** The number of the task in its `struct context`. */
 	readonly task: bigint;
 	/** Of the step that was not satisfied; 0 for none. */
 	readonly id: bigint;

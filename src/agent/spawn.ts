@@ -7,7 +7,7 @@ import { type BatchArg, EVERY_BIT, label, type Slot, type SyscallBatch } from ".
 
 /** A process for the agent to make. It has a copy of all of the agent's memory, and runs a list of steps in it. */
 export interface Spawning {
-	/** `struct context`: whom it tells that a step failed. */
+	/** `struct context`: where it reports a failed step. */
 	readonly context: BatchArg;
 	/** The first step. */
 	readonly steps: BatchArg;
@@ -20,8 +20,8 @@ export interface Spawning {
 }
 
 /**
- * Adds to a batch that the agent makes a process; the result is its pid, or -errno: of clone3(2), and where that is hidden and
- * the ids are the kernel's choice, of clone(2).
+ * Has the agent make a process. The result is its pid, or -errno of clone3(2); of clone(2) where clone3 is hidden and no pid is
+ * asked for.
  */
 export function addSpawn(batch: SyscallBatch, agent: Agent, { context, steps, store, ...kind }: Spawning): Slot {
 	const args = putCloneArgs(batch, agent, kind);
@@ -45,7 +45,7 @@ export function putCloneArgs(
 		child_tid: 0n,
 		parent_tid: 0n,
 		exit_signal: BigInt(SIGCHLD),
-		// The agent's own stack is where the process may have to unmap everything.
+		// Not the agent's stack: the process may have to unmap that one.
 		stack: layout.stack.start,
 		stack_size: lengthOf(layout.stack),
 		tls: 0n,
@@ -66,8 +66,8 @@ export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigin
 }
 
 /**
- * Leaves it to an agent to kill the processes that it is about to make, should we be gone before they are all that they are to
- * be: nothing of theirs that changes on the way, ids or their wish for a signal (PR_SET_PDEATHSIG), matters for that.
+ * Registers an undo list that kills the processes which the agent is about to make, if our process ends before they are
+ * complete. Unlike PR_SET_PDEATHSIG it survives their change of ids.
  *
  * @returns where their pids are to go.
  */
@@ -88,6 +88,6 @@ export async function leaveKills(agent: Agent, count: number): Promise<readonly 
 	return pids;
 }
 
-/** They are complete, or gone. */
+/** Clears the undo list: the processes are complete, or have ended. */
 export const leaveNothing = async (agent: Agent): Promise<void> =>
 	void (await agent.perform(agent.batch(), { undo: undefined }));

@@ -8,8 +8,8 @@ import type { Agent } from "./agent.ts";
 import type { SyscallBatch } from "./batch.ts";
 
 /*
- * How long another process lives is not for us to know. An agent that sleeps until it ends would not see our own end: it
- * waits for both, or for a moment only.
+ * An agent that blocked in wait4(2) would not notice the end of our process: it polls its socket too, or waits for a limited
+ * time.
  */
 
 /** Waits for the end of a child of the agent. */
@@ -19,7 +19,7 @@ export async function waitForExit(agent: Agent, pid: number): Promise<WaitStatus
 		const batch = agent.batch();
 		const ends = [fd, AGENT_FD].map((one) => pollfd.encode({ fd: one, events: POLLIN, revents: 0 }));
 		const status = batch.space(8);
-		// where it is gone there is nothing to wait for
+		// without a pidfd (ESRCH) it has ended: do not block
 		batch.call("poll", batch.put(Buffer.concat(ends)), ends.length, fd < 0 ? 0 : -1);
 		const ended = batch.call("wait4", pid, status, WAIT.ALL | WAIT.NOHANG, 0);
 		const done = await agent.perform(batch);
@@ -45,8 +45,8 @@ export async function waitForStop(agent: Agent, pid: number): Promise<WaitStatus
 const PAUSE_NANOSECONDS = 50_000_000n;
 
 /**
- * Adds a sleep until a child, or one that is traced, has something to tell, and no longer than a moment: should it have been
- * told before, or never be, an agent still sees when its socket ends. It has SIGCHLD blocked, as all signals.
+ * Adds a wait for SIGCHLD (which the agent has blocked) of at most {@link PAUSE_NANOSECONDS}: the signal may have been consumed
+ * before, and the agent has to notice when its socket closes.
  */
 export function addPause(batch: SyscallBatch): void {
 	const children = new Uint8Array(Number(SIGSET_BYTES));

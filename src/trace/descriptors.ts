@@ -11,7 +11,7 @@ import { O } from "../linux/open.ts";
 import { KCMP } from "../linux/sched.ts";
 import { itimerspec } from "../linux/time.ts";
 
-/** Copies of a process's descriptors in the agent's hands (pidfd_getfd(2)), for what only a holder is told. */
+/** Copies of a process's fds in the agent (pidfd_getfd(2)), for what can only be asked of an open fd. */
 export interface DescriptorCopies {
 	/** Whether the two descriptors of each pair are one open file; `undefined` where the kernel does not tell (CONFIG_KCMP). */
 	same(pairs: readonly (readonly [number, number])[]): Promise<readonly (boolean | undefined)[]>;
@@ -20,11 +20,11 @@ export interface DescriptorCopies {
 		numbers: readonly number[],
 	): Promise<readonly { readonly type: number; readonly pid: number; readonly signal: number }[]>;
 	/**
-	 * Has timers count up to now. folklore: a timerfd that expires again and again stands still from its first expiration on
-	 * until somebody reads or asks, and fdinfo shows it as if it would never expire again.
+	 * Has timerfds count their expirations up to now. folklore: the kernel does not re-arm a periodic timerfd after an
+	 * expiration until it is read or timerfd_gettime(2) is called (fs/timerfd.c); until then fdinfo shows no time left.
 	 */
 	wind(numbers: readonly number[]): Promise<void>;
-	/** What a pipe can hold, and a copy of what waits at its reading end; `number` must be readable for the latter. */
+	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
 }
@@ -109,7 +109,7 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 	};
 }
 
-/** What waits in a pipe, by tee(2): it stays there. */
+/** A copy of the bytes in a pipe, by tee(2), which leaves them there. */
 async function copyOf(agent: Agent, number: number, from: bigint, capacity: number): Promise<Buffer> {
 	const count = new Uint8Array(8);
 	await agent.call("ioctl", from, FIONREAD, count);

@@ -10,40 +10,39 @@ import { type CallName, callNumber } from "../program/calls.ts";
 import { type LastStop, requireStopped, stepThread } from "./stepping.ts";
 
 /*
- * What a stopped thread of somebody else's is made to do, and how it gets back what was its own. One batch takes a thread
- * from where it stands to where it stands again, whatever comes between: an agent carries out what it was sent, also when
- * nobody is there any more to hear of it. So between two batches every thread has its own registers and its own mask, and
- * an undo list never finds one that is under way.
+ * System calls injected into a stopped thread of another process. One batch does all of it, from saving registers and signal
+ * mask to restoring them, and the agent finishes a batch also when our process has ended. So between two batches every thread
+ * has its own register set and mask, and an undo list never finds a thread in the middle of an injected call.
  *
- * Registers are set before the mask, and the mask is given back before the registers: should the agent itself be killed, no
- * thread is left with all signals blocked that is not also left where it makes no call of its own.
+ * Registers are set before the mask, and the mask is restored before the registers: if the agent itself is killed, a thread
+ * that is left with all signals blocked is also left outside its own code.
  */
 
-/** A thread at a stop of PTRACE_INTERRUPT, and what it is to go on with. */
+/** A thread in the ptrace-stop of PTRACE_INTERRUPT, and the register set and mask that it is to resume with. */
 export interface StoppedThread {
 	readonly tid: number;
 	readonly regs: UserRegs;
 	readonly mask: SignalSet;
 }
 
-/** `orig_ax` of a thread that is in no system call: nothing is restarted. */
+/** `orig_ax` outside a system call: the kernel restarts nothing. */
 const NO_CALL = (1n << 64n) - 1n;
 
 /** Milliseconds. */
 const PATIENCE = 30_000;
 
-/** A call that a thread is to make with its own hands, by a `syscall` instruction of its process. */
+/** A system call for a thread to make, at a `syscall` instruction of its process. */
 export interface InjectedCall {
 	readonly name: CallName;
 	readonly args: readonly bigint[];
-	/** Other words of the agent that get what it returns: of an undo list. */
+	/** Words of the agent's memory, such as of an undo list, that get a copy of the result. */
 	readonly copies?: readonly Slot[];
-	/** What 8 bytes of the process's memory hold afterwards goes into a word of the agent. */
+	/** Words of the process's memory that are copied to the agent after the call. */
 	readonly peeks?: readonly { readonly from: Address; readonly to: Slot }[];
 }
 
 /**
- * One system call by a thread's own hands. It stands afterwards as before.
+ * Injects one system call into a stopped thread, which is stopped with the same register set and mask afterwards.
  *
  * @returns what it returned: an error is -errno.
  * @throws NecromancerError ERR_PROCESS when it dies, ERR_HOST when it is taken from us.
@@ -65,9 +64,9 @@ export async function injectCall(
 }
 
 /**
- * Adds to an undo list that a thread unmaps memory, if there is any by then.
+ * Adds to an undo list an injected munmap(2), made only if memory was mapped by then.
  *
- * @returns the word that is to get its address: 0, and what is no multiple of a page (an errno), mean that there is none.
+ * @returns the word for its address; 0 and values that are not page aligned (-errno) mean that nothing is mapped.
  */
 export function addInjectedUnmap(
 	batch: SyscallBatch,
@@ -94,11 +93,11 @@ const firstArgument = (words: Slot): Slot => ({ at: plus(words.at, BigInt(userRe
 
 /** One of several calls that a thread makes in a row. */
 export interface CallInRow extends Omit<InjectedCall, "copies"> {
-	/** What the agent does while the thread makes it: until it enters the call, and until it leaves it. */
+	/** What the agent does before the thread enters the call, and before it leaves it. */
 	readonly meanwhile?: readonly [Meanwhile, Meanwhile];
 }
 
-/** Adds something; `out` leads to where the thread stands again, wherever it is by then. */
+/** Adds calls to the batch; a branch to `out` stops the thread and restores it from wherever it is. */
 export type Meanwhile = (batch: SyscallBatch, out: Label) => void;
 
 /** A row of calls in a batch. */
@@ -112,7 +111,7 @@ export interface InjectedCalls {
 }
 
 /**
- * Adds several calls of one thread, from where it stands to where it stands again.
+ * Adds several injected calls of one thread, with saving and restoring its registers and mask.
  *
  * @param last What the agent does after the last of them.
  */
@@ -161,7 +160,7 @@ function callingRegs({ regs }: StoppedThread, instruction: Address, { name, args
 	return { ...regs, ip: instruction, ax, di, si, dx, r10, r8, r9, orig_ax: NO_CALL };
 }
 
-/** From where a thread stands through one call to where it stands again. */
+/** One injected call, from the thread's ptrace-stop to its next. */
 function addCall(
 	batch: SyscallBatch,
 	thread: StoppedThread,
@@ -181,7 +180,7 @@ function addCall(
 	return { result, ...stepping.end() };
 }
 
-/** What a call that a thread is just leaving returned. */
+/** Reads the result at the syscall-exit-stop. */
 function addResult(batch: SyscallBatch, tid: number, results: readonly Slot[]): void {
 	for (const { at } of results) batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
 }
@@ -194,7 +193,7 @@ function addPeeks(batch: SyscallBatch, tid: number, peeks: InjectedCall["peeks"]
 export interface Parasite extends StoppedThread {
 	/** The first step of its list. */
 	readonly steps: Address;
-	/** Where its stack for that ends. */
+	/** The upper end of its stack for that. */
 	readonly stack: Address;
 }
 
@@ -204,12 +203,12 @@ export interface ParasiteEntry {
 	readonly entry: Address;
 	/** `struct context` */
 	readonly context: Address;
-	/** The call after which all is done; no list makes it before. What follows it, a thread only runs when the agent is gone. */
+	/** The call that marks the end of each list and appears nowhere else in it. Steps after it run only if the agent dies. */
 	readonly last: CallName;
 }
 
 /**
- * Has threads run their lists up to the last call, one after the other. They stand afterwards as before.
+ * Has threads run their lists up to the last call, one after the other, and restores their registers and masks.
  *
  * @throws NecromancerError ERR_PROCESS when one dies, ERR_HOST when one is taken from us.
  */
@@ -242,7 +241,7 @@ export const runParasites = (
 		read: (done, lastStop, { tid }) => requireStopped(done, lastStop, tid),
 	});
 
-/** Gives all threads back what was theirs, for when that went wrong and there may be some that have not got it. */
+/** Restores registers and masks of all threads after a failure, when some may not have them back. */
 export const giveBack = (agent: Agent, threads: readonly StoppedThread[]): Promise<void> =>
 	inBatches(agent, threads, { doing: "giving back", patience: PATIENCE, add: addGiveBack, read: () => {} });
 

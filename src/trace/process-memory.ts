@@ -6,7 +6,7 @@ import { pathOfMemory } from "../proc/links.ts";
 
 /** The memory of a living process, by address. Protections do not matter to whoever may trace it. */
 export interface ProcessMemory {
-	/** Offsets are addresses. Pages that were never there read as zeros; guards and what has no memory do not read at all. */
+	/** Offsets are addresses. Pages that were never touched read as zeros; guard pages and unmapped addresses cannot be read. */
 	readonly source: ByteSource;
 	/** The bytes at an address, or `undefined` where not all of them can be read. */
 	peek(at: Address, length: number): Buffer | undefined;
@@ -15,7 +15,7 @@ export interface ProcessMemory {
 }
 
 /**
- * @param pour Of its source, where somebody moves its bytes without our looking at them.
+ * @param pour How its source copies bytes into a file without JavaScript (see `ByteSource.pour`).
  * @throws NecromancerError ERR_IO where it is gone or not ours to trace.
  */
 export function openMemory(pid: number, pour?: ByteSource["pour"]): ProcessMemory {

@@ -12,13 +12,13 @@ import { reportLayout } from "../program/abi.ts";
 import { lostThread } from "./lost-thread.ts";
 
 /**
- * Lets stopped threads run until each has left the system call `number`. Threads wait for one another on the way, so they
- * go as they come: a request resumes those that stopped last, waits for the first to stop again, and takes along all that have
- * stopped by then. With many threads a request does much; with one it is one stop.
+ * Lets stopped threads run until each has left the system call `number`. The threads wait for one another on the way, so their
+ * order is not known: each request resumes those that stopped last, waits for the first to stop again, and collects all others
+ * that have stopped by then.
  *
  * @param owed Signals to deliver on resuming, by tid. Taken, and added to.
  * @param patience Milliseconds in which something has to happen.
- * @param told Called when a thread is about to say that it cannot go on, before it ends. Perhaps nobody else can hear it any more.
+ * @param told Called when a thread is about to write a report, before it ends: its report socket may have no reader any more.
  * @throws NecromancerError ERR_STEP_FAILED when a thread dies, or gets the signal for an impossible frame.
  */
 export async function runToExit(
@@ -41,7 +41,7 @@ export async function runToExit(
 			owed.delete(tid);
 		}
 		const slots = Array.from({ length: Math.min(left.size, AT_ONCE) }, (_, i) =>
-			// Some are not resumed yet: those that were may wait for them.
+			// Do not block while some threads are not resumed yet: the others may wait for them.
 			waitSlot(batch, i === 0 && later.length === 0),
 		);
 		const done = await agent.perform(batch, { patience, doing: `waiting for ${left.size} threads to be released` });
@@ -71,7 +71,7 @@ const refuseStuck = ([tid = 0]: readonly number[], number: number, patience: num
 
 const WRITE = BigInt(syscallNumbers.get("write") ?? 1);
 
-/** Nothing else is written so near the end. */
+/** Whether a thread is entering the write(2) of a report: so late in a plan nothing else is written. */
 const isReport = ({ op, nr, args }: PtraceSyscallInfo): boolean =>
 	op === PTRACE_SYSCALL_INFO.ENTRY && nr === WRITE && args[2] === BigInt(reportLayout.size);
 
@@ -95,7 +95,7 @@ interface WaitSlot {
 	readonly info: Slot;
 }
 
-/** Whichever thread has stopped, and where: nothing when none has, with `patient` after a moment. */
+/** Adds a wait4(2) for any thread and reads its syscall stop; `patient` waits for a limited time first. */
 function waitSlot(batch: SyscallBatch, patient: boolean): WaitSlot {
 	const status = batch.space(8);
 	const info = batch.space(ptraceSyscallInfo.size);

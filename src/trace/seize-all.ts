@@ -14,20 +14,19 @@ import { lostThread } from "./lost-thread.ts";
 /** No request takes longer on a host that is alive. Milliseconds. */
 const PATIENCE = 30_000;
 
-/** Milliseconds that a thread may take to stop, unless told otherwise: longer than any wait for a disk that is well. */
+/** Default for the milliseconds that a thread may take to stop: longer than any wait for a working disk. */
 const UNTIL_STOPPED = 5_000;
-/** Looks in a row; most threads stop as soon as they are told to. Then milliseconds between two. */
+/** wait4 calls without a pause (most threads stop at once), then milliseconds between two. */
 const [AT_ONCE, AGAIN] = [20, 2] as const;
 
 /**
- * Stops every thread of a process of somebody else's, wherever it is, until none is left that runs. Whatever happens to the
- * agent from then on, the process outlives it and goes on: that is what sets this apart from how we trace what we made.
- * A signal that was just about to be delivered is: the thread stops behind it.
+ * Seizes and stops every thread of another's process, until no thread is left that runs. There is no PTRACE_O_EXITKILL: if the
+ * agent dies, the process goes on. A signal that was about to be delivered is delivered, and the thread stops after it.
  *
  * @param within Milliseconds for one thread to stop.
  * @returns thread ids, leader first.
- * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the
- *   kernel does not let it; ERR_HOST where we may not.
+ * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the kernel
+ *   does not let it; ERR_HOST where we may not.
  */
 export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
 	const held = new Set<number>();
@@ -107,7 +106,10 @@ async function waitForStops(
 /** Calls in which a thread waits for a child that shares its memory, and nothing but the child's exec or end wakes it. */
 const VFORKS: readonly string[] = ["vfork", "clone", "clone3"];
 
-/** The kernel stops no thread in state D (TASK_UNINTERRUPTIBLE, TASK_KILLABLE): the parent of a vfork, for one. */
+/**
+ * Names the threads that did not stop: the kernel stops none in state D (TASK_UNINTERRUPTIBLE, TASK_KILLABLE), such as the
+ * parent of a vfork.
+ */
 function refuseStuck(pid: number, tids: readonly number[]): never {
 	const [tid = pid] = tids;
 	const call = callOf(pid, tid);
@@ -129,9 +131,9 @@ function callOf(pid: number, tid: number): string | undefined {
 }
 
 /**
- * Lets go of a process that {@link seizeAll} stopped: it goes on, or stays stopped where it was stopped by job control.
+ * Detaches from a process that {@link seizeAll} stopped: it runs, or stays stopped if job control had stopped it.
  *
- * @param signals Stop signals that are wanted.
+ * @param signals Signals to leave pending for it, such as SIGSTOP.
  */
 export async function detachAll(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
 	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);
@@ -139,7 +141,7 @@ export async function detachAll(agent: Agent, tids: readonly number[], signals: 
 		doing: "letting threads go",
 		patience: PATIENCE,
 		add: (batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, 0),
-		// whoever has ended needs no letting go
+		// a thread that has ended need not be detached
 		read: () => {},
 	});
 }

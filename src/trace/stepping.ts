@@ -7,7 +7,7 @@ import { SIGTRAP } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
 import { lostThread } from "./lost-thread.ts";
 
-/** How far a thread came. */
+/** The last ptrace-stop of a thread in a batch. */
 export interface LastStop {
 	/** Which thread was seen last; another number where it was lost. */
 	readonly who: Slot;
@@ -39,25 +39,24 @@ type Kind = "syscall" | "event";
 
 export interface Stepping {
 	/**
-	 * Lets the thread run to its next stop of a kind. What comes between is dealt with as if nobody looked: a signal (with all
-	 * others blocked, SIGSTOP) is delivered, and a stop that job control has in store passed over, as it comes again when the
-	 * thread is let go.
+	 * Resumes the thread until its next stop of a kind. Signal-delivery-stops on the way are passed on (SIGSTOP, all others are
+	 * blocked), and group-stops are skipped: they come again after the detach.
 	 */
 	run(kind: Kind): void;
-	/** The first half of that: the agent may do something else before it waits. */
+	/** Resumes it without waiting: the agent may make other calls before {@link arrive}. */
 	start(kind: Kind): void;
-	/** The second half. */
+	/** Waits for the stop. */
 	arrive(kind: Kind): void;
 	/**
-	 * On to a stop of PTRACE_INTERRUPT, without an instruction of the thread's own. It must stand: the request is forgotten at
-	 * any other stop that it comes to first (task_clear_jobctl_pending in ptrace_stop, kernel/signal.c).
+	 * To the stop of PTRACE_INTERRUPT, without an instruction of its own code. The thread must be stopped: any other stop that
+	 * comes first cancels the request (task_clear_jobctl_pending in ptrace_stop, kernel/signal.c).
 	 */
 	stop(): void;
-	/** Where it is lost, the batch goes on here. */
+	/** Ends the sequence: if the thread was lost, the batch continues here. */
 	end(): LastStop;
 }
 
-/** The way of a stopped thread through a batch; several may follow one another. */
+/** Moves a stopped thread from ptrace-stop to ptrace-stop within a batch. */
 export function stepThread(batch: SyscallBatch, tid: number): Stepping {
 	const [who, status] = [batch.space(8), batch.space(16)];
 	const lost = label("lost");

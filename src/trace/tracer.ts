@@ -18,10 +18,11 @@ import { lostThread } from "./lost-thread.ts";
 import { runToExit } from "./run-to-exit.ts";
 
 /**
- * ptrace(2) by way of an agent, for many threads at once. What is traced dies with the agent. Threads are to be stopped for
- * everything but `seize` and `interrupt`. Waiting is bounded: an agent that gets no answer is killed, and what it traces with it.
+ * ptrace(2) through the agent, for many threads at once, with PTRACE_O_EXITKILL. All but `seize` and `interrupt` want stopped
+ * threads. Waits are bounded: after that the agent is killed, and what it traces with it.
  *
- * @throws NecromancerError, from all of them, ERR_HOST where the system does not allow it, ERR_STEP_FAILED for a thread that died.
+ * @throws NecromancerError, from all of them, ERR_HOST where the system does not allow it, ERR_STEP_FAILED for a thread that
+ *   died.
  */
 export interface Tracer {
 	/** Attaches to running threads, which run on. */
@@ -45,9 +46,8 @@ export interface Tracer {
 	 */
 	toSyscallExit(tids: readonly number[], number: number, told?: (report: Report) => Promise<void>): Promise<void>;
 	/**
-	 * Unmaps memory of a stopped thread's process with the thread's own hands, by the `syscall` instruction at
-	 * `instruction`, which may lie in what is unmapped. Its registers and its mask are as before. All other threads are to be
-	 * stopped, outside the range.
+	 * Injects a munmap(2) into a stopped thread, at the `syscall` instruction at `instruction`, which may lie inside the range.
+	 * Its register set and mask are restored. All other threads must be stopped, outside the range.
 	 */
 	injectMunmap(tid: number, instruction: Address, range: Range): Promise<void>;
 	/**
@@ -62,7 +62,7 @@ export interface Tracer {
 const PATIENCE = 30_000;
 
 export function tracerOn(agent: Agent): Tracer {
-	/** Signals that were about to be delivered when a thread was stopped. */
+	/** Signals from signal-delivery-stops that are still to be delivered, by tid. */
 	const owed = new Map<number, number>();
 
 	/** Does the same to each of many threads, in as few requests as fit. */
@@ -212,7 +212,7 @@ export function tracerOn(agent: Agent): Tracer {
 			await setRegs(tid, {
 				...regs,
 				ip: instruction,
-				// whatever it points at needs no memory, but no processor goes on with one that is no address
+				// the stack is not used, but a non-canonical sp would fault on the way out
 				sp: instruction,
 				ax: BigInt(syscallNumber("munmap")),
 				di: range.start,
@@ -239,12 +239,12 @@ export function tracerOn(agent: Agent): Tracer {
 				"letting threads go",
 				(batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, take(owed, tid)),
 				(done, result, tid) => {
-					// the first to go may have ended the process before the last was let go
+					// the first detached thread may have ended the process before the last was detached
 					if (failedWith(done.result(result), ESRCH)) gone.push(tid);
 					else must(done, result, tid, "PTRACE_DETACH");
 				},
 			);
-			// its parent hears of a leader's end when nobody traces a dead thread of it any more
+			// the parent is told of the leader's exit only when no dead thread is traced any more: reap them
 			for (const tid of gone) if (tid !== leader) await agent.call("wait4", tid, 0, WAIT.ALL, 0);
 			// Where it is the agent's child, it is stopped when this returns; of another's the agent hears nothing.
 			if (stop) {

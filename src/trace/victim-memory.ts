@@ -6,18 +6,17 @@ import { errnoName } from "../linux/errno.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import { addInjectedUnmap, injectCall, type StoppedThread } from "./inject.ts";
 
-/** A stopped thread that makes calls for us, and a `syscall` instruction of its process. */
+/** A stopped thread that calls are injected into, and a `syscall` instruction of its process. */
 export interface VictimThread {
 	readonly leader: StoppedThread;
 	readonly syscallInstruction: Address;
 }
 
-/** Flags of memory that takes nothing until it is touched. */
+/** mmap(2) flags of anonymous memory, not charged until it is touched. */
 export const FRESH = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE;
 
 /**
- * Maps memory in a stopped process, to be read and written. From the request that maps it on, the agent has a list that unmaps
- * it, should we be gone.
+ * Maps read-write memory in a stopped process. The same batch registers an undo list that unmaps it.
  *
  * @param length Bytes, whole pages.
  * @returns -errno where it may not be mapped.
@@ -36,7 +35,7 @@ export async function mapInVictim(
 }
 
 /**
- * Unmaps it again. The request that does takes the undo list away too: it is carried out to its end, also without us.
+ * Unmaps it again, in the batch that clears the undo list too.
  *
  * @throws NecromancerError ERR_HOST where the process keeps it.
  */
