@@ -8,16 +8,16 @@ import { cellDatum, spaceDatum } from "../program/data.ts";
 import type { Arg, Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 
-/** What a process has that no restore gives back. */
+/** State of a process that no restore recreates. */
 export interface Unrestored {
 	/** Whether it has a local descriptor table (modify_ldt(2)). */
 	readonly localDescriptors: boolean;
-	/** Features of registers that it asked leave to use (ARCH_REQ_XCOMP_PERM), bit n for XSAVE component n. */
+	/** XSAVE components that it was permitted to use (ARCH_REQ_XCOMP_PERM), bit n for component n. */
 	readonly registerFeatures: bigint;
 	readonly keyrings: Keyrings;
 }
 
-/** Ids of keys; nothing of the kind where the kernel has no keyrings, or the process may not ask. */
+/** Serial numbers of keys; empty where the kernel has no keyrings, or a seccomp filter forbids keyctl(2). */
 export interface Keyrings {
 	readonly session: readonly number[];
 	readonly user?: number;
@@ -58,7 +58,7 @@ export function askThreadAttributes(ask: Ask): (recall: Recall) => Attributes<Th
 	result("io-priority", "ioprio_get", [BigInt(IOPRIO_WHO_PROCESS), 0n], (value) =>
 		value >> IOPRIO_CLASS_SHIFT === 0n ? undefined : value,
 	);
-	// that of real-time threads reads as 0
+	// real-time threads have none: it reads as 0
 	prctl("timer-slack", PR.GET_TIMERSLACK, unlike(0n, USUAL_SLACK));
 	prctl("memory-errors", PR.MCE_KILL_GET, unlike(BigInt(PR_MCE_KILL.DEFAULT)));
 	prctl("io-flusher", PR.GET_IO_FLUSHER, unlike(0n));
@@ -83,7 +83,7 @@ export function askThreadAttributes(ask: Ask): (recall: Recall) => Attributes<Th
 	return (recall) => known(readers.map((read) => read(recall)));
 }
 
-/** Only where a program may change it: what is the same for all is the system's. */
+/** Speculation control is an attribute only where prctl may change it; otherwise it is set for the whole system. */
 const restricted = (told: bigint): bigint | undefined => {
 	const limits = told & BigInt(PR_SPEC.DISABLE | PR_SPEC.FORCE_DISABLE | PR_SPEC.DISABLE_NOEXEC);
 	return (told & BigInt(PR_SPEC.PRCTL)) === 0n || limits === 0n ? undefined : limits;

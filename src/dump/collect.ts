@@ -25,7 +25,7 @@ import { type Answers, parasiteQueries } from "./parasite-queries.ts";
 import { syscallInstructionOf } from "./syscall-instruction.ts";
 import { askedOf, stoppedThreads, threadFrom } from "./threads.ts";
 
-/** A process that stands still, and what it takes to look at it. */
+/** A stopped process, and what is needed to read it. */
 export interface StoppedProcess {
 	readonly pid: number;
 	/** Leader first. */
@@ -44,13 +44,13 @@ export interface StoppedProcess {
 
 export interface Collected {
 	readonly task: Task;
-	/** Who makes calls for us in the process, as long as it stands still. */
+	/** The thread that calls are injected into while the process is stopped. */
 	readonly caller: VictimThread;
 }
 
 /**
- * A stopped process as a task. Afterwards it stands as before; its memory is referred to, so it has to stand until that is
- * written.
+ * Reads a stopped process into a task. Its registers and memory are as before afterwards. Contents refer to its memory, so it
+ * must stay stopped until they are written.
  *
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
@@ -94,8 +94,8 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 }
 
 /**
- * @param since nanoseconds, by which what timers had left is younger than the readings: an absolute time that is made of
- *   both must not come too early.
+ * @param since nanoseconds between reading the clocks and reading what timers had left: a deadline that is computed from both
+ *   must not come early.
  */
 function clocksOf(pid: number, { monotonic, boottime, realtime }: Answers["clocks"], since: bigint): ProcessClocks {
 	const origin = clockOriginOf(pid);
@@ -106,7 +106,7 @@ function clocksOf(pid: number, { monotonic, boottime, realtime }: Answers["clock
 	};
 }
 
-/** What a core holds where nobody has said anything (fs/coredump.c). */
+/** The default of coredump_filter (fs/coredump.c). */
 const USUAL_FILTER = 0x33n;
 
 function attributesOf(pid: number, { attributes }: Answers): Pick<Task, "attributes"> {

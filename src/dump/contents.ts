@@ -6,7 +6,7 @@ import type { Content, Mapping } from "../task/task.ts";
 import type { TouchedRange } from "../trace/page-scan.ts";
 import type { Classified } from "./mappings.ts";
 
-/** What of an address space is not as a fresh mapping would show it. */
+/** The pages of an address space that differ from those of a fresh mapping. */
 export interface Touched {
 	/** Ascending, each within one mapping. */
 	readonly contents: readonly Content[];
@@ -46,7 +46,7 @@ export function touchedOf(
 const hasContents = ({ backing: { kind }, shared, flags }: Mapping): boolean =>
 	!shared && (kind === "anonymous" || kind === "file" || kind === "object") && (flags & MAP.DROPPABLE) === 0;
 
-/** Nothing can be read where a mapping reaches beyond the pages of its file. */
+/** Without the pages beyond the end of the mapping's file, which fault. */
 function wholeOf(mapping: Mapping, fileEnd: bigint | undefined, source: ByteSource): Content[] {
 	const { start, end } = mapping;
 	const readable = fileEnd === undefined ? end : pageCeil(plus(start, fileEnd > 0n ? fileEnd : 0n));

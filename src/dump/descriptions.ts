@@ -8,7 +8,7 @@ import type { LiveGhosts } from "./ghosts.ts";
 import type { LiveObjects } from "./objects.ts";
 import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";
 
-/** An open file of which all is known that there is to know. */
+/** All that is known of an open file. */
 export interface Described {
 	readonly pid: number;
 	readonly id: number;
@@ -18,7 +18,7 @@ export interface Described {
 	readonly ghosts: LiveGhosts;
 	/** By {@link pipeKey}. */
 	readonly pipes: ReadonlyMap<string, Pipe>;
-	/** Numbers of what is not dumped: nobody can watch them. */
+	/** Fds that are not dumped: epoll cannot watch them after the restore. */
 	readonly lost: ReadonlySet<number>;
 }
 
@@ -73,8 +73,8 @@ export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }:
 }
 
 /**
- * folklore: between the moment when a timer is wound and that when it is looked at it may expire once more, and stands still
- * again. One that has expired and has an interval runs, whatever its time left: whoever stops it takes its expirations away.
+ * folklore: between `wind` and the reading of fdinfo a periodic timerfd may expire once more, and again shows no time left. One
+ * with expirations and an interval is running all the same: disarming resets its expirations (timerfd_settime(2)).
  */
 function timeOf({ field }: Fdinfo): Pick<Timerfd, "clock" | "ticks" | "settings" | "remaining" | "interval"> {
 	const ticks = BigInt(field("ticks") ?? 0);
@@ -88,7 +88,7 @@ function timeOf({ field }: Fdinfo): Pick<Timerfd, "clock" | "ticks" | "settings"
 	};
 }
 
-/** The size of a file that only grows says nothing: it may have grown before the process is back. */
+/** No size for a file opened with O_APPEND: others may have appended to it before the restore. */
 function looksOf(path: string, { info, stat }: OpenDescriptor): MappedFile {
 	const mode = Number(stat.mode);
 	const growing = (info.flags & O_ACCMODE) === O.WRONLY && (info.flags & O.APPEND) !== 0;

@@ -35,7 +35,7 @@ export function requireDumpable(pid: number, open: readonly OpenDescriptor[], po
 	});
 }
 
-/** Of what /proc says, only that of the process itself is found again, and that of the first, which is always there. */
+/** Whose file of /proc/PID it is, if another process's: only the process's own and that of pid 1 exist again after a restore. */
 function aboutAnother(pid: number, path: string): string | undefined {
 	const owner = ownerInProc(path);
 	if (owner === undefined || owner.pid === 1) return undefined;

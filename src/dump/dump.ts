@@ -50,9 +50,8 @@ export interface Dumped {
 }
 
 /**
- * Writes the images of a living process, with all its threads. Whatever goes wrong, and also when we are killed, it goes on
- * as it was: what was put into it is taken out by the agent, and traced without a claim on its life it is let go by the end
- * of its tracer.
+ * Writes the images of a living process, with all its threads. When it fails, and also when we are killed, the process runs on
+ * unchanged: the agent's undo list removes the parasite, and without PTRACE_O_EXITKILL the end of the tracer detaches it.
  *
  * @throws NecromancerError ERR_PROCESS, ERR_UNSUPPORTED, ERR_HOST, ERR_OUTPUT_EXISTS, mostly before it is touched; ERR_IO.
  */
@@ -84,7 +83,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	});
 }
 
-/** A parent cannot be brought back to its children, nor they to it. */
+/** Findings about its children: a restore makes it neither their parent again, nor them its children. */
 function leftBehind({ pid, children }: DumpCandidate, afterwards: DumpOptions["afterwards"]): Finding[] {
 	if (children.length === 0) return [];
 	const list = children.slice(0, 5).join(", ") + (children.length > 5 ? ", …" : "");
@@ -104,7 +103,7 @@ function leftBehind({ pid, children }: DumpCandidate, afterwards: DumpOptions["a
 	];
 }
 
-/** Bytes: fewer are copied before a pipe is ready. */
+/** Bytes: fewer are copied faster than a pipe is set up. */
 const WORTH_A_PIPE = 8n << 20n;
 
 async function write(
@@ -145,7 +144,7 @@ async function write(
 		await pipe?.close();
 		return { task, written };
 	} catch (cause) {
-		// what went wrong first is what there is to say
+		// the first error is the one to report
 		await pipe?.close().catch(() => undefined);
 		throw cause;
 	} finally {

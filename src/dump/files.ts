@@ -18,7 +18,7 @@ import type { LiveGhosts } from "./ghosts.ts";
 import type { LiveObjects } from "./objects.ts";
 import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
 
-/** What is done about what cannot be dumped, and where that is told. */
+/** What to do about fds that cannot be dumped, and where to report it. */
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
 	readonly objects: LiveObjects;
@@ -136,7 +136,7 @@ async function pipesOf(
 	return pipes;
 }
 
-/** Another file, or none, in the place of what cannot be dumped. */
+/** What takes the place of an fd that cannot be dumped: another file, or nothing. */
 function substitute(
 	{ pid, id, open }: Described,
 	missing: MissingDescriptors,
@@ -154,12 +154,15 @@ function substitute(
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
 }
 
-/** folklore: F_NOTIFY names an owner, and nothing else does so for a directory; what was asked for is nowhere to be seen. */
+/**
+ * folklore: fcntl(F_NOTIFY) sets an owner (fs/notify/dnotify), which is how it is recognised; which events were asked for
+ * cannot be read.
+ */
 const DNOTIFY = "is a directory that tells a process of what becomes of it (F_NOTIFY, dnotify); it tells no more";
 
 const isDirectoryMode = (mode = 0): boolean => (mode & S_IFMT) === S_IFDIR;
 
-/** One that has another name, where that was found. */
+/** A deleted file that has another hard link. */
 function reportRenamed({ number, link, stat }: OpenDescriptor, report: (finding: Finding) => void): void {
 	const kind = kindOf({ link, stat });
 	if (kind.kind === "file" && kind.path !== link)

@@ -5,16 +5,16 @@ import type { GhostFile } from "../task/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
-/** Files of a process that had lost their names, each once: mappings and descriptors of one inode show the same. */
+/** Unlinked files of a process, each once: mappings and fds of one inode share it. */
 export interface LiveGhosts {
 	/**
 	 * The id of the file that a link of /proc leads to, and that was called `path`; `undefined` where the link may not be
 	 * followed, or leads to no regular file.
 	 *
-	 * @param shown Whether others may see through it what is written to that file.
+	 * @param shown Whether writes through it reach the file (a shared mapping or an fd).
 	 */
 	readonly of: (link: string, path: string, shown: boolean) => number | undefined;
-	/** The names that those of them had which others may still reach by another name, and see. */
+	/** Former names of those files that other processes can still reach by another hard link. */
 	readonly linked: () => readonly string[];
 	/** All that were asked for, with references to their bytes. @throws NecromancerError ERR_IO */
 	readonly collect: (agent: Agent) => Promise<readonly GhostFile[]>;

@@ -1,4 +1,4 @@
-/** What a process has around it or in it that does not come back, by the names that --allow-lost knows. */
+/** What a process may have that does not come back, by the names of --allow-lost. */
 export const losable = {
 	net: "its network namespace",
 	uts: "its UTS namespace (names of host and domain)",

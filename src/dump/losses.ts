@@ -10,7 +10,7 @@ import type { Keyrings, Unrestored } from "./attribute-queries.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
 
-/** Something that is lost, and whose it is. */
+/** Something that a restore will not recreate, and whose it is. */
 export interface Lost {
 	readonly what: Losable;
 	readonly subject: string;
@@ -19,7 +19,7 @@ export interface Lost {
 }
 
 /**
- * Reports what may be lost and refuses the rest, all at once.
+ * Reports as losses what --allow-lost names, and refuses the rest in one error.
  *
  * @throws NecromancerError ERR_UNSUPPORTED
  */
@@ -51,7 +51,7 @@ const hasNamespace = (names: readonly Losable[]): boolean =>
 /** Namespaces that change what a process may reach, and not what paths, ids and times mean. */
 const around = ["net", "uts", "ipc", "cgroup"] as const;
 
-/** Of a process that still runs. */
+/** What of a running process's environment is not the restorer's: namespaces, security label, deleted directories. */
 export function lostEnvironment(pid: number): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const link = (whose: number, name: Namespace): string | undefined => ifShown(() => readNamespace(whose, name));
@@ -67,7 +67,7 @@ export function lostEnvironment(pid: number): readonly Lost[] {
 	return [...foreign, ...children, ...lostLabel(pid, subject), ...lostDirectories(pid, subject)];
 }
 
-/** Directories that their names no longer lead to: they were deleted, as those of ended processes below /proc are. */
+/** Working and root directories whose path leads elsewhere or nowhere: they were deleted, as /proc/PID of ended processes is. */
 const lostDirectories = (pid: number, subject: string): readonly Lost[] =>
 	(["cwd", "root"] as const).flatMap((what): Lost[] => {
 		const [path, there] = [ifShown(() => readLink(pid, what)), ifShown(() => statLink(pid, what))];
@@ -85,7 +85,7 @@ function lostLabel(pid: number, subject: string): readonly Lost[] {
 	return theirs === undefined || theirs === ours ? [] : [{ what: "lsm", subject, found: theirs }];
 }
 
-/** Of one that stands still and has answered. */
+/** What of a stopped process's own state cannot be recreated. */
 export function lostState(pid: number, threads: readonly Stopped[], { localDescriptors }: Unrestored): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const [leader] = threads;
@@ -101,7 +101,7 @@ export function lostState(pid: number, threads: readonly Stopped[], { localDescr
 
 const ALL_BITS = (1n << 64n) - 1n;
 
-/** What nobody gives back, and what nobody sees. */
+/** Findings about state that is not recreated (keyrings, cgroup, audit login uid), or that cannot be read (Landlock). */
 export function reportUnrestored(
 	pid: number,
 	{ keyrings, registerFeatures }: Unrestored,
@@ -127,7 +127,7 @@ export function reportUnrestored(
 	report((noNewPrivileges ? caution : note)("confinement", subject, landlock));
 }
 
-/** The first of those that a program has to ask for: AMX's tiles (arch/x86/include/asm/fpu/types.h). */
+/** The first XSAVE component that needs permission: AMX's tiles (arch/x86/include/asm/fpu/types.h). */
 const DYNAMIC = 18n;
 
 const isUsers = ({ session, user }: Keyrings): boolean => session.every((key) => key === user);

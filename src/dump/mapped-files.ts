@@ -7,15 +7,16 @@ import { NecromancerError } from "../errors.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import type { MappedFile } from "../task/file-identity.ts";
 
-/** A file of a process, and the link of /proc that leads to it whatever has become of its name. */
+/** A file of a process, and its link in /proc, which leads to it even if it was renamed or unlinked. */
 export interface ReachedFile {
 	readonly path: string;
 	readonly link: string;
 }
 
 /**
- * How the files look that a process has mapped, by path, each looked at once. Where the link may not be followed (map_files
- * takes CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN), by name: whoever lacks that can reach nothing by it that is not his.
+ * Size, mode and build-id of the files that a process has mapped, by path. Where the link may not be followed (map_files takes
+ * CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN), they are opened by name: without those capabilities that gives access to nothing
+ * new.
  *
  * @throws NecromancerError ERR_HOST
  */

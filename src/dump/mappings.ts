@@ -20,7 +20,7 @@ export interface Classified {
 	readonly fileEnd?: bigint;
 }
 
-/** What the mappings alone do not tell. */
+/** What smaps does not tell of a mapping. */
 export interface Behind {
 	/** Gives out the ids of shared memory. */
 	readonly objectOf: (entry: SmapsEntry) => number;
@@ -116,7 +116,7 @@ function backingOf(
 	return { backing: shared ? object() : { kind: "anonymous" }, orphan: path };
 }
 
-/** What CRIU's record of a mapping has no place for. The kernel's own areas are as it makes them. */
+/** Attributes that CRIU's vma_entry has no field for. Not for vdso and vvar, which the kernel makes. */
 function told({ name, flags }: SmapsEntry): Pick<Mapping, "attributes"> {
 	if (name.startsWith("[v")) return {};
 	const attributes: Attributes<MappingAttribute> = {
@@ -137,7 +137,7 @@ const isSharedMemory = ({ name, shared }: SmapsEntry): boolean =>
 	isNamelessMemory(name) ||
 	(shared && (name.startsWith("[anon_shmem:") || isSystemV(name) || name === HUGE_PAGES));
 
-/** Some file is really called so. */
+/** Whether a file of that name exists. */
 function isThere({ name, inode }: SmapsEntry): boolean {
 	try {
 		return statSync(Buffer.from(bytesFromText(name)), { bigint: true }).ino === inode;

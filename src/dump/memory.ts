@@ -37,8 +37,8 @@ export interface Subject {
 }
 
 /**
- * folklore: a file may be called `a\012b`, and smaps shows it as one with a newline in its name (6.18). The link to the file,
- * which not everybody may read, tells them apart.
+ * folklore: smaps shows a file called `a\012b` and one with a newline in its name alike (Linux 6.18, fs/proc/task_mmu.c). The
+ * map_files link tells them apart, where it may be read.
  */
 function certain(pid: number, entry: SmapsEntry): SmapsEntry {
 	if (!entry.name.includes("\n")) return entry;
@@ -58,7 +58,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
-	// both look at every page: at once
+	// both walk all pages: run them at the same time
 	const scanned = pages ? scanPages(agent, pid) : undefined;
 	scanned?.catch(() => undefined);
 	const entries = readSmaps(pid).map((entry) => certain(pid, entry));
@@ -116,7 +116,7 @@ const behindOf = (pid: number, objects: LiveObjects, ghosts: LiveGhosts): Behind
 	},
 });
 
-/** Says what becomes of mappings without a file, and leaves out what lies beyond its end: there is nothing to read. */
+/** Reports mappings whose file is gone, and cuts them at the end of that file: pages beyond it fault. */
 function withWholeFiles(
 	pid: number,
 	classified: readonly Classified[],
@@ -145,7 +145,7 @@ const isWritable = (pid: number, entry: SmapsEntry): boolean =>
 const lookAt = (pid: number, entry: SmapsEntry): BigIntStats | undefined =>
 	ifShown(() => statLink(pid, mapLink(entry)));
 
-/** What mappings had and will not have: each kind is told once, with the first of them. */
+/** Losses of mappings (protection keys, names): one finding a kind, which names the first mapping. */
 export function memoryLosses(entries: readonly SmapsEntry[]): readonly Finding[] {
 	const told = (found: readonly SmapsEntry[], finding: typeof loss, text: string): readonly Finding[] => {
 		const [first, ...others] = found;

@@ -11,7 +11,7 @@ import type { Content, SharedObject } from "../task/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
-/** Shared memory of a process, each object once: mappings and descriptors of one inode show the same. */
+/** Shared memory of a process, each object once: mappings and fds of one inode share it. */
 export interface LiveObjects {
 	/** The id of the object that a mapping shows. */
 	readonly ofMapping: (entry: SmapsEntry) => number;
@@ -27,7 +27,7 @@ interface Found {
 	readonly id: number;
 	/** memfd name. */
 	name?: string;
-	/** Where it can be opened: descriptors by everybody who may trace, mappings by the privileged. */
+	/** A link in /proc to open it by: of an fd for whoever may trace, of map_files with privileges. */
 	path: string;
 	readonly entries: SmapsEntry[];
 }
@@ -109,13 +109,13 @@ async function sealsOf(
 	const huge = entries.some(({ flags }) => flags.has("ht"))
 		? MFD.HUGETLB | ((Math.log2(entries[0]?.pageSize ?? 0) & MAP_HUGE_MASK) << MAP_HUGE_SHIFT)
 		: 0;
-	// one that was made without sealing is sealed against seals, and against nothing else
+	// a memfd made without MFD_ALLOW_SEALING has exactly F_SEAL_SEAL
 	return { seals, memfdFlags: huge | (seals === F_SEAL.SEAL ? 0 : MFD.ALLOW_SEALING) };
 }
 
 /**
- * Without the right to its file, an object is as large as its mappings show, and all of that is read: pages that were never
- * there become zeros of its own.
+ * When its file may not be opened, an object is taken as large as its mappings, and read through them: holes become pages of
+ * zeros.
  */
 function throughMappings({ id, name, entries }: Found, memory: ByteSource | undefined): SharedObject {
 	const contents: Content[] = [];

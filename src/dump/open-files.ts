@@ -17,7 +17,7 @@ export interface OpenDescriptor {
 	readonly stat: BigIntStats;
 }
 
-/** Ascending. Those that a process closes while it is looked at, before it stands still, are none. @throws NecromancerError ERR_IO */
+/** Ascending. Fds that a process closes meanwhile, when it is not stopped yet, are left out. @throws NecromancerError ERR_IO */
 export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
 	descriptorsOf(pid).flatMap((number) => {
 		try {
@@ -82,7 +82,7 @@ export function kindOf({ link, stat }: Pick<OpenDescriptor, "link" | "stat">): O
 	return namedKind(link, stat);
 }
 
-/** Shared memory that was opened by way of /proc/PID/map_files: it has no other name than the kernel's. */
+/** Shared memory opened through /proc/PID/map_files: its only name is the kernel's. */
 const sharedMemoryName = (link: string, { mode }: BigIntStats): string | undefined =>
 	isNamelessMemory(link) && (Number(mode) & S_IFMT) === S_IFREG ? withoutDeleted(link).path : undefined;
 
@@ -103,7 +103,7 @@ function namedKind(link: string, stat: BigIntStats): OpenKind {
 	return { kind: type === S_IFIFO ? "fifo" : "file", path: link };
 }
 
-/** Its name leads to it and to no other: it was neither deleted nor replaced, and nothing is mounted over it. */
+/** Whether its path still leads to it: not unlinked, not replaced, nothing mounted over it. */
 function isStillThere(path: string, { ino, dev }: BigIntStats): boolean {
 	try {
 		const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
@@ -126,5 +126,5 @@ const isTerminal = (device: bigint): boolean => {
 export const deviceText = (device: bigint): string =>
 	[majorOf(device), minorOf(device)].map((part) => part.toString(16).padStart(2, "0")).join(":");
 
-/** What two ends of one pipe, or two openings of one FIFO, have in common. */
+/** Identifies a pipe or FIFO: device and inode, the same for all fds of it. */
 export const pipeKey = ({ stat }: Pick<OpenDescriptor, "stat">): string => `${stat.dev} ${stat.ino}`;

@@ -5,10 +5,7 @@ import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 /** So many names are looked at: a directory of millions is no place to search in. */
 const MOST_NAMES = 20_000;
 
-/**
- * A name by which a file that has lost its own can still be reached: another hard link in the directory that it was in. Where
- * else links may be, nobody tells.
- */
+/** Another hard link of an unlinked file, searched in the directory that it was in: links elsewhere cannot be found. */
 export function otherName(
 	lost: string,
 	{ ino, dev, nlink }: Pick<BigIntStats, "ino" | "dev" | "nlink">,
@@ -32,7 +29,7 @@ export function otherName(
 			names.closeSync();
 		}
 	} catch {
-		// it has gone too, or is not for us to see
+		// the directory is gone too, or may not be read
 	}
 	return undefined;
 }

@@ -16,12 +16,12 @@ import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "..
 import type { Ask, Recall } from "./attribute-queries.ts";
 import { askProcessAttributes, askThreadAttributes, type Unrestored } from "./attribute-queries.ts";
 
-/** A thread that is asked, and what it is to go on with should nobody be there to tell it. */
+/** A thread that runs queries, and the register set that it resumes with if agent and we are gone. */
 export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
 	readonly tid: number;
 }
 
-/** What nobody but the process itself is told. */
+/** The answers: state that only the process itself can query. */
 export interface Answers {
 	readonly signalActions: readonly SignalAction[];
 	readonly intervalTimers: {
@@ -36,7 +36,7 @@ export interface Answers {
 	readonly childSubreaper: boolean;
 	readonly attributes: Attributes<ProcessAttribute>;
 	readonly beyond: Unrestored;
-	/** As it sees them itself, whatever time namespace it is in; and the time of day. */
+	/** In the process's own time namespace; and the time of day. */
 	readonly clocks: Clocks & { readonly realtime: bigint };
 	/** By thread id. */
 	readonly threads: ReadonlyMap<number, ThreadAnswers>;
@@ -62,16 +62,15 @@ export interface ParasiteQueries {
 	readonly read: (recall: Recall) => Answers;
 }
 
-/** Says that a thread has asked all. */
+/** Marks the end of a thread's queries. */
 export const LAST_CALL: CallName = "getppid";
 
 /** The blob needs a few hundred bytes of it. */
 export const STACK_SIZE = 4096;
 
 /**
- * The system calls that a process is to make about itself: each thread about its own, the first about what they share. At the
- * end of each list stands a way out that only a thread takes whom nobody leads any more: rt_sigreturn from a frame with all
- * that it had.
+ * The system calls that the parasite makes: each thread queries its own state, the leader also what all share. Each list ends
+ * in an rt_sigreturn from a frame with the thread's original state, which is run only if the tracer has died.
  *
  * @param threads Leader first.
  */
@@ -81,7 +80,7 @@ export function parasiteQueries(
 	processor: Processor,
 ): ParasiteQueries {
 	const lists: StepList[] = [];
-	// nobody hears of it: no step is judged
+	// no report socket (fd -1): the results are read from memory, no step is judged
 	const context = bytesDatum("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
 	const stacks = new Map<number, Place>();
 	const names = new Map<number, string>();
@@ -205,8 +204,8 @@ function askShared(ask: Ask, timers: readonly ProcTimer[]): (recall: Recall) => 
 }
 
 /**
- * folklore: the real timer starts anew only when its SIGALRM is delivered; as long as that waits it shows no time left, like one
- * that was never set. But only one that is set has an interval.
+ * folklore: ITIMER_REAL is re-armed only when its SIGALRM is dequeued (kernel/signal.c); while that is pending, getitimer(2)
+ * shows no time left, as for an unset timer. An unset one has no interval, though.
  */
 const withNextExpiry = ({ remaining, interval }: IntervalTimer): IntervalTimer => ({
 	remaining: remaining === 0n ? interval : remaining,
@@ -241,8 +240,8 @@ function askThread(ask: Ask): (recall: Recall) => ThreadAnswers {
 }
 
 /**
- * folklore: a frame cannot say "leave the alternate stack as it is"; but one that is too small for the kernel is passed over
- * without a word.
+ * folklore: a signal frame always sets the alternate stack; but the kernel ignores one that is below its minimum size without
+ * an error (restore_altstack, kernel/signal.c).
  */
 function frameOf(thread: Asked, processor: Processor): Place {
 	const { ucontext, fpstate, fpstateAt } = sigframe(

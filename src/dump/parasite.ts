@@ -14,10 +14,10 @@ import type { ProcessMemory } from "../trace/process-memory.ts";
 import { FRESH, mapInVictim, unmapInVictim, type VictimThread } from "../trace/victim-memory.ts";
 import { type Answers, LAST_CALL, type ParasiteQueries, STACK_SIZE } from "./parasite-queries.ts";
 
-/** A process that stands still. */
+/** A stopped process. */
 export interface QueriedProcess {
 	readonly pid: number;
-	/** What each thread is to go on with, leader first. */
+	/** The ptrace-stop of each thread, and what it resumes with, leader first. */
 	readonly atStop: readonly StoppedThread[];
 	readonly memory: ProcessMemory;
 	/** A `syscall` instruction of its own. */
@@ -25,9 +25,8 @@ export interface QueriedProcess {
 }
 
 /**
- * Has a stopped process answer questions about itself: the blob is lent to it for as long as that takes, in memory of its
- * own that is gone afterwards, also when we are killed: from the request that maps it on, the agent has a list that
- * unmaps it. All threads stand as before.
+ * Runs the parasite in a stopped process: maps memory in it by an injected mmap(2), writes the blob there, has each thread run
+ * its queries, and unmaps it, also when we are killed (by the agent's undo list). Registers and masks are restored.
  *
  * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_PROCESS when it dies.
  */
@@ -45,7 +44,7 @@ export async function runQueries(agent: Agent, process: QueriedProcess, question
 	return answers;
 }
 
-/** Code comes first, in a page of its own that nobody can write to but a tracer; data follows, that nobody can run. */
+/** Code first, in a page r-x that only a tracer can write to; then data, rw-. */
 async function lend(agent: Agent, interviewed: QueriedProcess, length: bigint): Promise<Range> {
 	const caller = callerOf(interviewed);
 	const { leader, syscallInstruction } = caller;
@@ -58,7 +57,7 @@ async function lend(agent: Agent, interviewed: QueriedProcess, length: bigint): 
 	return refuseRoom(leader.tid, PAGE_SIZE, mapped);
 }
 
-/** Of a process that stands still: its first thread. */
+/** The leader of a stopped process, for injected calls. */
 export const callerOf = ({
 	atStop,
 	syscallInstruction,
@@ -93,7 +92,7 @@ async function ask(
 	});
 }
 
-/** Kernels can be told to let only its tracer write to what a process itself may not (6.12, proc_mem.force_override). */
+/** By the tracer: since Linux 6.12 /proc/PID/mem may refuse writes to read-only pages from others (proc_mem.force_override). */
 async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> {
 	const batch = agent.batch();
 	const page = batch.put(blobPage(blob));

@@ -6,15 +6,16 @@ import { pathOfLink } from "../proc/links.ts";
 import type { Content } from "../task/task.ts";
 import type { DataRange } from "../trace/data-ranges.ts";
 
-/** A file that is reached by a link of /proc, whatever has become of its name. */
+/** A file opened by its link in /proc, which works after a rename or unlink too. */
 export interface ProcFile {
 	readonly source: ByteSource;
 	readonly stat: BigIntStats;
 }
 
 /**
- * Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without: then `undefined`. As for what is
- * no regular file: who shares a table of descriptors with a stopped process can make a FIFO of any.
+ * Links of map_files may be followed with CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, and not without: then `undefined`. Only
+ * regular files are opened for reading: a process that shares the fd table (CLONE_FILES) can put a FIFO there, which would
+ * block us.
  */
 export function openProcFile(path: string): ProcFile | undefined {
 	const fd = regularAt(path);
@@ -55,7 +56,7 @@ function regularAt(path: string): number | undefined {
 export const heldFile = ({ fd = -1 }: Pick<ByteSource, "fd">): string => pathOfLink(process.pid, `fd/${fd}`);
 
 /**
- * The bytes of a file by offset; where nobody tells of holes, all of them.
+ * The data of a file by offset, without holes where SEEK_DATA works.
  *
  * @param unit Bytes: contents are made of whole ones.
  */

@@ -9,9 +9,9 @@ import { AT } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 
 /**
- * Leaves it to an agent to remove what a dump has written, should we be gone before it is images.
+ * Registers an undo list that removes the files of an unfinished dump if our process ends.
  *
- * @param also adds what is to be undone before.
+ * @param also adds calls to the undo list that come first.
  */
 export async function registerImagesRemoval(
 	agent: Agent,

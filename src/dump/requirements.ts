@@ -17,7 +17,7 @@ export interface DumpCandidate {
 }
 
 /**
- * Looks a process over before it is touched, so that one that cannot be dumped is never stopped.
+ * Checks a process before it is stopped, so that one that cannot be dumped is never disturbed.
  *
  * @throws NecromancerError ERR_PROCESS for what is no process to be dumped, ERR_UNSUPPORTED for what cannot be dumped yet,
  *   ERR_HOST where we may not.
@@ -52,8 +52,8 @@ export function requireCandidate(pid: number): DumpCandidate {
 }
 
 /**
- * Looks again when it is stopped, and before anything is done in it: while it ran it could still lock itself in, and a filter may
- * kill for calls that are not the program's.
+ * Checks it again once it is stopped, before calls are injected: it may have installed a seccomp filter meanwhile, which may
+ * kill it for them.
  *
  * @throws NecromancerError ERR_PROCESS where another process has got its id meanwhile; ERR_UNSUPPORTED.
  */
@@ -69,7 +69,7 @@ export function requireSame({ pid, stat }: DumpCandidate): void {
 }
 
 /**
- * What goes wrong with a process that is killed meanwhile says nothing of why.
+ * Replaces an error by "the process was killed" when that is its cause.
  *
  * @throws NecromancerError ERR_PROCESS
  */
@@ -83,7 +83,7 @@ export function requireAlive({ pid }: DumpCandidate, cause: unknown): void {
 	);
 }
 
-/** The kernel gives these links to whoever may trace, and to nobody else. */
+/** Refuses a process that we may not trace: the kernel uses the same check for its links in /proc. */
 function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
 	try {
 		readLink(pid, "exe");
@@ -100,7 +100,7 @@ function requireAccess(pid: number, { uids: [uid] }: ProcStatus): void {
 	}
 }
 
-/** Those that change what paths and ids mean. Its clocks it tells us itself. */
+/** Namespaces that change what paths and ids mean. Not "time": the parasite reads the process's clocks. */
 const decisive = ["pid", "mnt", "user"] as const;
 
 function requireNamespaces(pid: number): void {
@@ -118,7 +118,7 @@ function requireNamespaces(pid: number): void {
 
 function requireNoSeccomp(pid: number): void {
 	for (const tid of threadsOf(pid)) {
-		// where it still runs, a thread may have ended since it was listed
+		// while it still runs, a thread may have ended since it was listed
 		const seccomp = ifShown(() => readStatus({ pid, tid }))?.seccomp ?? 0;
 		if (seccomp === 0) continue;
 		refuse("ERR_UNSUPPORTED", {

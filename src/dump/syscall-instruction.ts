@@ -11,8 +11,7 @@ const SYSCALL = Buffer.from([0x0f, 0x05]);
 const MOST = 1 << 20;
 
 /**
- * Where a process has a `syscall` instruction: in its vdso, which calls the kernel where it cannot tell the time by itself,
- * or else in its own code.
+ * The address of a `syscall` instruction in a process: in its vdso (the fallback of clock_gettime), else in its own code.
  *
  * @throws NecromancerError ERR_UNSUPPORTED where none is found.
  */

@@ -81,8 +81,8 @@ function require64Bit(tid: number, { cs }: UserRegs): void {
 }
 
 /**
- * A thread inside a restartable sequence would be sent to the abort handler on its way out of the kernel. But the kernel looks
- * where it is on that way, and we send it elsewhere in between.
+ * The registers of a thread inside an rseq critical section, moved to the abort handler: the kernel does that at the exit to
+ * user mode, where the ip is ours by then.
  */
 function withoutSection(regs: UserRegs, { rseq }: ThreadRecords, memory: ProcessMemory): UserRegs {
 	if (rseq === undefined) return regs;
@@ -137,7 +137,7 @@ function credentialsOf(status: ProcStatus, securebits: number): Credentials {
 	};
 }
 
-/** The processors that a thread keeps to; `undefined` for one that runs on all there are. */
+/** A thread's CPU affinity mask; `undefined` where it may run on all online CPUs. */
 export function affinityOf({ processors }: ProcStatus, online = onlineProcessors()): bigint | undefined {
 	return online === 0n || (processors & online) === online || processors === 0n ? undefined : processors;
 }

@@ -14,7 +14,7 @@ import type { IdChoice } from "./ids.ts";
 import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
 
 /**
- * Has the agent make its child that becomes the process: no libc is in it, only blob and plan.
+ * Has the agent fork the carrier, the child that becomes the process: it holds blob and plan, no libc.
  *
  * @param store see {@link leaveKills}.
  * @returns its id here.
@@ -72,9 +72,9 @@ function remedyFor(
 }
 
 /**
- * Waits until it says that it is complete, and answers what it asks meanwhile.
+ * Waits for the report that it is complete, and answers its questions meanwhile.
  *
- * @param clocks tells how far its clocks are to be moved, as /proc/PID/timens_offsets takes it.
+ * @param clocks the offsets for /proc/PID/timens_offsets.
  * @throws NecromancerError ERR_STEP_FAILED, ERR_RESTORE_FAILED
  */
 export async function untilReady(
@@ -112,19 +112,19 @@ async function refuseDead(agent: Agent, pid: number): Promise<never> {
 }
 
 /**
- * Ends what was made, and waits for it: nobody leaves a ghost.
+ * Kills what was made and reaps it, so that no zombie stays.
  *
  * @param made by their ids here; of a pid namespace, its first process too.
- * @returns what the process still had to say, if anything.
+ * @returns the last report of the process, if there was one.
  */
 export async function killAll(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
 	try {
 		if (made.length === 0) return undefined;
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);
-		// a process ends for its parent when its traced threads have been waited for, and a namespace with its last process
+		// a process can be reaped once its traced threads are, and a pid namespace ends with its last process
 		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n);
 		await leaveNothing(agent);
-		// an agent that still holds the other end itself would wait for ever
+		// while the agent holds the other end itself, reading it would never end
 		await agent.call("close", REPORT_FD);
 		return await agent.reports.next();
 	} catch (error) {

@@ -12,20 +12,19 @@ import { sameOrigin } from "../task/clocks.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
 
-/** Whom the process is in a user namespace that was made for it, and why it can have no time namespace. */
+/** The process's user in the user namespace made for it, and why it can have no time namespace. */
 export type Made = Pick<HostFacts, "userNamespace" | "noTimeNamespace">;
 
 /**
  * Moves an agent to where it is to make the process: into a pid namespace, where its ids are to be its own there; into a user
  * namespace, where that takes one.
  *
- * A time namespace takes CAP_SYS_ADMIN; who lacks it has it in a user namespace. For the clocks alone one is made where the
- * process's do not run here any more: it costs the process its other users (files of theirs look like nobody's, and
- * set-user-ID programs do not become them), not its rights, for an ordinary user gives it his own anyway. Not where it is
- * to have ids of our choice, which are given by who has a capability outside; nor for a process of another user, whom we
- * could not become inside.
+ * unshare(CLONE_NEWTIME) takes CAP_SYS_ADMIN, which a user namespace gives. One is made for the clocks alone where they differ
+ * from this host's. Inside it other users are unmapped (their files show as nobody's, set-user-ID programs do not work). It is
+ * not made where pids are to be chosen, which takes a capability outside, nor for another user's process, whose uid could not
+ * be mapped.
  *
- * Tried beforehand: in a new pid namespace the first process to be made is the one on which all others depend.
+ * Tried in a child first: the first process made in a new pid namespace is its init, so there is no second try.
  */
 export async function enterNamespaces(agent: Agent, task: Task, ids: IdChoice): Promise<Made> {
 	const user = userOf(task);
@@ -42,7 +41,7 @@ export async function enterNamespaces(agent: Agent, task: Task, ids: IdChoice): 
 
 const obstacle = (found: string | undefined): Made => (found === undefined ? {} : { noTimeNamespace: found });
 
-/** Whom the only user of a user namespace shall be: who the process acts as. */
+/** The one uid and gid to map into the user namespace: those the process acts as. */
 const userOf = ({ threads: [leader] }: Task): NamespaceUser => ({
 	uid: leader?.credentials.euid ?? 0,
 	gid: leader?.credentials.egid ?? 0,

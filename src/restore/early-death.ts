@@ -6,13 +6,12 @@ import { readStat, readTimeOnProcessor } from "../proc/stat.ts";
 import { threadsOf } from "../proc/tasks.ts";
 import type { Whose } from "../proc/whose.ts";
 
-/** CPU time by which a process has gone on, nanoseconds; and for how long one is looked at that gets none, milliseconds. */
+/** CPU time after which a process counts as running on, nanoseconds; and how long to watch one that gets none, milliseconds. */
 const ALIVE_AFTER = 10_000_000n;
 const PATIENCE = 2000;
 
 /**
- * How a process that was just let go ended before it got anywhere. Whoever died of a fault executes the same instruction again, and
- * is dead within a moment.
+ * The end of a process that died right after it was released: one that had died of a fault executes the same instruction again.
  *
  * @returns `undefined` as soon as its threads sleep, or have run for a while.
  */

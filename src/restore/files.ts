@@ -52,7 +52,7 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 	const { cwd, root, descriptors } = task.files;
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
-		// its own directory in /proc is not there before it is
+		// /proc/PID of the process itself does not exist yet
 		const own = description.kind === "file" && ownProcPath(description.path, task.identity.pid) !== undefined;
 		if (description.kind === "file" && !description.unlinked && !own) {
 			want(description, number);
@@ -92,7 +92,7 @@ function mismatch(
 const waitsForOtherEnd = (flags: number): boolean =>
 	(flags & O_ACCMODE) !== O.RDWR && (flags & (O.NONBLOCK | O.PATH)) === 0;
 
-/** Opening one end of a FIFO waits for the other, for ever: it was none when it was open by its name alone. */
+/** Refuses a FIFO in the place of a regular file: opening one end would block until somebody opens the other. */
 const pipe = (path: string, host: HostLook): Omit<FileMismatch, "descriptors"> | undefined =>
 	((host.stat(path)?.mode ?? 0) & S_IFMT) === S_IFIFO
 		? { path, problem: "mode", finding: "is a FIFO", expectation: "expected a file" }
@@ -117,7 +117,7 @@ export function settleMismatches(mismatches: readonly FileMismatch[], policy: Fi
 }
 
 /**
- * Holds what the user names for descriptors against this host.
+ * Checks the files that the user names for descriptors (--fd).
  *
  * @throws NecromancerError ERR_FILE_MISMATCH with all that is not here.
  */

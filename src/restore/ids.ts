@@ -16,9 +16,9 @@ export type IdChoice = "same" | "namespace" | "fresh";
 export const leaderAndThreads = (pid: number): number[] => [pid, ...threadsOf(pid).filter((tid) => tid !== pid)];
 
 /**
- * What each thread of a process is called here, by the id that it had. Threads that are not there are left out.
+ * The tid of each thread in our pid namespace, by the tid that it had. Threads that do not exist are left out.
  *
- * @param tids all of its threads, as they are called here.
+ * @param tids all of its threads, in our pid namespace.
  */
 export function currentIds(
 	choice: IdChoice,
@@ -48,20 +48,17 @@ export function currentIds(
 }
 
 /**
- * Which ids a process should get here, for whoever does not care.
+ * The default for the choice of pids and tids.
  *
- * - `same` is best when it can be had: the process, its logs and pid files, its core and every tool agree on the ids.
- * - `namespace` keeps all that the process knows of itself right: getpid(2), locks with an owner (robust, recursive and
- *   error-checking mutexes), timers for threads, its children's idea of it. Tools outside see other numbers. A debugger
- *   attaches by those: gdb says that it is in another pid namespace, and shows threads, names and thread-local variables as
- *   ever, for libthread_db finds threads by their place in memory, not by their ids. Ids above kernel.pid_max work too
- *   (Linux 6.14). For an ordinary user a user namespace comes with it, so that /proc/PID/exe is right as well. What it
- *   does not have is a /proc of its own: there the process is found by its id outside, and as /proc/self.
- * - `fresh` always works. The thread library is told the new ids, so that pthread functions and thread_db work; what the
- *   program itself remembers of the old ones is wrong, and without privileges so is /proc/PID/exe, which debuggers read.
+ * - `same` where possible: the process, its logs and pid files, its core and every tool agree on the ids.
+ * - `namespace`: what the process remembers stays right: getpid(2), mutexes with an owner (robust, recursive, error-checking),
+ *   timers for threads. Tools outside see other ids and attach by those; gdb warns of the other pid namespace and works, since
+ *   libthread_db finds threads by address. Ids above kernel.pid_max work too (Linux 6.14). For an ordinary user a user
+ *   namespace is made too, so that /proc/PID/exe is right. There is no /proc of the namespace.
+ * - `fresh` always works. The new tids are written into the thread library's control blocks, so that pthread functions and
+ *   libthread_db work; ids that the program itself remembers are wrong, and without privileges so is /proc/PID/exe.
  *
- * The first process of a namespace gets no signals but SIGKILL and SIGSTOP from outside: what had the id 1, as what runs
- * alone in a container has, is `fresh`.
+ * The init of a pid namespace gets only SIGKILL and SIGSTOP from outside: what had pid 1, as in a container, is `fresh`.
  */
 export function chooseIds(
 	{ threads }: Pick<Task, "threads">,

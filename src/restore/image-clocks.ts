@@ -8,14 +8,14 @@ import { type GivenClock, withGivenClock } from "../task/deduce/dead-clocks.ts";
 import { timensName } from "../task/from-images/clocks.ts";
 import type { Task } from "../task/task.ts";
 
-/** So long after its clocks are read an image is written, at most, nanoseconds. */
+/** Longest time between reading the clocks and writing the image, nanoseconds. */
 const SOON = 10_000_000_000n;
 
 /**
- * The process of an image directory with the clocks that it is to have. Images of CRIU do not say on which boot they were
- * made; but where this host's clocks showed what they say when they were written, they are of this one.
+ * A task from images with the clocks that it is to have. CRIU's images do not name the boot that they were made on; if this
+ * host's clocks, at the file's mtime, agree with theirs, it was this one.
  *
- * @param given what the user says, which goes before all else.
+ * @param given the user's --clock, which takes precedence.
  */
 export function withImageClocks(
 	task: Task,

@@ -1,4 +1,4 @@
-/** What CRIU's images may have around a process, and a restore of ours does not make, by the names that --allow-lost knows. */
+/** What CRIU's images may hold and our restore does not recreate, by the names of --allow-lost. */
 export const imageLosable = {
 	user: "its user namespace",
 	mnt: "its mount namespace",

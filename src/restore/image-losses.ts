@@ -16,9 +16,10 @@ interface Reduced {
 }
 
 /**
- * A process from images, without what they have around it and nobody here makes; our own dump refuses such a process.
+ * A task from images without the namespaces and deleted directories that we cannot recreate. Our own dump refuses such a
+ * process.
  *
- * @param allowed what it may be without.
+ * @param allowed what may be dropped (--allow-lost).
  * @throws NecromancerError ERR_UNSUPPORTED for the rest.
  */
 export function withoutUnrestorable(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
@@ -35,7 +36,7 @@ export function withoutUnrestorable(dir: ImageDir, task: Task, allowed: Readonly
 	return without(task, around, subject, "it");
 }
 
-/** A donor, without the same: it lends what is left, and what it cannot lend is told. */
+/** The same for a donor, with findings instead of a refusal. */
 export const donorWithoutUnrestorable = (dir: ImageDir, donor: Task): Reduced =>
 	without(donor, unrestorableIn(dir, donor), `donor, process ${donor.identity.pid}`, "what it is lent to");
 
@@ -65,7 +66,7 @@ function without(task: Task, { own, gone }: Unrestorable, subject: string, who: 
 	};
 }
 
-/** Labels have a meaning only in comparison: it shared a namespace with whoever dumped it where they are the same. */
+/** Ids of namespaces in images are mere labels: equal to the dumper's (inventory) means the same namespace as CRIU's own. */
 function ownNamespaces(dir: ImageDir, pid: number): ImageLosable[] {
 	const { root_ids: dumper } = dir.one("inventory.img", "inventory");
 	const ids = dir.has(`ids-${pid}.img`) ? dir.one(`ids-${pid}.img`, "ids") : undefined;

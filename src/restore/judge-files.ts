@@ -21,18 +21,18 @@ import {
 } from "./look-up-files.ts";
 import { type NeededFile, neededFiles } from "./needed-files.ts";
 
-/** The files of a process, found right: what it is verified against when it has them. */
+/** The files of a process after they were judged; verify compares its open files with them. */
 export interface JudgedFiles<P extends FilePolicy> {
 	readonly policy: P;
 	/** By path. */
 	readonly judged: ReadonlyMap<string, FoundFile>;
-	/** Those that its user may not open any more, and that are its own all the same. */
+	/** Files that its user may not open any more but that it had: handed to it as fds. */
 	readonly lent: Lent;
 }
 
 /**
- * Looks at every file of a process as its user, and holds it against what is known of it. One that he may not use is given to it
- * only with `trust`, or where it is known to be the very file that it had.
+ * Looks up every file of a process with its user's rights and compares it with what the task says of it. A file that he may not
+ * open is handed over only with `trust`, or if device, inode and birth time prove that it is the file that the process had.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
  */
@@ -94,7 +94,7 @@ async function lendTo(
 
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 
-/** What was seen, for whoever judges by paths. What nobody looked at for the user is looked at by name. */
+/** The lookups as a `HostLook`; paths that were not looked up as the user are looked up by name. */
 const lookFrom = (
 	lookups: ReadonlyMap<string, FileLookup>,
 	links: ReadonlyMap<string, string>,
@@ -118,12 +118,11 @@ const lookFrom = (
 });
 
 /**
- * Whether somebody else may have led a process to a file: by a link on the way that is neither root's, nor the process's user's, nor
- * ours. The kernel says no to files that a user may not open; to what he may open, it is a link in a directory of another
- * user's that sends him.
+ * Whether a third user may have redirected a path: by a symbolic link that is neither root's, nor the process's user's, nor
+ * ours. Permissions stop what the user may not open; this stops being sent to another file that he may open.
  *
- * @param seen What was found under the path. Looked at before this, and what is opened later is held against it: so whoever
- *   changes links meanwhile gains nothing.
+ * @param seen What was found under the path before. What is opened later is compared with it, so changing links meanwhile gains
+ *   nothing.
  * @returns who, and how, in words.
  */
 export function strangersLink(
@@ -132,7 +131,7 @@ export function strangersLink(
 	user: number,
 ): string | undefined {
 	const reached = resolveInRoot("/", path);
-	// what we may not look at ourselves the user reaches by his own right
+	// a path that we may not resolve ourselves is reached with the user's own rights
 	if (reached === undefined) return undefined;
 	const stranger = strangerOnTheWay(reached, user);
 	if (stranger !== undefined) return `is reached by a link of user ${stranger}'s`;

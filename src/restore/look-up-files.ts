@@ -19,13 +19,13 @@ import type { CallName } from "../program/calls.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
 import type { NeededFile } from "./needed-files.ts";
 
-/** What stands under a path, as the user of a process reaches it. */
+/** The file under a path, looked up with the rights of the process's user. */
 export interface FoundFile extends FileIdentity {
 	readonly size: bigint;
 	readonly mode: number;
 	/** Of a regular file for which it was asked, lower-case hex. */
 	readonly buildId?: string;
-	/** How /proc/PID/maps names what is mapped of it: device and inode, which stat(2) tells otherwise on some file systems. */
+	/** Device and inode as /proc/PID/maps shows them: some file systems (btrfs, overlayfs) give others in stat(2). */
 	readonly inMaps?: string;
 	/** Where the agent keeps it open, O_PATH. */
 	readonly lent?: number;
@@ -37,7 +37,7 @@ export type FileLookup = FoundFile | { readonly errno: string };
 export const isFound = (lookup: FileLookup | undefined): lookup is FoundFile =>
 	lookup !== undefined && !("errno" in lookup);
 
-/** What one request takes: files, and bytes of their names. */
+/** Limits of one batch: files, and bytes of their names. */
 const [AT_ONCE, NAMES] = [300, 65_536];
 
 function portionsOf(wanted: readonly NeededFile[]): NeededFile[][] {
@@ -58,8 +58,8 @@ function portionsOf(wanted: readonly NeededFile[]): NeededFile[][] {
 const PATH_MAX = 4096;
 
 /**
- * Has the agent look at files as the user of a process: it opens each with O_PATH, which acts on nothing and never waits, and asks
- * the kernel whether he may use it. What is judged is that descriptor, not the name.
+ * Has the agent look up files with the user's rights: it opens each with O_PATH, which has no side effects and never blocks,
+ * and calls faccessat2(2) on it. That fd is judged, not the name.
  */
 export async function lookUpAsUser(
 	agent: Agent,
@@ -74,7 +74,7 @@ export async function lookUpAsUser(
 	return lookups;
 }
 
-/** The same for one file, as who we are. It stays open: see `lent`. */
+/** The same for one file, with our own rights. It stays open: see `lent`. */
 export async function lookUpAndLend(agent: Agent, caller: Opener, wanted: NeededFile): Promise<FileLookup> {
 	const [[, lookup] = ["", { errno: "ENOENT" }]] = await lookUp(agent, caller, [wanted], true);
 	return lookup;
@@ -101,7 +101,8 @@ async function lookUp(
 		const found = wanted.map((want, i): [NeededFile, number, FileLookup] => {
 			const [fd = -1, may = 0n] = [numbers[i], slots.done.result((slots.added[i] as { may: Slot }).may)];
 			if (fd < 0) return [want, fd, { errno: errnoName(fd) }];
-			// folklore: a seccomp filter of a container that is older than the call; then opening it tells
+			// folklore: seccomp filters of containers that are older than faccessat2 (Linux 5.8) answer ENOSYS or EPERM; then
+			// the later open(2) decides
 			if (may < 0n && !["ENOSYS", "EPERM"].includes(errnoName(Number(may))))
 				return [want, fd, { errno: errnoName(Number(may)) }];
 			return [want, fd, statAt(agent.pid, fd, want)];
@@ -139,7 +140,7 @@ function statAt(pid: number, fd: number, { path, buildId }: NeededFile): FoundFi
 	}
 }
 
-/** The agent maps a page of each, which shows nothing, and looks at its own mappings. */
+/** The agent maps a page of each file with PROT_NONE and its /proc/PID/maps is read. */
 async function shownInMaps(agent: Agent, opener: Opener, fds: readonly number[]): Promise<ReadonlyMap<number, string>> {
 	if (fds.length === 0) return new Map();
 	const batch = agent.batch();
@@ -165,7 +166,7 @@ async function shownInMaps(agent: Agent, opener: Opener, fds: readonly number[])
 	);
 }
 
-/** Which of some directories take files without a name from the user. */
+/** Which of some directories support O_TMPFILE for the user. */
 export async function supportingTmpfile(
 	agent: Agent,
 	opener: Opener,
@@ -184,7 +185,7 @@ export async function supportingTmpfile(
 	return new Set(asked.filter((_, i) => done.result(added[i] as Slot) >= 0n));
 }
 
-/** Adds calls that the agent makes as the user, and has them made. */
+/** Performs a batch whose added calls are made with the user's rights (see plan/opener.ts). */
 async function asUser<T>(
 	agent: Agent,
 	batch: SyscallBatch,
@@ -201,7 +202,7 @@ async function asUser<T>(
 	if (!opener.same) change(stepsToUser(opener));
 	const added = add();
 	if (!opener.same) change(stepsToCaller(opener));
-	// it was somebody else, and the kernel takes it for secret; but it is ours, and we may lack CAP_SYS_PTRACE
+	// changing ids made the agent non-dumpable; we may lack CAP_SYS_PTRACE and have to read its /proc files
 	if (!opener.same) batch.call("prctl", PR.SET_DUMPABLE, 1, 0, 0, 0);
 	const done = await agent.perform(batch, { patience: PATIENCE, doing: "looking at the files" });
 	for (const { call, result } of switching)

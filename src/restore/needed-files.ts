@@ -5,7 +5,7 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Task } from "../task/task.ts";
 
-/** A file of this host that a process is to get. */
+/** A file of this host that a process needs. */
 export interface NeededFile {
 	readonly path: string;
 	/** What is done with it: R_OK, W_OK, X_OK of access(2). */
@@ -16,8 +16,8 @@ export interface NeededFile {
 }
 
 /**
- * The files of a process by their paths, each once: mapped and open files, its executable, its directories. Not those that the
- * caller named, files without a name, and what procfs makes up for whoever opens it: only the process itself can open that.
+ * The files of a process by their paths, each once: mapped and open files, its executable, its directories. Without those given
+ * by the caller, unnamed files, and files of /proc/self or /proc/PID: only the process itself can open those.
  */
 export function neededFiles(
 	{ memory, files }: Task,
@@ -45,7 +45,7 @@ export function neededFiles(
 		if (fds.has(number) || byCaller?.has(number) === true) continue;
 		if (description.kind === "file" && description.ghost === undefined && !description.unlinked)
 			want(description.path, accessOf(description.flags), { buildId: description.buildId !== undefined });
-		// both its ends are held open while it is filled
+		// both ends are opened while its content is written
 		if (description.kind === "fifo" && description.unlinked !== true)
 			want(description.file.path, ACCESS.R_OK | ACCESS.W_OK);
 	}
@@ -53,7 +53,7 @@ export function neededFiles(
 	return [...wanted.values()];
 }
 
-/** `/proc/self/status`, `/proc/5739/maps`: for each who opens it, it is another, and so is what it shows. */
+/** `/proc/self/status`, `/proc/5739/maps`: what they show depends on who opens them. */
 export const isOfProcess = (path: string): boolean => isKernelPath(path) && path.startsWith("/proc/");
 
 const { R_OK, W_OK } = ACCESS;

@@ -7,12 +7,12 @@ import type { Thread } from "../task/task.ts";
 /** Flags that a program can set for itself; the kernel forces the others (arch/x86/include/asm/sighandling.h, FIX_EFLAGS). */
 const USER_FLAGS = 0x40cd5n;
 
-/** Not in a frame: the call that was left is rt_sigreturn, and selectors are the kernel's business. */
+/** Not compared: orig_ax is that of rt_sigreturn, and the kernel sets segment selectors itself. */
 const NOT_RESTORED: readonly string[] = ["orig_ax", "cs", "ss", "ds", "es", "fs", "gs", "flags"];
 
 /**
- * What of a thread's registers is not as the task says, at the moment before its first instruction: rt_sigreturn takes an area
- * that does not fit the CPU without a word and loses what it cannot read.
+ * How a thread's register set differs from the task's, at the exit from rt_sigreturn: given an XSAVE area that does not fit the
+ * CPU, the kernel resets registers without an error.
  */
 export function registerDifferences(
 	thread: Thread,

@@ -16,7 +16,7 @@ import type { FoundFile } from "./look-up-files.ts";
 import { registerDifferences } from "./registers.ts";
 import { leftovers, verify } from "./verify.ts";
 
-/** A process that is complete and waits for the word to go. */
+/** A restored process that waits to be released. */
 export interface WaitingProcess {
 	/** Its id here. */
 	readonly pid: number;
@@ -24,9 +24,9 @@ export interface WaitingProcess {
 	readonly facts: HostFacts;
 	readonly plan: Plan;
 	readonly encoded: AssembledPlan;
-	/** What became of its descriptors. */
+	/** How its descriptors were given. */
 	readonly policy: FilePolicy;
-	/** The files that it was to get. */
+	/** The files that were judged for it. */
 	readonly judged: ReadonlyMap<string, FoundFile>;
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
@@ -36,8 +36,8 @@ export interface WaitingProcess {
 const GO = new Uint8Array([1]);
 
 /**
- * While it waits, with all its files, and is not yet its user's: holds it against the task and against the files that were found
- * right. Then lets it become what it was.
+ * Verifies the waiting process against the task and the judged files, while it still has our credentials. Then lets it go on to
+ * take its own.
  *
  * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
  */
@@ -47,10 +47,10 @@ export function verifyWaiting(agent: Agent, { pid, task, plan, policy, judged }:
 }
 
 /**
- * Without ptrace: it goes by itself, and what the blob lies in stays mapped. To be left stopped, it has to stop itself: in
- * the blob, one step before its own first instruction.
+ * Without ptrace the process resumes by itself, and the blob stays mapped. To be left stopped it sends itself SIGSTOP in the
+ * blob, just before rt_sigreturn.
  *
- * @returns what stays.
+ * @returns the memory of ours that stays mapped.
  */
 export async function release(
 	agent: Agent,
@@ -58,7 +58,7 @@ export async function release(
 ): Promise<Range> {
 	requireUnchanged();
 	agent.reports.send(GO);
-	// the end of its reports: from then on it lives without us
+	// end of file: the process has closed its report socket and runs on its own
 	const report = await agent.reports.next();
 	if (report !== undefined) await refuseStep(encoded, report);
 	await leaveNothing(agent);
@@ -75,13 +75,13 @@ export async function release(
 }
 
 /**
- * With ptrace: every thread is caught where it has left rt_sigreturn and has not yet run an instruction. There its registers
- * are held against the task, the blob's memory is taken out, and the process is let go.
+ * With ptrace every thread is stopped at the exit from rt_sigreturn, before its first own instruction. There its register set
+ * is compared with the task's, the blob is unmapped, and the process is detached.
  */
 export async function releaseTraced(agent: Agent, complete: WaitingProcess): Promise<undefined> {
 	const { pid, task, plan, encoded, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
-	// a leader that ends at once has nothing to be caught in
+	// a leader that is to be a zombie never gets to rt_sigreturn
 	const ended = task.threads[0]?.ended === true;
 	const tids = leaderAndThreads(pid).filter((tid) => tid !== pid || !ended);
 	const [caught = pid] = tids;
@@ -89,14 +89,14 @@ export async function releaseTraced(agent: Agent, complete: WaitingProcess): Pro
 	await tracer.interrupt(tids);
 	const here = currentIds(ids, pid, tids, plan, encoded);
 	agent.reports.send(GO);
-	// by now the last steps have nobody to tell but us
+	// the report socket is closed already: reports of the last steps are read from the thread's write(2)
 	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
 	await tracer.toSyscallExit(tids, syscallNumber("rt_sigreturn"), told);
 	await requireRegisters(tracer, tids, here, complete);
 	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
 	requireAsPlanned(pid, leftovers(pid, task, plan));
 	requireUnchanged();
-	// should we end before all are let go, the agent's end is that of those that are still traced
+	// if we end before all are detached, PTRACE_O_EXITKILL kills those that are still traced
 	await leaveNothing(agent);
 	await tracer.detach(tids, stopped, pid);
 }

@@ -26,7 +26,7 @@ export function requireMemory({ identity, memory }: Task, images: string): void 
 }
 
 /**
- * Refuses a process of more mappings than this host lets one have.
+ * Refuses a process of more mappings than vm.max_map_count.
  *
  * @throws NecromancerError ERR_HOST
  */
@@ -46,7 +46,7 @@ export function requireRoomForMappings({ memory }: Task, views: readonly Range[]
 	});
 }
 
-/** Each view is a mapping of its own, and leaves what lies before and behind it in others. */
+/** A view of the core (--lazy) is a mapping of its own and splits the one that it lies in. */
 function splits(mappings: readonly Mapping[], views: readonly Range[]): number {
 	const ends = new Map<Mapping, bigint>();
 	let parts = 0;
@@ -84,7 +84,7 @@ export function requireFreeIds(tids: readonly number[]): void {
 }
 
 /**
- * Refuses the id that the first process of a pid namespace has. What died as the main process of a container has it.
+ * Refuses pid 1, that of a pid namespace's init, which the main process of a container has.
  *
  * @throws NecromancerError ERR_PID_TAKEN
  */
@@ -99,8 +99,8 @@ export function requireNoFirst(tids: readonly number[]): void {
 }
 
 /**
- * Refuses an id for which the kernel said EEXIST though no process has it: it names the session or the process group of others,
- * who outlived the process that had led them.
+ * Refuses an id for which clone3 returned EEXIST though no process has it: it is still the session or process group id of
+ * others.
  *
  * @throws NecromancerError ERR_PID_TAKEN
  */

@@ -38,17 +38,17 @@ export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stops
 	readonly untraced?: boolean;
 	/** Asked before it is let go: throws where what it was made of has changed meanwhile, and then nothing of it is left. */
 	readonly requireUnchanged?: () => void;
-	/** Give it files that its user may not open: whoever wrote what it is made from is to be trusted. */
+	/** Give it files that its user may not open: core and images are trusted (--trust). */
 	readonly trust?: boolean;
 	/** The number of a step that is made to fail, for tests. */
 	readonly failStep?: number;
 }
 
-/** A process that lives again, a child of the agent as long as that is held. */
+/** A restored process, a child of the agent until released. */
 export interface Restored {
 	/** Its id here; in a pid namespace of its own it knows itself by another. */
 	readonly pid: number;
-	/** By which a debugger attaches to it, and /proc shows its state: that of another thread where its leader had ended. */
+	/** The tid to attach a debugger to and to read /proc by: another thread's where the leader had ended. */
 	readonly livingThread: number;
 	readonly ids: IdChoice;
 	readonly findings: readonly Finding[];
@@ -56,11 +56,11 @@ export interface Restored {
 	readonly leftover?: Range;
 	/** How it ends. */
 	wait(): Promise<WaitStatus>;
-	/** How it ended before it got anywhere, for whoever has let it go on: looks until it sleeps, or has run for a while. */
+	/** Its end if it dies right after its release: watches until it sleeps, or has run for a while. */
 	earlyEnd(): Promise<WaitStatus | undefined>;
 	/** Kills it, unless it has ended; to be waited for afterwards. Not once it has been waited for. */
 	kill(): Promise<void>;
-	/** Lets go of it: it goes on without us. */
+	/** Gives up the agent's hold: the process runs on without us. */
 	release(): Promise<void>;
 }
 
@@ -99,7 +99,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		};
 		await untilReady(agent, pid, encoded, clocks);
 		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
-		// it is still ours to look at: whoever lacks CAP_SYS_PTRACE sees nothing of it once it is its user's
+		// while it still has our credentials: without CAP_SYS_PTRACE we cannot read its /proc files later
 		requireClocks(agent, pid, offsets);
 		verifyWaiting(agent, complete);
 		await untilReady(agent, pid, encoded, clocks);
@@ -108,15 +108,14 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
 	} catch (error) {
 		const report = await killAll(agent, alive);
-		// it died because a step failed: that says more
+		// it died because a step failed: report that instead
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
 	}
 }
 
 /**
- * The plan by which `restore` would make a process, with nothing made: whatever that refuses before it makes anything is refused
- * here too.
+ * The plan that `restore` would execute. Makes nothing, and refuses what `restore` refuses before it makes anything.
  *
  * @throws NecromancerError as `restore` does.
  */
@@ -132,7 +131,7 @@ export async function rehearse(task: Task, options: RestoreOptions): Promise<Pla
 	});
 }
 
-/** Refuses what of the host can be judged before there is an agent. */
+/** Checks of the host that need no agent. */
 function requireRoom(task: Task, { ids = "same", fds }: RestoreOptions): void {
 	requireNamed(fds, hostLook);
 	requireRoomForMappings(task);
@@ -158,7 +157,7 @@ const openNumber = ({ name, fd }: ByteSource): number => {
 	return fd;
 };
 
-/** What is so where the process is made, once the agent has gone there. */
+/** Facts of the namespaces that the process is made in, once the agent has entered them. */
 async function factsFor(agent: Agent, task: Task, { ids = "same" }: RestoreOptions): Promise<HostFacts> {
 	const made = await enterNamespaces(agent, task, ids);
 	return { ...(await measureHost(agent)), ...made };

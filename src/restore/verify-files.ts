@@ -9,11 +9,11 @@ import type { FoundFile } from "./look-up-files.ts";
 import { isOfProcess } from "./needed-files.ts";
 
 /**
- * What of a process is another file than the one that was found right under its name, in words: its descriptors, directories,
- * executable and mappings are looked at themselves, by device and inode, and not by what they are called.
+ * Differences between the files that a process has and those that were judged, in words: its fds, directories, executable and
+ * mappings are compared by device and inode, not by name.
  *
  * @param maps /proc/PID/maps.
- * @param judged What was found right, by path. What is not in it is not looked at here.
+ * @param judged The judged files, by path. Others are not compared.
  */
 export function fileDifferences(
 	pid: number,
@@ -35,7 +35,7 @@ export function fileDifferences(
 		const path = pathOf(description);
 		if (path !== undefined) hold(`descriptor ${number}`, `fd/${number}`, path);
 		const kind = links[description.kind];
-		// what /proc shows is another for each who opens it, and has a name for whom it is about
+		// a file of /proc/self is named after the process that opened it
 		const proc = path !== undefined && isOfProcess(path) ? nameInProc(path, identity.pid, pid) : undefined;
 		if (kind === undefined && proc === undefined) continue;
 		const link = readLink(pid, `fd/${number}`);
@@ -48,7 +48,7 @@ export function fileDifferences(
 	for (const { start, backing } of memory.mappings) {
 		if (backing.kind !== "file" || backing.ghost !== undefined) continue;
 		const [right, actual] = [judged.get(backing.path)?.inMaps, shown.get(start)];
-		// the kernel may have made one of two neighbours; then the first of them tells
+		// the kernel may have merged two neighbours; then the first VMA is compared
 		if (right !== undefined && actual !== undefined && actual !== right) differ(`mapping ${hex(start)}`, backing.path);
 	}
 	return differences;

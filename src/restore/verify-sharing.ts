@@ -6,8 +6,7 @@ import type { Whose } from "../proc/whose.ts";
 import type { Task } from "../task/task.ts";
 
 /**
- * What of a restored process does not show the same although it was the same: descriptors and mappings of one memfd, or of one
- * file without a name. In words, by their inodes.
+ * Descriptors and mappings that should share one memfd, or one unnamed file, and have different inodes, in words.
  *
  * @param living one of its threads that has not ended.
  * @param maps /proc/PID/maps.

@@ -16,7 +16,7 @@ import type { FoundFile } from "./look-up-files.ts";
 import { fileDifferences } from "./verify-files.ts";
 import { otherInodes } from "./verify-sharing.ts";
 
-/** What a process got, where it is not the task's own. */
+/** What a process was given instead of what the task says. */
 export interface MadeProcess {
 	readonly policy?: Pick<FilePolicy, "fds" | "byCaller">;
 	/** The files that were found right, by path. */
@@ -24,11 +24,10 @@ export interface MadeProcess {
 }
 
 /**
- * Holds a process that is made, but not its user's yet, against its task, through /proc: mappings, descriptors and what they
- * share with mappings, which files all of them are, its directories, its name. What differs, in words; nothing when it is as
- * planned.
+ * Compares a waiting process with its task through /proc: mappings, fds, memory shared between them, which files they are,
+ * directories, name. Returns the differences in words; none when it is as planned.
  *
- * @param plan where memory shows a file which is not its own, and what of it is ours.
+ * @param plan which mappings are views of the core (--lazy), and which memory and fd are ours.
  */
 export function verify(
 	pid: number,
@@ -64,7 +63,7 @@ export function verify(
 	return differences;
 }
 
-/** What of ours is still in a process that is about to live, or of its own is not, in words. */
+/** What is left of the blob and of our fds in a process that is about to be released, and threads that are missing, in words. */
 export function leftovers(pid: number, task: Task, { hole, reportFd }: Pick<Plan, "hole" | "reportFd">): string[] {
 	const differences: string[] = [];
 	try {
@@ -81,7 +80,7 @@ export function leftovers(pid: number, task: Task, { hole, reportFd }: Pick<Plan
 	return differences;
 }
 
-/** The leader's id; another thread's where that has ended: /proc shows nothing any more of what it had in common with others. */
+/** The leader's tid; another thread's where the leader is a zombie: /proc shows no memory and no files of a zombie. */
 export function livingThreadOf(pid: number, { threads: [leader] }: Task): number {
 	if (leader?.ended !== true) return pid;
 	return threadsOf(pid).find((tid) => tid !== pid) ?? pid;
@@ -120,7 +119,7 @@ function compareMappings(
 
 const key = ({ start, end, look }: MappedRun): string => `${hex(start)}-${hex(end)} ${look}`;
 
-/** Which file a view is of is not looked at: the kernel's name for it need not be the one it was opened by. */
+/** A view's file is not compared: maps may show another name than the one it was opened by. */
 const VIEW = "[view of a file]";
 
 function stretchOfEntry({ start, end, prot, shared, name }: MapsEntry, views: readonly Range[]): MappedRun {
@@ -172,7 +171,7 @@ function joined(stretches: readonly MappedRun[]): MappedRun[] {
 	return out;
 }
 
-/** What was asked of the kernel and not granted, where the process lives all the same. */
+/** A loss when oom_score_adj could not be lowered; the process runs all the same. */
 export function verifyOomScore(pid: number, { identity: { oomScoreAdjust } }: Task): Finding[] {
 	if (oomScoreAdjust === undefined) return [];
 	// where it is not shown, it has ended by itself already
