@@ -15,7 +15,7 @@ export function layoutOf(memory: Pick<Memory, "mappings" | "bounds">): AddressLa
 /**
  * The mappings of a dead process, likewise.
  *
- * @param executable what the donor calls the program: a copy of it elsewhere is the same program.
+ * @param executable the donor's path of the program, used for the dead one's too: a copy elsewhere is the same program.
  */
 export const layoutMappings = (memory: PartialMemory, executable: string): LayoutMapping[] =>
 	memory.mappings.map((mapping) => {

@@ -1,15 +1,15 @@
 import type { Clocks } from "../linux/time.ts";
 
-/** What the clocks of a process showed when it was dumped, or died: from there they are to go on. */
+/** The clocks of a process at its dump or death; a restore continues them from there. */
 export interface ProcessClocks {
 	/** CLOCK_MONOTONIC, nanoseconds. */
 	readonly monotonic: bigint;
-	/** CLOCK_BOOTTIME, nanoseconds; absent where only the other is known: then it is moved as far. */
+	/** CLOCK_BOOTTIME, nanoseconds; absent where only CLOCK_MONOTONIC is known: then it gets the same offset. */
 	readonly boottime?: bigint;
 	/** CLOCK_REALTIME at that moment, nanoseconds since 1970. It goes on by itself. */
 	readonly realtime?: bigint;
 	readonly witness: ClockWitness;
-	/** Whose clocks these were, where that is known: as long as they run, the process needs no others. */
+	/** The boot and time namespace that they belong to, where known: on the same ones the process needs no offsets. */
 	readonly origin?: ClockOrigin;
 }
 
@@ -21,7 +21,7 @@ export type ClockWitness =
 	| "read"
 	/** This host's, when the core was written. */
 	| "written"
-	/** Memory: the clock stood between what the program had read last and what it waited for. */
+	/** Memory: between the last reading that the program had stored and the deadline that it waited for. */
 	| "memory"
 	/** They were read in the donor, at another time. */
 	| "donor";
@@ -34,13 +34,13 @@ export interface ClockOrigin {
 	readonly offsets: Clocks;
 }
 
-/** The clocks that a process gets which is given none of its own. */
+/** The clocks of a process that gets no time namespace of its own. */
 export interface HostClocks {
 	readonly now: Clocks;
 	readonly origin: ClockOrigin;
 }
 
-/** Whether both are one, so that who has the one's needs nothing to have the other's. */
+/** Whether both are the same clocks, so that no offsets are needed. */
 export const sameOrigin = (one: ClockOrigin | undefined, other: ClockOrigin): boolean =>
 	one !== undefined &&
 	one.boot === other.boot &&

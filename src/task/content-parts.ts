@@ -44,5 +44,5 @@ export function* contentParts(content: Content, solid: readonly Mapping[]): Gene
 	}
 }
 
-/** A ring of asynchronous I/O is shared with the kernel alone. */
+/** An AIO ring is a shared mapping, but no other process maps it. */
 const hasOwnBytes = ({ shared, backing }: Mapping): boolean => !shared || backing.kind === "aio";

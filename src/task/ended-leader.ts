@@ -3,8 +3,8 @@ import type { PartialTask } from "./partial-task.ts";
 import type { Thread } from "./task.ts";
 
 /**
- * The threads of a process, leader first, also where that had ended: `main` called pthread_exit(3). It then stays a zombie under
- * the process's id as long as others live, and no core has a word about it.
+ * The threads of a process, leader first, also where that had ended: `main` called pthread_exit(3). It then stays a zombie with
+ * the process's id as long as other threads live, and is in no core.
  */
 export function withEndedLeader(
 	{ pid, comm, leaderEnded }: Pick<PartialTask, "pid" | "comm" | "leaderEnded">,

@@ -7,9 +7,8 @@ import type { Content } from "./task.ts";
 const PIECE = 1n << 20n;
 
 /**
- * The same dead process with nothing to be read to where its files have no pages: behind the end of a mapped file there is
- * only SIGBUS, and the kernel's cores have zeros there. Where a core has more than zeros, its file has become shorter since: what
- * it holds then becomes private memory.
+ * The same dead process without contents beyond the ends of its mapped files: those pages raise SIGBUS, and the kernel's cores
+ * hold zeros for them. If a core holds anything else there, the file was truncated later, and the bytes become private memory.
  *
  * @param sizes Bytes of each mapped file that is here, by the path that the mappings have.
  */

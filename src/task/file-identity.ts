@@ -1,4 +1,4 @@
-/** Which file it is, whatever its name: what nobody can give another file. */
+/** Identifies a file independently of its name; no user can give another file the same values. */
 export interface FileIdentity {
 	/** st_dev. */
 	readonly device: bigint;

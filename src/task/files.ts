@@ -10,7 +10,7 @@ export interface Files {
 	readonly cwd?: string;
 	readonly root?: string;
 	readonly umask?: number;
-	/** Which files they were when it was dumped, by path, where that is known from somebody who is to be believed. */
+	/** Identities of its files at the dump, by path; only from images whose writers are trusted. */
 	readonly identities?: ReadonlyMap<string, FileIdentity>;
 }
 
@@ -56,7 +56,7 @@ export interface OpenFile extends DescriptionCommon, MappedFile {
 	readonly kind: "file";
 	/** Bytes; a directory's cookie. */
 	readonly position: bigint;
-	/** It stood at the end, and goes on at what is the end by then. */
+	/** Its offset was the end of the file, and will be the end at the restore. */
 	readonly atEnd?: true;
 	/** It had lost its name when it was dumped. */
 	readonly unlinked: boolean;

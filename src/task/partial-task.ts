@@ -28,7 +28,7 @@ export interface PartialTask<R extends Registers = UserRegs> {
 	readonly threads: readonly PartialThread<R>[];
 	/** Its leader had called pthread_exit(3) and was a zombie: none of `threads` has the process's id. */
 	readonly leaderEnded?: true;
-	/** What was not plain to see in the core, or is not there. */
+	/** Findings about what had to be guessed, or is missing. */
 	readonly doubts?: readonly Finding[];
 	readonly death: Death;
 	readonly memory: PartialMemory;
@@ -79,9 +79,9 @@ export interface PartialMemory {
 export interface PartialFile {
 	readonly path: string;
 	readonly offset: bigint;
-	/** It had no name any more when the process died, or has none here. */
+	/** It was unlinked when the process died, or is missing on this host. */
 	readonly deleted: boolean;
-	/** It had its name when the process died; here is none, or another. */
+	/** It existed when the process died; on this host there is no such file, or another one. */
 	readonly absent?: true;
 }
 
@@ -91,7 +91,7 @@ export interface PartialMapping extends LayoutMapping {
 	readonly file?: PartialFile;
 	/** Bytes of it that the core holds, from its start. */
 	readonly held: bigint;
-	/** Bytes that it was to hold behind those, had it not been cut short. */
+	/** Bytes that a truncated core lacks after those. */
 	readonly missing?: bigint;
 	readonly kernel?: "vdso" | "vvar" | "vsyscall";
 }

@@ -5,7 +5,7 @@ import { PROT_EXEC, PROT_WRITE } from "../linux/mman.ts";
 import type { PartialMapping } from "./partial-task.ts";
 import type { Mapping, Task, Thread } from "./task.ts";
 
-/** Where threads stand, and in what memory. */
+/** Threads with their registers, and the memory they point into. */
 interface Standing {
 	readonly threads: readonly Pick<Thread, "tid" | "registers">[];
 	readonly memory: { readonly mappings: readonly ThreadsWithin[] };
@@ -14,8 +14,8 @@ interface Standing {
 type ThreadsWithin = Pick<Mapping, "start" | "end"> & Partial<Pick<PartialMapping, "prot" | "held" | "missing">>;
 
 /**
- * Says which threads stand where they cannot go on: after a stack overflow, or with registers that were overwritten. They come
- * back as they were all the same, to be looked at.
+ * Reports threads whose ip or sp is not usable: after a stack overflow, or with smashed registers. They are restored unchanged
+ * all the same, to be debugged.
  */
 export function reportPointers({ threads, memory }: Standing, report: (finding: Finding) => void): void {
 	for (const { tid, registers } of threads) {
@@ -40,7 +40,7 @@ export function reportPointers({ threads, memory }: Standing, report: (finding: 
 	}
 }
 
-/** The same of a process whose images are used: who made them may not have said so. */
+/** The same for a task from images. */
 export function reportPointersOf({ threads, memory }: Task, report: (finding: Finding) => void): void {
 	const solid = memory.mappings.filter(({ backing }) => backing.kind !== "guard");
 	const guards = memory.mappings

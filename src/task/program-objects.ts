@@ -18,7 +18,7 @@ export type Sameness =
 	/** Nothing speaks against it. What it says must then be proved by what the core holds. */
 	| "possible";
 
-/** Whose variables are meant. */
+/** The library whose variables are looked up, and where its code may be. */
 export interface Library {
 	/** Paths of its shared objects. */
 	readonly objects: RegExp;
@@ -28,7 +28,8 @@ export interface Library {
 
 /**
  * Where variables of the dead process lie, by the symbol tables of this host's files: of the library's shared objects, and of
- * the executable where that may contain it; in the order of their addresses. An object of another build, or a broken one, is as good as none.
+ * the executable where that may contain it; in the order of their addresses. Objects of another build, and broken ones, are
+ * skipped.
  *
  * @returns for each object that has some of them, their addresses by name.
  */
@@ -79,7 +80,8 @@ function isSame(source: ByteSource, path: string, start: Address, memory: Partia
 	if (buildId !== undefined) return buildIdOfFile(source) === buildId;
 	const length = source.size < PAGE_SIZE ? Number(source.size) : Number(PAGE_SIZE);
 	const held = memory.read(start, length);
-	// folklore: binaries without a build-id (musl-gcc, some Go and Rust toolchains); headers and section offsets tell builds apart
+	// binaries without a build-id (musl-gcc, some Go and Rust toolchains): the first page, with headers and section offsets,
+	// tells builds apart
 	if (held !== undefined) return source.read(fileOffset(0), length)?.equals(held) === true;
 	return sameness === "possible";
 }

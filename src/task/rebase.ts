@@ -1,7 +1,7 @@
 import { type Address, address, plus } from "../bytes/address.ts";
 import { contains, firstEndingAbove, type Range, rangeAt } from "../bytes/range.ts";
 
-/** What the rebase needs to know of an address space, the donor's or the dead one's. */
+/** An address space as the rebase needs it, the donor's or the dead process's. */
 export interface AddressLayout {
 	/** Sorted, without overlaps. */
 	readonly mappings: readonly LayoutMapping[];
@@ -32,16 +32,16 @@ export interface ThreadPointers {
 }
 
 /**
- * Carries addresses from the donor's layout to the dead process's. Under ASLR every address a donor knows is wrong in the
- * dead process; each is mapped through whatever holds it, and only to a place of the same kind. What has no such place
- * is `undefined`: the caller reports it, nobody copies it.
+ * Carries addresses from the donor's layout to the dead process's. Under ASLR the donor's addresses are wrong in the dead
+ * process. Each is translated by the slide of the object that holds it, and only to a place of the same kind; else `undefined`,
+ * which the caller reports.
  */
 export interface Rebase {
 	/** An address that belongs to the process: a handler, a restorer, a cookie. */
 	address(donor: Address): Rebased | undefined;
 	/** An address that belongs to a thread: its control block comes first, then everything else. */
 	inThread(donor: Address, pointers: ThreadPointers): Rebased | undefined;
-	/** dead - donor for the module (all mappings of one load of a file) that holds a donor address. */
+	/** The ASLR slide, dead - donor, of the module (all mappings of one load of a file) that holds a donor address. */
 	slide(donor: Address): bigint | undefined;
 }
 

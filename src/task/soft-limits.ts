@@ -8,9 +8,9 @@ export type SoftLimits = ReadonlyMap<number, bigint>;
 const CORE = limitNumber("CORE");
 
 /**
- * What is made of a core dies as easily as before, often of the same instruction. With kernel.core_pattern `core` or `core.%p` it
- * would then write its next core over the one it came from, which may be the memory that it lives on. So it leaves none unless
- * it is asked to: the soft limit, for a lowered hard one cannot be raised again.
+ * Sets soft limits, RLIMIT_CORE to 0 by default. A raised process often dies again of the same instruction; with
+ * kernel.core_pattern `core` or `core.%p` its next core would overwrite the one it was raised from, which may back its memory
+ * (--lazy). Only the soft limit: a lowered hard one cannot be raised again.
  *
  * @param wanted What the user asks for.
  * @param hardOf The hard limit of one that the task does not know.

@@ -213,7 +213,7 @@ export interface Bounds {
 	readonly envEnd: Address;
 }
 
-/** What of a process did not get into its images, in the words of that moment. */
+/** A loss that was reported when the process was dumped, stored in the images. */
 export interface LossAtDump {
 	readonly subject: string;
 	readonly text: string;

@@ -65,7 +65,7 @@ export interface Credentials {
 	readonly noNewPrivileges: boolean;
 }
 
-/** Where handlers of a thread run that ask for it (sigaltstack(2)). */
+/** The stack of handlers with SA_ONSTACK (sigaltstack(2)). */
 export interface AlternateStack {
 	readonly base: Address;
 	/** Bytes. */

@@ -2,11 +2,11 @@ import { type Address, address, fileOffset, plus } from "../bytes/address.ts";
 import type { Memory, Thread } from "./task.ts";
 
 /**
- * Where a thread library keeps the id of a thread, found by looking: 32-bit words that hold it. glibc has the kernel clear
- * that very word when the thread ends (set_tid_address(2), `pthread.tid`); musl another, and keeps the id 0x30 bytes into what
- * fs points at, a `struct pthread` that begins with its own address.
+ * Where a thread library keeps the id of a thread, found by looking: 32-bit words that hold it. glibc has the kernel clear that
+ * very word when the thread ends (set_tid_address(2), `pthread.tid`); musl another, and keeps the id 0x30 bytes into what fs
+ * points at, a `struct pthread` that begins with its own address.
  *
- * folklore: programs without a thread library (Go) have no such word, and ask the kernel each time.
+ * Programs without a thread library (Go) have no such word, and call gettid(2).
  *
  * @returns `tidWords` of the thread when it has some.
  */

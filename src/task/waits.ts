@@ -27,7 +27,7 @@ const MOST_POLLED = 256;
 
 /** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
 export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
-	// a call that had returned is waited in no more
+	// a non-negative ax is the result of a call that has returned
 	const asleep = BigInt.asIntN(64, registers.ax) < 0n || isAtCall(registers, memory);
 	const call = asleep ? (syscallName(registers.orig_ax) ?? "") : "";
 	const on = (descriptors: readonly number[]): Wait[] =>

@@ -31,7 +31,7 @@ export function completeBounds(
 	);
 	const slide = first === undefined || donorsFirst === undefined ? 0n : first.start - donorsFirst.start;
 	const stack = stackOf(dead, report);
-	// folklore: node maps parts of its own file once more, far from where it was loaded
+	// folklore: node (seen with 20) maps parts of its own executable again, far from where it was loaded
 	const loaded = executable.filter(({ start }) => start < theirs.endData + slide);
 	const heap = heapOf(memory, loaded.length === 0 ? executable : loaded, stack.startStack, programBreak, {
 		start: plus(theirs.startBrk, slide),
@@ -72,7 +72,10 @@ export function stackOf(dead: PartialTask, report: (finding: Finding) => void): 
 	return { startStack: at, argStart: at, argEnd: at, envStart: at, envEnd: at };
 }
 
-/** The first thread's stack pointer; where that leads nowhere, what execve(2) put on the stack (AT_RANDOM, AT_EXECFN). */
+/**
+ * An address on the main stack: the leader's stack pointer; where that is not mapped, what execve(2) put there (AT_RANDOM,
+ * AT_EXECFN).
+ */
 function placeOnStack({ threads, memory: { mappings, auxv } }: PartialTask): Address {
 	const known = [
 		threads[0]?.registers.sp,

@@ -46,11 +46,11 @@ export function completeFiles(dead: PartialTask, donor: Task, report: (finding: 
 	};
 }
 
-/** Where a process of this id finds what the donor found about itself, or about its first thread. */
+/** The path in /proc/PID of the dead process, for one in the donor's own. */
 const ownName = (rest: string, donorPid: number, deadPid: number): string =>
 	`/proc/${deadPid}${rest.replace(new RegExp(`^/task/${donorPid}(?=/|$)`), `/task/${deadPid}`)}`;
 
-/** What grows by being written at its end has grown since: at the donor's offset the dead process's own words would be lost. */
+/** Whether a regular file's offset is to be its end: at the donor's offset, output of the dead process would be overwritten. */
 const stoodAtEnd = ({ flags, position, size, ghost, unlinked, mode = S_IFREG }: OpenFile): boolean =>
 	(flags & O_ACCMODE) !== O.RDONLY &&
 	(flags & O.APPEND) === 0 &&
@@ -71,7 +71,7 @@ function ofDead(descriptor: Descriptor, donorPid: number, deadPid: number): Desc
 	};
 }
 
-/** What the process had open for writing may have grown since the donor was dumped: no size is expected of it, by nobody. */
+/** Drops the expected size of files open for writing: they may have grown since the donor's dump. */
 function ungrown(descriptors: readonly Descriptor[]): readonly Descriptor[] {
 	const written = new Set(
 		descriptors.flatMap(({ description }) =>
@@ -86,7 +86,7 @@ function ungrown(descriptors: readonly Descriptor[]): readonly Descriptor[] {
 	});
 }
 
-/** A thread that died waiting on a descriptor will fail at once where the donor has none of that number. */
+/** Reports fds that a thread was waiting on and the donor has not: the call will fail with EBADF. */
 function reportMissing(dead: PartialTask, donor: Task, report: (finding: Finding) => void): void {
 	const open = new Set(donor.files.descriptors.map(({ number }) => number));
 	const missing = new Map<number, string[]>();

@@ -6,7 +6,7 @@ import type { Bounds, Mapping, Memory } from "../task.ts";
 import { shownByGdb } from "./protection.ts";
 import type { Twin } from "./twins.ts";
 
-/** The donor's mapping that plays the part of a dead one, and lends it what no core tells. */
+/** The donor's counterpart ("twin") of a dead process's mapping, which supplies what no core tells. */
 export type MappingTwins = (mapping: PartialMapping) => Mapping | undefined;
 
 /**
@@ -118,7 +118,10 @@ function gapsOf<M>(
 	return gaps;
 }
 
-/** A thread's stack takes after the stack of the thread's twin: kernels >= 6.7 mark them against huge pages, say. */
+/**
+ * The twin of a thread's stack is the stack of the thread's twin, for its flags (MAP_STACK means no huge pages since Linux
+ * 6.7).
+ */
 function threadStacks(
 	dead: PartialTask,
 	donor: Memory,

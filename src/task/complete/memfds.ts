@@ -2,16 +2,16 @@ import { caution, type Finding } from "../../finding.ts";
 import type { Descriptor, Files } from "../files.ts";
 import type { Memory, SharedObject, Task } from "../task.ts";
 
-/** Memory and descriptors that agree on what their memfds are. */
+/** Memory and descriptors whose memfds refer to the same objects. */
 export interface Agreed {
 	readonly memory: Memory;
 	readonly files: Files;
 }
 
 /**
- * Leads the donor's memfd descriptors to the dead process's objects: the first memfd of a name that the donor mapped is
- * the first that the dead process mapped, and so on. The dead one's bytes stay, seals and owner are the donor's. Memfds
- * that the dead process had not mapped come along as the donor had them.
+ * Points the donor's memfd fds at the dead process's objects: the first memfd of a name that the donor mapped is the first that
+ * the dead process mapped, and so on. The dead one's bytes stay, seals and owner are the donor's. Memfds that the dead process
+ * had not mapped come along as the donor had them.
  */
 export function agreeOnMemfds(memory: Memory, files: Files, donor: Task, report: (finding: Finding) => void): Agreed {
 	const theirs = new Map<string, SharedObject[]>();

@@ -75,10 +75,10 @@ export function completeMemory(
 	};
 }
 
-/** Without its stacks no thread can go on: a filter without anonymous memory leaves nothing to resurrect. */
+/** Refuses a core without stacks, as a coredump_filter without anonymous memory leaves it. */
 function requireStacks(dead: PartialTask): void {
 	const { mappings } = dead.memory;
-	// where other memory of its own is there, a stack that is not was no stack: a guard page, or wherever a smashed pointer leads
+	// if the core has other anonymous memory, an absent "stack" is a guard page, or where a smashed stack pointer leads
 	const partial = mappings.some(
 		({ file, kernel, held, missing }) =>
 			file === undefined && kernel === undefined && (held > 0n || missing !== undefined),
@@ -112,7 +112,7 @@ function flagsOf(
 	if (mapping.kernel !== undefined) return 0;
 	if (contains(mapping, bounds.startStack)) return MAP.GROWSDOWN | ((twin?.flags ?? 0) & ~MAP.GROWSDOWN);
 	if (twin !== undefined && twin.shared === shared) return twin.flags;
-	// what was granted to the dead process must not be refused now because it cannot all be backed at once
+	// MAP_NORESERVE: overcommit accounting must not refuse now what the dead process had been granted
 	const reserved = !shared && backing.kind === "anonymous" && (mapping.held === 0n || lengthOf(mapping) >= RESERVATION);
 	return reserved && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 ? MAP.NORESERVE : 0;
 }

@@ -5,7 +5,7 @@ import { PROT_READ, PROT_WRITE, protText } from "../../linux/mman.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import type { Mapping, Memory } from "../task.ts";
 
-/** folklore: gdb marks every segment of its cores readable: PROT_NONE shows as r--, execute-only as r-x. */
+/** folklore: gdb (gcore, seen with 13.1) marks every segment readable: PROT_NONE shows as r--, execute-only as r-x. */
 export const shownByGdb = (prot: number): number => prot | PROT_READ;
 
 /**

@@ -6,7 +6,7 @@ import { SIG_DFL, SIG_IGN, signalBit, signalSetText } from "../../linux/signal.t
 import type { PartialTask } from "../partial-task.ts";
 import type { SignalAction, Thread } from "../task.ts";
 
-/** Calls that sleep with a signal mask of their own, each with its pointer to it. */
+/** System calls that block with a temporary signal mask, each with its pointer to it. */
 const SLEEPS: Readonly<Record<string, (registers: UserRegs) => bigint>> = {
 	rt_sigsuspend: ({ di }) => di,
 	ppoll: ({ r10 }) => r10,
@@ -14,13 +14,14 @@ const SLEEPS: Readonly<Record<string, (registers: UserRegs) => bigint>> = {
 	epoll_pwait2: ({ r8 }) => r8,
 };
 
-/** What the call was about to return when the thread died asleep; in a handler it would be 0. */
+/** Results of a call that was interrupted by the death; inside a handler ax would be 0. */
 const INTERRUPTED: readonly bigint[] = [EINTR, ERESTARTNOHAND].map(errorResult);
 
 /**
- * Threads that slept with a mask for the time of the sleep. The kernel's core has that mask, and not the one outside (ptrace tells
- * it: PTRACE_GETSIGMASK). Who goes on with it takes the signal that he would wait for before he is asleep again, and waits for
- * ever; so what he has handlers for is blocked until he sleeps. Mono suspends threads so for its garbage collection.
+ * Threads that died in a call with a temporary mask (sigsuspend, ppoll …). The kernel's core holds the temporary mask, not the
+ * thread's own (PTRACE_GETSIGMASK would tell it). Resumed with it, the thread could take the signal before it blocks again, and
+ * then wait for ever; so signals with handlers are blocked until it is in the call. Mono suspends threads like that for garbage
+ * collection.
  */
 export function withMasksAwake(
 	threads: readonly Thread[],

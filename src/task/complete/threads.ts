@@ -20,7 +20,7 @@ interface CompletedThreadContext {
 	readonly report: (finding: Finding) => void;
 }
 
-/** Every thread of the dead process, with what only the donor knows carried to its place. */
+/** Every thread of the dead process, with the donor's thread attributes rebased to its addresses. */
 export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: CompletedThreadContext): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
@@ -93,7 +93,7 @@ function completeThread(
 	};
 }
 
-/** glibc keeps the thread's id where the kernel is to clear it, so the core can confirm the deduction. */
+/** Checks the rebased address against the core: glibc stores the tid in the word that the kernel is to clear. */
 function confirmTid(
 	memory: PartialMemory,
 	at: Address | undefined,
@@ -140,7 +140,7 @@ function carryRseq(
 		);
 		return undefined;
 	}
-	// GLIBC_TUNABLES switched it off in the dead process, or its kernel had none
+	// rseq was off in the dead process (GLIBC_TUNABLES), or its kernel lacked it
 	if (!isRseqRegistered(rseqArea.decode(bytes))) {
 		report(note("rseq", subject, "was not registered in the dead process, nor is it now"));
 		return undefined;
@@ -148,7 +148,7 @@ function carryRseq(
 	return { ...rseq, area };
 }
 
-/** A thread that died inside a handler proves its own by the frame, whatever the donor has. */
+/** A signal frame on a thread's stack proves its alternate stack, whatever the donor's was. */
 function provenAlternateStack(
 	frameOf: FrameOf,
 	twin: Twin,

@@ -13,14 +13,15 @@ const WRITES: readonly string[] = ["write", "writev"];
 const EPOLL: readonly string[] = ["epoll_wait", "epoll_pwait", "epoll_pwait2"];
 const POLLS: readonly string[] = ["poll", "ppoll", "select", "pselect6"];
 
-/** What eventfd(2) and timerfd(2) want read(2) to ask for, bytes; of a pipe one asks for more, or less. */
+/** Size of a read(2) from eventfd or timerfd, bytes; reads from pipes have other sizes. */
 const COUNTER = 8n;
 
 /**
- * What threads were asleep on. A read of eight bytes is one of a counter. Whatever else is read or polled is the end of a
- * pipe where its number stands beside the next in memory, as pipe(2) fills `int ends[2]`, and nobody uses that next otherwise.
+ * Guesses fds from the system calls that threads were blocked in. A read of 8 bytes means an eventfd. Any other fd n that is
+ * read or polled is a pipe's reading end if memory holds n and n + 1 side by side, as pipe(2) fills `int ends[2]`, and n + 1 is
+ * not used otherwise.
  *
- * @param known descriptors of which more is known than that someone sleeps on them.
+ * @param known fds whose kind is known already.
  */
 export function addAwaited(
 	waits: readonly Wait[],
@@ -56,7 +57,7 @@ export function addAwaited(
 
 const isCounter = ({ call, count }: Wait): boolean => READS.includes(call) && count === COUNTER;
 
-/** What one polls, one reads until there is no more. */
+/** A polled fd is usually non-blocking: it is read until EAGAIN. */
 const isPolled = ({ call }: Wait): boolean => POLLS.includes(call);
 
 const plainly = ({ tid, call, descriptor, forever }: Wait): Omit<DescriptorGuess, "what"> => ({
@@ -81,8 +82,8 @@ const MOST_REPORTED = 256n;
 const REPORTED = 0x201f;
 
 /**
- * What epoll had reported last is still where it reports to (`epoll_wait(epfd, events, maxevents, timeout)`); by convention
- * (epoll(7)) the cookie is the descriptor.
+ * The last events are still in the buffer of `epoll_wait(epfd, events, maxevents, timeout)`; by convention (epoll(7)) their
+ * data is the fd.
  */
 function lastReported({ tid, descriptor: own }: Wait, { threads, memory }: PartialTask): EpollTarget[] {
 	const found = new Map<number, EpollTarget>();

@@ -16,9 +16,9 @@ import { newestBetween, newestEcho } from "./readings.ts";
 
 /** What memory says of CLOCK_MONOTONIC at the death, nanoseconds. */
 export interface ClockTrace {
-	/** It had come to this: the program had read it. */
+	/** Lower bound: the program had read this time. */
 	readonly since?: bigint;
-	/** It had not come to this: somebody waited for it. */
+	/** Upper bound: a thread was still waiting for this time. */
 	readonly until?: bigint;
 	/** `since` may be a time that was yet to come. */
 	readonly loose?: true;
@@ -31,19 +31,19 @@ const MILLISECOND = SECOND / 1000n;
 const MINUTE = 60n * SECOND;
 const DAY = 1440n * MINUTE;
 
-/** How long before a wake-up readings are looked for: who sleeps longer has read the clock longer ago. */
+/** How long before a deadline readings of the clock are searched for. */
 const LATELY = MINUTE;
 
 /**
- * So much after the first time that somebody waits for, others may have read the clock: who is woken late still waits. A process
- * whose clock goes on too late by that has been halted for so long; one whose clock goes back sees what cannot be.
+ * How far past the earliest deadline another thread may have read the clock, since wake-ups can be late. A clock that resumes
+ * too late looks like a pause; one that goes back breaks the program.
  */
 const WOKEN_LATE = SECOND / 20n;
 
 /** How far this host's clock may be off what memory says: for so long a core may be written, and a process sleep. */
 const SLACK = 10n * MINUTE;
 
-/** Where nothing but a wake-up is known, the death is taken to be shortly before. */
+/** With only a deadline known, the death is taken to be this long before it. */
 const SHORTLY = SECOND / 10n;
 
 /**
@@ -98,7 +98,7 @@ const newestLoop = (loops: readonly UvLoop[]): UvLoop | undefined =>
 /** In milliseconds: no clock has come so far. */
 const NEVER = 1n << 40n;
 
-/** How long the thread that waits on an epoll instance will, milliseconds; absent where for ever. */
+/** The timeout of the thread that waits on an epoll instance, milliseconds; absent for none. */
 function patienceOf(epoll: number, { threads }: PartialTask): bigint | undefined {
 	for (const { registers } of threads) {
 		const { orig_ax, di, r10 } = registers;
@@ -131,9 +131,9 @@ export interface ClockWitnesses {
 
 /**
  * The clocks of a dead process: this host's, where memory agrees with them or is silent; else those of another time namespace
- * of this boot, with which it agrees; else memory's. Who lived by another clock, as in a container with a time namespace of its
- * own, or whose core was copied here and looks new, is told by that. Rather early than late: a clock that goes on from what the
- * program had read last jumps for nobody in it.
+ * of this boot, with which it agrees; else memory's. That recognises a process from another time namespace, and a core that was
+ * copied here and only looks new. In doubt the earlier time is taken: a clock that continues from the program's last reading
+ * does not jump.
  */
 export function decideClocks(witnesses: ClockWitnesses): {
 	readonly clocks?: ProcessClocks;
@@ -185,7 +185,7 @@ function clocksOfThisBoot({ host, others = [], trace, wasRead }: ClockWitnesses)
 	const all = host === undefined ? others : [host, ...others];
 	const possible = all.filter(({ monotonic }) => !speaksAgainst(trace, monotonic));
 	const [first] = possible;
-	// somebody waited for a time that was near by one of them only
+	// a deadline decides: it is near by one of the clocks only
 	if (first === undefined || trace?.until !== undefined || wasRead === undefined) return first;
 	const since = trace?.since;
 	const isPast = ({ monotonic }: HostClocksThen): boolean => since !== undefined && since < monotonic - DAY;
@@ -195,14 +195,14 @@ function clocksOfThisBoot({ host, others = [], trace, wasRead }: ClockWitnesses)
 			(clocks === host || since === undefined || since > clocks.monotonic - SLACK) && wasRead(clocks.monotonic),
 	);
 	if (read !== undefined) return read;
-	// who was idle for days is none the worse for a clock that goes on from then
+	// after days without a reading, a clock that continues from the last one does no harm
 	return first === host && !isPast(first) ? first : undefined;
 }
 
 function speaksAgainst(trace: ClockTrace | undefined, host: bigint): boolean {
 	if (trace === undefined) return false;
 	const { since, until, loose } = trace;
-	// who waits for a time that is past does not wait
+	// a thread cannot still wait for a time that has passed
 	if (until !== undefined && until < host - SLACK) return true;
 	if (until === undefined) return since !== undefined && since > host + (loose === true ? DAY : SLACK);
 	// a long sleep, unless the clock was read near its end

@@ -22,10 +22,10 @@ const ASLEEP: readonly bigint[] = [EINTR, ERESTARTSYS, ERESTARTNOINTR, ERESTARTN
 	(errno) => -BigInt(errno),
 );
 
-/** Beyond it a time is another word for never, and tells nothing: some 34 years, nanoseconds. */
+/** Later deadlines mean "never" and tell nothing: some 34 years, nanoseconds. */
 const NEVER = 1_000_000_000n << 30n;
 
-/** The waits of threads that end at a time, not after one, earliest first. Those by the time of day tell nothing of other clocks. */
+/** The absolute deadlines that threads were waiting for, earliest first. Not those of CLOCK_REALTIME. */
 export function deadlinesOf({ threads, memory }: Pick<PartialTask, "threads" | "memory">): Deadline[] {
 	return threads
 		.flatMap(({ tid, registers }): Deadline[] => {

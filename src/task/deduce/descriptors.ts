@@ -50,7 +50,7 @@ export function deduceDescriptors(
 	return [...found.values()].sort((a, b) => a.number - b.number);
 }
 
-/** A signal's handler, returned or left, had interrupted the call: what it waited on it will wait on again. */
+/** The registers inside the system call that a signal handler had interrupted and that will be restarted. */
 function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObject): PartialThread {
 	const { registers } = thread;
 	if (BigInt.asIntN(64, registers.orig_ax) >= 0n) return thread;
@@ -59,7 +59,7 @@ function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObjec
 	return code === undefined ? thread : { ...thread, registers: interruptedCall(registers, code) };
 }
 
-/** Where there is one pair and one epoll instance, the one watches the other; asyncio's cookies are the descriptors. */
+/** With one self-pipe and one epoll instance, the instance watches the pipe; asyncio's epoll data is the fd. */
 function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, DescriptorGuess>): void {
 	const epolls = [...found.values()].filter(({ what }) => what.kind === "epoll" && what.complete !== true);
 	const [pipe, epoll] = [pipes[0], epolls[0]];
@@ -73,7 +73,7 @@ function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, Descripto
 const ofLoop = { flags: O.NONBLOCK, closeOnExec: true };
 
 function addLoop({ backend, async, signalPipe, watchers }: UvLoop, name: string, add: Add): void {
-	// what is in a watcher but not yet in epoll, the loop adds by itself
+	// watchers that are not in epoll yet are added by the loop itself
 	const targets = watchers.flatMap(({ descriptor, events }): EpollTarget[] =>
 		events === 0 ? [] : [{ number: descriptor, events, data: BigInt(descriptor) }],
 	);

@@ -14,8 +14,8 @@ const MUSL_LOCK = "__thread_list_lock";
 const MUSL = { objects: /\/(?:ld-musl|libc)[-.][^/]*$/ };
 
 /**
- * What every thread's libc had told the kernel, by the control blocks that all threads have alike. Where there are none
- * (Go, no libc at all, an unknown libc) nothing is made up.
+ * What libc had registered with the kernel for each thread, from the thread control blocks. Nothing without those (Go, no libc,
+ * an unknown libc).
  */
 export function kernelRecords(
 	dead: PartialTask,

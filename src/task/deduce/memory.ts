@@ -9,7 +9,7 @@ import type { Bounds, Memory } from "../task.ts";
 /** The dead process's address space without a donor: private unless its name says otherwise, stacks as thread libraries map them. */
 export function deduceMemory(dead: PartialTask, bounds: Bounds, report: (finding: Finding) => void): Memory {
 	const memory = completeMemory(dead, undefined, bounds, [], report);
-	// since Linux 6.7 MAP_STACK keeps huge pages away, and who looks for a thread's stack looks for it
+	// MAP_STACK: no huge pages since Linux 6.7, and tools recognise thread stacks by it
 	const [, ...others] = dead.threads;
 	const stacks = new Set(others.map(({ registers }) => rangeAt(memory.mappings, address(registers.sp))));
 	return {

@@ -91,8 +91,8 @@ export function protectionAt(loads: readonly Elf64Phdr[], offset: bigint): numbe
 }
 
 /**
- * folklore: gdb leaves clean file mappings out of its cores, text above all; what ld.so gave them is in the object's program
- * headers.
+ * folklore: gdb (gcore, seen with 13.1) leaves clean file mappings out of its cores, text above all. Their protection is taken
+ * from the object's program headers, as ld.so does.
  */
 export function withLinkedProtections(dead: PartialTask, open: OpenObject): PartialTask {
 	const loads = new Map<string, readonly Elf64Phdr[] | undefined>();

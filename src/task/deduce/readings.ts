@@ -4,24 +4,23 @@ import type { PartialMemory } from "../partial-task.ts";
 import { pieces } from "./search.ts";
 
 /*
- * Programs keep what they read of the clock: as seconds and nanoseconds, as the kernel gives it, and as one number of
- * nanoseconds. Blindly looked for, there are hundreds of such numbers in any memory; these two ways tell true ones.
+ * Programs store readings of the clock, as `struct timespec` or as one number of nanoseconds. Any memory holds hundreds of
+ * numbers that look like readings; two searches with few false hits follow.
  */
 
 const SECOND = 1_000_000_000n;
 
-/** Whoever rounds has not read a clock: of true readings one in a thousand is lost. */
+/** Multiples of this are no readings; of true readings one in a thousand is lost. */
 const ROUND = 1000;
 
-/** folklore: the last nanosecond before a round time is nobody's reading either: Emacs 28 has 99999999.999999999 s for "never". */
+/** folklore: nor is the nanosecond before a round time: Emacs 28 stores 99999999.999999999 s for "never". */
 const JUST_BEFORE = ROUND - 1;
 
 /** Of a number in two halves; as one it may be beyond 2^53. */
 const isRound = (high: number, low: number): boolean => ((high % ROUND) * (2 ** 32 % ROUND) + low) % ROUND === 0;
 
 /**
- * The latest reading between two times, neither of them included: where it is known about when to look, few numbers are
- * there by chance.
+ * The latest reading between two times, both exclusive: in a narrow range few numbers are there by chance.
  *
  * @param awaited Times that are known to have been waited for: none of them is a reading.
  */
@@ -53,19 +52,19 @@ export function newestBetween(
 	return newest;
 }
 
-/** How long before a death whoever reads clocks has read one, nanoseconds. */
+/** How long before its death a program that reads the clock has read it, nanoseconds. */
 const LATELY = 60n * SECOND;
 
 /** How many stretches of the future, each as long, and how far away the first is, nanoseconds: no timer is set so late. */
 const FUTURES = 16;
 const FUTURE = 7200n * SECOND;
 
-/** What a clock shows before looks like any small number, of which memory is full, nanoseconds. */
+/** Earlier clock values look like any small number, nanoseconds. */
 const YOUNG = 3600n * SECOND;
 
 /**
- * Whether a clock that showed `at` in the end had been read shortly before. In any memory there are numbers that look like
- * readings; so there are to be at least two more of them than of any time as long that was yet to come.
+ * Whether memory holds readings from shortly before `at`. Numbers look like readings by chance, so there must be at least two
+ * more than in any of the equally long ranges after `at`.
  */
 export function wasReadLately(at: bigint, memory: PartialMemory, places: readonly Range[]): boolean {
 	if (at < YOUNG) return false;
@@ -116,8 +115,8 @@ const [LEAST, MOST] = [60, 2 ** 30];
 const MOST_PAIRS = 262_144;
 
 /**
- * The latest time that stands in memory both ways, as seconds and nanoseconds and as nanoseconds alone: by chance that
- * happens to no number. It need not be past.
+ * The latest time that memory holds in both forms, as `struct timespec` and as one number, which does not happen by chance. It
+ * may be a future deadline.
  *
  * @param from Earlier ones are not looked for, nanoseconds.
  */

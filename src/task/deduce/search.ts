@@ -12,8 +12,8 @@ const PIECE = 1n << 20n;
 const MOST_STACK = 1n << 20n;
 
 /**
- * Where programs keep what they keep for long: the data of their objects, their heap, and the stacks of their threads; as far
- * as the core holds it, and not more than can be looked through in no time.
+ * The ranges to search for long-lived data: .data and .bss of objects, heap, thread stacks; as far as the core holds them, and
+ * up to a bound.
  */
 export function longLived({ memory, threads }: PartialTask, bounds: Bounds): Range[] {
 	const { mappings } = memory;
@@ -64,7 +64,7 @@ export function* selfPointers(memory: PartialMemory, places: readonly Range[]): 
 	}
 }
 
-/** Those of some numbers that stand somewhere with the next higher behind them, as the ends of a pipe do in `int ends[2]`. */
+/** The numbers n that memory holds directly before n + 1, as the ends of a pipe in `int ends[2]`. */
 export function pairsOf(
 	numbers: ReadonlySet<number>,
 	memory: PartialMemory,

@@ -18,7 +18,10 @@ interface DeducedThreadContext {
 	readonly report: (finding: Finding) => void;
 }
 
-/** Every thread of the dead process, with what it had told the kernel as far as the core proves it. */
+/**
+ * Every thread of the dead process, with its registrations (set_tid_address, robust list, rseq, alternate stack) as far as the
+ * core proves them.
+ */
 export function deduceThreads(dead: PartialTask, around: DeducedThreadContext): Thread[] {
 	const { report } = around;
 	const recordsOf = kernelRecords(dead, around.open, report);

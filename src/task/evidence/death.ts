@@ -6,7 +6,7 @@ import { hasFaultedHere } from "./signal-frame.ts";
 /** Calls by which a thread signals itself, abort(3) and raise(3) foremost. */
 const SIGNALLING: readonly string[] = ["tgkill", "tkill", "kill"];
 
-/** What the thread that took the fatal signal does when it goes on, with a donor or without: it stands where it died. */
+/** Says what the thread that took the fatal signal will do when it resumes where it died. */
 export function reportDeath({ death, threads, memory }: PartialTask, report: (finding: Finding) => void): void {
 	if (death.signal === 0) return;
 	const subject = `thread ${death.tid}`;
@@ -15,7 +15,7 @@ export function reportDeath({ death, threads, memory }: PartialTask, report: (fi
 	const say = (text: string): void => report(caution("fatal-signal", subject, `died of ${death.words}; ${text}`));
 	const again = death.synchronous || (thread !== undefined && call === undefined && hasFaultedHere(thread, memory));
 	if (again) say("when it goes on it executes the same instruction, and dies again unless that is changed");
-	// folklore: bash and Emacs clean up in a handler, raise the signal anew by kill(2), and call exit(3) behind it
+	// folklore: bash 5.2 and Emacs 28.2 clean up in a handler, raise the signal again by kill(2), and call exit(3) after it
 	else if (SIGNALLING.includes(call ?? ""))
 		say("it had raised that itself, and goes on behind the call: abort(3) ends it again, and so may its own handler");
 	else report(note("fatal-signal", subject, `died of ${death.words}; it goes on where it was`));

@@ -9,7 +9,7 @@ export interface DescriptorGuess {
 	readonly closeOnExec: boolean;
 	/** What proves it, in words. */
 	readonly why: string;
-	/** A thread waits for it that no timeout wakes. */
+	/** A thread waits for it without a timeout. */
 	readonly awaited?: boolean;
 	/** The kind is what is most likely, not what is proved. */
 	readonly guessed?: boolean;
@@ -29,5 +29,5 @@ export type GuessedKind =
 /** Takes in what is known of a descriptor, unless something is known already. */
 export type Add = (deduced: DescriptorGuess) => void;
 
-/** No program of ours to revive has more, and every one takes its room. */
+/** Larger fd numbers are not believed: the fd table grows with them. */
 export const MOST_DESCRIPTORS = 65_536;

@@ -24,13 +24,12 @@ const LARGEST_AREA = 65_536;
 
 /**
  * The same dead process, with threads taken out of the handlers in which they told of the crash (Go, glog, faulthandler, redis:
- * they print what they know, and raise the signal again) and put back where the signal had come: registers, signal mask, FPU and
- * vector registers and the signal stack are as the kernel had saved them on the handler's stack.
+ * they print what they know, and raise the signal again) and put back where the signal had come: registers, signal mask, FPU
+ * and vector registers and the signal stack are as the kernel had saved them on the handler's stack.
  *
- * Handlers are left from the innermost outwards as long as their frames say a signal of a crash. A frame that says another is of
- * a handler that was at work when the crash came: it stays. folklore: the kernel tells the signal only to handlers with
- * SA_SIGINFO. One without is left if it is the thread's innermost, and that thread took the fatal signal; or if a fault was on
- * record when it was called.
+ * Handlers are left from the innermost outwards as long as their frames say a signal of a crash. A frame that says another is
+ * of a handler that was at work when the crash came: it stays. A frame names its signal only with SA_SIGINFO. One without is
+ * left if it is the innermost of the thread that took the fatal signal, or if its saved trap number shows a fault.
  */
 export function leaveHandlers(dead: PartialTask, open: OpenObject, report: (finding: Finding) => void): PartialTask {
 	let { death } = dead;
@@ -103,7 +102,7 @@ function registersAt({ interrupted }: SignalFrame, own: UserRegs): UserRegs {
 		...own,
 		...{ r8, r9, r10, r11, r12, r13, r14, r15, di: rdi, si: rsi, bp: rbp, bx: rbx, dx: rdx, ax: rax, cx: rcx },
 		...{ sp: rsp, ip: rip, flags: eflags },
-		// what was interrupted of a system call is in its result by then
+		// no system call to restart: an interrupted one has its result in ax already
 		orig_ax: (1n << 64n) - 1n,
 	};
 }
@@ -129,7 +128,7 @@ function savedXstate(at: Address, memory: PartialMemory, subject: string): Xstat
 	}
 }
 
-/** At the place of a fault it waits to happen again. */
+/** With a fault's frame left, the faulting instruction will be executed again. */
 const deathAt = ({ trap }: SignalFrame, death: Death): Death => ({
 	...death,
 	synchronous: death.synchronous || trap !== 0n,

@@ -21,7 +21,7 @@ import type { AlternateStack } from "../task.ts";
 /** What the kernel left on a stack when it called a handler. */
 export interface SignalFrame {
 	readonly at: Address;
-	/** The signal whose handler was called; handlers without SA_SIGINFO are not told, and then nor are we. */
+	/** The signal whose handler was called; absent without SA_SIGINFO. */
 	readonly signal?: number;
 	/** The mask that comes back when the handler returns. */
 	readonly interruptedMask: bigint;
@@ -56,10 +56,10 @@ export type FrameOf = (thread: PartialThread) => SignalFrame | undefined;
 
 /**
  * Looks for signal frames on the stacks of a process: an XSAVE area with the kernel's mark, below it a frame that points at it
- * and returns into code, and both where the kernel would have put them for a thread that stands where this one does.
+ * and returns into code, and both where the kernel would have put them for this thread's stack pointer.
  *
- * folklore: Go's stacks lie side by side in one mapping. Above one thread's begins another's, with frames of handlers that are
- * long over; what lies above another thread's stack pointer is that thread's.
+ * folklore: goroutine stacks (seen with Go 1.19) lie side by side in one mapping, with old signal frames of other threads above
+ * this one's; the search stops at the next thread's stack pointer.
  *
  * @param threads of the process: the more, the less far is looked.
  */
@@ -83,8 +83,9 @@ export function signalFrames(threads: readonly PartialThread[], memory: PartialM
 const LEFT = 64n * 1024n;
 
 /**
- * Whether a handler of a fault has just returned to where a thread stands: its frame lies below the stack pointer still, and the
- * same instruction fails again. folklore: glog sends the signal again by kill(2), which waits, blocked, until its handler returns.
+ * Whether a fault's handler has just returned to the thread's ip: its frame still lies below the stack pointer, and the
+ * instruction will fault again. folklore: glog's handler re-raises by kill(2); the signal stays blocked until the handler
+ * returns.
  */
 export function hasFaultedHere({ registers }: PartialThread, memory: PartialMemory): boolean {
 	const stack = rangeAt(memory.mappings, address(registers.sp - 1n));

@@ -16,8 +16,8 @@ export interface Leadership<R extends Registers> {
 }
 
 /**
- * NT_PRPSINFO says which process it was, and the thread of that id leads it. folklore: tools that make cores smaller leave the
- * note out; then the leader is the thread on the stack that execve(2) made, or else, since ids grow, the one with the lowest.
+ * NT_PRPSINFO says which process it was, and the thread of that id leads it. Tools that shrink cores may leave the note out;
+ * then the leader is the thread on the main stack, else the one with the lowest tid.
  */
 export function leadershipOf<R extends Registers>(core: Core<R>, memory: CoreMemory): Leadership<R> {
 	const { process, threads } = core;

@@ -15,7 +15,7 @@ const KERNEL_HALF = 1n << 63n;
 /** The widest vvar area that kernels have had: 4 pages of data and, from 6.13, 2 of clocks (arch/x86/entry/vdso). */
 const VVAR_MOST = 6n * PAGE_SIZE;
 
-/** The mappings of a core, with what the kernel put there told apart. */
+/** The mappings of a core, with vdso, vvar and vsyscall recognised. */
 export function mappingsOfCore(core: Core<Registers>, memory: CoreMemory): PartialMapping[] {
 	const vdso = core.auxv.find(({ type }) => type === AT.SYSINFO_EHDR)?.value;
 	const vvar = vvarBelow(vdso, memory.mappings);
@@ -71,7 +71,7 @@ function vvarBelow(vdso: bigint | undefined, mappings: readonly CoreMapping[]): 
  */
 export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Content[] =>
 	memory.mappings.flatMap(({ start, segment }) => {
-		// what the core has of it may be no more than zeros in the place of what its writer could not read
+		// a segment may be zeros in the place of memory that its writer could not read (execute-only)
 		if (segment === undefined || memory.locate(start).kind !== "core") return [];
 		const length = pageCeil(segment.fileSize as Address);
 		return [{ start, length, source: core.source, offset: fileOffset(segment.offset), available: segment.fileSize }];

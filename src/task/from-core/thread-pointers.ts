@@ -22,9 +22,9 @@ const SEARCHED = 256n << 20n;
 const PIECE = 1n << 20n;
 
 /**
- * Threads with their thread pointers, where a core has none for any of them. folklore: qemu-user's cores have zeros for fs_base. A
- * control block of glibc points at itself, twice, and holds its thread's id; without one that is the thread's beyond doubt, it
- * comes back with none.
+ * Threads with their thread pointers, where a core has none for any of them. folklore: qemu-user (seen with 7.2) writes fs_base
+ * as 0. glibc's control block points at itself twice and holds its thread's id: that is searched for; a thread without an
+ * unambiguous one gets none.
  */
 export function withThreadPointers<R extends Registers>(
 	threads: readonly PartialThread<R>[],

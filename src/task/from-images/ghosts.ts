@@ -6,7 +6,7 @@ import { refuse } from "../../errors.ts";
 import { S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import type { GhostFile } from "../task.ts";
 
-/** What became of the names of files, by the id of their entries. */
+/** Unlinked files ("ghosts") of images, by the id of their file entries. */
 export interface ImageGhosts {
 	/** Its regular file; `undefined` for one that still had its name, or whose content nobody saved. */
 	ghost(entry: number): GhostFile | undefined;

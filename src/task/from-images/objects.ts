@@ -41,7 +41,7 @@ export function objectsOf(dir: ImageDir): ImageObjects {
 		memfd: (number, by) => {
 			const inode = inodes.get(number);
 			if (inode === undefined) return undefined;
-			// who has a descriptor can tell a memfd from shared anonymous memory
+			// an fd of the object shows whether it is a memfd or shared anonymous memory
 			const looks = inode.name === NAMELESS && by === "mapping" ? {} : memfdLooks(inode);
 			const { name, seals, shmid, size } = inode;
 			return { name, object: put(BigInt(shmid), size, looks), readOnly: (seals & F_SEAL.WRITE) !== 0 };

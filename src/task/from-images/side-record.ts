@@ -15,7 +15,7 @@ import {
 import type { FileIdentity } from "../file-identity.ts";
 import type { LossAtDump, Mapping } from "../task.ts";
 
-/** What our own image says beside CRIU's. Nothing, of images that CRIU made. */
+/** What necromancer.img adds to CRIU's images; empty for images that CRIU made. */
 export interface SideRecord {
 	readonly process: Attributes<ProcessAttribute>;
 	readonly thread: (tid: number) => Attributes<ThreadAttribute>;
@@ -64,8 +64,8 @@ const entryOf = (dir: ImageDir): NecromancerEntry =>
 	dir.has(SIDE_RECORD) ? dir.one(SIDE_RECORD, "necromancer") : { processes: [], files: [], paths: [], writers: [] };
 
 /**
- * Whose word images are, besides those who can have written their files: they may have been made from what others wrote. Nobody
- * becomes more believable by what they say of it themselves.
+ * The users that images name as their sources, in addition to those who can write the files: such as the owner of the core that
+ * they were patched from. It can only add users, so a forged list gains nothing.
  */
 export const writersTold = (dir: ImageDir): readonly FileWriters[] =>
 	entryOf(dir).writers.map(({ uid, group, anybody }) => ({ uid, anybody, ...(group === undefined ? {} : { group }) }));
@@ -80,6 +80,6 @@ function numberOf(bytes: Uint8Array, subject: string, name: string): bigint {
 	return bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
 }
 
-/** Nothing to say is said by absence. */
+/** The property, or nothing for an empty object. */
 export const unlessEmpty = <T extends object>(attributes: T): { readonly attributes?: T } =>
 	Object.keys(attributes).length === 0 ? {} : { attributes };

@@ -27,8 +27,8 @@ const words = (set: bigint, base: readonly number[] | undefined): readonly numbe
 	set === 0n && base?.length === 0 ? base : [Number(set & 0xffff_ffffn), Number(set >> 32n)];
 
 /**
- * An optional field as a value to spread. Where its value is what absence would mean, a `base` that leaves it out goes on
- * doing so; a fresh record says it, since a restorer takes absence for "as I am".
+ * An optional field, to spread into a record. A default value that `base` leaves out stays left out; a new record has it, since
+ * CRIU takes absence for the restorer's own value.
  */
 export const unless = <K extends string>(
 	usual: number,

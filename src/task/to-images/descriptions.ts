@@ -20,8 +20,8 @@ export interface DescriptionContext {
 }
 
 /**
- * The file entry of an open file description, under its own id. Of what images of one process cannot hold it keeps that
- * there was something, in a form that neither restorer opens by itself: a number that comes free means trouble.
+ * The file entry of an open file description, under its own id. Kinds that images cannot hold become an entry that no restorer
+ * opens by itself, so that the fd number stays reserved.
  */
 export function descriptionEntry(description: Description, context: DescriptionContext): FileEntry {
 	const { id, flags } = description;

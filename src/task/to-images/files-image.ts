@@ -6,7 +6,7 @@ import type { Files, SignalOwner } from "../files.ts";
 import type { Credentials, Memory } from "../task.ts";
 import type { GhostBook } from "./ghosts.ts";
 
-/** files.img in the making. */
+/** Builds files.img. */
 export interface FilesImage {
 	readonly entries: readonly FileEntry[];
 	/** Adds an entry, under `id` or the lowest that no description has. */
@@ -16,7 +16,7 @@ export interface FilesImage {
 	readonly ghosts: GhostBook;
 }
 
-/** A book in which the descriptions have their own ids. */
+/** A builder in which descriptions keep their own ids. */
 export function filesImage({ descriptors }: Files, looks: Memory["files"], ghosts: GhostBook): FilesImage {
 	const entries: FileEntry[] = [];
 	const taken = new Set(descriptors.map(({ description }) => description.id));
@@ -35,7 +35,7 @@ export function filesImage({ descriptors }: Files, looks: Memory["files"], ghost
 		mapped: (path, ghost) => {
 			const known = mapped.get(ghost ?? path);
 			if (known !== undefined) return known;
-			// what is known of a path is of the file that has it now
+			// size, mode and build-id by path are those of the file that has the path now, not of the ghost
 			const id = add((fresh) => regularFile(fresh, (ghost === undefined ? looks.get(path) : undefined) ?? { path }));
 			if (ghost !== undefined) ghosts.lost(id, ghost);
 			mapped.set(ghost ?? path, id);
@@ -44,7 +44,7 @@ export function filesImage({ descriptors }: Files, looks: Memory["files"], ghost
 	};
 }
 
-/** How a file was opened, where it was. */
+/** How a file was opened: flags, offset, owner of its signals. */
 export interface Opening {
 	readonly flags: number;
 	readonly position: bigint;
@@ -63,7 +63,7 @@ export const fownEntry = (
 
 const TO_READ: Opening = { flags: O.RDONLY, position: 0n, owner: NO_OWNER };
 
-/** What is known of how it looked is what a restore will check. */
+/** Size, mode and build-id, where known, are what a restore checks. */
 export const regularFile = (id: number, file: MappedFile, opening = TO_READ): FileEntry => ({
 	type: FdTypes.REG,
 	id,

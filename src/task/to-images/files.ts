@@ -8,7 +8,7 @@ import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
 
 const FD_CLOEXEC = 1;
 
-/** What is open, as the images of descriptors and pipes; descriptions go into the book. */
+/** Images of fds and pipes; the entries of descriptions go into files.img. */
 export interface FileImages {
 	readonly descriptors: readonly FdinfoEntry[];
 	readonly pipes: readonly ImageRecord<PipeDataEntry>[];

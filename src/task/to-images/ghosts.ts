@@ -11,15 +11,15 @@ import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import { timevalOf } from "../../linux/time.ts";
 import type { Credentials, GhostFile } from "../task.ts";
 
-/** Files that had lost their names, in the making. */
+/** Builds remap-fpath.img and the ghost files. */
 export interface GhostBook {
 	/** remap-fpath.img's records. */
 	readonly remaps: readonly RemapFilePathEntry[];
-	/** What there is to be made again, nodes without content among them. */
+	/** The ghost files to write, nodes without content among them. */
 	readonly files: readonly GhostFile[];
-	/** Says that the name in a file entry leads nowhere: what it led to is the ghost of that id. */
+	/** Records that a file entry's path is unlinked, and which ghost has its content. */
 	lost(entry: number, ghost: number): void;
-	/** Says it of a directory or a named pipe; false for what cannot be made of its mode alone. */
+	/** The same for a directory or FIFO; false for kinds that cannot be made from the mode alone. */
 	lostNode(entry: number, path: string, mode: number): boolean;
 }
 

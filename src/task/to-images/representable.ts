@@ -5,7 +5,10 @@ import { caution, type Finding, loss } from "../../finding.ts";
 import type { Memory, Task, Thread } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 
-/** Says what of identity and threads images of one process cannot hold, or its restorer will not bring back by itself. */
+/**
+ * Reports what CRIU's images have no field for (seccomp filters, XSAVE components), and a session that `criu restore` does not
+ * recreate.
+ */
 export function reportLosses({ identity, threads }: Task, report: (finding: Finding) => void): void {
 	const { pid, sid } = identity;
 	if (sid !== pid) report(noSessionLeader(sid));
@@ -16,7 +19,7 @@ export function reportLosses({ identity, threads }: Task, report: (finding: Find
 	}
 }
 
-/** Says what of a thread's registers images have no field for. */
+/** Reports a thread's XSAVE components that images have no field for. */
 export function reportLostRegisters({ tid, xstate }: Thread, report: (finding: Finding) => void): void {
 	const beyond = componentsIn(xstate.xstateBv & ~REPRESENTABLE).map(xstateComponentName);
 	if (beyond.length > 0)
@@ -39,6 +42,6 @@ export function writable(memory: Memory, report: (finding: Finding) => void): Me
 	return { ...memory, mappings };
 }
 
-/** criu restore refuses such images without being told that a shell's session is meant. */
+/** `criu restore` refuses a process that is no session leader without --shell-job. */
 export const noSessionLeader = (sid: number): Finding =>
 	caution("session", `session ${sid}`, "the process is no session leader; restore it with --shell-job, from a shell");

@@ -17,7 +17,7 @@ import { personalityOf } from "./task-core.ts";
 /** The name of our own image. */
 export const SIDE_RECORD = "necromancer.img";
 
-/** What CRIU's images of a process have no place for; `undefined` where there is nothing of the kind. */
+/** The contents of necromancer.img: what CRIU's images have no field for; `undefined` for nothing. */
 export function sideRecord(task: Task): NecromancerEntry | undefined {
 	const processes = [processEntry(task)].filter(isTelling);
 	const files = fileEntries(task.files);
@@ -28,14 +28,14 @@ export function sideRecord(task: Task): NecromancerEntry | undefined {
 export interface SideRecordPatch {
 	readonly donorPid: number;
 	readonly task: Task;
-	/** It has the donor's user and groups; else what the donor's user had proves nothing for it. */
+	/** It has the donor's credentials; otherwise the donor's file identities are not taken over. */
 	readonly sameUser: boolean;
-	/** Whose word the images are now; as the donor said when absent. */
+	/** The users who determine the contents; absent for the donor's. */
 	readonly writers?: readonly FileWriters[];
 }
 
 /**
- * With one process in the place of another's: what is said of others stays. Ids of files are the same before and after.
+ * The record with one process replaced; those of other processes stay. File ids are the same before and after.
  *
  * @param donor `undefined` where it has none.
  */
