@@ -16,7 +16,7 @@ import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { coreOfDying } from "./live-core.ts";
 import { type ProgramToRun, runProgram } from "./run-program.ts";
 
-/** A program that runs under our eyes, and ends when we do. */
+/** A traced program, killed when we end (PTRACE_O_EXITKILL). */
 export interface TracedProgram {
 	readonly pid: number;
 	/**
@@ -36,8 +36,8 @@ export interface KilledProgram {
 }
 
 /**
- * Runs a program whose core is to be had whatever core_pattern says: we trace it in the moment of its death, and write the core
- * ourselves. Its standard streams lead to /dev/null.
+ * Runs a program under ptrace and writes its core ourselves when it dies, whatever core_pattern says. Its standard streams lead
+ * to /dev/null.
  *
  * @throws NecromancerError ERR_HOST.
  */
@@ -53,7 +53,7 @@ export async function runTraced(program: ProgramToRun): Promise<TracedProgram> {
 }
 
 async function killCaught(agent: Agent, pid: number, signal: number, path: string): Promise<KilledProgram> {
-	// where there is no place for its core, it lives on
+	// first: if its core cannot be created, the program runs on
 	const sink = createFile(path);
 	try {
 		const tracer = tracerOn(agent);
@@ -66,7 +66,7 @@ async function killCaught(agent: Agent, pid: number, signal: number, path: strin
 		// the leader last: its death ends the others, traced or not
 		await tracer.detach([...tids.slice(1), pid], false);
 		const end = await waitForExit(agent, pid);
-		// its id is anybody's now
+		// it is reaped: its pid may be reused
 		await leaveNothing(agent);
 		return { core, end };
 	} catch (cause) {

@@ -24,7 +24,7 @@ export interface Dying {
 }
 
 /**
- * The core that the kernel would write of a process in this moment: registers are raw, as it would have them there.
+ * The core that the kernel would write of a process now: registers are raw, a system call is not wound back.
  *
  * @param agent Its tracer.
  * @param memory Its memory: from there the bytes will come when the core is written.

@@ -70,7 +70,7 @@ function readableSource({ source, peek }: ProcessMemory): ByteSource {
 	};
 }
 
-/** @param own The pages of it that are no file's. */
+/** @param own Its private pages: those that differ from the file. */
 function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource): NewSegment {
 	const { start, end, prot, name, flags, inode } = entry;
 	const held = (fileSize: bigint, ranges: readonly Range[]): NewSegment => ({
@@ -79,7 +79,7 @@ function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource)
 	});
 	const size = end - start;
 	if (name === "[vdso]") return held(size, [entry]);
-	// nobody may read them from outside, and the kernel leaves room for them all the same
+	// unreadable from outside; the kernel's cores have segments of zeros for them
 	if (/^\[(?:vvar|vvar_vclock|vsyscall)\]$/.test(name)) return held(size, []);
 	if (flags.has("dd") || flags.has("io")) return held(0n, []);
 	if (entry.shared) return name.endsWith(DELETED) ? held(size, [entry]) : held(0n, []);

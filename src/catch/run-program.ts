@@ -21,9 +21,9 @@ export interface ProgramToRun {
 }
 
 /**
- * Has an agent run a program, as its child: so the agent may trace it even where only ancestors may (Yama). When we are gone, or
- * close the agent, that kills it; killed itself, it takes along what has not changed its rights. Its standard streams are the agent's. The kernel dumps no core of it, to a file or a pipe: that is for
- * whoever traces it.
+ * Has an agent run a program, as its child: so the agent may trace it even where only ancestors may (Yama). The agent's undo
+ * list kills it when we end; PR_SET_PDEATHSIG does when the agent is killed, unless the program changed its credentials. Its
+ * standard streams are the agent's. The kernel writes no core of it, to a file or a pipe.
  *
  * @returns its pid.
  * @throws NecromancerError ERR_HOST where it cannot be run.
@@ -33,9 +33,9 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const list = batch.list();
 	// for when the agent itself is killed
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
-	// the agent has all of them blocked, and a program would have them too
+	// the agent blocks all signals, and execve(2) keeps the mask
 	list.call("rt_sigprocmask", [SIG_SETMASK, batch.put(Buffer.alloc(Number(SIGSET_BYTES))), 0, SIGSET_BYTES]);
-	// folklore: of 1 byte, and not of 0, the kernel spares a core_pattern with a pipe too (fs/coredump.c)
+	// folklore: RLIMIT_CORE of 0 does not keep the kernel from piping a core to a handler; 1 does (fs/coredump.c, do_coredump)
 	const hard = coreLimit();
 	const limit = batch.put(rlimit64.encode({ rlim_cur: hard === 0n ? 0n : 1n, rlim_max: hard }));
 	list.call("prlimit64", [0, limitNumber("CORE"), limit, 0]);
@@ -46,7 +46,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const program = textIn(batch, path);
 	list.call("execve", [program, vectorIn(batch, words), vectorIn(batch, environment)]);
 	const context = batch.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
-	// a program with other rights loses its wish for a signal, and any program may withdraw it (prctl(2), PR_SET_PDEATHSIG)
+	// PR_SET_PDEATHSIG is cleared by an exec that changes credentials, and the program may clear it (prctl(2))
 	const [store] = await leaveKills(agent, 1);
 	const { at } = addSpawn(batch, agent, {
 		...{ context, steps: { stepsOf: list } },
@@ -60,7 +60,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 			finding: `no process can be made for it: clone failed with ${errnoName(Number(pid))}`,
 			expectation: "expected to be allowed one more",
 		});
-	// only the child holds the other end then, until it is the program
+	// then only the child holds the other end, until its execve(2)
 	await agent.call("close", REPORT_FD);
 	const report = await agent.reports.next();
 	if (report === undefined) return Number(pid);

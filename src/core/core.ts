@@ -76,7 +76,7 @@ export function readAnyCore(source: ByteSource): Core | Core<UserPtRegs> {
 	return header.e_machine === aarch64.machine ? read(source, header, aarch64, {}) : read(source, header, x86, {});
 }
 
-/** Whether a core is of the processor that everything here runs on. */
+/** Whether it is an x86-64 core: others are only shown. */
 export const isOurs = (core: Core | Core<UserPtRegs>): core is Core => core.machine === x86.machine;
 
 const aShownCore = { ...aCore, machines: [x86.machine, aarch64.machine] };

@@ -5,25 +5,25 @@ import { auxvPair } from "../linux/elf-core.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { Segment } from "./segments.ts";
 
-/** So many words tell the vector from whatever else lies on a stack. */
+/** Words that must match for the vector to be recognised on a stack. */
 const WORDS = 8;
 
-/** Below the top of a stack the vector lies no deeper: what execve(2) takes of arguments and environment, bytes. */
+/** The most that arguments and environment take above the vector, bytes. */
 const DEPTH = 16n << 20n;
 
 /** A kernel's vector has fewer pairs. */
 const MOST_PAIRS = 64;
 
 /**
- * The auxiliary vector of a core. Where its note is garbled, the one that execve(2) laid on the stack: the note tells by what it
- * began; and if that is gone from there, as much as the note has.
+ * The auxiliary vector of a core. Where the note is garbled (see linux/auxv.ts), the copy on the stack, found by the note's
+ * first words; if that is gone, what the note has.
  */
 export function auxvFrom(note: Uint8Array, segments: readonly Segment[], source: ByteSource): AuxvPair[] {
 	const words = garbledWords(note);
 	if (words === undefined) return readAuxv(note);
 	const beginning = bytesOf(words);
 	const pattern = beginning.subarray(0, 8 * WORDS);
-	// the stack lies above what else can be written
+	// from the top: the stack is the highest writable segment
 	for (const segment of [...segments].reverse()) {
 		if ((segment.prot & PROT_WRITE) === 0 || segment.fileSize === 0n) continue;
 		const length = segment.fileSize < DEPTH ? segment.fileSize : DEPTH;

@@ -18,11 +18,10 @@ export interface CoreMapping extends Range {
 }
 
 /**
- * The union of segments and file rows by ascending address. In a kernel core that is one for each mapping the process
- * had; in gdb's vvar and what could not be read are missing.
+ * The union of segments and file rows by ascending address. In a kernel core that is one for each mapping the process had; in
+ * gdb's vvar and what could not be read are missing.
  *
- * A row inside a larger segment splits it (no writer is known to do that, but some tool merges segments); a row that
- * sticks out of a segment is a contradiction.
+ * A row inside a larger segment splits it (some tools merge segments); a row that reaches beyond its segment is refused.
  *
  * @throws NecromancerError ERR_CORE_CORRUPT.
  */

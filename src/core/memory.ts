@@ -60,8 +60,8 @@ export function coreMemory(core: Core<Registers>): CoreMemory {
 		const { segment } = mapping;
 		const file = mapping.file && !isKernelOwned(mapping.file) ? mapping.file : undefined;
 		const into = at - mapping.start;
-		// folklore: on processors with protection keys the dumper may not read execute-only memory, and the kernel writes
-		// zeros in its place (6.18). A program's text is better taken from its file; for JIT output there is nothing better.
+		// folklore: on CPUs with protection keys the kernel cannot read execute-only memory while it dumps, and writes zeros
+		// (Linux 6.18). Text is taken from its file instead; for JIT output there is only the core.
 		const blank = core.writer === "kernel" && mapping.prot === PROT_EXEC && file !== undefined;
 		const held = blank ? 0n : (segment?.fileSize ?? 0n);
 		if (segment !== undefined && into < held) {
@@ -88,7 +88,7 @@ export function coreMemory(core: Core<Registers>): CoreMemory {
 		const pieces: Buffer[] = [];
 		for (const part of parts) {
 			const piece = core.source.read(part.offset, part.length);
-			// The file was long enough when it was opened; someone truncates it under our hands.
+			// The file was long enough when it was opened: it is being truncated.
 			if (piece === undefined) return undefined;
 			pieces.push(piece);
 		}

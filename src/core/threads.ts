@@ -14,7 +14,7 @@ export interface CoreThread<R extends Registers = UserRegs> extends Omit<Noted<"
 	readonly foreign?: ReadonlyMap<number, Uint8Array>;
 }
 
-/** By what the notes of all threads are read. */
+/** What is needed to read the notes of any thread. */
 export interface ThreadReading {
 	readonly writer: CoreWriter;
 	/** NT_X86_XSAVE_LAYOUT, at the core's very end, is for all threads; before Linux 6.12 and from gdb there is none. */

@@ -79,7 +79,7 @@ export const elf64Sym = layout("Elf64_Sym", {
 	st_size: u64,
 });
 
-/** What the reader of a header is after. */
+/** Which ELF files a reader accepts. */
 export interface WantedTables {
 	/** The acceptable `e_type`s. */
 	readonly types: readonly number[];

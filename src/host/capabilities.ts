@@ -26,7 +26,7 @@ export interface Capability {
 }
 
 /**
- * What this host, and this user on it, can do. Everything is tried, in processes made for it, not concluded from version numbers.
+ * What this host allows this user. Everything is tried out in child processes, not concluded from version numbers.
  *
  * @throws NecromancerError ERR_HOST where not even an agent runs.
  */
@@ -148,7 +148,7 @@ const probes: readonly Probe[] = [
 		without: "resource limits of the process that are above ours become ours",
 		probe: (agent) =>
 			inChild(agent, (list, batch) => {
-				// Downwards anybody may.
+				// lowering a limit takes no privilege
 				list.call("prlimit64", [0, limitNumber("MSGQUEUE"), batch.put(limitWords(0n)), 0]);
 				return list.call("prlimit64", [0, limitNumber("MSGQUEUE"), batch.put(limitWords(4096n)), 0], { anyway: true });
 			}),
@@ -174,7 +174,7 @@ const limitWords = (value: bigint): Uint8Array => rlimit64.encode({ rlim_cur: va
 
 const EXE_FD = 200;
 
-/** Some pids that nobody had a moment ago, from the top, where the kernel comes last. */
+/** Some free pids, from pid_max down: the kernel assigns the highest last. */
 function freePids(): number[] {
 	const max = readPidMax();
 	return Array.from({ length: 16 }, (_, i) => max - 1 - 7 * i).filter((pid) => pid > 1 && !isTaken(pid));

@@ -8,8 +8,8 @@ import { processes } from "../proc/tasks.ts";
 import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../task/clocks.ts";
 
 /**
- * Clocks that processes of this host share with `pid`; absent when its children are to get others: /proc tells only theirs.
- * A kernel without time namespaces has no offsets.
+ * Boot and time namespace of a process; absent if its children get another time namespace: timens_offsets shows only the
+ * children's. No offsets on a kernel without time namespaces.
  */
 export function clockOriginOf(pid: number | "self"): ClockOrigin | undefined {
 	const link = (name: Namespace): string | undefined => ifShown(() => readNamespace(pid, name));
@@ -19,7 +19,7 @@ export function clockOriginOf(pid: number | "self"): ClockOrigin | undefined {
 
 const NO_OFFSETS: Clocks = { monotonic: 0n, boottime: 0n };
 
-/** Reads the clocks now, by the agent: Node knows of one only. */
+/** Reads the clocks now, by the agent: Node has CLOCK_MONOTONIC only. */
 export async function readClocks(agent: Agent): Promise<Clocks> {
 	const batch = agent.batch();
 	const [monotonic, boottime] = [CLOCK.MONOTONIC, CLOCK.BOOTTIME].map((clock) => {
@@ -33,18 +33,17 @@ export async function readClocks(agent: Agent): Promise<Clocks> {
 	return { monotonic: time(monotonic), boottime: time(boottime) };
 }
 
-/** The clocks as an agent sees them, who may be in a time namespace itself; and whose they are. */
+/** The clocks in the agent's time namespace, with their origin. */
 export async function measureClocks(agent: Agent): Promise<HostClocks> {
 	const origin = clockOriginOf(agent.pid) ?? { boot: readBootId(), offsets: NO_OFFSETS };
 	return { now: await readClocks(agent), origin };
 }
 
-/** Clocks of this boot when a file was written, with whose they are. */
+/** Clocks of this boot at a file's mtime, with their origin. */
 export type ClocksThen = Clocks & Pick<ProcessClocks, "origin">;
 
 /**
- * What our clocks showed when a file was written; unknown when that was before this host started. Wrong where somebody
- * gave the file another time, or set the time of day since.
+ * Our clocks at a file's mtime; unknown if that was before this boot. Wrong if the mtime or the time of day was changed since.
  *
  * @param written nanoseconds since 1970.
  */
@@ -58,8 +57,8 @@ export function clocksWhenWritten(written: bigint): ClocksThen | undefined {
 }
 
 /**
- * What other clocks of this boot showed then, by which the process may have lived: the machine's own, where ours are moved,
- * those of a time namespace that is known, as a donor's, and those in which anybody lives whom we may look at.
+ * The clocks of other time namespaces of this boot at that time: the initial one, a given one (a donor's), and those of all
+ * processes that we may read.
  *
  * @param written nanoseconds since 1970.
  */
@@ -82,7 +81,7 @@ export function otherClocksWhenWritten(written: bigint, known?: ClockOrigin): Cl
 /** How many time namespaces of others are looked at. */
 const MOST_NAMESPACES = 16;
 
-/** One for each time namespace but ours in which somebody lives; whoever we may not look at is passed over. */
+/** One for each time namespace of a running process but ours; processes that we may not read are skipped. */
 function originsOfOthers(): ClockOrigin[] {
 	const namespaceOf = (pid: number | "self"): string | undefined => ifShown(() => readNamespace(pid, "time"));
 	const found = new Map<string | undefined, ClockOrigin | undefined>([

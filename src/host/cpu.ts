@@ -18,8 +18,8 @@ const XSAVE_LEAF = 0xd;
 /**
  * Asks processor and kernel by way of an agent.
  *
- * folklore: on processors with AMX, the kernel's area ends before the 8 KiB of tiles until a process asks for them. A signal
- * frame that claims to be longer than the kernel's area loses all but x87 and SSE, and nobody is told.
+ * folklore: on CPUs with AMX (Sapphire Rapids), the kernel's XSAVE area excludes the 8 KiB of tiles until a process requests
+ * them (Linux 5.16). From a signal frame with a longer area rt_sigreturn restores x87 and SSE only, without an error.
  *
  * @throws NecromancerError ERR_HOST on a processor without XSAVE: older than 2008.
  */
@@ -38,7 +38,7 @@ export async function measureCpu(agent: Agent): Promise<CpuState> {
 		});
 	}
 	const supported = BigInt(whole.eax) | (BigInt(whole.edx) << 32n);
-	// A kernel that cannot be asked knows nothing that a process would have to ask for.
+	// Before Linux 5.16 there is no ARCH_GET_XCOMP_PERM, and no component that needs permission.
 	const xcr0 = asked === 0n ? mask.readBigUInt64LE() : supported & ~componentBit(XTILEDATA);
 	const components = componentsIn(xcr0).filter((component) => component >= AVX);
 	const leaves = await cpuid(

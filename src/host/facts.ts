@@ -22,8 +22,7 @@ import { hugePagesWorth } from "./huge-pages.ts";
 import { probeTimeNamespace } from "./probe-clocks.ts";
 
 /**
- * What a plan has to know of this host. What only a program of machine code can ask is asked by `agent`, or by one made for the
- * moment.
+ * What a plan has to know of this host. System calls that Node lacks are made by `agent`, or by a temporary one.
  *
  * @throws NecromancerError ERR_HOST, ERR_IO where /proc is not mounted.
  */
@@ -51,7 +50,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 	};
 }
 
-/** Where nothing is to be made, what could be is tried; else that is up to who makes the namespaces (restore/clocks.ts). */
+/** For a plan that is only printed: namespaces are probed. For a restore, restore/clocks.ts makes them. */
 async function measureForNobody(agent: Agent) {
 	const noTimeNamespace = await probeTimeNamespace(agent);
 	return { ...(await measureByAgent(agent)), ...(noTimeNamespace === undefined ? {} : { noTimeNamespace }) };
@@ -74,16 +73,16 @@ function maskAt<Name extends string>(name: Name, path: string): { readonly [_ in
 	}
 }
 
-/** Asked of the thread's own keyring, which nobody has unless he made one. */
+/** Asks for the thread keyring without creating one. */
 async function hasKeyrings(agent: Agent): Promise<boolean> {
 	const args = [KEYCTL.GET_KEYRING_ID, KEYRING.THREAD, 0, 0, 0] as const;
 	return !failedWith(await agent.call("keyctl", ...args), EPERM, ENOSYS);
 }
 
-/** A place that is free in any new process. */
+/** An address range that is free in any new process. */
 export const ANYWHERE: Range = { start: address(0x2000_0000_0000n), end: address(0x2000_0000_0000n + 2n * AGENT_ROOM) };
 
-/** Lends an agent that is gone afterwards. */
+/** Runs something with a temporary agent. */
 export async function withAgent<T>(use: (agent: Agent) => Promise<T>): Promise<T> {
 	const agent = await startAgent(ANYWHERE, { streams: "ignore" });
 	try {

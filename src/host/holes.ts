@@ -19,7 +19,7 @@ const WORTH_ASKING = 16n << 20n;
 /** Holes that one request asks for. */
 const AT_ONCE = 500;
 
-/** What a request of a gigabyte in crumbs may come to; the rest of the file is then taken for bytes. */
+/** The most holes that are listed for a fragmented file; the rest is read as data. */
 const MOST_HOLES = 100_000;
 
 /**
@@ -43,7 +43,7 @@ export async function holesOf(source: ByteSource): Promise<readonly FileRange[]>
 }
 
 async function askForHoles(agent: Agent, fd: number, size: bigint): Promise<FileRange[]> {
-	// the same file, whatever its name stands for by now
+	// by our fd: the same file even if it was renamed
 	const path = Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`);
 	const file = await agent.call("open", path, BigInt(O.RDONLY | O.CLOEXEC));
 	const holes: FileRange[] = [];

@@ -15,10 +15,10 @@ const BALLOON = "/sys/bus/virtio/drivers/virtio_balloon";
 const REPORTING = 5;
 
 /**
- * Whether this is a virtual machine that tells its host which memory is free, and loses it.
+ * Whether this is a virtual machine with free page reporting: its host takes free memory back.
  *
- * folklore: what is told are free blocks of 2 MiB and more, so huge pages are made of memory that the host has to find
- * again: 3 s for a GiB (Linux 6.18, a virtual machine of a cloud), where pages of 4 KiB, made of what is left over, take 0.4 s.
+ * folklore: blocks of 2 MiB and more are reported, so huge pages come from memory that the host has to provide again: 3 s for a
+ * GiB (Linux 6.18, a cloud VM), where 4 KiB pages, from smaller blocks, take 0.4 s.
  *
  * @param features of each balloon: a digit for each bit, the lowest first (/sys/bus/virtio/.../features).
  */
@@ -35,7 +35,7 @@ function balloons(): readonly string[] {
 	}
 }
 
-/** What filling may make of them. */
+/** How filling may use huge pages. */
 export const hugePagesWorth = (): HostFacts["hugePages"] => (reportsFreePages() ? "never" : hugePagesMode());
 
 function read(path: string): string {

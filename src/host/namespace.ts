@@ -19,9 +19,9 @@ export interface NamespaceUser {
 }
 
 /**
- * Has the processes that an agent makes from now on live in a new pid namespace; the agent itself stays outside. Where
- * that needs a privilege which it lacks, a user namespace comes with it, in which it has all capabilities and in which
- * `user` stands for ours outside: an ordinary user may map no other ids than his own, and no groups.
+ * Has an agent unshare(CLONE_NEWPID): its future children are in a new pid namespace, the agent is not. Without CAP_SYS_ADMIN a
+ * user namespace is made too, with all capabilities, in which `user` maps to our uid outside: an ordinary user may map only his
+ * own ids.
  *
  * @returns the user namespace's user, if one was made.
  * @throws NecromancerError ERR_HOST where neither is allowed.
@@ -35,7 +35,7 @@ export async function enterPidNamespace(agent: Agent, user: NamespaceUser): Prom
 }
 
 /**
- * Moves an agent into a user namespace, in which it has all capabilities and in which `user` stands for ours outside.
+ * Moves an agent into a user namespace, with all capabilities, in which `user` maps to our uid outside.
  *
  * @param flags CLONE_ flags of what else it is to unshare.
  * @returns 0, or -errno of unshare(2).
@@ -66,24 +66,22 @@ const refuseNamespace = (finding: string): never =>
 
 /** The first process of a pid namespace. */
 export interface Init {
-	/** As seen from outside. Its end is the end of the namespace, and of all who live in it. */
+	/** In our pid namespace. When it ends, the kernel kills all processes of the namespace. */
 	readonly pid: number;
-	/** Lets it look for the process that it is there for, which exists by now. */
+	/** Lets it open a pidfd of the restored process, which exists by now. */
 	watch(): Promise<void>;
 }
 
 /**
- * Makes the first process of a pid namespace that was entered, which will not be the one restored: the kernel keeps signals
- * away from a first process (SIGNAL_UNKILLABLE), even that of its own fault. It lives as long as process `pid`, and then as
- * long as any that this one left behind: it reaps orphans, and ends with the last. It has no descriptor but what it waits
- * by, no memory but ours, a session of its own, and stands in the root directory.
+ * Makes the init of a new pid namespace. Not the restored process: the kernel drops signals to an init (SIGNAL_UNKILLABLE),
+ * even those of its own faults. It lives as long as process `pid` and any children that this one leaves: it reaps orphans, and
+ * exits with the last. It has only the fds it waits on, the blob's memory, a session of its own, and / as working directory.
  *
- * The restored process is no child of it: its parent is the agent, outside, who waits for it as for any; when the agent
- * leaves, the kernel looks for a new parent where the agent was, not inside (find_child_reaper, kernel/exit.c). So init
- * learns of its end by a pidfd.
+ * The restored process is a child of the agent, outside, and is reparented there, not to init, when the agent exits
+ * (find_child_reaper, kernel/exit.c). So init learns of its end by a pidfd.
  *
  * @param pid inside.
- * @param store where its own goes, as seen from outside: see {@link leaveKills}.
+ * @param store where init's pid in our namespace goes: see {@link leaveKills}.
  * @throws NecromancerError ERR_HOST when it cannot be made.
  */
 export async function startInit(agent: Agent, pid: number, store?: Slot): Promise<Init> {
@@ -103,7 +101,7 @@ export async function startInit(agent: Agent, pid: number, store?: Slot): Promis
 	list.call("close_range", [1, 0xffff_ffff, 0]);
 	list.call("munmap", [0, blob], { anyway: true });
 	list.call("munmap", [free.end, TASK_SIZE - free.end], { anyway: true });
-	// a byte, or the end of the agent: then there may be nobody to look for
+	// a byte, or end of file when the agent has ended: then `pid` may not exist
 	list.call("read", [0, batch.space(8), 1]);
 	list.call("close", [0]);
 	// 0, the lowest free
@@ -134,10 +132,7 @@ export async function startInit(agent: Agent, pid: number, store?: Slot): Promis
 	};
 }
 
-/**
- * Gives a first process whose task is done a moment to end, and reaps it. With orphans of the process to wait for, it stays
- * behind.
- */
+/** Waits briefly for init to exit, and reaps it. If it still has orphans to wait for, it is left running. */
 export async function reapInit(agent: Agent, { pid }: Init): Promise<void> {
 	const fd = await agent.call("pidfd_open", pid, 0);
 	if (fd < 0n) return;

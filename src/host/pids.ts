@@ -4,23 +4,23 @@ import { withAgent } from "./facts.ts";
 import { inChild } from "./probe.ts";
 import { probePidNamespace } from "./probe-namespace.ts";
 
-/** What this host, and this user on it, can do about certain process and thread ids. */
+/** Whether this host allows this user a process with certain pids and tids. */
 export interface PidFacts {
-	/** Those that somebody has. */
+	/** Those in use. */
 	readonly taken: readonly number[];
 	/** kernel.pid_max: ids are below it. */
 	readonly pidMax: number;
 	/** Whether a process can be made with an id of our choice, here (clone3 set_tid). */
 	readonly chosen: boolean;
 	/**
-	 * Whether one can be made with such ids in a pid namespace of its own, with a user namespace around it if need be. Absent
-	 * where all of the ids can be had here: to try it takes as long as to raise a small process.
+	 * Whether one can be made with such ids in a new pid namespace, with a user namespace if needed. Absent where all ids are
+	 * available here: the probe takes as long as a small raise.
 	 */
 	readonly namespace?: boolean;
 }
 
 /**
- * Tries it, in processes that are gone afterwards.
+ * Probes it in temporary child processes.
  *
  * @throws NecromancerError ERR_HOST where not even an agent runs.
  */

@@ -5,7 +5,7 @@ import { CLONE } from "../linux/sched.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { inChild, type Obstacle } from "./probe.ts";
 
-/** Tries to make a time namespace with other clocks, and to live in it; with a user namespace around it, if asked to. */
+/** Probes whether a process can be made in a new time namespace with offsets; with a user namespace if asked. */
 export const probeTimeNamespace = (
 	agent: Agent,
 	{ withUser = false }: { readonly withUser?: boolean } = {},
@@ -24,5 +24,5 @@ export const probeTimeNamespace = (
 		withUser ? { flags: CLONE.NEWUSER } : {},
 	);
 
-/** Any other than none, nanoseconds; forwards, so that it can be had however young the host is. */
+/** Any offset but 0, nanoseconds; positive, since a clock may not become negative right after boot. */
 const SOME = 1_000_000_000n;

@@ -7,8 +7,8 @@ import { inChild, type Obstacle } from "./probe.ts";
 /**
  * Tries to make a pid namespace and, in it, a process with an id of our choice.
  *
- * folklore: since Ubuntu 23.10 everybody may make a user namespace, and has no capabilities in it unless AppArmor knows
- * the program; so that one can be made says little.
+ * folklore: on Ubuntu since 23.10 everybody can make a user namespace, but has no capabilities in it unless an AppArmor profile
+ * allows them; so the pid namespace has to be tried.
  *
  * @param id at least as high as any that will be wanted there: before Linux 6.14 kernel.pid_max holds for all namespaces.
  */

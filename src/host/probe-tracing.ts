@@ -8,12 +8,12 @@ import { contextLayout, REPORT_FD } from "../program/abi.ts";
 import { tracerOn } from "../trace/tracer.ts";
 import { errorText, type Obstacle } from "./probe.ts";
 
-/** Traces a process that is made for it, and has it unmap a page of its own, as at the end of a restore. */
+/** Probes ptrace on a child: injects a munmap(2), as at the end of a restore. */
 export async function probeTracing(agent: Agent): Promise<Obstacle> {
 	const { free } = agent.layout;
 	const batch = agent.batch();
 	const list = batch.list();
-	// It sleeps until it is killed, or until nobody is there who could.
+	// It blocks until it is killed, or until the agent has ended.
 	list.call("read", [REPORT_FD, batch.space(8), 1]);
 	const context = batch.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
 	const made = addSpawn(batch, agent, { context, steps: { stepsOf: list } });

@@ -11,10 +11,10 @@ import { contextLayout, FAILED_STATUS } from "../program/abi.ts";
 export type Obstacle = string | undefined;
 
 /**
- * Tries a call in a process that is made for it and gone afterwards.
+ * Tries a system call in a temporary child process.
  *
- * @param write Adds the steps to the child's list: what comes before the call must succeed. The slot that comes back holds
- *   the result to judge: an error, or a multiple of 256.
+ * @param write Adds the steps to the child's list: what comes before the call must succeed. The slot that comes back holds the
+ *   result to judge: an error, or a multiple of 256.
  */
 export async function inChild(
 	agent: Agent,
@@ -26,7 +26,7 @@ export async function inChild(
 	list.call("prctl", [PR.SET_PDEATHSIG, SIGKILL]);
 	const judged = write(list, batch);
 	list.call("exit_group", [{ valueOf: judged }]);
-	// Nobody is told; the exit status says it all.
+	// No report socket: the exit status is the answer.
 	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
 	const pid = addSpawn(batch, agent, { context, steps: { stepsOf: list }, ...making });
 	const word = batch.space(8);
