@@ -1,8 +1,10 @@
 import { type Address, address } from "../bytes/address.ts";
-import { viewOf } from "../bytes/layout.ts";
+import { u64, viewOf } from "../bytes/layout.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
-import { EXPECT, stepLayout } from "../program/abi.ts";
-import { type CallName, callNumber, DO_END } from "../program/calls.ts";
+import { stepLayout } from "../program/abi.ts";
+import { type AssembledStep, stepWriter } from "../program/assemble.ts";
+import type { CallName } from "../program/calls.ts";
+import type { ArgOf, Expect } from "../program/program.ts";
 
 /**
  * One request for the agent: system calls in a row, and the memory they refer to. Everything has its address at once, so
@@ -53,17 +55,8 @@ export interface Slot {
 	readonly size: number;
 }
 
-export type BatchArg =
-	| bigint
-	| number
-	/** Its address. */
-	| Slot
-	/** The 64 bits that it holds by then. */
-	| { readonly valueOf: Slot }
-	/** The first step of a list. */
-	| { readonly stepsOf: BatchList }
-	/** The step that has the label. */
-	| { readonly labelled: Label };
+/** As of any program; a label stands for the step that it is given to. */
+export type BatchArg = number | ArgOf<Slot, BatchList | Label>;
 
 export interface EncodedBatch {
 	readonly at: Address;
@@ -76,13 +69,7 @@ export interface EncodedBatch {
 	readonly calls: readonly CallName[];
 }
 
-interface Entry {
-	readonly call: CallName;
-	readonly args: readonly BatchArg[];
-	/** Absent for a branch, which has no result. */
-	readonly store?: Slot;
-	readonly expect: number;
-}
+type BatchStep = AssembledStep<Slot, BatchList | Label>;
 
 /** The mask of a branch that looks at all of a value. */
 export const EVERY_BIT = (1n << 64n) - 1n;
@@ -93,7 +80,7 @@ export const label = (name: string): Label => ({ name });
 /** A batch without calls, whose memory begins at the start of `area`. */
 export function batchIn(area: Range): SyscallBatch {
 	const contents: { readonly from: number; readonly bytes: Uint8Array }[] = [];
-	const lists = new Map<BatchList, Entry[]>();
+	const lists = new Map<BatchList, BatchStep[]>();
 	let used = 0;
 	let steps = 0;
 	const space = (size: number, align = 8): Slot => {
@@ -102,27 +89,32 @@ export function batchIn(area: Range): SyscallBatch {
 		used = from + size;
 		return { at: address(area.start + BigInt(from)), size };
 	};
-	const openList = (usual: number): BatchList => {
-		const entries: Entry[] = [];
+	const openList = (usual: Expect): BatchList => {
+		const entries: BatchStep[] = [];
 		steps += 1;
 		const list: BatchList = {
 			call: (call, args, options) => {
-				const store = space(8);
+				const save = space(8);
 				const { anyway = false, repeat = false } = options ?? {};
-				entries.push({ call, args, store, expect: repeat ? EXPECT.REPEAT : anyway ? EXPECT.ANYTHING : usual });
+				const expect = repeat ? "until-error" : anyway ? "anything" : usual;
+				entries.push({ call, args: args.map(literal), save, expect });
 				steps += 1;
-				return store;
+				return save;
 			},
 		};
 		lists.set(list, entries);
 		return list;
 	};
-	const own = openList(EXPECT.ANYTHING);
+	const own = openList("anything");
 	const ownEntries = lists.get(own) ?? [];
 	const labels = new Map<Label, number>();
 	const branch: SyscallBatch["branch"] = (value, mask, wanted, to) => {
 		encoded = undefined;
-		ownEntries.push({ call: "branch", args: [value, mask, wanted, { labelled: to }], expect: EXPECT.ANYTHING });
+		ownEntries.push({
+			call: "branch",
+			args: [...[value, mask, wanted].map(literal), { list: to }],
+			expect: "anything",
+		});
 		steps += 1;
 	};
 	/** Kept until something is added, so that a batch that is sent again is encoded once. */
@@ -136,9 +128,9 @@ export function batchIn(area: Range): SyscallBatch {
 			return slot;
 		},
 		call: (name, ...args) => own.call(name, args),
-		callInto: (store, call, ...args) => {
+		callInto: (save, call, ...args) => {
 			encoded = undefined;
-			ownEntries.push({ call, args, store, expect: EXPECT.ANYTHING });
+			ownEntries.push({ call, args: args.map(literal), save, expect: "anything" });
 			steps += 1;
 		},
 		branch,
@@ -149,7 +141,7 @@ export function batchIn(area: Range): SyscallBatch {
 		},
 		list: () => {
 			encoded = undefined;
-			return openList(EXPECT.SUCCESS);
+			return openList("success");
 		},
 		get taken() {
 			return takes();
@@ -165,17 +157,26 @@ export function batchIn(area: Range): SyscallBatch {
 			const starts = startsOf(lists, Math.ceil(used / 8) * 8);
 			const stepOf = (list: BatchList, index = 0): Address =>
 				address(area.start + BigInt((starts.get(list) ?? 0) + index * stepLayout.size));
-			const addressOf = (to: BatchList | Label): Address => {
+			const firstStep = (to: BatchList | Label): Address => {
 				if (!("name" in to)) return stepOf(to);
 				const index = labels.get(to);
 				if (index === undefined) throw new RangeError(`nothing is labelled ${to.name}`);
 				return stepOf(own, index);
 			};
-			for (const [list, entries] of lists) writeSteps(bytes, starts.get(list) ?? 0, entries, addressOf);
+			const write = stepWriter<Slot, BatchList | Label>({
+				addressOf: ({ at }) => at,
+				cellAt: ({ at, size }) => {
+					if (size < u64.size) throw new RangeError(`8 bytes do not fit ${size}`);
+					return at;
+				},
+				firstStep,
+			});
+			const view = viewOf(bytes);
+			for (const [list, entries] of lists) write(view, starts.get(list) ?? 0, entries, 1);
 			encoded = {
 				at: area.start,
 				bytes,
-				steps: addressOf(own),
+				steps: firstStep(own),
 				data: used,
 				calls: ownEntries.map(({ call }) => call),
 			};
@@ -184,7 +185,7 @@ export function batchIn(area: Range): SyscallBatch {
 	};
 }
 
-function startsOf(lists: ReadonlyMap<BatchList, readonly Entry[]>, from: number): Map<BatchList, number> {
+function startsOf(lists: ReadonlyMap<BatchList, readonly BatchStep[]>, from: number): Map<BatchList, number> {
 	const starts = new Map<BatchList, number>();
 	let at = from;
 	for (const [list, entries] of lists) {
@@ -194,36 +195,4 @@ function startsOf(lists: ReadonlyMap<BatchList, readonly Entry[]>, from: number)
 	return starts;
 }
 
-function writeSteps(
-	bytes: Uint8Array,
-	start: number,
-	entries: readonly Entry[],
-	addressOf: (to: BatchList | Label) => Address,
-): void {
-	const view = viewOf(bytes);
-	const step = { indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
-	for (const [i, { call, args, store, expect }] of entries.entries()) {
-		stepLayout.write(view, start + i * stepLayout.size, {
-			...step,
-			call: callNumber(call),
-			indirect: args.reduce<number>((bits, arg, n) => (isIndirect(arg) ? bits | (1 << n) : bits), 0),
-			expect,
-			id: i + 1,
-			arg: args.map((arg) => wordOf(arg, addressOf)),
-			store: store?.at ?? 0n,
-		});
-	}
-	stepLayout.write(view, start + entries.length * stepLayout.size, { ...step, call: DO_END });
-}
-
-const isIndirect = (arg: BatchArg): boolean =>
-	typeof arg === "object" && Object.hasOwn(arg, "valueOf") && !Object.hasOwn(arg, "at");
-
-function wordOf(arg: BatchArg, addressOf: (to: BatchList | Label) => Address): bigint {
-	if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
-	if (typeof arg === "number") return BigInt.asUintN(64, BigInt(arg));
-	if ("at" in arg) return arg.at;
-	if ("stepsOf" in arg) return addressOf(arg.stepsOf);
-	if ("labelled" in arg) return addressOf(arg.labelled);
-	return arg.valueOf.at;
-}
+const literal = (arg: BatchArg): ArgOf<Slot, BatchList | Label> => (typeof arg === "number" ? BigInt(arg) : arg);

@@ -49,7 +49,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	// PR_SET_PDEATHSIG is cleared by an exec that changes credentials, and the program may clear it (prctl(2))
 	const [store] = await leaveKills(agent, 1);
 	const { at } = addSpawn(batch, agent, {
-		...{ context, steps: { stepsOf: list } },
+		...{ context, steps: { list } },
 		...(store === undefined ? {} : { store }),
 	});
 	await agent.perform(batch, { patience: 20_000, doing: "making a process" });

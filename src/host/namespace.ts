@@ -112,7 +112,7 @@ export async function startInit(agent: Agent, pid: number, store?: Slot): Promis
 	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
 	const { at } = addSpawn(batch, agent, {
 		context,
-		steps: { stepsOf: list },
+		steps: { list },
 		...(store === undefined ? {} : { store }),
 	});
 	await agent.perform(batch, { doing: "making a first process" });

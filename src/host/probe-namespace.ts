@@ -23,7 +23,7 @@ export function probePidNamespace(
 			ends.call("exit_group", [0]);
 			const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
 			const args = putCloneArgs(batch, agent, { pids: [judgedId(id)] });
-			return list.call("spawn", [args, args.size, context, { stepsOf: ends }], { anyway: true });
+			return list.call("spawn", [args, args.size, context, { list: ends }], { anyway: true });
 		},
 		{ flags: CLONE.NEWPID | (withUser ? CLONE.NEWUSER : 0) },
 	);

@@ -16,7 +16,7 @@ export async function probeTracing(agent: Agent): Promise<Obstacle> {
 	// It blocks until it is killed, or until the agent has ended.
 	list.call("read", [REPORT_FD, batch.space(8), 1]);
 	const context = batch.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
-	const made = addSpawn(batch, agent, { context, steps: { stepsOf: list } });
+	const made = addSpawn(batch, agent, { context, steps: { list } });
 	const pid = (await agent.perform(batch, { doing: "making a process" })).result(made);
 	if (pid < 0n) return errorText(pid);
 	const tid = Number(pid);

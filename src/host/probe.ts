@@ -28,7 +28,7 @@ export async function inChild(
 	list.call("exit_group", [{ valueOf: judged }]);
 	// No report socket: the exit status is the answer.
 	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
-	const pid = addSpawn(batch, agent, { context, steps: { stepsOf: list }, ...making });
+	const pid = addSpawn(batch, agent, { context, steps: { list }, ...making });
 	const word = batch.space(8);
 	batch.call("wait4", { valueOf: pid }, word, WAIT.ALL, 0);
 	const done = await agent.perform(batch, { patience: 10_000, doing: "trying what this host can do" });

@@ -15,8 +15,12 @@ export function matchArg<T, P extends object, L>(
 ): T {
 	if (typeof arg === "bigint") return literal(arg);
 	if (isList(arg)) return list(arg.list);
-	return Object.hasOwn(arg, "valueOf") ? value((arg as { readonly valueOf: P }).valueOf) : address(arg as P);
+	return isValue(arg) ? value(arg.valueOf) : address(arg as P);
 }
+
+/** Whether it is read when the step is run. */
+export const isValue = <P extends object, L>(arg: ArgOf<P, L>): arg is { readonly valueOf: P } =>
+	typeof arg === "object" && Object.hasOwn(arg, "valueOf");
 
 const isList = <P extends object, L>(arg: Exclude<ArgOf<P, L>, bigint>): arg is { readonly list: L } =>
 	Object.hasOwn(arg, "list");

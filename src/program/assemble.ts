@@ -3,7 +3,7 @@ import { u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_ROOM, EXPECT, stepLayout } from "./abi.ts";
-import { matchArg } from "./args.ts";
+import { isValue, matchArg } from "./args.ts";
 import { type CallName, callNumber, DO_END } from "./calls.ts";
 import type { ArgOf, Datum, Expect, Place, Placement, Program, Step, StepList } from "./program.ts";
 
@@ -115,22 +115,15 @@ export function assemble<S extends Step>(
 			throw new RangeError(`8 bytes do not fit ${place.datum.name}`);
 		return addressOf(place);
 	};
-	const addresses = { addressOf, cellAt, firstStep };
 
 	const bytes = new Uint8Array(Number(stepsEnd - start));
 	for (const datum of held) writeDatum(bytes, Number(addressOf({ datum }) - start), datum, addressOf);
+	const write = stepWriter({ addressOf, cellAt, firstStep });
 	const view = viewOf(bytes);
-	let id = 0;
+	let id = 1;
 	for (const { name, steps } of program.lists) {
-		let at = Number(firstStep(name) - start);
-		for (const step of steps) {
-			id += 1;
-			// whatever it may return otherwise: a step that is to fail must not get away with it
-			const run = id === failStep ? { ...step, call: NO_SUCH_CALL, expect: "success" as const } : step;
-			stepLayout.write(view, at, stepRecord(run, id, addresses));
-			at += stepLayout.size;
-		}
-		stepLayout.write(view, at, endRecord);
+		write(view, Number(firstStep(name) - start), steps, id, failStep);
+		id += steps.length;
 	}
 	return {
 		pieces: bytes.length === 0 ? [] : [{ at: start, bytes }],
@@ -183,31 +176,39 @@ function writeDatum(
 	}
 }
 
-/** What the blob reads as one step, from anything that has addresses for its places and lists. */
-export function stepRecord<P extends object, L>(
-	{ call, args, expect, save }: AssembledStep<P, L>,
-	id: number,
-	{ addressOf, cellAt, firstStep }: Addresses<P, L>,
-) {
-	const word = (arg: ArgOf<P, L>): bigint =>
-		matchArg(arg, { literal: (value) => address(value), address: addressOf, value: cellAt, list: firstStep });
-	const isIndirect = (arg: ArgOf<P, L>): boolean =>
-		matchArg(arg, { literal: () => false, address: () => false, value: () => true, list: () => false });
-	const { expect: kind, want } = encodeExpect(expect);
-	return {
-		call: typeof call === "number" ? call : callNumber(call),
-		indirect: args.reduce<number>((bits, arg, i) => (isIndirect(arg) ? bits | (1 << i) : bits), 0),
-		expect: kind,
-		id,
-		arg: args.map(word),
-		want,
-		store: save === undefined ? 0n : cellAt(save),
+/**
+ * Writes a list as the blob reads it, from anything that has addresses for its places and lists.
+ *
+ * @returns what takes where the list begins, the id of its first step, and the id of a step that shall fail.
+ */
+export function stepWriter<P extends object, L>({ addressOf, cellAt, firstStep }: Addresses<P, L>) {
+	// made once: lists have ten thousands of steps
+	const word = { literal: address, address: addressOf, value: cellAt, list: firstStep };
+	const fill = ({ call, args, expect, save }: AssembledStep<P, L>, id: number, fails: boolean) => {
+		// whatever it may return otherwise: a step that is to fail must not get away with it
+		const wanted = encodeExpect(fails ? "success" : expect);
+		return {
+			call: fails ? NO_SUCH_CALL : callNumber(call),
+			indirect: args.reduce<number>((bits, arg, i) => (isValue(arg) ? bits | (1 << i) : bits), 0),
+			expect: wanted.expect,
+			id,
+			arg: args.map((arg) => matchArg<bigint, P, L>(arg, word)),
+			want: wanted.want,
+			store: save === undefined ? 0n : cellAt(save),
+		};
+	};
+	return (view: DataView, from: number, steps: readonly AssembledStep<P, L>[], firstId: number, failStep?: number) => {
+		let at = from;
+		for (const [i, step] of steps.entries()) {
+			stepLayout.write(view, at, fill(step, firstId + i, firstId + i === failStep));
+			at += stepLayout.size;
+		}
+		stepLayout.write(view, at, endRecord);
 	};
 }
 
 export interface AssembledStep<P extends object, L> {
-	/** A number for none that there is. */
-	readonly call: CallName | number;
+	readonly call: CallName;
 	readonly args: readonly ArgOf<P, L>[];
 	readonly expect: Expect;
 	readonly save?: P;
@@ -229,7 +230,7 @@ function encodeExpect(expect: Expect): { readonly expect: number; readonly want:
 }
 
 /** What ends a list. */
-export const endRecord = { call: DO_END, indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
+const endRecord = { call: DO_END, indirect: 0, expect: EXPECT.ANYTHING, id: 0, arg: [], want: 0n, store: 0n };
 
 function alignUp(at: Address, align: number): Address {
 	if (align < 1 || !Number.isInteger(Math.log2(align))) throw new RangeError(`an alignment of ${align} bytes`);

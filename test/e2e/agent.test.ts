@@ -426,7 +426,7 @@ describe("when we are killed", () => {
 		const list = batch.list();
 		${carrier}
 		const clone = batch.put(Buffer.from(BigUint64Array.of(0n, 0n, 0n, 0n, 17n, ${free}n, 0x4000n, 0n, 0n, 0n, 0n).buffer));
-		const pid = batch.call("spawn", clone, 88, batch.space(16), { stepsOf: list });
+		const pid = batch.call("spawn", clone, 88, batch.space(16), { list });
 		const carrier = (await agent.perform(batch)).result(pid);
 		${then}
 		console.log(agent.pid + " " + carrier);

@@ -47,9 +47,9 @@ async function processWithChild(agent: Agent): Promise<number> {
 	sleeper.call("pause", []);
 	const list = batch.list();
 	const args = putCloneArgs(batch, agent, {});
-	list.call("spawn", [args, args.size, context, { stepsOf: sleeper }]);
+	list.call("spawn", [args, args.size, context, { list: sleeper }]);
 	list.call("exit_group", [7]);
-	const made = addSpawn(batch, agent, { context, steps: { stepsOf: list }, pids: [PID] });
+	const made = addSpawn(batch, agent, { context, steps: { list }, pids: [PID] });
 	return Number((await agent.perform(batch)).result(made));
 }
 
