@@ -32,10 +32,10 @@ export interface ImageDir {
 	one<K extends KindName>(name: string, kind: K): RecordOf<K>;
 	/** Who can have written the directory, and what of it was opened so far. */
 	readonly writers: readonly FileWriters[];
-	/** The same of all of its images, for those who keep files that nobody opens. */
+	/** The same for all of its images, for images that are kept without being opened. */
 	allWriters(): readonly FileWriters[];
 	/**
-	 * To be asked before what was made of them is used, and before they are closed.
+	 * To be called before results are used, and before closing.
 	 *
 	 * @throws NecromancerError ERR_CHANGED when somebody has written to an image since it was read, or replaced it.
 	 */
@@ -81,7 +81,7 @@ function imagesIn(directory: Directory): ImageDir {
 	const link = entries.find((it) => it.name === "parent" && it.isSymbolicLink());
 	const open = new Map<string, ByteSource>();
 
-	// it may have become ours since: what is in it has not
+	// as opened: a claim may have made the directory ours since, but not its contents
 	const writers = [writersOf(directory.opened)];
 	const read = new Map<string, Stamp>();
 	const opened = (name: string): ByteSource => {
@@ -124,7 +124,7 @@ function imagesIn(directory: Directory): ImageDir {
 		size,
 		...(link === undefined ? {} : { parent: attempt(path, () => readlinkSync(directory.at("parent"))) }),
 		writers,
-		// an owner is for good, and who may put names here is counted with the directory
+		// by lstat: a file's owner does not change, and who may replace names is counted with the directory
 		allWriters: () => [
 			...writers,
 			...names.filter(isImageName).flatMap((name) => {

@@ -16,11 +16,11 @@ const zeros = Buffer.alloc(BLOCK);
 const UNSHARED: readonly string[] = ["ENOTSUP", "EOPNOTSUPP", "EXDEV", "EINVAL", "ENOSYS", "ENOTTY", "EPERM", "EBADF"];
 
 /**
- * Copies an image of a donor into a file of ours, mode 0600: what was opened is what is judged, and what is copied. The
- * copy shares its blocks with it where the file system can do that; elsewhere holes stay holes.
+ * Copies an image of a donor into a file of ours, mode 0600. Owner and type are checked on the fd that is copied. The copy
+ * shares its blocks with it where the file system can do that; elsewhere holes stay holes.
  *
- * @throws NecromancerError ERR_IMAGE_CORRUPT when it is no regular file; ERR_OWNER when it is not the donor's owner's;
- *   ERR_IO; the signal's reason.
+ * @throws NecromancerError ERR_IMAGE_CORRUPT when it is no regular file; ERR_OWNER when it is not the donor's owner's; ERR_IO;
+ *   the signal's reason.
  */
 export async function copyKept(
 	donor: Directory,
@@ -46,10 +46,7 @@ export async function copyKept(
 	makePrivate(target, to);
 }
 
-/**
- * Whether an image may stay the very file that it is when its directory is patched: nobody else could have it open for
- * writing.
- */
+/** Whether an image may keep its inode when its directory is patched: only if nobody else can have it open for writing. */
 export function mayStay(donor: Directory, entry: string): boolean {
 	const dir = donor.opened;
 	if (Number(dir.uid) !== process.geteuid?.() || isOthersToFill(dir)) return false;
@@ -62,7 +59,7 @@ export function mayStay(donor: Directory, entry: string): boolean {
 	}
 }
 
-/** A descriptor of an image, looked at before it is really opened: a FIFO would wait, a device act. */
+/** Opens an image after checking its type by O_PATH: opening a FIFO would block, a device have side effects. */
 export function openImage(dir: Directory, entry: string): number {
 	const { O_RDONLY, O_NOFOLLOW, O_NOCTTY } = constants;
 	const name = dir.nameOf(entry);
@@ -87,10 +84,7 @@ export function openImage(dir: Directory, entry: string): number {
 	}
 }
 
-/**
- * In a directory of another user's may lie what he has moved or linked there and cannot read himself: that is not read on
- * his behalf.
- */
+/** Refuses a file of another owner: the directory's owner may have linked a file there that he cannot read himself. */
 function requireOwner(dir: Directory, file: { uid: bigint; gid: bigint; mode: bigint; nlink: bigint }, name: string) {
 	const around = dir.opened;
 	if (!isOthersToFill(around) || (file.mode & 0o004n) !== 0n) return;
@@ -116,7 +110,7 @@ async function copyBytes(
 	try {
 		const buffer = Buffer.allocUnsafe(PIECE);
 		for (let at = 0; ; ) {
-			// a file may be as long as it likes: whoever interrupts must be heard
+			// let an abort signal in: the file may be very long
 			await new Promise((done) => setImmediate(done));
 			signal?.throwIfAborted();
 			const count = attempt(donor, () => readSync(from, buffer, 0, PIECE, at));

@@ -4,7 +4,7 @@
 
 /** Where a new directory is built; see commit.ts. */
 export const STAGING = ".necromancer";
-/** The same when it has served. */
+/** Its name when it is done and being removed. */
 export const SPENT = ".necromancer-done";
 /** In a staging directory that is complete: what is left to do. */
 export const JOURNAL = "journal.json";

@@ -20,7 +20,7 @@ export interface HostFile {
 	readonly mode: number;
 }
 
-/** A mapped file as the dead process had it, held against this host's. */
+/** A file that the dead process had mapped, compared with this host's. */
 export interface Binary {
 	readonly expected: MappedFile;
 	readonly here?: HostFile;

@@ -3,12 +3,12 @@ import { nanosecondsOf } from "../linux/time.ts";
 import type { ProcessClocks } from "../task/clocks.ts";
 import { timensEntry } from "../task/to-images/clocks.ts";
 
-/** So far two reckonings of the same time may be apart, nanoseconds: a second patch changes nothing. */
+/** Differences up to this are rounding, nanoseconds: patching again changes nothing. */
 const SAME = 1_000_000_000n;
 
 /**
- * The time namespace image: from its readings the process goes on. Those of the donor would be before its death, or after: a
- * clock that runs backwards leaves it asleep until a time far away.
+ * The time namespace image with the dead process's clocks. The donor's would be earlier or later; after a step backwards
+ * absolute deadlines are far in the future, and threads sleep on.
  */
 export function patchTimens(donor: TimensEntry, clocks: ProcessClocks): TimensEntry {
 	const apart = nanosecondsOf(donor.monotonic) - clocks.monotonic;

@@ -11,7 +11,7 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import { NO_OWNER } from "../task/to-images/files-image.ts";
 import type { Binary } from "./binaries.ts";
 
-/** files.img in the making: the donor's entries, edited, and new ones behind them. */
+/** Builds files.img: the donor's entries, edited, then new ones. */
 export interface FileTable {
 	readonly entries: readonly FileEntry[];
 	/** The entry that a mapping of `path` (or the executable) names; made when the donor mapped no such file. */

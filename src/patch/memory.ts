@@ -5,7 +5,7 @@ import type { Memory } from "../task/task.ts";
 import { pageRuns } from "../task/to-images/pages.ts";
 import type { Binary } from "./binaries.ts";
 
-/** The bytes of private memory, without the pages that the files on this host show as they were in the dead process. */
+/** The page runs of private memory, without pages that are equal to this host's mapped files. */
 export const patchedRuns = (memory: Memory, binaries: ReadonlyMap<string, Binary>): PageRun[] =>
 	pageRuns(memory, (part) => fileBaseline(part, binaries));
 

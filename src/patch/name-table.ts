@@ -2,8 +2,8 @@ import type { ImageDir } from "../criu/image-dir.ts";
 import { isImageName } from "../criu/own-names.ts";
 
 /**
- * The directory that is to come: which images of the donor stay, which go, which names are taken. Image files are named after
- * pids, tids and object ids, so a new identity moves them.
+ * The file names of the new directory: which images of the donor stay, which go, which names are taken. Images are named after
+ * pids, tids and object ids, so new ids rename them.
  */
 export interface NameTable {
 	/** Target → donor file, byte for byte. */
@@ -19,7 +19,7 @@ export interface NameTable {
 export function nameTable(donor: ImageDir): NameTable {
 	const kept = new Map(donor.names.filter(isImageName).map((name) => [name, name]));
 	const given = new Set<string>();
-	/** Where the next search starts, by the name for 0: below, all are taken. */
+	/** Where the next search starts, by the name for 0: all lower numbers are taken. */
 	const full = new Map<string, number>();
 	return {
 		kept,

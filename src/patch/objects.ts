@@ -33,8 +33,8 @@ interface Memfd {
 }
 
 /**
- * Writes shared anonymous memory in the form that needs no memfd (CRIU 4.2 restores both), and memfds by name: the donor's
- * of that name with the dead one's content, or a new one. What only the donor's lost mappings used goes.
+ * Writes shared anonymous memory in the form that needs no memfd (CRIU 4.2 restores both), and memfds by name: the donor's of
+ * that name with the dead one's content, or a new one. Objects that only the donor's dropped mappings used are removed.
  */
 export function objectImages(task: Task, donor: DonorObjects, files: FileTable, names: NameTable): DonorObjectImages {
 	const mapped = (mm: MmEntry, bit: number): Set<bigint> =>
@@ -55,7 +55,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 	// shared anonymous memory of the old form
 	const shared = new Set(donor.otherMms.flatMap((mm) => [...mapped(mm, VMA.ANON_SHARED)]));
 	for (const shmid of mapped(donor.mm, VMA.ANON_SHARED)) if (!shared.has(shmid)) drop(shmid);
-	// memfds that nothing but the donor's mappings held, save those that come back under their name
+	// memfds that only the donor's mappings used: free, unless reused under their name
 	const free = new Map<string, Memfd[]>();
 	for (const file of ours) {
 		const inode = inodes.get(inodeOfFile.get(file) ?? -1n);
@@ -65,7 +65,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 		else alike.push({ file, inode });
 	}
 	for (const alike of free.values()) alike.reverse();
-	// what no mapping shows is the donor's own, and stays as it is
+	// memfds without a mapping stay as the donor had them
 	const shown = new Set(
 		task.memory.mappings.flatMap(({ backing }) => (backing.kind === "object" ? [backing.object] : [])),
 	);

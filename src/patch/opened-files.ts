@@ -3,10 +3,7 @@ import { caution, type Finding } from "../finding.ts";
 import type { Files, OpenFile } from "../task/files.ts";
 import type { HostFiles } from "./binaries.ts";
 
-/**
- * The same descriptors with those that stood at their file's end at its end of now: images have a number there, and nobody who
- * restores them knows that it was the end.
- */
+/** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */
 export function atTodaysEnds(files: Files, host: HostFiles, report: (finding: Finding) => void): Files {
 	const known = new Map<number, OpenFile>();
 	const descriptors = files.descriptors.map((descriptor) => {
@@ -32,14 +29,14 @@ function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (findi
 	return { ...rest, position: size };
 }
 
-/** The donor's entries as the dead process is to have them open: under which name, and at which offset. */
+/** The donor's file entries with the names and offsets of the dead process's open files. */
 export function asOpened(entries: readonly FileEntry[], { descriptors }: Files): FileEntry[] {
 	const opened = new Map(descriptors.map(({ description }) => [description.id, description]));
 	return entries.map((entry) => {
 		const { id, reg } = entry;
 		const description = opened.get(id);
 		if (reg === undefined || description?.kind !== "file") return entry;
-		// one that had lost its name has another there than in its image
+		// an unlinked file's entry has CRIU's name for it
 		const name = description.unlinked || !description.path.startsWith("/proc/") ? reg.name : description.path;
 		if (name === reg.name && description.position === reg.pos) return entry;
 		return { ...entry, reg: { ...reg, name, pos: description.position } };

@@ -36,11 +36,11 @@ export interface PatchOptions extends CompleteOptions {
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
 	/**
-	 * Judges what is to be written, and says whose word the images are besides that of whoever writes them; that of the donor
-	 * when absent.
+	 * Checks the task before it is written, and returns the users who determine the images besides the writer; the donor's when
+	 * absent.
 	 */
 	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
-	/** What tells of the process's clocks, beside core and donor. */
+	/** Evidence of the process's clocks besides core and donor. */
 	readonly clock?: Pick<DeadClockOptions, "host" | "others" | "given">;
 }
 
@@ -121,7 +121,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			),
 		);
 
-	// what belongs to the donor's process alone
+	// images of the donor's process alone
 	const oldPagemap = `pagemap-${donorPid}.img`;
 	const pagesId = donor.image(oldPagemap, "pagemap").head?.pages_id ?? names.fresh((n) => `pages-${n}.img`);
 	const cores = new Map(donorTask.threads.map(({ tid }) => [tid, donor.one(`core-${tid}.img`, "core")]));
@@ -225,7 +225,7 @@ const pagesFileOf = (donor: ImageDir, pagemap: string): string | undefined => {
 	return head === undefined ? undefined : `pages-${head.pages_id}.img`;
 };
 
-/** What waits in the donor's pipes and sockets was never sent to the dead process. */
+/** Reports data queued in the donor's pipes and sockets: it was never sent to the dead process. */
 function reportQueuedData(donor: ImageDir, report: (finding: Finding) => void): void {
 	for (const kind of ["pipes-data", "fifo-data"] as const) {
 		if (!donor.has(`${kind}.img`)) continue;

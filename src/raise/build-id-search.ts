@@ -45,7 +45,7 @@ function byLayout(root: string, buildId: string): string | undefined {
 	const split = `${buildId.slice(0, 2)}/${buildId.slice(2)}`;
 	const names = [`.build-id/${split}`, split].flatMap((name) => [name, `${name}.debug`]);
 	for (const name of [...names, `${buildId}/executable`]) {
-		// links lead where they lead: whoever named the directory trusts it
+		// symbolic links may lead outside: the user trusts the directory that he names
 		const path = realPath(join(root, name));
 		const reached = resolveInRoot("/", path);
 		if (reached?.stat.isFile() === true && identify(reached.path) === buildId) return reached.path;

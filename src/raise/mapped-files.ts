@@ -21,11 +21,11 @@ export interface FileSearch {
 	readonly search?: readonly string[];
 	/** Take files that are known to be others. */
 	readonly allowMismatch?: boolean;
-	/** `zeros` goes on without files of data that are not here: with what the core holds of them, and zeros. */
+	/** `zeros` replaces missing data files by what the core holds of them, and zeros. */
 	readonly missingFiles?: "error" | "zeros";
 	/**
-	 * As whom the process will live. We may be able to read more than it, and a core can name any file: what its user may not
-	 * read must not get into its memory. Files in `mapFiles` are given to it. Absent: not checked.
+	 * As whom the process will live. We may have more rights, and a core can name any file: what its user may not read must not
+	 * get into its memory. Files in `mapFiles` are exempt. Absent: not checked.
 	 */
 	readonly reader?: Reader;
 	/** When the core was written, in milliseconds since 1970: a file that changed later is not what was mapped. */
@@ -38,7 +38,7 @@ export interface FoundFiles extends Relocation {
 	readonly findings: readonly Finding[];
 }
 
-/** A file that could be meant. */
+/** A file of this host that may be the mapped one. */
 interface FileCandidate {
 	readonly path: string;
 	readonly verdict: Verdict;
@@ -52,17 +52,17 @@ interface Fault {
 	readonly subject: string;
 	readonly finding: string;
 	readonly expectation: string;
-	/** What was mapped of it is no code, and can be done without. */
+	/** Only data of it was mapped: `missingFiles: "zeros"` may replace it. */
 	readonly dispensable: boolean;
 }
 
 /**
- * Finds every file that the dead process had mapped, and proves it where that is possible. A file that had been deleted is
- * looked for too, but only its build-id can prove it; where it is not found, nothing is said: see `complete`.
+ * Finds every file that the dead process had mapped, and proves it where that is possible. A deleted file is searched for too,
+ * and accepted by its build-id only; if it is not found, `complete` reports it.
  *
  * @throws NecromancerError ERR_BINARY_MISMATCH where files are others than those that were mapped, ERR_BINARY_MISSING where
- *   they are not here, and in both cases the core does not hold their bytes: all of them at once. ERR_USAGE for a
- *   `mapFiles` of a path that was not mapped, or to no regular file.
+ *   they are not here, and in both cases the core does not hold their bytes: all of them at once. ERR_USAGE for a `mapFiles` of
+ *   a path that was not mapped, or to no regular file.
  */
 export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFiles {
 	const wanted = wantedFiles(dead);
@@ -88,7 +88,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 			findings.push(fromCore(file, given));
 		} else {
 			const fault = faultOf(file, given);
-			// what was not here is told as what was deleted is: see `complete`
+			// reported by `complete`, like deleted files
 			if (fault.dispensable && search.missingFiles === "zeros") gone.add(file.path);
 			else faults.push(fault);
 		}
@@ -97,7 +97,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 	return { found, gone, others, findings, sizes };
 }
 
-/** What to take for a file; `undefined` when nothing here is it. */
+/** The file to map, or `undefined` when none is accepted. */
 function settle(
 	file: WantedFile,
 	given: FileCandidate | undefined,
@@ -127,7 +127,7 @@ function candidateIn(file: WantedFile, search: FileSearch): FileCandidate | Noth
 	return candidateAt(file, root, file.path, search.reader);
 }
 
-/** Whoever names a directory to search lets its tree be read, as far as that goes by itself. */
+/** The user who names a search directory allows its files to be read, but not those behind links out of it. */
 function candidateFoundAt(
 	file: WantedFile,
 	path: string,
@@ -180,7 +180,7 @@ function findingsAbout(
 		caution(
 			"file-unverified",
 			file.path,
-			// the other way round it proves nothing: a core that was copied is younger than it looks
+			// an older file proves nothing: a copied core has a later mtime than the death
 			writtenAt !== undefined && changedAt > writtenAt ? `${doubt}; it was changed after the core was written` : doubt,
 		),
 	];
@@ -241,7 +241,7 @@ function refuseFaults(faults: readonly Fault[], byId: BuildIdSearch): never {
 	);
 }
 
-/** What the user names must be there: a typing error would else be a missing file, of all files. */
+/** Refuses --map-file for a path that was not mapped, or to no regular file: probably a typing error. */
 function requireKnown(
 	{ mapFiles = new Map(), sysroot, search = [] }: FileSearch,
 	wanted: readonly WantedFile[],

@@ -17,7 +17,7 @@ import { unpack } from "./unpack.ts";
 export interface OpenCoreOptions {
 	/** The most bytes that a core may unpack to; without it as many as {@link usualMost} says. */
 	readonly maxSize?: bigint;
-	/** Told before a compressed file is unpacked how many bytes it has, and of each stretch that has been taken in. */
+	/** Called before a compressed file is unpacked, with its size; `advance` is called as it is read. */
 	readonly progress?: (total: bigint) => { readonly advance: (bytes: bigint) => void; readonly end: () => void };
 	/** Where to unpack; without it TMPDIR, /var/tmp or /tmp. */
 	readonly tmpdir?: string;
@@ -28,26 +28,26 @@ export interface OpenCoreOptions {
 /** A core, wherever it came from, as a file. */
 export interface OpenedCore {
 	readonly source: ByteSource;
-	/** It is a copy of ours, which has no name. Whoever maps or has it open when it is closed keeps it. */
+	/** It is our own unpacked copy, an unnamed file. It exists as long as it is open or mapped somewhere. */
 	readonly temporary: boolean;
-	/** Whose it is; of what comes through a pipe, us. */
+	/** The file's owner; we ourselves for a pipe. */
 	readonly owner: Owner;
-	/** The same, with who may have written it besides. */
+	/** All users who may have written it. */
 	readonly writers: FileWriters;
-	/** When the file as it was given was written last, nanoseconds since 1970; of a pipe nothing tells. */
+	/** The given file's mtime, nanoseconds since 1970; absent for a pipe. */
 	readonly written?: bigint;
 	/** What messages call it. */
 	readonly name: string;
 	close(): void;
 }
 
-/** 64 GiB: no core unpacks to more unless it is allowed to. */
+/** 64 GiB: the default limit for unpacking. */
 export const USUAL_MAX_SIZE = 1n << 36n;
 
 /** What any compressed core may unpack to. */
 const LITTLE = 1n << 30n;
 
-/** Cores pack to a third or a tenth, with much that is zero to less; a megabyte that promises a terabyte is nobody's core. */
+/** Cores compress to a third or a tenth, mostly-zero ones more; a higher ratio than this is suspicious. */
 const MOST_RATIO = 64n;
 
 /** The most that a compressed core of so many bytes may unpack to unasked. */
@@ -56,10 +56,7 @@ export const usualMost = (packed: bigint): bigint => {
 	return most < LITTLE ? LITTLE : most > USUAL_MAX_SIZE ? USUAL_MAX_SIZE : most;
 };
 
-/**
- * The same where more may come behind these bytes: a core may begin with zeros, so they tell of the rest only when they are
- * very few.
- */
+/** The limit while the stream goes on: a core may begin with zeros, so the ratio so far says little. */
 export const usualMostSoFar = (packed: bigint): bigint => (packed < LITTLE / MOST_RATIO ? LITTLE : USUAL_MAX_SIZE);
 
 /**
@@ -87,18 +84,18 @@ export async function openCoreSource(path: string | "-", options: OpenCoreOption
 	if (process.stdin.isTTY)
 		refuse("ERR_USAGE", { subject: "-", finding: "is a terminal", expectation: "expected a core on standard input" });
 	const us = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-	// nothing else would end the wait for a writer that says nothing
+	// a silent writer on standard input could not be interrupted otherwise
 	if (options.signal !== undefined) addAbortSignal(options.signal, process.stdin);
 	const { head, all } = await peek(process.stdin);
 	return copy(all, packingOf(head), name, us, options);
 }
 
-/** Milliseconds. Before Linux 6.13 the times of a file go on in steps of a timer tick, at most this long. */
+/** Milliseconds. Before Linux 6.13 mtime has the granularity of a timer tick, at most this long. */
 const TICK = 10;
 
 /**
- * Opens a file whose last change is older than the clock of its file system is coarse: from then on no write escapes
- * {@link requireUnchanged}. Where somebody is just writing to it, that is what it tells later.
+ * Opens a file and waits until its mtime is older than the mtime granularity, so that every later write changes it (see {@link
+ * requireUnchanged}). A file that is being written is refused later.
  */
 async function openAtRest(path: string): Promise<ByteSource> {
 	for (let attempts = 5; ; attempts -= 1) {
@@ -138,7 +135,7 @@ async function openGiven(source: ByteSource, path: string, options: OpenCoreOpti
 	}
 }
 
-/** What an open file is called, wherever its path leads by now. */
+/** The current path of an open file. */
 function nameOf(fd: number, path: string): string {
 	try {
 		return basename(withoutDeleted(readLink("self", `fd/${fd}`)).path);
@@ -228,7 +225,7 @@ async function copy(
 
 const MAGIC = Buffer.from("\x7fELF", "latin1");
 
-/** Said at the first bytes: what is no core need not be unpacked to its end. */
+/** Refuses by the first bytes, before all is unpacked. */
 const refuseKind = (subject: string, packing: Packing | undefined, head: Buffer): never =>
 	refuse("ERR_CORE_MAGIC", {
 		subject,

@@ -36,15 +36,15 @@ import type { OpenedCore } from "./open-core.ts";
 import { blanksOf } from "./zero-runs.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
-	/** Which ids it gets; those that suit it best when absent (see `chooseIds`). */
+	/** Which ids it gets; `chooseIds` decides when absent. */
 	readonly ids?: IdChoice;
 	/** A debugger that we start will attach to it. */
 	readonly debugged?: boolean;
 	/** Lends what a core cannot know: files, handlers, timers, limits. Without one these are deduced, or as in a new process. */
 	readonly donor?: Task;
-	/** Whose word the donor is, and what messages call it; ours when absent. */
+	/** The users who can have written the donor's images, and their name in messages; trusted when absent. */
 	readonly donorImages?: { readonly name: string; readonly writers: readonly FileWriters[] };
-	/** What is known already of what the donor cannot lend; told with the rest. */
+	/** Findings about the donor from its reader, reported with the others. */
 	readonly donorFindings?: readonly Finding[];
 	/** Give it the rights that the core says it had, though the core's owner may have fewer. */
 	readonly trust?: boolean;
@@ -54,15 +54,15 @@ export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileS
 	readonly truncated?: boolean;
 	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
 	readonly softLimits?: SoftLimits;
-	/** Told what will be made, before it is. */
+	/** Called with the plan before anything is made. */
 	readonly before?: (planned: RaisePlan) => void;
 	/** The device file of a terminal, for descriptors 0, 1 and 2. */
 	readonly tty?: string;
-	/** What CLOCK_MONOTONIC is to show; without it that is found out. */
+	/** What CLOCK_MONOTONIC is to show; deduced when absent. */
 	readonly clock?: GivenClock;
 }
 
-/** A core, understood: the process it will be. */
+/** What a core will be raised as: the task, and the findings on the way. */
 export interface RaisePlan {
 	readonly dead: PartialTask;
 	readonly task: Task;
@@ -87,7 +87,7 @@ export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Ra
 }
 
 /**
- * What `raise` would make, with nothing made: the plan is, and whatever `raise` refuses before it begins is refused here too.
+ * The plan of a raise. Makes nothing, and refuses what `raise` refuses before it makes anything.
  *
  * @throws NecromancerError as `raise` does.
  */
@@ -101,7 +101,7 @@ async function prepared(
 	core: OpenedCore,
 	options: RaiseOptions,
 ): Promise<{ readonly planned: RaisePlan; readonly how: RestoreOptions }> {
-	// a core is as long as its process's memory, and mostly hole; a lazy process does not read it anyway
+	// zeros need not be read or mapped; with --lazy nothing is read now
 	const planned = planRaise(core, options, options.lazy === true ? [] : await blanksOf(core.source));
 	const { task } = planned;
 	const ids = options.ids ?? chooseIds(task, await measurePids(task.threads.map(({ tid }) => tid)));
@@ -191,7 +191,7 @@ export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readon
 		...findings,
 		...limiting,
 	];
-	// who keeps our ids can open what we can, and no more
+	// with our own uid it has our rights: no file needs to be checked
 	if (options.trust === true || credentials.uid === us.uid) return { dead, task, findings: said };
 	const { fds, missing, tty } = options;
 	const within = withinRights(task, {
@@ -250,20 +250,20 @@ function withoutClocks(
 	return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
 }
 
-/** Only restored as itself does what it had prove anything. */
+/** A donor's file identities prove nothing for another process: they are dropped unless trusted. */
 function believed(donor: Task, { trust }: Pick<RaiseOptions, "trust">): Task {
 	const { identities: _said, ...files } = donor.files;
 	return trust === true ? donor : { ...donor, files };
 }
 
-/** A donor's rights are as good as its images, and those are anybody's: a core gets them only if it is trusted. */
+/** Threads with the credentials of the core's owner, not those in the donor's images. */
 const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =>
 	threads.map((thread) => ({ ...thread, credentials }));
 
 /** st_mode of what a path leads to. */
 const modeOf = (path: string): number | undefined => hostLook.stat(path)?.mode;
 
-/** Nobody else can reach an unpacked copy; anybody can cut a core short. */
+/** Warns that a lazy process maps the core: truncating the file would raise SIGBUS in it. Not so for our unpacked copy. */
 const memoryIn = ({ name, temporary }: OpenedCore): Finding =>
 	temporary
 		? note(
@@ -291,6 +291,6 @@ function unaligned({ memory }: PartialTask, { name, source }: OpenedCore): Findi
 	];
 }
 
-/** A copy of ours tells nothing of when the core was written. */
+/** When the core was written; unknown for our own unpacked copy. */
 const writtenAt = ({ written, temporary }: OpenedCore): Pick<FileSearch, "writtenAt"> =>
 	temporary || written === undefined ? {} : { writtenAt: Number(written) / 1e6 };

@@ -5,8 +5,8 @@ import { NecromancerError } from "../errors.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
 /**
- * What in an ELF file cannot be of the one that was mapped, by what a core tells of it without a page of its headers: where the
- * kernel started it, and the pages that its dynamic linker had relocated. `undefined` where nothing speaks against it.
+ * Why an ELF file cannot be the one that was mapped, judged without its header page: by the auxiliary vector (AT_ENTRY,
+ * AT_PHDR) and by relocated pages (RELRO) in the core. `undefined` where nothing contradicts.
  */
 export function strangeStart(
 	{ start, relocated }: Pick<WantedFile, "start" | "relocated">,
@@ -56,7 +56,7 @@ export function strangeStart(
 				}
 			: undefined;
 	} catch (error) {
-		// what is no whole ELF file has its own judge
+		// damaged ELF files are reported elsewhere
 		if (error instanceof NecromancerError) return undefined;
 		throw error;
 	}

@@ -8,7 +8,7 @@ import { attempt, type ByteSource, closeOnce, sourceOn } from "../bytes/source.t
 import { refuse } from "../errors.ts";
 import { O } from "../linux/open.ts";
 
-/** A file of ours without a name: however we end, nothing of it is left but what others have open or mapped. */
+/** An unnamed file: the kernel removes it when nobody has it open or mapped any more. */
 export interface TemporaryFile {
 	/** Bytes so far. */
 	readonly size: bigint;

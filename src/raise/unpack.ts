@@ -39,7 +39,7 @@ export async function unpack(
 		else if (packing === "gzip") await gunzip(input, name, drain);
 		else await unpackWith(packing, input, name, drain);
 	} catch (error) {
-		// a pipeline that is torn down may tell of that instead of the reason
+		// prefer the reason over the error of the closed pipeline
 		throw refused === undefined ? error : refused.why;
 	}
 }
@@ -111,7 +111,7 @@ async function unpackWith(
 
 const MOST_SAID = 1000;
 
-/** A program that has seen enough closes its input: then it says itself what is wrong, if anything is. */
+/** Writes to a program's input. EPIPE is ignored: the program's own message says what is wrong. */
 async function feed(input: AsyncIterable<Buffer>, into: Writable): Promise<void> {
 	try {
 		await pipeline(Readable.from(input), into);
@@ -123,7 +123,7 @@ async function feed(input: AsyncIterable<Buffer>, into: Writable): Promise<void>
 
 function refuseTool(tool: keyof typeof tools, name: string, end: number | string, said: string): never {
 	const [line = ""] = said.trim().split(/[;\n]/);
-	// its own name, and the one it gives its standard input, help nobody
+	// without the program's name and its name for standard input
 	const words = line.replace(/^(?:\w+: )?(?:(?:\/\*stdin\*\\|\(?stdin\)?)\s*:\s*)?/, "").trim();
 	const finding = words === "" ? `${tool} ended with ${end}` : words;
 	const early =

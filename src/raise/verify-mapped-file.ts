@@ -6,18 +6,18 @@ import { isDebugOnly } from "../elf/debug-only.ts";
 import { strangeStart } from "./same-start.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
-/** What a file of this host is to one that was mapped. */
+/** Whether a file of this host is the one that was mapped. */
 export type Verdict =
 	/** Its build-id, or its headers where it has none, are the same. */
 	| { readonly kind: "same"; readonly proof: "build-id" | "headers" }
-	/** It holds what was mapped of it, for all that can be told. `short`: bytes of mappings that lie behind its end. */
+	/** Nothing contradicts it, nothing proves it. `short`: bytes of mappings beyond its end. */
 	| { readonly kind: "plausible"; readonly short: bigint }
 	| { readonly kind: "different"; readonly finding: string; readonly expectation: string };
 
 const different = (finding: string, expectation: string): Verdict => ({ kind: "different", finding, expectation });
 
 /**
- * Holds a file against what the core knows of the one that was mapped.
+ * Compares a file with what the core holds of the mapped one.
  *
  * @throws NecromancerError ERR_IO.
  */

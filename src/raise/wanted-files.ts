@@ -10,15 +10,15 @@ import { linkedPaths } from "../task/relocate.ts";
 /** A file that a dead process had mapped, as its core knows it. */
 export interface WantedFile {
 	readonly path: string;
-	/** It had no name any more: a file of that path is another one, unless its build-id says otherwise. */
+	/** It was unlinked: a file of that path is another one, unless its build-id is the same. */
 	readonly deleted: boolean;
 	/** Lower-case hex, where the core holds it. */
 	readonly buildId?: string;
 	/** ELF header and program headers, where the core holds them. */
 	readonly head?: Buffer;
 	/**
-	 * Code of it was mapped, or may have been. folklore: a program that prints its own backtrace (Rust's panics, libbacktrace)
-	 * maps files of debug information as mere data.
+	 * Code of it was mapped, or may have been. A program that prints its own backtrace (Rust's panics, libbacktrace) maps debug
+	 * files as data only.
 	 */
 	readonly hasCode: boolean;
 	/** Where accessible mappings of it start and end, as offsets into it. */
@@ -72,8 +72,8 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 }
 
 /**
- * folklore: gdb's cores say nothing of the protection of what they leave out. They hold the first page of every object, and the
- * data that the dynamic linker had relocated; of a file that they hold nothing of, no code was loaded.
+ * folklore: gdb (gcore, seen with 13.1) leaves out mappings, and their protection with them. It keeps the first page and the
+ * relocated data of every loaded object; so a file of which it kept nothing was data only.
  */
 const mayBeObject = (members: readonly PartialMapping[], isExecuted: boolean): boolean =>
 	isExecuted || members.some(({ held }) => held > 0n);
@@ -89,7 +89,7 @@ function startOf({ memory: { auxv } }: PartialTask): Pick<WantedFile, "start"> {
 	return { start: { entryFromHeaders: entry - headersAt, headers: Number(headers) } };
 }
 
-/** So many are enough to tell a build from another. */
+/** Enough pages to tell builds apart. */
 const MOST_RELOCATED = 16n;
 
 function relocatedOf({ memory }: PartialTask, members: readonly PartialMapping[]): Pick<WantedFile, "relocated"> {

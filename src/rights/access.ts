@@ -29,8 +29,8 @@ export function mayAccess(
 }
 
 /**
- * Whether a user may open what a path of this host leads to. Where nothing is, nothing is forbidden. What the kernel makes up
- * (procfs, sysfs) looks at who opens it, not at its permission bits alone, and so nobody opens it for another.
+ * Whether a user may open what a path of this host leads to; true where nothing is. Never for procfs and sysfs: they check the
+ * opener's rights, not the mode alone, so we must not open them for others.
  */
 export function mayOpen(reader: Reader, path: string, bits: number): boolean {
 	if (!path.startsWith("/") || path.includes("\0")) return false;

@@ -3,10 +3,10 @@ import { capabilitiesIn, capabilityName } from "../linux/credentials.ts";
 import type { Files } from "../task/files.ts";
 import type { Credentials, Memory } from "../task/task.ts";
 
-/** Whose word something is, root's aside. */
+/** The users who can have written something, besides root. */
 export interface Authors {
 	readonly uids: readonly number[];
-	/** Who else can have written some of it nobody knows: it was open to a group, or to all. */
+	/** It was writable by a group or by all, so more users may have written it. */
 	readonly shared: boolean;
 }
 
@@ -18,7 +18,7 @@ export const authorsOf = (writers: readonly FileWriters[], alone: (uid: number, 
 	),
 });
 
-/** Those of some writers whose word is not root's alone, each once. */
+/** The writers other than root, each once. */
 export function besidesRoot(
 	writers: readonly FileWriters[],
 	alone: (uid: number, gid: number) => boolean,
@@ -30,7 +30,7 @@ export function besidesRoot(
 	return [...new Map(others.map((it) => [`${it.uid} ${it.group} ${it.anybody}`, it])).values()];
 }
 
-/** The one user whose word it is. */
+/** The only user who can have written it, if there is just one. */
 export const loneAuthor = ({ uids: [uid, ...others], shared }: Authors): number | undefined =>
 	others.length === 0 && !shared ? uid : undefined;
 
@@ -40,7 +40,7 @@ export const authorsText = ({ uids, shared }: Authors): string =>
 		...(shared ? ["everybody with the permission of its group or of all"] : []),
 	].join(", ");
 
-/** What of credentials a user has not, in words. @param groups All of his. */
+/** Which ids and capabilities of `credentials` a user does not have, in words. @param groups All of his. */
 export function beyondUser(credentials: Credentials, uid: number, groups: readonly number[]): string[] {
 	const users = [credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].filter((id) => id !== uid);
 	const strange = groupsIn(credentials).filter((id) => !groups.includes(id));
@@ -67,19 +67,19 @@ const MOST_NAMES = 5;
 export interface KeptBy {
 	readonly memory: Partial<Pick<Memory, "ghosts" | "objects">>;
 	readonly files?: Pick<Files, "descriptors">;
-	/** Those of whom the images are. */
+	/** The threads of the images, for their uids. */
 	readonly threads?: readonly { readonly credentials: Pick<Credentials, "uid"> }[];
 }
 
-/** Something with another's bytes in it. */
+/** Something that holds another user's bytes. */
 export interface Closed {
 	readonly subject: string;
 	readonly uid: number;
 }
 
 /**
- * What is another's than a user's, and would be his with what is in it, as it is made for him: files without a name that not everybody
- * may read; memfds, which nobody reaches whatever their permissions; what waits in the pipes of another's process.
+ * Contents of images that belong to another user, and that a restore would make readable for this one: unlinked files that not
+ * everybody may read, memfds, and bytes in pipes of another's process.
  */
 export function closedTo(uid: number, { memory, files, threads = [] }: KeptBy): readonly Closed[] {
 	const { ghosts = [], objects = [] } = memory;

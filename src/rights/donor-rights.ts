@@ -18,19 +18,19 @@ export interface DonorRightsQuestion {
 }
 
 /**
- * A donor's images say where a process's handlers are and what it writes to: whoever wrote them decides what it does, as whoever
- * wrote its core does.
+ * Refuses a donor that others can have written: its images decide on handlers and open files, and so on what the process does,
+ * as the core does.
  *
- * What root dumped of files without a name, memfds and pipes is for those who may read it.
+ * Unlinked files, memfds and pipes in root's dumps go only to users who may read them.
  *
- * @throws NecromancerError ERR_UNTRUSTED where others than root and the process's own user can have written them. One with our own
- *   rights may be made all the same, as long as it does not run.
+ * @throws NecromancerError ERR_UNTRUSTED where others than root and the process's own user can have written them. One with our
+ *   own rights may be made all the same, as long as it does not run.
  */
 export function requireDonorOf({ uid }: Pick<Credentials, "uid">, question: DonorRightsQuestion): void {
 	const { name, writers, lends, us, runs, alone } = question;
 	const authors = authorsOf(writers, alone);
 	if (!authors.shared && authors.uids.every((author) => author === uid)) {
-		// what he wrote himself he knows
+		// a user's own images hold nothing new for him
 		if (authors.uids.length === 0)
 			refuseClosed(closedTo(uid, lends), uid, "give --trust if you know where the core comes from");
 		return;

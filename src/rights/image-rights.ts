@@ -10,10 +10,13 @@ import { withinMeans } from "./within-rights.ts";
 export interface ImageRightsQuestion {
 	/** What messages call the images. */
 	readonly name: string;
-	/** Who can have written them: the directory, each file that was read, and whoever they say themselves they are made from. */
+	/**
+	 * Who can have written them: by owner and mode of the directory and of each file that was read, and the sources that they
+	 * name.
+	 */
 	readonly writers: readonly FileWriters[];
 	readonly us: OurRights;
-	/** The images are what they say, whosever they are. */
+	/** Believe the images, whoever wrote them (--trust). */
 	readonly trust: boolean;
 	/** It is to run, not to wait stopped. */
 	readonly runs: boolean;
@@ -26,13 +29,13 @@ export interface ImageRightsQuestion {
 }
 
 /**
- * A process from images, with no more rights than those who can have written the images. Root's own are believed. Whoever writes
- * images says what runs, and as whom: so others get nobody's rights but theirs. Nor by what it executes: with a root directory or
- * a bounding set of his choice a user has a set-user-ID program do what he likes, so it runs with no_new_privs.
+ * A task from images, limited to the rights of those who can have written them, since they decide what runs, and as whom.
+ * Root's own images are believed. With a chosen root directory or bounding set a set-user-ID program could be misused, so such
+ * a process gets no_new_privs.
  *
  * @returns the task, with what its user could not have had taken out, as the findings say.
- * @throws NecromancerError ERR_UNTRUSTED for users, groups and capabilities beyond the owner's, for images that several can have
- *   written, and for others' images that would run with our own rights because we cannot lower them.
+ * @throws NecromancerError ERR_UNTRUSTED for users, groups and capabilities beyond the owner's, for images that several can
+ *   have written, and for others' images that would run with our own rights because we cannot lower them.
  */
 export function imageRights(
 	task: Task,
@@ -50,7 +53,7 @@ export function imageRights(
 			remedy: `leave it stopped, or ${TRUST}`,
 		});
 	if (us.capabilities === 0n) {
-		// what runs has our rights, whatever the images say: they must be ours
+		// we cannot change ids, so it would run with our rights: the images must be ours
 		if (runs && lone !== us.uid) foreign();
 		return { task: withoutIdentities(task), findings: [] };
 	}
@@ -84,8 +87,8 @@ export function imageRights(
 const TRUST = "give --trust if you would run what they say as whom they say";
 
 /**
- * folklore: a set-user-ID program outside of a root directory that is somebody else's work, by a descriptor or the working directory:
- * the kernel takes its interpreter from inside (load_elf_binary, fs/binfmt_elf.c), and runs that as root.
+ * Sets no_new_privs where the root directory is another user's. folklore: a set-user-ID program outside of it, reached by an fd
+ * or the working directory, gets its ELF interpreter from inside (load_elf_binary, fs/binfmt_elf.c), which then runs as root.
  */
 function gainingNothing(task: Task, uid: number, name: string): { readonly task: Task; readonly findings: Finding[] } {
 	const { threads, identity } = task;
@@ -98,7 +101,7 @@ function gainingNothing(task: Task, uid: number, name: string): { readonly task:
 	return { task: { ...task, threads: closed }, findings: [caution("credentials", `process ${identity.pid}`, text)] };
 }
 
-/** What others than root say of files proves nothing. */
+/** Without file identities: only root's images can prove them. */
 const withoutIdentities = (task: Task): Task => {
 	const { identities: _said, ...files } = task.files;
 	return { ...task, files };

@@ -25,7 +25,7 @@ export interface PatchRightsQuestion {
 	/** What the donor's images hold. */
 	readonly lends: KeptBy;
 	readonly us: OurRights;
-	/** The core and the donor are what they say, whosever they are. */
+	/** Believe core and donor, whoever wrote them (--trust). */
 	readonly trust: boolean;
 	/** Whether nobody but that user is in that group. */
 	readonly alone: (uid: number, gid: number) => boolean;
@@ -34,19 +34,18 @@ export interface PatchRightsQuestion {
 }
 
 /**
- * Judges a process that is to be written as images of ours. They outlive what they are made from, and look like our own word to
- * whoever restores them: so they hold no rights that those who wrote core and donor have not. Root's id and capabilities are
- * never a core's to give, for nothing tells one that the kernel wrote from another; but those that the donor had they have, where
- * core and donor are root's alone.
+ * Checks a task before it is written as images. The images will be owned by us and so be believed later: they must not hold
+ * rights that the writers of core and donor lack. A core never gives uid 0 or capabilities, since a forged one looks like the
+ * kernel's; a donor does, where core and donor are root's alone.
  *
- * @returns whose word the images are besides ours, which they have to say.
+ * @returns the writers besides us, to be named in the images.
  * @throws NecromancerError ERR_UNTRUSTED
  */
 export function patchRights({ threads }: Pick<Task, "threads">, question: PatchRightsQuestion): readonly FileWriters[] {
 	const { name, writers, donor, lends, us, trust, alone, groupsOf } = question;
 	if (trust) return [];
 	const others = besidesRoot(writers, alone);
-	// an ordinary user gives nobody more than he has: what he writes is his
+	// an ordinary user's images are his own, and give no more than his rights
 	if (us.uid !== 0 && us.capabilities === 0n) return others;
 	const authors = authorsOf(writers, alone);
 	const lone = loneAuthor(authors);
@@ -90,7 +89,7 @@ export function refuseClosed(closed: readonly Closed[], user: number, remedy: st
 
 const TRUST = "give --trust if you know where they come from: the images are then your own word";
 
-/** Root's id and capabilities, which no core gives, in words: those that `donor` has not. */
+/** Uid 0 and capabilities in `credentials` that `donor` does not have, in words. */
 function privilegesBeyond(credentials: Credentials, donor: readonly Credentials[]): string[] {
 	const isRoot = ({ uid, euid, suid, fsuid }: Credentials): boolean => [uid, euid, suid, fsuid].includes(0);
 	const lent = (set: CapabilitySet): bigint => donor.reduce((all, other) => all | other[set], 0n);
@@ -102,7 +101,7 @@ function privilegesBeyond(credentials: Credentials, donor: readonly Credentials[
 const capabilitySets = ["permitted", "effective", "inheritable", "ambient"] as const;
 type CapabilitySet = (typeof capabilitySets)[number];
 
-/** Groups of which neither the donor nor this host knows that they are the user's: a core says what it likes. */
+/** Groups that neither the donor nor this host's databases list for the user. */
 function strange(
 	credentials: Credentials,
 	donor: readonly Credentials[],

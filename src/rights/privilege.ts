@@ -28,9 +28,9 @@ export interface PrivilegeQuestion {
 	/** Whose the core is: see `ownerOfCore`. */
 	readonly core: Owner;
 	readonly us: OurRights;
-	/** Others than its owner can have written it, nobody knows who. */
+	/** Others than its owner can have written it. */
 	readonly shared?: boolean;
-	/** The core is what it says: the ids in it count, whosever it is. */
+	/** Believe the ids in the core, whoever wrote it (--trust). */
 	readonly trust: boolean;
 	/** The group of a user's own, where the user is known. */
 	readonly primaryGroup: (uid: number) => number | undefined;
@@ -44,21 +44,21 @@ export interface Privilege {
 }
 
 /**
- * As whom a process raised from a core lives. Whoever writes a core says what runs, and as whom: so what runs gets no more
- * rights than who wrote it.
+ * The credentials of a process raised from a core. Whoever writes a core decides what runs, and as whom: so it gets no more
+ * rights than its writer.
  *
  * - The core is an ordinary user's: that user, whatever the core says, in that user's primary group. No capabilities.
- * - The core is root's, who may say so: the user in the core, in that user's primary group. But not root: nothing tells what the
- *   kernel wrote of a process of root's from what root copied, or stored for others.
+ * - The core is root's, who may say so: the user in the core, in that user's primary group. But not root: a core of a root
+ *   process looks like one that root copied, or stored for others.
  * - With `trust`: user and group in the core, whosever it is; our capabilities where that is root.
  * - We may not become that user: our own user and group, no capabilities. Then a core of another user has ours.
  *
  * Always: real, effective and saved ids are one (a core has the real ones only), no supplementary groups (it has none), no
- * securebits, and no_new_privs: programs it executes gain nothing by set-user-ID bits or file capabilities. Every
- * departure from what the core says is a finding.
+ * securebits, and no_new_privs: programs it executes gain nothing by set-user-ID bits or file capabilities. Every departure
+ * from what the core says is a finding.
  *
- * @throws NecromancerError ERR_UNTRUSTED where it would be root, or would have root's id, or another's than ours and several can have
- *   written the core, and that is not trusted.
+ * @throws NecromancerError ERR_UNTRUSTED where it would be root, or would have root's id, or another's than ours and several
+ *   can have written the core, and that is not trusted.
  */
 export function privilegeOf(question: PrivilegeQuestion): Privilege {
 	const { name, dead, core, shared = false, us, trust, primaryGroup } = question;
@@ -125,7 +125,7 @@ function credentialsOf({ uid, gid }: Required<Owner>, capabilities: bigint): Cre
 		inheritable: 0n,
 		permitted: capabilities,
 		effective: capabilities,
-		// with no_new_privs nothing is ever gained, so nothing has to be taken out of it
+		// with no_new_privs execve(2) gains nothing: the bounding set may stay full
 		bounding: ALL_CAPABILITIES,
 		ambient: 0n,
 		securebits: 0,
@@ -134,10 +134,10 @@ function credentialsOf({ uid, gid }: Required<Owner>, capabilities: bigint): Cre
 }
 
 /**
- * Whose a core is. That of its file; but a handler that runs as root stores everybody's cores as root's, and the ids in them
- * are those of the dead process's own user namespace, where anybody can be root.
+ * The owner of a core: that of its file, or of its name where a core handler stored it. Handlers run as root and own all files;
+ * the ids in a core are those inside the process's user namespace, where anybody can be root.
  *
- * folklore: systemd-coredump names its files core.COMM.UID.BOOT.PID.TIME, with the user as the kernel knew it.
+ * systemd-coredump names its files core.COMM.UID.BOOT.PID.TIME, with the uid from outside.
  *
  * @param name The file's, without directories.
  */

@@ -2,9 +2,9 @@ import { lstatSync, readlinkSync, realpathSync, type Stats, statSync } from "nod
 import { join, resolve } from "node:path";
 import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 
-/** What a path leads to in a tree. */
+/** A path, resolved inside a root directory. */
 export interface Resolved {
-	/** From here, without symbolic links below the root. */
+	/** The path on this host, without symbolic links below the root. */
 	readonly path: string;
 	/** From the root of the tree: "/usr/lib/x". */
 	readonly inner: string;
@@ -19,8 +19,8 @@ export interface Resolved {
 const MOST_LINKS = 40;
 
 /**
- * Follows a path in a tree as a process would whose root the tree is: neither ".." nor a symbolic link leads out of it.
- * `undefined` where nothing is, or nothing that we may look at.
+ * Resolves a path as after chroot(2): neither ".." nor a symbolic link leads out of the root. `undefined` where nothing is, or
+ * nothing that we may look at.
  */
 export function resolveInRoot(root: string, path: string): Resolved | undefined {
 	const todo = componentsOf(path).reverse();
@@ -59,22 +59,20 @@ export function resolveInRoot(root: string, path: string): Resolved | undefined 
 	};
 }
 
-/**
- * Whose link led there who is neither root, nor ourselves, nor that user: what a user may open another can lead him to all the
- * same.
- */
+/** The owner of a followed link who is neither root, nor ourselves, nor that user; `undefined` for none. */
 export const strangerOnTheWay = ({ links }: Pick<Resolved, "links">, user: number): number | undefined =>
 	links.find(({ uid }) => ![0, user, process.geteuid?.()].includes(uid))?.uid;
 
 const componentsOf = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");
 
-/** Node takes no text that is not Unicode; names need not be. */
+/** As bytes: file names need not be UTF-8. */
 const pathOf = (root: string, names: readonly string[]): Buffer =>
 	Buffer.from(bytesFromText(`${root === "/" ? "" : root}/${names.join("/")}`));
 
 /**
- * The absolute name of a tree or file without symbolic links, as /proc/PID/maps will show it; with them where it cannot
- * be named without. (folklore: /proc/PID/root claims to be a link to "/", and is the root of another mount namespace.)
+ * The absolute name of a tree or file without symbolic links, as /proc/PID/maps will show it; with them where it cannot be
+ * named without. folklore: readlink(2) of /proc/PID/root says "/", yet it leads into another mount namespace
+ * (proc_pid_root(5)).
  */
 export function realPath(path: string): string {
 	const whole = resolve(path);

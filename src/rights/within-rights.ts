@@ -10,7 +10,7 @@ import type { Description, Files } from "../task/files.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
 import { ACCESS, mayOpen, type Reader } from "./access.ts";
 
-/** What a user may have of what somebody with more rights makes. */
+/** What a task may use, made by us for a user with fewer rights. */
 export interface RightsOf {
 	/** As whom the process will live. */
 	readonly reader: Reader;
@@ -25,8 +25,8 @@ export interface RightsOf {
 }
 
 /**
- * Takes out of a task what the user could not have brought about: we open files, make files and set priorities with
- * rights of our own, and a core and a donor's images say whatever their writer wants them to say.
+ * Removes from a task what its user could not do himself: we open files, create files and set priorities with our rights, and a
+ * core or a donor's images can ask for anything.
  *
  * - Files that the user may not open are not opened; a shared mapping of a file that the user may not write to becomes private.
  * - Files without a name and memfds, which we make, belong to the user; a program in them is nobody's set-user-ID program.
@@ -51,8 +51,8 @@ export function withinRights(task: Task, rights: RightsOf): { readonly task: Tas
 }
 
 /**
- * The part of it that no file is looked at for: what is made for the user is his, and he gets no priority, protection or limit that
- * he could not have had.
+ * The part without file checks: files and memfds are made for the user, and priorities, OOM protection and limits are cut to
+ * his.
  */
 export function withinMeans(
 	task: Task,
@@ -180,12 +180,12 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	};
 }
 
-/** The path of a file that the user may not open like that. */
+/** The path of a description's file, if the user may not open it with those flags. */
 function forbidden(description: Description, { reader, tty }: RightsOf, pid: number): string | undefined {
 	const { kind, flags } = description;
 	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
 	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
-	// nobody is kept from reading what /proc says of himself
+	// a process may always read its own /proc files
 	if (ownProcPath(path, pid) !== undefined && (flags & O_ACCMODE) === O.RDONLY) return undefined;
 	return mayOpen(reader, path, accessOf(flags)) ? undefined : path;
 }

@@ -38,7 +38,7 @@ export interface WrittenPages {
 	readonly beyondFile: number;
 }
 
-/** What a write that is killed leaves. Directories are held open by us. */
+/** What is left on disk if we are killed during a write. We hold the directories open. */
 export type LeftOver =
 	/** A directory with files in it, `entry` of `around`, until it has another name; with nothing in it before it is `made`. */
 	| {
@@ -49,10 +49,13 @@ export type LeftOver =
 	  }
 	/** A file. */
 	| { readonly kind: "lock"; readonly directory: { readonly fd: number }; readonly lock: string }
-	/** The same, and what install.ts makes in a directory that had no images: that goes, or, when it is decided, becomes whole. */
+	/**
+	 * The same, with a staging directory (install.ts) in a directory that had no images: removed, or finished once the journal
+	 * exists.
+	 */
 	| { readonly kind: "installation"; readonly directory: { readonly fd: number }; readonly lock: string };
 
-/** How the writers of this folder go about it. */
+/** Options of all writers of image directories. */
 export interface WriteOptions {
 	/** Waits for the disk, so that the outcome survives a loss of power too. */
 	readonly sync?: boolean;
@@ -62,7 +65,7 @@ export interface WriteOptions {
 	readonly requireUnchanged?: () => void;
 	/** Ends the work: what was written is removed, and the signal's reason thrown. */
 	readonly signal?: AbortSignal;
-	/** Told what there would be to remove, should we be killed: before it is made, and when that is another. */
+	/** Called with what to remove if we are killed, before it is created and whenever it changes. */
 	readonly leaving?: (left: LeftOver) => Promise<void>;
 }
 

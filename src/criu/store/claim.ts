@@ -4,21 +4,20 @@ import { attempt } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
 import { SPENT, STAGING } from "../own-names.ts";
 
-/** A directory that nobody else can change until it is let go. */
+/** A directory that nobody else can change until it is released. */
 export interface Claim {
-	/** What is in it is ours now, and nobody else's to read. */
+	/** It stays ours, mode 0700. */
 	keep(): void;
 	/** Gives it back as it was, unless it is kept. */
 	release(): void;
 }
 
 /**
- * Takes a directory from everybody else before anything in it is changed: from then on no name in it can be swapped, and
- * what becomes of it is ours. What others still have open there they may still write: nothing of that is kept (see
- * kept-file.ts).
+ * Makes a directory ours, mode 0700, before anything in it is changed: from then on nobody else can rename or link in it. Files
+ * that others still have open there are not kept (see kept-file.ts).
  *
- * @throws NecromancerError ERR_OWNER where we may not; ERR_IMAGE_UNFINISHED where somebody else's patch of it was cut
- *   short: what looks like leftovers of ours may be anything that its owner has moved there.
+ * @throws NecromancerError ERR_OWNER where we may not; ERR_IMAGE_UNFINISHED where somebody else's patch of it was cut short:
+ *   what looks like leftovers of ours may be anything that its owner has moved there.
  */
 export function claim(directory: Directory): Claim {
 	const before = directory.stat();

@@ -25,13 +25,14 @@ import { isUnfinished, recoverLocked } from "./recover.ts";
 
 /**
  * Writes the images of a draft into a new directory and leaves the donor, if there is one, alone. `out` must be absent or
- * empty. An absent one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at
- * the end; into an empty one of our own, which may be a mount point, the files move as they do in place. When it fails or is
- * aborted, nothing is left; what SIGKILL leaves, `options.leaving` was told, and the next call for the same `out` removes.
+ * empty. An absent one is built beside its place under a name that tells whose it is, `.OUT.necromancer.…`, and renamed at the
+ * end; into an empty one of our own, which may be a mount point, the files move as they do in place. When it fails or is
+ * aborted, nothing is left; what SIGKILL leaves was reported to `options.leaving`, and is removed by the next call for the same
+ * `out`.
  *
  * @throws NecromancerError ERR_OUTPUT_EXISTS; ERR_OWNER for an empty directory that is another user's; ERR_CHANGED where
- * somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
- * {@link writeNewImages} throws.
+ *   somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
+ *   {@link writeNewImages} throws.
  */
 export async function writeElsewhere(
 	draft: NewImages,
@@ -66,14 +67,14 @@ async function fill(
 		await options.leaving?.({ kind: "installation", ...left });
 		return await install(draft, donor, directory, options);
 	} finally {
-		// who cannot be told does not live to remove anything
+		// if `leaving` fails, the agent is dead and cannot remove anything
 		await options.leaving?.({ kind: "lock", ...left }).catch(() => undefined);
 		held.release();
 	}
 }
 
 /**
- * For those who have much to do before they write: says at once what {@link writeElsewhere} would.
+ * Refuses early, before long work, what {@link writeElsewhere} would refuse.
  *
  * @throws NecromancerError ERR_OUTPUT_EXISTS, ERR_OWNER; ERR_IO where the directory around it is not there.
  */
@@ -175,7 +176,7 @@ const LONGEST = 32;
 
 /** Removes what builders of the same directory left that are dead. In a place like /tmp only our own are trusted. */
 function removeAbandoned(around: Directory, prefix: string): void {
-	// whoever may rename there may have moved anything of ours to such a name
+	// a user who may rename there could have moved any directory of ours to such a name
 	if (isOthersToMove(around.stat())) return;
 	for (const name of list(around)) {
 		const holder = name.startsWith(prefix) ? holderIn(name.slice(prefix.length)) : undefined;
@@ -185,7 +186,7 @@ function removeAbandoned(around: Directory, prefix: string): void {
 	}
 }
 
-/** Into a directory that others may change we would write what they choose. */
+/** Refuses a directory that others may change. */
 function requireOwn(target: Directory): void {
 	const look = target.stat();
 	if (!isOthersToFill(look)) return;

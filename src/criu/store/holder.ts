@@ -5,8 +5,8 @@ import { readStat } from "../../proc/stat.ts";
 import { readBootId } from "../../proc/sys.ts";
 
 /**
- * A process that works on a directory, as it is written into a file name: names are made atomically, contents are not.
- * A pid alone says little: it is used again, and other pid namespaces and hosts have their own.
+ * A process that works on a directory, identified in the name of its lock file: creating a name is atomic, writing contents is
+ * not. A pid alone is reused, and differs between pid namespaces and hosts.
  */
 export interface Holder {
 	readonly pid: number;

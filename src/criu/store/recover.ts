@@ -74,8 +74,8 @@ export function recoverLocked(directory: Directory): Recovery {
 }
 
 /**
- * Does what a journal says, or what is left of it. The inventory goes first and comes back last, and CRIU restores
- * nothing without one: nobody can mistake the mixture for a process.
+ * Carries out a journal, or what is left of it. The inventory is removed first and comes last, and CRIU restores nothing
+ * without one: a half-patched directory cannot be restored.
  *
  * @throws NecromancerError ERR_IMAGE_UNFINISHED when a new file is neither in its place nor waiting; ERR_IO.
  */

@@ -3,12 +3,12 @@ import { openDirectory } from "../../bytes/open-directory.ts";
 import { refuse } from "../../errors.ts";
 import { JOURNAL, STAGING } from "../own-names.ts";
 
-/** Whether a directory holds a staging directory that has passed the moment that decides. */
+/** Whether a directory holds a staging directory with a journal: its patch must be finished, not undone. */
 export const isDecided = (directory: Directory): boolean =>
 	entryIn(directory, STAGING)?.isDirectory() === true && entryIn(directory, `${STAGING}/${JOURNAL}`) !== undefined;
 
 /**
- * For those who only read.
+ * Refuses a half-patched directory, for readers.
  *
  * @throws NecromancerError ERR_IMAGE_UNFINISHED when the files of a directory are partly old and partly new.
  */
