@@ -1,6 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { addSpawn, leaveKills } from "../agent/spawn.ts";
+import { defined } from "../bytes/defined.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
@@ -50,7 +51,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	const [store] = await leaveKills(agent, 1);
 	const { at } = addSpawn(batch, agent, {
 		...{ context, steps: { list } },
-		...(store === undefined ? {} : { store }),
+		...defined({ store }),
 	});
 	await agent.perform(batch, { patience: 20_000, doing: "making a process" });
 	const pid = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { type OpenedCore, openCoreSource } from "../raise/open-core.ts";
 import { untilInterrupted } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
@@ -15,7 +16,7 @@ export const openCoreUntil = (
 	maxSize?: bigint,
 ): Promise<OpenedCore> =>
 	openCoreSource(path, {
-		...(maxSize === undefined ? {} : { maxSize }),
+		...defined({ maxSize }),
 		signal,
 		progress: (total) => openProgress(terminal, total),
 	});

@@ -1,4 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
+import { defined } from "../bytes/defined.ts";
 import type { Finding } from "../finding.ts";
 import { clockOriginOf } from "../host/clocks.ts";
 import type { CpuState } from "../host/cpu.ts";
@@ -102,7 +103,7 @@ function clocksOf(pid: number, { monotonic, boottime, realtime }: Answers["clock
 	return {
 		...{ monotonic: monotonic + since, boottime: boottime + since, realtime: realtime + since },
 		witness: "read",
-		...(origin === undefined ? {} : { origin }),
+		...defined({ origin }),
 	};
 }
 

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
@@ -26,7 +27,7 @@ export interface Described {
 export function describe({ pid, id, open, owner, objects, ghosts, pipes, lost }: Described): Description | undefined {
 	const { number, info, stat } = open;
 	const flags = info.flags & ~O.CLOEXEC;
-	const common = { id, flags, ...(owner === undefined ? {} : { owner }) };
+	const common = { id, flags, ...defined({ owner }) };
 	const field = (name: string): string => info.field(name) ?? "";
 	const kind = kindOf(open);
 	switch (kind.kind) {

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
 import { fileOffset } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { fromBuffer } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
@@ -66,7 +67,7 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 			descriptors: descriptors.sort((a, b) => a.number - b.number),
 			cwd: directoryOf(pid, "cwd", report),
 			root: directoryOf(pid, "root", report),
-			...(status.umask === undefined ? {} : { umask: status.umask }),
+			...defined({ umask: status.umask }),
 		};
 	} finally {
 		await copies.close();

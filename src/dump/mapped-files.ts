@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
+import { defined } from "../bytes/defined.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { attempt, O_PATH, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
@@ -34,7 +35,7 @@ function looksOf({ path, link }: ReachedFile): MappedFile {
 		const looks = { path, mode: Number(mode) };
 		if ((Number(mode) & S_IFMT) !== S_IFREG) return looks;
 		const buildId = buildIdAt(at, path);
-		return { ...looks, size, ...(buildId === undefined ? {} : { buildId }) };
+		return { ...looks, size, ...defined({ buildId }) };
 	} finally {
 		closeSync(at);
 	}

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { hex } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { contains } from "../bytes/range.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
@@ -87,7 +88,7 @@ function classified(entry: SmapsEntry, bounds: Bounds, behind: Behind): Classifi
 	return {
 		entry,
 		mapping: { start, end, prot, shared, backing, flags: mapFlags(entry), advice: adviceOf(entry), ...told(entry) },
-		...(orphan === undefined ? {} : { orphan }),
+		...defined({ orphan }),
 	};
 }
 

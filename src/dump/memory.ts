@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { hex } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { byStart } from "../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
 import { readAuxv } from "../linux/auxv.ts";
@@ -83,7 +84,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 		contents: pages ? contents : [],
 		bounds,
 		executable,
-		...(executableGhost === undefined ? {} : { executableGhost }),
+		...defined({ executableGhost }),
 		files: mappedFiles([
 			...(executableGhost === undefined ? [{ path: executable, link: pathOfLink(pid, "exe") }] : []),
 			...classified.flatMap(({ entry, mapping: { backing } }) =>

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { lengthOf } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { F } from "../linux/fcntl.ts";
@@ -134,5 +135,5 @@ function throughMappings({ id, name, entries }: Found, memory: ByteSource | unde
 			available: last - from,
 		});
 	}
-	return { id, size, contents, ...(name === undefined ? {} : { name }) };
+	return { id, size, contents, ...defined({ name }) };
 }

@@ -1,5 +1,6 @@
 import { FPSTATE_ALIGN, type Processor, type Resumption, sigframe, stackT } from "../arch/x86-64/sigframe.ts";
 import { type Address, address } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { i32, u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
@@ -123,7 +124,7 @@ export function parasiteQueries(
 const asker =
 	(steps: Step[]): Ask =>
 	(call, args, why, save) =>
-		void steps.push({ call, args, why, expect: "anything", ...(save === undefined ? {} : { save }) });
+		void steps.push({ call, args, why, expect: "anything", ...defined({ save }) });
 
 const CLOCKS = [CLOCK.MONOTONIC, CLOCK.BOOTTIME, CLOCK.REALTIME] as const;
 

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readLink } from "../proc/links.ts";
@@ -29,7 +30,7 @@ export function requireCandidate(pid: number): DumpCandidate {
 			subject: `process ${pid}`,
 			finding,
 			expectation,
-			...(remedy === undefined ? {} : { remedy }),
+			...defined({ remedy }),
 		});
 	if (status.tgid !== pid)
 		no(`is a thread of process ${status.tgid}`, "expected a process", `name ${status.tgid} instead`);

@@ -6,6 +6,7 @@ import { abortedIp, rseqArea, rseqCs } from "../arch/x86-64/rseq.ts";
 import { USER_CS } from "../arch/x86-64/sigframe.ts";
 import { readXstate, type Xstate } from "../arch/x86-64/xstate.ts";
 import { address } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { refuse } from "../errors.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
@@ -107,7 +108,7 @@ export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers
 	const { nice, realTimePriority } = readStat({ pid, tid });
 	const { alternateStack, clearTid, parentDeathSignal, securebits } = answers;
 	const affinity = affinityOf(status);
-	const attributes = { ...answers.attributes, ...(affinity === undefined ? {} : { affinity }) };
+	const attributes = { ...answers.attributes, ...defined({ affinity }) };
 	return {
 		tid,
 		name: readComm({ pid, tid }),
@@ -115,10 +116,10 @@ export function threadFrom(pid: number, stopped: Stopped, answers: ThreadAnswers
 		xstate,
 		blocked: thread.mask,
 		pending,
-		...(alternateStack === undefined ? {} : { alternateStack }),
+		...defined({ alternateStack }),
 		...(clearTid === undefined || clearTid === 0n ? {} : { clearTid }),
 		...(records.robustList === 0n ? {} : { robustList: records.robustList }),
-		...(records.rseq === undefined ? {} : { rseq: records.rseq }),
+		...defined({ rseq: records.rseq }),
 		scheduling: { nice, policy: records.policy, priority: realTimePriority },
 		parentDeathSignal,
 		credentials: credentialsOf(status, securebits),

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { CAP, capabilityName, includesCapability } from "../linux/credentials.ts";
 import { MADV } from "../linux/mman.ts";
 import { ARCH, PR, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
@@ -35,7 +36,7 @@ export async function probeHost(): Promise<readonly Capability[]> {
 		const found: Capability[] = [];
 		for (const { name, without, probe } of probes) {
 			const obstacle = await probe(agent);
-			found.push({ name, ok: obstacle === undefined, ...(obstacle === undefined ? {} : { found: obstacle }), without });
+			found.push({ name, ok: obstacle === undefined, ...defined({ found: obstacle }), without });
 		}
 		const mode = hugePagesMode();
 		const lost = reportsFreePages();

@@ -1,5 +1,6 @@
 import { uptime } from "node:os";
 import type { Agent } from "../agent/agent.ts";
+import { defined } from "../bytes/defined.ts";
 import { CLOCK, type Clocks, nanosecondsOf, timespec } from "../linux/time.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { type Namespace, readNamespace, readTimensOffsets } from "../proc/namespaces.ts";
@@ -53,7 +54,7 @@ export function clocksWhenWritten(written: bigint): ClocksThen | undefined {
 	const boottime = uptimeNow() - passed;
 	if (monotonic <= 0n || boottime <= 0n) return undefined;
 	const origin = clockOriginOf("self");
-	return { monotonic, boottime, ...(origin === undefined ? {} : { origin }) };
+	return { monotonic, boottime, ...defined({ origin }) };
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Agent } from "../agent/agent.ts";
 import { AGENT_ROOM } from "../agent/layout.ts";
 import { startAgent } from "../agent/start-agent.ts";
 import { address } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
@@ -53,7 +54,7 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 /** For a plan that is only printed: namespaces are probed. For a restore, restore/clocks.ts makes them. */
 async function measureForNobody(agent: Agent) {
 	const noTimeNamespace = await probeTimeNamespace(agent);
-	return { ...(await measureByAgent(agent)), ...(noTimeNamespace === undefined ? {} : { noTimeNamespace }) };
+	return { ...(await measureByAgent(agent)), ...defined({ noTimeNamespace }) };
 }
 
 const measureByAgent = async (agent: Agent) => ({

@@ -2,6 +2,7 @@ import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
 import { addSpawn } from "../agent/spawn.ts";
 import { TASK_SIZE } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { POLLIN, pollfd } from "../linux/poll.ts";
@@ -113,7 +114,7 @@ export async function startInit(agent: Agent, pid: number, store?: Slot): Promis
 	const { at } = addSpawn(batch, agent, {
 		context,
 		steps: { list },
-		...(store === undefined ? {} : { store }),
+		...defined({ store }),
 	});
 	await agent.perform(batch, { doing: "making a first process" });
 	const init = (await agent.run({ reply: { at, length: 8 } })).reply.readBigInt64LE();

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import type { FileWriters } from "../bytes/source.ts";
 import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
@@ -74,14 +75,14 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		findings: completed,
 	} = complete(dead, donorTask, {
 		...options,
-		...(known === undefined ? {} : { programBreak: known }),
+		...defined({ programBreak: known }),
 	});
 	const findings: Finding[] = [...completed];
 	const report = (finding: Finding): void => void findings.push(finding);
 	const { task: clocked, finding: clock } = withDeadClocks(completedTask, dead, {
 		open,
 		...options.clock,
-		...(donorTask.clocks === undefined ? {} : { donor: donorTask.clocks }),
+		...defined({ donor: donorTask.clocks }),
 	});
 	report(clock);
 	const writers = options.writers?.(completedTask, donorTask);
@@ -194,7 +195,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		const image = donor.has(SIDE_RECORD) ? donor.image(SIDE_RECORD, "necromancer") : noImage("necromancer");
 		const value = patchedSideRecord(image.records[0]?.value, {
 			...{ donorPid, task, sameUser: isSameUser(task, donorTask) },
-			...(writers === undefined ? {} : { writers }),
+			...defined({ writers }),
 		});
 		names.drop(SIDE_RECORD);
 		images.set(SIDE_RECORD, encodeImage({ ...image, records: [{ value }] }));

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { loss } from "../finding.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
@@ -73,7 +74,7 @@ export function planClocks(task: Task, context: Context): Part {
 	list.add("clocks", "setns", [fd, newTime], "it lives in it itself");
 	list.add("clocks", "close", [fd], "it is there");
 	const { monotonic, boottime } = clocks;
-	return draft.made({ clocks: { monotonic, ...(boottime === undefined ? {} : { boottime }) } });
+	return draft.made({ clocks: { monotonic, ...defined({ boottime }) } });
 }
 
 function reportLostClocks(task: Task, context: Context): void {

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { NecromancerError } from "../errors.ts";
 import { errnoName, isErrorResult } from "../linux/errno.ts";
 import type { NumberedStep } from "../program/assemble.ts";
@@ -31,8 +32,7 @@ export function stepFailure({ steps }: Pick<AssembledPlan, "steps">, { id, resul
 	return new NecromancerError("ERR_STEP_FAILED", {
 		subject: subjectOf(failed),
 		finding: `${shortCallText(failed.step)} returned ${resultText(failed.step.call, value)}`,
-		...(expectation === undefined ? {} : { expectation }),
-		...(remedy === undefined ? {} : { remedy }),
+		...defined({ expectation, remedy }),
 	});
 }
 

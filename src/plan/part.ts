@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import type { Finding } from "../finding.ts";
 import type { CallName } from "../program/calls.ts";
@@ -43,7 +44,7 @@ export function partDraft(): PartDraft {
 			return {
 				add: (stage, call, args, why, { expect = "success", save } = {}) => {
 					if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
-					steps.push({ stage, call, args, expect, why, ...(save === undefined ? {} : { save }) });
+					steps.push({ stage, call, args, expect, why, ...defined({ save }) });
 				},
 			};
 		},

@@ -1,4 +1,5 @@
 import { isPageAligned } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import type { FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
@@ -196,7 +197,7 @@ export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readon
 	const { fds, missing, tty } = options;
 	const within = withinRights(task, {
 		...{ reader: credentials, fds, missing, limits },
-		...(tty === undefined ? {} : { tty }),
+		...defined({ tty }),
 	});
 	return { dead, task: within.task, findings: [...said, ...within.findings] };
 }
@@ -226,9 +227,9 @@ function withHostFiles<T>(use: (open: OpenObject) => T): T {
 function clockOptions({ written }: OpenedCore, { clock, donor }: RaiseOptions): Omit<DeadClockOptions, "open"> {
 	const host = written === undefined ? undefined : clocksWhenWritten(written);
 	return {
-		...(host === undefined ? {} : { host }),
+		...defined({ host }),
 		others: written === undefined ? [] : otherClocksWhenWritten(written, donor?.clocks?.origin),
-		...(clock === undefined ? {} : { given: clock }),
+		...defined({ given: clock }),
 		...(donor?.clocks === undefined ? {} : { donor: donor.clocks }),
 	};
 }
@@ -244,7 +245,7 @@ function withoutClocks(
 	const { allowMismatch = false } = options;
 	const completed = complete(dead, donor, {
 		allowMismatch,
-		...(known === undefined ? {} : { programBreak: known }),
+		...defined({ programBreak: known }),
 	});
 	if (options.trust === true) return completed;
 	return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };

@@ -1,4 +1,5 @@
 import { address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { lengthOf, rangeAt } from "../bytes/range.ts";
 import { isKernelOwned, isKernelPath } from "../core/files.ts";
 import { elf64Ehdr, elf64Phdr } from "../elf/file.ts";
@@ -59,8 +60,7 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 		return {
 			path,
 			deleted: !linked.has(path),
-			...(buildId === undefined ? {} : { buildId }),
-			...(head === undefined ? {} : { head }),
+			...defined({ buildId, head }),
 			...(path === dead.memory.executable ? startOf(dead) : {}),
 			...relocatedOf(dead, members),
 			hasCode: members.some(({ prot }) => (prot === undefined ? untold : (prot & PROT_EXEC) !== 0)),

@@ -3,6 +3,7 @@ import type { Slot } from "../agent/batch.ts";
 import type { Report } from "../agent/reports.ts";
 import { leaveNothing, spawnTask } from "../agent/spawn.ts";
 import { waitForExit } from "../agent/wait.ts";
+import { defined } from "../bytes/defined.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
@@ -31,7 +32,7 @@ export async function makeCarrier(
 		context: encoded.contextAt,
 		steps: encoded.firstStep("leader"),
 		pids: ids === "fresh" ? [] : [pid],
-		...(store === undefined ? {} : { store }),
+		...defined({ store }),
 	});
 	if (made < 0n) {
 		if (ids === "same") requireFreeIds([pid]);

@@ -1,6 +1,7 @@
 import type { Agent, Performed } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
@@ -115,7 +116,7 @@ async function lookUp(
 		return found.map(([{ path }, fd, lookup]) => {
 			if (!isFound(lookup)) return [path, lookup];
 			const line = shown.get(fd);
-			return [path, { ...lookup, ...(line === undefined ? {} : { inMaps: line }), ...(keeping ? { lent: fd } : {}) }];
+			return [path, { ...lookup, ...defined({ inMaps: line }), ...(keeping ? { lent: fd } : {}) }];
 		});
 	} finally {
 		const open = keeping ? [] : numbers.filter((fd) => fd >= 0);

@@ -1,3 +1,4 @@
+import { defined } from "../bytes/defined.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
@@ -175,8 +176,7 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	const [at, from] = [directory(cwd, "working directory"), directory(root, "root directory")];
 	return {
 		...{ ...rest, descriptors: kept },
-		...(at === undefined ? {} : { cwd: at }),
-		...(from === undefined ? {} : { root: from }),
+		...defined({ cwd: at, root: from }),
 	};
 }
 

@@ -1,5 +1,6 @@
 import { openSync, readSync, writeSync } from "node:fs";
 import { type Address, hex, TASK_SIZE } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { attempt, type ByteSource, closeOnce } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { pathOfMemory } from "../proc/links.ts";
@@ -38,7 +39,7 @@ export function openMemory(pid: number, pour?: ByteSource["pour"]): ProcessMemor
 		return buffer;
 	};
 	return {
-		source: { name, fd, size: TASK_SIZE, read: peek, close: () => {}, ...(pour === undefined ? {} : { pour }) },
+		source: { name, fd, size: TASK_SIZE, read: peek, close: () => {}, ...defined({ pour }) },
 		peek,
 		write: (at, bytes) => {
 			const count = attempt(name, () => writeSync(fd, bytes, 0, bytes.length, Number(at)));

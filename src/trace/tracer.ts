@@ -5,6 +5,7 @@ import type { Report } from "../agent/reports.ts";
 import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import { type Address, hex } from "../bytes/address.ts";
+import { defined } from "../bytes/defined.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
@@ -72,8 +73,7 @@ export function tracerOn(agent: Agent): Tracer {
 		add: (batch: SyscallBatch, tid: number) => T,
 		read: (done: Performed, added: T, tid: number) => void,
 		after?: (batch: SyscallBatch, tid: number) => void,
-	): Promise<void> =>
-		inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...(after === undefined ? {} : { after }) });
+	): Promise<void> => inBatches(agent, tids, { doing, patience: PATIENCE, add, read, ...defined({ after }) });
 
 	const must = (done: Performed, result: Slot, tid: number, call: string): void => {
 		const value = done.result(result);

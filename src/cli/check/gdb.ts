@@ -1,4 +1,5 @@
 import { type ExecFileOptions, execFile } from "node:child_process";
+import { defined } from "../../bytes/defined.ts";
 import { NecromancerError } from "../../errors.ts";
 import type { Capability } from "../../host/capabilities.ts";
 import { findGdb } from "../gdb.ts";
@@ -15,7 +16,7 @@ export async function probeGdb(path: string | undefined): Promise<Capability> {
 	const capability = (obstacle?: string): Capability => ({
 		name: "gdb",
 		ok: obstacle === undefined,
-		...(obstacle === undefined ? {} : { found: obstacle }),
+		...defined({ found: obstacle }),
 		without: "raise --gdb shows the process, and can neither call its functions nor change its registers",
 	});
 	let gdb: string;

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { defined } from "../../bytes/defined.ts";
 import type { MissingDescriptors } from "../../dump/descriptor-policy.ts";
 import { type Dumped, dump } from "../../dump/dump.ts";
 import type { Losable } from "../../dump/losable.ts";
@@ -36,7 +37,7 @@ export async function dumpVerb(verb: DumpVerb): Promise<void> {
 			afterwards: verb.leaveStopped === true ? "stop" : verb.leaveRunning === true ? "run" : "end",
 			pages: verb.pages !== false,
 			missing: verb.missingFds ?? "error",
-			...(verb.allowLost === undefined ? {} : { allowLost: verb.allowLost }),
+			...defined({ allowLost: verb.allowLost }),
 			sync: verb.sync ?? false,
 			signal,
 			announce: (bytes) => {

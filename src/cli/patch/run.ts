@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { requireUnchanged } from "../../bytes/unchanged.ts";
 import { readCore } from "../../core/core.ts";
 import { openImageDir } from "../../criu/image-dir.ts";
@@ -77,16 +78,14 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 					...{ donor: lends.threads.map(({ credentials }) => credentials), lends },
 				}),
 			clock: {
-				...(clocks === undefined ? {} : { host: clocks }),
+				...defined({ host: clocks }),
 				others:
 					core.written === undefined
 						? []
 						: otherClocksWhenWritten(core.written, clocksFromImages(donor).clocks?.origin),
-				...(verb.clock === undefined ? {} : { given: verb.clock }),
+				...defined({ given: verb.clock }),
 			},
-			...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
-			...(verb.donorPid === undefined ? {} : { donorPid: verb.donorPid }),
-			...(verb.allowMismatch === undefined ? {} : { allowMismatch: verb.allowMismatch }),
+			...defined({ softLimits: verb.limit, donorPid: verb.donorPid, allowMismatch: verb.allowMismatch }),
 		});
 		const target = verb.check === true ? undefined : (verb.output ?? verb.images);
 		if (target !== undefined) {
@@ -103,7 +102,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 					requireUnchanged: requireSources,
 				};
 				return verb.output === undefined
-					? commitInPlace(patched.draft, donor, { ...options, ...(lock === undefined ? {} : { lock }) })
+					? commitInPlace(patched.draft, donor, { ...options, ...defined({ lock }) })
 					: writeElsewhere(patched.draft, donor, verb.output, options);
 			};
 			signal.throwIfAborted();

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { defined } from "../../bytes/defined.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
 import {
 	type AddCommand,
@@ -47,9 +48,7 @@ export const addPlan: AddCommand = (program) => {
 				json,
 				verbose,
 				trust,
-				...(pid === undefined ? {} : { pid }),
-				...(clock === undefined ? {} : { clock }),
-				...(allowLost === undefined ? {} : { allowLost }),
+				...defined({ pid, clock, allowLost }),
 			};
 			await planVerb(verb, openTerminal(process), () => measureHost());
 		});

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
+import { defined } from "../../bytes/defined.ts";
 import { type ImageDir, openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { refuse } from "../../errors.ts";
@@ -109,7 +110,7 @@ async function requireLife(restored: Restored, { pid, death }: PartialTask): Pro
 /** The core is read, the process made; with `--check` only understood. */
 async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | RaisePlan> {
 	const core = await openCoreSource(verb.core, {
-		...(verb.maxSize === undefined ? {} : { maxSize: verb.maxSize }),
+		...defined({ maxSize: verb.maxSize }),
 		signal,
 		progress: (total) => openProgress(terminal, verb.quiet === true ? 0n : total),
 	});
@@ -156,11 +157,7 @@ function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions
 		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(verb.tty === true ? { tty: ourTerminal() } : {}),
 		...(donor === undefined ? {} : lentBy(donor, verb)),
-		...(verb.limit === undefined ? {} : { softLimits: verb.limit }),
-		...(clock === undefined ? {} : { clock }),
-		...(sysroot === undefined ? {} : { sysroot }),
-		...(mapFile === undefined ? {} : { mapFiles: mapFile }),
-		...(search === undefined ? {} : { search }),
+		...defined({ softLimits: verb.limit, clock, sysroot, mapFiles: mapFile, search }),
 	};
 }
 
@@ -211,7 +208,7 @@ async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised,
 	const target = {
 		pid: restored.livingThread,
 		executable: task.memory.executable,
-		...(verb.sysroot === undefined ? {} : { sysroot: verb.sysroot }),
+		...defined({ sysroot: verb.sysroot }),
 	};
 	let keep = false;
 	try {

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import {
 	type AddCommand,
 	addImages,
@@ -54,7 +55,7 @@ export const addRestore: AddCommand = (program, end) => {
 			const { restoreVerb } = await import("./run.ts");
 			const verbosity = verbosityOf(command.opts());
 			const images = imagesOf(options, command);
-			end(await restoreVerb({ ...options, images, ...(verbosity === undefined ? {} : { verbosity }) }));
+			end(await restoreVerb({ ...options, images, ...defined({ verbosity }) }));
 		});
 };
 

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { Registers } from "../../arch/architecture.ts";
 import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { contains } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
 import { isOurs, type readAnyCore } from "../../core/core.ts";
@@ -83,8 +84,7 @@ const deathOf = (
 	leader: tid === dead.pid,
 	died: dead.death.signal !== 0 && tid === dead.death.tid,
 	pending: signalsIn(pending),
-	...(blocked === undefined ? {} : { blocked }),
-	...(shadowStack === undefined ? {} : { shadowStack }),
+	...defined({ blocked, shadowStack }),
 });
 
 /** Every mapping a core tells of. Heap and stacks are told by where they lie and where stack pointers point. */
@@ -100,7 +100,7 @@ function mappingsOfDead(dead: PartialTask<Registers>): MappingView[] {
 			end: mapping.end,
 			held,
 			remarks: [],
-			...(prot === undefined ? {} : { prot }),
+			...defined({ prot }),
 		};
 		if (kernel !== undefined) return { ...base, kind: kernel, label: `[${kernel}]`, rest: "kernel" };
 		if (file !== undefined) {

@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
+import { defined } from "../../bytes/defined.ts";
 import { attempt } from "../../bytes/source.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { type KindName, kindOfFile, rawKindOfFile } from "../../criu/kinds.ts";
@@ -77,7 +78,7 @@ export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView
 		inventory,
 		fileCount: dir.names.length,
 		bytes: BigInt([...sizes.values()].reduce((sum, size) => sum + size, 0)),
-		...(dir.parent === undefined ? {} : { parent: dir.parent }),
+		...defined({ parent: dir.parent }),
 		tree,
 		processes: tree
 			.filter((entry) => entry.state !== "zombie" && (pid === undefined || entry.pid === pid))
@@ -147,7 +148,7 @@ const othersIn = (sizes: ReadonlyMap<string, number>): OtherImage[] =>
 		const raw = rawKindOfFile(name);
 		if ((known !== undefined && shown.has(known.name)) || raw?.name === "pages") return [];
 		const kind = known?.name ?? raw?.name;
-		return [{ name, size, ...(kind === undefined ? {} : { kind }) }];
+		return [{ name, size, ...defined({ kind }) }];
 	});
 
 const findingsOf = (dir: ImageDir, tree: readonly TreeEntry[]): Finding[] => [

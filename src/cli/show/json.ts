@@ -1,6 +1,7 @@
 import type { Xstate } from "../../arch/x86-64/xstate.ts";
 import { componentsIn, xstateComponentName } from "../../arch/x86-64/xstate-components.ts";
 import { hex } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { type AuxvPair, auxvName } from "../../linux/auxv.ts";
 import { protText } from "../../linux/mman.ts";
 import { signalName, signalsIn } from "../../linux/signal.ts";
@@ -94,7 +95,7 @@ export function threadJson(thread: ThreadView, places: readonly NamedPlace[]) {
 		pending: pending.map(signalName),
 		shadowStack: hexOrNull(shadowStack),
 		fpu: xstate === undefined ? null : fpuJson(xstate),
-		...(processor === undefined ? {} : { processor }),
+		...defined({ processor }),
 	};
 }
 

@@ -2,6 +2,7 @@ import { type UserRegs, userRegs } from "../../arch/x86-64/registers.ts";
 import type { Xstate } from "../../arch/x86-64/xstate.ts";
 import { componentsIn, PKRU, xstateComponentName } from "../../arch/x86-64/xstate-components.ts";
 import { hex } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { callOf } from "./call.ts";
 import type { ProcessorView } from "./view.ts";
 
@@ -45,7 +46,7 @@ export function x86View(registers: UserRegs, xstate: Xstate | undefined): Proces
 		ip: registers.ip,
 		call: callOf(registers) ?? "none",
 		registers: () => Object.fromEntries(registerNames.map((name) => [name, registers[name]])),
-		...(xstate === undefined ? {} : { xstate }),
+		...defined({ xstate }),
 		lines: () => registerLines(registers, xstate),
 	};
 }

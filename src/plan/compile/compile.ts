@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
@@ -92,7 +93,7 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 		data: dataOf(lists, [reportTarget]),
 		context: reportTarget,
 		reportFd: firstWorkFd,
-		...(clocks === undefined ? {} : { clocks }),
+		...defined({ clocks }),
 		...(options.freshIds === true ? { newIds: ids.cells } : {}),
 		findings,
 	};

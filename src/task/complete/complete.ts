@@ -1,4 +1,5 @@
 import type { Address } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { type Finding, lostAtDump } from "../../finding.ts";
 import { layoutMappings, layoutOf } from "../address-layout.ts";
 import { withEndedLeader } from "../ended-leader.ts";
@@ -80,8 +81,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 			limits: donor.limits,
 			pending: [],
 			stopped: false,
-			...(donor.attributes === undefined ? {} : { attributes: donor.attributes }),
-			...(donor.losses === undefined ? {} : { losses: donor.losses }),
+			...defined({ attributes: donor.attributes, losses: donor.losses }),
 		},
 		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
 		findings,

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { type Finding, note } from "../../finding.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { Identity, Task } from "../task.ts";
@@ -10,8 +11,7 @@ export function completeIdentity(dead: PartialTask, donor: Task, report: (findin
 	const { pid, comm } = dead;
 	const { ppid, oomScoreAdjust, childSubreaper } = donor.identity;
 	const lent = {
-		...(oomScoreAdjust === undefined ? {} : { oomScoreAdjust }),
-		...(childSubreaper === undefined ? {} : { childSubreaper }),
+		...defined({ oomScoreAdjust, childSubreaper }),
 	};
 	const led = donor.identity.sid === donor.identity.pid;
 	if (led) {

@@ -1,4 +1,5 @@
 import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
@@ -175,7 +176,7 @@ function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: 
 	for (const path of paths) {
 		if (path === "") continue;
 		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
-		files.set(path, { path, ...donor?.files.get(path), ...(buildId === undefined ? {} : { buildId }) });
+		files.set(path, { path, ...donor?.files.get(path), ...defined({ buildId }) });
 	}
 	return files;
 }

@@ -1,4 +1,5 @@
 import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
@@ -169,7 +170,7 @@ function objectOf(
 				),
 			);
 	}
-	return { id, size, contents: withoutOverlaps(parts), ...(name === undefined ? {} : { name }) };
+	return { id, size, contents: withoutOverlaps(parts), ...defined({ name }) };
 }
 
 /** One object may be mapped twice; its bytes are taken from the first mapping that shows them. */

@@ -2,6 +2,7 @@ import { isRseqRegistered, rseqArea } from "../../arch/x86-64/rseq.ts";
 import { legalMxcsr, PKRU, type Xstate } from "../../arch/x86-64/xstate.ts";
 import { componentBit, HI16_ZMM, OPMASK, ZMM_HI256 } from "../../arch/x86-64/xstate-components.ts";
 import { type Address, address, hex, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { signalSetText } from "../../linux/signal.ts";
 import { recreatePending } from "../evidence/pending.ts";
@@ -85,11 +86,7 @@ function completeThread(
 		parentDeathSignal: twin.donor.parentDeathSignal,
 		credentials: around.credentials(twin.donor.credentials),
 		seccomp: twin.donor.seccomp,
-		...(twin.donor.attributes === undefined ? {} : { attributes: twin.donor.attributes }),
-		...(clearTid === undefined ? {} : { clearTid }),
-		...(robustList === undefined ? {} : { robustList }),
-		...(rseq === undefined ? {} : { rseq }),
-		...(alternateStack === undefined ? {} : { alternateStack }),
+		...defined({ attributes: twin.donor.attributes, clearTid, robustList, rseq, alternateStack }),
 	};
 }
 

@@ -1,4 +1,5 @@
 import { address } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding } from "../../finding.ts";
 import type { Rebase } from "../rebase.ts";
 import type { PosixTimer, Task } from "../task.ts";
@@ -23,7 +24,7 @@ export function completePosixTimers(
 				`armed as in the donor, ${Number(timer.remaining) / 1e9} s left`,
 			),
 		);
-		return { ...timer, value, ...(thread === undefined ? {} : { thread }) };
+		return { ...timer, value, ...defined({ thread }) };
 	});
 }
 

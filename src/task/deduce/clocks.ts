@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import { caution, type Finding, note } from "../../finding.ts";
 import { CLOCK, type Clocks } from "../../linux/time.ts";
@@ -64,7 +65,7 @@ export function clockTrace(
 	const asleep = (until: bigint, by: string): ClockTrace => {
 		const agrees = host !== undefined && until > host.monotonic - SLACK && until < host.monotonic + SLACK;
 		const since = agrees ? undefined : newestBetween(until - LATELY, until + WOKEN_LATE, memory, places, awaited);
-		return { until, by: `${by} until ${secondsText(until)}`, ...(since === undefined ? {} : { since }) };
+		return { until, by: `${by} until ${secondsText(until)}`, ...defined({ since }) };
 	};
 	const [deadline] = deadlines;
 	if (deadline !== undefined) {
@@ -145,7 +146,7 @@ export function decideClocks(witnesses: ClockWitnesses): {
 		const { monotonic, boottime, origin } = chosen;
 		const whose = chosen === host ? "" : ", by another clock than ours, with which memory agrees";
 		return {
-			clocks: { monotonic, boottime, witness: "written", ...(origin === undefined ? {} : { origin }) },
+			clocks: { monotonic, boottime, witness: "written", ...defined({ origin }) },
 			finding: note(
 				"clock",
 				SUBJECT,

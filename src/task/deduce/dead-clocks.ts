@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { type Finding, note } from "../../finding.ts";
 import { LATEST_CLOCK, type ProcessClocks } from "../clocks.ts";
 import type { PartialTask } from "../partial-task.ts";
@@ -34,9 +35,7 @@ export function withDeadClocks(
 	const { clocks, finding } = decideClocks({
 		others,
 		wasRead: (clock) => wasReadLately(clock, dead.memory, places),
-		...(host === undefined ? {} : { host }),
-		...(trace === undefined ? {} : { trace }),
-		...(donor === undefined ? {} : { donor }),
+		...defined({ host, trace, donor }),
 	});
 	return { task: withClocks(task, clocks), finding };
 }

@@ -1,4 +1,5 @@
 import { type Address, hex, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding, note } from "../../finding.ts";
 import { type ControlBlock, type ControlLayout, controlBlocks, layoutOf } from "../evidence/control-blocks.ts";
 import type { PartialMemory, PartialTask, PartialThread } from "../partial-task.ts";
@@ -65,9 +66,9 @@ export function kernelRecords(
 		const clearTid = layout.libc === "glibc" ? word : lock;
 		return {
 			tidWords: [word],
-			...(clearTid === undefined ? {} : { clearTid }),
+			...defined({ clearTid }),
 			...(layout.robustList === undefined ? {} : { robustList: plus(block.at, BigInt(layout.robustList)) }),
-			...(registered === undefined ? {} : { rseq: registered }),
+			...defined({ rseq: registered }),
 		};
 	};
 }

@@ -1,5 +1,6 @@
 import { initialFx, legalMxcsr, PKRU, type Xstate } from "../../arch/x86-64/xstate.ts";
 import { hex, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { SCHED } from "../../linux/sched.ts";
 import { signalName, signalSetText } from "../../linux/signal.ts";
@@ -78,7 +79,7 @@ function deduceThread(
 		credentials,
 		seccomp: "none",
 		...records,
-		...(alternateStack === undefined ? {} : { alternateStack }),
+		...defined({ alternateStack }),
 	};
 }
 

@@ -1,4 +1,5 @@
 import { type Address, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import type { PartialMemory } from "../partial-task.ts";
 import { type Library, type OpenObject, variablesOf } from "../program-objects.ts";
 import { MOST_DESCRIPTORS } from "./descriptor-guess.ts";
@@ -42,7 +43,7 @@ export function goPoller(memory: PartialMemory, open: OpenObject): GoPoller | un
 		// before its first use all are 0, and the epoll instance -1
 		const used = numbers.every((number) => number > 0 && number < MOST_DESCRIPTORS);
 		if (wake !== undefined && used && new Set(numbers).size === numbers.length)
-			return { backend, wake: { read, ...(write === undefined ? {} : { write }) }, cookie: wake };
+			return { backend, wake: { read, ...defined({ write }) }, cookie: wake };
 	}
 	return undefined;
 }

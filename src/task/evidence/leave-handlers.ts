@@ -2,6 +2,7 @@ import type { UserRegs } from "../../arch/x86-64/registers.ts";
 import { FP_XSTATE_MAGIC1, FPX_SW_BYTES, fpxSwBytes } from "../../arch/x86-64/sigframe.ts";
 import { guessXstateLayout, readXstate, type Xstate } from "../../arch/x86-64/xstate.ts";
 import { type Address, address, hex } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { viewOf } from "../../bytes/layout.ts";
 import { NecromancerError } from "../../errors.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
@@ -90,9 +91,9 @@ function interruptedBy(
 	return {
 		...known,
 		registers: registersAt(frame, thread.registers),
-		...(kept === undefined ? {} : { xstate: kept }),
+		...defined({ xstate: kept }),
 		blocked: interruptedMask,
-		...(alternateStack === undefined ? {} : { alternateStack }),
+		...defined({ alternateStack }),
 	};
 }
 

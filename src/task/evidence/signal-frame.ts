@@ -10,6 +10,7 @@ import {
 	ucontext,
 } from "../../arch/x86-64/sigframe.ts";
 import { type Address, address, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { type Struct, viewOf } from "../../bytes/layout.ts";
 import { contains, firstEndingAbove, rangeAt } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
@@ -130,7 +131,7 @@ function frameBelow(bytes: Buffer, fpstate: number, sp: Address, memory: Partial
 			interruptedMask: uc_sigmask,
 			interrupted: uc_mcontext,
 			trap: uc_mcontext.trapno,
-			...(alternateStack === undefined ? {} : { alternateStack }),
+			...defined({ alternateStack }),
 		};
 	}
 	return undefined;

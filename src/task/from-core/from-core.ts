@@ -4,6 +4,7 @@ import type { UserRegs } from "../../arch/x86-64/registers.ts";
 import { describeSiginfo } from "../../arch/x86-64/siginfo-text.ts";
 import { xstateFromFxregs } from "../../arch/x86-64/xstate.ts";
 import { hex } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { bytesFromText, textFromBytes } from "../../bytes/text.ts";
 import { buildIds } from "../../core/build-ids.ts";
 import type { Core } from "../../core/core.ts";
@@ -79,7 +80,7 @@ export function taskFromCore<R extends Registers = UserRegs>(
 			mappings,
 			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
 			auxv: core.auxv,
-			...(core.xsaveLayout === undefined ? {} : { xsaveLayout: core.xsaveLayout }),
+			...defined({ xsaveLayout: core.xsaveLayout }),
 			executable,
 			buildIds: buildIds(core, memory),
 			stack,
@@ -104,10 +105,10 @@ const threadOf = <R extends Registers>(thread: CoreThread<R>, writer: Core["writ
 	return {
 		tid: status.pr_pid,
 		registers: status.pr_reg,
-		...(xstate === undefined ? {} : { xstate }),
+		...defined({ xstate }),
 		...(writer === "gdb" ? {} : { blocked: status.pr_sighold }),
 		pending: writer === "gdb" ? 0n : status.pr_sigpend,
-		...(shadowStack === undefined ? {} : { shadowStack }),
+		...defined({ shadowStack }),
 	};
 };
 

@@ -1,5 +1,6 @@
 import type { Registers } from "../../arch/architecture.ts";
 import { address } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { rangeAt } from "../../bytes/range.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMemory } from "../../core/memory.ts";
@@ -23,7 +24,7 @@ export function leadershipOf<R extends Registers>(core: Core<R>, memory: CoreMem
 	const { process, threads } = core;
 	if (process !== undefined && process.pr_pid > 0) {
 		const leader = threads.find(({ status }) => status.pr_pid === process.pr_pid);
-		return { pid: process.pr_pid, ...(leader === undefined ? {} : { leader }) };
+		return { pid: process.pr_pid, ...defined({ leader }) };
 	}
 	const first = onInitialStack(core, memory);
 	const lowest = threads.reduce((a, b) => (b.status.pr_pid < a.status.pr_pid ? b : a));

@@ -1,5 +1,6 @@
 import type { Registers } from "../../arch/architecture.ts";
 import { type Address, fileOffset, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
@@ -27,9 +28,7 @@ export function mappingsOfCore(core: Core<Registers>, memory: CoreMemory): Parti
 			end,
 			held: memory.locate(start).kind === "core" ? (segment?.fileSize ?? 0n) : 0n,
 			...(segment?.missing === undefined || segment.missing === 0n ? {} : { missing: segment.missing }),
-			...(prot === undefined ? {} : { prot }),
-			...(file === undefined ? {} : { file }),
-			...(kernel === undefined ? {} : { kernel }),
+			...defined({ prot, file, kernel }),
 		};
 	});
 }

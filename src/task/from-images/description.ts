@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { buildIdText } from "../../criu/build-id.ts";
 import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
@@ -42,9 +43,9 @@ export function descriptionFrom(entry: FileEntry, images: FileRecords): Descript
 			const ghost = images.ghosts.ghost(id)?.id;
 			return {
 				...{ kind: "file", ...common(reg), ...looksOf(reg), position: reg.pos },
-				...(link === undefined ? {} : { path: link }),
+				...defined({ path: link }),
 				unlinked: link === undefined && images.ghosts.unlinked(id),
-				...(ghost === undefined ? {} : { ghost }),
+				...defined({ ghost }),
 			};
 		}
 		case FdTypes.PIPE: {
@@ -142,7 +143,7 @@ function other(entry: FileEntry, { entries }: FileRecords): OtherDescription {
 	return {
 		kind: otherKinds[entry.type] ?? "unknown",
 		...common({ ...part, id }),
-		...(path === undefined ? {} : { path }),
+		...defined({ path }),
 	};
 }
 
@@ -168,8 +169,7 @@ function common({ id, flags = 0, fown }: PipeData & { readonly id: number }): {
 /** How a file looked that an entry names. */
 export const looksOf = ({ name, size, mode, build_id }: RegFileEntry): MappedFile => ({
 	path: name,
-	...(size === undefined ? {} : { size }),
-	...(mode === undefined ? {} : { mode }),
+	...defined({ size, mode }),
 	...(build_id.length === 0 ? {} : { buildId: buildIdText(build_id) }),
 });
 

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { FileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
@@ -70,9 +71,7 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 	const root = entries.get(fs.root_id)?.reg?.name;
 	return {
 		descriptors: [...descriptors.values()].sort((a, b) => a.number - b.number),
-		...(cwd === undefined ? {} : { cwd }),
-		...(root === undefined ? {} : { root }),
-		...(fs.umask === undefined ? {} : { umask: fs.umask }),
+		...defined({ cwd, root, umask: fs.umask }),
 		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
 	};
 }
@@ -90,8 +89,7 @@ function queuesIn(dir: ImageDir): FileRecords["queues"] {
 					expectation: "expected it once",
 				});
 			queues[kind].set(value.pipe_id, {
-				...(value.size === undefined ? {} : { capacity: value.size }),
-				...(extra === undefined ? {} : { content: extra }),
+				...defined({ capacity: value.size, content: extra }),
 			});
 		}
 	}

@@ -1,5 +1,6 @@
 import { userRegs } from "../../arch/x86-64/registers.ts";
 import { address } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { xstateFromEntry } from "../../criu/fpregs.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { ACTION_SIGNALS } from "../../criu/vma.ts";
@@ -90,8 +91,7 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 
 const identityFrom = ({ pid, ppid, pgid, sid }: PstreeEntry, tc: TaskCoreEntry): Task["identity"] => ({
 	...{ pid, ppid, pgid, sid, comm: tc.comm },
-	...(tc.oom_score_adj === undefined ? {} : { oomScoreAdjust: tc.oom_score_adj }),
-	...(tc.child_subreaper === undefined ? {} : { childSubreaper: tc.child_subreaper }),
+	...defined({ oomScoreAdjust: tc.oom_score_adj, childSubreaper: tc.child_subreaper }),
 });
 
 const X86_64 = 1;
@@ -192,5 +192,5 @@ const posixTimer = (timer: TimersEntry["posix"][number]): PosixTimer => ({
 	remaining: timer.vsec * 1_000_000_000n + timer.vnsec,
 	interval: timer.isec * 1_000_000_000n + timer.insec,
 	overrun: timer.overrun,
-	...(timer.notify_thread_id === undefined ? {} : { thread: timer.notify_thread_id }),
+	...defined({ thread: timer.notify_thread_id }),
 });

@@ -1,4 +1,5 @@
 import { type Address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import { byStart } from "../../bytes/range.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { VMA } from "../../criu/vma.ts";
@@ -67,7 +68,7 @@ export function memoryFromImages(
 			const ghost = ghosts.ghost(id)?.id;
 			const path = ghosts.link(id) ?? reg.name;
 			const writable = isWritable(vma, (status & VMA.FILE_SHARED) !== 0 && (vma.prot & PROT_WRITE) !== 0);
-			return { kind: "file", path, offset, writable, ...(ghost === undefined ? {} : { ghost }) };
+			return { kind: "file", path, offset, writable, ...defined({ ghost }) };
 		}
 		return { kind: "anonymous", ...roleOf(vma, mm) };
 	};
@@ -110,14 +111,14 @@ export function memoryFromImages(
 		contents: contentsFrom(dir, `pagemap-${pid}.img`),
 		bounds: boundsFrom(mm),
 		executable: ghosts.link(mm.exe_file_id) ?? exe.name,
-		...(executableGhost === undefined ? {} : { executableGhost }),
+		...defined({ executableGhost }),
 		files: mappedFiles(mm, entries, ghosts),
 		auxv: Array.from({ length: words.length >> 1 }, (_, i) => ({
 			type: Number(words[2 * i]),
 			value: words[2 * i + 1] ?? 0n,
 		})),
 		dumpable: mm.dumpable ?? 1,
-		...(mm.thp_disabled === undefined ? {} : { hugePagesDisabled: mm.thp_disabled }),
+		...defined({ hugePagesDisabled: mm.thp_disabled }),
 	};
 }
 

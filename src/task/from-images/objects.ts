@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import { F_SEAL, MFD } from "../../linux/mman.ts";
@@ -55,5 +56,5 @@ export function objectsOf(dir: ImageDir): ImageObjects {
 const memfdLooks = ({ name, seals, mode, uid, gid, hugetlb_flag = 0 }: MemfdInodeEntry) => ({
 	...{ name, seals, uid, gid },
 	memfdFlags: hugetlb_flag | (seals === F_SEAL.SEAL ? 0 : MFD.ALLOW_SEALING),
-	...(mode === undefined ? {} : { mode }),
+	...defined({ mode }),
 });

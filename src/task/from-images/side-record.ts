@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { FileWriters } from "../../bytes/source.ts";
 import { textFromBytes } from "../../bytes/text.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
@@ -68,7 +69,7 @@ const entryOf = (dir: ImageDir): NecromancerEntry =>
  * they were patched from. It can only add users, so a forged list gains nothing.
  */
 export const writersTold = (dir: ImageDir): readonly FileWriters[] =>
-	entryOf(dir).writers.map(({ uid, group, anybody }) => ({ uid, anybody, ...(group === undefined ? {} : { group }) }));
+	entryOf(dir).writers.map(({ uid, group, anybody }) => ({ uid, anybody, ...defined({ group }) }));
 
 function numberOf(bytes: Uint8Array, subject: string, name: string): bigint {
 	if (bytes.length > MOST_BYTES)

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { buildIdWords } from "../../criu/build-id.ts";
 import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { O } from "../../linux/open.ts";
@@ -76,7 +77,6 @@ const regEntry = (id: number, file: MappedFile, { flags, position, owner }: Open
 	pos: position,
 	fown: owner,
 	name: file.path,
-	...(file.size === undefined ? {} : { size: file.size }),
-	...(file.mode === undefined ? {} : { mode: file.mode }),
+	...defined({ size: file.size, mode: file.mode }),
 	build_id: file.buildId === undefined ? [] : buildIdWords(file.buildId),
 });

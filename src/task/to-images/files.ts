@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { ImageRecord } from "../../criu/image.ts";
 import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../../finding.ts";
@@ -60,9 +61,9 @@ const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] 
 					value: {
 						pipe_id: id,
 						bytes: Number(content?.length ?? 0n),
-						...(capacity === undefined ? {} : { size: capacity }),
+						...defined({ size: capacity }),
 					},
-					...(content === undefined ? {} : { extra: content }),
+					...defined({ extra: content }),
 				},
 			];
 
@@ -72,6 +73,6 @@ function directories({ cwd, root, umask }: Files, book: FilesImage, report: (fin
 	return {
 		cwd_id: directory(cwd ?? "/"),
 		root_id: directory(root ?? "/"),
-		...(umask === undefined ? {} : { umask }),
+		...defined({ umask }),
 	};
 }

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { AUXV_WORDS, VMA } from "../../criu/vma.ts";
 import type { AioRingEntry, MmEntry, VmaEntry } from "../../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../../finding.ts";
@@ -60,7 +61,7 @@ export function mmEntry(
 		vmas: ordered.map((mapping) => vmaEntry(mapping, shown)),
 		dumpable: memory.dumpable,
 		aios: mappings.filter(({ backing }) => backing.kind === "aio").map(aioRing),
-		...(hugePagesDisabled === undefined ? {} : { thp_disabled: hugePagesDisabled }),
+		...defined({ thp_disabled: hugePagesDisabled }),
 	};
 }
 

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { FileWriters } from "../../bytes/source.ts";
 import { bytesFromText } from "../../bytes/text.ts";
 import type {
@@ -50,8 +51,7 @@ export function patchedSideRecord(
 		processes: [...others, processEntry(task)],
 		files,
 		paths: sameUser ? paths : [],
-		writers:
-			writers?.map(({ uid, group, anybody }) => ({ uid, anybody, ...(group === undefined ? {} : { group }) })) ?? said,
+		writers: writers?.map(({ uid, group, anybody }) => ({ uid, anybody, ...defined({ group }) })) ?? said,
 	};
 }
 

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { ACTION_SIGNALS } from "../../criu/vma.ts";
 import type { ItimerEntry, PosixTimerEntry, SaEntry, TaskCoreEntry } from "../../criu/wire/generated/schema.ts";
 import type { IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "../task.ts";
@@ -39,8 +40,7 @@ export function taskCore(task: Task, leader: Thread, base?: TaskCoreEntry): Task
 			...base?.rlimits,
 			rlimits: task.limits.map(({ soft, hard }, i) => ({ ...base?.rlimits?.rlimits[i], cur: soft, max: hard })),
 		},
-		...(oomScoreAdjust === undefined ? {} : { oom_score_adj: oomScoreAdjust }),
-		...(childSubreaper === undefined ? {} : { child_subreaper: childSubreaper }),
+		...defined({ oom_score_adj: oomScoreAdjust, child_subreaper: childSubreaper }),
 		...(membarrier === undefined ? {} : { membarrier_registration_mask: Number(membarrier) }),
 	};
 }
@@ -80,5 +80,5 @@ const posixTimerEntry = (timer: PosixTimer, base: PosixTimerEntry | undefined): 
 	insec: timer.interval % NANOSECONDS,
 	vsec: timer.remaining / NANOSECONDS,
 	vnsec: timer.remaining % NANOSECONDS,
-	...(timer.thread === undefined ? {} : { notify_thread_id: timer.thread }),
+	...defined({ notify_thread_id: timer.thread }),
 });
