@@ -93,7 +93,7 @@ export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) =>
 	undo.call("lseek", fd, { valueOf: within(entry, dirent64.offsetOf("d_off")) }, SEEK.SET);
 	undo.jump(again);
 	undo.mark(gone);
-	// folklore: where an offset counts entries (tmpfs before 6.6), the next is not where it was
+	// folklore: on tmpfs before Linux 6.6 a directory offset counts entries, so it is wrong after a removal: start again
 	undo.call("lseek", fd, 0, SEEK.SET);
 	undo.jump(again);
 	undo.mark(empty);

@@ -1,6 +1,6 @@
 /*
- * A machine for system calls. It runs lists of steps, and decides nothing: what is called with what, what must come back
- * and what follows is all in the list. Freestanding, position independent, no data, no relocation.
+ * A machine for system calls. It runs lists of steps, and decides nothing: calls, arguments, expected results and branches
+ * are all in the list. Freestanding, position independent, no data, no relocation.
  */
 #include "blob.h"
 
@@ -107,7 +107,7 @@ static void tell(u64 fd, u64 task, const struct step *step, long result)
 	syscall3(SYS_write, fd, (u64)&report, sizeof report);
 }
 
-/* A spawned task or thread: runs its list, and tells when it cannot go on. */
+/* A spawned process or thread: runs its list, and reports the step that failed. */
 HIDDEN void child(const struct context *context, const struct step *steps)
 {
 	long result;
@@ -119,7 +119,7 @@ HIDDEN void child(const struct context *context, const struct step *steps)
 		syscall3(stopped ? SYS_exit_group : SYS_exit, stopped ? FAILED : 0, 0, 0);
 }
 
-/* Reads or writes exactly so many bytes of the driver's socket; 0 when the driver is gone. No handler: no EINTR. */
+/* Reads or writes exactly so many bytes of the driver's socket; 0 when the driver has closed it. No handlers: no EINTR. */
 static int transfer(long number, u64 at, u64 bytes)
 {
 	while (bytes) {
@@ -135,9 +135,9 @@ static int transfer(long number, u64 at, u64 bytes)
 }
 
 /*
- * The agent: asked over a socket, until that ends. Every answer starts with a report: which step stopped the list, or id 0.
- * A list that was begun is run whether or not somebody is there to hear of it, and then the undo list of the last request that
- * arrived whole.
+ * The agent: serves requests over a socket until that is closed. Every answer starts with a report: which step stopped the
+ * list, or id 0. A list that was begun is run to its end also when the driver is gone; then the undo list of the last complete
+ * request is run.
  */
 HIDDEN void serve(void)
 {

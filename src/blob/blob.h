@@ -1,4 +1,4 @@
-/* What the blob and the TypeScript that drives it agree on. src/plan/abi.ts declares the same; a test compares the two. */
+/* What the blob and the TypeScript that drives it agree on. src/program/abi.ts declares the same; a test compares the two. */
 #ifndef NECROMANCER_BLOB_H
 #define NECROMANCER_BLOB_H
 
@@ -7,21 +7,21 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long u64;
 
-/* One system call, or one of the few deeds below. 72 bytes. */
+/* One system call, or one of the DO_… below. 72 bytes. */
 struct step {
 	u16 call;     /* system call number, or DO_… */
 	u8 indirect;  /* bit i: arg[i] is the address of the value */
 	u8 expect;    /* EXPECT_… */
-	u32 id;       /* what a report calls it */
+	u32 id;       /* its number in reports */
 	u64 arg[6];
 	u64 want;     /* for expect */
 	u64 store;    /* address that receives the result as 64 bits, or 0 */
 };
 
-/* Who runs steps, and where it tells that one failed. */
+/* One for each process or thread that runs steps: where it reports a failed one. */
 struct context {
 	u64 report_fd; /* a stream socket; a step may store a new number here */
-	u64 task;      /* what a report calls us */
+	u64 task;      /* its number in reports */
 };
 
 struct report {
@@ -31,8 +31,8 @@ struct report {
 };
 
 /*
- * How the agent is told what to do: bytes to put somewhere, steps to run, bytes to send back. And what it does when its
- * driver is gone, from the moment when all this has arrived: a list that undoes whatever is half done then, or 0.
+ * A request to the agent: bytes to load, steps to run, bytes to send back; and the undo list that is in force from the moment
+ * when the request has arrived, or 0: it is run when the driver closes the socket.
  */
 struct request {
 	u64 load_at, load_bytes;
@@ -46,7 +46,7 @@ enum {
 	EXPECT_SUCCESS = 1,      /* no error */
 	EXPECT_EXACTLY = 2,      /* result == want */
 	EXPECT_SUCCESS_OR = 3,   /* no error, or the error want (as -errno) */
-	EXPECT_REPEAT = 4,       /* again and again until it fails; the failure is fine */
+	EXPECT_REPEAT = 4,       /* repeated until it fails; the failure is no error */
 };
 
 enum {
@@ -60,8 +60,8 @@ enum {
 };
 
 enum {
-	AGENT_FD = 3, /* where the agent and its driver talk */
-	FAILED = 111, /* the status of a task that could not go on */
+	AGENT_FD = 3, /* the socket between agent and driver */
+	FAILED = 111, /* exit status of a process whose step failed */
 };
 
 #endif

@@ -1,4 +1,4 @@
-/* The few things that C cannot say: entry, raw system calls, a child on another stack, and leaving for good. */
+/* What C cannot express: the entry point, raw system calls, a child on another stack, rt_sigreturn. */
 	.section .text.entry, "ax"
 	.globl agent, child_entry, syscall_insn, call, spawn, spawn_by_clone, leave
 	.hidden child, serve, call, spawn, spawn_by_clone, leave
@@ -25,7 +25,7 @@ syscall_insn:
 	syscall
 	ret
 
-/* long spawn(u64 args, u64 size, u64 context, u64 steps): the child may stand on a stack with nothing on it. */
+/* long spawn(u64 args, u64 size, u64 context, u64 steps): the child's stack may be empty. */
 spawn:
 	pushq	%r12
 	pushq	%r13

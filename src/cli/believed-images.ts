@@ -7,7 +7,7 @@ import { taskFromImages } from "../task/from-images/from-images.ts";
 import { writersTold } from "../task/from-images/side-record.ts";
 import type { Task } from "../task/task.ts";
 
-/** A process from images, with no more rights than whoever can have written them. @throws NecromancerError ERR_UNTRUSTED */
+/** A task from images, limited to the rights of those who can have written them. @throws NecromancerError ERR_UNTRUSTED */
 export function believedImages(
 	dir: ImageDir,
 	pid: number | undefined,

@@ -5,7 +5,7 @@ interface BreakableStream {
 /**
  * Listens for output that cannot be written. A reader that leaves early (`| head`) ends the output and is no error.
  *
- * @returns what else went wrong first.
+ * @returns a function that gives the first other error, if there was one.
  */
 export function watchOutput(streams: readonly BreakableStream[]): () => NodeJS.ErrnoException | undefined {
 	let first: NodeJS.ErrnoException | undefined;

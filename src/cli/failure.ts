@@ -27,7 +27,7 @@ export function reportFailure(error: unknown): number {
 	return 1;
 }
 
-/** Where stderr cannot be written either, the exit status is all that tells. */
+/** Ignores a failing stderr: then the exit status is all there is. */
 function say(text: string): void {
 	try {
 		process.stderr.write(text);

@@ -24,7 +24,7 @@ export function findingsText(findings: readonly Finding[], all: boolean, paint: 
 		.join("");
 }
 
-/** What stays in a process that nobody traced. */
+/** The memory of ours that stays mapped after a restore without ptrace. */
 export const leftoverText = ({ start, end }: Range, paint: Paint): string =>
 	`${paint.yellow("caution")} without ptrace ${(end - start) >> 10n} KiB of ours stay mapped in it\n`;
 

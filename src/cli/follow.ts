@@ -6,7 +6,7 @@ import type { Terminal } from "./terminal.ts";
 const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
 
 /**
- * Waits for a process of ours; what would end us meanwhile is passed on to it.
+ * Waits for a restored process, and forwards terminating signals to it.
  *
  * @returns its exit status, or 128 + n when signal n killed it.
  */

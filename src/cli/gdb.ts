@@ -7,7 +7,7 @@ import { refuse } from "../errors.ts";
 /**
  * Where gdb is, by $PATH.
  *
- * @throws NecromancerError ERR_HOST when it is nowhere. To be asked before a process is made for it.
+ * @throws NecromancerError ERR_HOST when it is nowhere. Call it before the process is made.
  */
 export function findGdb(path: string | undefined): string {
 	for (const dir of (path ?? "").split(delimiter)) {
@@ -29,7 +29,7 @@ export function findGdb(path: string | undefined): string {
 }
 
 export interface GdbTarget {
-	/** As we see it, not as it sees itself. */
+	/** In our pid namespace. */
 	readonly pid: number;
 	/** /proc/PID/exe may be another file, or one that gdb may not open. */
 	readonly executable: string;
@@ -59,7 +59,7 @@ export const gdbArguments = ({ pid, executable, sysroot }: GdbTarget, args: read
 /** Keys that gdb answers itself: the terminal sends them to us too. */
 const ANSWERED_BY_GDB = ["SIGINT", "SIGQUIT"] as const;
 
-/** What would end us ends gdb, so that we can clear up behind it. */
+/** Signals forwarded to gdb, so that we can clean up after it. */
 const ENDING = ["SIGTERM", "SIGHUP"] as const;
 
 /**

@@ -1,4 +1,4 @@
-/** Text of a JSON value. Nothing in it can steer a terminal: all of that is escaped as JSON does it. */
+/** Text of a JSON value. Terminal control characters are escaped as in JSON strings. */
 export const jsonText = (value: unknown): string => `${steerless(JSON.stringify(value, null, "\t"))}\n`;
 
 /** JSON without characters that a terminal obeys or hides. */

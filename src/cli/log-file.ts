@@ -24,7 +24,7 @@ export async function logged<T>(file: string, run: (terminal: Terminal) => Promi
 	}
 }
 
-/** It is said on stderr too. */
+/** Ignores errors: the message goes to stderr too. */
 function attemptTo(write: () => void): void {
 	try {
 		write();

@@ -4,17 +4,17 @@ import { watchOutput } from "./broken-output.ts";
 import { outputFailure, reportFailure } from "./failure.ts";
 import { run } from "./program.ts";
 
-// what is hostile may be mostly objects: then memory counts, and not the time to collect what was thrown away
+// hostile input may consist of many small objects: prefer a small heap over less garbage collection
 setFlagsFromString("--heap-growing-percent=20");
 const broken = watchOutput([process.stdout, process.stderr]);
-// until it is known better: a program that comes to rest with nothing said has failed
+// until `run` settles: an event loop that drains before is a failure
 process.exitCode = 1;
 run(process.argv.slice(2))
 	.catch(reportFailure)
 	.then((status) => {
 		process.exitCode = status;
 	});
-// a stream tells of its errors later
+// streams report write errors asynchronously
 process.on("exit", (status) => {
 	const cause = broken();
 	if (status === 0 && cause !== undefined) process.exitCode = reportFailure(outputFailure(cause));

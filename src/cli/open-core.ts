@@ -4,11 +4,11 @@ import { untilInterrupted } from "./interrupt.ts";
 import { openProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** A core as it is found; `-` is standard input. Interrupted while it is unpacked, nothing of it stays. */
+/** Opens a core, compressed or not; `-` is standard input. When interrupted while unpacking, nothing is left. */
 export const openCore = (path: string, terminal: Terminal, maxSize?: bigint): Promise<OpenedCore> =>
 	untilInterrupted((signal) => openCoreUntil(signal, path, terminal, maxSize));
 
-/** The same for those who have more to undo than that when they are interrupted. */
+/** The same for callers with their own clean-up on interruption. */
 export const openCoreUntil = (
 	signal: AbortSignal,
 	path: string,

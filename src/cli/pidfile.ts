@@ -12,8 +12,7 @@ export function writePidfile(path: string, { pid }: Restored): void {
 }
 
 /**
- * Says of a process that it lives. Whoever asked for it goes by what he is told: where that cannot be written, nobody
- * would ever know of it, and it ends.
+ * Reports a restored process to the user, and kills it if that cannot be written: nobody would know of it.
  *
  * @throws whatever `tell` throws.
  */

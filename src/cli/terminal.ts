@@ -75,7 +75,7 @@ function write(stream: Stream, name: string, text: string, done?: (cause?: Error
 	}
 }
 
-/** Waits where the stream has more than it wants to hold. False where nobody reads on, which the stream's own error tells. */
+/** Waits where the stream has more than it wants to hold. False when the reader is gone; the stream's error event says so. */
 const taken = (stream: Stream, name: string, text: string): Promise<boolean> =>
 	new Promise((done) => {
 		if (write(stream, name, text, (cause) => done(!cause)) !== false) done(true);

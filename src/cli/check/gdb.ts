@@ -5,7 +5,7 @@ import type { Capability } from "../../host/capabilities.ts";
 import { findGdb } from "../gdb.ts";
 
 /**
- * Whether gdb can do for a process what `raise --gdb` is there for: write its registers, as before every `call`.
+ * Whether gdb can write registers here, which it does before every `call`: what `raise --gdb` is for.
  *
  * folklore: gdb before release 14 does not know AMX. On processors that have it (Sapphire Rapids and later) it reads registers,
  * and fails to write them, in any process: "Couldn't write extended state status" (seen with 13.1).
@@ -41,7 +41,7 @@ export async function probeGdb(path: string | undefined): Promise<Capability> {
 const WRITTEN = "it holds 51966";
 const UNKNOWN_STATE = "Couldn't write extended state status";
 
-/** A program at its first instruction; ours is there. A command of -ex that fails does not keep the next from being obeyed. */
+/** Starts node itself, stops at its first instruction and writes a register. A failing -ex does not stop the following ones. */
 const trialArguments: readonly string[] = [
 	...["-nx", "-q", "-batch", "-ex", "set startup-with-shell off", "-ex", "starti"],
 	...["-ex", "set var $xmm0.v4_int32[0] = 51966", "-ex", 'printf "it holds %d\\n", $xmm0.v4_int32[0]'],

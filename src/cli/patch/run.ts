@@ -37,7 +37,7 @@ export interface PatchVerb {
 	readonly clock?: GivenClock;
 	/** Bytes, the most that a compressed core may unpack to. */
 	readonly maxSize?: bigint;
-	/** The core and the donor are what they say, whosever they are. */
+	/** Believe core and donor, whoever wrote them. */
 	readonly trust?: boolean;
 	readonly sync?: boolean;
 	readonly json?: boolean;
@@ -49,7 +49,7 @@ export interface PatchVerb {
 export async function patchVerb(verb: PatchVerb): Promise<void> {
 	const terminal = openTerminal(process);
 	if (verb.check === true) refuseUnfinished(verb.images);
-	// from the first moment on, as there is a lock to release
+	// including the opening: the lock has to be released
 	await untilInterrupted(async (signal) => {
 		if (verb.check === true || verb.output !== undefined) return await patchOnce(verb, terminal, signal);
 		await whilePatching(verb.images, async (lock, recovery) => {

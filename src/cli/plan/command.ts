@@ -41,7 +41,7 @@ export const addPlan: AddCommand = (program) => {
 				import("../../host/facts.ts"),
 			]);
 			const { json = false, verbose = false, trust = false, pid, clock, allowLost } = options;
-			// a restore would open page files by their whole names, too
+			// absolute, as a restore opens page files
 			const images = resolve(imagesOf(options, command));
 			const verb = {
 				images,

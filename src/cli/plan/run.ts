@@ -21,11 +21,11 @@ export interface PlanVerb {
 	readonly verbose: boolean;
 	/** Which process, where the images hold several. */
 	readonly pid?: number;
-	/** The images are what they say, whosever they are. */
+	/** Believe the images, whoever wrote them. */
 	readonly trust?: boolean;
 	/** Nanoseconds. */
 	readonly clock?: GivenClock;
-	/** What it may be without. */
+	/** What may be dropped (--allow-lost). */
 	readonly allowLost?: ReadonlySet<ImageLosable>;
 	/** What to do about descriptors that cannot be opened again. */
 	readonly policy?: CompileOptions;

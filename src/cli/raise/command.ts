@@ -72,7 +72,7 @@ export const addRaise: AddCommand = (program, end) => {
 		.option("-v, --verbose", "every finding, also the harmless ones")
 		.addHelpText("after", HELP)
 		.action(async (core: string | undefined, gdbArgs: readonly string[], options: Partial<RaiseVerb>, command) => {
-			// `raise -c CORE --gdb -- -x script`: what stands where CORE may stand is gdb's then
+			// `raise -c CORE --gdb -- -x script`: with -c the positional argument belongs to gdb
 			const given = options.core ?? core;
 			if (given === undefined) return command.error("error: CORE is missing");
 			const rest = options.core !== undefined && core !== undefined ? [core, ...gdbArgs] : gdbArgs;

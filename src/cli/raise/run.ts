@@ -107,7 +107,7 @@ async function requireLife(restored: Restored, { pid, death }: PartialTask): Pro
 	});
 }
 
-/** The core is read, the process made; with `--check` only understood. */
+/** Reads the core and raises it; with `--check` only plans. */
 async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | RaisePlan> {
 	const core = await openCoreSource(verb.core, {
 		...defined({ maxSize: verb.maxSize }),
@@ -135,7 +135,7 @@ async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal
 function openDonor(images: string | undefined): ImageDir | undefined {
 	if (images === undefined) return undefined;
 	refuseUnfinished(images);
-	// what is still needed of it is opened by name by a process with another working directory
+	// absolute: the carrier opens page files by name in another working directory
 	return openImageDir(resolve(images));
 }
 
@@ -181,7 +181,7 @@ function ourTerminal(): string {
 	});
 }
 
-/** With which rights it will live: said while it does not yet. */
+/** Reports the credentials before the process is made. */
 function tellRights({ json, quiet }: RaiseVerb, findings: readonly Finding[], { out, paint }: Terminal): void {
 	if (json !== true && quiet !== true) out(findingsText(findings.filter(isAboutRights), false, paint));
 }
@@ -203,7 +203,7 @@ async function tell(verb: RaiseVerb, raised: Raised, { deliver, paint }: Termina
 		);
 }
 
-/** gdb gets the terminal; when it is quit, what we made ends, unless it is to be kept. */
+/** Runs gdb on the terminal, and kills the process afterwards unless --keep is given. */
 async function withGdb(gdb: string, verb: RaiseVerb, { restored, task }: Raised, { out }: Terminal): Promise<number> {
 	const target = {
 		pid: restored.livingThread,

@@ -59,7 +59,10 @@ export const addRestore: AddCommand = (program, end) => {
 		});
 };
 
-/** folklore: CRIU is a child of its caller, and clone3(CLONE_PARENT) makes it a sibling. We act through a helper of our own. */
+/**
+ * CRIU makes the process a sibling of itself by clone3(CLONE_PARENT); ours would become a sibling of the agent, a child of
+ * ours.
+ */
 const NO_SIBLING =
 	"error: -S is not possible: a helper of ours makes the process, and the kernel gives it to us at most. " +
 	"With -d it goes to the nearest subreaper (PR_SET_CHILD_SUBREAPER), which its caller may be";

@@ -25,11 +25,11 @@ export interface RestoreVerb {
 	readonly ptrace?: boolean;
 	readonly pidNamespace?: boolean;
 	readonly freshIds?: boolean;
-	/** The images are what they say, whosever they are. */
+	/** Believe the images, whoever wrote them. */
 	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
-	/** What it may be without. */
+	/** What may be dropped (--allow-lost). */
 	readonly allowLost?: ReadonlySet<ImageLosable>;
 	/** Nanoseconds. */
 	readonly clock?: GivenClock;

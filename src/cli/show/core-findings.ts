@@ -6,7 +6,7 @@ import { counted } from "../section.ts";
 import { sizeText } from "../size-text.ts";
 import { type MappingView, totalsOf } from "./view.ts";
 
-/** What this core does not tell of its process, and what follows for one who makes it live again. */
+/** What this core lacks, and what that means for a raise. */
 export function coreFindings(dead: PartialTask<Registers>, mappings: readonly MappingView[]): Finding[] {
 	const { stack } = dead.memory;
 	const gdb = dead.writer === "gdb";
@@ -64,13 +64,13 @@ export function coreFindings(dead: PartialTask<Registers>, mappings: readonly Ma
 	];
 }
 
-/** Memory that is nowhere any more. */
+/** Memory whose bytes are lost. */
 export const coreLosses = (mappings: readonly MappingView[]): Finding[] => [
 	...lostContents(mappings),
 	...unheldContents(mappings),
 ];
 
-/** Files that are gone, with what only they held. */
+/** Files that are gone, with bytes that only they had. */
 const lostContents = (mappings: readonly MappingView[]): Finding[] =>
 	mappings
 		.filter((mapping) => mapping.deleted === true && mapping.kind === "file" && mapping.held < lengthOf(mapping))
@@ -82,7 +82,7 @@ const lostContents = (mappings: readonly MappingView[]): Finding[] =>
 			),
 		);
 
-/** Memory that nobody has the bytes of; guard pages (PROT_NONE) have none that anyone could miss. */
+/** Mappings without bytes in core or file, guard pages (PROT_NONE) aside. */
 function unheldContents(mappings: readonly MappingView[]): Finding[] {
 	const unheld = mappings.filter(
 		({ start, end, held, rest, kind, prot }) =>

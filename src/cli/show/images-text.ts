@@ -42,7 +42,7 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 	yield findingsSection("findings", view.findings, paint, verbose);
 }
 
-/** Children below their parents, indented. A parent that is not in the tree is the dumper's world. */
+/** Children below their parents, indented. The root's parent is not in the images. */
 function treeLines(tree: readonly TreeEntry[]): string[] {
 	const depths = new Map<number, number>();
 	return tree.map(({ pid, ppid, comm, state, threads }) => {

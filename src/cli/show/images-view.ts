@@ -131,7 +131,7 @@ const signalOf = (siginfo: Uint8Array): number =>
 
 const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time"] as const;
 
-/** Labels have a meaning only in comparison: the tree shares a namespace with the dumper where they are the same. */
+/** Ids of namespaces are mere labels: equal to the dumper's means the same namespace. */
 const ownNamespaces = (ids: TaskKobjIdsEntry, dumper: TaskKobjIdsEntry): string[] =>
 	namespaces.filter((name) => {
 		const label = ids[`${name}_ns_id`];

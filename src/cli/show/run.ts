@@ -10,7 +10,7 @@ import type { ShowOptions } from "./options.ts";
  * @throws NecromancerError whatever is wrong with it; ERR_IMAGE_UNFINISHED for a directory between old and new.
  */
 export async function show(path: string, options: ShowOptions, terminal: Terminal): Promise<void> {
-	// a core needs nothing of what reads images, whose loading takes longer than showing it
+	// loaded on demand: loading what reads images takes longer than showing a core
 	if (path !== "-" && attempt(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory() === true) {
 		const { showImages } = await import("./images.ts");
 		await showImages(path, options, terminal);

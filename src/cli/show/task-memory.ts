@@ -57,8 +57,8 @@ function holdings({ contents, objects }: Memory): (mapping: Mapping) => bigint {
 const rangeOf = ({ start, length }: Content): Range => ({ start, end: address(start + length) });
 
 /**
- * Tells how many bytes of a range there are contents for. Images of hostile making may have many contents below many
- * mappings, and contents that overlap: each byte counts once, and no question takes longer for their number.
+ * Tells how many bytes of a range there are contents for. Forged images may have many overlapping contents: each byte counts
+ * once, and a query takes logarithmic time.
  */
 function coverage(contents: readonly Content[]): (range: Range) => bigint {
 	const pieces: { start: Address; end: Address; before: bigint }[] = [];

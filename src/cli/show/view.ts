@@ -5,9 +5,7 @@ import { type Range, rangeAt } from "../../bytes/range.ts";
 import type { Backing } from "../../task/task.ts";
 import type { Call } from "./call.ts";
 
-/*
- * What cores and images have in common, in one shape, so that both are shown in one way.
- */
+/* The common view of cores and images, from which both are printed. */
 
 export interface MappingView extends Range {
 	/** PROT_ bits, where known. */
@@ -25,7 +23,7 @@ export interface MappingView extends Range {
 	readonly remarks: readonly string[];
 	/** Bytes of it that the core or the pages files hold. */
 	readonly held: bigint;
-	/** Where all other bytes come from; `nowhere`: nobody has them, and they read as zeros. */
+	/** Where all other bytes come from; `nowhere`: lost, they read as zeros. */
 	readonly rest: "file" | "kernel" | "nowhere";
 }
 

@@ -206,8 +206,8 @@ function completeXstate(dead: PartialTask, twin: Twin, subject: string, report: 
 	// a reserved bit, from a damaged core or a processor with more of them, would kill the thread as it resumes
 	const { fx } = twin.dead.xstate;
 	const own = { ...twin.dead.xstate, fx: { ...fx, mxcsr: legalMxcsr(fx) } };
-	// folklore: gdb 13 reads the kernel's area with Intel's offsets; on a CPU that packs components tighter (AMD) it finds zeros
-	// for PKRU and says the component is in use, which would unlock every protection key
+	// folklore: gdb 13.1 reads the kernel's area with Intel's offsets; on a CPU that packs components tighter (AMD) it
+	// finds zeros for PKRU and marks it in use, which would unlock every protection key
 	const pkru = own.components.get(PKRU);
 	const donors = twin.donor.xstate.components.get(PKRU);
 	if (dead.writer === "gdb" && (own.xstateBv & AVX512) !== 0n)
