@@ -2,9 +2,10 @@ import { type Address, address } from "../bytes/address.ts";
 import { u64, viewOf } from "../bytes/layout.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { stepLayout } from "../program/abi.ts";
+import type { ArgOf } from "../program/args.ts";
 import { type AssembledStep, stepWriter } from "../program/assemble.ts";
 import type { CallName } from "../program/calls.ts";
-import type { ArgOf, Expect } from "../program/program.ts";
+import type { Expect } from "../program/program.ts";
 
 /**
  * One request for the agent: system calls in a row, and the memory they refer to. Everything has its address at once, so

@@ -3,9 +3,9 @@ import { KEYCTL, KEYRING } from "../linux/credentials.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
 import { IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, MEMBARRIER_GET_REGISTRATIONS } from "../linux/sched.ts";
+import type { Arg, Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
 import { cellDatum, spaceDatum } from "../program/data.ts";
-import type { Arg, Place } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 
 /** State of a process that no restore recreates. */

@@ -1,6 +1,6 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
-import type { Place } from "../program/program.ts";
+import type { Place } from "../program/args.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Ids } from "./ids.ts";
 import type { Inputs } from "./inputs.ts";

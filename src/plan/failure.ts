@@ -2,8 +2,8 @@ import { defined } from "../bytes/defined.ts";
 import { NecromancerError } from "../errors.ts";
 import { errnoName, isErrorResult } from "../linux/errno.ts";
 import type { NumberedStep } from "../program/assemble.ts";
-import { remedyFor } from "../program/remedies.ts";
-import { resultText, shortCallText } from "../program/text/text.ts";
+import { remedyFor } from "../program/calls.ts";
+import { resultText, shortCallText } from "../program/text.ts";
 import type { AssembledPlan, PlanStep } from "./plan.ts";
 
 /** What the blob says of a step that was not satisfied. */

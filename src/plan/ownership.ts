@@ -1,5 +1,5 @@
 import { loss } from "../finding.ts";
-import type { Arg } from "../program/program.ts";
+import type { Arg } from "../program/args.ts";
 import type { Context } from "./context.ts";
 import { mayGive } from "./host-rights.ts";
 import type { Stage } from "./plan.ts";

@@ -1,8 +1,9 @@
 import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import type { Finding } from "../finding.ts";
+import type { Arg, Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
-import type { Arg, Expect, Place, StepList } from "../program/program.ts";
+import type { Expect, StepList } from "../program/program.ts";
 import { type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
 
 /** What one part of the compiler has to say of a plan. Nobody else adds to it. */

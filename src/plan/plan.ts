@@ -1,8 +1,9 @@
 import type { Range } from "../bytes/range.ts";
 import type { Finding } from "../finding.ts";
 import type { Clocks } from "../linux/time.ts";
+import type { Place } from "../program/args.ts";
 import type { Assembled } from "../program/assemble.ts";
-import type { Place, Program, Step } from "../program/program.ts";
+import type { Program, Step } from "../program/program.ts";
 
 /**
  * How a dead process is made to live, as a pure value: lists of system calls with their arguments, what each must return,

@@ -3,9 +3,9 @@ import { u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_ROOM, EXPECT, stepLayout } from "./abi.ts";
-import { isValue, matchArg } from "./args.ts";
+import { type ArgOf, type Datum, isValue, matchArg, type Place } from "./args.ts";
 import { type CallName, callNumber, DO_END } from "./calls.ts";
-import type { ArgOf, Datum, Expect, Place, Placement, Program, Step, StepList } from "./program.ts";
+import type { Expect, Placement, Program, Step, StepList } from "./program.ts";
 
 /** A program as bytes at absolute addresses: what the blob runs. */
 export interface Assembled<S extends Step = Step> extends Placement {

@@ -1,7 +1,8 @@
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
+import type { Datum, Place } from "./args.ts";
 import { matchArg } from "./args.ts";
-import type { Datum, Place, StepList } from "./program.ts";
+import type { StepList } from "./program.ts";
 
 export interface DatumOptions {
 	/** A power of two; 8 unless said otherwise. */

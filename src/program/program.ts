@@ -1,38 +1,7 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
+import type { Arg, Datum, Place } from "./args.ts";
 import type { CallName } from "./calls.ts";
-
-/** An argument of a step, in terms of whatever names a place (P) and a list (L). */
-export type ArgOf<P, L> =
-	| bigint
-	/** The address of a place. */
-	| P
-	/** The 64-bit value that an earlier step saved there. */
-	| { readonly valueOf: P }
-	/** The first step of a list, for `spawn`, or a step to go on at. */
-	| { readonly list: L };
-
-/** Of a program that gets its addresses when it is assembled. */
-export type Arg = ArgOf<Place, string>;
-
-export interface Place {
-	readonly datum: Datum;
-	/** Bytes into it. */
-	readonly offset?: number;
-}
-
-/** Bytes in the plan's own memory. Identity matters: two data with equal bytes are two places. */
-export interface Datum {
-	/** For people: `path of the log`, `clone_args of thread 12`. */
-	readonly name: string;
-	/** Initial content; zeros follow up to `size`. */
-	readonly bytes: Uint8Array;
-	readonly size: number;
-	/** A power of two. */
-	readonly align: number;
-	/** 64-bit pointers inside it that are filled in when addresses are known. */
-	readonly pointers: readonly { readonly at: number; readonly to: Place }[];
-}
 
 export type Expect =
 	| "anything"

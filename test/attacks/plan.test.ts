@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { type CompileOptions, compilePlan } from "../../src/plan/compile/compile.ts";
-import type { Arg, Step } from "../../src/program/program.ts";
+import type { Arg } from "../../src/program/args.ts";
+import type { Step } from "../../src/program/program.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";

@@ -3,11 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { Address } from "../../src/bytes/address.ts";
 import { partDraft } from "../../src/plan/part.ts";
 import type { AssembledPlan, Plan } from "../../src/plan/plan.ts";
+import type { Arg, Datum } from "../../src/program/args.ts";
 import { matchArg } from "../../src/program/args.ts";
 import { assemble } from "../../src/program/assemble.ts";
 import { callNumber } from "../../src/program/calls.ts";
 import { bytesDatum, cellDatum } from "../../src/program/data.ts";
-import type { Arg, Datum, Expect } from "../../src/program/program.ts";
+import type { Expect } from "../../src/program/program.ts";
 import { flatMemory, type Model, type Outcome, runModel } from "../support/models/model-kernel.ts";
 
 /*

@@ -1,10 +1,11 @@
 import { hex } from "../../bytes/address.ts";
 import type { AssembledPlan, Plan, PlanStep } from "../../plan/plan.ts";
+import type { Arg, Datum, Place } from "../../program/args.ts";
 import { matchArg } from "../../program/args.ts";
 import { assemble } from "../../program/assemble.ts";
 import { callNumber } from "../../program/calls.ts";
-import type { Arg, Datum, Expect, Place } from "../../program/program.ts";
-import { stepText } from "../../program/text/text.ts";
+import type { Expect } from "../../program/program.ts";
+import { stepText } from "../../program/text.ts";
 import { SCHEMA } from "../json-text.ts";
 
 /*

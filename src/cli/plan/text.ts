@@ -1,7 +1,7 @@
 import { hex } from "../../bytes/address.ts";
 import type { Plan, PlanStep } from "../../plan/plan.ts";
 import { type NumberedStep, numberSteps } from "../../program/assemble.ts";
-import { stepText } from "../../program/text/text.ts";
+import { stepText } from "../../program/text.ts";
 import { escapeText } from "../escape-text.ts";
 import { weightPaint } from "../findings.ts";
 import { fold } from "../fold.ts";

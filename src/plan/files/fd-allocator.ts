@@ -1,8 +1,8 @@
 import { F, FD_CLOEXEC, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
+import type { Arg, Place } from "../../program/args.ts";
 import type { CallName } from "../../program/calls.ts";
 import { cellDatum } from "../../program/data.ts";
-import type { Arg, Place } from "../../program/program.ts";
 import type { Context } from "../context.ts";
 import type { StepOptions } from "../part.ts";
 import type { FdSlot } from "./slots.ts";

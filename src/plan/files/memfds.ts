@@ -1,8 +1,8 @@
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
+import type { Arg } from "../../program/args.ts";
 import type { CallName } from "../../program/calls.ts";
 import { pathDatum } from "../../program/data.ts";
-import type { Arg } from "../../program/program.ts";
 import type { MemfdDescription } from "../../task/files.ts";
 import type { Context } from "../context.ts";
 import type { StepOptions } from "../part.ts";

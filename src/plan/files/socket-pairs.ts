@@ -1,7 +1,7 @@
 import { array, layout, u32 } from "../../bytes/layout.ts";
 import { AF_UNIX, SOCK_STREAM } from "../../linux/io.ts";
+import type { Place } from "../../program/args.ts";
 import { spaceDatum } from "../../program/data.ts";
-import type { Place } from "../../program/program.ts";
 import type { SocketPairEnd } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";

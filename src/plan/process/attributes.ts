@@ -7,9 +7,9 @@ import { MAX_NODE, MODE_BITS, MODE_MASK, NODE_MASK_BYTES } from "../../linux/mem
 import { O } from "../../linux/open.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC_OF } from "../../linux/prctl.ts";
 import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, REGISTRATIONS } from "../../linux/sched.ts";
+import type { Arg, Place } from "../../program/args.ts";
 import type { CallName } from "../../program/calls.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
-import type { Arg, Place } from "../../program/program.ts";
 import { entriesOf, type ThreadAttribute, threadAttributes } from "../../task/attributes.ts";
 import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";

@@ -12,9 +12,9 @@ import {
 import { EPERM } from "../../linux/errno.ts";
 import { PR, PR_CAP_AMBIENT } from "../../linux/prctl.ts";
 import { SIGKILL } from "../../linux/signal.ts";
+import type { Arg, Place } from "../../program/args.ts";
 import type { CallName } from "../../program/calls.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Arg, Place } from "../../program/program.ts";
 import type { Credentials, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { HostFacts } from "../host-facts.ts";

@@ -5,8 +5,8 @@ import { hex, TASK_SIZE } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../../linux/signal.ts";
+import type { Place } from "../../program/args.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Place } from "../../program/program.ts";
 import type { Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 

@@ -1,8 +1,8 @@
 import type { Address } from "../../../src/bytes/address.ts";
 import { type PartDraft, partDraft } from "../../../src/plan/part.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
+import type { Place } from "../../../src/program/args.ts";
 import { bytesDatum, dataOf } from "../../../src/program/data.ts";
-import type { Place } from "../../../src/program/program.ts";
 
 export const PID = 5739;
 export const HOLE = { start: 0x2000_0000_0000n as Address, end: 0x2000_0010_0000n as Address };

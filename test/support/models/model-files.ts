@@ -1,4 +1,5 @@
-import type { Arg, Datum, Place, Step } from "../../../src/program/program.ts";
+import type { Arg, Datum, Place } from "../../../src/program/args.ts";
+import type { Step } from "../../../src/program/program.ts";
 
 /**
  * A kernel that knows descriptors and nothing else. It carries steps out as Linux 6 would, with Linux's own numbers

@@ -1,4 +1,5 @@
-import type { Arg, Datum, Place, Step, StepList } from "../../../src/program/program.ts";
+import type { Arg, Datum, Place } from "../../../src/program/args.ts";
+import type { Step, StepList } from "../../../src/program/program.ts";
 
 /**
  * A kernel that knows address spaces and nothing else. It carries lists of steps out as Linux 6 would, with Linux's own

@@ -1,4 +1,5 @@
-import type { Arg, Step } from "../../../src/program/program.ts";
+import type { Arg } from "../../../src/program/args.ts";
+import type { Step } from "../../../src/program/program.ts";
 
 /** A step on one line: `openat(-100, "/log", 0x8401) = 3`. Names are read from their data; other data by their names. */
 export function stepText({ call, args, expect }: Step): string {

@@ -14,7 +14,8 @@ import {
 import { code, compiler, digest, size, symbols } from "../../../src/blob/generated/blob.ts";
 import type { Layout } from "../../../src/bytes/layout.ts";
 import * as abi from "../../../src/program/abi.ts";
-import { DO_END, deeds } from "../../../src/program/calls.ts";
+import { DO_END } from "../../../src/program/calls.ts";
+import { deedCalls } from "../../../src/program/deed-calls.ts";
 import { hasGcc, hasTool, numbersOf } from "../../support/tools.ts";
 
 const bytes = Buffer.from(code, "base64");
@@ -95,7 +96,10 @@ describe.skipIf(!gcc)("what blob.h says (needs gcc)", () => {
 	const layouts: readonly Layout<object>[] = [abi.stepLayout, abi.contextLayout, abi.reportLayout, abi.requestLayout];
 	const constants: readonly (readonly [string, number])[] = [
 		["DO_END", DO_END],
-		...Object.entries(deeds).map(([name, value]): [string, number] => [`DO_${name.toUpperCase()}`, value]),
+		...Object.entries(deedCalls).map(([name, { deed: value }]): [string, number] => [
+			`DO_${name.toUpperCase()}`,
+			value,
+		]),
 		...Object.entries(abi.EXPECT).map(([name, value]): [string, number] => [`EXPECT_${name}`, value]),
 		["AGENT_FD", abi.AGENT_FD],
 		["FAILED", abi.FAILED_STATUS],

@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { guessXstateLayout } from "../../../src/arch/x86-64/xstate.ts";
 import { address } from "../../../src/bytes/address.ts";
 import { type Asked, LAST_CALL, parasiteQueries } from "../../../src/dump/parasite-queries.ts";
+import type { Place } from "../../../src/program/args.ts";
 import { assemble } from "../../../src/program/assemble.ts";
-import type { Place } from "../../../src/program/program.ts";
 
 const processor = { xstate: guessXstateLayout(2440, 0x207n, "kernel", "processor"), xcr0: 0x207n };
 const registers = Object.fromEntries(

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { stepFailure } from "../../../src/plan/failure.ts";
 import type { Stage } from "../../../src/plan/plan.ts";
+import type { Arg } from "../../../src/program/args.ts";
 import { assemble } from "../../../src/program/assemble.ts";
 import type { CallName } from "../../../src/program/calls.ts";
-import type { Arg, Expect } from "../../../src/program/program.ts";
+import type { Expect } from "../../../src/program/program.ts";
 import { planOf } from "../../support/builders/plan-builder.ts";
 
 /** What is said when the second of three steps returns `result`. */

@@ -6,7 +6,7 @@ import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
 import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs } from "../../../src/plan/files/inputs.ts";
 import { sourcesOf } from "../../../src/plan/inputs.ts";
-import { stepText } from "../../../src/program/text/text.ts";
+import { stepText } from "../../../src/program/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
 import { circumstancesFor } from "../../support/builders/made-context.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
-import { stepText } from "../../../../src/program/text/text.ts";
+import { stepText } from "../../../../src/program/text.ts";
 import type { Descriptor, MemfdDescription } from "../../../../src/task/files.ts";
 import type { Mapping, SharedObject, Task } from "../../../../src/task/task.ts";
 import {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { planTracer } from "../../../../src/plan/process/tracer.ts";
-import { callText } from "../../../../src/program/text/text.ts";
+import { callText } from "../../../../src/program/text.ts";
 import { circumstancesFor } from "../../../support/builders/made-context.ts";
 
 it.each([

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { remedyFor } from "../../../src/program/calls.ts";
 import type { Step } from "../../../src/program/program.ts";
-import { remedyFor } from "../../../src/program/remedies.ts";
 
 const step = (stage: string, call: string): Step => ({ stage, call, args: [0x80n] }) as unknown as Step;
 

@@ -1,9 +1,10 @@
-import { sigcontext, stackT, ucontext } from "../../arch/x86-64/sigframe.ts";
-import { describeSiginfo } from "../../arch/x86-64/siginfo-text.ts";
-import { SIGEV, SIGINFO_SIZE, sigevent } from "../../linux/siginfo.ts";
-import { kernelSigaction } from "../../linux/signal.ts";
-import { ITIMER } from "../../linux/time.ts";
-import type { CallName } from "../calls.ts";
+import { sigcontext, stackT, ucontext } from "../arch/x86-64/sigframe.ts";
+import { describeSiginfo } from "../arch/x86-64/siginfo-text.ts";
+import { SIGEV, SIGINFO_SIZE, sigevent } from "../linux/siginfo.ts";
+import { kernelSigaction } from "../linux/signal.ts";
+import { ITIMER } from "../linux/time.ts";
+import type { SystemCallRows } from "./call-row.ts";
+import { remedy } from "./call-row.ts";
 import {
 	bytesAt,
 	count,
@@ -19,7 +20,7 @@ import {
 	signal,
 	signalSet,
 	signalSetWords,
-} from "./spell.ts";
+} from "./kinds.ts";
 import { struct, within } from "./structs.ts";
 import { clock, intervalTimes, timerTimes } from "./times.ts";
 
@@ -67,25 +68,26 @@ const frame: Show = (place) => {
 };
 
 /** A frame, if there is room for one. */
-const frameAt: Spell = (arg, args) =>
+export const frameAt: Spell = (arg, args) =>
 	pointerTo((place) =>
 		place.datum.size - (place.offset ?? 0) >= ucontext.offsetOf("uc_mcontext") + sigcontext.size
 			? frame(place)
 			: pointer(place, []),
 	)(arg, args);
 
-export const signalCalls: Partial<Record<CallName, readonly Spell[]>> = {
-	kill: [int, signal],
-	leave: [frameAt],
-	rt_sigaction: [signal, action, pointer, count],
-	rt_sigprocmask: [oneOf({ SIG_BLOCK: 0, SIG_UNBLOCK: 1, SIG_SETMASK: 2 }), signalSet, pointer, count],
-	rt_sigqueueinfo: [int, signal, info],
-	rt_tgsigqueueinfo: [int, int, signal, info],
-	setitimer: [oneOf(ITIMER, "ITIMER_"), intervalTimes, pointer],
-	sigaltstack: [pointerTo(stackAt), pointer],
-	tgkill: [int, int, signal],
-	tkill: [int, signal],
-	timer_create: [clock, event, pointer],
-	timer_delete: [hexadecimal],
-	timer_settime: [hexadecimal, flags({ TIMER_ABSTIME: 1 }), timerTimes, pointer],
-};
+const SIGPENDING = "raise RLIMIT_SIGPENDING of this user";
+
+export const signalCalls = {
+	kill: { args: [int, signal] },
+	rt_sigaction: { args: [signal, action, pointer, count] },
+	rt_sigprocmask: { args: [oneOf({ SIG_BLOCK: 0, SIG_UNBLOCK: 1, SIG_SETMASK: 2 }), signalSet, pointer, count] },
+	rt_sigqueueinfo: { args: [int, signal, info], remedies: [remedy("EAGAIN", SIGPENDING)] },
+	rt_tgsigqueueinfo: { args: [int, int, signal, info], remedies: [remedy("EAGAIN", SIGPENDING)] },
+	setitimer: { args: [oneOf(ITIMER, "ITIMER_"), intervalTimes, pointer] },
+	sigaltstack: { args: [pointerTo(stackAt), pointer] },
+	tgkill: { args: [int, int, signal] },
+	tkill: { args: [int, signal] },
+	timer_create: { args: [clock, event, pointer], remedies: [remedy("EAGAIN", SIGPENDING)] },
+	timer_delete: { args: [hexadecimal] },
+	timer_settime: { args: [hexadecimal, flags({ TIMER_ABSTIME: 1 }), timerTimes, pointer] },
+} as const satisfies SystemCallRows;

@@ -1,8 +1,8 @@
-import { hex } from "../../bytes/address.ts";
-import { textFromBytes } from "../../bytes/text.ts";
-import { signalName, signalsIn } from "../../linux/signal.ts";
-import { matchArg } from "../args.ts";
-import type { Arg, Datum, Place } from "../program.ts";
+import { hex } from "../bytes/address.ts";
+import { textFromBytes } from "../bytes/text.ts";
+import { signalName, signalsIn } from "../linux/signal.ts";
+import type { Arg, Datum, Place } from "./args.ts";
+import { matchArg } from "./args.ts";
 
 /** Says one argument; some need the others for it. Text of the dead process is as it was: who prints must escape it. */
 export type Spell = (arg: Arg, args: readonly Arg[]) => string;

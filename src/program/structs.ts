@@ -1,6 +1,6 @@
-import type { Codec, Layout } from "../../bytes/layout.ts";
-import type { Arg, Place } from "../program.ts";
-import { bytesAt, hexadecimal, literalOf, pointerAt, pointerTo, type Show, type Spell } from "./spell.ts";
+import type { Codec, Layout } from "../bytes/layout.ts";
+import type { Arg, Place } from "./args.ts";
+import { bytesAt, hexadecimal, literalOf, pointerAt, pointerTo, type Show, type Spell } from "./kinds.ts";
 
 /** How a member is said: as an argument would be, or, where it is a structure itself, by where it lies. */
 export type Members = Readonly<Record<string, Spell | { readonly inner: Show }>>;

@@ -1,6 +1,6 @@
-import type { Codec, Layout } from "../../bytes/layout.ts";
-import { itimerspec, itimerval, timespec, timeval } from "../../linux/time.ts";
-import { bytesAt, oneOf, pointerTo, type Show } from "./spell.ts";
+import type { Codec, Layout } from "../bytes/layout.ts";
+import { itimerspec, itimerval, timespec, timeval } from "../linux/time.ts";
+import { bytesAt, oneOf, pointerTo, type Show } from "./kinds.ts";
 import { struct, within } from "./structs.ts";
 
 /** include/uapi/linux/time.h */

@@ -1,19 +1,8 @@
-import { hex } from "../../bytes/address.ts";
-import { errnoName, isErrorResult } from "../../linux/errno.ts";
-import type { CallName } from "../calls.ts";
-import type { Expect, Step } from "../program.ts";
-import { fileCalls } from "./files.ts";
-import { memoryCalls, returnsAddress } from "./memory.ts";
-import { processCalls } from "./process.ts";
-import { signalCalls } from "./signals.ts";
-import { hexadecimal, nameOf, type Spell } from "./spell.ts";
-
-const calls: Partial<Record<CallName, readonly Spell[]>> = {
-	...memoryCalls,
-	...fileCalls,
-	...processCalls,
-	...signalCalls,
-};
+import { hex } from "../bytes/address.ts";
+import { errnoName, isErrorResult } from "../linux/errno.ts";
+import { type CallName, callRow } from "./calls.ts";
+import { hexadecimal, nameOf } from "./kinds.ts";
+import type { Expect, Step } from "./program.ts";
 
 /**
  * A step as strace(1) would print it: `openat(AT_FDCWD, "/var/log/x", O_RDWR) = 3`. Memory of the plan is `&[its name]`,
@@ -24,14 +13,14 @@ export const stepText = ({ call, args, expect, save }: Step): string =>
 
 /** The call alone. */
 export function callText({ call, args }: Pick<Step, "call" | "args">): string {
-	const spells = calls[call] ?? [];
-	return `${call}(${args.map((arg, i) => (spells[i] ?? hexadecimal)(arg, args)).join(", ")})`;
+	const { args: kinds } = callRow(call);
+	return `${call}(${args.map((arg, i) => (kinds[i] ?? hexadecimal)(arg, args)).join(", ")})`;
 }
 
 /** The call without its longer part: `prctl(PR_SET_MM, PR_SET_MM_MAP, …)`. */
 export function shortCallText({ call, args }: Pick<Step, "call" | "args">): string {
-	const spells = calls[call] ?? [];
-	const words = args.slice(0, 2).map((arg, i) => (spells[i] ?? hexadecimal)(arg, args));
+	const { args: kinds } = callRow(call);
+	const words = args.slice(0, 2).map((arg, i) => (kinds[i] ?? hexadecimal)(arg, args));
 	return `${call}(${[...words, ...(args.length > 2 ? ["…"] : [])].join(", ")})`;
 }
 
@@ -47,5 +36,5 @@ function expectText(call: CallName, expect: Expect): string {
 export function resultText(call: CallName, result: bigint): string {
 	const value = BigInt.asIntN(64, result);
 	if (isErrorResult(value)) return errnoName(Number(value));
-	return returnsAddress.has(call) ? hex(BigInt.asUintN(64, value)) : value.toString();
+	return callRow(call).returns === "address" ? hex(BigInt.asUintN(64, value)) : value.toString();
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import type { CallName } from "../../../../src/program/calls.ts";
-import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../../../src/program/data.ts";
-import type { Arg, Expect, Place } from "../../../../src/program/program.ts";
-import { stepText } from "../../../../src/program/text/text.ts";
+import type { Arg, Place } from "../../../src/program/args.ts";
+import type { CallName } from "../../../src/program/calls.ts";
+import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../../src/program/data.ts";
+import type { Expect } from "../../../src/program/program.ts";
+import { stepText } from "../../../src/program/text.ts";
 
 const latin = (text: string): Uint8Array => Buffer.from(text, "latin1");
 const words = (...values: bigint[]): Buffer => {

@@ -1,0 +1,139 @@
+import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../linux/fcntl.ts";
+import { F_SEAL } from "../linux/mman.ts";
+import { O, openFlagsText } from "../linux/open.ts";
+import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
+import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/time.ts";
+import type { Arg } from "./args.ts";
+import type { SystemCallRows } from "./call-row.ts";
+import { has, inStage, remedy } from "./call-row.ts";
+import {
+	buffer,
+	count,
+	descriptor,
+	flags,
+	hexadecimal,
+	int,
+	known,
+	literalOf,
+	octal,
+	oneOf,
+	pointer,
+	pointerTo,
+	type Spell,
+	signal,
+	signalSet,
+	text,
+	u64At,
+} from "./kinds.ts";
+import { struct } from "./structs.ts";
+import { clock, fileTimes, timerTimes } from "./times.ts";
+
+/** include/uapi/linux/eventpoll.h */
+const EPOLL = {
+	...{ IN: 0x1, PRI: 0x2, OUT: 0x4, ERR: 0x8, HUP: 0x10, RDNORM: 0x40, RDBAND: 0x80, WRNORM: 0x100, WRBAND: 0x200 },
+	...{ MSG: 0x400, RDHUP: 0x2000, EXCLUSIVE: 0x1000_0000n, WAKEUP: 0x2000_0000n, ONESHOT: 0x4000_0000n },
+	...{ ET: 0x8000_0000n },
+};
+
+const openFlags = known((value) => openFlagsText(Number(value)));
+const statusFlags = flags({ O_APPEND: O.APPEND, O_NONBLOCK: O.NONBLOCK, O_CLOEXEC: O.CLOEXEC, O_DIRECT: O.DIRECT });
+
+const command = oneOf(F, "F_");
+const owner = pointerTo(struct(fOwnerEx, { type: oneOf(F_OWNER, "F_OWNER_"), pid: int }));
+
+/** What the third argument of fcntl(2) is depends on the second. */
+const fcntlArgument: Spell = (arg, args) =>
+	fcntlSpells.get(Number(literalOf(args[1]) ?? -1n))?.(arg, args) ?? int(arg, args);
+
+const fcntlSpells: ReadonlyMap<number, Spell> = new Map([
+	[F.SETFD, flags({ FD_CLOEXEC })],
+	[F.SETFL, openFlags],
+	[F.SETSIG, signal],
+	[F.SETOWN_EX, owner],
+	[F.ADD_SEALS, flags(F_SEAL, "F_SEAL_")],
+]);
+
+const ioctlArgument: Spell = (arg: Arg, args) =>
+	literalOf(args[1]) === BigInt(TFD_IOC_SET_TICKS) ? ticks(arg, args) : pointer(arg, args);
+const ticks = pointerTo((place) => `[${u64At(place)}]`);
+
+const epollOps = oneOf({ EPOLL_CTL_ADD, EPOLL_CTL_DEL: 2, EPOLL_CTL_MOD: 3 });
+const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
+
+/** A number beyond the limit is no error of its own: dup2(2) says EBADF, F_DUPFD_CLOEXEC says EINVAL. */
+const DESCRIPTORS = "raise RLIMIT_NOFILE (ulimit -n) above the numbers of its descriptors";
+
+export const fileCalls = {
+	socketpair: { args: [int, int, int, pointer] },
+	chdir: {
+		args: [text],
+		remedies: [
+			remedy("ENOENT", "make the directory again"),
+			remedy("EACCES", "run as a user who may enter the directory"),
+		],
+	},
+	chroot: {
+		args: [text],
+		remedies: [remedy("ENOENT", "make the directory again"), remedy("EPERM", "needs CAP_SYS_CHROOT")],
+	},
+	close: { args: [descriptor] },
+	close_range: {
+		args: [
+			descriptor,
+			known((value) => (value >= 0xffff_ffffn ? "~0U" : value.toString())),
+			flags({ CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 }),
+		],
+	},
+	dup: { args: [descriptor] },
+	dup2: { args: [descriptor, descriptor], remedies: [remedy("EBADF", DESCRIPTORS)] },
+	dup3: { args: [descriptor, descriptor, statusFlags], remedies: [remedy("EBADF", DESCRIPTORS)] },
+	epoll_create1: { args: [statusFlags] },
+	epoll_ctl: { args: [descriptor, epollOps, descriptor, event] },
+	eventfd2: { args: [count, flags({ EFD_SEMAPHORE: 1, EFD_CLOEXEC: O.CLOEXEC, EFD_NONBLOCK: O.NONBLOCK })] },
+	fchdir: { args: [descriptor] },
+	fchmod: { args: [descriptor, octal] },
+	fchown: { args: [descriptor, int, int] },
+	fcntl: {
+		args: [descriptor, command, fcntlArgument],
+		remedies: [
+			remedy("EINVAL", DESCRIPTORS, has(1, F.DUPFD_CLOEXEC)),
+			remedy("EPERM", "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE"),
+		],
+	},
+	ioctl: { args: [descriptor, oneOf({ TFD_IOC_SET_TICKS }), ioctlArgument] },
+	open: {
+		args: [text, openFlags, octal],
+		remedies: [
+			remedy("ENOENT", "put the file back, or name another with --fd N=PATH", inStage("files")),
+			remedy("ENOENT", "put the file back as it was"),
+			remedy("EACCES", "run as a user who may open the file"),
+			remedy("EPERM", "run as a user who may open the file"),
+			remedy("ETXTBSY", "end the processes that run the file"),
+			remedy("EROFS", "mount its file system read-write"),
+		],
+	},
+	openat: {
+		args: [descriptor, text, openFlags, octal],
+		remedies: [
+			remedy("ENOENT", "put the file back, or name another with --fd N=PATH", inStage("files")),
+			remedy("ENOENT", "put the file back as it was"),
+			remedy("EACCES", "run as a user who may open the file"),
+			remedy("EPERM", "run as a user who may open the file"),
+			remedy("ETXTBSY", "end the processes that run the file"),
+			remedy("EROFS", "mount its file system read-write"),
+		],
+	},
+	pipe2: { args: [pointer, statusFlags] },
+	read: { args: [descriptor, pointer, count] },
+	sendfile: { args: [descriptor, descriptor, pointerTo((place) => `[${u64At(place)}]`), count] },
+	signalfd4: { args: [descriptor, signalSet, count, statusFlags] },
+	timerfd_create: { args: [clock, statusFlags] },
+	timerfd_settime: {
+		args: [descriptor, flags({ TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET: 2 }), timerTimes, pointer],
+	},
+	umask: { args: [octal] },
+	unlink: { args: [text] },
+	utimensat: { args: [descriptor, text, fileTimes, hexadecimal] },
+	write: { args: [descriptor, buffer(2), count] },
+	writev: { args: [descriptor, hexadecimal, count] },
+} as const satisfies SystemCallRows;
