@@ -1,12 +1,13 @@
 /** The library: what the command line is made of. */
 export type { Address, FileOffset } from "./bytes/address.ts";
+export type { Extent, Placed } from "./bytes/extent.ts";
 export type { Range } from "./bytes/range.ts";
 export { type ByteSink, createFile } from "./bytes/sink.ts";
 export { type ByteSource, fromBuffer, openFile } from "./bytes/source.ts";
 export { type KilledProgram, runTraced, type TracedProgram } from "./catch/catch.ts";
 export { type Core, readCore } from "./core/core.ts";
 export { type CoreMemory, coreMemory, type Whereabouts } from "./core/memory.ts";
-export type { NewContent, NewCore, NewSegment } from "./core/new-core.ts";
+export type { NewCore, NewSegment } from "./core/new-core.ts";
 export { type WriteCoreOptions, type WrittenCore, writeCore } from "./core/write.ts";
 export { encodeImage, type Image, type ImageRecord, readImage } from "./criu/image.ts";
 export { type ImageDir, openImageDir } from "./criu/image-dir.ts";

@@ -20,8 +20,9 @@ export const address = (value: bigint): Address => BigInt.asUintN(64, value) as 
 
 export const fileOffset = (value: bigint | number): FileOffset => BigInt.asUintN(64, BigInt(value)) as FileOffset;
 
-/** The address `bytes` above (or below, when negative) `base`, modulo 2^64. */
-export const plus = (base: Address, bytes: bigint): Address => address(base + bytes);
+/** The address, or the offset, `bytes` above (or below, when negative) `base`, modulo 2^64. */
+export const plus = <At extends Address | FileOffset>(base: At, bytes: bigint): At =>
+	BigInt.asUintN(64, base + bytes) as At;
 
 /** `value` as lower-case hexadecimal with `0x`, no padding: the one spelling in messages and JSON. */
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;

@@ -1,9 +1,10 @@
 import type { Agent } from "../agent/agent.ts";
 import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { extent, type Placed, place } from "../bytes/extent.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { NotedFile } from "../core/files.ts";
-import type { NewContent, NewSegment } from "../core/new-core.ts";
+import type { NewSegment } from "../core/new-core.ts";
 import { PROT_READ } from "../linux/mman.ts";
 import { DELETED, withoutDeleted } from "../proc/deleted.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
@@ -87,13 +88,8 @@ function segmentOf(entry: SmapsEntry, own: readonly Range[], memory: ByteSource)
 	return held(size, inode === 0n ? own : [entry]);
 }
 
-const contentOf = (range: Range, memory: ByteSource): NewContent => ({
-	start: range.start,
-	length: lengthOf(range),
-	source: memory,
-	offset: fileOffset(range.start),
-	available: lengthOf(range),
-});
+const contentOf = (range: Range, memory: ByteSource): Placed<Address> =>
+	place(range.start, extent(memory, range.start, lengthOf(range)));
 
 const firstPage = ({ start }: Range): Range => ({ start, end: plus(start, PAGE_SIZE) });
 

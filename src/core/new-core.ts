@@ -1,7 +1,7 @@
 import type { XstateLayout } from "../arch/x86-64/xstate.ts";
-import type { Address, FileOffset } from "../bytes/address.ts";
+import type { Address } from "../bytes/address.ts";
+import type { Placed } from "../bytes/extent.ts";
 import type { Range } from "../bytes/range.ts";
-import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { ElfPrpsinfo } from "../linux/elf-core.ts";
 import type { NotedFile } from "./files.ts";
@@ -33,16 +33,5 @@ export interface NewSegment extends Range {
 	/** How many of its bytes the core holds, from its start. */
 	readonly fileSize: bigint;
 	/** Where they come from: ascending, without overlaps, within the segment. Between them are zeros. */
-	readonly contents: readonly NewContent[];
-}
-
-/** A stretch of bytes and where to read them. */
-export interface NewContent {
-	readonly start: Address;
-	/** Bytes. */
-	readonly length: bigint;
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	/** Bytes that the source has; the rest of the length is zeros. */
-	readonly available: bigint;
+	readonly contents: readonly Placed<Address>[];
 }

@@ -1,8 +1,8 @@
 import { ftruncateSync } from "node:fs";
-import { type FileOffset, fileOffset, hex, PAGE_SIZE } from "../bytes/address.ts";
+import { type FileOffset, hex, PAGE_SIZE } from "../bytes/address.ts";
 import { readInto, writeFrom } from "../bytes/bulk.ts";
+import { type Extent, held, piecesOf } from "../bytes/extent.ts";
 import { attemptWrite, type ByteSink } from "../bytes/sink.ts";
-import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { layOut } from "./lay-out.ts";
 import type { NewCore } from "./new-core.ts";
@@ -70,23 +70,16 @@ async function writeMemory(
 
 /** Bytes on their way from a source to the core. */
 interface CoreChunk {
-	readonly source: ByteSource;
-	readonly from: FileOffset;
-	readonly to: FileOffset;
-	readonly length: number;
+	readonly from: Extent;
+	readonly to: bigint;
 }
 
 function* chunksOf({ segments }: NewCore, offsets: readonly FileOffset[]): Generator<CoreChunk, undefined> {
 	for (const [i, segment] of segments.entries()) {
-		const base = (offsets[i] ?? 0n) - segment.start;
-		for (const { start, length, source, offset, available } of segment.contents) {
-			const held = available < length ? available : length;
-			for (let done = 0n; done < held; done += BigInt(CHUNK)) {
-				const left = held - done;
-				const from = fileOffset(offset + done);
-				const to = fileOffset(base + start + done);
-				yield { source, from, to, length: left < BigInt(CHUNK) ? Number(left) : CHUNK };
-			}
+		for (const content of segment.contents) {
+			const start = (offsets[i] ?? 0n) + (content.start - segment.start);
+			for (const from of piecesOf(held(content), BigInt(CHUNK)))
+				yield { from, to: start + (from.offset - content.offset) };
 		}
 	}
 	return undefined;
@@ -102,12 +95,13 @@ interface FilledCore {
 async function readNext(chunks: Generator<CoreChunk, undefined>, buffer: Buffer): Promise<FilledCore | undefined> {
 	const { value: chunk } = chunks.next();
 	if (chunk === undefined) return undefined;
-	const bytes = buffer.subarray(0, chunk.length);
-	await readInto(chunk.source, chunk.from, bytes, (end) =>
+	const { source, offset, length } = chunk.from;
+	const bytes = buffer.subarray(0, Number(length));
+	await readInto(source, offset, bytes, (end) =>
 		refuse("ERR_IO", {
-			subject: chunk.source.name,
+			subject: source.name,
 			finding: `ends at ${hex(end)} while it is copied`,
-			expectation: `expected bytes up to ${hex(chunk.from + BigInt(chunk.length))}`,
+			expectation: `expected bytes up to ${hex(offset + length)}`,
 		}),
 	);
 	return { chunk, bytes, buffer };

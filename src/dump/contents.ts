@@ -1,15 +1,16 @@
-import { fileOffset, pageCeil, plus } from "../bytes/address.ts";
+import { type Address, pageCeil, plus } from "../bytes/address.ts";
+import { extent, type Placed, place } from "../bytes/extent.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { MAP } from "../linux/mman.ts";
-import type { Content, Mapping } from "../task/task.ts";
+import type { Mapping } from "../task/task.ts";
 import type { TouchedRange } from "../trace/page-scan.ts";
 import type { Classified } from "./mappings.ts";
 
 /** The pages of an address space that differ from those of a fresh mapping. */
 export interface Touched {
 	/** Ascending, each within one mapping. */
-	readonly contents: readonly Content[];
+	readonly contents: readonly Placed<Address>[];
 	/** Pages that fault, inside mappings. */
 	readonly guards: readonly Mapping[];
 }
@@ -25,7 +26,7 @@ export function touchedOf(
 	pages: readonly TouchedRange[],
 	source: ByteSource,
 ): Touched {
-	const contents: Content[] = [];
+	const contents: Placed<Address>[] = [];
 	const guards: Mapping[] = [];
 	let next = 0;
 	for (const { mapping, orphan, fileEnd } of classified) {
@@ -47,19 +48,14 @@ const hasContents = ({ backing: { kind }, shared, flags }: Mapping): boolean =>
 	!shared && (kind === "anonymous" || kind === "file" || kind === "object") && (flags & MAP.DROPPABLE) === 0;
 
 /** Without the pages beyond the end of the mapping's file, which fault. */
-function wholeOf(mapping: Mapping, fileEnd: bigint | undefined, source: ByteSource): Content[] {
+function wholeOf(mapping: Mapping, fileEnd: bigint | undefined, source: ByteSource): Placed<Address>[] {
 	const { start, end } = mapping;
 	const readable = fileEnd === undefined ? end : pageCeil(plus(start, fileEnd > 0n ? fileEnd : 0n));
 	return readable <= start ? [] : [contentOf({ start, end: readable < end ? readable : end }, source)];
 }
 
-const contentOf = (range: Range, source: ByteSource): Content => ({
-	start: range.start,
-	length: lengthOf(range),
-	source,
-	offset: fileOffset(range.start),
-	available: lengthOf(range),
-});
+const contentOf = (range: Range, memory: ByteSource): Placed<Address> =>
+	place(range.start, extent(memory, range.start, lengthOf(range)));
 
 const guardAt = ({ start, end }: Range): Mapping => ({
 	...{ start, end, prot: 0, shared: false, flags: 0, advice: 0n },

@@ -1,6 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
-import { address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import { type FileOffset, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
+import { extent, type Placed, place } from "../bytes/extent.ts";
 import { lengthOf } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { F } from "../linux/fcntl.ts";
@@ -8,7 +9,7 @@ import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
-import type { Content, SharedObject } from "../task/task.ts";
+import type { SharedObject } from "../task/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
@@ -119,7 +120,7 @@ async function sealsOf(
  * zeros.
  */
 function throughMappings({ id, name, entries }: Found, memory: ByteSource | undefined): SharedObject {
-	const contents: Content[] = [];
+	const contents: Placed<FileOffset>[] = [];
 	let size = 0n;
 	for (const { start, end, offset } of [...entries].sort((a, b) => (a.offset < b.offset ? -1 : 1))) {
 		const last = offset + lengthOf({ start, end });
@@ -127,13 +128,7 @@ function throughMappings({ id, name, entries }: Found, memory: ByteSource | unde
 		const from = offset > size ? BigInt(offset) : size;
 		size = last;
 		if (memory === undefined) continue;
-		contents.push({
-			start: address(from),
-			length: last - from,
-			source: memory,
-			offset: fileOffset(start + (from - offset)),
-			available: last - from,
-		});
+		contents.push(place(fileOffset(from), extent(memory, start + (from - offset), last - from)));
 	}
 	return { id, size, contents, ...defined({ name }) };
 }

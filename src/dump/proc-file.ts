@@ -1,9 +1,9 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { address, fileOffset } from "../bytes/address.ts";
+import { type FileOffset, fileOffset } from "../bytes/address.ts";
+import { extent, type Placed, place } from "../bytes/extent.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
 import { pathOfLink } from "../proc/links.ts";
-import type { Content } from "../task/task.ts";
 import type { DataRange } from "../trace/data-ranges.ts";
 
 /** A file opened by its link in /proc, which works after a rename or unlink too. */
@@ -64,16 +64,11 @@ export const contentsOfFile = (
 	source: ByteSource,
 	ranges: readonly DataRange[] = [{ start: 0n, end: source.size }],
 	unit = 1n,
-): Content[] =>
+): Placed<FileOffset>[] =>
 	ranges
 		.filter(({ start, end }) => start < end)
 		.map(({ start, end }) => {
 			const from = start - (start % unit);
-			return {
-				start: address(from),
-				length: ((end - from + unit - 1n) / unit) * unit,
-				source,
-				offset: fileOffset(from),
-				available: end - from,
-			};
+			const length = ((end - from + unit - 1n) / unit) * unit;
+			return place(fileOffset(from), extent(source, from, length, end - from));
 		});

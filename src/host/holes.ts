@@ -2,12 +2,12 @@ import { fstatSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
 import { fileOffset } from "../bytes/address.ts";
+import type { FileRange } from "../bytes/range.ts";
 import { attempt, type ByteSource } from "../bytes/source.ts";
 import { NecromancerError } from "../errors.ts";
 import { SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
-import type { FileRange } from "../task/holes.ts";
 import { withAgent } from "./facts.ts";
 
 /** st_blocks counts in these, whatever the file system's own are. */

@@ -1,5 +1,6 @@
 import { isPageAligned } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
+import type { FileRange } from "../bytes/range.ts";
 import type { FileWriters } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
@@ -25,7 +26,6 @@ import { deduce } from "../task/deduce/deduce.ts";
 import { leaveHandlers } from "../task/evidence/leave-handlers.ts";
 import { endAtFiles } from "../task/file-ends.ts";
 import { taskFromCore } from "../task/from-core/from-core.ts";
-import type { FileRange } from "../task/holes.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { OpenObject } from "../task/program-objects.ts";
 import { programBreak } from "../task/program-objects.ts";

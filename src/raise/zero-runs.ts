@@ -1,7 +1,7 @@
 import { fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import type { FileRange } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { holesOf } from "../host/holes.ts";
-import type { FileRange } from "../task/holes.ts";
 
 /** Where a core has only zeros: in its file's holes, or, where it has none, as pages of zeros. */
 export async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {

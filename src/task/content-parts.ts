@@ -1,10 +1,11 @@
-import { fileOffset, hex, isPageAligned, plus } from "../bytes/address.ts";
-import { firstEndingAbove, intersect, lengthOf } from "../bytes/range.ts";
+import { type Address, hex, isPageAligned } from "../bytes/address.ts";
+import { type Placed, rangeOf, within } from "../bytes/extent.ts";
+import { firstEndingAbove } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import type { Content, Mapping } from "./task.ts";
+import type { Mapping } from "./task.ts";
 
-/** A stretch of bytes within one mapping. `available` is no more than `length`. */
-export interface ContentPart extends Content {
+/** A stretch of bytes within one mapping. */
+export interface ContentPart extends Placed<Address> {
 	readonly mapping: Mapping;
 }
 
@@ -14,12 +15,11 @@ export interface ContentPart extends Content {
  * @param solid mappings sorted, without overlaps: no guards among them.
  * @throws NecromancerError ERR_TASK_UNRUNNABLE where it is not whole pages of private memory.
  */
-export function* contentParts(content: Content, solid: readonly Mapping[]): Generator<ContentPart, void> {
-	const { source, offset, available } = content;
-	const whole = { start: content.start, end: plus(content.start, content.length) };
+export function* contentParts(content: Placed<Address>, solid: readonly Mapping[]): Generator<ContentPart, void> {
+	const whole = rangeOf(content);
 	const stray = (at: bigint): never =>
 		refuse("ERR_TASK_UNRUNNABLE", {
-			subject: source.name,
+			subject: content.source.name,
 			finding: `holds bytes of ${hex(at)}`,
 			expectation: "expected an address in private memory",
 		});
@@ -27,20 +27,10 @@ export function* contentParts(content: Content, solid: readonly Mapping[]): Gene
 	let at = whole.start;
 	for (let i = firstEndingAbove(solid, at); at < whole.end; i++) {
 		const mapping = solid[i];
-		const part = mapping === undefined ? undefined : intersect(mapping, whole);
+		const part = mapping && within(content, mapping);
 		if (mapping === undefined || part === undefined || part.start !== at || !hasOwnBytes(mapping)) return stray(at);
-		const length = lengthOf(part);
-		const skipped = at - whole.start;
-		const held = available > skipped ? available - skipped : 0n;
-		yield {
-			mapping,
-			start: at,
-			length,
-			source,
-			offset: fileOffset(offset + skipped),
-			available: held < length ? held : length,
-		};
-		at = part.end;
+		yield { ...part, mapping };
+		at = rangeOf(part).end;
 	}
 }
 

@@ -1,7 +1,7 @@
-import { type Address, address, fileOffset, pageCeil, plus } from "../bytes/address.ts";
-import { intersect, lengthOf, type Range } from "../bytes/range.ts";
+import { type Address, fileOffset, pageCeil, plus } from "../bytes/address.ts";
+import { bytesOf, cutPlaced, type Placed, piecesOf, rangeOf, within } from "../bytes/extent.ts";
+import { intersect, type Range } from "../bytes/range.ts";
 import type { PartialMapping, PartialTask } from "./partial-task.ts";
-import type { Content } from "./task.ts";
 
 /** How much of a core is looked at in one go. */
 const PIECE = 1n << 20n;
@@ -35,25 +35,18 @@ export function endAtFiles(dead: PartialTask, sizes: ReadonlyMap<string, bigint>
 
 function isZeros({ memory }: PartialTask, range: Range): boolean {
 	// holes of the core's file need no look
-	for (const { start, available } of memory.contents) {
-		const part = intersect(range, { start, end: plus(start, available) });
-		if (part === undefined) continue;
-		for (let at: bigint = part.start; at < part.end; at += PIECE) {
-			const length = Number(part.end - at < PIECE ? part.end - at : PIECE);
-			const bytes = memory.read(address(at), length);
-			if (bytes === undefined || bytes.some((byte) => byte !== 0)) return false;
-		}
+	for (const content of memory.contents) {
+		const part = within(cutPlaced(content, 0n, content.available), range);
+		for (const piece of part === undefined ? [] : piecesOf(part, PIECE))
+			if (bytesOf(piece)?.every((byte) => byte === 0) !== true) return false;
 	}
 	return true;
 }
 
-const without = (contents: readonly Content[], gone: readonly Range[]): Content[] =>
+const without = (contents: readonly Placed<Address>[], gone: readonly Range[]): Placed<Address>[] =>
 	contents.flatMap((content) => {
-		const range = { start: content.start, end: plus(content.start, content.length) };
-		const cut = gone.find((one) => intersect(range, one) !== undefined);
-		if (cut === undefined) return [content];
+		const range = rangeOf(content);
+		const end = gone.find((one) => intersect(range, one) !== undefined);
 		// a mapping's bytes are one run, and what goes is its end
-		const length = lengthOf({ start: range.start, end: cut.start > range.start ? cut.start : range.start });
-		if (length === 0n) return [];
-		return [{ ...content, length, available: content.available < length ? content.available : length }];
+		return (end === undefined ? content : within(content, { start: range.start, end: end.start })) ?? [];
 	});

@@ -1,13 +1,7 @@
-import { type FileOffset, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
-import { firstEndingAbove } from "../bytes/range.ts";
+import { type Address, PAGE_SIZE } from "../bytes/address.ts";
+import { cutPlaced, type Placed } from "../bytes/extent.ts";
+import { type FileRange, firstEndingAbove } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import type { Content } from "./task.ts";
-
-/** Bytes of a file from `start` up to, not including, `end`. */
-export interface FileRange {
-	readonly start: FileOffset;
-	readonly end: FileOffset;
-}
 
 /** A smaller hole is read sooner than it is remembered. */
 const WORTH_SKIPPING = 16n * PAGE_SIZE;
@@ -20,15 +14,15 @@ const WORTH_SKIPPING = 16n * PAGE_SIZE;
  * @param holes Of `source`, ascending, without overlaps.
  */
 export const withoutHoles = (
-	contents: readonly Content[],
+	contents: readonly Placed<Address>[],
 	source: ByteSource,
 	holes: readonly FileRange[],
-): Content[] =>
+): Placed<Address>[] =>
 	holes.length === 0
 		? [...contents]
 		: contents.flatMap((content) => (content.source === source ? [...pieces(content, holes)] : [content]));
 
-function* pieces(content: Content, holes: readonly FileRange[]): Generator<Content> {
+function* pieces(content: Placed<Address>, holes: readonly FileRange[]): Generator<Placed<Address>> {
 	const { offset, available, length } = content;
 	let done = 0n;
 	for (let i = firstEndingAbove(holes, offset); i < holes.length; i++) {
@@ -37,22 +31,11 @@ function* pieces(content: Content, holes: readonly FileRange[]): Generator<Conte
 		const from = hole.start > offset ? pagesUp(hole.start - offset) : 0n;
 		const to = hole.end >= offset + available ? length : hole.end - offset - ((hole.end - offset) % PAGE_SIZE);
 		if (to - from < WORTH_SKIPPING) continue;
-		if (from > done) yield part(content, done, from);
-		yield { ...part(content, from, to), available: 0n };
+		if (from > done) yield cutPlaced(content, done, from);
+		yield { ...cutPlaced(content, from, to), available: 0n };
 		done = to;
 	}
-	if (done < length) yield part(content, done, length);
-}
-
-function part(content: Content, from: bigint, to: bigint): Content {
-	const left = content.available > from ? content.available - from : 0n;
-	return {
-		...content,
-		start: plus(content.start, from),
-		length: to - from,
-		offset: fileOffset(content.offset + from),
-		available: left < to - from ? left : to - from,
-	};
+	if (done < length) yield cutPlaced(content, done);
 }
 
 const pagesUp = (bytes: bigint): bigint => ((bytes + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;

@@ -2,11 +2,12 @@ import type { Registers } from "../arch/architecture.ts";
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import type { Xstate, XstateLayout } from "../arch/x86-64/xstate.ts";
 import type { Address } from "../bytes/address.ts";
+import type { Placed } from "../bytes/extent.ts";
 import type { InitialStack } from "../core/stack.ts";
 import type { Finding } from "../finding.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { LayoutMapping } from "./rebase.ts";
-import type { AlternateStack, Content } from "./task.ts";
+import type { AlternateStack } from "./task.ts";
 
 /** What a core tells of a process: much of memory and registers, nothing of files, handlers and timers. */
 export interface PartialTask<R extends Registers = UserRegs> {
@@ -63,7 +64,7 @@ export interface PartialMemory {
 	/** Sorted, without overlaps; one per VMA. */
 	readonly mappings: readonly PartialMapping[];
 	/** Sorted. What the core holds of them. */
-	readonly contents: readonly Content[];
+	readonly contents: readonly Placed<Address>[];
 	readonly auxv: readonly AuxvPair[];
 	/** Where the processor had what in an XSAVE area, as the core says. */
 	readonly xsaveLayout?: XstateLayout;

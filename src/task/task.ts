@@ -1,6 +1,6 @@
 import type { Address, FileOffset } from "../bytes/address.ts";
+import type { Placed } from "../bytes/extent.ts";
 import type { Range } from "../bytes/range.ts";
-import type { ByteSource } from "../bytes/source.ts";
 import type { AuxvPair } from "../linux/auxv.ts";
 import type { Attributes, MappingAttribute, ProcessAttribute } from "./attributes.ts";
 import type { ProcessClocks } from "./clocks.ts";
@@ -99,8 +99,8 @@ export interface Limit {
 export interface Memory {
 	/** Sorted, without overlaps. */
 	readonly mappings: readonly Mapping[];
-	/** Sorted. Bytes that differ from what the fresh mapping would show; for shared objects see `objects`. */
-	readonly contents: readonly Content[];
+	/** Sorted, whole pages. Bytes that differ from what the fresh mapping would show; for shared objects see `objects`. */
+	readonly contents: readonly Placed<Address>[];
 	readonly objects: readonly SharedObject[];
 	readonly bounds: Bounds;
 	/** Path of the executable; empty when there is no such file any more. */
@@ -150,17 +150,6 @@ export type Backing =
 	| { readonly kind: "sysv"; readonly id: bigint; readonly offset: FileOffset }
 	| { readonly kind: "vdso" | "vvar" | "vsyscall" | "aio" | "guard" | "socket" };
 
-/** A stretch of bytes and where to read them. */
-export interface Content {
-	readonly start: Address;
-	/** Bytes, whole pages but for files. */
-	readonly length: bigint;
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	/** Bytes that the source has; the rest of the length is zeros. */
-	readonly available: bigint;
-}
-
 export interface SharedObject {
 	readonly id: number;
 	/** memfd name; absent for shared anonymous memory. */
@@ -175,8 +164,8 @@ export interface SharedObject {
 	readonly gid?: number;
 	/** Bytes. */
 	readonly size: bigint;
-	/** Contents by offset in the object: `start` is that offset. */
-	readonly contents: readonly Content[];
+	/** By offset in the object; whole pages. */
+	readonly contents: readonly Placed<FileOffset>[];
 }
 
 /** A file that had lost its name, and so lives in the images only. */
@@ -191,8 +180,8 @@ export interface GhostFile {
 	readonly gid: number;
 	/** Bytes. */
 	readonly size: bigint;
-	/** Of bytes, not of pages: `start` is the offset in the file. What none covers is a hole. */
-	readonly contents: readonly Content[];
+	/** By offset in the file; of bytes, not of pages. What none covers is a hole. */
+	readonly contents: readonly Placed<FileOffset>[];
 	/** Nanoseconds since 1970. */
 	readonly accessed?: bigint;
 	readonly modified?: bigint;

@@ -1,4 +1,5 @@
-import { type Address, address, fileOffset, plus } from "../bytes/address.ts";
+import { type Address, address, plus } from "../bytes/address.ts";
+import { readAt } from "../bytes/extent.ts";
 import type { Memory, Thread } from "./task.ts";
 
 /**
@@ -13,9 +14,9 @@ import type { Memory, Thread } from "./task.ts";
 export function tidWordsOf(thread: Thread, { contents }: Pick<Memory, "contents">): readonly Address[] {
 	const { tid, tidWords, clearTid, registers } = thread;
 	if (tidWords !== undefined) return tidWords;
-	const isTid = (at: Address): boolean => read(contents, at, 4)?.readInt32LE() === tid;
+	const isTid = (at: Address): boolean => readAt(contents, at, 4)?.readInt32LE() === tid;
 	const base = address(registers.fs_base);
-	const isMusl = base !== 0n && read(contents, base, 8)?.readBigUInt64LE() === base && isTid(plus(base, MUSL_TID));
+	const isMusl = base !== 0n && readAt(contents, base, 8)?.readBigUInt64LE() === base && isTid(plus(base, MUSL_TID));
 	const candidates = [
 		...(clearTid === undefined ? [] : [clearTid].filter(isTid)),
 		...(isMusl ? [plus(base, MUSL_TID)] : []),
@@ -26,14 +27,9 @@ export function tidWordsOf(thread: Thread, { contents }: Pick<Memory, "contents"
 /** Whether a thread held robust mutexes: the list at its head is not empty (set_robust_list(2)). Their words name it. */
 export function holdsRobustMutexes({ robustList }: Thread, { contents }: Pick<Memory, "contents">): boolean {
 	if (robustList === undefined) return false;
-	const first = read(contents, robustList, 8)?.readBigUInt64LE();
+	const first = readAt(contents, robustList, 8)?.readBigUInt64LE();
 	return first !== undefined && first !== 0n && first !== robustList;
 }
 
 /** `tid` of musl's `struct pthread` (src/internal/pthread_impl.h): self, dtv, prev, next, sysinfo and canary come before. */
 const MUSL_TID = 0x30n;
-
-function read(contents: Memory["contents"], at: Address, length: number): Buffer | undefined {
-	const content = contents.find(({ start, available }) => start <= at && at + BigInt(length) <= start + available);
-	return content?.source.read(fileOffset(content.offset + (at - content.start)), length);
-}

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../src/bytes/address.ts";
+import { fileOffset } from "../../src/bytes/address.ts";
 import { type FileWriters, fromBuffer } from "../../src/bytes/source.ts";
 import { believedImages } from "../../src/cli/believed-images.ts";
 import { patchVerb } from "../../src/cli/patch/run.ts";
@@ -134,7 +134,7 @@ describe("a core and a donor that become images of root's", () => {
 
 	it("give nobody what is in another's memfd, or waits in the pipe of another's process", () => {
 		const content = [{ source: fromBuffer("pages", Buffer.alloc(4096)), offset: fileOffset(0), length: 4096n }];
-		const held = [{ ...content[0], start: address(0n), available: 4096n }] as SharedObject["contents"];
+		const held = [{ ...content[0], start: fileOffset(0n), available: 4096n }] as SharedObject["contents"];
 		const memfd = (uid: number, contents = held) => ({
 			id: 1,
 			name: "keys",

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { address, fileOffset } from "../../src/bytes/address.ts";
+import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import type { Descriptor, MemfdDescription } from "../../src/task/files.ts";
 import type { Mapping, SharedObject } from "../../src/task/task.ts";
@@ -37,7 +37,7 @@ const object = (id: number): fc.Arbitrary<SharedObject> =>
 			list
 				.sort((a, b) => a - b)
 				.map((page) => ({
-					...{ start: address(BigInt(page * PAGE)), length: BigInt(PAGE), available: BigInt(PAGE), source },
+					...{ start: fileOffset(page * PAGE), length: BigInt(PAGE), available: BigInt(PAGE), source },
 					offset: fileOffset((4 * id + page) * PAGE),
 				})),
 		),

@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../src/bytes/address.ts";
+import { type Address, address, type FileOffset, fileOffset } from "../../src/bytes/address.ts";
+import type { Placed } from "../../src/bytes/extent.ts";
 import { lengthOf } from "../../src/bytes/range.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { chooseHole, reserver, type Taken } from "../../src/plan/hole.ts";
-import type { Content, Mapping, SharedObject, Task } from "../../src/task/task.ts";
+import type { Mapping, SharedObject, Task } from "../../src/task/task.ts";
 import {
 	anonymous,
 	executed,
@@ -65,7 +66,7 @@ const OBJECT_PAGES = 9;
 
 function build(sketches: readonly Sketch[], names: readonly (string | undefined)[]): Task {
 	const mappings: Mapping[] = [];
-	const contents: Content[] = [];
+	const contents: Placed<Address>[] = [];
 	let at = 0x7000_0000_0000n;
 	let held = 0;
 	const runsIn = (start: bigint, pages: number, { runs, cutShort }: Sketch): void => {
@@ -100,8 +101,8 @@ function build(sketches: readonly Sketch[], names: readonly (string | undefined)
 	}
 	const objects = names.map((name, i): SharedObject => {
 		const bytes = pagesFile(4, 10 + i);
-		const part = (start: number, length: number, offset: number): Content => ({
-			...{ start: address(BigInt(start)), length: BigInt(length), available: BigInt(length) },
+		const part = (start: number, length: number, offset: number): Placed<FileOffset> => ({
+			...{ start: fileOffset(start), length: BigInt(length), available: BigInt(length) },
 			...{ source: fromBuffer(`/images/shmem-${i}`, bytes), offset: fileOffset(offset) },
 		});
 		return {

@@ -46,7 +46,7 @@ test("without pages they are still that task, and have none", async () => {
 		fc.asyncProperty(anyTask, (task) =>
 			inImages(task, false, (again, images) => {
 				expect(withoutBytes(again)).toEqual(withoutBytes(task));
-				expect([again.memory, ...again.memory.objects].flatMap(({ contents }) => contents)).toEqual([]);
+				expect([...again.memory.contents, ...again.memory.objects.flatMap(({ contents }) => contents)]).toEqual([]);
 				for (const name of images.names) if (name.startsWith("pages-")) expect(images.raw(name)).toHaveLength(0);
 			}),
 		),

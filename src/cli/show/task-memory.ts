@@ -1,8 +1,9 @@
-import { type Address, address, fileOffset } from "../../bytes/address.ts";
-import { byStart, contains, firstEndingAbove, lengthOf, type Range } from "../../bytes/range.ts";
+import { type Address, type FileOffset, plus } from "../../bytes/address.ts";
+import { type Placed, rangeOf, readAt } from "../../bytes/extent.ts";
+import { byStart, firstEndingAbove, lengthOf, type Range } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
 import { MADV, mapFlagsText } from "../../linux/mman.ts";
-import type { Content, Mapping, Memory, Task } from "../../task/task.ts";
+import type { Mapping, Memory, Task } from "../../task/task.ts";
 import { type MappingView, stacksIn } from "./view.ts";
 
 /** Every mapping of a task, with what the pages files hold of it. */
@@ -50,28 +51,26 @@ function holdings({ contents, objects }: Memory): (mapping: Mapping) => bigint {
 		if (backing.kind === "guard") return 0n;
 		if (backing.kind !== "object") return own({ start, end });
 		const { offset } = backing;
-		return shared.get(backing.object)?.({ start: address(offset), end: address(offset + end - start) }) ?? 0n;
+		return shared.get(backing.object)?.({ start: offset, end: plus(offset, end - start) }) ?? 0n;
 	};
 }
-
-const rangeOf = ({ start, length }: Content): Range => ({ start, end: address(start + length) });
 
 /**
  * Tells how many bytes of a range there are contents for. Forged images may have many overlapping contents: each byte counts
  * once, and a query takes logarithmic time.
  */
-function coverage(contents: readonly Content[]): (range: Range) => bigint {
-	const pieces: { start: Address; end: Address; before: bigint }[] = [];
-	for (const { start, end } of contents.map(rangeOf).sort(byStart)) {
+function coverage<At extends Address | FileOffset>(contents: readonly Placed<At>[]): (range: Range<At>) => bigint {
+	const pieces: { start: At; end: At; before: bigint }[] = [];
+	for (const { start, end } of contents.map((content) => rangeOf(content)).sort(byStart)) {
 		const last = pieces.at(-1);
 		if (last === undefined || start > last.end)
 			pieces.push({ start, end, before: last === undefined ? 0n : last.before + lengthOf(last) });
 		else if (end > last.end) last.end = end;
 	}
 	/** Bytes below `at`. */
-	const below = (at: Address): bigint => {
+	const below = (at: bigint): bigint => {
 		const next = pieces[firstEndingAbove(pieces, at)];
-		if (next !== undefined) return next.before + (at > next.start ? at - next.start : 0n);
+		if (next !== undefined) return next.before + (at > next.start ? lengthOf({ start: next.start, end: at }) : 0n);
 		const last = pieces.at(-1);
 		return last === undefined ? 0n : last.before + lengthOf(last);
 	};
@@ -96,7 +95,7 @@ const MOST_ARGUMENT_BYTES = 65_536n;
 export function argumentsOf({ bounds: { argStart, argEnd }, contents }: Memory): string[] {
 	if (argEnd <= argStart) return [];
 	const length = argEnd - argStart < MOST_ARGUMENT_BYTES ? argEnd - argStart : MOST_ARGUMENT_BYTES;
-	const bytes = readContents(contents, argStart, Number(length));
+	const bytes = readAt(contents, argStart, Number(length));
 	if (bytes === undefined) return [];
 	const words: string[] = [];
 	for (let at = 0; at < bytes.length; ) {
@@ -106,22 +105,4 @@ export function argumentsOf({ bounds: { argStart, argEnd }, contents }: Memory):
 		at = end + 1;
 	}
 	return words;
-}
-
-/** Bytes at an address, from as many neighbouring contents as it takes. */
-function readContents(contents: readonly Content[], at: Address, length: number): Buffer | undefined {
-	const pieces: Buffer[] = [];
-	for (let done = 0; done < length; ) {
-		const next = address(at + BigInt(done));
-		const content = contents.find((candidate) => contains(rangeOf(candidate), next));
-		if (content === undefined) return undefined;
-		const into = next - content.start;
-		const left = content.length - into;
-		const count = left < BigInt(length - done) ? Number(left) : length - done;
-		const piece = content.source.read(fileOffset(content.offset + into), count);
-		if (piece === undefined) return undefined;
-		pieces.push(piece);
-		done += count;
-	}
-	return Buffer.concat(pieces);
 }

@@ -1,8 +1,9 @@
 import { type FileOffset, hex } from "../../bytes/address.ts";
 import { readInto } from "../../bytes/bulk.ts";
+import { least } from "../../bytes/extent.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
-import { inFile, inSource, least, offsetIn, type PageRun, partsOf } from "./page-run.ts";
+import { inFile, inSource, offsetIn, type PageRun, partsOf } from "./page-run.ts";
 
 /** A part of a run in a batch. */
 export interface PagePiece {

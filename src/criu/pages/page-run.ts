@@ -1,16 +1,12 @@
 import { type Address, type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { least, type Placed } from "../../bytes/extent.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 
+/** An address, or an offset in a shared object. */
+export type PagePlace = Address | FileOffset;
+
 /** A stretch of address space whose bytes lie in a row in a source. Start and length are whole pages. */
-export interface PageRun {
-	/** An address, or the offset inside a shared object. */
-	readonly start: Address;
-	/** Bytes. */
-	readonly length: bigint;
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	/** Bytes of the run that the source has; the rest is zeros (`p_filesz` below `p_memsz`). */
-	readonly available: bigint;
+export interface PageRun extends Placed<PagePlace> {
 	/** What the mapping shows where nothing is written. */
 	readonly baseline: Baseline;
 	/** `PE` of the pages that are written. */
@@ -74,9 +70,7 @@ export function checkRuns(runs: readonly PageRun[]): void {
 }
 
 /** Address and place in the source of the byte `at` bytes into the run. */
-export const addressIn = (run: PageRun, at: bigint): Address => plus(run.start, at);
+export const addressIn = (run: PageRun, at: bigint): PagePlace => plus(run.start, at);
 export const offsetIn = (from: { readonly offset: FileOffset }, at: bigint): FileOffset => fileOffset(from.offset + at);
-
-export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
 const wholePages = (bytes: bigint): bigint => ((bytes + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;

@@ -1,9 +1,9 @@
-import { type Address, PAGE_SIZE } from "../../bytes/address.ts";
+import { PAGE_SIZE } from "../../bytes/address.ts";
 import type { Batch, PageSlot } from "./page-batch.ts";
-import { addressIn } from "./page-run.ts";
+import { addressIn, type PagePlace } from "./page-run.ts";
 
 /** Told of every stretch of pages that is written, ascending. */
-export type Emit = (start: Address, pages: number, flags: number) => void;
+export type Emit = (start: PagePlace, pages: number, flags: number) => void;
 
 /** What a batch comes to, in the order of its addresses. */
 export interface Sifted {

@@ -1,8 +1,9 @@
-import { type Address, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { u32, viewOf } from "../../bytes/layout.ts";
 import { createFile } from "../../bytes/sink.ts";
 import { imageKinds, magicsOf } from "../kinds.ts";
 import { encodeRecord } from "../wire/protobuf.ts";
+import type { PagePlace } from "./page-run.ts";
 import type { Emit } from "./page-sift.ts";
 
 /** A pagemap image that grows while the pages are written. */
@@ -35,7 +36,7 @@ export function createPagemap(path: string, name: string, pagesId: number): Page
 	let used = 0;
 	let entries = 0;
 	let pages = 0;
-	let last: { readonly start: Address; readonly flags: number; pages: number } | undefined;
+	let last: { readonly start: PagePlace; readonly flags: number; pages: number } | undefined;
 
 	const word = (value: number): void => {
 		u32.write(view, used, value);

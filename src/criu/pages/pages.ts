@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { PAGE_SIZE } from "../../bytes/address.ts";
+import { least } from "../../bytes/extent.ts";
 import { type ByteSink, createFile } from "../../bytes/sink.ts";
 import { refuse } from "../../errors.ts";
 import { type Batch, batchesOf, fill, type PageSlot } from "./page-batch.ts";
 import { type PageFile, pageFile } from "./page-file.ts";
-import { checkRuns, inSource, least, type PageRun, partsOf } from "./page-run.ts";
+import { checkRuns, inSource, type PageRun, partsOf } from "./page-run.ts";
 import { sift } from "./page-sift.ts";
 import { createPagemap, type PagemapWriter } from "./pagemap-writer.ts";
 

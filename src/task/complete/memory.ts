@@ -1,5 +1,6 @@
-import { address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
+import type { Placed } from "../../bytes/extent.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
@@ -8,7 +9,7 @@ import type { MappedFile } from "../file-identity.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import { reportPointers } from "../pointers.ts";
 import { linkedPaths } from "../relocate.ts";
-import type { Backing, Bounds, Content, Mapping, Memory } from "../task.ts";
+import type { Backing, Bounds, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
@@ -137,10 +138,10 @@ function addVvar(mappings: readonly Mapping[], donor: Memory | undefined): Mappi
 
 /** Bytes of private mappings. Shared files hold their own; shared objects carry theirs; vvar and vsyscall have none. */
 function contentsOf(
-	contents: readonly Content[],
+	contents: readonly Placed<Address>[],
 	mappings: readonly Mapping[],
 	report: (finding: Finding) => void,
-): Content[] {
+): Placed<Address>[] {
 	const kept = contents.filter((content) => {
 		const mapping = rangeAt(mappings, content.start);
 		if (mapping === undefined || mapping.shared) return false;

@@ -1,10 +1,11 @@
 import { type Address, type FileOffset, fileOffset, hex, plus } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
-import { firstEndingAbove, intersect, lengthOf, type Range } from "../../bytes/range.ts";
+import { allWithin, cutPlaced, endOf, type Placed, place } from "../../bytes/extent.ts";
+import { byStart, lengthOf } from "../../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
-import type { Content, SharedObject } from "../task.ts";
+import type { SharedObject } from "../task.ts";
 
 /** The shared memory objects of a dead process: shared anonymous memory, memfds, System V segments. */
 export interface Objects {
@@ -65,8 +66,7 @@ export function groupObjects(
 			);
 	}
 	warnOfTwins(groups, report);
-	const contents = memory.contents.map((content) => ({ ...content, end: plus(content.start, content.length) }));
-	const list = groups.map((group, i) => objectOf(group, i + 1, contents, report));
+	const list = groups.map((group, i) => objectOf(group, i + 1, memory.contents, report));
 	return {
 		list,
 		partOf: (mapping) => {
@@ -130,27 +130,15 @@ function warnOfTwins(groups: readonly ObjectGroup[], report: (finding: Finding) 
 function objectOf(
 	{ name, members }: ObjectGroup,
 	id: number,
-	contents: readonly (Content & Range)[],
+	contents: readonly Placed<Address>[],
 	report: (finding: Finding) => void,
 ): SharedObject {
 	let size = 0n;
-	const parts: Content[] = [];
+	const parts: Placed<FileOffset>[] = [];
 	for (const member of members) {
-		const offset = member.file?.offset ?? 0n;
+		const offset = fileOffset(member.file?.offset ?? 0n);
 		if (offset + lengthOf(member) > size) size = offset + lengthOf(member);
-		for (let i = firstEndingAbove(contents, member.start); i < contents.length; i++) {
-			const content = contents[i];
-			const held = content && intersect(member, content);
-			if (content === undefined || held === undefined) break;
-			const skipped = held.start - content.start;
-			parts.push({
-				start: (offset + held.start - member.start) as Address,
-				length: lengthOf(held),
-				source: content.source,
-				offset: fileOffset(content.offset + skipped),
-				available: content.available > skipped ? content.available - skipped : 0n,
-			});
-		}
+		for (const part of allWithin(contents, member)) parts.push(place(plus(offset, part.start - member.start), part));
 		const { file } = member;
 		const lost = lengthOf(member) - member.held;
 		if (file?.absent === true)
@@ -174,21 +162,14 @@ function objectOf(
 }
 
 /** One object may be mapped twice; its bytes are taken from the first mapping that shows them. */
-function withoutOverlaps(parts: readonly Content[]): Content[] {
-	const sorted = [...parts].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0));
-	const kept: Content[] = [];
-	let end = 0n;
-	for (const part of sorted) {
-		const cut = part.start < end ? end - part.start : 0n;
-		if (cut >= part.length) continue;
-		kept.push({
-			...part,
-			start: plus(part.start, cut),
-			length: part.length - cut,
-			offset: fileOffset(part.offset + cut),
-			available: part.available > cut ? part.available - cut : 0n,
-		});
-		end = part.start + part.length;
+function withoutOverlaps(parts: readonly Placed<FileOffset>[]): Placed<FileOffset>[] {
+	const kept: Placed<FileOffset>[] = [];
+	let end = fileOffset(0);
+	for (const part of [...parts].sort(byStart)) {
+		const shown = part.start < end ? end - part.start : 0n;
+		if (shown >= part.length) continue;
+		kept.push(cutPlaced(part, shown));
+		end = endOf(part);
 	}
 	return kept;
 }

@@ -1,10 +1,10 @@
+import type { Extent } from "../../bytes/extent.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { O } from "../../linux/open.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/stat.ts";
 import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import type { Description, Descriptor, Files, OpenFile, Pipe } from "../files.ts";
 import type { PartialTask } from "../partial-task.ts";
-import type { Content } from "../task.ts";
 
 export interface FilesOptions {
 	/** Files that the user names, by descriptor. */
@@ -86,7 +86,7 @@ function pipeOf(id: number, lock: boolean, { memory }: PartialTask): Pipe {
 }
 
 /** Whose value does not matter: any byte that is at hand. */
-const oneByteOf = ({ source, offset }: Content): NonNullable<Pipe["content"]> => ({ source, offset, length: 1n });
+const oneByteOf = ({ source, offset }: Extent): NonNullable<Pipe["content"]> => ({ source, offset, length: 1n });
 
 function findingOf({ number, what, why, awaited = false, guessed = false }: DescriptorGuess): Finding {
 	const subject = `descriptor ${number}`;

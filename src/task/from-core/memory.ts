@@ -1,6 +1,7 @@
 import type { Registers } from "../../arch/architecture.ts";
-import { type Address, fileOffset, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
+import { type Address, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
+import { extent, type Placed, place } from "../../bytes/extent.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
@@ -8,7 +9,6 @@ import { type Finding, loss } from "../../finding.ts";
 import { AT } from "../../linux/auxv.ts";
 import { PROT_READ } from "../../linux/mman.ts";
 import type { PartialMapping } from "../partial-task.ts";
-import type { Content } from "../task.ts";
 
 /** From here up is the kernel's; only [vsyscall] ever shows there. */
 const KERNEL_HALF = 1n << 63n;
@@ -68,10 +68,10 @@ function vvarBelow(vdso: bigint | undefined, mappings: readonly CoreMapping[]): 
  * Every byte the core holds, by address. A segment that was cut short on purpose (the ELF header of a file mapping) yields
  * only the pages it has; what follows is the file's.
  */
-export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Content[] =>
+export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Placed<Address>[] =>
 	memory.mappings.flatMap(({ start, segment }) => {
 		// a segment may be zeros in the place of memory that its writer could not read (execute-only)
 		if (segment === undefined || memory.locate(start).kind !== "core") return [];
 		const length = pageCeil(segment.fileSize as Address);
-		return [{ start, length, source: core.source, offset: fileOffset(segment.offset), available: segment.fileSize }];
+		return [place(start, extent(core.source, segment.offset, length, segment.fileSize))];
 	});

@@ -1,4 +1,4 @@
-import { type Address, hex } from "../../bytes/address.ts";
+import { fileOffset, hex } from "../../bytes/address.ts";
 import { ghostContent } from "../../criu/ghost.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { type FileEntry, RemapType, type Timeval } from "../../criu/wire/generated/schema.ts";
@@ -75,7 +75,7 @@ function readGhost(dir: ImageDir, id: number, path: string): GhostFile {
 	return {
 		...{ id, path, mode, uid, gid, size },
 		contents: extents.map(({ at, length, source, offset }) => ({
-			...{ start: at as Address, length, source, offset, available: length },
+			...{ start: fileOffset(at), length, source, offset, available: length },
 		})),
 		...timesOf(atim, mtim),
 	};

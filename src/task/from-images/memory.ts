@@ -1,4 +1,4 @@
-import { type Address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import { byStart } from "../../bytes/range.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
@@ -108,7 +108,7 @@ export function memoryFromImages(
 	const words = mm.mm_saved_auxv;
 	return {
 		mappings,
-		contents: contentsFrom(dir, `pagemap-${pid}.img`),
+		contents: contentsFrom(dir, `pagemap-${pid}.img`, address),
 		bounds: boundsFrom(mm),
 		executable: ghosts.link(mm.exe_file_id) ?? exe.name,
 		...defined({ executableGhost }),

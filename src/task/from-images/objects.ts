@@ -1,3 +1,4 @@
+import { fileOffset } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
@@ -34,7 +35,7 @@ export function objectsOf(dir: ImageDir): ImageObjects {
 		const known = objects.get(shmid);
 		const id = known?.id ?? objects.size + 1;
 		const larger = known !== undefined && known.size > size ? known.size : size;
-		const contents = known?.contents ?? contentsFrom(dir, `pagemap-shmem-${shmid}.img`);
+		const contents = known?.contents ?? contentsFrom(dir, `pagemap-shmem-${shmid}.img`, fileOffset);
 		objects.set(shmid, { ...known, ...looks, id, size: larger, contents });
 		return id;
 	};

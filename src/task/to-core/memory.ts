@@ -1,11 +1,12 @@
-import { type Address, address, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/address.ts";
-import { firstEndingAbove, gaps, intersect, lengthOf, type Range } from "../../bytes/range.ts";
+import { type Address, type FileOffset, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { allWithin, endOf, extent, type Placed, place, rangeOf } from "../../bytes/extent.ts";
+import { byStart, gaps, lengthOf } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import type { NotedFile } from "../../core/files.ts";
-import type { NewContent, NewSegment } from "../../core/new-core.ts";
+import type { NewSegment } from "../../core/new-core.ts";
 import { type Finding, loss } from "../../finding.ts";
 import { PROT_READ } from "../../linux/mman.ts";
-import type { Content, Mapping, Memory, SharedObject } from "../task.ts";
+import type { Mapping, Memory, SharedObject } from "../task.ts";
 
 type OpenMapped = (path: string) => ByteSource | undefined;
 
@@ -15,48 +16,42 @@ export function memoryForCore(
 	open: OpenMapped,
 	report: (finding: Finding) => void,
 ): { readonly segments: readonly NewSegment[]; readonly files: readonly NotedFile[] } {
-	const held = ranged(memory.contents);
 	const objects = new Map(memory.objects.map((object) => [object.id, object]));
 	// guard pages are marks within a mapping, not mappings
 	const mappings = memory.mappings.filter(({ backing }) => backing.kind !== "guard");
 	return {
-		segments: mappings.map((mapping) => segmentOf(mapping, held, objects, open, report)),
+		segments: mappings.map((mapping) => segmentOf(mapping, memory.contents, objects, open, report)),
 		files: mappings.flatMap((mapping) => fileOf(mapping, objects)),
 	};
 }
 
-type Held = Content & Range;
-
-const ranged = (contents: readonly Content[]): Held[] =>
-	contents.map((content) => ({ ...content, end: plus(content.start, content.length) }));
-
 function segmentOf(
 	mapping: Mapping,
-	held: readonly Held[],
+	contents: readonly Placed<Address>[],
 	objects: ReadonlyMap<number, SharedObject>,
 	open: OpenMapped,
 	report: (finding: Finding) => void,
 ): NewSegment {
 	const { start, end, prot, backing, shared } = mapping;
-	const whole = (contents: readonly NewContent[]): NewSegment => ({
+	const whole = (contents: readonly Placed<Address>[]): NewSegment => ({
 		...{ start, end, prot, fileSize: end - start, contents },
 	});
 	const nothing: NewSegment = { start, end, prot, fileSize: 0n, contents: [] };
 	switch (backing.kind) {
 		case "vdso":
-			return whole(within(held, mapping));
+			return whole(allWithin(contents, mapping));
 		case "vvar":
 		case "vsyscall":
 			// in the kernel's own cores too there is nothing but room for it
 			return whole([]);
 		case "anonymous": {
-			const contents = within(held, mapping);
-			return contents.length === 0 ? nothing : whole(contents);
+			const own = allWithin(contents, mapping);
+			return own.length === 0 ? nothing : whole(own);
 		}
 		case "object":
 			return whole(objectContents(mapping, backing, objects.get(backing.object)));
 		case "file":
-			return shared ? nothing : fileSegment(mapping, within(held, mapping), open(backing.path), report);
+			return shared ? nothing : fileSegment(mapping, allWithin(contents, mapping), open(backing.path), report);
 		case "sysv":
 			report(loss("contents-lost", `mapping ${hex(start)}`, "System V shared memory is not in images"));
 			return nothing;
@@ -71,7 +66,7 @@ function segmentOf(
  */
 function fileSegment(
 	mapping: Mapping,
-	changed: readonly NewContent[],
+	changed: readonly Placed<Address>[],
 	file: ByteSource | undefined,
 	report: (finding: Finding) => void,
 ): NewSegment {
@@ -79,25 +74,23 @@ function fileSegment(
 	const offset = backing.kind === "file" ? backing.offset : 0n;
 	const draft = { start, end, prot };
 	const last = changed.at(-1);
-	const beyondFirst = last !== undefined && last.start + last.length > start + PAGE_SIZE;
+	const beyondFirst = last !== undefined && endOf(last) > start + PAGE_SIZE;
 	const size = beyondFirst ? end - start : last !== undefined || isElf(mapping, file) ? PAGE_SIZE : 0n;
 	const range = { start, end: plus(start, size) };
-	const missing = gaps(range, ranged(changed));
+	const missing = gaps(range, changed.map(rangeOf));
 	if (file === undefined) {
 		// what follows the last changed page is left to whoever has the file
-		const until = last === undefined ? start : plus(last.start, last.length);
+		const until = last === undefined ? start : endOf(last);
 		const lost = missing.filter((gap) => gap.start < until).reduce((sum, gap) => sum + lengthOf(gap), 0n);
 		if (lost > 0n && backing.kind === "file")
 			report(loss("contents-lost", `mapping ${hex(start)}`, `${lost} bytes of ${backing.path}, which is not here`));
 		return { ...draft, fileSize: until - start, contents: changed };
 	}
-	const unchanged = missing.flatMap((gap): NewContent[] => {
+	const unchanged = missing.map((gap) => {
 		const from = offset + (gap.start - start);
-		const available = file.size - from;
-		if (available <= 0n) return [];
-		return [{ start: gap.start, length: lengthOf(gap), source: file, offset: fileOffset(from), available }];
+		return place(gap.start, extent(file, from, lengthOf(gap), file.size - from));
 	});
-	const contents = [...changed, ...unchanged].sort((a, b) => (a.start < b.start ? -1 : 1));
+	const contents = [...changed, ...unchanged.filter(({ available }) => available > 0n)].sort(byStart);
 	return { ...draft, fileSize: size, contents };
 }
 
@@ -109,36 +102,14 @@ const isElf = ({ prot, backing }: Mapping, file: ByteSource | undefined): boolea
 	backing.offset === 0n &&
 	file?.read(fileOffset(0), 4)?.readUInt32BE() === ELF_MAGIC;
 
-/** What of sorted contents lies in a range. */
-const within = (held: readonly Held[], range: Range): NewContent[] => shifted(held, range, 0n);
-
 const objectContents = (
 	{ start, end }: Mapping,
-	{ offset }: { readonly offset: bigint },
+	{ offset }: { readonly offset: FileOffset },
 	object: SharedObject | undefined,
-): NewContent[] => {
-	const shown = { start: address(offset), end: address(offset + (end - start)) };
-	return shifted(ranged(object?.contents ?? []), shown, start - offset);
-};
-
-/** What of sorted contents lies in a range, so many bytes away from where they say. */
-function shifted(held: readonly Held[], range: Range, by: bigint): NewContent[] {
-	const found: NewContent[] = [];
-	for (let i = firstEndingAbove(held, range.start); i < held.length; i++) {
-		const content = held[i];
-		const part = content && intersect(content, range);
-		if (content === undefined || part === undefined) break;
-		const skipped = part.start - content.start;
-		found.push({
-			start: plus(part.start, by),
-			length: lengthOf(part),
-			source: content.source,
-			offset: fileOffset(content.offset + skipped),
-			available: content.available > skipped ? content.available - skipped : 0n,
-		});
-	}
-	return found;
-}
+): Placed<Address>[] =>
+	allWithin(object?.contents ?? [], { start: offset, end: plus(offset, end - start) }).map((part) =>
+		place(plus(start, part.start - offset), part),
+	);
 
 /** The row of a mapping in NT_FILE: the kernel lists whatever a file or an object is behind. */
 function fileOf({ start, end, backing }: Mapping, objects: ReadonlyMap<number, SharedObject>): NotedFile[] {
@@ -161,14 +132,4 @@ function fileOf({ start, end, backing }: Mapping, objects: ReadonlyMap<number, S
 		default:
 			return [];
 	}
-}
-
-/** `length` bytes at an address, zeros where contents have holes; `undefined` where they do not lie in one of them. */
-export function contentBytes(contents: readonly Content[], at: Address, length: number): Buffer | undefined {
-	const found = contents.find(({ start, length: size }) => start <= at && at + BigInt(length) <= start + size);
-	if (found === undefined) return undefined;
-	const skipped = at - found.start;
-	const held = found.available > skipped ? Math.min(Number(found.available - skipped), length) : 0;
-	const bytes = held === 0 ? Buffer.alloc(0) : found.source.read(fileOffset(found.offset + skipped), held);
-	return bytes && Buffer.concat([bytes, Buffer.alloc(length - held)]);
 }

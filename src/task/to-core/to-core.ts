@@ -1,10 +1,11 @@
+import { readAt } from "../../bytes/extent.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import { bytesFromText } from "../../bytes/text.ts";
 import type { NewCore } from "../../core/new-core.ts";
 import type { Finding } from "../../finding.ts";
 import type { ElfPrpsinfo } from "../../linux/elf-core.ts";
 import type { Task } from "../task.ts";
-import { contentBytes, memoryForCore } from "./memory.ts";
+import { memoryForCore } from "./memory.ts";
 import { threadForCore } from "./thread.ts";
 
 export interface ToCoreOptions {
@@ -52,7 +53,7 @@ function processOf({ identity, threads, memory }: Task): ElfPrpsinfo {
 	const [leader] = threads;
 	const { argStart, argEnd } = memory.bounds;
 	const length = argEnd > argStart ? Math.min(Number(argEnd - argStart), PSARGS) : 0;
-	const args = contentBytes(memory.contents, argStart, length);
+	const args = readAt(memory.contents, argStart, length);
 	return {
 		pr_state: 0,
 		pr_sname: "R".charCodeAt(0),

@@ -1,17 +1,18 @@
 import fc from "fast-check";
-import { address, fileOffset } from "../../../src/bytes/address.ts";
-import type { Backing, Content, GhostFile, Mapping, Memory, SharedObject } from "../../../src/task/task.ts";
+import { type Address, address, type FileOffset, fileOffset, plus } from "../../../src/bytes/address.ts";
+import type { Placed } from "../../../src/bytes/extent.ts";
+import type { Backing, GhostFile, Mapping, Memory, SharedObject } from "../../../src/task/task.ts";
 import { ofMapping } from "./arbitrary-attributes.ts";
 import { id, looks, name, optional, PAGE, path, place, said, source, u32, u64 } from "./arbitrary-values.ts";
 
-const content = (start: bigint, pages: number): fc.Arbitrary<Content> =>
+const content = <At extends Address | FileOffset>(start: At, pages: number): fc.Arbitrary<Placed<At>> =>
 	fc.record({ from: fc.nat(16 * PAGE), short: fc.nat(pages * PAGE) }).map(({ from, short }) => ({
-		...{ start: address(start), length: BigInt(pages * PAGE), source, offset: fileOffset(from) },
+		...{ start, length: BigInt(pages * PAGE), source, offset: fileOffset(from) },
 		available: BigInt(Math.max(pages * PAGE - (short % 3 === 0 ? short : 0), 0)),
 	}));
 
 /** Contents of some of the pages of a stretch. */
-const contentsIn = (start: bigint, pages: number): fc.Arbitrary<Content[]> =>
+const contentsIn = <At extends Address | FileOffset>(start: At, pages: number): fc.Arbitrary<Placed<At>[]> =>
 	fc
 		.array(fc.tuple(fc.nat(pages - 1), fc.integer({ min: 1, max: 4 })), { maxLength: 4 })
 		.map((runs) => {
@@ -26,7 +27,7 @@ const contentsIn = (start: bigint, pages: number): fc.Arbitrary<Content[]> =>
 					return first === undefined ? [] : [[first, free.length]];
 				});
 		})
-		.chain((runs) => fc.tuple(...runs.map(([from, count]) => content(start + BigInt(from * PAGE), count))));
+		.chain((runs) => fc.tuple(...runs.map(([from, count]) => content(plus(start, BigInt(from * PAGE)), count))));
 
 const mappedFiles = fc
 	.uniqueArray(path, { minLength: 1, maxLength: 4 })
@@ -45,7 +46,7 @@ const object = (number: number): fc.Arbitrary<SharedObject> =>
 				huge: fc.boolean(),
 			}),
 			size: u64,
-			contents: contentsIn(0n, 12),
+			contents: contentsIn(fileOffset(0), 12),
 		})
 		.map(({ named, looks: { huge, ...how }, size, contents }) => ({
 			...{ id: number, size, contents },
@@ -63,11 +64,11 @@ const ghost = (number: number): fc.Arbitrary<GhostFile> =>
 		})
 		.map(({ name: at, uid, gid, permissions, past, runs, times }) => {
 			let end = 0;
-			const contents = runs.map(([gap, length]): Content => {
+			const contents = runs.map(([gap, length]): Placed<FileOffset> => {
 				const start = end + gap;
 				end = start + length;
 				const offset = fileOffset(gap);
-				return { start: address(BigInt(start)), length: BigInt(length), source, offset, available: BigInt(length) };
+				return { start: fileOffset(start), length: BigInt(length), source, offset, available: BigInt(length) };
 			});
 			const path = `/gone${number}/${at}`;
 			return { id: number, path, mode: 0o100000 | permissions, uid, gid, size: BigInt(end + past), contents, ...times };
@@ -75,7 +76,7 @@ const ghost = (number: number): fc.Arbitrary<GhostFile> =>
 
 interface Laid {
 	readonly mapping: Mapping;
-	readonly contents: readonly Content[];
+	readonly contents: readonly Placed<Address>[];
 }
 
 const FLAGS = [0x100, 0x2000, 0x4000, 0x4_0000 | (21 << 26)];
@@ -129,7 +130,7 @@ const laid = (
 				((backing.kind === "file" || backing.kind === "object") && share);
 			const mapping: Mapping = { ...said(common), start: address(start), end, shared, backing };
 			const holds = kind === "aio" || (!shared && kind !== "vsyscall");
-			return (holds ? contentsIn(start, pages) : fc.constant([])).map((contents) => ({ mapping, contents }));
+			return (holds ? contentsIn(mapping.start, pages) : fc.constant([])).map((contents) => ({ mapping, contents }));
 		});
 
 /** Any memory that images can hold without loss. */

@@ -1,4 +1,5 @@
-import { type Address, address, fileOffset, PAGE_SIZE } from "../../../src/bytes/address.ts";
+import { type Address, address, type FileOffset, fileOffset, PAGE_SIZE } from "../../../src/bytes/address.ts";
+import type { Placed } from "../../../src/bytes/extent.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
@@ -15,7 +16,7 @@ import { planBounds } from "../../../src/plan/process/bounds.ts";
 import { bytesDatum, cellDatum } from "../../../src/program/data.ts";
 import type { Step } from "../../../src/program/program.ts";
 import type { Files } from "../../../src/task/files.ts";
-import type { Backing, Bounds, Content, Mapping, Memory, SharedObject, Task } from "../../../src/task/task.ts";
+import type { Backing, Bounds, Mapping, Memory, SharedObject, Task } from "../../../src/task/task.ts";
 import { joinAreas, type ModelArea, type ModelHost, type ModelMemory, modelMemory } from "../models/model-memory.ts";
 import { ownFiles } from "./own-files.ts";
 
@@ -74,7 +75,7 @@ export const content = (
 	pages: number,
 	from: number,
 	available = pages * PAGE,
-): Content => ({
+): Placed<Address> => ({
 	start: address(start),
 	length: BigInt(pages * PAGE),
 	source: sourceOf(file),
@@ -82,8 +83,8 @@ export const content = (
 	available: BigInt(available),
 });
 
-const sources = new WeakMap<Buffer, Content["source"]>();
-const sourceOf = (file: Buffer): Content["source"] => {
+const sources = new WeakMap<Buffer, Placed<Address>["source"]>();
+const sourceOf = (file: Buffer): Placed<Address>["source"] => {
 	const known = sources.get(file) ?? fromBuffer(PAGES, file);
 	sources.set(file, known);
 	return known;
@@ -98,7 +99,7 @@ const bounds: Bounds = {
 
 export interface MemoryParts {
 	readonly mappings: readonly Mapping[];
-	readonly contents?: readonly Content[];
+	readonly contents?: readonly Placed<Address>[];
 	readonly objects?: readonly SharedObject[];
 	readonly bounds?: Partial<Bounds>;
 	readonly auxv?: Memory["auxv"];
@@ -247,7 +248,7 @@ export function expectedPage({ memory }: Task, at: bigint, files: ReadonlyMap<st
 	return page;
 }
 
-function overlay(page: Buffer, contents: readonly Content[], at: bigint): void {
+function overlay(page: Buffer, contents: readonly Placed<Address | FileOffset>[], at: bigint): void {
 	for (const { start, length, available, source, offset } of contents) {
 		if (at < start || at >= start + length) continue;
 		page.fill(0);

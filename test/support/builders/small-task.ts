@@ -1,8 +1,9 @@
 import { initialFx } from "../../../src/arch/x86-64/xstate.ts";
-import { address, fileOffset } from "../../../src/bytes/address.ts";
+import { type Address, address, fileOffset } from "../../../src/bytes/address.ts";
+import type { Placed } from "../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import type { Description, Files } from "../../../src/task/files.ts";
-import type { Backing, Content, Credentials, Mapping, Memory, Task, Thread } from "../../../src/task/task.ts";
+import type { Backing, Credentials, Mapping, Memory, Task, Thread } from "../../../src/task/task.ts";
 
 /* A process with next to nothing, to which a test adds what it is about. */
 
@@ -36,7 +37,7 @@ export const map = (start: bigint, pages: number, backing: Backing, more: Partia
 });
 
 /** Pages full of each letter in turn; `_` is a page of zeros. */
-export const lettered = (start: bigint, letters: string): Content => {
+export const lettered = (start: bigint, letters: string): Placed<Address> => {
 	const bytes = Buffer.concat([...letters].map((letter) => Buffer.alloc(4096, letter === "_" ? 0 : letter)));
 	const length = BigInt(bytes.length);
 	return {

@@ -1,8 +1,10 @@
+import type { Address, FileOffset } from "../../../src/bytes/address.ts";
+import type { Extent, Placed } from "../../../src/bytes/extent.ts";
 import type { Files, Queued } from "../../../src/task/files.ts";
-import type { Content, Task } from "../../../src/task/task.ts";
+import type { Task } from "../../../src/task/task.ts";
 
 /** The bytes of a content, whole pages of them. */
-export function bytesOf({ source, offset, length, available }: Content): Buffer {
+export function bytesOf({ source, offset, length, available }: Extent): Buffer {
 	const bytes = Buffer.alloc(Number(length));
 	const held = available < length ? available : length;
 	if (held > 0n) (source.read(offset, Number(held)) ?? Buffer.alloc(0)).copy(bytes);
@@ -10,7 +12,7 @@ export function bytesOf({ source, offset, length, available }: Content): Buffer 
 }
 
 /** Page by page, by address or by offset in an object. */
-export const pagesOf = (contents: readonly Content[]): Map<bigint, Buffer> =>
+export const pagesOf = (contents: readonly Placed<Address | FileOffset>[]): Map<bigint, Buffer> =>
 	new Map(
 		contents.flatMap((content) => {
 			const bytes = bytesOf(content);
@@ -33,7 +35,10 @@ export const withoutBytes = ({ memory, files, ...task }: Task): object => ({
 	files: withQueuesInHex(files),
 });
 
-const chunkInHex = (content: Content): object => ({ at: content.start, bytes: bytesOf(content).toString("hex") });
+const chunkInHex = (content: Placed<FileOffset>): object => ({
+	at: content.start,
+	bytes: bytesOf(content).toString("hex"),
+});
 
 const withQueuesInHex = (files: Files): object => ({
 	...files,

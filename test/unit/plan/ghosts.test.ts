@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../../src/bytes/address.ts";
+import { fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { caution, loss } from "../../../src/finding.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
@@ -26,7 +26,7 @@ const onDisk = new Map<string, ModelFile>([
 ]);
 
 const held = (at: number, from: number, length: number): GhostFile["contents"][number] => ({
-	...{ start: address(BigInt(at)), length: BigInt(length), available: BigInt(length) },
+	...{ start: fileOffset(at), length: BigInt(length), available: BigInt(length) },
 	...{ source, offset: fileOffset(from) },
 });
 const ghost = (more: Partial<GhostFile> = {}): GhostFile => ({

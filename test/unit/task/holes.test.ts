@@ -1,19 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../../src/bytes/address.ts";
+import { type Address, address, fileOffset } from "../../../src/bytes/address.ts";
+import type { Placed } from "../../../src/bytes/extent.ts";
+import type { FileRange } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import { type FileRange, withoutHoles } from "../../../src/task/holes.ts";
-import type { Content } from "../../../src/task/task.ts";
+import { withoutHoles } from "../../../src/task/holes.ts";
 
 const PAGE = 4096n;
 const source = fromBuffer("core", Buffer.alloc(0));
 const hole = (start: bigint, end: bigint): FileRange => ({ start: fileOffset(start), end: fileOffset(end) });
-const content = (pages: number, offset: bigint, available = BigInt(pages) * PAGE): Content => ({
+const content = (pages: number, offset: bigint, available = BigInt(pages) * PAGE): Placed<Address> => ({
 	...{ start: address(0x7000_0000_0000n), length: BigInt(pages) * PAGE, source },
 	...{ offset: fileOffset(offset), available },
 });
 /** First page, pages, offset in the file, bytes that are there. */
-const rows = (contents: readonly Content[]): readonly (readonly [bigint, bigint, bigint, bigint])[] =>
+const rows = (contents: readonly Placed<Address>[]): readonly (readonly [bigint, bigint, bigint, bigint])[] =>
 	contents.map(({ start, length, offset, available }) => [
 		(start - 0x7000_0000_0000n) / PAGE,
 		length / PAGE,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { stepText } from "../../../../src/program/text.ts";
 import type { Descriptor, MemfdDescription } from "../../../../src/task/files.ts";
@@ -30,7 +30,7 @@ const cache = (more: Partial<SharedObject> = {}): SharedObject => ({
 	...{ id: 1, name: "cache", size: BigInt(2 * PAGE), mode: 0o100640, uid: 5, gid: 6, seals: 1, memfdFlags: 0 },
 	contents: [
 		{
-			...{ start: address(0n), length: BigInt(PAGE), available: BigInt(PAGE) },
+			...{ start: fileOffset(0n), length: BigInt(PAGE), available: BigInt(PAGE) },
 			...{ source: fromBuffer(PAGES, pages), offset: fileOffset(3 * PAGE) },
 		},
 	],

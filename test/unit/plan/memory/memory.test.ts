@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { place } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { loss } from "../../../../src/finding.ts";
 import { chunkOf, readingsOf } from "../../../../src/plan/memory/read-plan.ts";
@@ -139,7 +140,7 @@ describe("shared objects", () => {
 	const object = (more: Partial<SharedObject> = {}): SharedObject => ({
 		id: 1,
 		size: BigInt(4 * PAGE),
-		contents: [content(pages, 0x1000n, 1, 9)],
+		contents: [place(fileOffset(0x1000n), content(pages, 0n, 1, 9))],
 		...more,
 	});
 	const shared = { shared: true };
@@ -248,7 +249,7 @@ describe("shared objects", () => {
 		expect(refusal(() => planned(taskOf({ mappings: [mapping(AT, 1, inObject(3), shared)] })))).toBe(
 			"ERR_TASK_UNRUNNABLE mapping 0x700000000000: shows shared object 3, which is not there",
 		);
-		const objects = [object({ contents: [content(pages, 0x4000n, 1, 0)] })];
+		const objects = [object({ contents: [place(fileOffset(0x4000n), content(pages, 0n, 1, 0))] })];
 		expect(refusal(() => planned(taskOf({ mappings: [mapping(AT, 4, inObject(1), shared)], objects })))).toBe(
 			"ERR_TASK_UNRUNNABLE /images/pages-1.img: holds bytes up to 0x5000 of a shared object, which has 16384",
 		);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { type Address, address, fileOffset } from "../../../../src/bytes/address.ts";
+import type { Placed } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { caution, note } from "../../../../src/finding.ts";
 import { redirect } from "../../../../src/plan/memory/vdso-functions.ts";
-import type { Content } from "../../../../src/task/task.ts";
 import { executed, type MemoryParts, mapping, PAGE, planned, taskOf } from "../../../support/builders/memory-task.ts";
 import { vdsoImage } from "../../../support/builders/vdso-image.ts";
 import { refusal } from "../../../support/refusal.ts";
@@ -21,7 +21,7 @@ const other = vdsoImage([
 	{ name: "__vdso_getcpu", at: 0xc00, size: 44 },
 ]);
 
-const bytes = (image: Buffer, start = AT): Content => ({
+const bytes = (image: Buffer, start = AT): Placed<Address> => ({
 	start: address(start),
 	length: BigInt(image.length),
 	source: fromBuffer("/images/pages-1.img", image),

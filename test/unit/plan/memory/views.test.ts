@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { fileOffset } from "../../../../src/bytes/address.ts";
-import type { Content } from "../../../../src/task/task.ts";
+import { type Address, fileOffset } from "../../../../src/bytes/address.ts";
+import type { Placed } from "../../../../src/bytes/extent.ts";
 import {
 	anonymous,
 	content,
@@ -93,7 +93,7 @@ describe("a lazy plan", () => {
 		["ends in the middle of its first pages", 64, 0n, 15n * 4096n + 4095n],
 		["is not in its file to the end, so that a read can say so", 64, 449n * 4096n, 64n * 4096n],
 	] as const)("reads what %s", (_, count, offset, available) => {
-		const one: Content = { ...content(pages, AT, count, 0), offset: fileOffset(offset), available };
+		const one: Placed<Address> = { ...content(pages, AT, count, 0), offset: fileOffset(offset), available };
 		const task = taskOf({ mappings: [mapping(AT, 64, anonymous)], contents: [one] });
 		expect(planned(task, {}, lazy).views).toEqual([]);
 	});

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset, hex } from "../../../../src/bytes/address.ts";
+import { place, readAt } from "../../../../src/bytes/extent.ts";
 import { type ByteSource, fromBuffer } from "../../../../src/bytes/source.ts";
 import type { NewSegment } from "../../../../src/core/new-core.ts";
 import type { Finding } from "../../../../src/finding.ts";
 import type { Mapping, Memory } from "../../../../src/task/task.ts";
-import { contentBytes, memoryForCore } from "../../../../src/task/to-core/memory.ts";
+import { memoryForCore } from "../../../../src/task/to-core/memory.ts";
 import {
 	anonymous,
 	content,
@@ -90,7 +91,12 @@ describe("the memory of a core", () => {
 
 	it("shows shared objects wherever they are mapped", () => {
 		const objects = [
-			{ id: 1, name: "cache", size: BigInt(4 * PAGE), contents: [content(pages, 0x1000n, 2, 0)] },
+			{
+				id: 1,
+				name: "cache",
+				size: BigInt(4 * PAGE),
+				contents: [place(fileOffset(0x1000n), content(pages, 0n, 2, 0))],
+			},
 			{ id: 2, size: BigInt(PAGE), contents: [] },
 		];
 		const { segments, rows } = made(
@@ -136,13 +142,13 @@ describe("bytes of contents", () => {
 	const contents = [content(pages, 0x10000n, 2, 0, PAGE + 10)];
 
 	it("end in zeros where the source has no more", () => {
-		expect(contentBytes(contents, address(0x11008n), 4)).toEqual(
+		expect(readAt(contents, address(0x11008n), 4)).toEqual(
 			Buffer.concat([pages.subarray(PAGE + 8, PAGE + 10), Buffer.alloc(2)]),
 		);
-		expect(contentBytes(contents, address(0x11100n), 4)).toEqual(Buffer.alloc(4));
+		expect(readAt(contents, address(0x11100n), 4)).toEqual(Buffer.alloc(4));
 	});
 
 	it("are unknown beyond them", () => {
-		expect(contentBytes(contents, address(0x11ffen), 4)).toBeUndefined();
+		expect(readAt(contents, address(0x11ffen), 4)).toBeUndefined();
 	});
 });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import type { Description } from "../../../../src/task/files.ts";
 import type { GhostFile, Task } from "../../../../src/task/task.ts";
@@ -111,9 +111,9 @@ describe("files that had lost their names", () => {
 	const ghost: GhostFile = {
 		...{ id: 26, path: "/gone", mode: 0o100640, uid: 3, gid: 4, size: 5000n },
 		contents: [
-			{ start: address(0n), length: 3n, source: stored, offset: fileOffset(2), available: 3n },
-			{ start: address(4096n), length: 4n, source: stored, offset: fileOffset(10), available: 2n },
-			{ start: address(4999n), length: 1n, source: stored, offset: fileOffset(0), available: 0n },
+			{ start: fileOffset(0n), length: 3n, source: stored, offset: fileOffset(2), available: 3n },
+			{ start: fileOffset(4096n), length: 4n, source: stored, offset: fileOffset(10), available: 2n },
+			{ start: fileOffset(4999n), length: 1n, source: stored, offset: fileOffset(0), available: 0n },
 		],
 		...{ accessed: 1_700_000_000_123_456_789n, modified: 1_600_000_000_000_000_000n },
 	};

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { place } from "../../../../src/bytes/extent.ts";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
 import { loss, note } from "../../../../src/finding.ts";
 import { taskFromImages } from "../../../../src/task/from-images/from-images.ts";
@@ -222,7 +223,7 @@ describe("shared memory", () => {
 	const at = 0x20_0000n;
 	const shown = (more: Partial<Mapping> = {}, start = at): Mapping =>
 		map(start, 1, { kind: "object", object: 4, offset: fileOffset(0) }, { shared: true, ...more });
-	const object = { id: 4, size: 8192n, contents: [lettered(0n, "a")] };
+	const object = { id: 4, size: 8192n, contents: [place(fileOffset(0), lettered(0n, "a"))] };
 
 	test("without a name is the memfd that CRIU makes of it", async () => {
 		const { images, vmas } = await anew(
