@@ -20,7 +20,7 @@ import { fixtureCore, fixtureText } from "../support/builders/fixture-core.ts";
 import { built } from "../support/lives/built.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { saidRestored } from "../support/lives/said-restored.ts";
-import { hasGcc } from "../support/tools.ts";
+import { hasGcc, hasTool } from "../support/tools.ts";
 
 // Living processes that are dumped: as a user does it, each in namespaces of its own.
 
@@ -356,6 +356,32 @@ describe.skipIf(!able)(`a donor without memory${needs}`, () => {
 			[number + 1, seed],
 			[number + 2, seed],
 		]);
+	});
+});
+
+const setpriv = hasTool("setpriv");
+
+describe.skipIf(!able || !setpriv)(`another user's process${needs}${setpriv ? "" : " (needs setpriv)"}`, () => {
+	const asOther = (where: Room, proc: string, pid: number): Ran =>
+		where.run([
+			...["unshare", "--mount", "sh", "-c"],
+			...[`mount -t proc -o "$0" proc /proc && exec setpriv --reuid=1001 --regid=1001 --clear-groups "$@"`, proc],
+			...[process.execPath, join(dist, "cli/main.js"), "dump", "-t", `${pid}`, "-i", "/tmp/images"],
+		]);
+
+	it("may not be dumped, and is told from one that /proc hides and from one that is not there", async () => {
+		const where = await room();
+		const sleeper = await started(where, ["sh", "-c", "echo up; exec sleep 1000"]);
+		const said = (proc: string, pid: number): string => asOther(where, proc, pid).stderr;
+		expect(said("hidepid=0", sleeper.pid)).toBe(
+			`necromancer: process ${sleeper.pid}: belongs to user 0, and we are 1001, expected to be allowed to trace it; be root or have CAP_SYS_PTRACE [ERR_HOST]\n`,
+		);
+		expect(said("hidepid=2", sleeper.pid)).toBe(
+			`necromancer: process ${sleeper.pid}: lives, and /proc does not show it, expected to see it there; be root, or mount /proc without hidepid and for our pid namespace [ERR_HOST]\n`,
+		);
+		expect(said("hidepid=2", 4000)).toBe(
+			"necromancer: process 4000: is not there, expected a living process [ERR_PROCESS]\n",
+		);
 	});
 });
 
