@@ -5,6 +5,7 @@ import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { NotedFile } from "../core/files.ts";
 import type { NewSegment } from "../core/new-core.ts";
+import { ELF_MAGIC } from "../elf/file.ts";
 import { PROT_READ } from "../linux/mman.ts";
 import { DELETED, withoutDeleted } from "../proc/deleted.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
@@ -92,8 +93,6 @@ const contentOf = (range: Range, memory: ByteSource): Placed<Address> =>
 	place(range.start, extent(memory, range.start, lengthOf(range)));
 
 const firstPage = ({ start }: Range): Range => ({ start, end: plus(start, PAGE_SIZE) });
-
-const ELF_MAGIC = 0x7f454c46;
 
 const isElf = ({ start, prot, offset, inode }: SmapsEntry, memory: ByteSource): boolean =>
 	inode !== 0n &&

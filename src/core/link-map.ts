@@ -3,7 +3,7 @@ import { type Address, address, fileOffset, pageCeil, pageFloor, plus } from "..
 import { i32, layout, u32, u64 } from "../bytes/layout.ts";
 import { byStart, intersect } from "../bytes/range.ts";
 import { textFromBytes } from "../bytes/text.ts";
-import { type Elf64Phdr, elf64Ehdr, elf64Phdr, PT } from "../elf/file.ts";
+import { ELF_MAGIC, type Elf64Phdr, elf64Ehdr, elf64Phdr, PT } from "../elf/file.ts";
 import { AT } from "../linux/auxv.ts";
 import type { Core } from "./core.ts";
 import type { NotedFile } from "./files.ts";
@@ -67,7 +67,7 @@ function headersIn(at: Address, count: number, memory: CoreMemory): Elf64Phdr[] 
 /** Of a library, which is linked for address 0: its headers are where its first page lies. */
 function headersAt(base: Address, memory: CoreMemory): Elf64Phdr[] | undefined {
 	const bytes = memory.read(base, elf64Ehdr.size);
-	if (bytes === undefined || bytes.readUInt32BE(0) !== 0x7f454c46) return undefined;
+	if (bytes === undefined || bytes.readUInt32BE(0) !== ELF_MAGIC) return undefined;
 	const { e_phoff, e_phnum } = elf64Ehdr.decode(bytes);
 	return headersIn(plus(base, e_phoff), e_phnum, memory);
 }

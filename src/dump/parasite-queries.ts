@@ -8,15 +8,20 @@ import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/signal.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
 import type { ProcTimer } from "../proc/timers.ts";
-import { contextLayout } from "../program/abi.ts";
+import { contextLayout, NO_REPORTS } from "../program/abi.ts";
 import type { Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
 import { bytesDatum, cellDatum, dataOf, spaceDatum } from "../program/data.ts";
 import type { Program, Step, StepList } from "../program/program.ts";
 import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
-import type { Ask, Recall } from "./attribute-queries.ts";
-import { askProcessAttributes, askThreadAttributes, type Unrestored } from "./attribute-queries.ts";
+import {
+	type Ask,
+	askProcessAttributes,
+	askThreadAttributes,
+	type Recall,
+	type Unrestored,
+} from "./attribute-queries.ts";
 
 /** A thread that runs queries, and the register set that it resumes with if agent and we are gone. */
 export interface Asked extends Pick<Resumption, "registers" | "xstate" | "blocked"> {
@@ -83,7 +88,7 @@ export function parasiteQueries(
 ): ParasiteQueries {
 	const lists: StepList[] = [];
 	// no report socket (fd -1): the results are read from memory, no step is judged
-	const context = bytesDatum("context", contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const context = bytesDatum("context", contextLayout.encode({ report_fd: NO_REPORTS, task: 0n }));
 	const stacks = new Map<number, Place>();
 	const names = new Map<number, string>();
 	const readers = new Map<number, (recall: Recall) => ThreadAnswers>();

@@ -1,5 +1,5 @@
 import { i64, layout, u64, viewOf } from "../bytes/layout.ts";
-import { elf64Ehdr, elf64Phdr, elf64Sym, PT } from "./file.ts";
+import { ELF_MAGIC, elf64Ehdr, elf64Phdr, elf64Sym, PT } from "./file.ts";
 
 /** elf(5), one entry of the dynamic section. */
 const elf64Dyn = layout("Elf64_Dyn", { d_tag: i64, d_val: u64 });
@@ -26,7 +26,7 @@ export interface DynamicFunction {
 export function dynamicFunctions(image: Uint8Array): DynamicFunction[] {
 	const view = viewOf(image);
 	const within = (at: number, size: number): boolean => at >= 0 && at + size <= image.length;
-	if (!within(0, elf64Ehdr.size) || view.getUint32(0) !== 0x7f454c46 || image[4] !== 2) return [];
+	if (!within(0, elf64Ehdr.size) || view.getUint32(0) !== ELF_MAGIC || image[4] !== 2) return [];
 	const header = elf64Ehdr.decode(image);
 	const segments = table(view, Number(header.e_phoff), header.e_phnum, elf64Phdr);
 	const load = segments.find(({ p_type }) => p_type === PT.LOAD);

@@ -7,6 +7,9 @@ import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import { machineName } from "./machine.ts";
 import { windowed } from "./window.ts";
 
+/** What every ELF file begins with (elf(5), EI_MAG0 to EI_MAG3), as a big-endian number. */
+export const ELF_MAGIC = 0x7f454c46;
+
 /** File types, `e_type` (include/uapi/linux/elf.h). */
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 
@@ -104,7 +107,7 @@ export function readElfHeader(source: ByteSource, wanted: WantedTables): Elf64Eh
 	const kind = (finding: string): never =>
 		refuse("ERR_CORE_KIND", { subject, finding, expectation: `expected ${wanted.what}` });
 	const head = source.read(fileOffset(0), Math.min(elf64Ehdr.size, Number(source.size))) ?? Buffer.alloc(0);
-	if (head.length < 4 || head.readUInt32BE(0) !== 0x7f454c46) return notElf(subject, head);
+	if (head.length < 4 || head.readUInt32BE(0) !== ELF_MAGIC) return notElf(subject, head);
 	if (head.length < elf64Ehdr.size) return truncated(source, fileOffset(elf64Ehdr.size), "the ELF header");
 	if (head[4] !== 2) return kind(head[4] === 1 ? "is a 32-bit ELF file" : `has ELF class ${head[4]}`);
 	if (head[5] !== 1) return kind(head[5] === 2 ? "is big-endian" : `has ELF byte order ${head[5]}`);

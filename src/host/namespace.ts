@@ -11,7 +11,7 @@ import { CLONE } from "../linux/sched.ts";
 import { kernelSigaction, SIG_IGN, SIGCHLD, SIGSET_BYTES } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { writeOneUser } from "../proc/namespaces.ts";
-import { contextLayout } from "../program/abi.ts";
+import { contextLayout, NO_REPORTS } from "../program/abi.ts";
 
 /** The one user and the one group of a user namespace. */
 export interface NamespaceUser {
@@ -110,7 +110,7 @@ export async function startInit(agent: Agent, pid: number, store?: Slot): Promis
 	list.call("poll", [batch.put(pollfd.encode({ fd: 0, events: POLLIN, revents: 0 })), 1, -1]);
 	list.call("wait4", [-1, 0, WAIT.ALL, 0], { repeat: true });
 	list.call("exit_group", [0]);
-	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 1n }));
+	const context = batch.put(contextLayout.encode({ report_fd: NO_REPORTS, task: 1n }));
 	const { at } = addSpawn(batch, agent, {
 		context,
 		steps: { list },
@@ -143,5 +143,3 @@ export async function reapInit(agent: Agent, { pid }: Init): Promise<void> {
 
 /** Milliseconds. */
 const MOMENT = 200;
-
-const NOWHERE = (1n << 64n) - 1n;

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { putCloneArgs } from "../agent/spawn.ts";
 import { CLONE } from "../linux/sched.ts";
-import { contextLayout } from "../program/abi.ts";
+import { contextLayout, NO_REPORTS } from "../program/abi.ts";
 import { inChild, type Obstacle } from "./probe.ts";
 
 /**
@@ -21,15 +21,13 @@ export function probePidNamespace(
 		(list, batch) => {
 			const ends = batch.list();
 			ends.call("exit_group", [0]);
-			const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+			const context = batch.put(contextLayout.encode({ report_fd: NO_REPORTS, task: 0n }));
 			const args = putCloneArgs(batch, agent, { pids: [judgedId(id)] });
 			return list.call("spawn", [args, args.size, context, { list: ends }], { anyway: true });
 		},
 		{ flags: CLONE.NEWPID | (withUser ? CLONE.NEWUSER : 0) },
 	);
 }
-
-const NOWHERE = (1n << 64n) - 1n;
 
 /** A multiple of 256, which is what {@link inChild} takes for success; no higher than any id can be (PID_MAX_LIMIT, 2^22). */
 const judgedId = (id: number): number => Math.min(Math.ceil(Math.max(id, 2) / 256) * 256, (1 << 22) - 256);

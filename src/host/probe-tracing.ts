@@ -4,7 +4,7 @@ import { PAGE_SIZE, plus } from "../bytes/address.ts";
 import { NecromancerError } from "../errors.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { contextLayout, REPORT_FD } from "../program/abi.ts";
+import { contextLayout, NO_REPORTS, REPORT_FD } from "../program/abi.ts";
 import { tracerOn } from "../trace/tracer.ts";
 import { errorText, type Obstacle } from "./probe.ts";
 
@@ -15,7 +15,7 @@ export async function probeTracing(agent: Agent): Promise<Obstacle> {
 	const list = batch.list();
 	// It blocks until it is killed, or until the agent has ended.
 	list.call("read", [REPORT_FD, batch.space(8), 1]);
-	const context = batch.put(contextLayout.encode({ report_fd: (1n << 64n) - 1n, task: 0n }));
+	const context = batch.put(contextLayout.encode({ report_fd: NO_REPORTS, task: 0n }));
 	const made = addSpawn(batch, agent, { context, steps: { list } });
 	const pid = (await agent.perform(batch, { doing: "making a process" })).result(made);
 	if (pid < 0n) return errorText(pid);

@@ -5,7 +5,7 @@ import { errnoName } from "../linux/errno.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import { WAIT, waitStatus } from "../linux/wait.ts";
-import { contextLayout, FAILED_STATUS } from "../program/abi.ts";
+import { contextLayout, FAILED_STATUS, NO_REPORTS } from "../program/abi.ts";
 
 /** Why something cannot be done, as an errno's name or in words; `undefined` when it can. */
 export type Obstacle = string | undefined;
@@ -27,7 +27,7 @@ export async function inChild(
 	const judged = write(list, batch);
 	list.call("exit_group", [{ valueOf: judged }]);
 	// No report socket: the exit status is the answer.
-	const context = batch.put(contextLayout.encode({ report_fd: NOWHERE, task: 0n }));
+	const context = batch.put(contextLayout.encode({ report_fd: NO_REPORTS, task: 0n }));
 	const pid = addSpawn(batch, agent, { context, steps: { list }, ...making });
 	const word = batch.space(8);
 	batch.call("wait4", { valueOf: pid }, word, WAIT.ALL, 0);
@@ -42,5 +42,3 @@ export async function inChild(
 
 /** The name of the errno that a call returned. */
 export const errorText = (result: bigint): Obstacle => (result < 0n ? errnoName(Number(result)) : undefined);
-
-const NOWHERE = (1n << 64n) - 1n;

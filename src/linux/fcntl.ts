@@ -33,7 +33,7 @@ export const F_OWNER = { TID: 0, PID: 1, PGRP: 2 } as const;
 /** `struct f_owner_ex` (include/uapi/asm-generic/fcntl.h): 8 bytes. */
 export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 
-/** Modes of access(2) (include/linux/fs.h, MAY_ bits). */
+/** Modes of access(2), and the bits of one digit of a mode (include/linux/fs.h, MAY_ bits). */
 export const ACCESS = { X_OK: 1, W_OK: 2, R_OK: 4 } as const;
 
 /** Flags of the calls that end in `at` (include/uapi/linux/fcntl.h); one number means what its call takes it for. */

@@ -37,6 +37,9 @@ export const AGENT_FD = 3;
 /** Where the tasks and threads of a plan report and wait for the word to go: a stream of their own, inherited by all. */
 export const REPORT_FD = 4;
 
+/** A `report_fd` of those whose failures nobody is to hear of. */
+export const NO_REPORTS = (1n << 64n) - 1n;
+
 /** The first of the files that whoever starts an agent has opened for it; the others follow. */
 export const FIRST_INPUT_FD = 5;
 /** What a report says that is none of a failure: that all is ready, or that the process asks what its clocks are to be. */

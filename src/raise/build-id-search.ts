@@ -6,6 +6,7 @@ import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 import { isKernelPath } from "../core/files.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
+import { ELF_MAGIC } from "../elf/file.ts";
 import { NecromancerError } from "../errors.ts";
 import { realPath, resolveInRoot } from "../rights/resolve-in-root.ts";
 
@@ -105,7 +106,7 @@ function identify(path: string): string | undefined {
 	try {
 		const source = openFile(Buffer.from(bytesFromText(path)), path);
 		try {
-			if (source.read(fileOffset(0), 4)?.readUInt32BE() !== 0x7f454c46) return undefined;
+			if (source.read(fileOffset(0), 4)?.readUInt32BE() !== ELF_MAGIC) return undefined;
 			const id = buildIdOfFile(source);
 			return id === undefined || isDebugOnly(source) ? undefined : id;
 		} finally {

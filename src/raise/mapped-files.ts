@@ -2,8 +2,9 @@ import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
+import { ACCESS } from "../linux/fcntl.ts";
 import { openRegular } from "../patch/host-files.ts";
-import { ACCESS, mayAccess, type Reader } from "../rights/access.ts";
+import { mayAccess, type Reader } from "../rights/access.ts";
 import { isBelow, realPath, resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
@@ -148,7 +149,7 @@ function candidateAt(
 	if (reached === undefined) return NOT_HERE;
 	const { stat, through } = reached;
 	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
-	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.READ))
+	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.R_OK))
 		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
 	const stranger = reader === undefined ? undefined : strangerOnTheWay(reached, reader.uid);
 	if (stranger !== undefined) return { because: `is reached by a link of user ${stranger}'s` };

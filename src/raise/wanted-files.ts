@@ -2,7 +2,7 @@ import { address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
 import { lengthOf, rangeAt } from "../bytes/range.ts";
 import { isKernelOwned, isKernelPath } from "../core/files.ts";
-import { elf64Ehdr, elf64Phdr } from "../elf/file.ts";
+import { ELF_MAGIC, elf64Ehdr, elf64Phdr } from "../elf/file.ts";
 import { AT } from "../linux/auxv.ts";
 import { PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import type { PartialMapping, PartialTask } from "../task/partial-task.ts";
@@ -130,7 +130,7 @@ const MOST_HEADERS = 64;
 function headOf(dead: PartialTask, members: readonly PartialMapping[]): Buffer | undefined {
 	const first = members.find(({ file, prot = 0 }) => file?.offset === 0n && (prot & ~PROT_EXEC) !== 0);
 	const header = first === undefined ? undefined : dead.memory.read(first.start, elf64Ehdr.size);
-	if (first === undefined || header === undefined || header.readUInt32BE(0) !== 0x7f454c46) return undefined;
+	if (first === undefined || header === undefined || header.readUInt32BE(0) !== ELF_MAGIC) return undefined;
 	const { e_phoff, e_phnum } = elf64Ehdr.decode(header);
 	if (e_phoff !== fileOffset(elf64Ehdr.size) || e_phnum > MOST_HEADERS) return header;
 	return dead.memory.read(first.start, elf64Ehdr.size + e_phnum * elf64Phdr.size) ?? header;

@@ -1,5 +1,6 @@
 import type { Stats } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
+import { ACCESS } from "../linux/fcntl.ts";
 import { resolveInRoot } from "./resolve-in-root.ts";
 
 /** A user without capabilities, in one group. */
@@ -7,9 +8,6 @@ export interface Reader {
 	readonly uid: number;
 	readonly gid: number;
 }
-
-/** Bits of an access, as in one digit of a mode. */
-export const ACCESS = { EXECUTE: 1, WRITE: 2, READ: 4 } as const;
 
 /**
  * Whether a user may do something with a file that is reached through some directories, by the permission bits: what an
@@ -25,7 +23,7 @@ export function mayAccess(
 ): boolean {
 	const may = ({ uid, gid, mode }: Pick<Stats, "uid" | "gid" | "mode">, bits: number): boolean =>
 		((mode >> (uid === reader.uid ? 6 : gid === reader.gid ? 3 : 0)) & bits) === bits;
-	return reader.uid === 0 || (may(file, bits) && through.every((directory) => may(directory, ACCESS.EXECUTE)));
+	return reader.uid === 0 || (may(file, bits) && through.every((directory) => may(directory, ACCESS.X_OK)));
 }
 
 /**

@@ -2,6 +2,7 @@ import { defined } from "../bytes/defined.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
+import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { limitNumber } from "../linux/resource.ts";
@@ -9,7 +10,7 @@ import { SCHED } from "../linux/sched.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
 import type { Description, Files } from "../task/files.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
-import { ACCESS, mayOpen, type Reader } from "./access.ts";
+import { mayOpen, type Reader } from "./access.ts";
 
 /** What a task may use, made by us for a user with fewer rights. */
 export interface RightsOf {
@@ -143,7 +144,7 @@ function mappingOf(mapping: Mapping, reader: Reader, tell: Tell): Mapping {
 	const { backing, shared, prot } = mapping;
 	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return mapping;
 	const writes = backing.writable || (prot & PROT_WRITE) !== 0;
-	if (!writes || mayOpen(reader, backing.path, ACCESS.READ | ACCESS.WRITE)) return mapping;
+	if (!writes || mayOpen(reader, backing.path, ACCESS.R_OK | ACCESS.W_OK)) return mapping;
 	tell(backing.path, `uid ${reader.uid} may not write to it: what was shared with the file is private now`);
 	return { ...mapping, shared: false, backing: { ...backing, writable: false } };
 }
@@ -169,7 +170,7 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 			"name other files with --fd N=PATH, let /dev/null take their places with --missing-fds null, or trust the core and the images with --trust",
 		);
 	const directory = (path: string | undefined, what: string): string | undefined => {
-		if (path === undefined || mayOpen(reader, path, ACCESS.EXECUTE)) return path;
+		if (path === undefined || mayOpen(reader, path, ACCESS.X_OK)) return path;
 		tell(what, `${path} is closed to uid ${reader.uid}; it is / instead`);
 		return "/";
 	};
@@ -193,7 +194,7 @@ function forbidden(description: Description, { reader, tty }: RightsOf, pid: num
 function accessOf(flags: number): number {
 	if ((flags & O.PATH) !== 0) return 0;
 	const mode = flags & O_ACCMODE;
-	return mode === O.RDONLY ? ACCESS.READ : mode === O.WRONLY ? ACCESS.WRITE : ACCESS.READ | ACCESS.WRITE;
+	return mode === O.RDONLY ? ACCESS.R_OK : mode === O.WRONLY ? ACCESS.W_OK : ACCESS.R_OK | ACCESS.W_OK;
 }
 
 const nothing = ({ id, flags }: Description): Description => ({

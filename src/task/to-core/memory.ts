@@ -4,6 +4,7 @@ import { byStart, gaps, lengthOf } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import type { NotedFile } from "../../core/files.ts";
 import type { NewSegment } from "../../core/new-core.ts";
+import { ELF_MAGIC } from "../../elf/file.ts";
 import { type Finding, loss } from "../../finding.ts";
 import { PROT_READ } from "../../linux/mman.ts";
 import type { Mapping, Memory, SharedObject } from "../task.ts";
@@ -93,8 +94,6 @@ function fileSegment(
 	const contents = [...changed, ...unchanged.filter(({ available }) => available > 0n)].sort(byStart);
 	return { ...draft, fileSize: size, contents };
 }
-
-const ELF_MAGIC = 0x7f454c46;
 
 const isElf = ({ prot, backing }: Mapping, file: ByteSource | undefined): boolean =>
 	(prot & PROT_READ) !== 0 &&
