@@ -1,4 +1,5 @@
-import { type FileOffset, fileOffset, hex } from "../bytes/address.ts";
+import { hex } from "../bytes/address.ts";
+import { type Extent, extent } from "../bytes/extent.ts";
 import { u32, viewOf } from "../bytes/layout.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
@@ -20,17 +21,9 @@ import { type Budget, decodeRecord, encodeRecord, imageBudget, type MessageName 
 
 export { pageCount, pagemapFlags } from "./pagemap.ts";
 
-/** Bytes that stay where they are: the payload behind a record, by reference. */
-export interface Extent {
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	/** Bytes. */
-	readonly length: bigint;
-}
-
 export interface ImageRecord<T> {
 	readonly value: T;
-	/** Absent where nothing lies behind the record. */
+	/** What lies behind the record; absent where nothing does. */
 	readonly extra?: Extent;
 }
 
@@ -122,7 +115,7 @@ function behind(reader: Frames, source: ByteSource, extra: Extra, budget: Budget
 		for (let i = 0; more(i); i++) reader.skip(extra.bytesOf(read(reader, source, extra.each, budget) as never));
 	}
 	const length = reader.at - start;
-	return length === 0n ? undefined : { source, offset: fileOffset(start), length };
+	return length === 0n ? undefined : extent(source, start, length);
 }
 
 function checkMagics(reader: Frames, source: ByteSource, kind: ImageKind): void {

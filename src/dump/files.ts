@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
-import { fileOffset } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
+import { extent } from "../bytes/extent.ts";
 import { fromBuffer } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
@@ -129,9 +129,7 @@ async function pipesOf(
 			// the kernel's own number, by which criu restore --inherit-fd names a pipe
 			id: anonymous ? Number(open.stat.ino) : pipes.size + 1,
 			...(capacity > 0 ? { capacity } : {}),
-			...(length === 0n
-				? {}
-				: { content: { source: fromBuffer(`descriptor ${open.number}`, content), offset: fileOffset(0), length } }),
+			...(length === 0n ? {} : { content: extent(fromBuffer(`descriptor ${open.number}`, content), 0n, length) }),
 		});
 	}
 	return pipes;

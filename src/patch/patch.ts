@@ -1,6 +1,7 @@
 import { defined } from "../bytes/defined.ts";
+import type { Extent } from "../bytes/extent.ts";
 import type { FileWriters } from "../bytes/source.ts";
-import { type Extent, encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
+import { encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages/pages.ts";

@@ -1,5 +1,4 @@
-import type { FileOffset } from "../bytes/address.ts";
-import type { ByteSource } from "../bytes/source.ts";
+import type { Extent } from "../bytes/extent.ts";
 import type { FileIdentity, MappedFile } from "./file-identity.ts";
 
 /** What a process has open, and where its paths start. */
@@ -83,14 +82,7 @@ export interface Pipe {
 	/** Bytes it can hold (F_SETPIPE_SZ), where known. */
 	readonly capacity?: number;
 	/** What waits in it to be read. */
-	readonly content?: Queued;
-}
-
-/** Bytes in a file. */
-export interface Queued {
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	readonly length: bigint;
+	readonly content?: Extent;
 }
 
 /** A named pipe. */

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
+import { extent, place } from "../../src/bytes/extent.ts";
 import { type FileWriters, fromBuffer } from "../../src/bytes/source.ts";
 import { believedImages } from "../../src/cli/believed-images.ts";
 import { patchVerb } from "../../src/cli/patch/run.ts";
@@ -25,7 +26,6 @@ import type { KeptBy } from "../../src/rights/authors.ts";
 import { requireDonorOf } from "../../src/rights/donor-rights.ts";
 import { type PatchRightsQuestion, patchRights } from "../../src/rights/patch-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
-import type { Queued } from "../../src/task/files.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { writersTold } from "../../src/task/from-images/side-record.ts";
 import type { Credentials, GhostFile, SharedObject } from "../../src/task/task.ts";
@@ -133,8 +133,8 @@ describe("a core and a donor that become images of root's", () => {
 	});
 
 	it("give nobody what is in another's memfd, or waits in the pipe of another's process", () => {
-		const content = [{ source: fromBuffer("pages", Buffer.alloc(4096)), offset: fileOffset(0), length: 4096n }];
-		const held = [{ ...content[0], start: fileOffset(0n), available: 4096n }] as SharedObject["contents"];
+		const content = extent(fromBuffer("pages", Buffer.alloc(4096)), 0n, 4096n);
+		const held: SharedObject["contents"] = [place(fileOffset(0), content)];
 		const memfd = (uid: number, contents = held) => ({
 			id: 1,
 			name: "keys",
@@ -148,7 +148,7 @@ describe("a core and a donor that become images of root's", () => {
 			descriptors: [
 				{
 					...{ number: 5, closeOnExec: false },
-					description: { kind: "pipe", id: 1, flags: 0, pipe: { id: 77, content: content[0] as Queued } },
+					description: { kind: "pipe", id: 1, flags: 0, pipe: { id: 77, content: content } },
 				},
 			],
 		};

@@ -33,11 +33,13 @@ const flagsOf = (access: fc.Arbitrary<number>, ...more: number[]): fc.Arbitrary<
 	fc.tuple(access, fc.subarray(more)).map(([mode, rest]) => rest.reduce((all, bit) => all | bit, mode));
 const anyAccess = fc.constantFrom(0, 1, 2);
 const content = fc.option(
-	fc.record({
-		source: fc.constant(source),
-		offset: fc.nat(100_000).map(fileOffset),
-		length: fc.integer({ min: 1, max: 200_000 }).map(BigInt),
-	}),
+	fc
+		.record({
+			source: fc.constant(source),
+			offset: fc.nat(100_000).map(fileOffset),
+			length: fc.integer({ min: 1, max: 200_000 }).map(BigInt),
+		})
+		.map((queue) => ({ ...queue, available: queue.length })),
 	{ nil: undefined },
 );
 const pipeOf = (id: number): fc.Arbitrary<Pipe> =>

@@ -117,7 +117,8 @@ describe("framing", () => {
 			fc.property(fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 })), (contents) => {
 				const records = contents.map((data, i): ImageRecord<RecordOf<"fifo-data">> => {
 					const source = fromBuffer(`${i}`, Uint8Array.of(9, ...data, 9));
-					const extra = { source, offset: fileOffset(1), length: BigInt(data.length) };
+					const length = BigInt(data.length);
+					const extra = { source, offset: fileOffset(1), length, available: length };
 					return { value: { pipe_id: i, bytes: data.length }, extra };
 				});
 				const kind = imageKinds["fifo-data"];

@@ -1,11 +1,12 @@
 import { fileOffset } from "../../bytes/address.ts";
+import type { Extent } from "../../bytes/extent.ts";
 import { array, layout, u32 } from "../../bytes/layout.ts";
 import { loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Arg, Place } from "../../program/args.ts";
 import { pathDatum, spaceDatum } from "../../program/data.ts";
-import type { Fifo, Pipe, PipeEnd, Queued } from "../../task/files.ts";
+import type { Fifo, Pipe, PipeEnd } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import { nameFor, ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
@@ -132,7 +133,7 @@ function filler(fds: FdAllocator, slots: readonly FdSlot[]): (pipe: Pipe, end: A
 		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
 	);
 	const buffer = contents.length === 0 ? undefined : spaceDatum("pipe buffer", CHUNK, 4096);
-	const copy = ({ source, offset, length }: Queued, end: Arg, what: string): void => {
+	const copy = ({ source, offset, length }: Extent, end: Arg, what: string): void => {
 		if (buffer === undefined) return;
 		const fd = BigInt(inputs.numberOf(source));
 		for (let done = 0n; done < length; done += BigInt(CHUNK)) {

@@ -1,4 +1,4 @@
-import type { Extent } from "../../bytes/extent.ts";
+import { cut, type Extent } from "../../bytes/extent.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import { O } from "../../linux/open.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/stat.ts";
@@ -86,7 +86,7 @@ function pipeOf(id: number, lock: boolean, { memory }: PartialTask): Pipe {
 }
 
 /** Whose value does not matter: any byte that is at hand. */
-const oneByteOf = ({ source, offset }: Extent): NonNullable<Pipe["content"]> => ({ source, offset, length: 1n });
+const oneByteOf = (content: Extent): Extent => cut(content, 0n, 1n);
 
 function findingOf({ number, what, why, awaited = false, guessed = false }: DescriptorGuess): Finding {
 	const subject = `descriptor ${number}`;

@@ -1,10 +1,11 @@
 import { defined } from "../../bytes/defined.ts";
+import type { Extent } from "../../bytes/extent.ts";
 import { buildIdText } from "../../criu/build-id.ts";
 import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { O } from "../../linux/open.ts";
 import type { MappedFile } from "../file-identity.ts";
-import type { Description, OtherDescription, Pipe, Queued, SignalOwner } from "../files.ts";
+import type { Description, OtherDescription, Pipe, SignalOwner } from "../files.ts";
 import type { ImageGhosts } from "./ghosts.ts";
 import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
@@ -17,7 +18,7 @@ export interface FileRecords {
 	readonly objects: ImageObjects;
 	/** By pipe id. */
 	readonly queues: Readonly<
-		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Queued }>>
+		Record<"pipes-data" | "fifo-data", ReadonlyMap<number, { readonly capacity?: number; readonly content?: Extent }>>
 	>;
 	readonly ghosts: ImageGhosts;
 	readonly beside: SideRecord;

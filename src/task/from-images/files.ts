@@ -1,9 +1,10 @@
 import { defined } from "../../bytes/defined.ts";
+import type { Extent } from "../../bytes/extent.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { FileEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
-import type { Description, Descriptor, Files, Queued } from "../files.ts";
+import type { Description, Descriptor, Files } from "../files.ts";
 import { descriptionFrom, type FileRecords } from "./description.ts";
 import type { ImageGhosts } from "./ghosts.ts";
 import type { ImageObjects } from "./objects.ts";
@@ -96,4 +97,4 @@ function queuesIn(dir: ImageDir): FileRecords["queues"] {
 	return queues;
 }
 
-type Queue = { readonly capacity?: number; readonly content?: Queued };
+type Queue = { readonly capacity?: number; readonly content?: Extent };

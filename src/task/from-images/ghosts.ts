@@ -1,4 +1,4 @@
-import { fileOffset, hex } from "../../bytes/address.ts";
+import { hex } from "../../bytes/address.ts";
 import { ghostContent } from "../../criu/ghost.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import { type FileEntry, RemapType, type Timeval } from "../../criu/wire/generated/schema.ts";
@@ -74,9 +74,7 @@ function readGhost(dir: ImageDir, id: number, path: string): GhostFile {
 		});
 	return {
 		...{ id, path, mode, uid, gid, size },
-		contents: extents.map(({ at, length, source, offset }) => ({
-			...{ start: fileOffset(at), length, source, offset, available: length },
-		})),
+		contents: extents,
 		...timesOf(atim, mtim),
 	};
 }

@@ -1,5 +1,6 @@
+import { cutPlaced, type Extent } from "../../bytes/extent.ts";
 import { encodeGhost } from "../../criu/ghost.ts";
-import { type Extent, encodeImage } from "../../criu/image.ts";
+import { encodeImage } from "../../criu/image.ts";
 import { imageKinds } from "../../criu/kinds.ts";
 import {
 	type GhostFileEntry,
@@ -51,9 +52,7 @@ export function ghostImage({ mode, uid, gid, size, contents, accessed, modified 
 	const times = accessed === undefined || modified === undefined ? {} : { atim: time(accessed), mtim: time(modified) };
 	const entry: GhostFileEntry = { uid, gid, mode, ...times };
 	if ((mode & S_IFMT) !== S_IFREG) return encodeImage({ kind: imageKinds["ghost-file"], records: [{ value: entry }] });
-	const extents = contents
-		.filter(({ available }) => available > 0n)
-		.map(({ start, source, offset, available }) => ({ at: start, source, offset, length: available }));
+	const extents = contents.map((part) => cutPlaced(part, 0n, part.available)).filter(({ length }) => length > 0n);
 	return encodeGhost(entry, { size, extents });
 }
 

@@ -1,4 +1,5 @@
-import { type Extent, encodeImage, type ImageRecord } from "../../criu/image.ts";
+import type { Extent } from "../../bytes/extent.ts";
+import { encodeImage, type ImageRecord } from "../../criu/image.ts";
 import { imageKinds, type KindName, type RecordOf } from "../../criu/kinds.ts";
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { NewImages } from "../../criu/store/new-images.ts";

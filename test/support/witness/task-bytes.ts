@@ -1,6 +1,6 @@
 import type { Address, FileOffset } from "../../../src/bytes/address.ts";
 import type { Extent, Placed } from "../../../src/bytes/extent.ts";
-import type { Files, Queued } from "../../../src/task/files.ts";
+import type { Files } from "../../../src/task/files.ts";
 import type { Task } from "../../../src/task/task.ts";
 
 /** The bytes of a content, whole pages of them. */
@@ -51,5 +51,5 @@ const withQueuesInHex = (files: Files): object => ({
 	}),
 });
 
-const hexOf = ({ source, offset, length }: Queued): string =>
+const hexOf = ({ source, offset, length }: Extent): string =>
 	source.read(offset, Number(length))?.toString("hex") ?? "shorter";

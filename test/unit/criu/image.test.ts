@@ -193,7 +193,7 @@ describe("what lies behind records", () => {
 
 	it("must fit its record when it is written", () => {
 		const kind = imageKinds["pipes-data"];
-		const extra = { source: fromBuffer("p", bytes("61")), offset: 0n as FileOffset, length: 1n };
+		const extra = { source: fromBuffer("p", bytes("61")), offset: 0n as FileOffset, length: 1n, available: 1n };
 		expect(() => encodeImage({ kind, records: [{ value: { pipe_id: 1, bytes: 2 }, extra }] })).toThrow(
 			new RangeError("1 bytes behind a pipe_data_entry that counts 2"),
 		);

@@ -39,9 +39,9 @@ test("pieces of other files are copied, of any size", async () => {
 	const source = openFile(join(target, "donor"));
 	const pieces = [
 		Buffer.from("head"),
-		{ source, offset: fileOffset(5), length: 2_500_000n },
-		{ source: fromBuffer("memory", bytes), offset: fileOffset(0), length: 5n },
-		{ source, offset: fileOffset(0), length: 0n },
+		{ source, offset: fileOffset(5), length: 2_500_000n, available: 2_500_000n },
+		{ source: fromBuffer("memory", bytes), offset: fileOffset(0), length: 5n, available: 5n },
+		{ source, offset: fileOffset(0), length: 0n, available: 0n },
 	];
 	const images = new Map([["ghost-file-1.img", pieces], ...draft().images]);
 	expect(draftWork(draft({ images }))).toBe(2_500_005n);

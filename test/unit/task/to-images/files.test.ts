@@ -75,7 +75,7 @@ describe("file entries", () => {
 });
 
 describe("pipes", () => {
-	const held = { source: stored, offset: fileOffset(10), length: 4n };
+	const held = { source: stored, offset: fileOffset(10), length: 4n, available: 4n };
 
 	test("are written with what waits in them, once for both ends", async () => {
 		const pipe = { id: 33, capacity: 65536, content: held };
