@@ -4,7 +4,7 @@ import { lengthOf, type Range } from "../bytes/range.ts";
 import { stepLayout } from "../program/abi.ts";
 import type { ArgOf } from "../program/args.ts";
 import { type AssembledStep, stepWriter } from "../program/assemble.ts";
-import type { CallName } from "../program/calls.ts";
+import type { ArgsOf, CallName } from "../program/calls.ts";
 import type { Expect } from "../program/program.ts";
 
 /**
@@ -17,9 +17,9 @@ export interface SyscallBatch {
 	/** So many zero bytes. */
 	space(size: number, align?: number): Slot;
 	/** Appends a call; the slot holds its result afterwards. Whatever it returns, the next one follows. */
-	call(name: CallName, ...args: readonly BatchArg[]): Slot;
+	call<C extends CallName>(name: C, ...args: ArgsOf<C, BatchArg>): Slot;
 	/** The same, with a place for its result that need not be the batch's own: 8 bytes. */
-	callInto(store: Slot, name: CallName, ...args: readonly BatchArg[]): void;
+	callInto<C extends CallName>(store: Slot, name: C, ...args: ArgsOf<C, BatchArg>): void;
 	/** Goes on at a label when a value, masked, is `wanted`; with the next call otherwise. */
 	branch(value: BatchArg, mask: bigint | number, wanted: bigint | number, to: Label): void;
 	/** Goes on at a label. */
@@ -128,10 +128,10 @@ export function batchIn(area: Range): SyscallBatch {
 			contents.push({ from: Number(slot.at - area.start), bytes });
 			return slot;
 		},
-		call: (name, ...args) => own.call(name, args),
+		call: (name, ...args) => own.call(name, args as readonly BatchArg[]),
 		callInto: (save, call, ...args) => {
 			encoded = undefined;
-			ownEntries.push({ call, args: args.map(literal), save, expect: "anything" });
+			ownEntries.push({ call, args: (args as readonly BatchArg[]).map(literal), save, expect: "anything" });
 			steps += 1;
 		},
 		branch,

@@ -18,6 +18,13 @@ type DeedName = keyof typeof deedCalls;
 /** A system call by its name (unistd.h), or a deed of the blob. */
 export type CallName = keyof typeof systemCalls | DeedName;
 
+type Rows = typeof systemCalls & typeof deedCalls;
+
+/** As many arguments as a call takes, or fewer; one more does not compile. */
+export type ArgsOf<C extends CallName, A> = UpTo<Rows[C]["args"], A>;
+
+type UpTo<T extends readonly unknown[], A> = { readonly [I in keyof T]?: A };
+
 /** What is known of a call. */
 export const callRow = (name: CallName): CallRow => (isDeed(name) ? deedCalls[name] : systemCalls[name]);
 

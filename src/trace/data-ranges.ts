@@ -1,4 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
+import type { Slot } from "../agent/batch.ts";
 import { ENXIO, failedWith } from "../linux/errno.ts";
 import { SEEK } from "../linux/fcntl.ts";
 
@@ -25,7 +26,7 @@ export async function dataRanges(agent: Agent, path: string): Promise<readonly D
 		const found: DataRange[] = [];
 		for (let from: bigint | undefined = 0n; from !== undefined; ) {
 			const batch = agent.batch();
-			const first = batch.call("lseek", fd, from, SEEK.DATA);
+			const first: Slot = batch.call("lseek", fd, from, SEEK.DATA);
 			const pairs = [{ start: first, end: batch.call("lseek", fd, { valueOf: first }, SEEK.HOLE) }];
 			for (let last = pairs[0]; pairs.length < AT_ONCE && last !== undefined; last = pairs.at(-1)) {
 				const start = batch.call("lseek", fd, { valueOf: last.end }, SEEK.DATA);
