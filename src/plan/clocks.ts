@@ -40,7 +40,7 @@ export function planClocks(task: Task, context: Context): Part {
 	const { clocks } = task;
 	reportLostClocks(task, context);
 	if (clocks === undefined || clockCourse(task, context) !== "own") return draft.made();
-	const list = draft.list("leader");
+	const list = draft.leader;
 	actor.asCaller("clocks");
 	const newTime = BigInt(CLONE.NEWTIME);
 	const file = cellDatum("descriptor of the time namespace");

@@ -4,7 +4,7 @@ import { errnoName, isErrorResult } from "../linux/errno.ts";
 import type { NumberedStep } from "../program/assemble.ts";
 import { remedyFor } from "../program/calls.ts";
 import { resultText, shortCallText } from "../program/text.ts";
-import type { AssembledPlan, PlanStep } from "./plan.ts";
+import { type AssembledPlan, LEADER, type PlanStep } from "./plan.ts";
 
 /** What the blob says of a step that was not satisfied. */
 export interface StepReport {
@@ -38,7 +38,7 @@ export function stepFailure({ steps }: Pick<AssembledPlan, "steps">, { id, resul
 
 /** The leader is who one thinks of; others are named. */
 const subjectOf = ({ id, total, list, step: { stage, why } }: NumberedStep<PlanStep>): string =>
-	`step ${id} of ${total} (${stage}${list === "leader" ? "" : ` of ${list}`}: ${why})`;
+	`step ${id} of ${total} (${stage}${list === LEADER ? "" : ` of ${list}`}: ${why})`;
 
 const expectationText = ({ step: { call, expect } }: NumberedStep<PlanStep>): string | undefined =>
 	typeof expect === "object" && "exactly" in expect ? `expected ${resultText(call, expect.exactly)}` : undefined;

@@ -138,7 +138,7 @@ export function actorOf(draft: PartDraft, opener: Opener): Actor {
 	let present: "user" | "caller" = "caller";
 	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {
 		for (const { call, args, why } of steps)
-			draft.list("leader").add(
+			draft.leader.add(
 				stage,
 				call,
 				args.map((arg) => (typeof arg === "bigint" ? arg : bytesDatum(`${call}: ${why}`, arg))),

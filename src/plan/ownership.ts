@@ -23,7 +23,7 @@ export function addOwnership(
 	stage: Stage,
 	{ draft, facts }: Context,
 ): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	if (uid !== undefined && gid !== undefined) {
 		if (mayGive({ uid, gid }, facts)) leader.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${what}`);
 		else draft.report(loss("file-owner", what, `belonged to ${uid}, group ${gid}; it belongs to the restorer now`));

@@ -4,7 +4,7 @@ import type { Finding } from "../finding.ts";
 import type { Arg, Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
 import type { Expect, StepList } from "../program/program.ts";
-import { type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
+import { LEADER, type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
 
 /** What one part of the compiler has to say of a plan. Nobody else adds to it. */
 export interface Part {
@@ -18,7 +18,9 @@ export interface Part {
 
 /** A part in the making. */
 export interface PartDraft {
-	/** Opens (or continues) the list of that name. */
+	/** What the process's first thread does. */
+	readonly leader: ListDraft;
+	/** Opens (or continues) the list of that name, for somebody else. */
 	list(name: string): ListDraft;
 	report(finding: Finding): void;
 	/** What has come together. */
@@ -38,17 +40,21 @@ export interface StepOptions {
 export function partDraft(): PartDraft {
 	const lists = new Map<string, PlanStep[]>();
 	const findings: Finding[] = [];
+	const list = (name: string): ListDraft => {
+		const steps = lists.get(name) ?? [];
+		lists.set(name, steps);
+		return {
+			add: (stage, call, args, why, { expect = "success", save } = {}) => {
+				if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
+				steps.push({ stage, call, args, expect, why, ...defined({ save }) });
+			},
+		};
+	};
 	return {
-		list: (name) => {
-			const steps = lists.get(name) ?? [];
-			lists.set(name, steps);
-			return {
-				add: (stage, call, args, why, { expect = "success", save } = {}) => {
-					if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
-					steps.push({ stage, call, args, expect, why, ...defined({ save }) });
-				},
-			};
+		get leader() {
+			return list(LEADER);
 		},
+		list,
 		report: (finding) => void findings.push(finding),
 		made: (more = {}) => ({ lists: [...lists].map(([name, steps]) => ({ name, steps })), findings, ...more }),
 	};

@@ -27,6 +27,9 @@ export interface Plan extends Program<PlanStep> {
 	readonly findings: readonly Finding[];
 }
 
+/** The name of the list that the first thread runs. */
+export const LEADER = "leader";
+
 /** In the order in which they come, in every list. */
 export const stages = [
 	"identity",

@@ -30,7 +30,7 @@ export async function makeCarrier(
 ): Promise<number> {
 	const made = await spawnTask(agent, {
 		context: encoded.contextAt,
-		steps: encoded.firstStep("leader"),
+		steps: encoded.firstStep(LEADER),
 		pids: ids === "fresh" ? [] : [pid],
 		...defined({ store }),
 	});

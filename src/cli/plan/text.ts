@@ -1,5 +1,5 @@
 import { hex } from "../../bytes/address.ts";
-import type { Plan, PlanStep } from "../../plan/plan.ts";
+import { LEADER, type Plan, type PlanStep } from "../../plan/plan.ts";
 import { type NumberedStep, numberSteps } from "../../program/assemble.ts";
 import { stepText } from "../../program/text.ts";
 import { escapeText } from "../escape-text.ts";
@@ -51,8 +51,6 @@ export function planText(plan: Plan, paint: Paint, verbose: boolean): string {
 		),
 	].join("");
 }
-
-const LEADER = "leader";
 
 interface StepGroup {
 	readonly title: string;

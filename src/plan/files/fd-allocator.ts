@@ -30,7 +30,7 @@ export interface FdAllocator {
 const MOST_HOLES = 3;
 
 export function fdAllocator(context: Context): FdAllocator {
-	const list = context.draft.list("leader");
+	const list = context.draft.leader;
 	const holes: number[] = [];
 	let present = 0;
 	let next = 0;

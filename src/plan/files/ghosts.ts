@@ -94,7 +94,7 @@ function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: num
 /** As all that show them have opened them, files without a name get their owner, permissions and times. */
 export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context): void {
 	const { draft } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const ghost of ghosts) {
 		const { id, path, accessed, modified } = ghost;
 		const number = context.ghosts?.get(id);
@@ -114,6 +114,6 @@ export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context
 export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): Part {
 	if (ghosts === undefined || ghosts.size === 0) return draft.made();
 	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n];
-	draft.list("leader").add("bounds", "close_range", range, "files without a name are where they belong");
+	draft.leader.add("bounds", "close_range", range, "files without a name are where they belong");
 	return draft.made();
 }

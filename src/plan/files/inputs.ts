@@ -7,7 +7,7 @@ import type { Part } from "../part.ts";
 
 /** Moves the files that are open from the beginning out of the way of the numbers that the process will have. */
 export function planInputs(task: Pick<Task, "memory" | "files">, { draft, firstWorkFd }: Context, lent: Lent): Part {
-	const list = draft.list("leader");
+	const list = draft.leader;
 	const first = firstWorkFd + 1;
 	const all = [
 		...sourcesOf(task).map(({ name }, i) => ({ name, number: FIRST_INPUT_FD + i })),
@@ -28,13 +28,11 @@ export function planInputs(task: Pick<Task, "memory" | "files">, { draft, firstW
 export function closeInputs({ draft, firstWorkFd, inputs: { count } }: Context): Part {
 	const first = firstWorkFd + 1;
 	if (count > 0)
-		draft
-			.list("leader")
-			.add(
-				"directories",
-				"close_range",
-				[BigInt(first), BigInt(first + count - 1), 0n],
-				"the files that its bytes came from",
-			);
+		draft.leader.add(
+			"directories",
+			"close_range",
+			[BigInt(first), BigInt(first + count - 1), 0n],
+			"the files that its bytes came from",
+		);
 	return draft.made();
 }

@@ -17,7 +17,7 @@ import { word } from "./special.ts";
  * whose sender is remembered with the credentials of who sets it.
  */
 export function planArming(task: Task, context: Context, policy: FilePolicy): Part {
-	const list = context.draft.list("leader");
+	const list = context.draft.leader;
 	const done = new Set<string>();
 	for (const { number, key, content } of slotsOf(task.files, policy, () => {})) {
 		if (content.kind === "substitute" || done.has(key)) continue;

@@ -29,7 +29,7 @@ export function placeMemfds(
 	openAs: (object: number) => number,
 	{ draft }: Context,
 ): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const add = (call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void =>
 		leader.add("protect", call, args, why, options);
 	const firsts = new Map<string, number>();

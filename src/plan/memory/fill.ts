@@ -37,7 +37,7 @@ export function addFill(
 ): void {
 	if (stretches.length === 0) return;
 	const { draft, facts } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const total = stretches.reduce((sum, { length }) => sum + length, 0n);
 	const readings = readingsOf(stretches, spacious, chunkOf(total));
 	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
@@ -88,17 +88,15 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 			],
 		},
 	);
-	draft
-		.list("leader")
-		.add(
-			"fill",
-			facts.clone3 === false ? "clone" : "spawn",
-			[args, BigInt(cloneArgs.size), reportTarget, { list: name }],
-			"a second pair of hands",
-			{
-				save: tid,
-			},
-		);
+	draft.leader.add(
+		"fill",
+		facts.clone3 === false ? "clone" : "spawn",
+		[args, BigInt(cloneArgs.size), reportTarget, { list: name }],
+		"a second pair of hands",
+		{
+			save: tid,
+		},
+	);
 	return { number, tid, running };
 }
 
@@ -164,7 +162,7 @@ const MOST_ZEROS = 1n << 30n;
 /** Zeros over file bytes: where a core was cut short or a page reached beyond what was saved. */
 export function addBlanks(blanks: readonly Range[], { draft }: Context): void {
 	if (blanks.length === 0) return;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const zero = cellDatum("descriptor of /dev/zero");
 	const path = pathDatum("path of /dev/zero", "/dev/zero");
 	leader.add("fill", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "zeros", { save: zero });

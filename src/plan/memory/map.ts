@@ -54,7 +54,7 @@ const AT_ONCE = 256;
 /** Files, each opened once for all mappings that it may be opened for in the same way. */
 export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, context: Context): void {
 	const { draft } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const groups = new Map<
 		string,
 		{ path: string; name: string; access: number; members: { mapping: Mapping; offset: bigint }[] }
@@ -94,7 +94,7 @@ function openMapped(
 	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
 	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
 	const place = pathDatum(name, nameFor(path, "map", context));
-	draft.list("leader").add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
+	draft.leader.add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
 	return file;
 }
 
@@ -111,7 +111,7 @@ export function map(
 	context: Context,
 ): void {
 	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset];
-	const leader = context.draft.list("leader");
+	const leader = context.draft.leader;
 	leader.add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
 	if (mapping.attributes?.["locked-on-fault"] === 1n)
 		leader.add("map", "mlock2", [mapping.start, lengthOf(mapping), MLOCK_ONFAULT], "its pages are locked as they come");
@@ -134,7 +134,7 @@ export const isAdvised = ({ advice }: Mapping, number: number): boolean => ((adv
 
 /** Given before the pages come: it decides of which kind they are, and the rest does not mind. */
 export function advise(mappings: readonly Mapping[], { draft }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const mapping of mappings) {
 		if (mapping.advice === 0n) continue;
 		for (const number of LASTING.filter((number) => isAdvised(mapping, number)))

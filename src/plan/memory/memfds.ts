@@ -58,7 +58,7 @@ const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 /** @param slots all that will be open by the end. The memfds among them are not yet. */
 export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 	const { draft, firstSpareFd, ghosts } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const own = slots.filter(isMemfdSlot);
 	const shown = new Map<number, MemfdSlot>();
 	for (const slot of own) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);

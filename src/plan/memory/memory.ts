@@ -61,7 +61,7 @@ export function planMemory(
 
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
 function clear({ draft, hole }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const below: Range = { start: 0n as Address, end: hole.start };
 	const above: Range = { start: hole.end, end: TASK_SIZE };
 	leader.add("clear", "munmap", [below.start, lengthOf(below)], "everything below the hole");
@@ -85,7 +85,7 @@ const spaciousOf = (
 const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;
 
 function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const mapping of mappings)
 		if (now(mapping) !== protOf(mapping))
 			leader.add(
@@ -98,7 +98,7 @@ function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number
 
 /** After the bytes: pages that become guards lose theirs. */
 function guard(guards: readonly Range[], { draft }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const range of guards)
 		leader.add(
 			"protect",

@@ -54,7 +54,7 @@ export function mapObjects(
 	}
 	const finish = (): void => {
 		for (const { start, length } of windows)
-			context.draft.list("leader").add("protect", "munmap", [start, length], "the object is filled");
+			context.draft.leader.add("protect", "munmap", [start, length], "the object is filled");
 	};
 	return { stretches, prots, finish, settle: memfds.settle };
 }
@@ -66,7 +66,7 @@ function mapShared(
 	prots: Map<Mapping, number>,
 	context: Context,
 ): ObjectWindow | undefined {
-	const leader = context.draft.list("leader");
+	const leader = context.draft.leader;
 	const length = pagesUp(object.size);
 	const types = members.reduce<number>((all, { mapping }) => all | flagsOf(mapping), MAP.ANONYMOUS);
 	const flags = BigInt(types & ~MAP.LOCKED);

@@ -108,7 +108,7 @@ function isOurs(
  * afterwards shows that the wish was granted.
  */
 function mapHosts(start: Address, where: string, { draft, facts }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const size = BigInt(facts.vdso.image.length);
 	leader.add("vdso", "arch_prctl", [BigInt(ARCH.MAP_VDSO_64), start], `this kernel's vdso ${where}`, {
 		expect: { exactly: size },
@@ -126,7 +126,7 @@ function replace(
 	context: Context,
 ): void {
 	const { draft, facts, ids } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const { image: ours, vvarLength } = facts.vdso;
 	const start = context.reserve(vvarLength + BigInt(ours.length) + PAGE_SIZE);
 	// vdso=0 on the kernel's command line: then all of them become system calls

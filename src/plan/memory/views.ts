@@ -82,7 +82,7 @@ function behind(stretch: ClassifiedRange, viewed: bigint | undefined): Classifie
 
 /** Maps views over the memory that is there already: the one place where something is replaced. */
 export function mapViews(views: readonly View[], { draft, inputs }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const [source, members] of bySource(views)) {
 		const file = BigInt(inputs.numberOf(source));
 		for (const view of members) {

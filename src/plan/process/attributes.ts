@@ -117,7 +117,7 @@ function policyIn(
 
 /** Policies of mappings, before their pages come. */
 export function addMappingPolicies({ memory: { mappings } }: Pick<Task, "memory">, context: Context): void {
-	const list = context.draft.list("leader");
+	const list = context.draft.leader;
 	for (const { start, end, attributes } of mappings) {
 		const value = attributes?.["memory-policy"];
 		const policy = value === undefined ? undefined : policyIn(value, `mapping 0x${start.toString(16)}`, context);
@@ -132,12 +132,12 @@ export function addMappingPolicies({ memory: { mappings } }: Pick<Task, "memory"
 export function sealMappings({ memory: { mappings } }: Pick<Task, "memory">, { draft }: Context): void {
 	for (const { start, end, attributes } of mappings)
 		if (attributes?.sealed === 1n)
-			draft.list("leader").add("protect", "mseal", [start, end - start, 0n], "can no longer be changed (Linux 6.10)");
+			draft.leader.add("protect", "mseal", [start, end - start, 0n], "can no longer be changed (Linux 6.10)");
 }
 
 /** What belongs to the whole address space, and to nobody but the process: before there are threads. */
 export function planAttributes({ attributes = {} }: Task, { draft, facts }: Context): Part {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const filter = attributes["coredump-filter"];
 	if (filter !== undefined) {
 		const text = bytesFromText(`0x${filter.toString(16)}`);
@@ -162,7 +162,7 @@ export function planAttributes({ attributes = {} }: Task, { draft, facts }: Cont
 
 /** The same, once all memory is there. */
 export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Context): Part {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const { membarrier = 0n } = attributes;
 	for (let bit = 0n; membarrier >> bit > 0n; bit++)
 		if (((membarrier >> bit) & 1n) === 1n && (REGISTRATIONS & (1n << bit)) !== 0n)
@@ -176,7 +176,7 @@ export function planMemoryAttributes({ attributes = {} }: Task, { draft }: Conte
 
 /** With the credentials it has in the end: whose keyring is the user's, and what no longer may be mapped. */
 export function planLateAttributes({ attributes = {} }: Task, { draft, facts }: Context): Part {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	if (facts.keyrings === true && attributes["user-keyring"] === 1n)
 		leader.add(
 			"credentials",

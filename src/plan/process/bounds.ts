@@ -34,7 +34,7 @@ const LOWEST = 0x1_0000n;
  */
 export function planBounds({ identity, memory }: Task, context: Context): Part {
 	const { draft, facts } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const { bounds, executable } = memory;
 	const links = executable !== "" && mayLinkExecutable(facts);
 	check(bounds);

@@ -30,7 +30,7 @@ export function planCredentials(task: Task, context: Context): Part {
 	addLimits(task, context);
 	const [leader] = task.threads;
 	if (leader === undefined) return context.draft.made();
-	const list = context.draft.list("leader");
+	const list = context.draft.leader;
 	reportUserNamespace(task, context);
 	addCredentials(list, task, leader, context);
 	// the kernel forgets it when credentials change (commit_creds, kernel/cred.c)

@@ -11,7 +11,7 @@ import type { Part } from "../part.ts";
  */
 export function planDirectories({ files: { cwd, root, umask } }: Task, context: Context): Part {
 	const { draft, actor } = context;
-	const list = draft.list("leader");
+	const list = draft.leader;
 	const keeping = 1n << BigInt(CAP.SYS_CHROOT);
 	if (umask !== undefined)
 		list.add("directories", "umask", [BigInt(umask)], "permissions that new files lack", { expect: "anything" });

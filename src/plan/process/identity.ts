@@ -25,7 +25,7 @@ import type { ListDraft, Part } from "../part.ts";
 export function planIdentity({ identity }: Task, context: Context): Part {
 	const { pid, sid, pgid, oomScoreAdjust, childSubreaper } = identity;
 	const { draft, reportTarget, firstWorkFd, ids } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	ids.introduce(leader, "identity", pid);
 	const all = new Uint8Array(Number(SIGSET_BYTES)).fill(0xff);
 	leader.add(

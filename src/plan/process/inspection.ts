@@ -15,7 +15,7 @@ export function planInspection(
 	{ draft, reportTarget }: Context,
 	before: readonly Part[],
 ): Part {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	// it was somebody else for a while; now it is nobody's but the restorer's, who may lack CAP_SYS_PTRACE
 	if (before.some(changesHands))
 		leader.add("inspection", "prctl", [BigInt(PR.SET_DUMPABLE), 1n, 0n, 0n, 0n], "the restorer may look at it");

@@ -10,7 +10,7 @@ import type { Context } from "../context.ts";
  * CAP_SYS_RESOURCE it stays where it is.
  */
 export function addLimits({ limits }: Task, { draft, facts }: Context): void {
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	for (const [number, name] of limitNames.entries()) {
 		const wanted = limits[number];
 		if (wanted === undefined) continue;

@@ -17,14 +17,12 @@ const ANYBODY = (1n << 64n) - 1n;
 /** Lets a debugger in. A host without Yama knows no such option, and needs none. */
 export function planTracer({ tracer }: TracerPolicy, { draft }: Context): Part {
 	if (tracer === undefined) return draft.made();
-	draft
-		.list("leader")
-		.add(
-			"credentials",
-			"prctl",
-			[BigInt(PR.SET_PTRACER), tracer === "anybody" ? ANYBODY : BigInt(tracer), 0n, 0n, 0n],
-			"who may attach to it",
-			{ expect: "anything" },
-		);
+	draft.leader.add(
+		"credentials",
+		"prctl",
+		[BigInt(PR.SET_PTRACER), tracer === "anybody" ? ANYBODY : BigInt(tracer), 0n, 0n, 0n],
+		"who may attach to it",
+		{ expect: "anything" },
+	);
 	return draft.made();
 }

@@ -26,7 +26,7 @@ export interface LeavePolicy {
 export function planLeave(task: Task, context: Context, { stopsItself }: LeavePolicy = {}): Part {
 	const { draft, reportTarget, go, ids } = context;
 	const { pid } = task.identity;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const [thread] = task.threads;
 	if (thread === undefined) return context.draft.made();
 	const socket = { valueOf: reportTarget };

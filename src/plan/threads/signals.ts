@@ -23,7 +23,7 @@ const DEFAULT: Omit<SignalAction, "signal"> = {
  */
 export function planSignals({ identity: { pid }, signalActions, pending }: Task, context: Context): Part {
 	const { draft, ids } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const actions = new Map(signalActions.map((action) => [action.signal, action]));
 	const data = new Map<string, Place>();
 	for (let signal = 1; signal <= SIGNAL_MAX; signal++) {

@@ -29,7 +29,7 @@ const STACK_SIZE = 4096;
  */
 export function planThreads(task: Task, context: Context): Part {
 	for (const thread of task.threads) if (thread.ended !== true) requireRunnable(thread);
-	const list = context.draft.list("leader");
+	const list = context.draft.leader;
 	const [leader, ...others] = task.threads;
 	if (leader === undefined) return context.draft.made();
 	const made = others.map((thread) => ({ thread, ready: addThread(list, task, thread, context) }));

@@ -27,7 +27,7 @@ const MOST_GAPS = 64;
 export function planTimers({ posixTimers, identity: { pid } }: Task, context: Context): Part {
 	if (posixTimers.length === 0) return context.draft.made();
 	const { draft } = context;
-	const leader = draft.list("leader");
+	const leader = draft.leader;
 	const timers = [...posixTimers].sort((a, b) => a.id - b.id);
 	const count = (timers.at(-1)?.id ?? 0) + 1;
 	const few = count - timers.length <= MOST_GAPS;
