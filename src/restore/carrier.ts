@@ -8,7 +8,7 @@ import { NecromancerError, refuse } from "../errors.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import type { AssembledPlan } from "../plan/plan.ts";
+import { type AssembledPlan, LEADER } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
