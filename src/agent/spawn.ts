@@ -15,7 +15,7 @@ export interface Spawning {
 	readonly pids?: readonly number[];
 	/** CLONE_ flags besides. */
 	readonly flags?: number;
-	/** Where its pid goes, instead of the batch's memory: see {@link leaveKills}. */
+	/** Where its pid goes, instead of the batch's memory: see {@link registerKills}. */
 	readonly store?: Slot;
 }
 
@@ -71,7 +71,7 @@ export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigin
  *
  * @returns where their pids are to go.
  */
-export async function leaveKills(agent: Agent, count: number): Promise<readonly Slot[]> {
+export async function registerKills(agent: Agent, count: number): Promise<readonly Slot[]> {
 	const undo = agent.undoList();
 	const pids = Array.from({ length: count }, () => undo.space(8));
 	for (const pid of pids) {
@@ -89,5 +89,5 @@ export async function leaveKills(agent: Agent, count: number): Promise<readonly 
 }
 
 /** Clears the undo list: the processes are complete, or have ended. */
-export const leaveNothing = async (agent: Agent): Promise<void> =>
+export const clearUndo = async (agent: Agent): Promise<void> =>
 	void (await agent.perform(agent.batch(), { undo: undefined }));

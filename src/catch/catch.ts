@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
-import { leaveNothing } from "../agent/spawn.ts";
+import { clearUndo } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
 import { waitForExit } from "../agent/wait.ts";
 import { type ByteSink, createFile } from "../bytes/sink.ts";
@@ -67,7 +67,7 @@ async function killCaught(agent: Agent, pid: number, signal: number, path: strin
 		await tracer.detach([...tids.slice(1), pid], false);
 		const end = await waitForExit(agent, pid);
 		// it is reaped: its pid may be reused
-		await leaveNothing(agent);
+		await clearUndo(agent);
 		return { core, end };
 	} catch (cause) {
 		rmSync(path, { force: true });
@@ -94,7 +94,7 @@ async function untilSignal(agent: Agent, tracer: Tracer, pid: number, signal: nu
 	for (;;) {
 		const what = await tracer.wait(pid);
 		if (what.kind === "exited" || what.kind === "killed") {
-			await leaveNothing(agent);
+			await clearUndo(agent);
 			lostThread(pid, what);
 		}
 		if (what.kind === "signal" && what.signal === signal) return;

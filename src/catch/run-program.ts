@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
-import { addSpawn, leaveKills } from "../agent/spawn.ts";
+import { addSpawn, registerKills } from "../agent/spawn.ts";
 import { defined } from "../bytes/defined.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { refuse } from "../errors.ts";
@@ -48,7 +48,7 @@ export async function runProgram(agent: Agent, { path, args, env }: ProgramToRun
 	list.call("execve", [program, vectorIn(batch, words), vectorIn(batch, environment)]);
 	const context = batch.put(contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: 0n }));
 	// PR_SET_PDEATHSIG is cleared by an exec that changes credentials, and the program may clear it (prctl(2))
-	const [store] = await leaveKills(agent, 1);
+	const [store] = await registerKills(agent, 1);
 	const { at } = addSpawn(batch, agent, {
 		...{ context, steps: { list } },
 		...defined({ store }),

@@ -1,8 +1,8 @@
 /** Text of a JSON value. Terminal control characters are escaped as in JSON strings. */
-export const jsonText = (value: unknown): string => `${steerless(JSON.stringify(value, null, "\t"))}\n`;
+export const jsonText = (value: unknown): string => `${withoutControls(JSON.stringify(value, null, "\t"))}\n`;
 
 /** JSON without characters that a terminal obeys or hides. */
-export const steerless = (json: string): string =>
+export const withoutControls = (json: string): string =>
 	json.replace(/[\u007f-\u009f\p{Cf}\u2028\u2029]/gu, (character) =>
 		Array.from({ length: character.length }, (_, i) => unitEscape(character.charCodeAt(i))).join(""),
 	);

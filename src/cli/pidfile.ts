@@ -16,7 +16,7 @@ export function writePidfile(path: string, { pid }: Restored): void {
  *
  * @throws whatever `tell` throws.
  */
-export async function orEnd(restored: Restored, tell: () => Promise<void>): Promise<void> {
+export async function killUnlessTold(restored: Restored, tell: () => Promise<void>): Promise<void> {
 	try {
 		await tell();
 	} catch (error) {

@@ -77,7 +77,7 @@ export function readAnyCore(source: ByteSource): Core | Core<UserPtRegs> {
 }
 
 /** Whether it is an x86-64 core: others are only shown. */
-export const isOurs = (core: Core | Core<UserPtRegs>): core is Core => core.machine === x86.machine;
+export const isX8664 = (core: Core | Core<UserPtRegs>): core is Core => core.machine === x86.machine;
 
 const aShownCore = { ...aCore, machines: [x86.machine, aarch64.machine] };
 

@@ -6,7 +6,7 @@ import { refuse } from "../errors.ts";
 import { fileNoteHead, fileNoteRow } from "../linux/elf-core.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import { DELETED, withoutDeleted } from "../proc/deleted.ts";
-import { spell } from "./segments.ts";
+import { rangeText } from "./segments.ts";
 
 /** A mapping of a file, as NT_FILE lists them. */
 export interface NotedFile extends Range {
@@ -50,14 +50,21 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset,
 		const { start, end, file_ofs } = rows.take(fileNoteRow);
 		const range = { start: address(start), end: address(end) };
 		const raw = input.untilNul();
-		if (raw.length > LONGEST_NAME) corrupt(`NT_FILE row ${spell(range)} has a name of ${raw.length} bytes`, LONGEST);
+		if (raw.length > LONGEST_NAME)
+			corrupt(`NT_FILE row ${rangeText(range)} has a name of ${raw.length} bytes`, LONGEST);
 		const name = textFromBytes(raw);
 		if (start >= end || !isPageAligned(start) || !isPageAligned(end)) {
-			corrupt(`NT_FILE row ${spell(range)} (${name}) is no range of pages`, "expected start below end, both aligned");
+			corrupt(
+				`NT_FILE row ${rangeText(range)} (${name}) is no range of pages`,
+				"expected start below end, both aligned",
+			);
 		}
 		const offset = file_ofs * pageSize;
 		if (offset + (end - start) >= 1n << 64n) {
-			corrupt(`NT_FILE row ${spell(range)} (${name}) lies at file offset ${hex(offset)}`, "expected one below 2^64");
+			corrupt(
+				`NT_FILE row ${rangeText(range)} (${name}) lies at file offset ${hex(offset)}`,
+				"expected one below 2^64",
+			);
 		}
 		return { ...range, offset: fileOffset(offset), ...withoutDeleted(name) };
 	});
@@ -65,7 +72,7 @@ export function readFileNote(bytes: Uint8Array, subject: string, at: FileOffset,
 	for (const [i, next] of files.entries()) {
 		const before = files[i - 1];
 		if (before !== undefined && before.end > next.start) {
-			corrupt(`NT_FILE rows ${spell(before)} and ${spell(next)} overlap`, "expected distinct mappings");
+			corrupt(`NT_FILE rows ${rangeText(before)} and ${rangeText(next)} overlap`, "expected distinct mappings");
 		}
 	}
 	return { files, pageSize };

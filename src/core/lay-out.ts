@@ -2,7 +2,7 @@ import { type Address, type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, pa
 import { EM_X86_64, ET, elf64Ehdr, elf64Phdr, elf64Shdr, PF, PN_XNUM, PT } from "../elf/file.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { NewCore, NewSegment } from "./new-core.ts";
-import { spell } from "./segments.ts";
+import { rangeText } from "./segments.ts";
 import { notesOf } from "./write-notes.ts";
 
 /** Where everything of a core lies: what is written, but for the bytes of memory. */
@@ -100,7 +100,7 @@ function checkSegments(segments: readonly NewSegment[]): void {
 	let end = 0n;
 	for (const segment of segments) {
 		const wrong = (what: string): never => {
-			throw new RangeError(`segment ${spell(segment)} ${what}`);
+			throw new RangeError(`segment ${rangeText(segment)} ${what}`);
 		};
 		if (!isPageAligned(segment.start) || !isPageAligned(segment.end)) wrong("is not page aligned");
 		if (segment.start >= segment.end) wrong("is empty");

@@ -5,7 +5,7 @@ import { refuse } from "../errors.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
 import type { Core } from "./core.ts";
 import type { NotedFile } from "./files.ts";
-import { type Segment, spell } from "./segments.ts";
+import { rangeText, type Segment } from "./segments.ts";
 
 /** One mapping of the dead process: what PT_LOAD and NT_FILE together say of it. */
 export interface CoreMapping extends Range {
@@ -82,6 +82,6 @@ function fromSegment(segment: Segment, { start, end }: Range): CoreMapping {
 const refuseCrossing = (subject: string, file: NotedFile, segment: Segment): never =>
 	refuse("ERR_CORE_CORRUPT", {
 		subject,
-		finding: `NT_FILE row ${spell(file)} (${file.path}) crosses segment ${spell(segment)}`,
+		finding: `NT_FILE row ${rangeText(file)} (${file.path}) crosses segment ${rangeText(segment)}`,
 		expectation: "expected it to lie within one",
 	});

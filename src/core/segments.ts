@@ -35,7 +35,7 @@ export function readSegments(subject: string, loads: readonly Elf64Phdr[], size:
 	for (const [i, next] of segments.entries()) {
 		const before = segments[i - 1];
 		if (before !== undefined && before.end > next.start) {
-			corrupt(subject, `segments ${spell(before)} and ${spell(next)} overlap`, "expected distinct mappings");
+			corrupt(subject, `segments ${rangeText(before)} and ${rangeText(next)} overlap`, "expected distinct mappings");
 		}
 	}
 	requireHeld(subject, segments, size);
@@ -78,7 +78,7 @@ const protOf = (flags: number): number =>
 	((flags & PF.X) !== 0 ? PROT_EXEC : 0);
 
 /** A range as messages spell it. */
-export const spell = (range: Range): string => `${hex(range.start)}-${hex(range.end)}`;
+export const rangeText = (range: Range): string => `${hex(range.start)}-${hex(range.end)}`;
 
 const corrupt = (subject: string, finding: string, expectation: string): never =>
 	refuse("ERR_CORE_CORRUPT", { subject, finding, expectation });

@@ -11,7 +11,7 @@ import { readTimers } from "../proc/timers.ts";
 import type { ProcessClocks } from "../task/clocks.ts";
 import type { Identity, Task } from "../task/task.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
-import { waitingSignals } from "../trace/thread-records.ts";
+import { pendingSignals } from "../trace/thread-records.ts";
 import type { VictimThread } from "../trace/victim-memory.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { filesOf } from "./files.ts";
@@ -58,11 +58,11 @@ export interface Collected {
 export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Collected> {
 	const { pid, tids, cpu, memory, objects, ghosts, pages, missing, allowLost, report } = stopped;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
-	const questions = parasiteQueries(threads.map(askedOf), readTimers(pid), cpu);
+	const queries = parasiteQueries(threads.map(askedOf), readTimers(pid), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
 	const atStop = threads.map(({ thread }) => thread);
 	const asked = process.hrtime.bigint();
-	const answers = await runQueries(agent, { pid, atStop, memory, syscallInstruction }, questions);
+	const answers = await runQueries(agent, { pid, atStop, memory, syscallInstruction }, queries);
 
 	requireAllowed(lostState(pid, threads, answers.beyond), allowLost, report);
 	const status = readStatus(pid);
@@ -82,7 +82,7 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 		memory: { ...own, objects: shared, ...(nameless.length === 0 ? {} : { ghosts: nameless }) },
 		...{ signalActions, intervalTimers, posixTimers },
 		limits: readLimits(pid),
-		pending: status.sharedPending === 0n ? [] : await waitingSignals(agent, pid, "process"),
+		pending: status.sharedPending === 0n ? [] : await pendingSignals(agent, pid, "process"),
 		files,
 		stopped: stopped.stopped,
 		...attributesOf(pid, answers),

@@ -49,14 +49,14 @@ const hasNamespace = (names: readonly Losable[]): boolean =>
 	names.some((name) => ["net", "uts", "ipc", "cgroup"].includes(name));
 
 /** Namespaces that change what a process may reach, and not what paths, ids and times mean. */
-const around = ["net", "uts", "ipc", "cgroup"] as const;
+const NAMESPACES = ["net", "uts", "ipc", "cgroup"] as const;
 
 /** What of a running process's environment is not the restorer's: namespaces, security label, deleted directories. */
 export function lostEnvironment(pid: number): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const link = (whose: number, name: Namespace): string | undefined => ifShown(() => readNamespace(whose, name));
 	const ours = process.pid;
-	const foreign = around.flatMap((what): Lost[] => {
+	const foreign = NAMESPACES.flatMap((what): Lost[] => {
 		const [theirs, own] = [link(pid, what), link(ours, what)];
 		return theirs === undefined || theirs === own ? [] : [{ what, subject, found: `${theirs}, and ours is ${own}` }];
 	});

@@ -9,7 +9,7 @@ import { MAP, PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { pathOfMemory } from "../proc/links.ts";
 import { type Assembled, assemble } from "../program/assemble.ts";
-import { giveBack, injectCall, runParasites, type StoppedThread } from "../trace/inject.ts";
+import { injectCall, restoreThreads, runParasites, type StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { FRESH, mapInVictim, unmapInVictim, type VictimThread } from "../trace/victim-memory.ts";
 import { type Answers, LAST_CALL, type ParasiteQueries, STACK_SIZE } from "./parasite-queries.ts";
@@ -30,11 +30,11 @@ export interface QueriedProcess {
  *
  * @throws NecromancerError ERR_HOST where it may map no such memory, ERR_PROCESS when it dies.
  */
-export async function runQueries(agent: Agent, process: QueriedProcess, questions: ParasiteQueries): Promise<Answers> {
-	const room = await lend(agent, process, roomFor(questions));
+export async function runQueries(agent: Agent, process: QueriedProcess, queries: ParasiteQueries): Promise<Answers> {
+	const room = await lend(agent, process, roomFor(queries));
 	let answers: Answers;
 	try {
-		answers = await ask(agent, process, questions, room);
+		answers = await ask(agent, process, queries, room);
 	} catch (cause) {
 		// what went wrong first is what there is to say
 		await unmapInVictim(agent, callerOf(process), room).catch(() => undefined);
@@ -45,8 +45,8 @@ export async function runQueries(agent: Agent, process: QueriedProcess, question
 }
 
 /** Code first, in a page r-x that only a tracer can write to; then data, rw-. */
-async function lend(agent: Agent, interviewed: QueriedProcess, length: bigint): Promise<Range> {
-	const caller = callerOf(interviewed);
+async function lend(agent: Agent, target: QueriedProcess, length: bigint): Promise<Range> {
+	const caller = callerOf(target);
 	const { leader, syscallInstruction } = caller;
 	const room = await mapInVictim(agent, caller, length);
 	if (typeof room === "bigint") return refuseRoom(leader.tid, length, room);
@@ -74,19 +74,19 @@ function leaderOf([leader]: readonly StoppedThread[]): StoppedThread {
 async function ask(
 	agent: Agent,
 	{ pid, atStop, memory }: QueriedProcess,
-	questions: ParasiteQueries,
+	queries: ParasiteQueries,
 	room: Range,
 ): Promise<Answers> {
-	const encoded = assemble(questions.program(room), { reserved: PAGE_SIZE });
+	const encoded = assemble(queries.program(room), { reserved: PAGE_SIZE });
 	await writeCode(agent, pid, room.start);
 	for (const { at, bytes } of encoded.pieces) memory.write(at, bytes);
 	try {
-		await runParasites(agent, parasitesOf(atStop, questions, encoded), entryOf(room, questions, encoded));
+		await runParasites(agent, parasitesOf(atStop, queries, encoded), entryOf(room, queries, encoded));
 	} catch (cause) {
-		await giveBack(agent, atStop).catch(() => undefined);
+		await restoreThreads(agent, atStop).catch(() => undefined);
 		throw cause;
 	}
-	return questions.read((place, count) => {
+	return queries.read((place, count) => {
 		const from = encoded.addressOf(place);
 		return memory.peek(from, count) ?? refuseUnread(from);
 	});
@@ -110,16 +110,16 @@ async function writeCode(agent: Agent, pid: number, at: Address): Promise<void> 
 }
 
 /** Whole pages for blob and plan, wherever they come to lie. */
-function roomFor(questions: ParasiteQueries): bigint {
+function roomFor(queries: ParasiteQueries): bigint {
 	const anywhere = address(1n << 32n);
 	const hole = { start: anywhere, end: plus(anywhere, 1n << 40n) };
-	return assemble(questions.program(hole), { reserved: PAGE_SIZE }).end - anywhere;
+	return assemble(queries.program(hole), { reserved: PAGE_SIZE }).end - anywhere;
 }
 
-const parasitesOf = (atStop: readonly StoppedThread[], questions: ParasiteQueries, encoded: Assembled) =>
+const parasitesOf = (atStop: readonly StoppedThread[], queries: ParasiteQueries, encoded: Assembled) =>
 	atStop.map((thread) => {
-		const stack = encoded.addressOf({ ...questions.stackOf(thread.tid), offset: STACK_SIZE });
-		return { ...thread, steps: encoded.firstStep(questions.listOf(thread.tid)), stack };
+		const stack = encoded.addressOf({ ...queries.stackOf(thread.tid), offset: STACK_SIZE });
+		return { ...thread, steps: encoded.firstStep(queries.listOf(thread.tid)), stack };
 	});
 
 const entryOf = (room: Range, { context }: ParasiteQueries, encoded: Assembled) => ({

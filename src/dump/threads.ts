@@ -16,7 +16,7 @@ import { type ProcStatus, readStatus } from "../proc/status.ts";
 import type { Credentials, Thread } from "../task/task.ts";
 import type { StoppedThread } from "../trace/inject.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
-import { type ThreadRecords, threadRecords, waitingSignals } from "../trace/thread-records.ts";
+import { pendingSignals, type ThreadRecords, threadRecords } from "../trace/thread-records.ts";
 import { tracerOn } from "../trace/tracer.ts";
 import type { Asked, ThreadAnswers } from "./parasite-queries.ts";
 
@@ -66,7 +66,7 @@ export async function stoppedThreads(
 			xstate: readXstate(area, cpu.xstate, `thread ${tid}`),
 			records: record,
 			status,
-			pending: status.pending === 0n ? [] : await waitingSignals(agent, tid, "thread"),
+			pending: status.pending === 0n ? [] : await pendingSignals(agent, tid, "thread"),
 		});
 	}
 	return stopped;

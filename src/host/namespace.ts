@@ -82,7 +82,7 @@ export interface Init {
  * (find_child_reaper, kernel/exit.c). So init learns of its end by a pidfd.
  *
  * @param pid inside.
- * @param store where init's pid in our namespace goes: see {@link leaveKills}.
+ * @param store where init's pid in our namespace goes: see {@link registerKills}.
  * @throws NecromancerError ERR_HOST when it cannot be made.
  */
 export async function startInit(agent: Agent, pid: number, store?: Slot): Promise<Init> {

@@ -4,7 +4,7 @@ import type { Files, OpenFile } from "../task/files.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */
-export function atTodaysEnds(files: Files, host: HostFiles, report: (finding: Finding) => void): Files {
+export function withCurrentEnds(files: Files, host: HostFiles, report: (finding: Finding) => void): Files {
 	const known = new Map<number, OpenFile>();
 	const descriptors = files.descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
@@ -30,7 +30,7 @@ function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (findi
 }
 
 /** The donor's file entries with the names and offsets of the dead process's open files. */
-export function asOpened(entries: readonly FileEntry[], { descriptors }: Files): FileEntry[] {
+export function withOpenedFiles(entries: readonly FileEntry[], { descriptors }: Files): FileEntry[] {
 	const opened = new Map(descriptors.map(({ description }) => [description.id, description]));
 	return entries.map((entry) => {
 		const { id, reg } = entry;

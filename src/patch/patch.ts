@@ -29,7 +29,7 @@ import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
 import { nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
-import { asOpened, atTodaysEnds } from "./opened-files.ts";
+import { withCurrentEnds, withOpenedFiles } from "./opened-files.ts";
 
 export interface PatchOptions extends CompleteOptions {
 	/** Which process of the donor to replace, where it holds several. */
@@ -88,7 +88,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	report(clock);
 	const writers = options.writers?.(completedTask, donorTask);
 	const limited = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
-	const task = { ...limited, files: atTodaysEnds(limited.files, options.host, report) };
+	const task = { ...limited, files: withCurrentEnds(limited.files, options.host, report) };
 	const donorPid = donorTask.identity.pid;
 	const { pid, sid } = task.identity;
 	if (sid !== pid) report(noSessionLeader(sid));
@@ -133,7 +133,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 
 	const binaries = inspectBinaries(task.memory, options.host, report);
 	const files = fileTable(
-		asOpened(
+		withOpenedFiles(
 			donor.image("files.img", "files").records.map(({ value }) => value),
 			task.files,
 		),

@@ -5,7 +5,7 @@ import { caution, type Finding, loss, note } from "../finding.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { mayAccess, type Reader } from "../rights/access.ts";
-import { isBelow, realPath, resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
+import { foreignLinkOwner, isBelow, realPath, resolveInRoot } from "../rights/resolve-in-root.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
 import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
@@ -151,7 +151,7 @@ function candidateAt(
 	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
 	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.R_OK))
 		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
-	const stranger = reader === undefined ? undefined : strangerOnTheWay(reached, reader.uid);
+	const stranger = reader === undefined ? undefined : foreignLinkOwner(reached, reader.uid);
 	if (stranger !== undefined) return { because: `is reached by a link of user ${stranger}'s` };
 	const source = openRegular(reached.path);
 	if (source === undefined) return { because: "cannot be opened here" };

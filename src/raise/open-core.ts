@@ -15,7 +15,7 @@ import { makeTemporaryFile } from "./temporary-file.ts";
 import { unpack } from "./unpack.ts";
 
 export interface OpenCoreOptions {
-	/** The most bytes that a core may unpack to; without it as many as {@link usualMost} says. */
+	/** The most bytes that a core may unpack to; without it as many as {@link defaultMaxSize} says. */
 	readonly maxSize?: bigint;
 	/** Called before a compressed file is unpacked, with its size; `advance` is called as it is read. */
 	readonly progress?: (total: bigint) => { readonly advance: (bytes: bigint) => void; readonly end: () => void };
@@ -51,13 +51,13 @@ const LITTLE = 1n << 30n;
 const MOST_RATIO = 64n;
 
 /** The most that a compressed core of so many bytes may unpack to unasked. */
-export const usualMost = (packed: bigint): bigint => {
+export const defaultMaxSize = (packed: bigint): bigint => {
 	const most = packed * MOST_RATIO;
 	return most < LITTLE ? LITTLE : most > USUAL_MAX_SIZE ? USUAL_MAX_SIZE : most;
 };
 
 /** The limit while the stream goes on: a core may begin with zeros, so the ratio so far says little. */
-export const usualMostSoFar = (packed: bigint): bigint => (packed < LITTLE / MOST_RATIO ? LITTLE : USUAL_MAX_SIZE);
+export const maxSizeWhileReading = (packed: bigint): bigint => (packed < LITTLE / MOST_RATIO ? LITTLE : USUAL_MAX_SIZE);
 
 /**
  * Opens a core as it is found: plain, or compressed with gzip, zstd, lz4, xz or bzip2, which its content tells, not its
@@ -208,7 +208,7 @@ async function copy(
 				head = Buffer.concat([head, bytes.subarray(0, MAGIC.length)]).subarray(0, MAGIC.length);
 				if (!MAGIC.subarray(0, head.length).equals(head)) refuseKind(name, packing, head);
 			}
-			const usual = size === undefined ? usualMostSoFar(packed) : usualMost(size);
+			const usual = size === undefined ? maxSizeWhileReading(packed) : defaultMaxSize(size);
 			const most = maxSize ?? (packing === undefined ? USUAL_MAX_SIZE : usual);
 			if (file.size + BigInt(bytes.length) > most) refuseSize(name, most);
 			file.append(bytes);

@@ -34,7 +34,7 @@ import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
-import { blanksOf } from "./zero-runs.ts";
+import { zeroRangesOf } from "./zero-runs.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, Omit<FileSearch, "reader" | "writtenAt"> {
 	/** Which ids it gets; `chooseIds` decides when absent. */
@@ -103,7 +103,7 @@ async function prepared(
 	options: RaiseOptions,
 ): Promise<{ readonly planned: RaisePlan; readonly how: RestoreOptions }> {
 	// zeros need not be read or mapped; with --lazy nothing is read now
-	const planned = planRaise(core, options, options.lazy === true ? [] : await blanksOf(core.source));
+	const planned = planRaise(core, options, options.lazy === true ? [] : await zeroRangesOf(core.source));
 	const { task } = planned;
 	const ids = options.ids ?? chooseIds(task, await measurePids(task.threads.map(({ tid }) => tid)));
 	// our own id means nothing in another pid namespace

@@ -8,7 +8,7 @@ import type { WantedFile } from "./wanted-files.ts";
  * Why an ELF file cannot be the one that was mapped, judged without its header page: by the auxiliary vector (AT_ENTRY,
  * AT_PHDR) and by relocated pages (RELRO) in the core. `undefined` where nothing contradicts.
  */
-export function strangeStart(
+export function otherStart(
 	{ start, relocated }: Pick<WantedFile, "start" | "relocated">,
 	source: ByteSource,
 ): { readonly finding: string; readonly expectation: string } | undefined {

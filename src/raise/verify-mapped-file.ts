@@ -3,7 +3,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
-import { strangeStart } from "./same-start.ts";
+import { otherStart } from "./same-start.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
 /** Whether a file of this host is the one that was mapped. */
@@ -37,7 +37,7 @@ export function verifyMappedFile(wanted: WantedFile, source: ByteSource): Verdic
 		if (own === undefined || !own.equals(head))
 			return different("has other program headers", "expected those in the core, which has no build-id of it");
 	}
-	const strange = strangeStart(wanted, source);
+	const strange = otherStart(wanted, source);
 	if (strange !== undefined) return different(strange.finding, strange.expectation);
 	if (head === undefined && (reach.lastStart < end || reach.end === 0n)) return { kind: "plausible", short };
 	return whole(short, source, reach.end, "headers");

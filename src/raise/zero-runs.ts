@@ -4,7 +4,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { holesOf } from "../host/holes.ts";
 
 /** Where a core has only zeros: in its file's holes, or, where it has none, as pages of zeros. */
-export async function blanksOf(source: ByteSource): Promise<readonly FileRange[]> {
+export async function zeroRangesOf(source: ByteSource): Promise<readonly FileRange[]> {
 	const holes = await holesOf(source);
 	return holes.length > 0 ? holes : zeroRunsIn(source);
 }

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
 import type { Report } from "../agent/reports.ts";
-import { leaveNothing, spawnTask } from "../agent/spawn.ts";
+import { clearUndo, spawnTask } from "../agent/spawn.ts";
 import { waitForExit } from "../agent/wait.ts";
 import { defined } from "../bytes/defined.ts";
 import { NecromancerError, refuse } from "../errors.ts";
@@ -17,7 +17,7 @@ import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
 /**
  * Has the agent fork the carrier, the child that becomes the process: it holds blob and plan, no libc.
  *
- * @param store see {@link leaveKills}.
+ * @param store see {@link registerKills}.
  * @returns its id here.
  * @throws NecromancerError ERR_PID_TAKEN, ERR_HOST
  */
@@ -124,7 +124,7 @@ export async function killAll(agent: Agent, made: readonly number[]): Promise<Re
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);
 		// a process can be reaped once its traced threads are, and a pid namespace ends with its last process
 		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n);
-		await leaveNothing(agent);
+		await clearUndo(agent);
 		// while the agent holds the other end itself, reading it would never end
 		await agent.call("close", REPORT_FD);
 		return await agent.reports.next();

@@ -6,7 +6,7 @@ import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
 import type { Lent } from "../plan/inputs.ts";
 import type { Opener } from "../plan/opener.ts";
-import { resolveInRoot, strangerOnTheWay } from "../rights/resolve-in-root.ts";
+import { foreignLinkOwner, resolveInRoot } from "../rights/resolve-in-root.ts";
 import { sameFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 import { checkFiles, type HostLook, hostLook, settleMismatches } from "./files.ts";
@@ -133,7 +133,7 @@ export function strangersLink(
 	const reached = resolveInRoot("/", path);
 	// a path that we may not resolve ourselves is reached with the user's own rights
 	if (reached === undefined) return undefined;
-	const stranger = strangerOnTheWay(reached, user);
+	const stranger = foreignLinkOwner(reached, user);
 	if (stranger !== undefined) return `is reached by a link of user ${stranger}'s`;
 	const end = lstatSync(Buffer.from(bytesFromText(reached.path)), { bigint: true, throwIfNoEntry: false });
 	if (end?.dev === seen.device && end.ino === seen.inode) return undefined;

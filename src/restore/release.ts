@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Report } from "../agent/reports.ts";
-import { leaveNothing } from "../agent/spawn.ts";
+import { clearUndo } from "../agent/spawn.ts";
 import { waitForStop } from "../agent/wait.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import type { Range } from "../bytes/range.ts";
@@ -61,7 +61,7 @@ export async function release(
 	// end of file: the process has closed its report socket and runs on its own
 	const report = await agent.reports.next();
 	if (report !== undefined) await refuseStep(encoded, report);
-	await leaveNothing(agent);
+	await clearUndo(agent);
 	if (stopped) {
 		const end = await waitForStop(agent, pid);
 		if (end.kind !== "signal")
@@ -97,7 +97,7 @@ export async function releaseTraced(agent: Agent, complete: WaitingProcess): Pro
 	requireAsPlanned(pid, leftovers(pid, task, plan));
 	requireUnchanged();
 	// if we end before all are detached, PTRACE_O_EXITKILL kills those that are still traced
-	await leaveNothing(agent);
+	await clearUndo(agent);
 	await tracer.detach(tids, stopped, pid);
 }
 

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { leaveKills } from "../agent/spawn.ts";
+import { registerKills } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
 import { waitForExit } from "../agent/wait.ts";
 import { once } from "../bytes/once.ts";
@@ -83,7 +83,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 		const plan = compilePlan(task, facts, { ...policy, lent });
 		requireRoomForMappings(task, plan.views);
 		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
-		const [carrierPid, initPid] = await leaveKills(agent, 2);
+		const [carrierPid, initPid] = await registerKills(agent, 2);
 		if (ids === "namespace") {
 			init = await startInit(agent, task.identity.pid, initPid);
 			alive.push(init.pid);

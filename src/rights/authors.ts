@@ -41,7 +41,7 @@ export const authorsText = ({ uids, shared }: Authors): string =>
 	].join(", ");
 
 /** Which ids and capabilities of `credentials` a user does not have, in words. @param groups All of his. */
-export function beyondUser(credentials: Credentials, uid: number, groups: readonly number[]): string[] {
+export function rightsBeyond(credentials: Credentials, uid: number, groups: readonly number[]): string[] {
 	const users = [credentials.uid, credentials.euid, credentials.suid, credentials.fsuid].filter((id) => id !== uid);
 	const strange = groupsIn(credentials).filter((id) => !groups.includes(id));
 	return [
@@ -81,7 +81,7 @@ export interface Closed {
  * Contents of images that belong to another user, and that a restore would make readable for this one: unlinked files that not
  * everybody may read, memfds, and bytes in pipes of another's process.
  */
-export function closedTo(uid: number, { memory, files, threads = [] }: KeptBy): readonly Closed[] {
+export function contentsClosedTo(uid: number, { memory, files, threads = [] }: KeptBy): readonly Closed[] {
 	const { ghosts = [], objects = [] } = memory;
 	const other = threads.find(({ credentials }) => credentials.uid !== uid)?.credentials.uid;
 	const pipes = (files?.descriptors ?? []).flatMap(({ description }) =>

@@ -1,7 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import type { Credentials } from "../task/task.ts";
-import { authorsOf, authorsText, closedTo, type KeptBy } from "./authors.ts";
+import { authorsOf, authorsText, contentsClosedTo, type KeptBy } from "./authors.ts";
 import { refuseClosed } from "./patch-rights.ts";
 import type { OurRights } from "./privilege.ts";
 
@@ -32,7 +32,7 @@ export function requireDonorOf({ uid }: Pick<Credentials, "uid">, question: Dono
 	if (!authors.shared && authors.uids.every((author) => author === uid)) {
 		// a user's own images hold nothing new for him
 		if (authors.uids.length === 0)
-			refuseClosed(closedTo(uid, lends), uid, "give --trust if you know where the core comes from");
+			refuseClosed(contentsClosedTo(uid, lends), uid, "give --trust if you know where the core comes from");
 		return;
 	}
 	if (uid === us.uid && !runs) return;

@@ -3,7 +3,7 @@ import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
 import { NOBODY } from "../linux/credentials.ts";
 import type { Limit, Task } from "../task/task.ts";
-import { authorsOf, authorsText, beyondUser, loneAuthor } from "./authors.ts";
+import { authorsOf, authorsText, loneAuthor, rightsBeyond } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
 import { withinMeans } from "./within-rights.ts";
 
@@ -67,7 +67,7 @@ export function imageRights(
 	const groups = groupsOf(lone);
 	if (runs && !us.mayBecome(lone, groups[0] ?? us.gid)) foreign();
 	const faults = task.threads.flatMap(({ tid, credentials }) => {
-		const beyond = beyondUser(credentials, lone, groups);
+		const beyond = rightsBeyond(credentials, lone, groups);
 		return beyond.length === 0
 			? []
 			: [

@@ -5,13 +5,13 @@ import {
 	authorsOf,
 	authorsText,
 	besidesRoot,
-	beyondUser,
 	type Closed,
 	capabilityNames,
-	closedTo,
+	contentsClosedTo,
 	groupsIn,
 	type KeptBy,
 	loneAuthor,
+	rightsBeyond,
 } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
 
@@ -61,7 +61,7 @@ export function patchRights({ threads }: Pick<Task, "threads">, question: PatchR
 			...privilegesBeyond(credentials, lone === undefined ? donor : []),
 			...(lone === undefined ? strange(credentials, donor, groupsOf) : []),
 		];
-		const more = lone === undefined ? beyond : beyondUser(credentials, lone, groupsOf(lone));
+		const more = lone === undefined ? beyond : rightsBeyond(credentials, lone, groupsOf(lone));
 		return beyond.length + more.length === 0
 			? []
 			: [
@@ -73,7 +73,7 @@ export function patchRights({ threads }: Pick<Task, "threads">, question: PatchR
 				];
 	});
 	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
-	if (lone !== undefined) refuseClosed(closedTo(lone, lends), lone, TRUST);
+	if (lone !== undefined) refuseClosed(contentsClosedTo(lone, lends), lone, TRUST);
 	return others;
 }
 

@@ -60,7 +60,7 @@ export function resolveInRoot(root: string, path: string): Resolved | undefined 
 }
 
 /** The owner of a followed link who is neither root, nor ourselves, nor that user; `undefined` for none. */
-export const strangerOnTheWay = ({ links }: Pick<Resolved, "links">, user: number): number | undefined =>
+export const foreignLinkOwner = ({ links }: Pick<Resolved, "links">, user: number): number | undefined =>
 	links.find(({ uid }) => ![0, user, process.geteuid?.()].includes(uid))?.uid;
 
 const componentsOf = (path: string): string[] => path.split("/").filter((name) => name !== "" && name !== ".");

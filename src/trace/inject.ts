@@ -242,7 +242,7 @@ export const runParasites = (
 	});
 
 /** Restores registers and masks of all threads after a failure, when some may not have them back. */
-export const giveBack = (agent: Agent, threads: readonly StoppedThread[]): Promise<void> =>
+export const restoreThreads = (agent: Agent, threads: readonly StoppedThread[]): Promise<void> =>
 	inBatches(agent, threads, { doing: "giving back", patience: PATIENCE, add: addGiveBack, read: () => {} });
 
 function addTakeOver(batch: SyscallBatch, tid: number, words: Slot): void {

@@ -64,7 +64,7 @@ const SIGNALS = 256;
  *
  * @throws NecromancerError ERR_HOST where the agent is lost.
  */
-export async function waitingSignals(
+export async function pendingSignals(
 	agent: Agent,
 	tid: number,
 	whose: "thread" | "process",

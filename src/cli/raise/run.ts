@@ -21,7 +21,7 @@ import { findingsText, leftoverText } from "../findings.ts";
 import { follow } from "../follow.ts";
 import { findGdb, runGdb } from "../gdb.ts";
 import { untilInterrupted } from "../interrupt.ts";
-import { endRestored, orEnd, writePidfile } from "../pidfile.ts";
+import { endRestored, killUnlessTold, writePidfile } from "../pidfile.ts";
 import { openProgress } from "../progress.ts";
 import { openTerminal, type Terminal } from "../terminal.ts";
 import { checkedJson, checkedText, keptText, type LeftAs, raisedJson, raisedText } from "./text.ts";
@@ -84,7 +84,7 @@ export async function raiseVerb(verb: RaiseVerb): Promise<number> {
 	}
 	const { restored } = outcome;
 	if (verb.run === true) await requireLife(restored, outcome.dead);
-	await orEnd(restored, async () => {
+	await killUnlessTold(restored, async () => {
 		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
 		await tell(verb, outcome, terminal);
 	});

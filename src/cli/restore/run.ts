@@ -13,7 +13,7 @@ import { believedImages } from "../believed-images.ts";
 import { findingsText, leftoverText } from "../findings.ts";
 import { follow } from "../follow.ts";
 import { logged } from "../log-file.ts";
-import { orEnd, writePidfile } from "../pidfile.ts";
+import { killUnlessTold, writePidfile } from "../pidfile.ts";
 import { openTerminal, type Terminal } from "../terminal.ts";
 
 export interface RestoreVerb {
@@ -88,7 +88,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	} finally {
 		dir.close();
 	}
-	await orEnd(restored, async () => {
+	await killUnlessTold(restored, async () => {
 		if (verb.pidfile !== undefined) writePidfile(verb.pidfile, restored);
 		await tell(verb, { ...restored, findings: [...said, ...restored.findings] }, known, terminal);
 	});

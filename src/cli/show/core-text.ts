@@ -1,4 +1,4 @@
-import { isOurs } from "../../core/core.ts";
+import { isX8664 } from "../../core/core.ts";
 import { machineName } from "../../elf/machine.ts";
 import { describeAuxv } from "../../linux/auxv.ts";
 import { escapeText } from "../escape-text.ts";
@@ -21,7 +21,7 @@ export function* coreText(view: CoreView, paint: Paint, verbose: boolean): Gener
 	yield facts(
 		[
 			["death", { text: deathText(view), paint: dead.death.signal === 0 ? (text) => text : paint.red }],
-			["processor", isOurs(core) ? undefined : `${machineName(core.machine)}: here it can be looked at, and not run`],
+			["processor", isX8664(core) ? undefined : `${machineName(core.machine)}: here it can be looked at, and not run`],
 			["command", commandOf(view, verbose)],
 			["executable", escapeText(dead.memory.executable)],
 			["ids", idsText(view)],

@@ -4,7 +4,7 @@ import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import { contains } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
-import { isOurs, type readAnyCore } from "../../core/core.ts";
+import { isX8664, type readAnyCore } from "../../core/core.ts";
 import { isKernelOwned } from "../../core/files.ts";
 import type { InitialStack } from "../../core/stack.ts";
 import type { Finding } from "../../finding.ts";
@@ -34,7 +34,7 @@ export interface CoreView {
 export type AnyCore = ReturnType<typeof readAnyCore>;
 
 export function viewOfCore(core: AnyCore): CoreView {
-	if (isOurs(core)) {
+	if (isX8664(core)) {
 		const dead = taskFromCore(core, [], programOf);
 		return viewOf(core, dead, ({ registers, xstate }) => x86View(registers, xstate));
 	}
@@ -67,7 +67,7 @@ function viewOf<R extends Registers>(
 			const buildId = buildIds.get(path);
 			return buildId === undefined ? {} : { buildId };
 		}),
-		findings: isOurs(core) ? coreFindings(dead, mappings) : coreLosses(mappings),
+		findings: isX8664(core) ? coreFindings(dead, mappings) : coreLosses(mappings),
 	};
 }
 

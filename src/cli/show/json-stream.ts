@@ -1,4 +1,4 @@
-import { steerless } from "../json-text.ts";
+import { withoutControls } from "../json-text.ts";
 
 /** A list of a JSON value whose items are made one at a time, when they are written. */
 export interface Each {
@@ -62,7 +62,7 @@ function* list(value: Each, line: string): Generator<string, void, undefined> {
 }
 
 const plain = (value: unknown, line: string): string =>
-	steerless(JSON.stringify(value, null, "\t")).replaceAll("\n", line);
+	withoutControls(JSON.stringify(value, null, "\t")).replaceAll("\n", line);
 
 const isEach = (value: unknown): value is Each => typeof value === "object" && value !== null && mark in value;
 

@@ -56,7 +56,7 @@ export async function whilePatching<T>(
  * copied. When it fails or is aborted, the directory is as before; when it is patched, it is ours, mode 0700.
  *
  * @throws NecromancerError ERR_IMAGE_LOCKED; ERR_IMAGE_UNFINISHED when an earlier patch had to be finished after the
- * donor was read; ERR_CHANGED when another directory is at its place; what {@link writeDraft} throws.
+ * donor was read; ERR_CHANGED when another directory is at its place; what {@link writeNewImages} throws.
  */
 export async function commitInPlace(draft: NewImages, donor: ImageDir, options: CommitOptions = {}): Promise<Written> {
 	checkNewImages(draft);

@@ -15,10 +15,10 @@ import { completeCredentials } from "./credentials.ts";
 import { requireSameProgram } from "./donor.ts";
 import { completeFiles } from "./files.ts";
 import { completeIdentity } from "./identity.ts";
-import { agreeOnMemfds } from "./memfds.ts";
+import { matchMemfds } from "./memfds.ts";
 import { completeMemory } from "./memory.ts";
 import { completeSignalActions } from "./signals.ts";
-import { withMasksAwake } from "./sleeping-masks.ts";
+import { withoutTemporaryMasks } from "./sleeping-masks.ts";
 import { completeThreads } from "./threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./timers.ts";
 import { twinsOf } from "./twins.ts";
@@ -62,12 +62,12 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const credentials = completeCredentials(dead, donor, report);
 	const asleep = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
 	const signalActions = completeSignalActions(donor, moved, report);
-	const threads = withMasksAwake(asleep, dead, signalActions, report);
+	const threads = withoutTemporaryMasks(asleep, dead, signalActions, report);
 	const posixTimers = completePosixTimers(donor, moved, twins, report);
 	intervalTimerFindings(donor, report);
 	reportProcessPending(dead, report);
 	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
-	const { memory, files } = agreeOnMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
+	const { memory, files } = matchMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
 	const identity = completeIdentity(dead, donor, report);
 	return {
 		task: {

@@ -3,7 +3,7 @@ import type { Descriptor, Files } from "../files.ts";
 import type { Memory, SharedObject, Task } from "../task.ts";
 
 /** Memory and descriptors whose memfds refer to the same objects. */
-export interface Agreed {
+export interface MatchedMemfds {
 	readonly memory: Memory;
 	readonly files: Files;
 }
@@ -13,7 +13,12 @@ export interface Agreed {
  * the dead process mapped, and so on. The dead one's bytes stay, seals and owner are the donor's. Memfds that the dead process
  * had not mapped come along as the donor had them.
  */
-export function agreeOnMemfds(memory: Memory, files: Files, donor: Task, report: (finding: Finding) => void): Agreed {
+export function matchMemfds(
+	memory: Memory,
+	files: Files,
+	donor: Task,
+	report: (finding: Finding) => void,
+): MatchedMemfds {
 	const theirs = new Map<string, SharedObject[]>();
 	for (const object of mapped(donor.memory)) {
 		if (object.name !== undefined) theirs.set(object.name, [...(theirs.get(object.name) ?? []), object]);

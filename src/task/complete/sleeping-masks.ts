@@ -23,7 +23,7 @@ const INTERRUPTED: readonly bigint[] = [EINTR, ERESTARTNOHAND].map(errorResult);
  * then wait for ever; so signals with handlers are blocked until it is in the call. Mono suspends threads like that for garbage
  * collection.
  */
-export function withMasksAwake(
+export function withoutTemporaryMasks(
 	threads: readonly Thread[],
 	dead: PartialTask,
 	actions: readonly SignalAction[],

@@ -8,7 +8,7 @@ import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import { deadlinesOf } from "./deadlines.ts";
 import { type UvLoop, uvLoops } from "./libuv.ts";
-import { newestBetween, newestEcho } from "./readings.ts";
+import { newestBetween, newestInBothForms } from "./readings.ts";
 
 /*
  * No note of a core says what the clock showed. There are two witnesses: this host, if the core was written on this boot; and
@@ -84,7 +84,7 @@ export function clockTrace(
 		const until = since + (patience + 1n) * MILLISECOND;
 		return { since: newestBetween(since, until, memory, places) ?? since, until, by };
 	}
-	const echo = newestEcho(memory, places, host === undefined ? 0n : host.monotonic + DAY);
+	const echo = newestInBothForms(memory, places, host === undefined ? 0n : host.monotonic + DAY);
 	return echo === undefined ? undefined : { since: echo, loose: true, by: `its memory has ${secondsText(echo)} twice` };
 }
 

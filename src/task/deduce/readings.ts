@@ -120,7 +120,7 @@ const MOST_PAIRS = 262_144;
  *
  * @param from Earlier ones are not looked for, nanoseconds.
  */
-export function newestEcho(memory: PartialMemory, places: readonly Range[], from = 0n): bigint | undefined {
+export function newestInBothForms(memory: PartialMemory, places: readonly Range[], from = 0n): bigint | undefined {
 	const least = Math.max(LEAST, Number(from / SECOND));
 	// by their upper halves
 	const pairs = new Map<number, Set<number>>();

@@ -8,7 +8,7 @@ import { memfdFile } from "./memfd.ts";
 
 /** What the entry of a description refers to. */
 export interface DescriptionContext {
-	readonly book: FilesImage;
+	readonly fileImage: FilesImage;
 	/** Descriptors by which an epoll instance can name what it watches. */
 	readonly numbers: ReadonlySet<number>;
 	readonly owner: FownEntry;
@@ -25,7 +25,7 @@ export interface DescriptionContext {
  */
 export function descriptionEntry(description: Description, context: DescriptionContext): FileEntry {
 	const { id, flags } = description;
-	const { book, owner: fown, subject, report } = context;
+	const { fileImage, owner: fown, subject, report } = context;
 	const substitute = (what: string): FileEntry => {
 		report(loss("not-in-images", subject, `${what}: its number is kept, to be given something else`));
 		return { type: FdTypes.EXT, id, ext: { id, fown } };
@@ -33,8 +33,8 @@ export function descriptionEntry(description: Description, context: DescriptionC
 	switch (description.kind) {
 		case "file": {
 			const { path, unlinked, ghost, mode = 0, position } = description;
-			if (ghost !== undefined) book.ghosts.lost(id, ghost);
-			else if (unlinked && !book.ghosts.lostNode(id, path, mode)) return substitute(`the deleted file ${path}`);
+			if (ghost !== undefined) fileImage.ghosts.lost(id, ghost);
+			else if (unlinked && !fileImage.ghosts.lostNode(id, path, mode)) return substitute(`the deleted file ${path}`);
 			return regularFile(id, description, { flags, position, owner: fown });
 		}
 		case "pipe":
@@ -42,9 +42,9 @@ export function descriptionEntry(description: Description, context: DescriptionC
 		case "fifo": {
 			const opening = { flags, position: 0n, owner: fown };
 			const { file, unlinked } = description;
-			const regf_id = book.add((fresh) => regularFile(fresh, file, opening));
+			const regf_id = fileImage.add((fresh) => regularFile(fresh, file, opening));
 			const permissions = (file.mode ?? OWNERS_ONLY) & PERMISSIONS;
-			if (unlinked === true) book.ghosts.lostNode(regf_id, file.path, S_IFIFO | permissions);
+			if (unlinked === true) fileImage.ghosts.lostNode(regf_id, file.path, S_IFIFO | permissions);
 			return { type: FdTypes.FIFO, id, fifo: { id, pipe_id: description.pipe.id, regf_id } };
 		}
 		case "eventfd":

@@ -5,7 +5,7 @@ import { O } from "../../linux/open.ts";
 import type { MappedFile } from "../file-identity.ts";
 import type { Files, SignalOwner } from "../files.ts";
 import type { Credentials, Memory } from "../task.ts";
-import type { GhostBook } from "./ghosts.ts";
+import type { GhostRecords } from "./ghosts.ts";
 
 /** Builds files.img. */
 export interface FilesImage {
@@ -14,11 +14,11 @@ export interface FilesImage {
 	add(make: (id: number) => FileEntry, id?: number): number;
 	/** The entry that mappings of a file, or the executable, name: by its path or, if it lost that, by its ghost. */
 	mapped(path: string, ghost?: number): number;
-	readonly ghosts: GhostBook;
+	readonly ghosts: GhostRecords;
 }
 
 /** A builder in which descriptions keep their own ids. */
-export function filesImage({ descriptors }: Files, looks: Memory["files"], ghosts: GhostBook): FilesImage {
+export function filesImage({ descriptors }: Files, looks: Memory["files"], ghosts: GhostRecords): FilesImage {
 	const entries: FileEntry[] = [];
 	const taken = new Set(descriptors.map(({ description }) => description.id));
 	const mapped = new Map<string | number, number>();

@@ -20,7 +20,7 @@ export interface FileImages {
 /** @param inode the memfd.img record of a shared object. */
 export function fileImages(
 	{ files, threads }: Pick<Task, "files" | "threads">,
-	book: FilesImage,
+	fileImage: FilesImage,
 	inode: (object: number) => bigint,
 	report: (finding: Finding) => void,
 ): FileImages {
@@ -34,10 +34,10 @@ export function fileImages(
 		if (!types.has(id)) {
 			const owner = fownEntry(description.owner, credentials);
 			const entry = descriptionEntry(description, {
-				...{ book, numbers, owner, inode, report },
+				...{ fileImage, numbers, owner, inode, report },
 				subject: `descriptor ${number}`,
 			});
-			book.add(() => entry, id);
+			fileImage.add(() => entry, id);
 			types.set(id, entry.type);
 		}
 		if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
@@ -48,7 +48,7 @@ export function fileImages(
 		descriptors,
 		pipes: [...pipes.values()].flatMap(queueOf),
 		fifos: [...fifos.values()].flatMap(queueOf),
-		fs: directories(files, book, report),
+		fs: directories(files, fileImage, report),
 	};
 }
 
@@ -67,9 +67,9 @@ const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] 
 				},
 			];
 
-function directories({ cwd, root, umask }: Files, book: FilesImage, report: (finding: Finding) => void): FsEntry {
+function directories({ cwd, root, umask }: Files, fileImage: FilesImage, report: (finding: Finding) => void): FsEntry {
 	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));
-	const directory = (path: string): number => book.add((id) => regularFile(id, { path }));
+	const directory = (path: string): number => fileImage.add((id) => regularFile(id, { path }));
 	return {
 		cwd_id: directory(cwd ?? "/"),
 		root_id: directory(root ?? "/"),

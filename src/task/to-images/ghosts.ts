@@ -13,7 +13,7 @@ import { timevalOf } from "../../linux/time.ts";
 import type { Credentials, GhostFile } from "../task.ts";
 
 /** Builds remap-fpath.img and the ghost files. */
-export interface GhostBook {
+export interface GhostRecords {
 	/** remap-fpath.img's records. */
 	readonly remaps: readonly RemapFilePathEntry[];
 	/** The ghost files to write, nodes without content among them. */
@@ -25,7 +25,7 @@ export interface GhostBook {
 }
 
 /** @param owner of nodes, of which nobody knows whose they were. */
-export function ghostBook(known: readonly GhostFile[], owner: Pick<Credentials, "fsuid" | "fsgid">): GhostBook {
+export function ghostRecords(known: readonly GhostFile[], owner: Pick<Credentials, "fsuid" | "fsgid">): GhostRecords {
 	const remaps: RemapFilePathEntry[] = [];
 	const files = [...known];
 	let last = known.reduce((most, { id }) => Math.max(most, id), 0);

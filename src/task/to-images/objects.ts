@@ -19,7 +19,7 @@ export interface ObjectImages {
  * Every object as a memfd, which is how CRIU 4.2 itself keeps shared anonymous memory when it has the rights to. An object has one
  * number in all the images; its pages come behind the task's own.
  */
-export function objectImages(task: Task, book: FilesImage): ObjectImages {
+export function objectImages(task: Task, fileImage: FilesImage): ObjectImages {
 	const { objects } = task.memory;
 	const numbers = new Map(objects.map(({ id }, i) => [id, i + 1]));
 	const files = new Map<number, ShownObject>();
@@ -32,7 +32,7 @@ export function objectImages(task: Task, book: FilesImage): ObjectImages {
 			const known = files.get(object);
 			if (known !== undefined) return known;
 			const inode = BigInt(numberOf(object));
-			const file = book.add((id) => memfdFile(id, inode));
+			const file = fileImage.add((id) => memfdFile(id, inode));
 			const sealed = objects.some((candidate) => candidate.id === object && isSealed(candidate));
 			const shown = { shmid: BigInt(file), memfd: true, sealed };
 			files.set(object, shown);

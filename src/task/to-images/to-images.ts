@@ -10,7 +10,7 @@ import { timensEntry } from "./clocks.ts";
 import { leaderCore, threadCore } from "./cores.ts";
 import { fileImages } from "./files.ts";
 import { filesImage } from "./files-image.ts";
-import { ghostBook, ghostImage, ghostName } from "./ghosts.ts";
+import { ghostImage, ghostName, ghostRecords } from "./ghosts.ts";
 import { FILES_ID, inventory, kernelIds } from "./inventory.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
@@ -53,11 +53,11 @@ export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskI
 	reportLosses(task, report);
 	const { pid } = task.identity;
 	const memory = writable(task.memory, report);
-	const ghosts = ghostBook(memory.ghosts ?? [], task.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 });
-	const book = filesImage(task.files, memory.files, ghosts);
-	const objects = objectImages(task, book);
-	const mm = mmEntry(memory, undefined, { file: book.mapped, object: objects.shown }, report);
-	const files = fileImages(task, book, objects.inode, report);
+	const ghosts = ghostRecords(memory.ghosts ?? [], task.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 });
+	const fileImage = filesImage(task.files, memory.files, ghosts);
+	const objects = objectImages(task, fileImage);
+	const mm = mmEntry(memory, undefined, { file: fileImage.mapped, object: objects.shown }, report);
+	const files = fileImages(task, fileImage, objects.inode, report);
 
 	write("inventory.img", "inventory", values([inventory]));
 	write("pstree.img", "pstree", values([pstreeEntry(task)]));
@@ -67,7 +67,7 @@ export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskI
 	write(`mm-${pid}.img`, "mm", values([mm]));
 	write(`fs-${pid}.img`, "fs", values([files.fs]));
 	write(`fdinfo-${FILES_ID}.img`, "fdinfo", values(files.descriptors));
-	write("files.img", "files", values(book.entries));
+	write("files.img", "files", values(fileImage.entries));
 	if (files.pipes.length > 0) write("pipes-data.img", "pipes-data", files.pipes);
 	if (files.fifos.length > 0) write("fifo-data.img", "fifo-data", files.fifos);
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));

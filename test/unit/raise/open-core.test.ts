@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import { openCoreSource, usualMost, usualMostSoFar } from "../../../src/raise/open-core.ts";
+import { defaultMaxSize, maxSizeWhileReading, openCoreSource } from "../../../src/raise/open-core.ts";
 import { built } from "../../support/lives/built.ts";
 import { present } from "../../support/present.ts";
 import { refusalOf } from "../../support/refusal.ts";
@@ -219,11 +219,11 @@ describe("what is packed", () => {
 
 it("is taken without being asked to 64 times the size, or what is known of it", () => {
 	const gib = 1n << 30n;
-	expect([0n, 16n, 17n, 100n, 4096n].map((mib) => usualMost(mib << 20n))).toEqual([
+	expect([0n, 16n, 17n, 100n, 4096n].map((mib) => defaultMaxSize(mib << 20n))).toEqual([
 		...[gib, gib, 64n * (17n << 20n), 64n * (100n << 20n), 64n * gib],
 	]);
 	// what begins with gigabytes of zeros may still be a core
-	expect([0n, 15n, 16n, 17n].map((mib) => usualMostSoFar(mib << 20n))).toEqual([gib, gib, 64n * gib, 64n * gib]);
+	expect([0n, 15n, 16n, 17n].map((mib) => maxSizeWhileReading(mib << 20n))).toEqual([gib, gib, 64n * gib, 64n * gib]);
 });
 
 // folklore: a handler that runs as root stores everybody's cores as root's; systemd-coredump says in the name whose they are

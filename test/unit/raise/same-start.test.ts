@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import { strangeStart } from "../../../src/raise/same-start.ts";
+import { otherStart } from "../../../src/raise/same-start.ts";
 
 const P = 4096;
 
@@ -47,12 +47,12 @@ const relocated = (page: Buffer) => ({ base: BASE, pages: [{ offset: BigInt(2 * 
 
 describe("a file of which the core holds no header", () => {
 	test("is not the program where the kernel started another", () => {
-		expect(strangeStart({ start }, source(object()))).toBeUndefined();
-		expect(strangeStart({ start }, source(object({ entry: 0x1050 })))).toEqual({
+		expect(otherStart({ start }, source(object()))).toBeUndefined();
+		expect(otherStart({ start }, source(object({ entry: 0x1050 })))).toEqual({
 			finding: "begins 4112 bytes behind its program headers",
 			expectation: "expected 4096 (AT_ENTRY, AT_PHDR)",
 		});
-		expect(strangeStart({ start: { ...start, headers: 11 } }, source(object()))).toEqual({
+		expect(otherStart({ start: { ...start, headers: 11 } }, source(object()))).toEqual({
 			finding: "has 2 program headers",
 			expectation: "expected 11 (AT_PHNUM)",
 		});
@@ -60,8 +60,8 @@ describe("a file of which the core holds no header", () => {
 
 	test("is not the library whose data was relocated", () => {
 		const other = object({ data: (i) => 0x2100 + 24 * i });
-		expect(strangeStart({ relocated: relocated(moved(object())) }, source(object()))).toBeUndefined();
-		expect(strangeStart({ relocated: relocated(moved(object())) }, source(other))).toEqual({
+		expect(otherStart({ relocated: relocated(moved(object())) }, source(object()))).toBeUndefined();
+		expect(otherStart({ relocated: relocated(moved(object())) }, source(other))).toEqual({
 			finding: "has other data where the dynamic linker relocates it (64 of 64 words)",
 			expectation: "expected that of the dead process",
 		});
@@ -86,9 +86,9 @@ describe("a file of which the core holds no header", () => {
 		page.writeBigUInt64LE(0x7f00_0000_1000n, 64 + 40);
 		for (const fini of [0x1500n, 0x1500n + BASE]) {
 			page.writeBigUInt64LE(fini, 64 + 8);
-			expect(strangeStart({ relocated: relocated(page) }, source(file(0x1500, 77)))).toBeUndefined();
+			expect(otherStart({ relocated: relocated(page) }, source(file(0x1500, 77)))).toBeUndefined();
 			for (const other of [file(0x1510, 77), file(0x1500, 78)])
-				expect(strangeStart({ relocated: relocated(page) }, source(other))).toEqual({
+				expect(otherStart({ relocated: relocated(page) }, source(other))).toEqual({
 					finding: "has another dynamic section",
 					expectation: "expected that of the dead process, which says where each part of its file is",
 				});
@@ -97,12 +97,12 @@ describe("a file of which the core holds no header", () => {
 
 	test("may have slots that were bound to code elsewhere", () => {
 		const page = moved(object(), (i) => i % 3 === 0);
-		expect(strangeStart({ relocated: relocated(page) }, source(object()))).toBeUndefined();
+		expect(otherStart({ relocated: relocated(page) }, source(object()))).toBeUndefined();
 	});
 
 	test("is judged by others where it is no whole object", () => {
 		expect(
-			strangeStart({ start, relocated: relocated(Buffer.alloc(P)) }, source(Buffer.from("#!/bin/sh"))),
+			otherStart({ start, relocated: relocated(Buffer.alloc(P)) }, source(Buffer.from("#!/bin/sh"))),
 		).toBeUndefined();
 	});
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newestBetween, newestEcho, wasReadLately } from "../../../../src/task/deduce/readings.ts";
+import { newestBetween, newestInBothForms, wasReadLately } from "../../../../src/task/deduce/readings.ts";
 import { pageAt, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
@@ -7,7 +7,7 @@ const AT = 0x1000n;
 const places = [pageAt(AT)];
 const between = (words: readonly bigint[], from = 490n * SECOND, to = 500n * SECOND) =>
 	newestBetween(from, to, wordMemory([[AT, words]]), places);
-const echo = (words: readonly bigint[], from?: bigint) => newestEcho(wordMemory([[AT, words]]), places, from);
+const echo = (words: readonly bigint[], from?: bigint) => newestInBothForms(wordMemory([[AT, words]]), places, from);
 
 const pair = (nanoseconds: bigint): bigint[] => [nanoseconds / SECOND, nanoseconds % SECOND];
 const reading = 495n * SECOND + 123_456_789n;
