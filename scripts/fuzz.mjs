@@ -27,7 +27,7 @@ await build({
 	platform: "node",
 	target: "node20",
 	format: "esm",
-	define: { "import.meta.url": JSON.stringify(new URL("test/support/fuzz.ts", `file://${root}/`).href) },
+	define: { "import.meta.url": JSON.stringify(new URL("test/support/builders/fuzz.ts", `file://${root}/`).href) },
 	banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(process.cwd() + "/");' },
 	outfile: file,
 	logLevel: "error",
