@@ -60,11 +60,7 @@ export function partDraft(): PartDraft {
 	};
 }
 
-/**
- * Parts as one, in their order: lists of one name are joined.
- *
- * @throws RangeError where a list would go back to an earlier stage.
- */
+/** Parts as one, in their order: lists of one name are joined. */
 export function joinParts(parts: readonly Part[]): Pick<Part, "findings" | "lists"> {
 	const lists = new Map<string, PlanStep[]>();
 	for (const { lists: more } of parts)
@@ -73,18 +69,24 @@ export function joinParts(parts: readonly Part[]): Pick<Part, "findings" | "list
 			if (known === undefined) lists.set(name, [...steps]);
 			else for (const step of steps) known.push(step);
 		}
-	for (const [name, steps] of lists) requireOrder(name, steps);
 	return {
 		lists: [...lists].map(([name, steps]) => ({ name, steps })),
 		findings: parts.flatMap(({ findings }) => findings),
 	};
 }
 
-function requireOrder(list: string, steps: readonly PlanStep[]): void {
-	let before: Stage = "identity";
-	for (const { stage, call } of steps) {
-		if (stages.indexOf(stage) < stages.indexOf(before))
-			throw new RangeError(`${call} of the stage ${stage} behind one of the stage ${before}, in the list ${list}`);
-		before = stage;
+/** @throws RangeError where a part would bring a list back to an earlier stage than the parts before it. */
+export function requireOrder(part: string, before: readonly Part[], { lists }: Part): void {
+	for (const { name, steps } of lists) {
+		const last = before.map((earlier) => earlier.lists.find((list) => list.name === name)?.steps.at(-1)?.stage);
+		let reached = Math.max(0, ...last.map((stage) => (stage === undefined ? 0 : stages.indexOf(stage))));
+		for (const { stage, call } of steps) {
+			const at = stages.indexOf(stage);
+			if (at < reached)
+				throw new RangeError(
+					`the part ${part} has ${call} of the stage ${stage} behind the stage ${stages[reached]}, in the list ${name}`,
+				);
+			reached = at;
+		}
 	}
 }

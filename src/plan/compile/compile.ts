@@ -16,7 +16,7 @@ import { behindInputs, inputsFrom, type Lent, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
-import { joinParts, type Part } from "../part.ts";
+import { joinParts, type Part, requireOrder } from "../part.ts";
 import type { Plan } from "../plan.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "../process/attributes.ts";
 import { planBounds } from "../process/bounds.ts";
@@ -45,30 +45,32 @@ interface Given {
 	readonly before: readonly Part[];
 }
 
+type PlanPart = (task: Task, context: Context, given: Given) => Part;
+
 /** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
-const parts: readonly ((task: Task, context: Context, given: Given) => Part)[] = [
-	reportFreshIds,
-	planIdentity,
-	planAttributes,
-	(task, context, { lent }) => planInputs(task, context, lent),
-	(task, context, { options }) => planFiles(task, context, options),
-	(task, context, { options }) => planMemory(task, context, options),
-	planVdso,
-	planBounds,
-	planMemoryAttributes,
-	(_, context) => closeGhosts(context),
-	planClocks,
-	planDirectories,
-	(_, context) => closeInputs(context),
-	(task, context, { before }) => planInspection(task, context, before),
-	planSignals,
-	planThreads,
-	planTimers,
-	planCredentials,
-	planLateAttributes,
-	(_, context, { options }) => planTracer(options, context),
-	(task, context, { options }) => planArming(task, context, options),
-	(task, context, { options }) => planLeave(task, context, options),
+const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
+	["fresh ids", reportFreshIds],
+	["identity", planIdentity],
+	["attributes", planAttributes],
+	["inputs", (task, context, { lent }) => planInputs(task, context, lent)],
+	["files", (task, context, { options }) => planFiles(task, context, options)],
+	["memory", (task, context, { options }) => planMemory(task, context, options)],
+	["vdso", planVdso],
+	["bounds", planBounds],
+	["memory attributes", planMemoryAttributes],
+	["nameless files", (_, context) => closeGhosts(context)],
+	["clocks", planClocks],
+	["directories", planDirectories],
+	["end of inputs", (_, context) => closeInputs(context)],
+	["inspection", (task, context, { before }) => planInspection(task, context, before)],
+	["signals", planSignals],
+	["threads", planThreads],
+	["timers", planTimers],
+	["credentials", planCredentials],
+	["late attributes", planLateAttributes],
+	["tracer", (_, context, { options }) => planTracer(options, context)],
+	["arming", (task, context, { options }) => planArming(task, context, options)],
+	["leave", (task, context, { options }) => planLeave(task, context, options)],
 ];
 
 /**
@@ -81,7 +83,11 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	const shared = sharedBy(task, facts, options, lent);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
 	const made: Part[] = [];
-	for (const part of parts) made.push(part(task, contextOf(shared), { options, lent, before: made }));
+	for (const [name, plan] of parts) {
+		const part = plan(task, contextOf(shared), { options, lent, before: made });
+		requireOrder(name, made, part);
+		made.push(part);
+	}
 	const { lists, findings } = joinParts(made);
 	const clocks = made.find((part) => part.clocks !== undefined)?.clocks;
 	return {

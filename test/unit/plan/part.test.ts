@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { bytesFromText } from "../../../src/bytes/text.ts";
-import { joinParts, partDraft } from "../../../src/plan/part.ts";
+import { joinParts, partDraft, requireOrder } from "../../../src/plan/part.ts";
 import { pathDatum } from "../../../src/program/data.ts";
 import { refusal } from "../../support/refusal.ts";
 
@@ -19,7 +19,12 @@ it("the stages of each list come in their order", () => {
 	const later = partDraft();
 	later.list("leader").add("files", "close", [4n], "an earlier one");
 	expect(joinParts([draft.made()]).lists.map(({ name }) => name)).toEqual(["leader", "thread 5"]);
-	expect(() => joinParts([draft.made(), later.made()])).toThrow(
-		"close of the stage files behind one of the stage map, in the list leader",
+	expect(() => requireOrder("memory", [], draft.made())).not.toThrow();
+	expect(() => requireOrder("late files", [draft.made()], later.made())).toThrow(
+		"the part late files has close of the stage files behind the stage map, in the list leader",
+	);
+	draft.list("leader").add("files", "close", [5n], "an earlier one of its own");
+	expect(() => requireOrder("memory", [], draft.made())).toThrow(
+		"the part memory has close of the stage files behind the stage map, in the list leader",
 	);
 });
