@@ -37,6 +37,9 @@ const stops = {
 
 type Kind = "syscall" | "event";
 
+/** Set in what a call returns that failed. */
+const SIGN = 1n << 63n;
+
 export interface Stepping {
 	/**
 	 * Resumes the thread until its next stop of a kind. Signal-delivery-stops on the way are passed on (SIGSTOP, all others are
@@ -56,7 +59,7 @@ export interface Stepping {
 	end(): LastStop;
 }
 
-/** Moves a stopped thread from ptrace-stop to ptrace-stop within a batch. */
+/** Moves a stopped thread from ptrace-stop to ptrace-stop within a batch. All else that the agent traces is stopped. */
 export function stepThread(batch: SyscallBatch, tid: number): Stepping {
 	const [who, status] = [batch.space(8), batch.space(16)];
 	const lost = label("lost");
@@ -74,8 +77,10 @@ export function stepThread(batch: SyscallBatch, tid: number): Stepping {
 		];
 		const [mask, wanted] = stops[kind];
 		batch.mark(wait);
-		batch.callInto(who, "wait4", tid, status, WAIT.ALL, 0);
+		// for any: the kernel tells of a leader's death only when all its other threads, which died with it, are reaped
+		batch.callInto(who, "wait4", -1, status, WAIT.ALL, 0);
 		batch.branch({ valueOf: who }, EVERY_BIT, tid, here);
+		batch.branch({ valueOf: who }, SIGN, 0, wait);
 		batch.jump(lost);
 		batch.mark(here);
 		batch.branch({ valueOf: status }, mask, wanted, arrived);
