@@ -92,7 +92,8 @@ export async function pourPages(
 		const left = before === undefined ? [] : await receive(before);
 		before = left.length === 0 ? after : undefined;
 		if (left.length === 0) return;
-		await after?.handedOver;
+		// sent into the same pipes: where it left something in them, they are as unusable as if the one before had
+		if (after !== undefined && !(await after.handedOver).empty) usable = false;
 		await carry(left);
 		if (after !== undefined) await carry(after.chunks);
 	};
