@@ -4,8 +4,7 @@ import { O, openFlagsText } from "../linux/open.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/time.ts";
 import type { Arg } from "./args.ts";
-import type { SystemCallRows } from "./call-row.ts";
-import { has, inStage, remedy } from "./call-row.ts";
+import { has, inStage, remedy, type SystemCallRows } from "./call-row.ts";
 import {
 	buffer,
 	count,

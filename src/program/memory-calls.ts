@@ -11,8 +11,7 @@ import {
 	PROT_READ,
 	PROT_WRITE,
 } from "../linux/mman.ts";
-import type { SystemCallRows } from "./call-row.ts";
-import { has, hasFlag, remedy } from "./call-row.ts";
+import { has, hasFlag, remedy, type SystemCallRows } from "./call-row.ts";
 import { buffer, count, descriptor, flags, hexadecimal, known, oneOf, pointer, type Spell, text } from "./kinds.ts";
 import { arrayOf, struct } from "./structs.ts";
 

@@ -3,8 +3,7 @@ import { ALL_WAITERS, FUTEX } from "../linux/futex.ts";
 import { ARCH, PR, PR_CAP_AMBIENT, PR_SET_MM, prctlMmMap } from "../linux/prctl.ts";
 import { limitNames, rlimit64 } from "../linux/resource.ts";
 import { CLONE, cloneArgs, SCHED } from "../linux/sched.ts";
-import type { SystemCallRows } from "./call-row.ts";
-import { has, inStage, remedy } from "./call-row.ts";
+import { has, inStage, remedy, type SystemCallRows } from "./call-row.ts";
 import {
 	bytesAt,
 	count,

@@ -3,8 +3,7 @@ import { describeSiginfo } from "../arch/x86-64/siginfo-text.ts";
 import { SIGEV, SIGINFO_SIZE, sigevent } from "../linux/siginfo.ts";
 import { kernelSigaction } from "../linux/signal.ts";
 import { ITIMER } from "../linux/time.ts";
-import type { SystemCallRows } from "./call-row.ts";
-import { remedy } from "./call-row.ts";
+import { remedy, type SystemCallRows } from "./call-row.ts";
 import {
 	bytesAt,
 	count,
