@@ -5,9 +5,12 @@ import { buffer } from "node:stream/consumers";
 
 const main = join(resolve(import.meta.dirname, "../../.."), "dist/cli/main.js");
 
-/** Tells at the end how much memory the process had at its peak, in KiB, and the microseconds it worked, on descriptor 3. */
+/**
+ * Tells at the end how much memory the process had at its peak, in KiB, and the microseconds it worked, on descriptor 3. Not by
+ * getrusage(2): its ru_maxrss counts what the process was before it became Node, a copy of this one with all its memory.
+ */
 const MEASURE =
-	'import{writeSync}from"node:fs";process.on("exit",()=>{const{maxRSS,userCPUTime,systemCPUTime}=process.resourceUsage();writeSync(3,JSON.stringify([maxRSS,userCPUTime+systemCPUTime]))})';
+	'import{readFileSync,writeSync}from"node:fs";process.on("exit",()=>{const{userCPUTime,systemCPUTime}=process.resourceUsage();const[,peak]=/VmHWM:\\s*(\\d+)/.exec(readFileSync("/proc/self/status","latin1"));writeSync(3,JSON.stringify([Number(peak),userCPUTime+systemCPUTime]))})';
 
 export interface Cost {
 	readonly status: number | null;
@@ -20,9 +23,13 @@ export interface Cost {
 
 /** Runs `necromancer` with these arguments and says what it took. */
 export async function costOf(args: readonly string[]): Promise<Cost> {
-	const child = spawn(process.execPath, ["--import", `data:text/javascript,${MEASURE}`, main, ...args], {
-		stdio: ["ignore", "pipe", "pipe", "pipe"],
-	});
+	const child = spawn(
+		process.execPath,
+		["--import", `data:text/javascript,${encodeURIComponent(MEASURE)}`, main, ...args],
+		{
+			stdio: ["ignore", "pipe", "pipe", "pipe"],
+		},
+	);
 	const ended = new Promise<number | null>((done, fail) => {
 		child.once("error", fail);
 		child.once("close", done);
