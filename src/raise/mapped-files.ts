@@ -2,15 +2,15 @@ import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
+import { type BuildIdSearch, buildIdSearch } from "../inputs/build-id-search.ts";
+import { type Verdict, verifyMappedFile } from "../inputs/judge.ts";
+import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { openRegular } from "../patch/host-files.ts";
 import { mayAccess, type Reader } from "../rights/access.ts";
 import { foreignLinkOwner, isBelow, realPath, resolveInRoot } from "../rights/resolve-in-root.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
-import { type BuildIdSearch, buildIdSearch } from "./build-id-search.ts";
-import { type Verdict, verifyMappedFile } from "./verify-mapped-file.ts";
-import { type WantedFile, wantedFiles } from "./wanted-files.ts";
 
 /** Where files that a dead process had mapped are looked for. */
 export interface FileSearch {

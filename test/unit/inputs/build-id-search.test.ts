@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { buildIdSearch } from "../../../src/raise/build-id-search.ts";
+import { buildIdSearch } from "../../../src/inputs/build-id-search.ts";
 import { debugOnly, LIBC_BUILD_ID as ID, EXE_BUILD_ID as OTHER, program } from "../../support/builders/pair.ts";
 import { scratch } from "../../support/scratch.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import { otherStart } from "../../../src/raise/same-start.ts";
+import { otherStart } from "../../../src/inputs/same-start.ts";
 
 const P = 4096;
 
