@@ -2,14 +2,14 @@ import { fileOffset, PAGE_SIZE } from "../bytes/address.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { anObject, type Elf64Phdr, elf64Phdr, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { NecromancerError } from "../errors.ts";
-import type { WantedFile } from "./wanted-files.ts";
+import type { Expected } from "./expected.ts";
 
 /**
  * Why an ELF file cannot be the one that was mapped, judged without its header page: by the auxiliary vector (AT_ENTRY,
  * AT_PHDR) and by relocated pages (RELRO) in the core. `undefined` where nothing contradicts.
  */
 export function otherStart(
-	{ start, relocated }: Pick<WantedFile, "start" | "relocated">,
+	{ start, relocated }: Pick<Expected, "start" | "relocated">,
 	source: ByteSource,
 ): { readonly finding: string; readonly expectation: string } | undefined {
 	if (start === undefined && relocated === undefined) return undefined;

@@ -7,30 +7,14 @@ import { AT } from "../linux/auxv.ts";
 import { PROT_EXEC, PROT_READ } from "../linux/mman.ts";
 import type { PartialMapping, PartialTask } from "../task/partial-task.ts";
 import { linkedPaths } from "../task/relocate.ts";
+import type { Expected } from "./expected.ts";
 
 /** A file that a dead process had mapped, as its core knows it. */
-export interface WantedFile {
+export interface WantedFile extends Expected {
 	readonly path: string;
 	/** It was unlinked: a file of that path is another one, unless its build-id is the same. */
 	readonly deleted: boolean;
-	/** Lower-case hex, where the core holds it. */
-	readonly buildId?: string;
-	/** ELF header and program headers, where the core holds them. */
-	readonly head?: Buffer;
-	/**
-	 * Code of it was mapped, or may have been. A program that prints its own backtrace (Rust's panics, libbacktrace) maps debug
-	 * files as data only.
-	 */
 	readonly hasCode: boolean;
-	/** Where accessible mappings of it start and end, as offsets into it. */
-	readonly reach: { readonly lastStart: bigint; readonly end: bigint };
-	/** Where the kernel says that it begins, of the executable (AT_ENTRY, AT_PHDR, AT_PHNUM): known though no page of it is held. */
-	readonly start?: { readonly entryFromHeaders: bigint; readonly headers: number };
-	/** Pages that the dynamic linker relocated and then made read-only, as the core holds them, and where the file begins in memory. */
-	readonly relocated?: {
-		readonly base: bigint;
-		readonly pages: readonly { readonly offset: bigint; read(): Buffer | undefined }[];
-	};
 	/** Bytes mapped, and those of them that the core does not hold. */
 	readonly mapped: bigint;
 	readonly absent: bigint;
@@ -51,16 +35,19 @@ export function wantedFiles(dead: PartialTask): WantedFile[] {
 		else members.push(mapping);
 	}
 	const { executable } = dead.memory;
-	const heads = executable !== undefined && headOf(dead, byPath.get(executable) ?? []) !== undefined;
+	const begun = firstOf(byPath.get(executable) ?? []);
+	const heads = begun !== undefined && headOf(dead, begun) !== undefined;
 	const executed = executedPaths(dead);
 	return [...byPath].map(([path, members]) => {
 		const untold = !heads || mayBeObject(members, executed.has(path));
 		const buildId = buildIds.get(path);
-		const head = headOf(dead, members);
+		const first = firstOf(members);
+		const head = first && headOf(dead, first);
 		return {
 			path,
 			deleted: !linked.has(path),
 			...defined({ buildId, head }),
+			...(first === undefined ? {} : { beginning: (length) => dead.memory.read(first.start, length) }),
 			...(path === dead.memory.executable ? startOf(dead) : {}),
 			...relocatedOf(dead, members),
 			hasCode: members.some(({ prot }) => (prot === undefined ? untold : (prot & PROT_EXEC) !== 0)),
@@ -82,7 +69,7 @@ const mayBeObject = (members: readonly PartialMapping[], isExecuted: boolean): b
 const executedPaths = ({ threads, memory }: PartialTask): ReadonlySet<string | undefined> =>
 	new Set(threads.map(({ registers }) => rangeAt(memory.mappings, address(registers.ip))?.file?.path));
 
-function startOf({ memory: { auxv } }: PartialTask): Pick<WantedFile, "start"> {
+function startOf({ memory: { auxv } }: PartialTask): Pick<Expected, "start"> {
 	const auxiliary = (wanted: number): bigint | undefined => auxv.find(({ type }) => type === wanted)?.value;
 	const [entry, headersAt, headers] = [auxiliary(AT.ENTRY), auxiliary(AT.PHDR), auxiliary(AT.PHNUM)];
 	if (entry === undefined || headersAt === undefined || headers === undefined) return {};
@@ -92,7 +79,7 @@ function startOf({ memory: { auxv } }: PartialTask): Pick<WantedFile, "start"> {
 /** Enough pages to tell builds apart. */
 const MOST_RELOCATED = 16n;
 
-function relocatedOf({ memory }: PartialTask, members: readonly PartialMapping[]): Pick<WantedFile, "relocated"> {
+function relocatedOf({ memory }: PartialTask, members: readonly PartialMapping[]): Pick<Expected, "relocated"> {
 	const first = members.find(({ file }) => file?.offset === 0n);
 	const found = members.find(({ prot, held, file }) => prot === PROT_READ && held > 0n && (file?.offset ?? 0n) > 0n);
 	if (first === undefined || found?.file === undefined) return {};
@@ -113,7 +100,7 @@ const absentFrom = (mapping: PartialMapping): bigint =>
  * Mappings without a known protection are left out: dynamic linkers reserve room for a library by inaccessible mappings of
  * it, which may well lie behind its end.
  */
-function reachOf(members: readonly PartialMapping[]): WantedFile["reach"] {
+function reachOf(members: readonly PartialMapping[]): NonNullable<Expected["reach"]> {
 	let lastStart = 0n;
 	let end = 0n;
 	for (const { start, end: to, prot, file } of members) {
@@ -127,10 +114,13 @@ function reachOf(members: readonly PartialMapping[]): WantedFile["reach"] {
 /** More program headers than this no linker makes; only the first pages of a mapping are in most cores anyway. */
 const MOST_HEADERS = 64;
 
-function headOf(dead: PartialTask, members: readonly PartialMapping[]): Buffer | undefined {
-	const first = members.find(({ file, prot = 0 }) => file?.offset === 0n && (prot & ~PROT_EXEC) !== 0);
-	const header = first === undefined ? undefined : dead.memory.read(first.start, elf64Ehdr.size);
-	if (first === undefined || header === undefined || header.readUInt32BE(0) !== ELF_MAGIC) return undefined;
+/** The mapping of a file's beginning. */
+const firstOf = (members: readonly PartialMapping[]): PartialMapping | undefined =>
+	members.find(({ file, prot = 0 }) => file?.offset === 0n && (prot & ~PROT_EXEC) !== 0);
+
+function headOf(dead: PartialTask, first: PartialMapping): Buffer | undefined {
+	const header = dead.memory.read(first.start, elf64Ehdr.size);
+	if (header === undefined || header.readUInt32BE(0) !== ELF_MAGIC) return undefined;
 	const { e_phoff, e_phnum } = elf64Ehdr.decode(header);
 	if (e_phoff !== fileOffset(elf64Ehdr.size) || e_phnum > MOST_HEADERS) return header;
 	return dead.memory.read(first.start, elf64Ehdr.size + e_phnum * elf64Phdr.size) ?? header;

@@ -1,9 +1,11 @@
 import { statSync } from "node:fs";
 import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
+import { type Finding, loss, note } from "../finding.ts";
 import { type BuildIdSearch, buildIdSearch } from "../inputs/build-id-search.ts";
-import { type Verdict, verifyMappedFile } from "../inputs/judge.ts";
+import { differenceText, doubtsAbout, placeOf } from "../inputs/file-findings.ts";
+import { closedTo, IRREGULAR, NOT_HERE, reachedByLinkOf, UNOPENED } from "../inputs/gone.ts";
+import { judge, openedFile } from "../inputs/judge.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { openRegular } from "../patch/host-files.ts";
@@ -11,6 +13,7 @@ import { mayAccess, type Reader } from "../rights/access.ts";
 import { foreignLinkOwner, isBelow, realPath, resolveInRoot } from "../rights/resolve-in-root.ts";
 import type { PartialTask } from "../task/partial-task.ts";
 import type { Relocation } from "../task/relocate.ts";
+import type { Gone, Verdict } from "../task/verdict.ts";
 
 /** Where files that a dead process had mapped are looked for. */
 export interface FileSearch {
@@ -36,6 +39,8 @@ export interface FileSearch {
 export interface FoundFiles extends Relocation {
 	/** Bytes of each file that was found, by its path here. */
 	readonly sizes: ReadonlyMap<string, bigint>;
+	/** What the judge said of it, by its path here: nobody compares it again. */
+	readonly verdicts: ReadonlyMap<string, Verdict>;
 	readonly findings: readonly Finding[];
 }
 
@@ -71,6 +76,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 	const byId = buildIdSearch(search.search ?? []);
 	const found = new Map<string, string>();
 	const sizes = new Map<string, bigint>();
+	const verdicts = new Map<string, Verdict>();
 	const gone = new Set<string>();
 	const others = new Set<string>();
 	const findings: Finding[] = [];
@@ -81,6 +87,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 		if (settled !== undefined) {
 			found.set(file.path, settled.path);
 			sizes.set(settled.path, settled.size);
+			verdicts.set(settled.path, settled.verdict);
 			if (settled.verdict.kind === "different") others.add(file.path);
 			findings.push(...findingsAbout(file, settled, search));
 		} else if (file.deleted) continue;
@@ -95,7 +102,7 @@ export function findMappedFiles(dead: PartialTask, search: FileSearch): FoundFil
 		}
 	}
 	if (faults.length > 0) refuseFaults(faults, byId);
-	return { found, gone, others, findings, sizes };
+	return { found, gone, others, findings, sizes, verdicts };
 }
 
 /** The file to map, or `undefined` when none is accepted. */
@@ -114,14 +121,7 @@ function settle(
 	return insisted ? given : undefined;
 }
 
-/** Why there is no candidate, in words. */
-interface Nothing {
-	readonly because: string;
-}
-
-const NOT_HERE: Nothing = { because: "is not here" };
-
-function candidateIn(file: WantedFile, search: FileSearch): FileCandidate | Nothing {
+function candidateIn(file: WantedFile, search: FileSearch): FileCandidate | Gone {
 	const named = search.mapFiles?.get(file.path);
 	if (named !== undefined) return candidateAt(file, "/", realPath(named), undefined);
 	const root = search.sysroot === undefined ? "/" : realPath(search.sysroot);
@@ -129,34 +129,25 @@ function candidateIn(file: WantedFile, search: FileSearch): FileCandidate | Noth
 }
 
 /** The user who names a search directory allows its files to be read, but not those behind links out of it. */
-function candidateFoundAt(
-	file: WantedFile,
-	path: string,
-	{ search = [], reader }: FileSearch,
-): FileCandidate | Nothing {
+function candidateFoundAt(file: WantedFile, path: string, { search = [], reader }: FileSearch): FileCandidate | Gone {
 	const root = search.map(realPath).find((directory) => isBelow(directory, path)) ?? "/";
 	return candidateAt(file, root, root === "/" ? path : path.slice(root.length), reader);
 }
 
 /** @param path From the root. */
-function candidateAt(
-	file: WantedFile,
-	root: string,
-	path: string,
-	reader: FileSearch["reader"],
-): FileCandidate | Nothing {
+function candidateAt(file: WantedFile, root: string, path: string, reader: FileSearch["reader"]): FileCandidate | Gone {
 	const reached = resolveInRoot(root, path);
 	if (reached === undefined) return NOT_HERE;
 	const { stat, through } = reached;
-	if (!stat.isFile() || isKernelPath(reached.inner)) return { because: "is no regular file here" };
-	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.R_OK))
-		return { because: `may not be read by uid ${reader.uid}, as whom it is raised` };
+	if (!stat.isFile() || isKernelPath(reached.inner)) return IRREGULAR;
+	if (reader !== undefined && !mayAccess(reader, stat, through, ACCESS.R_OK)) return closedTo(reader.uid, "EACCES");
 	const stranger = reader === undefined ? undefined : foreignLinkOwner(reached, reader.uid);
-	if (stranger !== undefined) return { because: `is reached by a link of user ${stranger}'s` };
+	if (stranger !== undefined) return reachedByLinkOf(stranger);
 	const source = openRegular(reached.path);
-	if (source === undefined) return { because: "cannot be opened here" };
+	if (source === undefined) return UNOPENED;
 	try {
-		return { path: reached.path, verdict: verifyMappedFile(file, source), changedAt: stat.mtimeMs, size: source.size };
+		const verdict = judge(file, openedFile(source));
+		return { path: reached.path, verdict, changedAt: stat.mtimeMs, size: source.size };
 	} finally {
 		source.close();
 	}
@@ -167,62 +158,39 @@ function findingsAbout(
 	{ path, verdict, changedAt }: FileCandidate,
 	{ writtenAt }: FileSearch,
 ): Finding[] {
-	const where = path === file.path ? "" : ` at ${path}`;
+	const place = placeOf(file.path, path);
 	if (verdict.kind === "different")
-		return [
-			loss("binary-differs", file.path, `${verdict.finding}${where}, ${verdict.expectation}; taken all the same`),
-		];
-	if (verdict.kind === "same" && verdict.proof === "build-id") return [];
-	const doubt =
-		verdict.kind === "same"
-			? `the file${where} has the same program headers, and the core has no build-id to tell more by`
-			: `nothing in the core tells whether the file${where} is the one that was mapped`;
-	const findings = [
-		caution(
-			"file-unverified",
-			file.path,
-			// an older file proves nothing: a copied core has a later mtime than the death
-			writtenAt !== undefined && changedAt > writtenAt ? `${doubt}; it was changed after the core was written` : doubt,
-		),
-	];
-	if (verdict.kind === "plausible" && verdict.short > 0n)
-		findings.push(
-			caution(
-				"file-unverified",
-				file.path,
-				`the file${where} ends ${verdict.short} bytes before what was mapped of it: who goes there gets SIGBUS, unless the dead process would have`,
-			),
-		);
-	return findings;
+		return [loss("binary-differs", file.path, `${differenceText(verdict, place)}; taken all the same`)];
+	return doubtsAbout(file.path, verdict, { place, changed: writtenAt !== undefined && changedAt > writtenAt });
 }
 
-function fromCore({ path, mapped }: WantedFile, given: FileCandidate | Nothing): Finding {
-	const why =
-		"because" in given
-			? given.because
-			: given.verdict.kind === "different"
-				? `${given.verdict.finding} here, ${given.verdict.expectation}`
-				: "is not here";
+function fromCore({ path, mapped }: WantedFile, given: FileCandidate | Gone): Finding {
 	return note(
 		"file-gone",
 		path,
-		`${why}; all ${mapped} bytes that were mapped are in the core and become private memory`,
+		`${objection(path, given)}; all ${mapped} bytes that were mapped are in the core and become private memory`,
 	);
 }
 
-function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: FileCandidate | Nothing): Fault {
+function objection(path: string, given: FileCandidate | Gone): string {
+	if ("because" in given) return given.because;
+	const { verdict } = given;
+	return verdict.kind === "different" ? differenceText(verdict, placeOf(path, given.path)) : NOT_HERE.because;
+}
+
+function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: FileCandidate | Gone): Fault {
 	if ("path" in given && given.verdict.kind === "different") {
 		const { finding, expectation } = given.verdict;
-		const where = given.path === path ? "" : ` at ${given.path}`;
-		return { kind: "different", subject: path, finding: `${finding}${where}`, expectation, dispensable: false };
+		const place = placeOf(path, given.path);
+		return { kind: "different", subject: path, finding: `${finding}${place}`, expectation, dispensable: false };
 	}
-	const because = "because" in given ? given.because : NOT_HERE.because;
+	const { because, why } = "because" in given ? given : NOT_HERE;
 	return {
 		kind: "missing",
 		subject: path,
 		finding: because,
 		expectation: `expected it: ${absent} of ${mapped} bytes mapped of it are not in the core`,
-		dispensable: !hasCode && because === NOT_HERE.because,
+		dispensable: !hasCode && why === "absent",
 	};
 }
 

@@ -77,6 +77,7 @@ describe("where files are found", () => {
 			gone: new Set(),
 			others: new Set(),
 			sizes: expect.any(Map),
+			verdicts: expect.any(Map),
 			findings: [],
 		});
 	});
@@ -122,6 +123,7 @@ describe("where files are found", () => {
 			gone: new Set(),
 			others: new Set(),
 			sizes: expect.any(Map),
+			verdicts: expect.any(Map),
 			findings: [],
 		});
 	});
@@ -215,7 +217,7 @@ describe("files that differ or are missing", () => {
 			const differs = find(withText(), { sysroot, allowMismatch });
 			expect(differs.gone).toEqual(new Set([LIBC]));
 			expect(texts(differs)).toEqual([
-				`note file-gone ${LIBC}: has build-id ${OTHER_ID} here, expected ${LIBC_BUILD_ID}; all 16384 bytes that were mapped are in the core and become private memory`,
+				`note file-gone ${LIBC}: has build-id ${OTHER_ID} at ${join(sysroot, LIBC)}, expected ${LIBC_BUILD_ID}; all 16384 bytes that were mapped are in the core and become private memory`,
 			]);
 		}
 	});
@@ -307,7 +309,7 @@ describe("as whom files are read", () => {
 		chmodSync(join(sysroot, "etc/shadow"), 0o640);
 		expect(find(undefined, { sysroot, reader }).found.size).toBe(2);
 		expect(refused(withData({ path: "/etc/shadow" }), { sysroot, reader })).toBe(
-			`ERR_BINARY_MISSING /etc/shadow: may not be read by uid 4242, as whom it is raised, expected it: 8192 of 8192 bytes mapped of it are not in the core; ${WAYS}`,
+			`ERR_BINARY_MISSING /etc/shadow: may not be used by uid 4242 (EACCES), expected it: 8192 of 8192 bytes mapped of it are not in the core; ${WAYS}`,
 		);
 		expect(find(withData({ path: "/etc/shadow" }), { sysroot }).found.size).toBe(3);
 		const mapFiles = new Map([["/etc/shadow", join(sysroot, "etc/shadow")]]);
@@ -317,7 +319,9 @@ describe("as whom files are read", () => {
 	it("only below directories that it may enter", () => {
 		const sysroot = place(scratch(), { ...both, "/vault/data": filled(1, 2) });
 		chmodSync(join(sysroot, "vault"), 0o700);
-		expect(refused(withData({ path: "/vault/data" }), { sysroot, reader })).toMatch(/may not be read by uid 4242/);
+		expect(refused(withData({ path: "/vault/data" }), { sysroot, reader })).toMatch(
+			/may not be used by uid 4242 \(EACCES\)/,
+		);
 		chmodSync(join(sysroot, "vault"), 0o711);
 		expect(find(withData({ path: "/vault/data" }), { sysroot, reader }).found.size).toBe(3);
 	});
