@@ -1,5 +1,6 @@
 import { caution, type Finding } from "../finding.ts";
 import type { Different, Verdict } from "../task/verdict.ts";
+import type { WantedFile } from "./wanted-files.ts";
 
 /** Where a file was found, if not under the path that the process had it by: " at /sysroot/lib/x". */
 export const placeOf = (path: string, here: string): string => (path === here ? "" : ` at ${here}`);
@@ -7,6 +8,10 @@ export const placeOf = (path: string, here: string): string => (path === here ? 
 /** What speaks against a file, in words: the same whoever asks. @param place {@link placeOf} */
 export const differenceText = ({ finding, expectation }: Different, place = ""): string =>
 	`${finding}${place}, ${expectation}`;
+
+/** What would have to come from a file that is not here. */
+export const absentText = ({ absent, mapped }: Pick<WantedFile, "absent" | "mapped">): string =>
+	`expected it: ${absent} of ${mapped} bytes mapped of it are not in the core`;
 
 /**
  * What cannot be known of a file that is taken for the one that was mapped.

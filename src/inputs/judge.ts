@@ -24,10 +24,10 @@ export interface OpenedFile {
 	buildId(): string | undefined;
 }
 
-export const openedFile = (source: ByteSource): OpenedFile => ({
+export const openedFile = (source: ByteSource, mode = source.mode): OpenedFile => ({
 	size: source.size,
 	source,
-	...defined({ mode: source.mode }),
+	...defined({ mode }),
 	buildId: once(() => buildIdOfFile(source)),
 });
 

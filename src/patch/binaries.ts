@@ -1,10 +1,14 @@
-import { lengthOf, rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import { sameBuildId } from "../criu/build-id.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
 import { caution, type Finding, loss } from "../finding.ts";
+import { absentText, differenceText, doubtsAbout } from "../inputs/file-findings.ts";
+import { NOT_HERE } from "../inputs/gone.ts";
+import { judgedFiles } from "../inputs/judged-files.ts";
+import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
+import { mappedFileOf } from "../task/complete/mapped-file.ts";
 import type { MappedFile } from "../task/file-identity.ts";
-import type { Mapping, Memory } from "../task/task.ts";
+import type { PartialTask } from "../task/partial-task.ts";
+import type { Memory } from "../task/task.ts";
+import type { JudgedFile, Verdict } from "../task/verdict.ts";
 
 /** How files on this host are reached. Paths in cores and images are hints: regular files only, opened for reading. */
 export interface HostFiles {
@@ -20,73 +24,58 @@ export interface HostFile {
 	readonly mode: number;
 }
 
-/** A file that the dead process had mapped, compared with this host's. */
+/** A file that the dead process had mapped, and what this host has in its place. */
 export interface Binary {
 	readonly expected: MappedFile;
 	readonly here?: HostFile;
-	/** Its bytes are known to be the dead process's: the build-ids are one. Pages equal to it need not be written. */
-	readonly proven: boolean;
-	/** It is another build, or has another size. */
-	readonly different: boolean;
+	readonly verdict: Verdict;
+}
+
+/** This host's files as a dead process's, each opened and judged once. */
+export interface JudgedHost {
+	open(path: string): (HostFile & JudgedFile) | undefined;
+	/** What the core tells of a file that was mapped. */
+	wanted(path: string): WantedFile | undefined;
+}
+
+/** @param donors What the donor's images tell of its mapped files. */
+export function judgedHost(dead: PartialTask, donors: ReadonlyMap<string, MappedFile>, host: HostFiles): JudgedHost {
+	const wanted = new Map(wantedFiles(dead).map((file) => [file.path, file]));
+	const open = judgedFiles(host.open, (path) => ({
+		...wanted.get(path),
+		...mappedFileOf(path, dead.memory.buildIds.get(path), donors.get(path)),
+	}));
+	return { open, wanted: (path) => wanted.get(path) };
 }
 
 /**
- * Opens every mapped file and compares. Differences are findings, not errors: the images may be restored on another host,
- * and whoever restores them checks again.
+ * Says of every mapped file what this host has in its place. Nothing is refused: the images may be restored on another host, and
+ * whoever restores them judges again; so nothing is lost yet either.
  */
 export function inspectBinaries(
 	memory: Memory,
-	host: HostFiles,
+	judged: JudgedHost,
 	report: (finding: Finding) => void,
 ): ReadonlyMap<string, Binary> {
-	const binaries = new Map<string, Binary>();
-	let absent: ReadonlyMap<string, bigint> | undefined;
-	for (const [path, expected] of memory.files) {
-		const here = host.open(path);
-		if (here === undefined) {
-			absent ??= bytesNotHeld(memory);
-			report(missing(path, absent.get(path) ?? 0n));
-			binaries.set(path, { expected, proven: false, different: false });
-			continue;
-		}
-		const id = expected.buildId === undefined ? undefined : buildIdOfFile(here.source);
-		const proven = id !== undefined && expected.buildId !== undefined && sameBuildId(id, expected.buildId);
-		const resized = expected.buildId === undefined && expected.size !== undefined && expected.size !== here.source.size;
-		const different = resized || (expected.buildId !== undefined && !proven);
-		if (different)
-			report(
-				caution(
-					"binary-differs",
-					path,
-					resized
-						? `has ${here.source.size} bytes here, had ${expected.size}; restore where it has not changed`
-						: `has build-id ${id ?? "none"} here, the dead process had ${expected.buildId}; restore where that build is installed`,
-				),
-			);
-		binaries.set(path, { expected, here, proven, different });
-	}
-	return binaries;
+	return new Map(
+		[...memory.files].map(([path, expected]): [string, Binary] => {
+			const here = judged.open(path);
+			if (here === undefined) {
+				report(missing(path, judged.wanted(path)));
+				return [path, { expected, verdict: NOT_HERE }];
+			}
+			const { verdict } = here;
+			if (verdict.kind === "different")
+				report(caution("binary-differs", path, `${differenceText(verdict)}; restore where it is as it was`));
+			for (const doubt of doubtsAbout(path, verdict)) report(doubt);
+			return [path, { expected, here, verdict }];
+		}),
+	);
 }
 
-/** Bytes of each mapped file that the core lacks, by path. */
-function bytesNotHeld({ mappings, contents }: Memory): ReadonlyMap<string, bigint> {
-	const absent = new Map<string, bigint>();
-	const count = (mapping: Mapping | undefined, bytes: bigint): void => {
-		if (mapping?.backing.kind !== "file") return;
-		const { path } = mapping.backing;
-		absent.set(path, (absent.get(path) ?? 0n) + bytes);
-	};
-	for (const mapping of mappings) count(mapping, lengthOf(mapping));
-	for (const { start, length } of contents) count(rangeAt(mappings, start), -length);
-	return absent;
-}
-
-function missing(path: string, absent: bigint): Finding {
-	return absent === 0n
-		? caution("binary-missing", path, "is not on this host; restore where it is")
-		: loss(
-				"binary-missing",
-				path,
-				`is not on this host and ${absent} bytes of it are not in the core; restore where it is`,
-			);
+function missing(path: string, wanted: WantedFile | undefined): Finding {
+	const deed = "restore where it is";
+	if (wanted === undefined || wanted.absent === 0n)
+		return caution("binary-missing", path, `${NOT_HERE.because}; ${deed}`);
+	return loss("binary-missing", path, `${NOT_HERE.because}, ${absentText(wanted)}; ${deed}`);
 }

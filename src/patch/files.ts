@@ -9,6 +9,7 @@ import {
 } from "../criu/wire/generated/schema.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { NO_OWNER } from "../task/to-images/files-image.ts";
+import { isOther } from "../task/verdict.ts";
 import type { Binary } from "./binaries.ts";
 
 /** Builds files.img: the donor's entries, edited, then new ones. */
@@ -65,7 +66,7 @@ export function fileTable(
 
 /** A file the donor had not mapped. What this host's file says is recorded only if it is not known to be another one. */
 function regular(id: number, path: string, binary: Binary | undefined): RegFileEntry {
-	const here = binary?.different === false ? binary.here : undefined;
+	const here = binary === undefined || isOther(binary.verdict) ? undefined : binary.here;
 	const buildId = binary?.expected.buildId;
 	return {
 		id,

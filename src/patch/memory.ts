@@ -12,6 +12,9 @@ export const patchedRuns = (memory: Memory, binaries: ReadonlyMap<string, Binary
 function fileBaseline({ mapping, start }: ContentPart, binaries: ReadonlyMap<string, Binary>): Baseline {
 	const { backing } = mapping;
 	const binary = backing.kind === "file" ? binaries.get(backing.path) : undefined;
-	if (backing.kind !== "file" || binary?.proven !== true || binary.here === undefined) return "nothing";
-	return { source: binary.here.source, offset: fileOffset(backing.offset + (start - mapping.start)) };
+	// whoever restores the images compares build-ids, and nothing else of the bytes
+	const { verdict, here } = binary ?? {};
+	if (backing.kind !== "file" || here === undefined || verdict?.kind !== "same" || verdict.proof !== "build-id")
+		return "nothing";
+	return { source: here.source, offset: fileOffset(backing.offset + (start - mapping.start)) };
 }

@@ -22,7 +22,7 @@ import { leaderCore, threadCore } from "../task/to-images/cores.ts";
 import { mmEntry } from "../task/to-images/mm.ts";
 import { noSessionLeader, reportLostRegisters } from "../task/to-images/representable.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../task/to-images/side-record.ts";
-import { type HostFiles, inspectBinaries } from "./binaries.ts";
+import { type HostFiles, inspectBinaries, judgedHost } from "./binaries.ts";
 import { patchTimens } from "./clocks.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
@@ -68,8 +68,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			expectation: "which CRIU's images have no place for",
 			remedy: "raise it from its core: necromancer raise CORE -i IMGDIR",
 		});
-	const open = (path: string) => options.host.open(path)?.source;
-	const known = programBreak(dead.memory, open);
+	const judged = judgedHost(dead, donorTask.memory.files, options.host);
+	const known = programBreak(dead.memory, judged.open);
 	const {
 		task: completedTask,
 		lenders,
@@ -81,7 +81,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const findings: Finding[] = [...completed];
 	const report = (finding: Finding): void => void findings.push(finding);
 	const { task: clocked, finding: clock } = withDeadClocks(completedTask, dead, {
-		open,
+		open: judged.open,
 		...options.clock,
 		...defined({ donor: donorTask.clocks }),
 	});
@@ -131,7 +131,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	names.drop(oldPagemap);
 	names.replace(`pages-${pagesId}.img`);
 
-	const binaries = inspectBinaries(task.memory, options.host, report);
+	const binaries = inspectBinaries(task.memory, judged, report);
 	const files = fileTable(
 		withOpenedFiles(
 			donor.image("files.img", "files").records.map(({ value }) => value),

@@ -3,7 +3,7 @@ import { isKernelPath } from "../core/files.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { type Finding, loss, note } from "../finding.ts";
 import { type BuildIdSearch, buildIdSearch } from "../inputs/build-id-search.ts";
-import { differenceText, doubtsAbout, placeOf } from "../inputs/file-findings.ts";
+import { absentText, differenceText, doubtsAbout, placeOf } from "../inputs/file-findings.ts";
 import { closedTo, IRREGULAR, NOT_HERE, reachedByLinkOf, UNOPENED } from "../inputs/gone.ts";
 import { judge, openedFile } from "../inputs/judge.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
@@ -178,7 +178,8 @@ function objection(path: string, given: FileCandidate | Gone): string {
 	return verdict.kind === "different" ? differenceText(verdict, placeOf(path, given.path)) : NOT_HERE.because;
 }
 
-function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: FileCandidate | Gone): Fault {
+function faultOf(file: WantedFile, given: FileCandidate | Gone): Fault {
+	const { path, hasCode } = file;
 	if ("path" in given && given.verdict.kind === "different") {
 		const { finding, expectation } = given.verdict;
 		const place = placeOf(path, given.path);
@@ -189,7 +190,7 @@ function faultOf({ path, mapped, absent, hasCode }: WantedFile, given: FileCandi
 		kind: "missing",
 		subject: path,
 		finding: because,
-		expectation: `expected it: ${absent} of ${mapped} bytes mapped of it are not in the core`,
+		expectation: absentText(file),
 		dispensable: !hasCode && why === "absent",
 	};
 }

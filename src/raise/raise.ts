@@ -9,7 +9,6 @@ import { caution, type Finding, note } from "../finding.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { measurePids } from "../host/pids.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
-import { hostFiles } from "../patch/host-files.ts";
 import { readLimits } from "../proc/limits.ts";
 import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
@@ -32,7 +31,8 @@ import { programBreak } from "../task/program-objects.ts";
 import { relocate, relocateDonor } from "../task/relocate.ts";
 import { type SoftLimits, withSoftLimits } from "../task/soft-limits.ts";
 import type { Credentials, Task } from "../task/task.ts";
-import { type FileSearch, findMappedFiles } from "./mapped-files.ts";
+import { withFoundObjects } from "./found-objects.ts";
+import { type FileSearch, type FoundFiles, findMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import { zeroRangesOf } from "./zero-runs.ts";
 
@@ -170,10 +170,13 @@ export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readon
 	const here = endAtFiles(relocate(whole, files), files.sizes);
 	const dead =
 		options.leaveHandlers === true
-			? withHostFiles((open) => leaveHandlers(here, open, (finding) => before.push(finding)))
+			? withFoundObjects(files, (open) => leaveHandlers(here, open, (finding) => before.push(finding)))
 			: here;
 	const donor = options.donor === undefined ? {} : { donor: relocateDonor(believed(options.donor, options), files) };
-	const { task: known, findings } = understood(dead, credentials, core, { ...options, ...donor });
+	const { task: known, findings } = understood(dead, files, credentials, core, {
+		...options,
+		...donor,
+	});
 	const limits = readLimits("self");
 	const limiting: Finding[] = [];
 	const task = withSoftLimits(
@@ -204,24 +207,16 @@ export function planRaise(core: OpenedCore, options: RaiseOptions, holes: readon
 
 function understood(
 	dead: PartialTask,
+	files: FoundFiles,
 	credentials: Credentials,
 	core: OpenedCore,
 	options: RaiseOptions,
 ): Pick<RaisePlan, "task" | "findings"> {
-	return withHostFiles((open) => {
+	return withFoundObjects(files, (open) => {
 		const { task, findings } = withoutClocks(dead, credentials, open, options);
 		const clocked = withDeadClocks(task, dead, { open, ...clockOptions(core, options) });
 		return { task: clocked.task, findings: [...findings, clocked.finding] };
 	});
-}
-
-function withHostFiles<T>(use: (open: OpenObject) => T): T {
-	const host = hostFiles();
-	try {
-		return use((path) => host.open(path)?.source);
-	} finally {
-		host.close();
-	}
 }
 
 function clockOptions({ written }: OpenedCore, { clock, donor }: RaiseOptions): Omit<DeadClockOptions, "open"> {

@@ -1,19 +1,19 @@
-import { type Address, address, fileOffset, PAGE_SIZE } from "../bytes/address.ts";
+import { type Address, address, fileOffset } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
 import { anObject, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
 import { readSymbols } from "../elf/object.ts";
 import { NecromancerError } from "../errors.ts";
 import { AT } from "../linux/auxv.ts";
 import type { PartialMemory } from "./partial-task.ts";
+import { isOther, isSameBuild, type JudgedFile, type Verdict } from "./verdict.ts";
 
-/** This host's file of a path, if any. */
-export type OpenObject = (path: string) => ByteSource | undefined;
+/** This host's file of a path, judged, if any. */
+export type OpenObject = (path: string) => JudgedFile | undefined;
 
 /** How sure it must be that a file of this host is the object that was mapped. */
 export type Sameness =
-	/** Its build-id, or without one its first page, is the dead process's. */
+	/** It is the same build. */
 	| "proven"
 	/** Nothing speaks against it. What it says must then be proved by what the core holds. */
 	| "possible";
@@ -69,22 +69,14 @@ export function* objectsOf(
 		const contains = path === memory.executable && (isStatic || alsoInDynamic === true);
 		if (!contains && !objects.test(path)) continue;
 		seen.add(path);
-		const source = open(path);
-		if (source === undefined || !isSame(source, path, start, memory, sameness)) continue;
-		yield { path, source, start };
+		const here = open(path);
+		if (here === undefined || !isSure(here.verdict, sameness)) continue;
+		yield { path, source: here.source, start };
 	}
 }
 
-function isSame(source: ByteSource, path: string, start: Address, memory: PartialMemory, sameness: Sameness): boolean {
-	const buildId = memory.buildIds.get(path);
-	if (buildId !== undefined) return buildIdOfFile(source) === buildId;
-	const length = source.size < PAGE_SIZE ? Number(source.size) : Number(PAGE_SIZE);
-	const held = memory.read(start, length);
-	// binaries without a build-id (musl-gcc, some Go and Rust toolchains): the first page, with headers and section offsets,
-	// tells builds apart
-	if (held !== undefined) return source.read(fileOffset(0), length)?.equals(held) === true;
-	return sameness === "possible";
-}
+const isSure = (verdict: Verdict, sameness: Sameness): boolean =>
+	sameness === "proven" ? isSameBuild(verdict) : !isOther(verdict);
 
 function addressesIn(source: ByteSource, start: Address, names: readonly string[]): ReadonlyMap<string, Address> {
 	try {
@@ -107,7 +99,9 @@ export function codeAt(memory: PartialMemory, open: OpenObject, at: Address, len
 	if (held !== undefined) return held;
 	const mapping = rangeAt(memory.mappings, at);
 	if (mapping?.file === undefined || at + BigInt(length) > mapping.end) return undefined;
-	return open(mapping.file.path)?.read(fileOffset(mapping.file.offset + (at - mapping.start)), length);
+	const file = open(mapping.file.path);
+	if (file === undefined || isOther(file.verdict)) return undefined;
+	return file.source.read(fileOffset(mapping.file.offset + (at - mapping.start)), length);
 }
 
 /** glibc's and dietlibc's copy of the program break. musl keeps it in a variable without a name. */

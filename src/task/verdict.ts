@@ -1,3 +1,5 @@
+import type { ByteSource } from "../bytes/source.ts";
+
 /** What shows that a file is the one that a process had, the strongest first. */
 export type Proof =
 	/** Its linker's digest of it. */
@@ -41,3 +43,16 @@ export interface Gone {
 	/** In words: "is not here". */
 	readonly because: string;
 }
+
+/** A file that is open, and what the judge said of it. */
+export interface JudgedFile {
+	readonly source: ByteSource;
+	readonly verdict: Verdict;
+}
+
+/** Whether it is known to be the same build: what it says of the program's code and variables is so. */
+export const isSameBuild = (verdict: Verdict): boolean =>
+	verdict.kind === "same" && (verdict.proof === "build-id" || verdict.proof === "first-page");
+
+/** Whether it is known not to be the process's file. */
+export const isOther = ({ kind }: Verdict): boolean => kind === "different" || kind === "gone";

@@ -8,6 +8,7 @@ import { readCore } from "../../src/core/core.ts";
 import { deduce } from "../../src/task/deduce/deduce.ts";
 import { taskFromCore } from "../../src/task/from-core/from-core.ts";
 import { fixturePath } from "../support/builders/fixture-core.ts";
+import { judgedFor } from "../support/builders/judged.ts";
 import { built } from "../support/lives/built.ts";
 import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
@@ -310,8 +311,9 @@ describe.skipIf(!able || !gcc)(
 			const { core, log } = await dead("CONT", (room) => ["log", compiled(room, "confession", CONFESSION)]);
 			const source = openFile(core);
 			try {
-				const { task } = deduce(taskFromCore(readCore(source)), {
-					open: (path) => openFile(path),
+				const whole = taskFromCore(readCore(source));
+				const { task } = deduce(whole, {
+					open: judgedFor(whole, (path) => openFile(path)),
 					modeOf: () => undefined,
 				});
 				const deduced = task.threads.map(({ tid, clearTid, robustList, rseq, alternateStack: stack }) =>

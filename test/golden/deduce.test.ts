@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { fromBuffer, openFile } from "../../src/bytes/source.ts";
+import { type ByteSource, fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { type Deduced, deduce } from "../../src/task/deduce/deduce.ts";
 import { taskFromCore } from "../../src/task/from-core/from-core.ts";
-import type { OpenObject } from "../../src/task/program-objects.ts";
 import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
+import { judgedFor } from "../support/builders/judged.ts";
 import { only, present } from "../support/present.ts";
 import { type Message, readImages } from "../support/witness/image-reader.ts";
 import { fileHere, placeHere, regFilesOf } from "../support/witness/witness.ts";
@@ -16,11 +16,13 @@ import { fileHere, placeHere, regFilesOf } from "../support/witness/witness.ts";
  */
 const update = process.env["UPDATE_GOLDEN"] === "1";
 
+type Opens = (path: string) => ByteSource | undefined;
+
 /** The fixtures' own programs and nothing else, so that every host says the same. */
-const victims: OpenObject = (path) => (path.startsWith("/opt/victims/bin/") ? openFile(placeHere(path)) : undefined);
+const victims: Opens = (path) => (path.startsWith("/opt/victims/bin/") ? openFile(placeHere(path)) : undefined);
 
 /** This host's files too, which may be other builds. */
-const host: OpenObject = (path) => {
+const host: Opens = (path) => {
 	try {
 		return openFile(placeHere(path));
 	} catch {
@@ -28,11 +30,13 @@ const host: OpenObject = (path) => {
 	}
 };
 
-const deduced = (name: string, open: OpenObject): Deduced =>
-	deduce(taskFromCore(readCore(fromBuffer("core", fixtureCore(name)))), {
-		open,
+function deduced(name: string, open: Opens): Deduced {
+	const dead = taskFromCore(readCore(fromBuffer("core", fixtureCore(name))));
+	return deduce(dead, {
+		open: judgedFor(dead, open),
 		modeOf: (path) => (path === "/" ? 0o040755 : path === "/dev/null" ? 0o020666 : undefined),
 	});
+}
 
 /** Whether the fixture's libraries are this host's, so that they can be asked for what the core does not hold. */
 const sameBuilds = (name: string): boolean =>

@@ -1,5 +1,4 @@
 import { type Address, address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
-import { defined } from "../../bytes/defined.ts";
 import type { Placed } from "../../bytes/extent.ts";
 import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
@@ -11,6 +10,7 @@ import { reportPointers } from "../pointers.ts";
 import { linkedPaths } from "../relocate.ts";
 import type { Backing, Bounds, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
+import { mappedFileOf } from "./mapped-file.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
@@ -167,7 +167,6 @@ function executableOf({ memory }: PartialTask, donor: Memory | undefined): strin
 	return linkedPaths(memory.mappings).has(memory.executable) ? memory.executable : "";
 }
 
-/** What to expect of each mapped file: the core's build-id first, then what the donor's entry says. */
 function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: PartialTask): Map<string, MappedFile> {
 	const files = new Map<string, MappedFile>();
 	const paths = [
@@ -176,8 +175,7 @@ function filesOf(mappings: readonly Mapping[], donor: Memory | undefined, dead: 
 	];
 	for (const path of paths) {
 		if (path === "") continue;
-		const buildId = dead.memory.buildIds.get(path) ?? donor?.files.get(path)?.buildId;
-		files.set(path, { path, ...donor?.files.get(path), ...defined({ buildId }) });
+		files.set(path, mappedFileOf(path, dead.memory.buildIds.get(path), donor?.files.get(path)));
 	}
 	return files;
 }

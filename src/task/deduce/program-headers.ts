@@ -18,7 +18,7 @@ const MOST = 512n;
 
 /** The program headers of the executable, from the core's own memory or, where that lacks them, from this host's file. */
 export function programOf(memory: PartialMemory, open: OpenObject): Program | undefined {
-	const loads = headersInCore(memory) ?? headersOf(open(memory.executable));
+	const loads = headersInCore(memory) ?? headersOf(open(memory.executable)?.source);
 	const first = loads?.find(({ p_offset }) => p_offset === 0n) ?? loads?.[0];
 	const mapped = memory.mappings.find(({ file }) => file?.path === memory.executable);
 	if (loads === undefined || first === undefined || mapped === undefined) return undefined;
@@ -99,7 +99,7 @@ export function withLinkedProtections(dead: PartialTask, open: OpenObject): Part
 	const linked = (mapping: PartialMapping): PartialMapping => {
 		const { file } = mapping;
 		if (mapping.prot !== undefined || file === undefined || file.deleted) return mapping;
-		if (!loads.has(file.path)) loads.set(file.path, headersOf(open(file.path)));
+		if (!loads.has(file.path)) loads.set(file.path, headersOf(open(file.path)?.source));
 		const prot = protectionAt(loads.get(file.path) ?? [], file.offset);
 		return prot === undefined ? mapping : { ...mapping, prot };
 	};

@@ -6,6 +6,8 @@ const load = (module) => import(`${dist}/${module}.js`);
 const { openFile } = await load("bytes/source");
 const { readCore } = await load("core/core");
 const { taskFromCore } = await load("task/from-core/from-core");
+const { judge, openedFile } = await load("inputs/judge");
+const { wantedFiles } = await load("inputs/wanted-files");
 const { deduce } = await load("task/deduce/deduce");
 const { restore } = await load("restore/restore");
 
@@ -17,9 +19,14 @@ const orNothing = (look) => {
 	}
 };
 const fds = new Map(named.map((text) => [Number(text.split("=")[0]), text.slice(text.indexOf("=") + 1)]));
-const { task } = deduce(taskFromCore(readCore(openFile(core))), {
+const dead = taskFromCore(readCore(openFile(core)));
+const wanted = new Map(wantedFiles(dead).map((file) => [file.path, file]));
+const { task } = deduce(dead, {
 	fds,
-	open: (path) => orNothing(() => openFile(path)),
+	open: (path) => {
+		const source = orNothing(() => openFile(path));
+		return source && { source, verdict: judge(wanted.get(path) ?? {}, openedFile(source)) };
+	},
 	modeOf: (path) => orNothing(() => statSync(path).mode),
 });
 const { pid, release } = await restore(task, { stopped: false, fds: new Map(), missing: "error" });

@@ -76,29 +76,29 @@ describe("a file that the donor had not mapped", () => {
 		const bare = { id: 5, name: EXTRA, flags: 0, buildId: EXTRA_ID };
 		const absent = await entryWith({});
 		expect(absent.entry).toEqual(bare);
-		expect(absent.told).toContain(`caution ${EXTRA}: is not on this host; restore where it is`);
+		expect(absent.told).toContain(`caution ${EXTRA}: is not here; restore where it is`);
 		const other = await entryWith({ [EXTRA]: program(EXE_BUILD_ID, 1) });
 		expect(other.entry).toEqual(bare);
 		expect(other.told).toContain(
-			`caution ${EXTRA}: has build-id ${EXE_BUILD_ID} here, the dead process had ${EXTRA_ID}; restore where that build is installed`,
+			`caution ${EXTRA}: has build-id ${EXE_BUILD_ID}, expected ${EXTRA_ID}; restore where it is as it was`,
 		);
 	});
 
 	test("without build-id is another when its size is", async () => {
 		const donor = livingDonor();
-		const table = { id: 8, name: "/opt/table", size: 4096, mode: 0o100644 };
+		const table = { id: 8, name: "/opt/table", size: 4096, mode: 0o100755 };
 		const vma = { start: DONOR_FREE, end: DONOR_FREE + P, prot: 1, flags: 2, status: 0x41, shmid: 8 };
 		const core = withSegment(deadCore(), { start: FREE, end: FREE + P, prot: 1 }, { path: "/opt/table", offset: 0n });
 		const { told } = await patchPair(
 			{ core, donor: withVma({ ...donor, files: [...donor.files, table] }, vma) },
 			{ host: hostWith({ "/opt/table": filled(1, 2) }) },
 		);
-		expect(told).toContain("caution /opt/table: has 8192 bytes here, had 4096; restore where it has not changed");
+		expect(told).toContain("caution /opt/table: has 8192 bytes, expected 4096; restore where it is as it was");
 	});
 
 	test("and whose bytes neither core nor host has is a loss", async () => {
 		expect((await patchPair({ core: withExtra() })).told).toContain(
-			`loss ${EXTRA}: is not on this host and 4096 bytes of it are not in the core; restore where it is`,
+			`loss ${EXTRA}: is not here, expected it: 4096 of 4096 bytes mapped of it are not in the core; restore where it is`,
 		);
 	});
 

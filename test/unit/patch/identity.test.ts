@@ -315,7 +315,7 @@ test("a donor of the same program elsewhere fits: build-ids decide, and its hand
 	expect(regFilesOf(images).get(Number(vma(deadPlaces.exe)?.shmid))?.name).toBe(EXE);
 	expect(core(500).message(3).messages(15)[1]?.number(1)).toBe(deadPlaces.exe + 4096n + 0x40n);
 	expect(told.filter((text) => !/^note|CLOCK_MONOTONIC/.test(text))).toEqual([
-		"caution /usr/bin/prog: is not on this host; restore where it is",
+		"caution /usr/bin/prog: is not here; restore where it is",
 	]);
 });
 

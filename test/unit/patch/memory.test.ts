@@ -238,7 +238,7 @@ describe("pages", () => {
 		const { memory, told } = await patched({}, { host: other });
 		expect(memory.written.has(exe)).toBe(true);
 		expect(told).toContain(
-			`caution ${EXE}: has build-id ${"99".repeat(20)} here, the dead process had 00112233445566778899aabbccddeeff00112233; restore where that build is installed`,
+			`caution ${EXE}: has build-id ${"99".repeat(20)}, expected 00112233445566778899aabbccddeeff00112233; restore where it is as it was`,
 		);
 		expect((await patched({}, { host: bareHost })).memory.written.has(exe)).toBe(true);
 	});

@@ -1,17 +1,21 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { type ByteSource, fromBuffer } from "../../../src/bytes/source.ts";
+import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
 import { programBreak } from "../../../src/task/program-objects.ts";
 import { fixtureCore, fixturePath, fixtureText, parseMaps } from "../../support/builders/fixture-core.ts";
+import { judgedFor } from "../../support/builders/judged.ts";
 import { present } from "../../support/present.ts";
 
 const program = readFileSync(fixturePath("bin/counter-static"));
-const { memory } = taskFromCore(readCore(fromBuffer("core", fixtureCore("counter-static"))));
+const dead = taskFromCore(readCore(fromBuffer("core", fixtureCore("counter-static"))));
 const breakWith = (bytes: Buffer | undefined): bigint | undefined =>
-	programBreak(memory, (path): ByteSource | undefined =>
-		bytes !== undefined && path === memory.executable ? fromBuffer(path, bytes) : undefined,
+	programBreak(
+		dead.memory,
+		judgedFor(dead, (path) =>
+			bytes !== undefined && path === dead.memory.executable ? fromBuffer(path, bytes) : undefined,
+		),
 	);
 
 test("is what the dead libc's own variable held, within the heap's last page", () => {

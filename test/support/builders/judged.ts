@@ -1,0 +1,15 @@
+import type { ByteSource } from "../../../src/bytes/source.ts";
+import { judgedFiles } from "../../../src/inputs/judged-files.ts";
+import { wantedFiles } from "../../../src/inputs/wanted-files.ts";
+import type { PartialTask } from "../../../src/task/partial-task.ts";
+import type { OpenObject } from "../../../src/task/program-objects.ts";
+
+/** Files, judged by what a dead process's core tells of them. */
+export function judgedFor(dead: PartialTask, open: (path: string) => ByteSource | undefined): OpenObject {
+	const wanted = new Map(wantedFiles(dead).map((file) => [file.path, file]));
+	const opened = (path: string) => {
+		const source = open(path);
+		return source && { source };
+	};
+	return judgedFiles(opened, (path) => wanted.get(path) ?? {});
+}
