@@ -48,9 +48,20 @@ export const cutPlaced = <At extends Address | FileOffset>(placed: Placed<At>, f
 /** What of it the source has. */
 export const held = (whole: Extent): Extent => cut(whole, 0n, whole.available);
 
+export const heldPlaced = <At extends Address | FileOffset>(placed: Placed<At>): Placed<At> =>
+	cutPlaced(placed, 0n, placed.available);
+
 /** In pieces of `most` bytes, the last of what is left. */
 export function* piecesOf(whole: Extent, most: bigint): Generator<Extent, undefined> {
 	for (let from = 0n; from < whole.length; from += most) yield cut(whole, from, least(from + most, whole.length));
+}
+
+/** The same, each at its place. */
+export function* placedPiecesOf<At extends Address | FileOffset>(
+	placed: Placed<At>,
+	most: bigint,
+): Generator<Placed<At>, undefined> {
+	for (const piece of piecesOf(placed, most)) yield place(plus(placed.start, piece.offset - placed.offset), piece);
 }
 
 /** Whether the bytes of `next` come directly behind those of `before`, and all of `before` are there. */

@@ -1,3 +1,4 @@
+import { held, piecesOf } from "../../bytes/extent.ts";
 import { caution, loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
@@ -74,12 +75,12 @@ function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: num
 	const sources = new Set(contents.map(({ source }) => source));
 	for (const source of sources) {
 		const from = BigInt(inputs.numberOf(source));
-		for (const { start, length, offset } of contents.filter((content) => content.source === source)) {
+		for (const content of contents.filter((content) => content.source === source)) {
+			const { start } = content;
 			fds.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
-			for (let done = 0n; done < length; done += MOST) {
-				const count = length - done < MOST ? length - done : MOST;
-				const at = bytesDatum(`offset in ${source.name}`, word(offset + done));
-				fds.add("sendfile", [fd, from, at, count], `${count} bytes of ${name}`, { expect: { exactly: count } });
+			for (const { offset, length } of piecesOf(held(content), MOST)) {
+				const at = bytesDatum(`offset in ${source.name}`, word(offset));
+				fds.add("sendfile", [fd, from, at, length], `${length} bytes of ${name}`, { expect: { exactly: length } });
 			}
 		}
 	}

@@ -1,5 +1,4 @@
-import { fileOffset } from "../../bytes/address.ts";
-import type { Extent } from "../../bytes/extent.ts";
+import { type Extent, piecesOf } from "../../bytes/extent.ts";
 import { array, layout, u32 } from "../../bytes/layout.ts";
 import { loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
@@ -133,15 +132,13 @@ function filler(fds: FdAllocator, slots: readonly FdSlot[]): (pipe: Pipe, end: A
 		content.kind === "pipe" || content.kind === "fifo" ? (content.pipe.content ?? []) : [],
 	);
 	const buffer = contents.length === 0 ? undefined : spaceDatum("pipe buffer", CHUNK, 4096);
-	const copy = ({ source, offset, length }: Extent, end: Arg, what: string): void => {
+	const copy = (content: Extent, end: Arg, what: string): void => {
 		if (buffer === undefined) return;
-		const fd = BigInt(inputs.numberOf(source));
-		for (let done = 0n; done < length; done += BigInt(CHUNK)) {
-			const chunk = length - done < CHUNK ? length - done : BigInt(CHUNK);
-			const at = fileOffset(offset + done);
+		const fd = BigInt(inputs.numberOf(content.source));
+		for (const { offset, length } of piecesOf(content, BigInt(CHUNK))) {
 			// not splice(2): pieces that are not aligned in the file take more of the pipe's slots than they need
-			fds.add("pread64", [fd, buffer, chunk, at], `what ${what} held`, { expect: { exactly: chunk } });
-			fds.add("write", [end, buffer, chunk], `into ${what}`, { expect: { exactly: chunk } });
+			fds.add("pread64", [fd, buffer, length, offset], `what ${what} held`, { expect: { exactly: length } });
+			fds.add("write", [end, buffer, length], `into ${what}`, { expect: { exactly: length } });
 		}
 	};
 	return ({ id, capacity, content }, end, kind) => {

@@ -1,18 +1,9 @@
-import { type Address, type FileOffset, hex, plus, TASK_SIZE } from "../../bytes/address.ts";
+import { type Address, hex, plus, TASK_SIZE } from "../../bytes/address.ts";
+import { endOf, heldPlaced, type Placed } from "../../bytes/extent.ts";
 import type { Range } from "../../bytes/range.ts";
-import type { ByteSource } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
 import { contentParts } from "../../task/content-parts.ts";
 import type { Mapping, Memory } from "../../task/task.ts";
-
-/** Bytes of a file and the address they go to. */
-export interface ClassifiedRange {
-	readonly start: Address;
-	/** At least 1. */
-	readonly length: bigint;
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-}
 
 /** An address space, told apart by what has to be done about it. */
 export interface Survey {
@@ -20,11 +11,11 @@ export interface Survey {
 	readonly regular: readonly Mapping[];
 	/** Pages that fault, inside regular mappings. */
 	readonly guards: readonly Range[];
-	/** The bytes of private memory, ascending, each within one mapping. */
-	readonly stretches: readonly ClassifiedRange[];
+	/** The bytes of private memory that their sources have, ascending, each within one mapping. */
+	readonly contents: readonly Placed<Address>[];
 	/** Private memory of files that is to be zeros where the file has something else. */
 	readonly blanks: readonly Range[];
-	/** The private mappings that `stretches` and `blanks` write to. */
+	/** The private mappings that `contents` and `blanks` write to. */
 	readonly filled: ReadonlySet<Mapping>;
 }
 
@@ -38,20 +29,21 @@ export function surveyMemory(memory: Pick<Memory, "mappings" | "contents">): Sur
 	const guards = memory.mappings.filter(({ backing }) => backing.kind === "guard");
 	const solid = memory.mappings.filter(({ backing }) => backing.kind !== "guard" && backing.kind !== "vsyscall");
 	for (const [i, mapping] of solid.entries()) check(mapping, solid[i + 1]);
-	const stretches: ClassifiedRange[] = [];
+	const contents: Placed<Address>[] = [];
 	const blanks: Range[] = [];
 	const filled = new Set<Mapping>();
 	for (const content of memory.contents) {
-		for (const { mapping, start, length, source, offset, available } of contentParts(content, solid)) {
+		for (const part of contentParts(content, solid)) {
+			const { mapping, start, length, available } = part;
 			if (mapping.backing.kind === "vdso" || mapping.backing.kind === "vvar") continue;
 			if (available > 0n || mapping.backing.kind !== "anonymous") filled.add(mapping);
-			if (available > 0n) stretches.push({ start, length: available, source, offset });
+			if (available > 0n) contents.push(heldPlaced(part));
 			// fresh anonymous memory is zeros already
 			if (available < length && mapping.backing.kind !== "anonymous")
-				blanks.push({ start: plus(start, available), end: plus(start, length) });
+				blanks.push({ start: plus(start, available), end: endOf(part) });
 		}
 	}
-	return { regular: solid.filter(isRegular), guards, stretches, blanks, filled };
+	return { regular: solid.filter(isRegular), guards, contents, blanks, filled };
 }
 
 const isRegular = ({ backing: { kind } }: Mapping): boolean =>

@@ -1,3 +1,5 @@
+import type { Address } from "../../bytes/address.ts";
+import { least, type Placed } from "../../bytes/extent.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { iovec } from "../../linux/io.ts";
@@ -8,8 +10,7 @@ import type { Place } from "../../program/args.ts";
 import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft } from "../part.ts";
-import type { ClassifiedRange } from "./classify.ts";
-import { chunkOf, HUGE_PAGE, type PlannedRead, readingsOf, type Spacious } from "./read-plan.ts";
+import { chunkOf, HUGE_PAGE, type PlannedRead, readsOf, type Spacious } from "./read-plan.ts";
 
 /** Below this a second reader costs more than it saves. */
 const WORTH_SHARING = 64n << 20n;
@@ -26,24 +27,25 @@ const STACK_SIZE = 8192;
  * follows meets no fault: as fast as MADV_HUGEPAGE, and it leaves no flag on the mapping. Elsewhere MADV_POPULATE_WRITE
  * makes small ones. A kernel that will not costs time only.
  *
+ * @param contents Bytes that their sources have.
  * @param spacious Sorted, without overlaps.
  * @param pid Of the process that is filled: it waits for its fillers.
  */
 export function addFill(
-	stretches: readonly ClassifiedRange[],
+	contents: readonly Placed<Address>[],
 	spacious: readonly Spacious[],
 	pid: number,
 	context: Context,
 ): void {
-	if (stretches.length === 0) return;
+	if (contents.length === 0) return;
 	const { draft, facts } = context;
 	const leader = draft.leader;
-	const total = stretches.reduce((sum, { length }) => sum + length, 0n);
-	const readings = readingsOf(stretches, spacious, chunkOf(total));
+	const total = contents.reduce((sum, { length }) => sum + length, 0n);
+	const reads = readsOf(contents, spacious, chunkOf(total));
 	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
-	const [own = [], ...others] = sharesOf(readings, total, readers);
+	const [own = [], ...others] = sharesOf(reads, total, readers);
 	const fillers = others.map((share, i) => spawnFiller(i + 1, share, context));
-	for (const reading of own) read(leader, reading, context);
+	for (const read of own) addRead(leader, read, context);
 	for (const { number, tid, running } of fillers) {
 		leader.add("fill", "await", [running, 0n], `wait until filler ${number} is done`);
 		leader.add(
@@ -69,7 +71,7 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 	const { draft, reportTarget, facts } = context;
 	const name = `filler ${number}`;
 	const list = draft.list(name);
-	for (const reading of share) read(list, reading, context);
+	for (const read of share) addRead(list, read, context);
 	const stack = spaceDatum(`stack of ${name}`, STACK_SIZE);
 	const running = cellDatum(`whether ${name} runs`);
 	const tid = cellDatum(`thread id of ${name}`);
@@ -100,58 +102,58 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 	return { number, tid, running };
 }
 
-function read(list: ListDraft, reading: PlannedRead, { inputs }: Context): void {
-	const { source, offset, pieces, length } = reading;
-	const [first] = pieces;
+function addRead(list: ListDraft, { bytes, places, pages }: PlannedRead, { inputs }: Context): void {
+	const { source, offset, length } = bytes;
+	const [first] = places;
 	if (first === undefined) return;
 	const fd = BigInt(inputs.numberOf(source));
 	const advise = (advice: number, why: string): void =>
 		list.add("fill", "madvise", [first.start, length, BigInt(advice)], why, { expect: "anything" });
-	if (reading.pages === "huge") {
+	if (pages === "huge") {
 		const count = length / HUGE_PAGE;
-		const touched = Array.from({ length: Number(count) }, (_, i) => ({
-			start: first.start + BigInt(i) * HUGE_PAGE,
-			length: 1n,
-		}));
+		const touched = Array.from({ length: Number(count) }, (_, i): Range<bigint> => {
+			const start = first.start + BigInt(i) * HUGE_PAGE;
+			return { start, end: start + 1n };
+		});
 		const touches = bytesDatum(`a byte of each of ${count} huge pages`, iovecsOf(touched));
 		list.add("fill", "preadv", [fd, touches, count, offset, 0n], "touch what becomes huge pages", {
 			expect: { exactly: count },
 		});
 		advise(MADV.COLLAPSE, "huge pages, if the kernel has them");
 	}
-	if (reading.pages === "small") advise(MADV.POPULATE_WRITE, "all its pages at once, if the kernel can");
-	if (pieces.length === 1)
+	if (pages === "small") advise(MADV.POPULATE_WRITE, "all its pages at once, if the kernel can");
+	if (places.length === 1)
 		list.add("fill", "pread64", [fd, first.start, length, offset], `fill ${length} bytes`, {
 			expect: { exactly: length },
 		});
 	else {
-		const vector = bytesDatum(`${pieces.length} places in memory`, iovecsOf(pieces));
+		const vector = bytesDatum(`${places.length} places in memory`, iovecsOf(places));
 		list.add(
 			"fill",
 			"preadv",
-			[fd, vector, BigInt(pieces.length), offset, 0n],
-			`fill ${length} bytes in ${pieces.length} places`,
+			[fd, vector, BigInt(places.length), offset, 0n],
+			`fill ${length} bytes in ${places.length} places`,
 			{ expect: { exactly: length } },
 		);
 	}
 }
 
-function iovecsOf(pieces: readonly { readonly start: bigint; readonly length: bigint }[]): Uint8Array {
-	const bytes = new Uint8Array(pieces.length * iovec.size);
+function iovecsOf(ranges: readonly Range<bigint>[]): Uint8Array {
+	const bytes = new Uint8Array(ranges.length * iovec.size);
 	const view = new DataView(bytes.buffer);
-	for (const [i, { start, length }] of pieces.entries())
-		iovec.write(view, i * iovec.size, { iov_base: start, iov_len: length });
+	for (const [i, range] of ranges.entries())
+		iovec.write(view, i * iovec.size, { iov_base: range.start, iov_len: lengthOf(range) });
 	return bytes;
 }
 
-/** Consecutive readings of about equal size for each of `count` readers. */
-function sharesOf(readings: readonly PlannedRead[], total: bigint, count: number): PlannedRead[][] {
+/** Consecutive reads of about equal size for each of `count` readers. */
+function sharesOf(reads: readonly PlannedRead[], total: bigint, count: number): PlannedRead[][] {
 	const shares: PlannedRead[][] = [[]];
 	let done = 0n;
-	for (const reading of readings) {
+	for (const read of reads) {
 		if (done >= (total * BigInt(shares.length)) / BigInt(count)) shares.push([]);
-		shares.at(-1)?.push(reading);
-		done += reading.length;
+		shares.at(-1)?.push(read);
+		done += read.bytes.length;
 	}
 	return shares;
 }
@@ -168,8 +170,7 @@ export function addBlanks(blanks: readonly Range[], { draft }: Context): void {
 	leader.add("fill", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "zeros", { save: zero });
 	for (const blank of blanks)
 		for (let done = 0n; done < lengthOf(blank); done += MOST_ZEROS) {
-			const left = lengthOf(blank) - done;
-			const length = left < MOST_ZEROS ? left : MOST_ZEROS;
+			const length = least(lengthOf(blank) - done, MOST_ZEROS);
 			leader.add("fill", "read", [{ valueOf: zero }, blank.start + done, length], "zeros where the file has bytes", {
 				expect: { exactly: length },
 			});

@@ -1,4 +1,5 @@
 import { type Address, TASK_SIZE } from "../../bytes/address.ts";
+import { rangeOf } from "../../bytes/extent.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
 import type { Mapping, Memory, Task } from "../../task/task.ts";
@@ -39,7 +40,7 @@ export function planMemory(
 ): Part {
 	const { identity, memory, files } = task;
 	const survey = surveyMemory(memory);
-	const { regular, guards, stretches, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
+	const { regular, guards, contents, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
 	clear(context);
 	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
 	const objects = mapObjects(memory, regular, filled, slots, context);
@@ -48,7 +49,7 @@ export function planMemory(
 	mapViews(views, context);
 	advise(regular, context);
 	addMappingPolicies(task, context);
-	addFill([...stretches, ...objects.stretches], spaciousOf(regular, memory, context), identity.pid, context);
+	addFill([...contents, ...objects.contents], spaciousOf(regular, memory, context), identity.pid, context);
 	addBlanks(blanks, context);
 	objects.finish();
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
@@ -56,7 +57,7 @@ export function planMemory(
 	objects.settle();
 	settleGhosts(task, context);
 	sealMappings(task, context);
-	return context.draft.made({ views: views.map(({ start, end }) => ({ start, end })) });
+	return context.draft.made({ views: views.map(rangeOf) });
 }
 
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */

@@ -1,4 +1,5 @@
-import { type Address, fileOffset, hex, plus } from "../../bytes/address.ts";
+import { type Address, hex, plus } from "../../bytes/address.ts";
+import { held, type Placed, place } from "../../bytes/extent.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { loss } from "../../finding.ts";
@@ -6,14 +7,14 @@ import { MAP, MREMAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import type { Mapping, Memory, SharedObject } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { FdSlot } from "../files/slots.ts";
-import { type ClassifiedRange, nameOf } from "./classify.ts";
+import { nameOf } from "./classify.ts";
 import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
 import { isOneRun, type Member, memfdsOn, type ObjectWindow, pagesUp } from "./memfds.ts";
 
 /** What is left to do for shared objects once all of them are mapped. */
 export interface MappedObjects {
 	/** Their bytes, at the addresses where they can be written until `protect`. */
-	readonly stretches: readonly ClassifiedRange[];
+	readonly contents: readonly Placed<Address>[];
 	/** Protections that mappings have until then, where they are not the final ones. */
 	readonly prots: ReadonlyMap<Mapping, number>;
 	/** Unmaps what was only there to write through. A step of `protect`. */
@@ -39,7 +40,7 @@ export function mapObjects(
 	context: Context,
 ): MappedObjects {
 	const memfds = memfdsOn(slots, context);
-	const stretches: ClassifiedRange[] = [];
+	const contents: Placed<Address>[] = [];
 	const prots = new Map<Mapping, number>();
 	const windows: { readonly start: Address; readonly length: bigint }[] = [];
 	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, context)) {
@@ -50,13 +51,13 @@ export function mapObjects(
 				: mapShared(object, members, prots, context);
 		if (window === undefined) continue;
 		if (window.aside) windows.push({ start: window.start, length: window.length });
-		stretches.push(...stretchesOf(object, window.start));
+		contents.push(...contentsAt(window.start, object));
 	}
 	const finish = (): void => {
 		for (const { start, length } of windows)
 			context.draft.leader.add("protect", "munmap", [start, length], "the object is filled");
 	};
-	return { stretches, prots, finish, settle: memfds.settle };
+	return { contents, prots, finish, settle: memfds.settle };
 }
 
 /** Shared anonymous memory. */
@@ -170,8 +171,8 @@ function requireWithin({ contents, size }: SharedObject): void {
 			});
 }
 
-const stretchesOf = ({ contents }: SharedObject, window: Address): ClassifiedRange[] =>
-	contents.flatMap(({ start, length, available, source, offset }) => {
-		const held = available < length ? available : length;
-		return held === 0n ? [] : [{ start: plus(window, start), length: held, source, offset: fileOffset(offset) }];
-	});
+/** What there is of an object's bytes, where it is mapped. */
+const contentsAt = (window: Address, { contents }: SharedObject): Placed<Address>[] =>
+	contents
+		.filter(({ available }) => available > 0n)
+		.map((content) => place(plus(window, content.start), held(content)));

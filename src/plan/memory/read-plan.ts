@@ -1,17 +1,25 @@
-import { type Address, type FileOffset, fileOffset, plus } from "../../bytes/address.ts";
+import { type Address, plus } from "../../bytes/address.ts";
+import {
+	type Extent,
+	endOf,
+	goesOn,
+	joined,
+	type Placed,
+	place,
+	placedPiecesOf,
+	rangeOf,
+	within,
+} from "../../bytes/extent.ts";
 import { firstEndingAbove, intersect, type Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import { IOV_MAX } from "../../linux/io.ts";
-import type { ClassifiedRange } from "./classify.ts";
 
-/** What one read brings in: consecutive bytes of a file, to one or many places. */
+/** What one read brings in, to one or many places. */
 export interface PlannedRead {
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	readonly length: bigint;
-	/** At most IOV_MAX, and their lengths add up to `length`. */
-	readonly pieces: readonly FilledPiece[];
-	/** What is done first about the one piece it then has: `huge` ones are whole, aligned huge pages. */
+	readonly bytes: Extent;
+	/** Where they go, in their order: at most IOV_MAX, and together as long as they are. */
+	readonly places: readonly Range[];
+	/** What is done first about the one place it then has: `huge` ones are whole, aligned huge pages. */
 	readonly pages?: "huge" | "small";
 }
 
@@ -19,11 +27,6 @@ export interface PlannedRead {
 export interface Spacious extends Range {
 	/** Whether huge ones will do. */
 	readonly huge: boolean;
-}
-
-export interface FilledPiece {
-	readonly start: Address;
-	readonly length: bigint;
 }
 
 /** PMD_SIZE. */
@@ -45,94 +48,91 @@ export function chunkOf(total: bigint): bigint {
 }
 
 /**
- * As few reads as do it: stretches that follow one another in their file become one, wherever in memory they go; what
+ * As few reads as do it: contents that follow one another in their file become one, wherever in memory they go; what
  * fills much of a `spacious` range is read by itself.
  *
+ * @param contents Bytes that their sources have.
  * @param spacious Sorted, without overlaps.
  * @param chunk The most bytes of one read, a multiple of HUGE_PAGE.
  */
-export function readingsOf(
-	stretches: readonly ClassifiedRange[],
+export function readsOf(
+	contents: readonly Placed<Address>[],
 	spacious: readonly Spacious[],
 	chunk: bigint,
 ): PlannedRead[] {
-	const readings: PlannedRead[] = [];
-	let open: { source: ByteSource; offset: FileOffset; length: bigint; pieces: FilledPiece[] } | undefined;
+	const reads: PlannedRead[] = [];
+	let open: { bytes: Extent; readonly places: Range[] } | undefined;
 	const close = (): void => {
-		if (open !== undefined) readings.push(open);
+		if (open !== undefined) reads.push(open);
 		open = undefined;
 	};
-	for (const stretch of joined(stretches)) {
-		const { source } = stretch;
-		for (const { start, length, pages } of cut(stretch, spacious, chunk)) {
-			const offset = fileOffset(stretch.offset + (start - stretch.start));
+	for (const content of inFileOrder(contents)) {
+		for (const { bytes, pages } of partsOf(content, spacious, chunk)) {
+			const range = rangeOf(bytes);
 			if (pages !== undefined) {
 				close();
-				readings.push({ source, offset, length, pieces: [{ start, length }], pages });
+				reads.push({ bytes, places: [range], pages });
 				continue;
 			}
 			const follows =
 				open !== undefined &&
-				open.source === source &&
-				open.offset + open.length === offset &&
-				open.pieces.length < IOV_MAX &&
-				open.length + length <= chunk;
+				goesOn(open.bytes, bytes) &&
+				open.places.length < IOV_MAX &&
+				open.bytes.length + bytes.length <= chunk;
 			if (!follows) close();
-			open ??= { source, offset, length: 0n, pieces: [] };
-			open.length += length;
-			open.pieces.push({ start, length });
+			open = { bytes: open === undefined ? bytes : joined(open.bytes, bytes), places: open?.places ?? [] };
+			open.places.push(range);
 		}
 	}
 	close();
-	return readings;
+	return reads;
 }
 
 /** By place in the file; neighbours in both file and memory made one. */
-function joined(stretches: readonly ClassifiedRange[]): ClassifiedRange[] {
+function inFileOrder(contents: readonly Placed<Address>[]): Placed<Address>[] {
 	const order = new Map<ByteSource, number>();
-	for (const { source } of stretches) if (!order.has(source)) order.set(source, order.size);
-	const rank = ({ source }: ClassifiedRange): number => order.get(source) ?? 0;
-	const sorted = [...stretches].sort((a, b) =>
+	for (const { source } of contents) if (!order.has(source)) order.set(source, order.size);
+	const rank = ({ source }: Extent): number => order.get(source) ?? 0;
+	const sorted = [...contents].sort((a, b) =>
 		a.source === b.source ? (a.offset < b.offset ? -1 : a.offset > b.offset ? 1 : 0) : rank(a) - rank(b),
 	);
-	const whole: ClassifiedRange[] = [];
-	for (const stretch of sorted) {
+	const whole: Placed<Address>[] = [];
+	for (const content of sorted) {
 		const last = whole.at(-1);
-		const joins =
-			last?.source === stretch.source &&
-			last.offset + last.length === stretch.offset &&
-			last.start + last.length === stretch.start;
-		if (joins) whole[whole.length - 1] = { ...last, length: last.length + stretch.length };
-		else whole.push(stretch);
+		if (last !== undefined && goesOn(last, content) && endOf(last) === content.start)
+			whole[whole.length - 1] = place(last.start, joined(last, content));
+		else whole.push(content);
 	}
 	return whole;
 }
 
-interface Cut extends FilledPiece {
+/** A part of contents that one read may bring in. */
+interface PlannedPart {
+	readonly bytes: Placed<Address>;
 	readonly pages?: "huge" | "small";
 }
 
-/** Pieces of at most `chunk` bytes: those whose pages are made beforehand, and the rest between them. */
-function* cut({ start, length }: ClassifiedRange, spacious: readonly Spacious[], chunk: bigint): Generator<Cut> {
-	const end = plus(start, length);
-	let at = start;
-	for (let i = firstEndingAbove(spacious, start); i < spacious.length; i++) {
+/** At most `chunk` bytes each: those whose pages are made beforehand, and the rest between them. */
+function* partsOf(content: Placed<Address>, spacious: readonly Spacious[], chunk: bigint): Generator<PlannedPart> {
+	const whole = rangeOf(content);
+	const chunks = function* (range: Range, more: Pick<PlannedPart, "pages"> = {}): Generator<PlannedPart> {
+		const part = within(content, range);
+		for (const bytes of part === undefined ? [] : placedPiecesOf(part, chunk)) yield { bytes, ...more };
+	};
+	let at = whole.start;
+	for (let i = firstEndingAbove(spacious, at); i < spacious.length; i++) {
 		const range = spacious[i];
-		const part = range === undefined ? undefined : intersect(range, { start, end });
+		const part = range && intersect(range, whole);
 		if (range === undefined || part === undefined) break;
-		const first = range.huge ? hugeCeil(part.start) : part.start;
-		const last = range.huge ? hugeFloor(part.end) : part.end;
-		if (last - first < WORTH_MAKING) continue;
-		yield* chunks(at, first, chunk);
-		for (const piece of chunks(first, last, chunk)) yield { ...piece, pages: range.huge ? "huge" : "small" };
-		at = last;
+		const start = range.huge ? hugeCeil(part.start) : part.start;
+		const end = range.huge ? hugeFloor(part.end) : part.end;
+		if (end - start < WORTH_MAKING) continue;
+		yield* chunks({ start: at, end: start });
+		yield* chunks({ start, end }, { pages: range.huge ? "huge" : "small" });
+		at = end;
 	}
-	yield* chunks(at, end, chunk);
+	yield* chunks({ start: at, end: whole.end });
 }
 
-function* chunks(from: Address, to: Address, chunk: bigint): Generator<FilledPiece> {
-	for (let at = from; at < to; at = plus(at, chunk)) yield { start: at, length: to - at < chunk ? to - at : chunk };
-}
-
-const hugeFloor = (at: Address): Address => (at & ~(HUGE_PAGE - 1n)) as Address;
+const hugeFloor = (at: Address): Address => plus(at, -(at % HUGE_PAGE));
 const hugeCeil = (at: Address): Address => hugeFloor(plus(at, HUGE_PAGE - 1n));

@@ -1,20 +1,19 @@
-import { type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, plus } from "../../bytes/address.ts";
-import { byStart, lengthOf, overlaps, type Range, rangeAt } from "../../bytes/range.ts";
+import { type Address, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { cutPlaced, type Placed } from "../../bytes/extent.ts";
+import { byStart, overlaps, type Range, rangeAt } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
 import { MADV, MAP, PROT_EXEC } from "../../linux/mman.ts";
 import type { Mapping } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import type { ClassifiedRange, Survey } from "./classify.ts";
+import type { Survey } from "./classify.ts";
 import { flagsOf, isAdvised, protOf } from "./map.ts";
 
 /**
  * Private memory that shows its bytes where they lie: in a private mapping of their file. A page costs nothing before it is
  * looked at, and is copied when it is first written to.
  */
-export interface View extends Range {
+export interface View extends Placed<Address> {
 	readonly mapping: Mapping;
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
 }
 
 /** Below this, reading is about as fast as mapping. */
@@ -36,48 +35,32 @@ const UNLIKE = MAP.GROWSDOWN | MAP.LOCKED | MAP.HUGETLB | MAP.DROPPABLE;
  */
 export function withViews(survey: Survey): Survey & { readonly views: readonly View[] } {
 	const { regular, guards, blanks } = survey;
-	const views = survey.stretches
-		.flatMap((stretch) => viewOf(stretch, regular, guards) ?? [])
-		.sort((a, b) => Number(lengthOf(b) - lengthOf(a)))
+	const views = survey.contents
+		.flatMap((content) => viewOf(content, regular, guards) ?? [])
+		.sort((a, b) => Number(b.length - a.length))
 		.slice(0, MOST_VIEWS)
 		.sort(byStart);
-	const ends = new Map(views.map(({ start, end }) => [start, end]));
-	const stretches = survey.stretches.flatMap((stretch) => behind(stretch, ends.get(stretch.start)));
-	const filled = new Set([...stretches, ...blanks].flatMap(({ start }) => rangeAt(regular, start) ?? []));
-	return { ...survey, stretches, filled, views };
+	const viewed = new Map(views.map(({ start, length }) => [start, length]));
+	const contents = survey.contents
+		.map((content) => cutPlaced(content, viewed.get(content.start) ?? 0n))
+		.filter(({ length }) => length > 0n);
+	const filled = new Set([...contents, ...blanks].flatMap(({ start }) => rangeAt(regular, start) ?? []));
+	return { ...survey, contents, filled, views };
 }
 
-function viewOf(
-	{ start, length, source, offset }: ClassifiedRange,
-	regular: readonly Mapping[],
-	guards: readonly Range[],
-): View | undefined {
-	const mapping = rangeAt(regular, start);
-	const end = plus(start, length - (length % PAGE_SIZE));
-	if (mapping === undefined || end - start < (mapping.backing.kind === "file" ? WORTH_RENAMING : WORTH_VIEWING))
+function viewOf(content: Placed<Address>, regular: readonly Mapping[], guards: readonly Range[]): View | undefined {
+	const mapping = rangeAt(regular, content.start);
+	const whole = cutPlaced(content, 0n, content.length - (content.length % PAGE_SIZE));
+	if (mapping === undefined || whole.length < (mapping.backing.kind === "file" ? WORTH_RENAMING : WORTH_VIEWING))
 		return undefined;
-	if (!isPageAligned(offset) || (mapping.flags & UNLIKE) !== 0) return undefined;
+	if (!isPageAligned(content.offset) || (mapping.flags & UNLIKE) !== 0) return undefined;
 	// folklore: cores lie in /tmp, and /tmp is mounted noexec. There no mapping of a file may be executed.
 	if ((mapping.prot & PROT_EXEC) !== 0) return undefined;
 	// the kernel takes this advice for anonymous memory only, and guards in files since 6.15
 	if (isAdvised(mapping, MADV.WIPEONFORK) || guards.some((guard) => overlaps(guard, mapping))) return undefined;
 	// beyond a file's end a view has SIGBUS; a read says what is missing
-	if (offset + length > source.size) return undefined;
-	return { start, end, mapping, source, offset };
-}
-
-/** What of a stretch is left to read behind its view. */
-function behind(stretch: ClassifiedRange, viewed: bigint | undefined): ClassifiedRange[] {
-	const skipped = viewed === undefined ? 0n : viewed - stretch.start;
-	if (skipped === stretch.length) return [];
-	return [
-		{
-			...stretch,
-			start: plus(stretch.start, skipped),
-			length: stretch.length - skipped,
-			offset: fileOffset(stretch.offset + skipped),
-		},
-	];
+	if (content.offset + content.length > content.source.size) return undefined;
+	return { ...whole, mapping };
 }
 
 /** Maps views over the memory that is there already: the one place where something is replaced. */
@@ -90,7 +73,7 @@ export function mapViews(views: readonly View[], { draft, inputs }: Context): vo
 			leader.add(
 				"map",
 				"mmap",
-				[view.start, lengthOf(view), BigInt(protOf(view.mapping)), BigInt(flags), file, view.offset],
+				[view.start, view.length, BigInt(protOf(view.mapping)), BigInt(flags), file, view.offset],
 				"its bytes, when they are looked at",
 				{ expect: { exactly: view.start } },
 			);

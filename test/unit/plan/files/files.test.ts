@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { fileOffset } from "../../../../src/bytes/address.ts";
+import { extent } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
 import { caution, type Finding, loss } from "../../../../src/finding.ts";
@@ -190,11 +190,7 @@ describe("descriptors in a plan", () => {
 	});
 
 	it("what waits in a pipe goes from its file into the pipe, never waiting for a reader", () => {
-		const content = {
-			source: fromBuffer("d/pipes-data.img", Buffer.alloc(80_000)),
-			offset: fileOffset(20),
-			length: 70_000n,
-		};
+		const content = extent(fromBuffer("d/pipes-data.img", Buffer.alloc(80_000)), 20n, 70_000n);
 		const open: Open[] = [
 			[0, pipe(9, 0, { pipe: { id: 9, capacity: 131_072, content } })],
 			[1, pipe(9, 0o40001, { pipe: { id: 9, capacity: 131_072, content } })],

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../../src/bytes/address.ts";
-import { place } from "../../../../src/bytes/extent.ts";
+import { extent, place } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { loss } from "../../../../src/finding.ts";
-import { chunkOf, readingsOf } from "../../../../src/plan/memory/read-plan.ts";
+import { chunkOf, readsOf } from "../../../../src/plan/memory/read-plan.ts";
 import type { SharedObject } from "../../../../src/task/task.ts";
 import {
 	anonymous,
@@ -373,35 +373,33 @@ describe("filling", () => {
 	});
 });
 
-describe("readingsOf", () => {
+describe("readsOf", () => {
 	const source = fromBuffer("pages", Buffer.alloc(0));
-	const stretch = (start: bigint, length: bigint, offset: bigint) => ({
-		start: address(start),
-		length,
-		source,
-		offset: fileOffset(offset),
-	});
+	const stretch = (start: bigint, length: bigint, offset: bigint) =>
+		place(address(start), extent(source, offset, length));
 
 	it("joins what follows in both file and memory, and vectors what follows in the file", () => {
-		const readings = readingsOf(
+		const reads = readsOf(
 			[stretch(0x1000n, 0x1000n, 0n), stretch(0x2000n, 0x1000n, 0x1000n), stretch(0x9000n, 0x1000n, 0x2000n)],
 			[],
 			1n << 24n,
 		);
-		expect(readings.map(({ offset, length, pieces }) => [offset, length, pieces.length])).toEqual([[0n, 0x3000n, 2]]);
+		expect(reads.map(({ bytes: { offset, length }, places }) => [offset, length, places.length])).toEqual([
+			[0n, 0x3000n, 2],
+		]);
 	});
 
 	it("puts at most 1024 places into one read, and at most a chunk of bytes", () => {
 		const many = Array.from({ length: 1500 }, (_, i) => stretch(BigInt(i) * 0x2000n, 0x1000n, BigInt(i) * 0x1000n));
-		expect(readingsOf(many, [], 1n << 24n).map(({ pieces }) => pieces.length)).toEqual([1024, 476]);
-		const large = readingsOf([stretch(0n, 0x500_0000n, 0n)], [], 1n << 24n);
-		expect(large.map(({ length }) => length)).toEqual(Array.from({ length: 5 }, () => 1n << 24n));
+		expect(readsOf(many, [], 1n << 24n).map(({ places }) => places.length)).toEqual([1024, 476]);
+		const large = readsOf([stretch(0n, 0x500_0000n, 0n)], [], 1n << 24n);
+		expect(large.map(({ bytes }) => bytes.length)).toEqual(Array.from({ length: 5 }, () => 1n << 24n));
 	});
 
 	it("reads each byte once, huge pages or not", () => {
 		const space = { start: address(0n), end: address(1n << 40n), huge: true };
-		const readings = readingsOf([stretch(0x1000n, 0x60_0000n, 0n)], [space], 1n << 24n);
-		expect(readings.map(({ offset, length, pages }) => [offset, length, pages])).toEqual([
+		const reads = readsOf([stretch(0x1000n, 0x60_0000n, 0n)], [space], 1n << 24n);
+		expect(reads.map(({ bytes: { offset, length }, pages }) => [offset, length, pages])).toEqual([
 			[0n, 0x1f_f000n, undefined],
 			[0x1f_f000n, 0x40_0000n, "huge"],
 			[0x5f_f000n, 0x1000n, undefined],
@@ -409,8 +407,8 @@ describe("readingsOf", () => {
 		const small = { start: address(0x10_0000n), end: address(0x28_0000n), huge: false };
 		const tiny = { start: address(0x30_0000n), end: address(0x31_0000n), huge: false };
 		expect(
-			readingsOf([stretch(0x1000n, 0x60_0000n, 0n)], [small, tiny], 1n << 20n).map(({ pieces, pages }) => [
-				pieces[0]?.start,
+			readsOf([stretch(0x1000n, 0x60_0000n, 0n)], [small, tiny], 1n << 20n).map(({ places, pages }) => [
+				places[0]?.start,
 				pages,
 			]),
 		).toEqual([
