@@ -45,8 +45,9 @@ export function cut({ source, offset, length, available }: Extent, from: bigint,
 export const cutPlaced = <At extends Address | FileOffset>(placed: Placed<At>, from: bigint, to?: bigint): Placed<At> =>
 	place(plus(placed.start, from), cut(placed, from, to));
 
-/** What of it the source has. */
-export const held = (whole: Extent): Extent => cut(whole, 0n, whole.available);
+/** What of it the source has: itself where that is all. */
+export const held = (whole: Extent): Extent =>
+	whole.available === whole.length ? whole : cut(whole, 0n, whole.available);
 
 export const heldPlaced = <At extends Address | FileOffset>(placed: Placed<At>): Placed<At> =>
 	cutPlaced(placed, 0n, placed.available);

@@ -1,4 +1,4 @@
-import { fileOffset } from "../bytes/address.ts";
+import { extent } from "../bytes/extent.ts";
 import type { Baseline, PageRun } from "../criu/pages/pages.ts";
 import type { ContentPart } from "../task/content-parts.ts";
 import type { Memory } from "../task/task.ts";
@@ -9,12 +9,14 @@ import type { Binary } from "./binaries.ts";
 export const patchedRuns = (memory: Memory, binaries: ReadonlyMap<string, Binary>): PageRun[] =>
 	pageRuns(memory, (part) => fileBaseline(part, binaries));
 
-function fileBaseline({ mapping, start }: ContentPart, binaries: ReadonlyMap<string, Binary>): Baseline {
+function fileBaseline({ mapping, start, length }: ContentPart, binaries: ReadonlyMap<string, Binary>): Baseline {
 	const { backing } = mapping;
 	const binary = backing.kind === "file" ? binaries.get(backing.path) : undefined;
 	// whoever restores the images compares build-ids, and nothing else of the bytes
 	const { verdict, here } = binary ?? {};
 	if (backing.kind !== "file" || here === undefined || verdict?.kind !== "same" || verdict.proof !== "build-id")
 		return "nothing";
-	return { source: here.source, offset: fileOffset(backing.offset + (start - mapping.start)) };
+	const { source } = here;
+	const offset = backing.offset + (start - mapping.start);
+	return extent(source, offset, length, source.size - offset);
 }

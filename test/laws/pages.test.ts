@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { address, fileOffset } from "../../src/bytes/address.ts";
+import { extent } from "../../src/bytes/extent.ts";
 import { type ByteSource, fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { type PageRun, workOf, writePages } from "../../src/criu/pages/pages.ts";
 import { quickScratch } from "../support/scratch.ts";
@@ -78,7 +79,12 @@ function build(models: readonly Model[], open: (bytes: Buffer) => ByteSource) {
 			baseline:
 				typeof model.baseline === "string"
 					? model.baseline
-					: { source: fromBuffer("lib", Buffer.concat([Buffer.alloc(3), model.baseline])), offset: fileOffset(3) },
+					: extent(
+							fromBuffer("lib", Buffer.concat([Buffer.alloc(3), model.baseline])),
+							3n,
+							BigInt(model.pages * PAGE),
+							BigInt(model.baseline.length),
+						),
 			flags: model.flags,
 		};
 	});

@@ -1,17 +1,12 @@
 import { type FileOffset, hex } from "../../bytes/address.ts";
 import { readInto } from "../../bytes/bulk.ts";
-import { least } from "../../bytes/extent.ts";
-import type { ByteSource } from "../../bytes/source.ts";
+import { type Extent, goesOn, held, joined, least } from "../../bytes/extent.ts";
 import { refuse } from "../../errors.ts";
-import { inFile, inSource, offsetIn, type PageRun, partsOf } from "./page-run.ts";
+import { cutRun, type PageRun, partsOf } from "./page-run.ts";
 
-/** A part of a run in a batch. */
+/** A run, or a part of one, in a batch. */
 export interface PagePiece {
 	readonly run: PageRun;
-	/** Bytes into the run. */
-	readonly from: bigint;
-	/** Bytes, whole pages. */
-	readonly length: bigint;
 	/** Where it lies in the batch's buffers; `undefined` for zeros to be written, which need no bytes. */
 	readonly at: number | undefined;
 }
@@ -41,7 +36,7 @@ export function* batchesOf(runs: Iterable<PageRun>, capacity: number): Generator
 		const { looked, hole } = partsOf(run);
 		for (let from = 0n; from < looked; ) {
 			const length = least(looked - from, BigInt(capacity - size));
-			pieces.push({ run, from, length, at: size });
+			pieces.push({ run: cutRun(run, from, from + length), at: size });
 			size += Number(length);
 			from += length;
 			if (size < capacity && pieces.length < MAX_PIECES) continue;
@@ -49,7 +44,7 @@ export function* batchesOf(runs: Iterable<PageRun>, capacity: number): Generator
 			pieces = [];
 			size = 0;
 		}
-		if (hole > 0n) pieces.push({ run, from: looked, length: hole, at: undefined });
+		if (hole > 0n) pieces.push({ run: cutRun(run, looked, looked + hole), at: undefined });
 	}
 	if (pieces.length > 0) yield { pieces, size };
 }
@@ -61,60 +56,51 @@ export function* batchesOf(runs: Iterable<PageRun>, capacity: number): Generator
  * a mapped file became shorter.
  */
 export async function fill(batch: Batch, slot: PageSlot): Promise<void> {
-	const content: Read[] = [];
-	const baseline: Read[] = [];
-	for (const { run, from, length, at } of batch.pieces) {
+	const content: BufferedRead[] = [];
+	const baseline: BufferedRead[] = [];
+	for (const { run, at } of batch.pieces) {
 		if (at === undefined) continue;
-		const count = Number(least(inSource(run, from), length));
-		plan(content, { source: run.source, offset: offsetIn(run, from), at, count });
-		slot.content.fill(0, at + count, at + Number(length));
+		addRead(content, run, at);
+		slot.content.fill(0, at + Number(run.available), at + Number(run.length));
 		if (typeof run.baseline !== "object") continue;
 		slot.baseline ??= Buffer.allocUnsafeSlow(slot.content.length);
-		const mapped = Number(least(inFile(run.baseline, from), length));
-		plan(baseline, { source: run.baseline.source, offset: offsetIn(run.baseline, from), at, count: mapped });
-		slot.baseline.fill(0, at + mapped, at + Number(length));
+		addRead(baseline, run.baseline, at);
+		slot.baseline.fill(0, at + Number(run.baseline.available), at + Number(run.length));
 	}
 	for (const read of content) await perform(read, slot.content, truncated);
 	if (slot.baseline !== undefined) for (const read of baseline) await perform(read, slot.baseline, shrunk);
 }
 
-interface Read {
-	readonly source: ByteSource;
-	readonly offset: FileOffset;
-	/** In the buffer. */
+/** Bytes, and where they go in a buffer. */
+interface BufferedRead {
+	bytes: Extent;
 	readonly at: number;
-	/** Bytes. */
-	readonly count: number;
 }
 
-type WantedBytes = Pick<Read, "offset" | "count">;
-
-/** Adds a read, or lengthens the last: the segments of a core lie in a row, and a large program has thousands. */
-function plan(reads: Read[], next: Read): void {
+/** Adds what a source has, or lengthens the last read: the segments of a core lie in a row, and a large program has thousands. */
+function addRead(reads: BufferedRead[], whole: Extent, at: number): void {
+	if (whole.available === 0n) return;
+	const bytes = held(whole);
 	const last = reads.at(-1);
-	const goesOn =
-		last !== undefined &&
-		last.source === next.source &&
-		last.at + last.count === next.at &&
-		last.offset + BigInt(last.count) === next.offset;
-	if (goesOn) reads[reads.length - 1] = { ...last, count: last.count + next.count };
-	else if (next.count > 0) reads.push(next);
+	if (last !== undefined && last.at + Number(last.bytes.length) === at && goesOn(last.bytes, bytes))
+		last.bytes = joined(last.bytes, bytes);
+	else reads.push({ bytes, at });
 }
 
-const perform = ({ source, offset, at, count }: Read, into: Buffer, short: typeof truncated): Promise<void> =>
-	readInto(source, offset, into.subarray(at, at + count), (end) => short(source, end, { offset, count }));
+const perform = ({ bytes, at }: BufferedRead, into: Buffer, short: typeof truncated): Promise<void> =>
+	readInto(bytes.source, bytes.offset, into.subarray(at, at + Number(bytes.length)), (end) => short(bytes, end));
 
-const truncated = (source: ByteSource, end: FileOffset, { offset, count }: WantedBytes): never =>
+const truncated = ({ source, offset, length }: Extent, end: FileOffset): never =>
 	refuse("ERR_CORE_TRUNCATED", {
 		subject: source.name,
 		finding: `ends at ${hex(end)}`,
-		expectation: `expected ${count} bytes at ${hex(offset)}`,
+		expectation: `expected ${length} bytes at ${hex(offset)}`,
 		remedy: "wait until it is written completely",
 	});
 
-const shrunk = (source: ByteSource, end: FileOffset, { offset, count }: WantedBytes): never =>
+const shrunk = ({ source, offset, length }: Extent, end: FileOffset): never =>
 	refuse("ERR_BINARY_MISMATCH", {
 		subject: source.name,
 		finding: `became shorter while it was read and ends at ${hex(end)}`,
-		expectation: `expected ${count} bytes at ${hex(offset)}`,
+		expectation: `expected ${length} bytes at ${hex(offset)}`,
 	});

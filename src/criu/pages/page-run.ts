@@ -1,6 +1,5 @@
-import { type Address, type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, plus } from "../../bytes/address.ts";
-import { least, type Placed } from "../../bytes/extent.ts";
-import type { ByteSource } from "../../bytes/source.ts";
+import { type Address, type FileOffset, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { cut, cutPlaced, type Extent, least, type Placed } from "../../bytes/extent.ts";
 
 /** An address, or an offset in a shared object. */
 export type PagePlace = Address | FileOffset;
@@ -13,14 +12,11 @@ export interface PageRun extends Placed<PagePlace> {
 	readonly flags: number;
 }
 
-/** Zeros, the bytes of the mapped file, or nothing that could be relied on: then every page is written. */
-export type Baseline = "zero" | "nothing" | FileBaseline;
-
-export interface FileBaseline {
-	readonly source: ByteSource;
-	/** Of the byte that the run's first byte is compared with. */
-	readonly offset: FileOffset;
-}
+/**
+ * Zeros; the bytes of the mapped file, as many as the run's and as far as the file goes; or nothing that could be relied on:
+ * then every page is written.
+ */
+export type Baseline = "zero" | "nothing" | Extent;
 
 /** How a run falls into bytes to look at, and a rest that is decided without looking. All in bytes, whole pages. */
 export interface RunParts {
@@ -37,7 +33,7 @@ export interface RunParts {
 export function partsOf(run: PageRun): RunParts {
 	const { length, baseline } = run;
 	if (typeof baseline === "object") {
-		const mapped = wholePages(least(length, inFile(baseline, 0n)));
+		const mapped = least(length, wholePages(baseline.available));
 		return { looked: mapped, zero: 0n, hole: 0n, beyond: length - mapped };
 	}
 	const looked = least(length, wholePages(run.available));
@@ -45,17 +41,15 @@ export function partsOf(run: PageRun): RunParts {
 	return { looked, zero: baseline === "zero" ? rest : 0n, hole: baseline === "nothing" ? rest : 0n, beyond: 0n };
 }
 
-/** Bytes of the file from `at` bytes into the run on; the rest of the last page reads as zeros. */
-export const inFile = ({ source, offset }: FileBaseline, at: bigint): bigint => {
-	const left = source.size - offset - at;
-	return left > 0n ? left : 0n;
-};
-
-/** Bytes of the source from `at` bytes into the run on. */
-export const inSource = ({ available, length }: PageRun, at: bigint): bigint => {
-	const left = least(available, length) - at;
-	return left > 0n ? left : 0n;
-};
+/** The part of a run from `from` up to, not including, `to`: itself where that is all of it. */
+export const cutRun = (run: PageRun, from: bigint, to: bigint): PageRun =>
+	from === 0n && to === run.length
+		? run
+		: {
+				...cutPlaced(run, from, to),
+				baseline: typeof run.baseline === "object" ? cut(run.baseline, from, to) : run.baseline,
+				flags: run.flags,
+			};
 
 /** @throws RangeError when the runs are not page aligned, ascending and disjoint: a bug of the caller. */
 export function checkRuns(runs: readonly PageRun[]): void {
@@ -68,9 +62,5 @@ export function checkRuns(runs: readonly PageRun[]): void {
 		end = start + length;
 	}
 }
-
-/** Address and place in the source of the byte `at` bytes into the run. */
-export const addressIn = (run: PageRun, at: bigint): PagePlace => plus(run.start, at);
-export const offsetIn = (from: { readonly offset: FileOffset }, at: bigint): FileOffset => fileOffset(from.offset + at);
 
 const wholePages = (bytes: bigint): bigint => ((bytes + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;

@@ -1,6 +1,6 @@
-import { PAGE_SIZE } from "../../bytes/address.ts";
+import { PAGE_SIZE, plus } from "../../bytes/address.ts";
 import type { Batch, PageSlot } from "./page-batch.ts";
-import { addressIn, type PagePlace } from "./page-run.ts";
+import type { PagePlace } from "./page-run.ts";
 
 /** Told of every stretch of pages that is written, ascending. */
 export type Emit = (start: PagePlace, pages: number, flags: number) => void;
@@ -27,15 +27,15 @@ export function sift({ pieces }: Batch, { content, baseline }: PageSlot, emit: E
 	const kept = gather(content);
 	let zero = 0;
 	let clean = 0;
-	for (const { run, from, length, at } of pieces) {
+	for (const { run, at } of pieces) {
 		if (at === undefined) {
-			emit(addressIn(run, from), Number(length / PAGE_SIZE), run.flags);
-			kept.hole(length);
+			emit(run.start, Number(run.length / PAGE_SIZE), run.flags);
+			kept.hole(run.length);
 			continue;
 		}
-		const end = at + Number(length);
+		const end = at + Number(run.length);
 		const keep = (start: number, stop: number): void => {
-			emit(addressIn(run, from + BigInt(start - at)), (stop - start) / PAGE, run.flags);
+			emit(plus(run.start, BigInt(start - at)), (stop - start) / PAGE, run.flags);
 			kept.add(start, stop);
 		};
 		if (run.baseline === "nothing") keep(at, end);

@@ -5,7 +5,7 @@ import { type ByteSink, createFile } from "../../bytes/sink.ts";
 import { refuse } from "../../errors.ts";
 import { type Batch, batchesOf, fill, type PageSlot } from "./page-batch.ts";
 import { type PageFile, pageFile } from "./page-file.ts";
-import { checkRuns, inSource, type PageRun, partsOf } from "./page-run.ts";
+import { checkRuns, cutRun, type PageRun, partsOf } from "./page-run.ts";
 import { sift } from "./page-sift.ts";
 import { createPagemap, type PagemapWriter } from "./pagemap-writer.ts";
 
@@ -77,7 +77,7 @@ const AHEAD = 2;
 
 /** Bytes that `writePages` will report as progress, altogether. */
 export const workOf = ({ runs }: PagesPlan): bigint =>
-	runs.reduce((sum, run) => sum + least(inSource(run, 0n), partsOf(run).looked), 0n);
+	runs.reduce((sum, run) => sum + least(run.available, partsOf(run).looked), 0n);
 
 /**
  * Writes the pages that a plan's mappings do not show by themselves, and their pagemap, as two new files. The next
@@ -139,7 +139,7 @@ async function writeAll(
 		return { zero, clean };
 	}
 	const run = firstWritable(plan);
-	await stream([{ ...run, length: PAGE_SIZE, baseline: "nothing" }], pagemap, output, {});
+	await stream([{ ...cutRun(run, 0n, PAGE_SIZE), baseline: "nothing" }], pagemap, output, {});
 	output.finish();
 	return typeof run.baseline === "object" ? { zero, clean: clean - 1 } : { zero: zero - 1, clean };
 }
@@ -226,7 +226,4 @@ async function fillSlot(batch: Batch, slot: PageSlot): Promise<FilledPages> {
 const slotOf = (capacity: number): PageSlot => ({ content: Buffer.allocUnsafeSlow(capacity), baseline: undefined });
 
 const bytesOf = ({ pieces }: Batch): bigint =>
-	pieces.reduce(
-		(sum, { run, from, length, at }) => sum + (at === undefined ? 0n : least(inSource(run, from), length)),
-		0n,
-	);
+	pieces.reduce((sum, { run, at }) => sum + (at === undefined ? 0n : run.available), 0n);

@@ -2,6 +2,7 @@ import { readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { address, fileOffset } from "../../../../src/bytes/address.ts";
+import { extent, place } from "../../../../src/bytes/extent.ts";
 import { type ByteSource, fromBuffer, openFile } from "../../../../src/bytes/source.ts";
 import { type PageRun, type PagesPlan, writePages } from "../../../../src/criu/pages/pages.ts";
 import { refusalOf } from "../../../support/refusal.ts";
@@ -13,11 +14,7 @@ const PAGE = 4096n;
 const dense = (pages: number): Buffer => Buffer.alloc(pages * 4096, 0xab);
 
 const run = (start: bigint, pages: number, source: ByteSource, more: Partial<PageRun> = {}): PageRun => ({
-	start: address(start),
-	length: BigInt(pages) * PAGE,
-	source,
-	offset: fileOffset(0),
-	available: source.size,
+	...place(address(start), extent(source, 0n, BigInt(pages) * PAGE, source.size)),
 	baseline: "zero",
 	flags: 4,
 	...more,
@@ -80,8 +77,9 @@ describe("a task without a page that differs", () => {
 	test("not one behind the end of its file", async () => {
 		const directory = scratch();
 		const bytes = dense(1).subarray(1);
-		const lib = { source: fromBuffer("lib", bytes), offset: fileOffset(0) };
-		const past = { source: lib.source, offset: fileOffset(4096) };
+		const source = fromBuffer("lib", bytes);
+		const lib = extent(source, 0n, 2n * PAGE, source.size);
+		const past = extent(source, PAGE, PAGE, 0n);
 		const runs = [
 			run(0x1000n, 1, fromBuffer("core", dense(1)), { baseline: past }),
 			run(0x2000n, 2, fromBuffer("core", bytes), { baseline: lib }),
@@ -163,7 +161,7 @@ describe("a source that ends early", () => {
 		writeFileSync(join(directory, "lib"), dense(3));
 		const source = openFile(join(directory, "lib"), "libc.so.6");
 		truncateSync(join(directory, "lib"), 4096);
-		const runs = [run(0x1000n, 3, fromBuffer("core", dense(3)), { baseline: { source, offset: fileOffset(0) } })];
+		const runs = [run(0x1000n, 3, fromBuffer("core", dense(3)), { baseline: extent(source, 0n, 3n * PAGE) })];
 		expect(await refusalOf(writePages(directory, plan(runs)))).toBe(
 			"ERR_BINARY_MISMATCH libc.so.6: became shorter while it was read and ends at 0x1000, expected 12288 bytes at 0x0",
 		);
