@@ -1,5 +1,6 @@
 import { read, writeSync, writevSync } from "node:fs";
 import { type FileOffset, fileOffset } from "./address.ts";
+import type { Extent } from "./extent.ts";
 import { attemptWrite } from "./sink.ts";
 import { attempt, type ByteSource } from "./source.ts";
 
@@ -32,6 +33,21 @@ export async function readInto(
 		if (count === 0) short(fileOffset(offset + BigInt(done)));
 		done += count;
 	}
+}
+
+/**
+ * Fills `into` with the bytes of an extent, which are as many, zeros among them.
+ *
+ * @throws NecromancerError ERR_IO when the system refuses; what `short` throws, told where the source ends.
+ */
+export async function readExtent(
+	{ source, offset, available }: Extent,
+	into: Buffer,
+	short: (end: FileOffset) => never,
+): Promise<void> {
+	const own = Number(available);
+	if (own > 0) await readInto(source, offset, into.subarray(0, own), short);
+	into.fill(0, own);
 }
 
 /**

@@ -1,17 +1,8 @@
 import { type Address, type FileOffset, fileOffset, plus } from "./address.ts";
 import { contains, firstThat, intersect, type Range } from "./range.ts";
-import type { ByteSource } from "./source.ts";
+import type { ByteSource, Extent } from "./source.ts";
 
-/** These bytes, over there: a stretch of a source, by reference. */
-export interface Extent {
-	readonly source: ByteSource;
-	/** Where its first byte lies in the source. */
-	readonly offset: FileOffset;
-	/** Bytes. */
-	readonly length: bigint;
-	/** How many of them, from the first on, the source has: 0 … `length`. The others are zeros. */
-	readonly available: bigint;
-}
+export type { Extent } from "./source.ts";
 
 /** An extent that belongs somewhere: at an address, or at an offset in a file or an object. */
 export interface Placed<At extends Address | FileOffset> extends Extent {
@@ -32,11 +23,13 @@ export const place = <At extends Address | FileOffset>(
 ): Placed<At> => ({ start, source, offset, length, available });
 
 /**
- * Its bytes from `from` up to, not including, `to`.
+ * Its bytes from `from` up to, not including, `to`: itself where these are all.
  *
  * @throws RangeError for bytes that are not its own: a bug of the caller.
  */
-export function cut({ source, offset, length, available }: Extent, from: bigint, to: bigint = length): Extent {
+export function cut(whole: Extent, from: bigint, to: bigint = whole.length): Extent {
+	const { source, offset, length, available } = whole;
+	if (from === 0n && to === length) return whole;
 	if (from < 0n || to < from || to > length) throw new RangeError(`bytes ${from}-${to} of an extent of ${length}`);
 	return extent(source, offset + from, to - from, available - from);
 }
@@ -45,9 +38,8 @@ export function cut({ source, offset, length, available }: Extent, from: bigint,
 export const cutPlaced = <At extends Address | FileOffset>(placed: Placed<At>, from: bigint, to?: bigint): Placed<At> =>
 	place(plus(placed.start, from), cut(placed, from, to));
 
-/** What of it the source has: itself where that is all. */
-export const held = (whole: Extent): Extent =>
-	whole.available === whole.length ? whole : cut(whole, 0n, whole.available);
+/** What of it the source has. */
+export const held = (whole: Extent): Extent => cut(whole, 0n, whole.available);
 
 export const heldPlaced = <At extends Address | FileOffset>(placed: Placed<At>): Placed<At> =>
 	cutPlaced(placed, 0n, placed.available);

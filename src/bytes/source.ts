@@ -22,18 +22,22 @@ export interface ByteSource {
 	readonly writers?: FileWriters;
 	/** The open file, for those who read large ranges asynchronously. Absent for buffers. */
 	readonly fd?: number;
-	/** Appends ranges of it to a new file, without our looking at them. Absent where nobody can. */
-	readonly pour?: (ranges: readonly SourceRange[], into: PourTarget) => Promise<void>;
+	/** Appends bytes of it to a new file, without our looking at them. Absent where nobody can. */
+	readonly pour?: (extents: readonly Extent[], into: PourTarget) => Promise<void>;
 	/** Exactly `length` bytes, or `undefined` where the source ends before. */
 	read(offset: FileOffset, length: number): Buffer | undefined;
 	close(): void;
 }
 
-/** Bytes of a source. */
-export interface SourceRange {
+/** These bytes, over there: a stretch of a source, by reference. What can be done with it is in extent.ts. */
+export interface Extent {
+	readonly source: ByteSource;
+	/** Where its first byte lies in the source. */
 	readonly offset: FileOffset;
 	/** Bytes. */
 	readonly length: bigint;
+	/** How many of them, from the first on, the source has: 0 … `length`. The others are zeros. */
+	readonly available: bigint;
 }
 
 /** A file, empty so far, that a source is poured into. */

@@ -1,6 +1,6 @@
 import { ftruncateSync } from "node:fs";
 import { type FileOffset, hex, PAGE_SIZE } from "../bytes/address.ts";
-import { readInto, writeFrom } from "../bytes/bulk.ts";
+import { readExtent, writeFrom } from "../bytes/bulk.ts";
 import { type Extent, held, piecesOf } from "../bytes/extent.ts";
 import { attemptWrite, type ByteSink } from "../bytes/sink.ts";
 import { refuse } from "../errors.ts";
@@ -97,7 +97,7 @@ async function readNext(chunks: Generator<CoreChunk, undefined>, buffer: Buffer)
 	if (chunk === undefined) return undefined;
 	const { source, offset, length } = chunk.from;
 	const bytes = buffer.subarray(0, Number(length));
-	await readInto(source, offset, bytes, (end) =>
+	await readExtent(chunk.from, bytes, (end) =>
 		refuse("ERR_IO", {
 			subject: source.name,
 			finding: `ends at ${hex(end)} while it is copied`,

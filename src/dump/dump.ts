@@ -116,9 +116,7 @@ async function write(
 	const { images, pages, missing, announce, allowLost = new Set<Losable>() } = options;
 	let pipe: PagePipe | undefined;
 	let unreadable: readonly Range[] = [];
-	const memory = openMemory(pid, (ranges, into) =>
-		pourPages(agent, { pipe, memory: memory.source, unreadable }, ranges, into),
-	);
+	const memory = openMemory(pid, (extents, into) => pourPages(agent, { pipe, unreadable }, extents, into));
 	const objects = objectTable(pid);
 	const ghosts = ghostTable();
 	try {

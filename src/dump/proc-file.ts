@@ -1,10 +1,10 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { type FileOffset, fileOffset } from "../bytes/address.ts";
+import { type FileOffset, fileOffset, plus } from "../bytes/address.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
+import type { FileRange } from "../bytes/range.ts";
 import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
 import { pathOfLink } from "../proc/links.ts";
-import type { DataRange } from "../trace/data-ranges.ts";
 
 /** A file opened by its link in /proc, which works after a rename or unlink too. */
 export interface ProcFile {
@@ -62,13 +62,13 @@ export const heldFile = ({ fd = -1 }: Pick<ByteSource, "fd">): string => pathOfL
  */
 export const contentsOfFile = (
 	source: ByteSource,
-	ranges: readonly DataRange[] = [{ start: 0n, end: source.size }],
+	ranges: readonly FileRange[] = [{ start: fileOffset(0), end: fileOffset(source.size) }],
 	unit = 1n,
 ): Placed<FileOffset>[] =>
 	ranges
 		.filter(({ start, end }) => start < end)
 		.map(({ start, end }) => {
-			const from = start - (start % unit);
+			const from = plus(start, -(start % unit));
 			const length = ((end - from + unit - 1n) / unit) * unit;
-			return place(fileOffset(from), extent(source, from, length, end - from));
+			return place(from, extent(source, from, length, end - from));
 		});

@@ -1,5 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot } from "../agent/batch.ts";
+import { fileOffset } from "../bytes/address.ts";
+import type { FileRange } from "../bytes/range.ts";
 import { ENXIO, failedWith } from "../linux/errno.ts";
 import { SEEK } from "../linux/fcntl.ts";
 
@@ -8,22 +10,16 @@ import { SEEK } from "../linux/fcntl.ts";
 /** Ranges that one request finds. */
 const AT_ONCE = 500;
 
-export interface DataRange {
-	/** Bytes from the file's beginning. */
-	readonly start: bigint;
-	readonly end: bigint;
-}
-
 /**
  * Where a file has data and where holes, without touching either.
  *
  * @returns ascending; `undefined` where it cannot be opened, or told.
  */
-export async function dataRanges(agent: Agent, path: string): Promise<readonly DataRange[] | undefined> {
+export async function dataRanges(agent: Agent, path: string): Promise<readonly FileRange[] | undefined> {
 	const fd = await agent.call("open", Buffer.from(`${path}\0`), 0);
 	if (fd < 0n) return undefined;
 	try {
-		const found: DataRange[] = [];
+		const found: FileRange[] = [];
 		for (let from: bigint | undefined = 0n; from !== undefined; ) {
 			const batch = agent.batch();
 			const first: Slot = batch.call("lseek", fd, from, SEEK.DATA);
@@ -38,7 +34,7 @@ export async function dataRanges(agent: Agent, path: string): Promise<readonly D
 				const [start, end] = [done.result(slots.start), done.result(slots.end)];
 				if (failedWith(start, ENXIO)) return found;
 				if (start < 0n || end <= start) return undefined;
-				found.push({ start, end });
+				found.push({ start: fileOffset(start), end: fileOffset(end) });
 				from = end;
 			}
 		}

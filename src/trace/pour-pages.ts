@@ -1,8 +1,9 @@
 import type { Agent } from "../agent/agent.ts";
 import { hex } from "../bytes/address.ts";
-import { readInto, writeFrom } from "../bytes/bulk.ts";
+import { readExtent, writeFrom } from "../bytes/bulk.ts";
+import type { Extent } from "../bytes/extent.ts";
 import type { Range } from "../bytes/range.ts";
-import type { ByteSource, PourTarget, SourceRange } from "../bytes/source.ts";
+import type { PourTarget } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { SEEK } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
@@ -21,14 +22,14 @@ const COPIED = 1 << 20;
  * Appends memory of a stopped process to a new file: by its pipe, and where it may not read the pages itself (PROT_NONE,
  * protection keys), or has no pipe, by copying them.
  *
- * @param memory Offsets are addresses.
  * @param unreadable Mappings without PROT_READ, ascending: what need not be tried.
+ * @param extents Of its memory, ascending: offsets are addresses.
  * @throws NecromancerError ERR_IO, ERR_PROCESS, ERR_HOST
  */
 export async function pourPages(
 	agent: Agent,
-	{ pipe, memory, unreadable }: { pipe: PagePipe | undefined; memory: ByteSource; unreadable: readonly Range[] },
-	ranges: readonly SourceRange[],
+	{ pipe, unreadable }: { pipe: PagePipe | undefined; unreadable: readonly Range[] },
+	extents: readonly Extent[],
 	{ fd, name, progress, signal }: PourTarget,
 ): Promise<void> {
 	// a description of its own, whose position goes on by itself
@@ -44,7 +45,7 @@ export async function pourPages(
 		let at = 0;
 		for (const piece of pieces) {
 			const part = buffer.subarray(at, at + Number(piece.length));
-			await readInto(memory, piece.offset, part, (end) => refuseShort(memory, end));
+			await readExtent(piece, part, (end) => refuseShort(piece, end));
 			at += part.length;
 		}
 		writeFrom(fd, name, [buffer.subarray(0, length)], position);
@@ -112,7 +113,7 @@ export async function pourPages(
 			}
 		};
 		const most = pipe?.rounds ?? 1;
-		for (const chunk of chunksOf(ranges, buffer.length, unreadable)) {
+		for (const chunk of chunksOf(extents, buffer.length, unreadable)) {
 			if (chunk.direct) row.push(chunk);
 			if (chunk.direct && row.length < most) continue;
 			await flush();
@@ -127,9 +128,9 @@ export async function pourPages(
 	}
 }
 
-const refuseShort = ({ name }: ByteSource, end: bigint): never =>
+const refuseShort = ({ source }: Extent, end: bigint): never =>
 	refuse("ERR_IO", {
-		subject: name,
+		subject: source.name,
 		finding: `cannot be read at ${hex(end)}`,
 		expectation: "expected the process to keep its memory while it stands still",
 	});

@@ -1,8 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { address, fileOffset, PAGE_SIZE } from "../../src/bytes/address.ts";
+import { address, PAGE_SIZE } from "../../src/bytes/address.ts";
+import { extent } from "../../src/bytes/extent.ts";
+import { fromBuffer } from "../../src/bytes/source.ts";
 import { chunksOf } from "../../src/trace/page-chunks.ts";
 
+const memory = fromBuffer("memory", Buffer.alloc(0));
 const pages = (count: number): bigint => BigInt(count) * PAGE_SIZE;
 
 /** Disjoint stretches of pages, ascending: pairs of a gap and a length. */
@@ -20,7 +23,7 @@ describe("pages cut into chunks", () => {
 	it("are all there once, in order; each chunk is of one kind, fits, and is full unless the kind changes or it is the last", () => {
 		fc.assert(
 			fc.property(stretches(8), stretches(6), fc.integer({ min: 1, max: 9 }), (wanted, hidden, room) => {
-				const ranges = wanted.map(({ start, length }) => ({ offset: fileOffset(pages(start)), length: pages(length) }));
+				const ranges = wanted.map(({ start, length }) => extent(memory, pages(start), pages(length)));
 				const unreadable = hidden.map(({ start, length }) => ({
 					start: address(pages(start)),
 					end: address(pages(start + length)),

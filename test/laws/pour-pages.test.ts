@@ -4,7 +4,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Agent } from "../../src/agent/agent.ts";
-import { address, fileOffset, PAGE_SIZE } from "../../src/bytes/address.ts";
+import { address, PAGE_SIZE } from "../../src/bytes/address.ts";
+import { extent } from "../../src/bytes/extent.ts";
 import type { Chunk } from "../../src/trace/page-chunks.ts";
 import type { PagePipe } from "../../src/trace/page-pipe.ts";
 import { pourPages } from "../../src/trace/pour-pages.ts";
@@ -116,12 +117,12 @@ describe("pages poured through a pipe", () => {
 										},
 									];
 						const told: bigint[] = [];
-						await pourPages(
-							agent,
-							{ pipe, memory: source, unreadable },
-							[{ offset: fileOffset(0n), length: BigInt(memory.length) }],
-							{ fd, name: path, progress: (bytes) => void told.push(bytes), signal: undefined },
-						);
+						await pourPages(agent, { pipe, unreadable }, [extent(source, 0n, BigInt(memory.length))], {
+							fd,
+							name: path,
+							progress: (bytes) => void told.push(bytes),
+							signal: undefined,
+						});
 						expect(readFileSync(path).equals(memory)).toBe(true);
 						expect(told.reduce((sum, bytes) => sum + bytes, 0n)).toBe(BigInt(memory.length));
 					} finally {

@@ -1,5 +1,5 @@
 import { type FileOffset, hex } from "../../bytes/address.ts";
-import { readInto } from "../../bytes/bulk.ts";
+import { readExtent } from "../../bytes/bulk.ts";
 import { type Extent, goesOn, held, joined, least } from "../../bytes/extent.ts";
 import { refuse } from "../../errors.ts";
 import { cutRun, type PageRun, partsOf } from "./page-run.ts";
@@ -88,7 +88,7 @@ function addRead(reads: BufferedRead[], whole: Extent, at: number): void {
 }
 
 const perform = ({ bytes, at }: BufferedRead, into: Buffer, short: typeof truncated): Promise<void> =>
-	readInto(bytes.source, bytes.offset, into.subarray(at, at + Number(bytes.length)), (end) => short(bytes, end));
+	readExtent(bytes, into.subarray(at, at + Number(bytes.length)), (end) => short(bytes, end));
 
 const truncated = ({ source, offset, length }: Extent, end: FileOffset): never =>
 	refuse("ERR_CORE_TRUNCATED", {

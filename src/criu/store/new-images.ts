@@ -1,9 +1,9 @@
 import { symlinkSync } from "node:fs";
 import { resolve } from "node:path";
-import { fileOffset, hex } from "../../bytes/address.ts";
-import { readInto } from "../../bytes/bulk.ts";
+import { hex } from "../../bytes/address.ts";
+import { readExtent } from "../../bytes/bulk.ts";
 import { type Directory, syncDirectory, syncFile } from "../../bytes/directory.ts";
-import type { Extent } from "../../bytes/extent.ts";
+import { type Extent, least, piecesOf } from "../../bytes/extent.ts";
 import { type ByteSink, createFile } from "../../bytes/sink.ts";
 import { attempt } from "../../bytes/source.ts";
 import { refuse } from "../../errors.ts";
@@ -104,28 +104,22 @@ export function checkNewImages(draft: NewImages): void {
 	if (!seen.has(INVENTORY)) throw new RangeError(`the draft lacks ${INVENTORY}`);
 }
 
-const BUFFER = 1 << 20;
+/** Bytes that are copied at a time. */
+const PIECE = 1n << 20n;
 
-async function copyExtent(
-	{ source, offset, length }: Extent,
-	file: ByteSink,
-	{ progress, signal }: WriteOptions,
-): Promise<void> {
-	const buffer = Buffer.allocUnsafe(Number(length < BUFFER ? length : BUFFER));
-	for (let done = 0n; done < length; ) {
+async function copyExtent(whole: Extent, file: ByteSink, { progress, signal }: WriteOptions): Promise<void> {
+	const buffer = Buffer.allocUnsafe(Number(least(whole.length, PIECE)));
+	for (const piece of piecesOf(whole, PIECE)) {
 		signal?.throwIfAborted();
-		const left = length - done;
-		const part = left < BigInt(buffer.length) ? buffer.subarray(0, Number(left)) : buffer;
-		const at = fileOffset(offset + done);
-		await readInto(source, at, part, (end) =>
+		const bytes = buffer.subarray(0, Number(piece.length));
+		await readExtent(piece, bytes, (end) =>
 			refuse("ERR_IMAGE_TRUNCATED", {
-				subject: source.name,
+				subject: piece.source.name,
 				finding: `ends at ${hex(end)}`,
-				expectation: `expected ${part.length} bytes at ${hex(at)}`,
+				expectation: `expected ${piece.available} bytes at ${hex(piece.offset)}`,
 			}),
 		);
-		file.append(part);
-		done += BigInt(part.length);
-		progress?.(BigInt(part.length));
+		file.append(bytes);
+		progress?.(piece.length);
 	}
 }

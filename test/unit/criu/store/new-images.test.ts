@@ -1,7 +1,7 @@
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { fileOffset } from "../../../../src/bytes/address.ts";
+import { extent } from "../../../../src/bytes/extent.ts";
 import { openDirectory } from "../../../../src/bytes/open-directory.ts";
 import { fromBuffer, openFile } from "../../../../src/bytes/source.ts";
 import { draftWork, type NewImages, writeNewImages } from "../../../../src/criu/store/new-images.ts";
@@ -39,15 +39,17 @@ test("pieces of other files are copied, of any size", async () => {
 	const source = openFile(join(target, "donor"));
 	const pieces = [
 		Buffer.from("head"),
-		{ source, offset: fileOffset(5), length: 2_500_000n, available: 2_500_000n },
-		{ source: fromBuffer("memory", bytes), offset: fileOffset(0), length: 5n, available: 5n },
-		{ source, offset: fileOffset(0), length: 0n, available: 0n },
+		extent(source, 5n, 2_500_000n),
+		extent(fromBuffer("memory", bytes), 0n, 5n),
+		extent(source, 0n, 0n),
+		// what lies behind the bytes that a source has reads as zeros, whatever it holds there
+		extent(source, 0n, 7n, 5n),
 	];
 	const images = new Map([["ghost-file-1.img", pieces], ...draft().images]);
-	expect(draftWork(draft({ images }))).toBe(2_500_005n);
+	expect(draftWork(draft({ images }))).toBe(2_500_012n);
 	await writeNewImages(draft({ images }), donorAt(target), openDirectory(target));
 	expect(contentsOf(target)["ghost-file-1.img"]).toBe(
-		`head${bytes.subarray(5, 2_500_005).toString("latin1")}${"ghost"}`,
+		`head${bytes.subarray(5, 2_500_005).toString("latin1")}ghostghost\0\0`,
 	);
 	truncateSync(join(target, "donor"), 100);
 	expect(await refusalOf(writeNewImages(draft({ images }), donorAt(target), openDirectory(scratch())))).toBe(
