@@ -5,7 +5,7 @@ import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
-import { S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { type FileIdentity, sameFile } from "../task/file-identity.ts";
 import type { Different, Gone, Proof, Verdict } from "../task/verdict.ts";
 import type { Expected } from "./expected.ts";
@@ -56,9 +56,11 @@ const different = (finding: string, expectation: string): Different => ({ kind: 
 
 const isRegular = ({ mode }: OpenedFile): boolean => mode === undefined || (mode & S_IFMT) === S_IFREG;
 
-function otherMode({ mode }: Expected, here: OpenedFile): Different | undefined {
-	if (mode === undefined || here.mode === undefined || mode === here.mode) return undefined;
-	return different(`has mode ${octal(here.mode)}`, `expected ${octal(mode)}`);
+function otherMode({ mode, waits }: Expected, here: OpenedFile): Different | undefined {
+	if (here.mode === undefined) return undefined;
+	if (mode !== undefined && mode !== here.mode)
+		return different(`has mode ${octal(here.mode)}`, `expected ${octal(mode)}`);
+	return waits === true && (here.mode & S_IFMT) === S_IFIFO ? different("is a FIFO", "expected a file") : undefined;
 }
 
 const octal = (mode: number): string => `0${mode.toString(8)}`;

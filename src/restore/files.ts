@@ -1,22 +1,22 @@
 import { statSync } from "node:fs";
+import { once } from "../bytes/once.ts";
 import { attempt, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
-import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
+import { NOT_HERE } from "../inputs/gone.ts";
+import { judge, type OpenedFile } from "../inputs/judge.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
 import type { MappedFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
+import { type Different, type Gone, isOther } from "../task/verdict.ts";
 
 /** A file that is not as the dead process had it. */
 export interface FileMismatch {
 	readonly path: string;
-	readonly problem: "missing" | "closed" | "size" | "mode" | "build-id";
-	readonly finding: string;
-	readonly expectation: string;
+	readonly verdict: Different | Gone;
 	/** Who had it open, by number; empty when it was mapped or a directory. */
 	readonly descriptors: readonly number[];
 }
@@ -62,43 +62,21 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 	}
 	for (const path of [cwd, root]) if (path !== undefined) want({ path });
 	return [...wanted].flatMap(([path, { looks, descriptors: numbers, mapped }]) => {
-		const found =
-			looks.flatMap((it) => mismatch(it, host) ?? [])[0] ?? (waiting.has(path) ? pipe(path, host) : undefined);
-		return found === undefined ? [] : [{ ...found, descriptors: mapped ? [] : numbers }];
+		const here = openedBy(host, path);
+		const verdict = looks.map((it) => judge({ ...it, waits: waiting.has(path) }, here)).find(isOther);
+		return verdict === undefined ? [] : [{ path, verdict, descriptors: mapped ? [] : numbers }];
 	});
 }
 
-function mismatch(
-	{ path, size, mode, buildId }: MappedFile,
-	host: HostLook,
-): Omit<FileMismatch, "descriptors"> | undefined {
+function openedBy(host: HostLook, path: string): OpenedFile | Gone {
 	const closed = host.closed?.(path);
-	if (closed !== undefined) return { path, problem: "closed", finding: closed, expectation: "expected to use it" };
-	const here = host.stat(path);
-	if (here === undefined)
-		return { path, problem: "missing", finding: "is not here", expectation: "expected that file" };
-	if (mode !== undefined && mode !== here.mode)
-		return { path, problem: "mode", finding: `has mode ${octal(here.mode)}`, expectation: `expected ${octal(mode)}` };
-	if (buildId !== undefined && (here.mode & S_IFMT) === S_IFREG) {
-		const id = host.buildId(path);
-		if (id === undefined || !sameBuildId(id, buildId))
-			return { path, problem: "build-id", finding: `has build-id ${id ?? "none"}`, expectation: `expected ${buildId}` };
-	}
-	if (size !== undefined && size !== here.size)
-		return { path, problem: "size", finding: `has ${here.size} bytes`, expectation: `expected ${size}` };
-	return undefined;
+	if (closed !== undefined) return { kind: "gone", why: "closed", because: closed };
+	const seen = host.stat(path);
+	return seen === undefined ? NOT_HERE : { ...seen, buildId: once(() => host.buildId(path)) };
 }
 
 const waitsForOtherEnd = (flags: number): boolean =>
 	(flags & O_ACCMODE) !== O.RDWR && (flags & (O.NONBLOCK | O.PATH)) === 0;
-
-/** Refuses a FIFO in the place of a regular file: opening one end would block until somebody opens the other. */
-const pipe = (path: string, host: HostLook): Omit<FileMismatch, "descriptors"> | undefined =>
-	((host.stat(path)?.mode ?? 0) & S_IFMT) === S_IFIFO
-		? { path, problem: "mode", finding: "is a FIFO", expectation: "expected a file" }
-		: undefined;
-
-const octal = (mode: number): string => `0${mode.toString(8)}`;
 
 /**
  * With `missing: "null"`, descriptors whose file is not here get /dev/null; nothing helps against the other mismatches.
@@ -106,8 +84,8 @@ const octal = (mode: number): string => `0${mode.toString(8)}`;
  * @throws NecromancerError ERR_FILE_MISMATCH with all of them.
  */
 export function settleMismatches(mismatches: readonly FileMismatch[], policy: FilePolicy): FilePolicy {
-	const replaced = ({ problem, descriptors }: FileMismatch): boolean =>
-		policy.missing === "null" && (problem === "missing" || problem === "closed") && descriptors.length > 0;
+	const replaced = ({ verdict, descriptors }: FileMismatch): boolean =>
+		policy.missing === "null" && verdict.kind === "gone" && descriptors.length > 0;
 	const left = mismatches.filter((it) => !replaced(it));
 	if (left.length > 0) refuseMismatches(left);
 	const extra = mismatches.flatMap(({ descriptors }) =>
@@ -125,21 +103,26 @@ export function requireNamed(fds: FilePolicy["fds"], host: HostLook): void {
 	const faults = [...fds]
 		.filter(([, path]) => host.stat(path) === undefined)
 		.map(([number, path]) => ({
-			...{ subject: path, finding: "is not here" },
+			...{ subject: path, finding: NOT_HERE.because },
 			expectation: `expected a file for descriptor ${number}`,
 		}));
 	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
 }
 
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {
-	const remedy = mismatches.some(({ problem }) => problem === "closed")
+	const remedy = mismatches.some(({ verdict }) => verdict.kind === "gone" && verdict.why === "closed")
 		? "let its user use them, or give them to it with --trust, if whoever wrote what it is made from is to be trusted"
 		: mismatches.every(({ descriptors }) => descriptors.length > 0)
 			? "put back what the process had, or name another file with --fd N=PATH"
 			: "restore where the files are as they were";
-	const faults = mismatches.map(({ path, finding, expectation }) => ({ subject: path, finding, expectation }));
+	const faults = mismatches.map(({ path, verdict }) => ({ subject: path, ...wordsOf(verdict) }));
 	return refuseAll("ERR_FILE_MISMATCH", "files", faults, remedy);
 }
+
+const wordsOf = (verdict: Different | Gone): Pick<Different, "finding" | "expectation"> =>
+	verdict.kind === "different"
+		? verdict
+		: { finding: verdict.because, expectation: verdict.why === "closed" ? "expected to use it" : "expected that file" };
 
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 

@@ -55,4 +55,5 @@ export const isSameBuild = (verdict: Verdict): boolean =>
 	verdict.kind === "same" && (verdict.proof === "build-id" || verdict.proof === "first-page");
 
 /** Whether it is known not to be the process's file. */
-export const isOther = ({ kind }: Verdict): boolean => kind === "different" || kind === "gone";
+export const isOther = (verdict: Verdict): verdict is Different | Gone =>
+	verdict.kind === "different" || verdict.kind === "gone";

@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { differenceText } from "../../../src/inputs/file-findings.ts";
+import { NOT_HERE } from "../../../src/inputs/gone.ts";
 import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import {
 	checkFiles,
@@ -52,10 +54,10 @@ const file = (path: string, more: object = {}): object => ({
 	...more,
 });
 const texts = (mismatches: readonly FileMismatch[]): string[] =>
-	mismatches.map(
-		({ path, problem, finding, expectation, descriptors }) =>
-			`${problem}: ${path} ${finding}, ${expectation} (${descriptors.join(" ")})`,
-	);
+	mismatches.map(({ path, verdict, descriptors }) => {
+		const text = verdict.kind === "gone" ? `${verdict.why}: ${verdict.because}` : differenceText(verdict);
+		return `${path} ${text} (${descriptors.join(" ")})`;
+	});
 
 describe("checkFiles", () => {
 	it("finds nothing where all is as it was, or nothing is said", () => {
@@ -79,7 +81,7 @@ describe("checkFiles", () => {
 		const [WRONLY, RDWR, NONBLOCK, PATH] = [1, 2, 0o4000, 0o10000000];
 		const open = (flags: number, more: object = {}) =>
 			texts(checkFiles(taskOf([], [[3, file("/fifo", { flags, ...more })]]), here));
-		const found = ["mode: /fifo is a FIFO, expected a file (3)"];
+		const found = ["/fifo is a FIFO, expected a file (3)"];
 		expect([0, WRONLY, RDWR, NONBLOCK, PATH].map((flags) => open(flags))).toEqual([found, found, [], [], []]);
 		expect(open(0, { mode: FIFO })).toEqual(found);
 	});
@@ -111,14 +113,14 @@ describe("checkFiles", () => {
 			"/home",
 		);
 		expect(texts(checkFiles(task, here))).toEqual([
-			"build-id: /lib/a has build-id 11111111, expected 22222222 ()",
-			"build-id: /lib/b has build-id none, expected 22222222 ()",
-			"missing: /lib/c is not here, expected that file ()",
-			"size: /log has 5 bytes, expected 4 (3)",
-			"mode: /data has mode 0100600, expected 0100644 (4)",
-			"missing: /gone is not here, expected that file (5 6)",
-			"mode: /run/f has mode 0100644, expected 010644 (8)",
-			"missing: /home is not here, expected that file ()",
+			"/lib/a has build-id 11111111, expected 22222222 ()",
+			"/lib/b has build-id none, expected 22222222 ()",
+			"/lib/c absent: is not here ()",
+			"/log has 5 bytes, expected 4 (3)",
+			"/data has mode 0100600, expected 0100644 (4)",
+			"/gone absent: is not here (5 6)",
+			"/run/f has mode 0100644, expected 010644 (8)",
+			"/home absent: is not here ()",
 		]);
 	});
 
@@ -130,12 +132,11 @@ describe("checkFiles", () => {
 
 describe("settleMismatches", () => {
 	const strict: FilePolicy = { fds: new Map([[1, "/out"]]), missing: "error" };
-	const gone: FileMismatch = {
-		...{ path: "/gone", problem: "missing", finding: "is not here", expectation: "expected that file" },
-		descriptors: [5, 6],
-	};
+	const gone: FileMismatch = { path: "/gone", verdict: NOT_HERE, descriptors: [5, 6] };
 	const grown: FileMismatch = {
-		...{ path: "/log", problem: "size", finding: "has 5 bytes", expectation: "expected 4", descriptors: [3] },
+		path: "/log",
+		verdict: { kind: "different", finding: "has 5 bytes", expectation: "expected 4" },
+		descriptors: [3],
 	};
 
 	it("lets pass what has none", () => {
