@@ -27,9 +27,11 @@ export const plus = <At extends Address | FileOffset>(base: At, bytes: bigint): 
 /** `value` as lower-case hexadecimal with `0x`, no padding: the one spelling in messages and JSON. */
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
-export const pageFloor = (value: Address): Address => (value & ~(PAGE_SIZE - 1n)) as Address;
+/** Of an address, an offset or a length; modulo 2^64. */
+export const pageFloor = <Place extends bigint>(value: Place): Place => (value & ~(PAGE_SIZE - 1n)) as Place;
 
-export const pageCeil = (value: Address): Address => address((value + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n));
+export const pageCeil = <Place extends bigint>(value: Place): Place =>
+	BigInt.asUintN(64, (value + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n)) as Place;
 
 /** Whether an address is one at all, with 47 bits for each half. */
 export const isCanonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;

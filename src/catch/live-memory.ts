@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { type Address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
+import { type Address, address, fileOffset, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
@@ -56,14 +56,14 @@ function readableSource({ source, peek }: ProcessMemory): ByteSource {
 		name: source.name,
 		size: source.size,
 		read: (offset, length) => {
-			const whole = peek(offset as bigint as Address, length);
+			const whole = peek(address(offset), length);
 			if (whole !== undefined) return whole;
 			const pieces: Buffer[] = [];
 			for (let at: bigint = offset; at < offset + BigInt(length); ) {
 				const left = offset + BigInt(length) - at;
 				const inPage = PAGE_SIZE - (at % PAGE_SIZE);
 				const count = Number(inPage < left ? inPage : left);
-				pieces.push(peek(at as Address, count) ?? Buffer.alloc(count));
+				pieces.push(peek(address(at), count) ?? Buffer.alloc(count));
 				at += BigInt(count);
 			}
 			return Buffer.concat(pieces);

@@ -1,4 +1,4 @@
-import { type Address, type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, pageCeil } from "../bytes/address.ts";
+import { type FileOffset, fileOffset, isPageAligned, PAGE_SIZE, pageCeil } from "../bytes/address.ts";
 import { EM_X86_64, ET, elf64Ehdr, elf64Phdr, elf64Shdr, PF, PN_XNUM, PT } from "../elf/file.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 import type { NewCore, NewSegment } from "./new-core.ts";
@@ -32,7 +32,7 @@ export function layOut(draft: NewCore): CoreLayout {
 	const noteBytes = lengthOfAll(notes);
 	const count = segments.length + 1;
 	const notesAt = BigInt(elf64Ehdr.size + elf64Phdr.size * count);
-	let at = pageCeil((notesAt + noteBytes) as Address) as bigint;
+	let at = pageCeil(notesAt + noteBytes);
 	const headers = [
 		elf64Phdr.encode({ ...bare, p_type: PT.NOTE, p_offset: notesAt, p_filesz: noteBytes, p_align: NOTE_ALIGN }),
 	];
@@ -40,7 +40,7 @@ export function layOut(draft: NewCore): CoreLayout {
 	for (const segment of segments) {
 		offsets.push(fileOffset(at));
 		headers.push(loadHeader(segment, at));
-		at += pageCeil(segment.fileSize as Address);
+		at += pageCeil(segment.fileSize);
 	}
 	const tail = count < PN_XNUM ? new Uint8Array() : elf64Shdr.encode({ ...bareSection, sh_size: 1n, sh_info: count });
 	const head = [elfHeader(count, tail.length > 0 ? at : undefined), ...headers, ...notes];

@@ -1,4 +1,4 @@
-import { type Address, fileOffset, PAGE_SIZE, pageCeil } from "../bytes/address.ts";
+import { fileOffset, PAGE_SIZE, pageCeil } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
 import { once } from "../bytes/once.ts";
 import type { ByteSource } from "../bytes/source.ts";
@@ -45,7 +45,7 @@ export function judge(expected: Expected, here: OpenedFile | Gone): Verdict {
 	if (contradiction !== undefined) return contradiction;
 	if (size !== undefined && size !== here.size) return different(`has ${here.size} bytes`, `expected ${size}`);
 	const proof = proofOf(expected, here);
-	const end = pageCeil(here.size as Address);
+	const end = pageCeil(here.size);
 	const short = reach.end > end ? reach.end - end : 0n;
 	if (short > 0n && (isOfBytes(proof) || reach.lastStart >= end))
 		return different(`has ${here.size} bytes`, `expected more: it was mapped up to byte ${reach.end}`);

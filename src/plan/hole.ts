@@ -1,4 +1,5 @@
 import { type Address, address, hex, isPageAligned, PAGE_SIZE, pageFloor, plus, TASK_SIZE } from "../bytes/address.ts";
+import { least } from "../bytes/extent.ts";
 import { gaps, lengthOf, type Range, united } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { MAP } from "../linux/mman.ts";
@@ -9,13 +10,13 @@ export interface Taken extends Range {
 }
 
 /** vm.mmap_min_addr as distributions set it: nothing may be mapped below. */
-const LOWEST = 0x1_0000n as Address;
+const LOWEST = address(0x1_0000n);
 
 /** Free in every process seen so far: far above executables that are not PIE, far below those that are. */
-const FAVOURITE = 0x2000_0000_0000n as Address;
+const FAVOURITE = address(0x2000_0000_0000n);
 
 /** The stack and the mappings that the kernel gives an agent by exec lie above this with any layout. */
-const AGENT_ABOVE = 0x5000_0000_0000n as Address;
+const AGENT_ABOVE = address(0x5000_0000_0000n);
 
 /** A stack grows down to its limit, 8 MiB as a rule; what lies closer than this below one could be in its way. */
 const STACK_ROOM = 1n << 28n;
@@ -64,7 +65,7 @@ function freeRanges(mappings: readonly Taken[]): Range[] {
 	return gaps({ start: LOWEST, end: TASK_SIZE }, united(mappings))
 		.map(({ start, end }) => ({
 			start: start === LOWEST ? start : plus(start, APART),
-			end: end === TASK_SIZE ? end : ((end - (stacks.has(end) ? STACK_ROOM : APART)) as Address),
+			end: end === TASK_SIZE ? end : plus(end, -least(end, stacks.has(end) ? STACK_ROOM : APART)),
 		}))
 		.filter(({ start, end }) => start < end);
 }

@@ -1,3 +1,4 @@
+import { fileOffset } from "../bytes/address.ts";
 import type { PartialMemory } from "./partial-task.ts";
 import type { AddressLayout, LayoutMapping } from "./rebase.ts";
 import type { Mapping, Memory } from "./task.ts";
@@ -24,7 +25,7 @@ export const layoutMappings = (memory: PartialMemory, executable: string): Layou
 		return file?.path === memory.executable ? { ...mapping, file: { ...file, path: executable } } : mapping;
 	});
 
-const VDSO = { path: "[vdso]", offset: 0n };
+const VDSO = { path: "[vdso]", offset: fileOffset(0) };
 
 const placeOf = (mapping: Mapping): LayoutMapping => {
 	const { start, end, prot, backing } = mapping;

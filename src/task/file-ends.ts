@@ -1,4 +1,4 @@
-import { type Address, fileOffset, pageCeil, plus } from "../bytes/address.ts";
+import { type Address, pageCeil, plus } from "../bytes/address.ts";
 import { bytesOf, cutPlaced, type Placed, piecesOf, rangeOf, within } from "../bytes/extent.ts";
 import { intersect, type Range } from "../bytes/range.ts";
 import type { PartialMapping, PartialTask } from "./partial-task.ts";
@@ -19,14 +19,14 @@ export function endAtFiles(dead: PartialTask, sizes: ReadonlyMap<string, bigint>
 		const { file, start, end, held } = mapping;
 		const size = file === undefined || file.deleted ? undefined : sizes.get(file.path);
 		if (file === undefined || size === undefined) return [mapping];
-		const last = size > file.offset ? plus(start, pageCeil((size - file.offset) as Address)) : start;
+		const last = size > file.offset ? plus(start, pageCeil(size - file.offset)) : start;
 		const behind = intersect({ start: last, end }, { start, end: plus(start, held) });
 		if (behind === undefined) return [mapping];
 		const isBlank = isZeros(dead, behind);
 		if (isBlank) blank.push(behind);
 		const { file: _file, missing: _missing, ...common } = mapping;
 		const rest: PartialMapping = isBlank
-			? { ...common, start: last, held: 0n, file: { ...file, offset: fileOffset(file.offset + (last - start)) } }
+			? { ...common, start: last, held: 0n, file: { ...file, offset: plus(file.offset, last - start) } }
 			: { ...common, start: last, held: held - (last - start) };
 		return [...(last > start ? [{ ...mapping, end: last, held: last - start }] : []), rest];
 	});

@@ -1,7 +1,7 @@
 import type { Registers } from "../arch/architecture.ts";
 import type { UserRegs } from "../arch/x86-64/registers.ts";
 import type { Xstate, XstateLayout } from "../arch/x86-64/xstate.ts";
-import type { Address } from "../bytes/address.ts";
+import type { Address, FileOffset } from "../bytes/address.ts";
 import type { Placed } from "../bytes/extent.ts";
 import type { InitialStack } from "../core/stack.ts";
 import type { Finding } from "../finding.ts";
@@ -79,7 +79,7 @@ export interface PartialMemory {
 
 export interface PartialFile {
 	readonly path: string;
-	readonly offset: bigint;
+	readonly offset: FileOffset;
 	/** It was unlinked when the process died, or is missing on this host. */
 	readonly deleted: boolean;
 	/** It existed when the process died; on this host there is no such file, or another one. */

@@ -1,4 +1,4 @@
-import { type Address, address, fileOffset } from "../bytes/address.ts";
+import { type Address, address, plus } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { anObject, PT, readElfHeader, readProgramHeaders } from "../elf/file.ts";
@@ -101,7 +101,7 @@ export function codeAt(memory: PartialMemory, open: OpenObject, at: Address, len
 	if (mapping?.file === undefined || at + BigInt(length) > mapping.end) return undefined;
 	const file = open(mapping.file.path);
 	if (file === undefined || isOther(file.verdict)) return undefined;
-	return file.source.read(fileOffset(mapping.file.offset + (at - mapping.start)), length);
+	return file.source.read(plus(mapping.file.offset, at - mapping.start), length);
 }
 
 /** glibc's and dietlibc's copy of the program break. musl keeps it in a variable without a name. */

@@ -1,4 +1,4 @@
-import { type Address, address, plus } from "../bytes/address.ts";
+import { type Address, address, type FileOffset, plus } from "../bytes/address.ts";
 import { contains, firstEndingAbove, type Range, rangeAt } from "../bytes/range.ts";
 
 /** An address space as the rebase needs it, the donor's or the dead process's. */
@@ -14,7 +14,7 @@ export interface AddressLayout {
 export interface LayoutMapping extends Range {
 	readonly prot?: number;
 	/** Absent for anonymous memory. */
-	readonly file?: { readonly path: string; readonly offset: bigint };
+	readonly file?: { readonly path: string; readonly offset: FileOffset };
 }
 
 /** How an address was carried over, strongest first. */
@@ -171,7 +171,7 @@ function modulesOf(mappings: readonly LayoutMapping[]): Module[] {
 			current.places.push(place);
 			continue;
 		}
-		const module = { path: place.file.path, base: plus(place.start, -place.file.offset), places: [place] };
+		const module = { path: place.file.path, base: plus(place.start, 0n - place.file.offset), places: [place] };
 		open.set(place.file.path, module);
 		modules.push(module);
 	}

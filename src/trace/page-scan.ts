@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { type Address, address, hex, PAGE_SIZE, TASK_SIZE } from "../bytes/address.ts";
-import { lengthOf, type Range } from "../bytes/range.ts";
+import type { Range } from "../bytes/range.ts";
 import { attempt } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
 import { EINVAL, ENOTTY, errnoName, failedWith } from "../linux/errno.ts";
@@ -109,7 +109,7 @@ export function pagesByPagemap(pid: number, ranges: readonly Range[]): readonly 
 	try {
 		for (const range of ranges) {
 			for (let at: bigint = range.start; at < range.end; ) {
-				const left = Number(lengthOf({ start: at as Address, end: range.end }) / PAGE_SIZE) * 8;
+				const left = Number((range.end - at) / PAGE_SIZE) * 8;
 				const position = (at / PAGE_SIZE) * 8n;
 				const count = attempt(name, () => readSync(fd, buffer, 0, Math.min(CHUNK, left), position));
 				if (count < 8) break;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Address, address } from "../../src/bytes/address.ts";
+import { type Address, address, fileOffset } from "../../src/bytes/address.ts";
 import { type AddressLayout, type LayoutMapping, rebase } from "../../src/task/rebase.ts";
 
 // A layout is drawn once and laid out twice at different bases, as ASLR does; the test knows where everything went.
@@ -55,7 +55,7 @@ function layOut(
 		skip();
 		let offset = 0n;
 		for (const { pages, prot } of pieces) {
-			put(pages, prot, { path: `/lib/m${i}.so`, offset });
+			put(pages, prot, { path: `/lib/m${i}.so`, offset: fileOffset(offset) });
 			offset += BigInt(pages) * PAGE;
 		}
 		if ((bss[i] ?? 0) > 0) put(bss[i] ?? 0, 3);
@@ -165,7 +165,7 @@ describe("rebase of a thread's addresses", () => {
 	it("goes by the module where musl clears a lock of its own", () => {
 		const libc = (start: bigint): LayoutMapping => ({
 			...anonymous(start, 2n),
-			file: { path: "/lib/ld-musl-x86_64.so.1", offset: 0n },
+			file: { path: "/lib/ld-musl-x86_64.so.1", offset: fileOffset(0) },
 		});
 		const donor = { mappings: [anonymous(0x7f0000000000n, 4n), libc(0x7f1000000000n)] };
 		const dead = { mappings: [anonymous(0x7e0000000000n, 4n), libc(0x7e2000000000n)] };

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 import type { Registers } from "../../arch/architecture.ts";
-import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
+import { PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import { contains } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
@@ -111,7 +111,7 @@ function mappingsOfDead(dead: PartialTask<Registers>): MappingView[] {
 				kind: kernels ? "object" : "file",
 				label: path,
 				path,
-				offset: fileOffset(file.offset),
+				offset: file.offset,
 				deleted,
 				// the bytes of a deleted file went with it
 				rest: deleted || kernels ? "nowhere" : "file",

@@ -1,4 +1,4 @@
-import { type Address, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, address, type FileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
@@ -18,7 +18,7 @@ import { flagsOf, hugetlbOf, map, protOf, protWhileFilling } from "./map.ts";
 /** A mapping of an object. */
 export interface Member {
 	readonly mapping: Mapping;
-	readonly offset: bigint;
+	readonly offset: FileOffset;
 }
 
 /** Where an object's offset 0 is mapped writable; `aside` of the process's own mappings. */
@@ -189,7 +189,7 @@ function windowOf(object: SharedObject, members: readonly Member[], huge: number
 	const end = object.contents.reduce((last, { start, length }) => (start + length > last ? start + length : last), 0n);
 	const length = pagesUp(end < whole ? end : whole, page);
 	const start = context.reserve(huge === 0 ? length : length + page);
-	return { start: ((start + page - 1n) & ~(page - 1n)) as Address, length, aside: true };
+	return { start: address((start + page - 1n) & ~(page - 1n)), length, aside: true };
 }
 
 /** Whether the mappings follow one another and show the whole object: one that mprotect(2) split, or was never split. */

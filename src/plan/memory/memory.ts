@@ -1,4 +1,4 @@
-import { type Address, TASK_SIZE } from "../../bytes/address.ts";
+import { address, TASK_SIZE } from "../../bytes/address.ts";
 import { rangeOf } from "../../bytes/extent.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
@@ -63,7 +63,7 @@ export function planMemory(
 /** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
 function clear({ draft, hole }: Context): void {
 	const leader = draft.leader;
-	const below: Range = { start: 0n as Address, end: hole.start };
+	const below: Range = { start: address(0n), end: hole.start };
 	const above: Range = { start: hole.end, end: TASK_SIZE };
 	leader.add("clear", "munmap", [below.start, lengthOf(below)], "everything below the hole");
 	leader.add("clear", "munmap", [above.start, lengthOf(above)], "everything above the hole");

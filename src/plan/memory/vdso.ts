@@ -1,4 +1,4 @@
-import { type Address, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { type Address, address, fileOffset, hex, PAGE_SIZE, plus } from "../../bytes/address.ts";
 import { contains, intersect, lengthOf, overlaps, type Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { caution, note } from "../../finding.ts";
@@ -161,7 +161,7 @@ function replace(
 		),
 	);
 	for (const { tid, registers } of threads)
-		if (contains(vdso, registers.ip as Address))
+		if (contains(vdso, address(registers.ip)))
 			draft.report(
 				caution(
 					"vdso",

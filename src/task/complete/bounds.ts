@@ -143,7 +143,7 @@ export function heapUpTo({ mappings }: PartialMemory, end: Address | undefined, 
 
 /** Where the anonymous mappings that follow one another without a gap end: mprotect splits a heap into several. */
 export function endOfRun(mappings: readonly PartialMapping[], from: number): Address {
-	let end = mappings[from]?.end ?? (0n as Address);
+	let end = mappings[from]?.end ?? address(0n);
 	for (const next of mappings.slice(from + 1)) {
 		if (next.start !== end || next.file !== undefined || next.kernel !== undefined) break;
 		end = next.end;

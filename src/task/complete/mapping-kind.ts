@@ -1,4 +1,4 @@
-import { fileOffset, hex } from "../../bytes/address.ts";
+import { hex } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { isKernelPath } from "../../core/files.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
@@ -67,5 +67,5 @@ export function kindOfMapping(
 				`${file.path}: shared or private is not in a core, and no donor tells; private is assumed`,
 			),
 		);
-	return { backing: { kind: "file", path: file.path, offset: fileOffset(file.offset), writable }, shared };
+	return { backing: { kind: "file", path: file.path, offset: file.offset, writable }, shared };
 }

@@ -71,7 +71,7 @@ export function groupObjects(
 		list,
 		partOf: (mapping) => {
 			const at = groupOf.get(mapping);
-			return at === undefined ? undefined : { object: at + 1, offset: fileOffset(mapping.file?.offset ?? 0n) };
+			return at === undefined ? undefined : { object: at + 1, offset: mapping.file?.offset ?? fileOffset(0) };
 		},
 	};
 }
@@ -136,7 +136,7 @@ function objectOf(
 	let size = 0n;
 	const parts: Placed<FileOffset>[] = [];
 	for (const member of members) {
-		const offset = fileOffset(member.file?.offset ?? 0n);
+		const offset = member.file?.offset ?? fileOffset(0);
 		if (offset + lengthOf(member) > size) size = offset + lengthOf(member);
 		for (const part of allWithin(contents, member)) parts.push(place(plus(offset, part.start - member.start), part));
 		const { file } = member;

@@ -1,4 +1,4 @@
-import { type Address, address, hex } from "../../bytes/address.ts";
+import { address, hex } from "../../bytes/address.ts";
 import { type Finding, loss, note } from "../../finding.ts";
 import { SIG_DFL, SIG_IGN, signalName } from "../../linux/signal.ts";
 import type { Rebase } from "../rebase.ts";
@@ -18,7 +18,7 @@ export function completeSignalActions(donor: Task, moved: Rebase, report: (findi
 			if (custom) carried++;
 			return { ...action, handler, restorer };
 		}
-		if (!custom) return { ...action, restorer: restorer ?? (0n as Address) };
+		if (!custom) return { ...action, restorer: restorer ?? address(0n) };
 		report(
 			loss(
 				"address-unmapped",

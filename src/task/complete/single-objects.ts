@@ -75,7 +75,7 @@ interface ObjectPart {
 
 /** Where two mappings show the same part of their file, as far as the core holds both. */
 function sharedPart(one: PartialMapping, other: PartialMapping): ObjectPart | undefined {
-	const [from, to] = [one, other].map((mapping) => fileOffset(mapping.file?.offset ?? 0n));
+	const [from, to] = [one, other].map((mapping) => mapping.file?.offset ?? fileOffset(0));
 	if (from === undefined || to === undefined) return undefined;
 	const start = from > to ? from : to;
 	const [end, otherEnd] = [from + one.held, to + other.held];

@@ -1,4 +1,4 @@
-import { type Address, type FileOffset, plus } from "../../bytes/address.ts";
+import { type Address, plus } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { PROT_EXEC } from "../../linux/mman.ts";
 import type { PartialMapping, PartialMemory } from "../partial-task.ts";
@@ -34,7 +34,7 @@ export function libcHandlers(memory: PartialMemory, open: OpenObject): readonly 
 		if (text?.file === undefined || lengthOf(text) > LONGEST_TEXT) continue;
 		const left = source.size - text.file.offset;
 		const length = Number(lengthOf(text) < left ? lengthOf(text) : left);
-		const code = source.read(text.file.offset as FileOffset, length);
+		const code = source.read(text.file.offset, length);
 		const restorer = code === undefined ? undefined : only(placesOf(code, RESTORER));
 		if (code === undefined || restorer === undefined) continue;
 		const taken = addressesTaken(code);

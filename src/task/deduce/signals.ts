@@ -1,4 +1,4 @@
-import type { Address } from "../../bytes/address.ts";
+import { address } from "../../bytes/address.ts";
 import { type Finding, loss, note } from "../../finding.ts";
 import { SIGKILL, SIGNAL_MAX, SIGSTOP } from "../../linux/signal.ts";
 import type { PartialTask } from "../partial-task.ts";
@@ -6,7 +6,7 @@ import type { OpenObject } from "../program-objects.ts";
 import type { SignalAction } from "../task.ts";
 import { libcHandlers } from "./libc-handlers.ts";
 
-const DEFAULT = 0n as Address;
+const DEFAULT = address(0n);
 
 /** The default action for every signal, as what was caught or ignored is known to the kernel alone; libc's own are known. */
 export function deduceSignalActions(

@@ -72,6 +72,6 @@ export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Place
 	memory.mappings.flatMap(({ start, segment }) => {
 		// a segment may be zeros in the place of memory that its writer could not read (execute-only)
 		if (segment === undefined || memory.locate(start).kind !== "core") return [];
-		const length = pageCeil(segment.fileSize as Address);
+		const length = pageCeil(segment.fileSize);
 		return [place(start, extent(core.source, segment.offset, length, segment.fileSize))];
 	});

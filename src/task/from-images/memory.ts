@@ -1,4 +1,4 @@
-import { type Address, address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { address, fileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import { byStart } from "../../bytes/range.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
@@ -83,16 +83,16 @@ export function memoryFromImages(
 				expectation: "expected start below end, both aligned",
 			});
 		const flags = (vma.flags & ~(MAP.SHARED | MAP.PRIVATE | MAP.ANONYMOUS | MAP.FIXED)) >>> 0;
+		const range = { start: address(start), end: address(end) };
 		return {
-			start: start as Address,
-			end: end as Address,
+			...range,
 			prot,
 			shared: (vma.flags & MAP.SHARED) !== 0,
 			backing: backingOf(vma),
 			flags,
 			advice: vma.madv ?? 0n,
 			// a guard may be all of another mapping
-			...(vma.status & VMA.GUARD ? {} : unlessEmpty(beside.mapping({ start: start as Address, end: end as Address }))),
+			...(vma.status & VMA.GUARD ? {} : unlessEmpty(beside.mapping(range))),
 		};
 	});
 	mappings.sort(byStart);
@@ -183,15 +183,15 @@ function mappedFiles(
 
 /** The eleven addresses of an mm_entry. */
 export const boundsFrom = (mm: MmEntry): Task["memory"]["bounds"] => ({
-	startCode: mm.mm_start_code as Address,
-	endCode: mm.mm_end_code as Address,
-	startData: mm.mm_start_data as Address,
-	endData: mm.mm_end_data as Address,
-	startStack: mm.mm_start_stack as Address,
-	startBrk: mm.mm_start_brk as Address,
-	brk: mm.mm_brk as Address,
-	argStart: mm.mm_arg_start as Address,
-	argEnd: mm.mm_arg_end as Address,
-	envStart: mm.mm_env_start as Address,
-	envEnd: mm.mm_env_end as Address,
+	startCode: address(mm.mm_start_code),
+	endCode: address(mm.mm_end_code),
+	startData: address(mm.mm_start_data),
+	endData: address(mm.mm_end_data),
+	startStack: address(mm.mm_start_stack),
+	startBrk: address(mm.mm_start_brk),
+	brk: address(mm.mm_brk),
+	argStart: address(mm.mm_arg_start),
+	argEnd: address(mm.mm_arg_end),
+	envStart: address(mm.mm_env_start),
+	envEnd: address(mm.mm_env_end),
 });
