@@ -94,7 +94,7 @@ function read<R extends Registers>(
 		else if (segment.p_type === PT.NOTE) noted.push(segment);
 	}
 	requireWhole(source, truncated ? noted : [...noted, ...loads]);
-	const segments = readSegments(source.name, loads, source.size);
+	const segments = readSegments(source, loads);
 	const notes = sortNotes(source, readNotes(source, noted), architecture);
 	if (notes.threads.length === 0) missing(source, "no thread (NT_PRSTATUS)");
 	requireTogether(source, segments.length, notes);

@@ -1,5 +1,6 @@
 import type { Registers } from "../arch/architecture.ts";
-import { type FileOffset, fileOffset } from "../bytes/address.ts";
+import type { FileOffset } from "../bytes/address.ts";
+import { cut, cutPlaced, extent } from "../bytes/extent.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { atMost, mostMappings } from "../linux/process-bounds.ts";
@@ -65,18 +66,12 @@ const fromFile = ({ start, end, path, offset, deleted }: NotedFile): CoreMapping
 
 function fromSegment(segment: Segment, { start, end }: Range): CoreMapping {
 	if (start === segment.start && end === segment.end) return { start, end, prot: segment.prot, segment };
-	const skipped = start - segment.start;
-	const within = (bytes: bigint): bigint => {
-		const left = bytes - skipped;
-		return left < 0n ? 0n : left < end - start ? left : end - start;
-	};
-	const fileSize = within(segment.fileSize);
-	const missing = within(segment.fileSize + (segment.missing ?? 0n)) - fileSize;
-	const part = {
-		...{ start, end, prot: segment.prot, offset: fileOffset(segment.offset + skipped), fileSize },
-		...(missing === 0n ? {} : { missing }),
-	};
-	return { start, end, prot: segment.prot, segment: part };
+	const { prot } = segment;
+	const part = cutPlaced(segment, start - segment.start, end - segment.start);
+	// what it was to hold, cut in the same way
+	const wanted = extent(segment.source, segment.offset, segment.length, segment.available + (segment.missing ?? 0n));
+	const missing = cut(wanted, start - segment.start, end - segment.start).available - part.available;
+	return { start, end, prot, segment: { ...part, end, prot, ...(missing === 0n ? {} : { missing }) } };
 }
 
 const refuseCrossing = (subject: string, file: NotedFile, segment: Segment): never =>

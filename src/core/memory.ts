@@ -1,5 +1,6 @@
 import type { Registers } from "../arch/architecture.ts";
-import { type Address, address, type FileOffset, fileOffset } from "../bytes/address.ts";
+import { type Address, address, type FileOffset, plus } from "../bytes/address.ts";
+import { bytesOf, cut, type Extent, least } from "../bytes/extent.ts";
 import { contains, firstEndingAbove, type Range } from "../bytes/range.ts";
 import { PROT_EXEC } from "../linux/mman.ts";
 import type { Core } from "./core.ts";
@@ -8,8 +9,8 @@ import { type CoreMapping, coreMappings } from "./mappings.ts";
 
 /** Where the bytes at an address are. `length`: for how many bytes from there the same answer holds. */
 export type Whereabouts =
-	/** In the core, consecutively from `offset`. */
-	| { readonly kind: "core"; readonly offset: FileOffset; readonly length: bigint }
+	/** In the core, consecutively. */
+	| ({ readonly kind: "core" } & Extent)
 	/**
 	 * Not in the core since the process never changed them: in the file mapped over `range`, from `offset`. When `deleted`,
 	 * or when the file is not the one that was mapped (compare build-ids), the path leads to other bytes.
@@ -63,31 +64,31 @@ export function coreMemory(core: Core<Registers>): CoreMemory {
 		// folklore: on CPUs with protection keys the kernel cannot read execute-only memory while it dumps, and writes zeros
 		// (Linux 6.18). Text is taken from its file instead; for JIT output there is only the core.
 		const blank = core.writer === "kernel" && mapping.prot === PROT_EXEC && file !== undefined;
-		const held = blank ? 0n : (segment?.fileSize ?? 0n);
-		if (segment !== undefined && into < held) {
-			return { kind: "core", offset: fileOffset(segment.offset + into), length: held - into };
+		if (segment !== undefined && !blank && into < segment.available) {
+			const { source, offset, length, available } = cut(segment, into, segment.available);
+			return { kind: "core", source, offset, length, available };
 		}
 		const length = mapping.end - at;
 		if (file === undefined) return { kind: "nothing", mapped: true, length };
 		const { path, deleted } = file;
 		const range = { start: mapping.start, end: mapping.end };
-		return { kind: "file", path, deleted, offset: fileOffset(file.offset + into), length, range };
+		return { kind: "file", path, deleted, offset: plus(file.offset, into), length, range };
 	};
 
 	const read = (at: Address, length: number): Buffer | undefined => {
-		if (at + BigInt(length) > TOP) return undefined;
-		const parts: { offset: FileOffset; length: number }[] = [];
-		for (let done = 0; done < length; ) {
-			const found = locate(address(at + BigInt(done)));
+		const end = at + BigInt(length);
+		if (end > TOP) return undefined;
+		const parts: Extent[] = [];
+		for (let next: bigint = at; next < end; ) {
+			const found = locate(address(next));
 			if (found.kind !== "core") return undefined;
-			const left = length - done;
-			const count = found.length < BigInt(left) ? Number(found.length) : left;
-			parts.push({ offset: found.offset, length: count });
-			done += count;
+			const part = cut(found, 0n, least(found.length, end - next));
+			parts.push(part);
+			next += part.length;
 		}
 		const pieces: Buffer[] = [];
 		for (const part of parts) {
-			const piece = core.source.read(part.offset, part.length);
+			const piece = bytesOf(part);
 			// The file was long enough when it was opened: it is being truncated.
 			if (piece === undefined) return undefined;
 			pieces.push(piece);

@@ -130,7 +130,7 @@ export const noteKinds = {
 	auxv: ofProcess({
 		...{ owner: "CORE", type: NT.AUXV, title: "auxiliary vector" },
 		size: { atMost: MOST, multipleOf: auxvPair.size },
-		decode: (bytes, { segments, source }) => auxvFrom(bytes, segments, source),
+		decode: (bytes, { segments }) => auxvFrom(bytes, segments),
 		encode: writeAuxv,
 	}),
 	/** NT_FILE. Absent when the kernel dropped the note as too large (core_file_note_size_limit). */

@@ -1,36 +1,35 @@
-import { address, type FileOffset, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
+import { type Address, address, hex, isPageAligned } from "../bytes/address.ts";
+import { extent, type Placed, place } from "../bytes/extent.ts";
 import { byStart, type Range } from "../bytes/range.ts";
+import type { ByteSource } from "../bytes/source.ts";
 import { type Elf64Phdr, PF } from "../elf/file.ts";
 import { refuse } from "../errors.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../linux/mman.ts";
 
 /**
- * One PT_LOAD: a mapping of the dead process and as much of its beginning as the core holds.
+ * One PT_LOAD: a mapping of the dead process and as much of its beginning as the core holds, often nothing.
  *
  * The kernel writes one for every mapping, with its true protection; gdb leaves clean file mappings and vvar out, shows
  * PROT_NONE as readable and execute-only as readable too. A kernel core holds only zeros for vvar and, on processors with
  * protection keys, for execute-only mappings (seen on 6.18: the dumping task may not read them).
  */
-export interface Segment extends Range {
+export interface Segment extends Range, Placed<Address> {
 	/** Bits of mmap(2): 1 read, 2 write, 4 execute. */
 	readonly prot: number;
-	/** Where its first byte lies in the core. */
-	readonly offset: FileOffset;
-	/** How many of its bytes the core holds, from the start. Often 0. */
-	readonly fileSize: bigint;
-	/** How many more it was to hold, where the file was cut short. */
+	/** How many more bytes the core was to hold, where the file was cut short. */
 	readonly missing?: bigint;
 }
 
 /**
  * The segments of PT_LOAD headers by ascending address.
  *
- * @param size Bytes that the file has: what segments were to have behind its end is missing.
+ * @param core What segments were to have behind its end is missing.
  * @throws NecromancerError ERR_CORE_CORRUPT: unaligned, wrapping or overlapping addresses, more bytes than memory, or, all
  *   together, than the file.
  */
-export function readSegments(subject: string, loads: readonly Elf64Phdr[], size: bigint): readonly Segment[] {
-	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(subject, load, size));
+export function readSegments(core: ByteSource, loads: readonly Elf64Phdr[]): readonly Segment[] {
+	const subject = core.name;
+	const segments = loads.filter(({ p_memsz }) => p_memsz > 0n).map((load) => segment(core, load));
 	segments.sort(byStart);
 	for (const [i, next] of segments.entries()) {
 		const before = segments[i - 1];
@@ -38,7 +37,7 @@ export function readSegments(subject: string, loads: readonly Elf64Phdr[], size:
 			corrupt(subject, `segments ${rangeText(before)} and ${rangeText(next)} overlap`, "expected distinct mappings");
 		}
 	}
-	requireHeld(subject, segments, size);
+	requireHeld(core, segments);
 	return segments;
 }
 
@@ -46,12 +45,13 @@ export function readSegments(subject: string, loads: readonly Elf64Phdr[], size:
  * Segments may have bytes in common, as a writer may keep equal pages once; but all together hold no more than the file.
  * Otherwise a small one would be a core of any size to those who look through memory.
  */
-function requireHeld(subject: string, segments: readonly Segment[], size: bigint): void {
-	const held = segments.reduce((sum, { fileSize }) => sum + fileSize, 0n);
-	if (held > size) corrupt(subject, `its segments hold ${held} bytes`, `expected at most the file's ${size}`);
+function requireHeld({ name, size }: ByteSource, segments: readonly Segment[]): void {
+	const held = segments.reduce((sum, { available }) => sum + available, 0n);
+	if (held > size) corrupt(name, `its segments hold ${held} bytes`, `expected at most the file's ${size}`);
 }
 
-function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr, size: bigint): Segment {
+function segment(core: ByteSource, { p_vaddr, p_memsz, p_filesz, p_flags, p_offset }: Elf64Phdr): Segment {
+	const { name: subject, size } = core;
 	const end = p_vaddr + p_memsz;
 	const spelled = `segment ${hex(p_vaddr)}-${hex(end)}`;
 	if (end >= 1n << 64n) corrupt(subject, `${spelled} wraps around`, "expected it to end below 2^64");
@@ -63,11 +63,9 @@ function segment(subject: string, { p_vaddr, p_memsz, p_filesz, p_flags, p_offse
 	const left = p_offset < size ? size - p_offset : 0n;
 	const missing = p_filesz > left ? p_filesz - left : 0n;
 	return {
-		start: address(p_vaddr),
+		...place(address(p_vaddr), extent(core, p_offset, p_memsz, p_filesz - missing)),
 		end: address(end),
 		prot: protOf(p_flags),
-		offset: fileOffset(p_offset),
-		fileSize: p_filesz - missing,
 		...(missing === 0n ? {} : { missing }),
 	};
 }

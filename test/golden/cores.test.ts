@@ -97,7 +97,7 @@ describe.each(fixtureNames)("%s", (name) => {
 		for (const mapping of memory.mappings) {
 			const place = memory.locate(mapping.start);
 			const { file, segment } = mapping;
-			if ((segment?.fileSize ?? 0n) > 0n) expect(place.kind).toBe("core");
+			if ((segment?.available ?? 0n) > 0n) expect(place.kind).toBe("core");
 			else
 				expect(place).toMatchObject(
 					file ? { kind: "file", path: file.path, offset: file.offset } : { kind: "nothing" },

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { xstateLayoutFromNote } from "../../src/arch/x86-64/xstate.ts";
+import { heldPlaced } from "../../src/bytes/extent.ts";
 import { createFile } from "../../src/bytes/sink.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type Core, readCore } from "../../src/core/core.ts";
@@ -19,9 +20,9 @@ function draftOf(core: Core, bytes: Buffer): NewCore {
 		...core,
 		process: core.process ?? expect.unreachable(),
 		...(layout && { xstate: xstateLayoutFromNote(layout.desc, "layout") }),
-		segments: core.segments.map(({ start, end, prot, fileSize, offset }) => ({
-			...{ start, end, prot, fileSize },
-			contents: fileSize === 0n ? [] : [{ start, length: fileSize, source: core.source, offset, available: fileSize }],
+		segments: core.segments.map((segment) => ({
+			...{ start: segment.start, end: segment.end, prot: segment.prot, fileSize: segment.available },
+			contents: segment.available === 0n ? [] : [heldPlaced(segment)],
 		})),
 	};
 }

@@ -89,7 +89,9 @@ test("what was built is what is read", () => {
 		fc.property(processes, (built) => {
 			const core = exhaust(buildCore(built));
 			const segments = [...(built.segments ?? [])].sort((a, b) => (a.start < b.start ? -1 : 1));
-			expect(core.segments.map(({ start, end, prot, fileSize }) => ({ start, end, prot, fileSize }))).toEqual(
+			expect(
+				core.segments.map(({ start, end, prot, available }) => ({ start, end, prot, fileSize: available })),
+			).toEqual(
 				segments.map(({ start, end, prot, bytes }) => ({ start, end, prot, fileSize: BigInt(bytes?.length ?? 0) })),
 			);
 			expect(

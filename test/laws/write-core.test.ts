@@ -174,9 +174,9 @@ test("what is written is what is read", async () => {
 				expect(core.auxv).toEqual(draft.auxv);
 				expect(core.files).toEqual(draft.files);
 				expect(core.otherNotes).toEqual([]);
-				expect(core.segments.map(({ start, end, prot, fileSize }) => ({ start, end, prot, fileSize }))).toEqual(
-					draft.segments.map(({ start, end, prot, fileSize }) => ({ start, end, prot, fileSize })),
-				);
+				expect(
+					core.segments.map(({ start, end, prot, available }) => ({ start, end, prot, fileSize: available })),
+				).toEqual(draft.segments.map(({ start, end, prot, fileSize }) => ({ start, end, prot, fileSize })));
 				expect(core.segments.every(({ offset }) => offset % page === 0n)).toBe(true);
 				const memory = coreMemory({ ...core, files: [] });
 				for (const segment of draft.segments) {

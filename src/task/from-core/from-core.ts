@@ -79,7 +79,7 @@ export function taskFromCore<R extends Registers = UserRegs>(
 		death: deathOf(core),
 		memory: {
 			mappings,
-			contents: withoutHoles(contentsOfCore(core, memory), core.source, holes),
+			contents: withoutHoles(contentsOfCore(memory), core.source, holes),
 			auxv: core.auxv,
 			...defined({ xsaveLayout: core.xsaveLayout }),
 			executable,

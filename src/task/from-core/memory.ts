@@ -1,7 +1,7 @@
 import type { Registers } from "../../arch/architecture.ts";
 import { type Address, hex, PAGE_SIZE, pageCeil, plus } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
-import { extent, type Placed, place } from "../../bytes/extent.ts";
+import { cutPlaced, type Placed } from "../../bytes/extent.ts";
 import type { Core } from "../../core/core.ts";
 import type { CoreMapping } from "../../core/mappings.ts";
 import type { CoreMemory } from "../../core/memory.ts";
@@ -26,7 +26,7 @@ export function mappingsOfCore(core: Core<Registers>, memory: CoreMemory): Parti
 		return {
 			start,
 			end,
-			held: memory.locate(start).kind === "core" ? (segment?.fileSize ?? 0n) : 0n,
+			held: memory.locate(start).kind === "core" ? (segment?.available ?? 0n) : 0n,
 			...(segment?.missing === undefined || segment.missing === 0n ? {} : { missing: segment.missing }),
 			...defined({ prot, file, kernel }),
 		};
@@ -68,10 +68,9 @@ function vvarBelow(vdso: bigint | undefined, mappings: readonly CoreMapping[]): 
  * Every byte the core holds, by address. A segment that was cut short on purpose (the ELF header of a file mapping) yields
  * only the pages it has; what follows is the file's.
  */
-export const contentsOfCore = (core: Core<Registers>, memory: CoreMemory): Placed<Address>[] =>
+export const contentsOfCore = (memory: CoreMemory): Placed<Address>[] =>
 	memory.mappings.flatMap(({ start, segment }) => {
 		// a segment may be zeros in the place of memory that its writer could not read (execute-only)
 		if (segment === undefined || memory.locate(start).kind !== "core") return [];
-		const length = pageCeil(segment.fileSize);
-		return [place(start, extent(core.source, segment.offset, length, segment.fileSize))];
+		return [cutPlaced(segment, 0n, pageCeil(segment.available))];
 	});

@@ -85,7 +85,7 @@ function controlBlocksIn(memory: CoreMemory): Block[] {
 }
 
 const isWritable = ({ prot, segment }: CoreMapping): boolean =>
-	((prot ?? 0) & PROT_WRITE) !== 0 && (segment?.fileSize ?? 0n) > 0n;
+	((prot ?? 0) & PROT_WRITE) !== 0 && (segment?.available ?? 0n) > 0n;
 
 function* blocksIn(bytes: Buffer, start: Address, memory: CoreMemory): Generator<Block> {
 	for (let i = 0; i + SELF_AGAIN + 8 <= bytes.length; i += ALIGN) {

@@ -72,7 +72,7 @@ describe.each(["kernel", "gdb"] as const)("a core in the order of %s", (style) =
 	});
 
 	test("has segments and files", () => {
-		expect(core.segments.map(({ start, end, prot, fileSize }) => [start, end, prot, fileSize])).toEqual([
+		expect(core.segments.map(({ start, end, prot, available }) => [start, end, prot, available])).toEqual([
 			[0x1000n, 0x3000n, 1, 4096n],
 			[0x5000n, 0x6000n, 6, 0n],
 		]);
@@ -108,7 +108,7 @@ test("unsorted segments are sorted", () => {
 test("PN_XNUM and notes in several segments change nothing", () => {
 	const plain = read(three);
 	for (const core of [read({ ...three, xnum: true }), read({ ...three, noteSegments: 4 })]) {
-		const offsets = ({ segments }: typeof core) => segments.map(({ start, end, fileSize }) => [start, end, fileSize]);
+		const offsets = ({ segments }: typeof core) => segments.map(({ start, end, available }) => [start, end, available]);
 		expect({ ...core, source: undefined, segments: offsets(core) }).toEqual({
 			...{ ...plain, source: undefined, segments: offsets(plain) },
 		});
@@ -321,12 +321,12 @@ describe("a core that was cut short names what is missing first", () => {
 
 	test("on request it is taken for what is there", () => {
 		const { segments } = readCore(fromBuffer("core", whole.subarray(0, 9000)), { truncated: true });
-		expect(segments.map(({ fileSize, missing }) => [fileSize, missing])).toEqual([
+		expect(segments.map(({ available, missing }) => [available, missing])).toEqual([
 			[4096n, undefined],
 			[808n, 7384n],
 		]);
 		const { segments: none } = readCore(fromBuffer("core", whole.subarray(0, 4097)), { truncated: true });
-		expect(none.map(({ fileSize, missing }) => [fileSize, missing])).toEqual([
+		expect(none.map(({ available, missing }) => [available, missing])).toEqual([
 			[1n, 4095n],
 			[0n, 8192n],
 		]);
@@ -350,7 +350,7 @@ test("a core far larger than memory is read by its headers alone", () => {
 		truncateSync(path, 2 ** 40 + 8192);
 		const source = openFile(path, "large");
 		const [segment] = readCore(source).segments;
-		expect(segment).toMatchObject({ start: 0x10000n, end: 0x10000n + size, fileSize: size });
+		expect(segment).toMatchObject({ start: 0x10000n, end: 0x10000n + size, available: size });
 		source.close();
 	} finally {
 		rmSync(directory, { recursive: true, force: true });

@@ -85,7 +85,7 @@ describe("read", () => {
 
 test("mappings are the union, ascending, offsets being their own", () => {
 	expect(
-		memory.mappings.map(({ start, prot, file, segment }) => [start, prot, file?.offset, segment?.fileSize]),
+		memory.mappings.map(({ start, prot, file, segment }) => [start, prot, file?.offset, segment?.available]),
 	).toEqual([
 		[0x10000n, 1, 0n, 0x1000n],
 		[0x14000n, 5, 0x4000n, 0n],
@@ -103,11 +103,13 @@ test("a row inside a segment splits it", () => {
 		segments: [{ start: 0x1000n, end: 0x5000n, prot: 3, bytes: counting(0x2800) }],
 		files: [{ start: 0x2000n, end: 0x4000n, offset: 0x9000n, path: "/f" }],
 	});
-	expect(split.mappings.map(({ start, end, file, segment }) => [start, end, file?.offset, segment?.fileSize])).toEqual([
-		[0x1000n, 0x2000n, undefined, 0x1000n],
-		[0x2000n, 0x4000n, 0x9000n, 0x1800n],
-		[0x4000n, 0x5000n, undefined, 0n],
-	]);
+	expect(split.mappings.map(({ start, end, file, segment }) => [start, end, file?.offset, segment?.available])).toEqual(
+		[
+			[0x1000n, 0x2000n, undefined, 0x1000n],
+			[0x2000n, 0x4000n, 0x9000n, 0x1800n],
+			[0x4000n, 0x5000n, undefined, 0n],
+		],
+	);
 	expect(split.read(at(0x1ff0n), 32)).toEqual(counting(0x2800).subarray(0xff0, 0x1010));
 	expect(split.locate(at(0x3800n))).toMatchObject({ kind: "file", offset: 0xa800n, length: 0x800n });
 });
