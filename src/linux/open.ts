@@ -1,3 +1,4 @@
+import { layout, u64 } from "../bytes/layout.ts";
 import { flagWords } from "./flag-words.ts";
 
 /** Flags of open(2) as the kernel and CRIU's images hold them (include/uapi/asm-generic/fcntl.h; octal, as there). */
@@ -43,3 +44,9 @@ const names = Object.fromEntries(
 /** `O_RDWR|O_APPEND|O_CLOEXEC`; unknown bits in hexadecimal. */
 export const openFlagsText = (flags: number): string =>
 	[accessNames[flags & O_ACCMODE] ?? "", ...flagWords(flags & ~O_ACCMODE, names)].join("|");
+
+/** `struct open_how` of openat2(2) (include/uapi/linux/openat2.h): 24 bytes. */
+export const openHow = layout("open_how", { flags: u64, mode: u64, resolve: u64 });
+
+/** How openat2(2) follows a path (the same header, Linux 5.6). */
+export const RESOLVE = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 8, IN_ROOT: 16 } as const;

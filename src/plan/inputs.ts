@@ -1,18 +1,46 @@
 import type { ByteSource } from "../bytes/source.ts";
+import { PROT_WRITE } from "../linux/mman.ts";
+import { O } from "../linux/open.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
-import type { Task } from "../task/task.ts";
+import type { InputFile } from "../program/args.ts";
+import type { Mapping, Task } from "../task/task.ts";
+
+/**
+ * What a process needs a file of the host for, and so how it is open before the process exists. `node`: O_PATH, to be opened
+ * by the process with flags of its own, or to be entered; `link`: the same of what may be a symbolic link itself. `read` and
+ * `write`: to be mapped, O_RDONLY and O_RDWR.
+ */
+export type FileUse = "node" | "link" | "read" | "write";
+
+/** A file of the host that a process needs. */
+export interface NeededFile {
+	readonly path: string;
+	readonly use: FileUse;
+	/** As whom it is opened: the process's user, or whoever makes the process, who named it. */
+	readonly by: "user" | "caller";
+}
+
+/** The same, open: nobody opens it by its path again. */
+export interface OpenedInput extends NeededFile {
+	/** In the agent that makes the process. */
+	readonly number: number;
+	/** Its user may not open it himself: the restorer opens it for the process. */
+	readonly lent: boolean;
+}
 
 /** Files that are open before the process exists: whoever made them decided what they are, and nobody opens them by name again. */
 export interface Inputs {
-	/** Where the bytes of a source are open while the process is made. */
-	numberOf(source: ByteSource): number;
-	/** Where the file of a path is open (O_PATH), which the process's user may not open himself. */
-	lent(path: string): number | undefined;
-	readonly count: number;
+	/** What the bytes of a source come from. */
+	source(source: ByteSource): InputFile;
+	/** @throws RangeError for a file that was not said to be needed: a bug. */
+	file(path: string, use: FileUse, by?: NeededFile["by"]): ProcessInput;
+	/** In the order of their numbers, with the number that each has in the agent. */
+	readonly all: readonly (InputFile & { readonly agent: number })[];
 }
 
-/** Files of paths that the restorer has open for the process, by number in the agent. */
-export type Lent = ReadonlyMap<string, number>;
+export interface ProcessInput extends InputFile {
+	readonly lent: boolean;
+}
 
 /**
  * What the caller named and the process's bytes come from, in the order in which the agent has them open, from FIRST_INPUT_FD
@@ -29,21 +57,50 @@ export function sourcesOf({ memory, files }: Pick<Task, "memory" | "files">): re
 	return [...sources];
 }
 
+/** One description for all mappings that it may be opened for in the same way. */
+export const useOfMapping = ({ shared, prot, backing }: Mapping): "read" | "write" =>
+	shared && backing.kind === "file" && (backing.writable || (prot & PROT_WRITE) !== 0) ? "write" : "read";
+
+/** A symbolic link itself can be open, with O_PATH and O_NOFOLLOW only (open(2)). */
+export const useOfOpen = (flags: number): "node" | "link" =>
+	(flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0 ? "link" : "node";
+
+/** One for each file and each use of it. */
+export const keyOfInput = (path: string, use: FileUse, by: NeededFile["by"]): string => `${by} ${use} ${path}`;
+
+/** As an agent would have them that opened one after the other: for plans that are not carried out. */
+export const asIfOpened = (needed: readonly NeededFile[], { length }: readonly ByteSource[]): OpenedInput[] =>
+	needed.map((file, i) => ({ ...file, number: FIRST_INPUT_FD + length + i, lent: false }));
+
 /** One behind the highest descriptor that the agent has when it makes the process. */
-export const behindInputs = (sources: readonly ByteSource[], lent: Lent): number =>
-	[...lent.values()].reduce((most, number) => Math.max(most, number + 1), FIRST_INPUT_FD + sources.length);
+export const behindInputs = ({ length }: readonly ByteSource[], opened: readonly OpenedInput[]): number =>
+	opened.reduce((most, { number }) => Math.max(most, number + 1), FIRST_INPUT_FD + length);
 
 /** @param first The first number that they have in the process while it is made. */
-export function inputsFrom(sources: readonly ByteSource[], lent: Lent, first: number): Inputs {
-	const numbers = new Map(sources.map((source, i) => [source, first + i]));
-	const paths = new Map([...lent.keys()].map((path, i) => [path, first + sources.length + i]));
+export function inputsFrom(sources: readonly ByteSource[], opened: readonly OpenedInput[], first: number): Inputs {
+	const bySource = new Map(sources.map((source, i) => [source, inputAt(source.name, first + i)]));
+	const files = new Map(
+		opened.map(({ path, use, by, lent }, i) => [
+			keyOfInput(path, use, by),
+			{ ...inputAt(path, first + sources.length + i), lent },
+		]),
+	);
 	return {
-		count: numbers.size + paths.size,
-		numberOf: (source) => {
-			const number = numbers.get(source);
-			if (number === undefined) throw new RangeError(`${source.name} is no source of the process`);
-			return number;
-		},
-		lent: (path) => paths.get(path),
+		all: [
+			...[...bySource.values()].map((input, i) => ({ ...input, agent: FIRST_INPUT_FD + i })),
+			...[...files.values()].map((input, i) => ({ ...input, agent: opened[i]?.number ?? -1 })),
+		],
+		source: (source) => bySource.get(source) ?? unknown(source.name),
+		file: (path, use, by = "user") =>
+			files.get(keyOfInput(path, use, by)) ?? unknown(`${path}, to ${use} by the ${by},`),
 	};
 }
+
+const inputAt = (path: string, number: number): InputFile => ({ name: lastOf(path), number });
+
+/** `log` of `/tmp/log`. */
+export const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1) || path;
+
+const unknown = (what: string): never => {
+	throw new RangeError(`${what} is no input of the process`);
+};

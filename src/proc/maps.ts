@@ -49,13 +49,6 @@ export function mapsEntry(text: string): MapsEntry | undefined {
 	};
 }
 
-/**
- * Which files VMAs show, by their start, as the kernel names them: device and inode, which stat(2) tells otherwise on some file
- * systems (overlayfs, btrfs).
- */
-export const filesByStart = (entries: readonly MapsEntry[]): ReadonlyMap<bigint, string> =>
-	new Map(entries.map(({ start, device, inode }) => [start, `${device} ${inode}`]));
-
 /** The VMAs of the vdso, which is the last, and of its data: ascending and without gaps. */
 export const vdsoAreas = (entries: readonly MapsEntry[]): readonly MapsEntry[] =>
 	entries.filter(({ name }) => /^\[(?:vvar|vvar_vclock|vdso)\]$/.test(name));

@@ -6,7 +6,17 @@ export type ArgOf<P, L> =
 	/** The 64-bit value that an earlier step saved there. */
 	| { readonly valueOf: P }
 	/** The first step of a list, for `spawn`, or a step to go on at. */
-	| { readonly list: L };
+	| { readonly list: L }
+	/** The number of a file that is open before the first step. */
+	| { readonly input: InputFile };
+
+/** A file that whoever starts a program hands to it. */
+export interface InputFile {
+	/** In the program's descriptor table, when it is used. */
+	readonly number: number;
+	/** For people: the last part of its path. */
+	readonly name: string;
+}
 
 /** Of a program that gets its addresses when it is assembled. */
 export type Arg = ArgOf<Place, string>;
@@ -36,15 +46,17 @@ export interface ArgCases<T, P, L> {
 	readonly address: (place: P) => T;
 	readonly value: (place: P) => T;
 	readonly list: (list: L) => T;
+	readonly input: (file: InputFile) => T;
 }
 
 /** Tells arguments apart. Not with `in`: every object has a `valueOf`. */
 export function matchArg<T, P extends object, L>(
 	arg: ArgOf<P, L>,
-	{ literal, address, value, list }: ArgCases<T, P, L>,
+	{ literal, address, value, list, input }: ArgCases<T, P, L>,
 ): T {
 	if (typeof arg === "bigint") return literal(arg);
 	if (isList(arg)) return list(arg.list);
+	if (isInput(arg)) return input(arg.input);
 	return isValue(arg) ? value(arg.valueOf) : address(arg as P);
 }
 
@@ -54,3 +66,6 @@ export const isValue = <P extends object, L>(arg: ArgOf<P, L>): arg is { readonl
 
 const isList = <P extends object, L>(arg: Exclude<ArgOf<P, L>, bigint>): arg is { readonly list: L } =>
 	Object.hasOwn(arg, "list");
+
+const isInput = <P extends object, L>(arg: Exclude<ArgOf<P, L>, bigint>): arg is { readonly input: InputFile } =>
+	Object.hasOwn(arg, "input");

@@ -3,7 +3,7 @@ import { u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_ROOM, EXPECT, stepLayout } from "./abi.ts";
-import { type ArgOf, type Datum, isValue, matchArg, type Place } from "./args.ts";
+import { type ArgOf, type Datum, type InputFile, isValue, matchArg, type Place } from "./args.ts";
 import { type CallName, callNumber, DO_END } from "./calls.ts";
 import type { Expect, Placement, Program, Step, StepList } from "./program.ts";
 
@@ -183,7 +183,7 @@ function writeDatum(
  */
 export function stepWriter<P extends object, L>({ addressOf, cellAt, firstStep }: Addresses<P, L>) {
 	// made once: lists have ten thousands of steps
-	const word = { literal: address, address: addressOf, value: cellAt, list: firstStep };
+	const word = { literal: address, address: addressOf, value: cellAt, list: firstStep, input: numberOf };
 	const fill = ({ call, args, expect, save }: AssembledStep<P, L>, id: number, fails: boolean) => {
 		// whatever it may return otherwise: a step that is to fail must not get away with it
 		const wanted = encodeExpect(fails ? "success" : expect);
@@ -206,6 +206,8 @@ export function stepWriter<P extends object, L>({ addressOf, cellAt, firstStep }
 		stepLayout.write(view, at, endRecord);
 	};
 }
+
+const numberOf = ({ number }: InputFile): bigint => BigInt(number);
 
 export interface AssembledStep<P extends object, L> {
 	readonly call: CallName;

@@ -56,7 +56,8 @@ export function dataOf(lists: readonly StepList[], first: readonly Place[] = [])
 	for (const place of first) meet(place);
 	for (const { steps } of lists)
 		for (const { args, save } of steps) {
-			for (const arg of args) matchArg(arg, { literal: () => {}, address: meet, value: meet, list: () => {} });
+			for (const arg of args)
+				matchArg(arg, { literal: () => {}, address: meet, value: meet, list: () => {}, input: () => {} });
 			if (save !== undefined) meet(save);
 		}
 	return [...met];

@@ -122,6 +122,7 @@ export const fileCalls = {
 			remedy("EROFS", "mount its file system read-write"),
 		],
 	},
+	openat2: { args: [descriptor, text, pointer, count] },
 	pipe2: { args: [pointer, statusFlags] },
 	read: { args: [descriptor, pointer, count] },
 	sendfile: { args: [descriptor, descriptor, pointerTo((place) => `[${u64At(place)}]`), count] },

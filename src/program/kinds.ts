@@ -1,7 +1,7 @@
 import { hex } from "../bytes/address.ts";
 import { textFromBytes } from "../bytes/text.ts";
 import { signalName, signalsIn } from "../linux/signal.ts";
-import type { Arg, Datum, Place } from "./args.ts";
+import type { Arg, Datum, InputFile, Place } from "./args.ts";
 import { matchArg } from "./args.ts";
 
 /** Says one argument; some need the others for it. Text of the dead process is as it was: who prints must escape it. */
@@ -16,10 +16,14 @@ export const known =
 			address: (place) => `&${nameOf(place)}`,
 			value: (place) => nameOf(place),
 			list: (name) => `list ${name}`,
+			input: inputText,
 		});
 
 /** `[go]`, `[stack of 12]+4096`: memory of the plan, by what it is for. */
 export const nameOf = ({ datum, offset = 0 }: Place): string => `[${datum.name}]${offset === 0 ? "" : `+${offset}`}`;
+
+/** As strace(1) has it: `70<libc.so.6>`. */
+export const inputText = ({ number, name }: InputFile): string => `${number}<${name}>`;
 
 export const literalOf = (arg: Arg | undefined): bigint | undefined =>
 	typeof arg === "bigint" ? BigInt.asUintN(64, arg) : undefined;
@@ -84,6 +88,7 @@ export const pointerTo =
 			address: (place) => (place.datum.bytes.length === 0 ? pointer(arg, args) : show(place)),
 			value: () => pointer(arg, args),
 			list: () => pointer(arg, args),
+			input: () => pointer(arg, args),
 		});
 
 /** The bytes at a place, zeros where nothing was said. */

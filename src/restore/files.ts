@@ -94,21 +94,6 @@ export function settleMismatches(mismatches: readonly FileMismatch[], policy: Fi
 	return { ...policy, fds: new Map([...extra, ...policy.fds]) };
 }
 
-/**
- * Checks the files that the user names for descriptors (--fd).
- *
- * @throws NecromancerError ERR_FILE_MISMATCH with all that is not here.
- */
-export function requireNamed(fds: FilePolicy["fds"], host: HostLook): void {
-	const faults = [...fds]
-		.filter(([, path]) => host.stat(path) === undefined)
-		.map(([number, path]) => ({
-			...{ subject: path, finding: NOT_HERE.because },
-			expectation: `expected a file for descriptor ${number}`,
-		}));
-	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
-}
-
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {
 	const remedy = mismatches.some(({ verdict }) => verdict.kind === "gone" && verdict.why === "closed")
 		? "let its user use them, or give them to it with --trust, if whoever wrote what it is made from is to be trusted"

@@ -12,7 +12,6 @@ import type { Task } from "../task/task.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
 import { currentIds, type IdChoice, leaderAndThreads } from "./ids.ts";
-import type { FoundFile } from "./look-up-files.ts";
 import { registerDifferences } from "./registers.ts";
 import { leftovers, verify } from "./verify.ts";
 
@@ -26,8 +25,6 @@ export interface WaitingProcess {
 	readonly encoded: AssembledPlan;
 	/** How its descriptors were given. */
 	readonly policy: FilePolicy;
-	/** The files that were judged for it. */
-	readonly judged: ReadonlyMap<string, FoundFile>;
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
 	readonly requireUnchanged: () => void;
@@ -36,13 +33,13 @@ export interface WaitingProcess {
 const GO = new Uint8Array([1]);
 
 /**
- * Verifies the waiting process against the task and the judged files, while it still has our credentials. Then lets it go on to
+ * Verifies the waiting process against the task, while it still has our credentials. Then lets it go on to
  * take its own.
  *
  * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
  */
-export function verifyWaiting(agent: Agent, { pid, task, plan, policy, judged }: WaitingProcess): void {
-	requireAsPlanned(pid, verify(pid, task, plan, { policy, judged }));
+export function verifyWaiting(agent: Agent, { pid, task, plan, policy }: WaitingProcess): void {
+	requireAsPlanned(pid, verify(pid, task, plan, policy));
 	agent.reports.send(GO);
 }
 

@@ -22,14 +22,13 @@ import type { Task } from "../task/task.ts";
 import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
-import { hostLook, requireNamed } from "./files.ts";
 import type { IdChoice } from "./ids.ts";
-import { type JudgedFiles, judgeFiles } from "./judge-files.ts";
+import { type OpenedInputs, openInputs } from "./open-inputs.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
 import { requireFreeIds, requireNoFirst, requireRoomForMappings } from "./requirements.ts";
 import { livingThreadOf, verifyOomScore } from "./verify.ts";
 
-export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "lent"> {
+export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "opened"> {
 	/** Leave it stopped, as by SIGSTOP. */
 	readonly stopped: boolean;
 	/** Which ids it gets; the same when absent. */
@@ -79,8 +78,8 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 	let encoded: AssembledPlan | undefined;
 	try {
 		const facts = await factsFor(agent, task, options);
-		const { policy, judged, lent } = await filesFor(agent, task, facts, options);
-		const plan = compilePlan(task, facts, { ...policy, lent });
+		const { policy, opened } = await filesFor(agent, task, facts, options);
+		const plan = compilePlan(task, facts, { ...policy, opened });
 		requireRoomForMappings(task, plan.views);
 		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await registerKills(agent, 2);
@@ -98,7 +97,7 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 			return timensOffsetsText(offsets);
 		};
 		await untilReady(agent, pid, encoded, clocks);
-		const complete = { pid, task, facts, plan, encoded, policy, judged, stopped, ids, requireUnchanged };
+		const complete = { pid, task, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
 		// while it still has our credentials: without CAP_SYS_PTRACE we cannot read its /proc files later
 		requireClocks(agent, pid, offsets);
 		verifyWaiting(agent, complete);
@@ -123,8 +122,8 @@ export async function rehearse(task: Task, options: RestoreOptions): Promise<Pla
 	requireRoom(task, options);
 	return withAgent(async (agent) => {
 		const facts = await factsFor(agent, task, options);
-		const { policy, lent } = await filesFor(agent, task, facts, options);
-		const plan = compilePlan(task, facts, { ...policy, lent });
+		const { policy, opened } = await filesFor(agent, task, facts, options);
+		const plan = compilePlan(task, facts, { ...policy, opened });
 		requireRoomForMappings(task, plan.views);
 		assemble(plan);
 		return plan;
@@ -132,24 +131,23 @@ export async function rehearse(task: Task, options: RestoreOptions): Promise<Pla
 }
 
 /** Checks of the host that need no agent. */
-function requireRoom(task: Task, { ids = "same", fds }: RestoreOptions): void {
-	requireNamed(fds, hostLook);
+function requireRoom(task: Task, { ids = "same" }: RestoreOptions): void {
 	requireRoomForMappings(task);
 	const tids = task.threads.map(({ tid }) => tid);
 	if (ids === "same") requireFreeIds(tids);
 	if (ids === "namespace") requireNoFirst(tids);
 }
 
-/** The files that it is to get, judged, and what is done about the others. */
+/** The files that it is to get, open, and what is done about the others. */
 function filesFor(
 	agent: Agent,
 	task: Task,
 	facts: HostFacts,
 	options: RestoreOptions,
-): Promise<JudgedFiles<CompileOptions>> {
+): Promise<OpenedInputs<CompileOptions>> {
 	const { ids = "same", stopped, untraced = false, trust = false } = options;
 	const policy = { ...options, freshIds: ids === "fresh", stopsItself: untraced && stopped };
-	return judgeFiles(agent, task, openerOf(task, facts), policy, trust);
+	return openInputs(agent, task, openerOf(task, facts), policy, trust);
 }
 
 const openNumber = ({ name, fd }: ByteSource): number => {

@@ -4,28 +4,17 @@ import { type Finding, loss } from "../finding.ts";
 import { protText } from "../linux/mman.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
-import { DELETED } from "../proc/deleted.ts";
 import { descriptorsOf } from "../proc/fdinfo.ts";
 import { ifShown } from "../proc/if-shown.ts";
-import { readLink, statLink } from "../proc/links.ts";
 import { type MapsEntry, readMaps } from "../proc/maps.ts";
 import { readComm, readOomScoreAdjust } from "../proc/single-values.ts";
 import { threadsOf } from "../proc/tasks.ts";
 import type { Mapping, Task } from "../task/task.ts";
-import type { FoundFile } from "./look-up-files.ts";
-import { fileDifferences } from "./verify-files.ts";
+import { descriptorDifferences } from "./verify-files.ts";
 import { otherInodes } from "./verify-sharing.ts";
 
-/** What a process was given instead of what the task says. */
-export interface MadeProcess {
-	readonly policy?: Pick<FilePolicy, "fds" | "byCaller">;
-	/** The files that were found right, by path. */
-	readonly judged?: ReadonlyMap<string, FoundFile>;
-}
-
 /**
- * Compares a waiting process with its task through /proc: mappings, fds, memory shared between them, which files they are,
- * directories, name. Returns the differences in words; none when it is as planned.
+ * Compares a waiting process with its task through /proc: mappings, fds, memory shared between them, name. Returns the differences in words; none when it is as planned.
  *
  * @param plan which mappings are views of the core (--lazy), and which memory and fd are ours.
  */
@@ -33,14 +22,14 @@ export function verify(
 	pid: number,
 	task: Task,
 	{ views, hole, reportFd }: Pick<Plan, "views" | "hole" | "reportFd">,
-	{ policy = { fds: new Map() }, judged = new Map() }: MadeProcess = {},
+	policy: Pick<FilePolicy, "fds" | "byCaller"> = { fds: new Map() },
 ): string[] {
 	const differences: string[] = [];
 	try {
 		const living = { pid, tid: livingThreadOf(pid, task) };
 		const maps = readMaps(living);
 		compareMappings(maps, task, views, hole, differences);
-		differences.push(...fileDifferences(pid, task, maps, policy, judged));
+		differences.push(...descriptorDifferences(pid, task, policy));
 		differences.push(...otherInodes(living, task, maps, policy.fds));
 		const fds = descriptorsOf(living);
 		const numbers = task.files.descriptors.map(({ number }) => number);
@@ -49,14 +38,6 @@ export function verify(
 		for (const fd of expected) differences.push(`descriptor ${fd} is closed, expected it open`);
 		const comm = readComm(pid);
 		if (comm !== task.identity.comm) differences.push(`it is called ${comm}, expected ${task.identity.comm}`);
-		const { executable } = task.memory;
-		const right = judged.get(executable);
-		if (right === undefined || task.memory.executableGhost !== undefined) return differences;
-		const { dev, ino } = statLink(pid, "exe");
-		// without the right to name it, /proc/PID/exe leads to our own
-		const named = readLink(pid, "exe");
-		if (named === executable && (dev !== right.device || ino !== right.inode))
-			differences.push(`its executable is not ${executable} as it was found`);
 	} catch (error) {
 		differences.push(`it is gone (${error instanceof Error ? error.message : String(error)})`);
 	}
@@ -135,11 +116,11 @@ const lookOfName = (name: string): string => {
 	if (/^\[(?:heap|stack|anon:.*)\]$/.test(name)) return "";
 	if (/^\[vvar/.test(name)) return "[vvar]";
 	// shared memory without a file: the name is the kernel's affair
-	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : lookOfPath(name);
+	return /^\/(?:memfd:|dev\/zero \(deleted\)|SYSV)/.test(name) ? "[shared]" : name.startsWith("/") ? FILE : name;
 };
 
-/** What has no name has a number instead: `/tmp/#1234 (deleted)`. A name with a newline and `a\\012b` look the same in maps. */
-const lookOfPath = (path: string): string => (path.endsWith(DELETED) ? "[deleted]" : path.replaceAll("\n", "\\012"));
+/** Which file it is was decided when it was opened: its name is anybody's since, and may be gone. */
+const FILE = "[file]";
 
 const permsText = (prot: number, shared: boolean): string => `${protText(prot)}${shared ? "s" : "p"}`;
 
@@ -148,9 +129,7 @@ function stretchesOfMapping(mapping: Mapping, views: readonly Range[]): MappedRu
 	const perms = permsText(prot, shared);
 	const look =
 		backing.kind === "file"
-			? backing.ghost === undefined
-				? lookOfPath(backing.path)
-				: "[deleted]"
+			? FILE
 			: backing.kind === "object" || backing.kind === "sysv"
 				? "[shared]"
 				: backing.kind === "anonymous"

@@ -61,6 +61,8 @@ export interface Stage {
 	coreOf(images: string, lie?: (task: Task) => Task): Promise<string>;
 	/** What of root's a process holds: by its descriptors, its mappings, its directories. */
 	loot(pid: number): string[];
+	/** It has what was opened, and nothing of root's. */
+	expectOwn(attempt: Promise<Pick<Restored, "pid">>, target: Target): Promise<void>;
 	/** Nothing of root's went anywhere: the attempt failed as `message` says, and root's files are as they were. */
 	expectRefusal(attempt: Promise<Pick<Restored, "pid">>, message: RegExp): Promise<void>;
 	/** Gives a file, or a directory with all that is in it, to somebody. */
@@ -133,6 +135,16 @@ export function openStage(user = UID): Stage {
 				(error: unknown) => String(error),
 			);
 			expect(outcome).toMatch(message);
+			for (const name of ["log", "data"]) expect(readFileSync(join(roots, name), "utf8")).toBe(SECRET);
+		},
+		expectOwn: async (attempt, target) => {
+			const { pid } = await attempt;
+			expect(loot(pid)).toEqual([]);
+			const [link] = { log: ["fd/3"], d: ["cwd"], r: ["root"], prog: ["exe"], data: [] }[target];
+			const has =
+				link === undefined ? readFileSync(`/proc/${pid}/maps`, "latin1") : readlinkSync(`/proc/${pid}/${link}`);
+			// by the name that it has now
+			expect(has).toContain(`${own(target)}.away`);
 			for (const name of ["log", "data"]) expect(readFileSync(join(roots, name), "utf8")).toBe(SECRET);
 		},
 		directory,

@@ -47,6 +47,19 @@ describe.each(fixtureNames)("plan of %s", (name) => {
 		}
 	});
 
+	it("opens no path that came from the images", () => {
+		const calls = readFileSync(fixturePath(`${name}/plan.txt`), "utf8").split("\n");
+		const paths = calls.flatMap((line) => {
+			const [, call, args = ""] = /^ *\d+ +(\w+)\((.*?)\) (?:=|until)/.exec(line) ?? [];
+			const opens = /^(?:open|openat|openat2|chdir|chroot|execve|truncate|mkdir|unlink)/.test(call ?? "");
+			return opens ? [JSON.parse(/"(?:[^"\\]|\\.)*"/.exec(args)?.[0] ?? '""') as string] : [];
+		});
+		expect(paths.length).toBeGreaterThan(4);
+		expect(
+			paths.filter((path) => !/^\/proc\/self\/(?:oom_score_adj|coredump_filter|timens_offsets|fd\/\d+)$/.test(path)),
+		).toEqual([]);
+	});
+
 	it("folds what is long, unless all is wanted", async () => {
 		const [whole, folded] = [await planned(name), await planned(name, { verbose: false })];
 		const lines = new Set(whole.split("\n").map((line) => line.replace(/ +# .*/, "")));

@@ -145,6 +145,7 @@ describe("an encoded plan", () => {
 							address: encoded.addressOf,
 							value: ({ datum }) => saved.get(datum) ?? 0n,
 							list: encoded.firstStep,
+							input: ({ number }) => BigInt(number),
 						}),
 					);
 					while (words.length < 6) words.push(0n);

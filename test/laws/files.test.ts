@@ -5,6 +5,7 @@ import { fromBuffer } from "../../src/bytes/source.ts";
 import { type FilePolicy, planFiles } from "../../src/plan/files/files.ts";
 import { closeInputs } from "../../src/plan/files/inputs.ts";
 import { planArming } from "../../src/plan/files/late.ts";
+import { neededFiles } from "../../src/plan/files/needed-files.ts";
 import { sourcesOf } from "../../src/plan/inputs.ts";
 import { planDirectories } from "../../src/plan/process/directories.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
@@ -160,16 +161,25 @@ const scene: fc.Arbitrary<Scene> = fc
 	});
 
 const taskWith = (those: Files): Task =>
-	({ identity: { pid: PID, pgid: PID }, threads: [{ tid: PID }, { tid: PID + 1 }], files: those }) as unknown as Task;
+	({
+		identity: { pid: PID, pgid: PID },
+		threads: [{ tid: PID }, { tid: PID + 1 }],
+		memory: { mappings: [], contents: [], objects: [], executable: "" },
+		files: those,
+	}) as unknown as Task;
 
 function carriedOut({ files: those, policy }: Scene): ModelKernel {
-	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: those });
-	const context = circumstancesFor(FIRST_WORK_FD, sources);
-	planFiles(taskWith(those), context, policy);
-	planDirectories(taskWith(those), context);
+	const task = taskWith(those);
+	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
+	const context = circumstancesFor(FIRST_WORK_FD, sources, needed);
+	planFiles(task, context, policy);
+	planDirectories(task, context);
 	closeInputs(context);
-	planArming(taskWith(those), context, policy);
-	const kernel = modelKernel(files, FIRST_WORK_FD, sources);
+	planArming(task, context, policy);
+	const kernel = modelKernel(files, FIRST_WORK_FD, [
+		...sources,
+		...needed.map(({ path: name }) => ({ name, node: true })),
+	]);
 	for (const list of context.draft.made().lists) kernel.run(list.steps);
 	return kernel;
 }

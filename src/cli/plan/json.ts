@@ -59,6 +59,7 @@ const argJson = (arg: Arg, indices: Indices, encoded: AssembledPlan) =>
 		address: (place) => ({ kind: "address", ...placeJson(place, indices, encoded) }),
 		value: (place) => ({ kind: "valueOf", ...placeJson(place, indices, encoded) }),
 		list: (name) => ({ kind: "list", list: name, address: hex(encoded.firstStep(name)) }),
+		input: ({ number, name }) => ({ kind: "input", value: hex(BigInt(number)), name }),
 	});
 
 const placeJson = (place: Place, indices: Indices, { addressOf }: AssembledPlan) => ({

@@ -9,10 +9,11 @@ import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
 import { closeGhosts, ghostNumbers } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
+import { neededFiles } from "../files/needed-files.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
-import { behindInputs, inputsFrom, type Lent, sourcesOf } from "../inputs.ts";
+import { asIfOpened, behindInputs, inputsFrom, type OpenedInput, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
@@ -31,8 +32,8 @@ import { planThreads } from "../threads/threads.ts";
 import { planTimers } from "../threads/timers.ts";
 
 export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {
-	/** Files that the restorer has open for the process, whose user may not open them: by path, their numbers in the agent. */
-	readonly lent?: Lent;
+	/** The files of {@link neededFiles}, as the agent has them open. Absent: as one would that opens one after the other. */
+	readonly opened?: readonly OpenedInput[];
 }
 
 const MIB = 1n << 20n;
@@ -40,7 +41,6 @@ const MIB = 1n << 20n;
 /** What parts are told besides the process and the context. */
 interface Given {
 	readonly options: CompileOptions;
-	readonly lent: Lent;
 	/** The parts before. */
 	readonly before: readonly Part[];
 }
@@ -52,7 +52,7 @@ const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],
 	["attributes", planAttributes],
-	["inputs", (task, context, { lent }) => planInputs(task, context, lent)],
+	["inputs", planInputs],
 	["files", (task, context, { options }) => planFiles(task, context, options)],
 	["memory", (task, context, { options }) => planMemory(task, context, options)],
 	["vdso", planVdso],
@@ -79,12 +79,11 @@ const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
  * @throws NecromancerError for what cannot be restored: sockets, seccomp filters, registers that would kill it at once.
  */
 export function compilePlan(task: Task, facts: HostFacts, options: CompileOptions): Plan {
-	const { lent = new Map() } = options;
-	const shared = sharedBy(task, facts, options, lent);
+	const shared = sharedBy(task, facts, options);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
 	const made: Part[] = [];
 	for (const [name, plan] of parts) {
-		const part = plan(task, contextOf(shared), { options, lent, before: made });
+		const part = plan(task, contextOf(shared), { options, before: made });
 		requireOrder(name, made, part);
 		made.push(part);
 	}
@@ -105,12 +104,13 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 	};
 }
 
-function sharedBy(task: Task, facts: HostFacts, options: CompileOptions, lent: Lent): Shared {
+function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared {
 	const hole = holeFor(task);
 	const sources = sourcesOf(task);
-	const firstWorkFd = workFdAbove(task, options, behindInputs(sources, lent));
-	const inputs = inputsFrom(sources, lent, firstWorkFd + 1);
-	const firstSpareFd = firstWorkFd + 1 + inputs.count;
+	const opened = options.opened ?? asIfOpened(neededFiles(task, options), sources);
+	const firstWorkFd = workFdAbove(task, options, behindInputs(sources, opened));
+	const inputs = inputsFrom(sources, opened, firstWorkFd + 1);
+	const firstSpareFd = firstWorkFd + 1 + inputs.all.length;
 	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
 	return {
 		ids: options.freshIds === true ? freshIds(task) : sameIds,

@@ -4,7 +4,7 @@ import type { Part } from "../part.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";
 import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
 import { makeGhosts } from "./ghosts.ts";
-import { openByName, openFile, openForCaller, placeForCaller } from "./named.ts";
+import { openFile, openNode } from "./named.ts";
 import { pipesOn } from "./pipes.ts";
 import { type FdSlot, type FilePolicy, highestNumber, slotsOf } from "./slots.ts";
 import { socketPairsOn } from "./socket-pairs.ts";
@@ -28,7 +28,6 @@ export function planFiles({ identity, files, memory }: Task, context: Context, p
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	fds.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
-	const byCaller = openForCaller(fds, slots);
 	if (ghosts !== undefined) makeGhosts(fds, memory, ghosts, policy);
 
 	const firsts = new Map<string, FdSlot>();
@@ -43,11 +42,6 @@ export function planFiles({ identity, files, memory }: Task, context: Context, p
 			addDuplicate(fds, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
 			continue;
 		}
-		const waiting = byCaller.get(key);
-		if (waiting !== undefined) {
-			placeForCaller(fds, slot, waiting);
-			continue;
-		}
 		switch (content.kind) {
 			case "pipe":
 				pipes.place({ ...slot, content });
@@ -57,13 +51,13 @@ export function planFiles({ identity, files, memory }: Task, context: Context, p
 				break;
 			case "fifo":
 				pipes.hold(content);
-				openByName(fds, slot, content.file.path, content.flags);
+				openNode(fds, slot, content.file.path, content.flags);
 				break;
 			case "file":
 				openFile(fds, slot, content, identity.pid);
 				break;
 			case "substitute":
-				openByName(fds, slot, content.path, content.flags);
+				openNode(fds, slot, content.path, content.flags);
 				break;
 			case "eventfd":
 				openEventfd(fds, slot, content);

@@ -9,7 +9,7 @@ import type { Context } from "../context.ts";
 import { addOwnership } from "../ownership.ts";
 import type { Part } from "../part.ts";
 import type { FdAllocator } from "./fd-allocator.ts";
-import { ownFile } from "./named.ts";
+import { nodeOf, ownFile } from "./named.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
 
@@ -25,6 +25,13 @@ export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, first:
 	const needed = ghosts.filter(({ id }) => shown.has(id));
 	return new Map(needed.map(({ id }, i) => [id, first + i]));
 }
+
+/** Where they are made. */
+export const ghostDirectories = (task: Task, policy: FilePolicy): readonly string[] => {
+	const needed = ghostNumbers(task, policy, 0);
+	const made = (task.memory.ghosts ?? []).filter(({ id }) => needed.has(id));
+	return [...new Set(made.map(({ id, path }) => policy.ghosts?.get(id) ?? directoryOf(path)))];
+};
 
 /**
  * Makes files that had lost their names: with O_TMPFILE they never get one, so nothing is left behind whatever happens. Each
@@ -65,16 +72,17 @@ export const directoryOf = (path: string): string => path.slice(0, path.lastInde
 function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: number, directory: string): void {
 	const { inputs, firstSpareFd } = fds.context;
 	const name = path.slice(path.lastIndexOf("/") + 1);
-	const open = (path: string, why: string, flags: number, after: 0 | 1): number => {
-		const args = [AT_FDCWD, pathDatum(`path of ${why}`, path), BigInt(flags | O.CLOEXEC), 0o600n];
-		return fds.open("openat", (flags & O.TMPFILE) === O.TMPFILE ? args : args.slice(0, 3), why, after);
-	};
-	fds.context.actor.asUser("files");
-	const file = open(directory, `a file without a name for ${name}, deleted`, O.TMPFILE | O.RDWR, 0);
+	const input = nodeOf(directory, "files", fds.context);
+	const here = pathDatum("the directory itself", ".");
+	const file = fds.open(
+		"openat",
+		[{ input }, here, BigInt(O.TMPFILE | O.RDWR | O.CLOEXEC), 0o600n],
+		`a file without a name for ${name}, deleted`,
+	);
 	const fd = BigInt(file);
 	const sources = new Set(contents.map(({ source }) => source));
 	for (const source of sources) {
-		const from = BigInt(inputs.numberOf(source));
+		const from = { input: inputs.source(source) };
 		for (const content of contents.filter((content) => content.source === source)) {
 			const { start } = content;
 			fds.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
@@ -85,7 +93,8 @@ function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: num
 		}
 	}
 	fds.add("ftruncate", [fd, size], `its ${size} bytes`);
-	const reader = open(ownFile(file), `${name} to read`, O.RDONLY, 1);
+	const again = pathDatum(`path of ${name}`, ownFile(file));
+	const reader = fds.open("openat", [AT_FDCWD, again, BigInt(O.RDONLY | O.CLOEXEC)], `${name} to read`, 1);
 	fds.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)], `${name}, out of the way`, {
 		expect: { exactly: BigInt(number) },
 	});

@@ -1,76 +1,83 @@
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
-import { caution } from "../../finding.ts";
+import { caution, loss } from "../../finding.ts";
 import { EINVAL } from "../../linux/errno.ts";
 import { AT_FDCWD, SEEK } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
-import { S_IFCHR, S_IFMT } from "../../linux/stat.ts";
-import { ownProcPath } from "../../proc/own-paths.ts";
-import type { Place } from "../../program/args.ts";
+import { S_IFCHR, S_IFDIR, S_IFMT } from "../../linux/stat.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { OpenFile } from "../../task/files.ts";
 import type { Context } from "../context.ts";
+import { type NeededFile, type ProcessInput, useOfOpen } from "../inputs.ts";
 import type { StepOptions } from "../part.ts";
 import type { Stage } from "../plan.ts";
 import { addDuplicate, addNew, type FdAllocator } from "./fd-allocator.ts";
 import { openFlags } from "./open-flags.ts";
+import { ownName } from "./own-name.ts";
 import type { FdSlot } from "./slots.ts";
 
 /** Where a file that is open can be opened once more, with other flags or at another offset. */
 export const ownFile = (number: number): string => pathOfDescriptor(number);
 
 /**
- * The name to open a file of the process by, as its user; what is lent to him is open already, and the restorer opens that
- * very file. Whoever comes next in the list stands where this leaves him.
+ * A file of the process that is open as a node (O_PATH), to be opened or entered by whoever may: its user, or the restorer
+ * where it is lent, or where the caller named it. Whoever comes next in the list stands where this leaves him.
  */
-export function nameFor(path: string, stage: Stage, { inputs, actor }: Context, keeping = 0n): string {
-	const lent = inputs.lent(path);
-	if (lent === undefined) actor.asUser(stage, keeping);
-	else actor.asCaller(stage);
-	return lent === undefined ? path : ownFile(lent);
+export function nodeOf(
+	path: string,
+	stage: Stage,
+	{ inputs, actor }: Context,
+	{ by = "user", keeping = 0n }: { readonly by?: NeededFile["by"]; readonly keeping?: bigint } = {},
+): ProcessInput {
+	const input = inputs.file(path, "node", by);
+	if (input.lent || by === "caller") actor.asCaller(stage);
+	else actor.asUser(stage, keeping);
+	return input;
 }
 
-/** A file by its name, with the flags of the description it stands for. */
-export function openByName(fds: FdAllocator, slot: FdSlot, path: string, flags: number): void {
-	const place = nameFor(path, "files", fds.context);
-	const name = pathDatum(`path of descriptor ${slot.number}`, place);
-	const how = openFlags(place === path ? flags : flags & ~O.NOFOLLOW);
-	addNew(fds, slot, "openat", (closing) => [AT_FDCWD, name, BigInt(how | closing)], `descriptor ${slot.number}`);
+/** A file with the flags of the description it stands for. */
+export function openNode(fds: FdAllocator, slot: FdSlot, path: string, flags: number): void {
+	const { number } = nodeOf(path, "files", fds.context, slot.byCaller === true ? { by: "caller" } : {});
+	const what = `descriptor ${slot.number}, ${path}`;
+	const refusesLinks = (flags & O.NOFOLLOW) !== 0;
+	// the last part of a directory's path is no link then
+	const inside = refusesLinks && isDirectory(slot.content);
+	if (refusesLinks && !inside)
+		fds.context.draft.report(
+			loss("attribute", `descriptor ${slot.number}`, "was opened with O_NOFOLLOW, which F_GETFL does not say any more"),
+		);
+	const name = inside ? `${ownFile(number)}/.` : ownFile(number);
+	openByName(fds, slot, name, inside ? flags : flags & ~O.NOFOLLOW, what);
 }
 
-/**
- * Opens files that whoever calls us named, while it is he who acts, and stands in his directory. They wait, out of the way, for
- * their numbers.
- */
-export function openForCaller(fds: FdAllocator, slots: readonly FdSlot[]): ReadonlyMap<string, Place> {
-	const { opener, actor } = fds.context;
-	const waiting = new Map<string, Place>();
-	if (opener.same) return waiting;
-	for (const { number, key, byCaller, content } of slots) {
-		if (!byCaller || waiting.has(key) || (content.kind !== "substitute" && content.kind !== "file")) continue;
-		const name = pathDatum(`path of descriptor ${number}`, content.path);
-		const landed = fds.open("openat", [AT_FDCWD, name, BigInt(openFlags(content.flags))], `for descriptor ${number}`);
-		waiting.set(key, fds.setAside(landed, `what ${number} will be`));
-	}
-	// names of the process must not lead through a directory that is open to the caller alone, as /proc/self/cwd does
-	fds.add("chdir", [pathDatum("root directory of the restorer", "/")], "away from the caller's directory");
-	actor.asUser("files");
-	return waiting;
+const isDirectory = (content: FdSlot["content"]): boolean =>
+	content.kind === "file" && ((content.mode ?? 0) & S_IFMT) === S_IFDIR;
+
+function openByName(fds: FdAllocator, slot: FdSlot, path: string, flags: number, what: string): void {
+	const name = pathDatum(`path of descriptor ${slot.number}`, path);
+	addNew(fds, slot, "openat", (closing) => [AT_FDCWD, name, BigInt(openFlags(flags) | closing)], what);
 }
 
 /** A regular file, a directory or a device, at its offset; what /proc said of the process, it says of what it is now. */
 export function openFile(fds: FdAllocator, slot: FdSlot, file: OpenFile, pid: number): void {
 	const { path, flags, ghost } = file;
-	const number = ghost === undefined ? undefined : fds.context.ghosts?.get(ghost);
-	const own = ownProcPath(path, pid);
-	if (number === undefined) openByName(fds, slot, own ?? path, flags);
-	else openByName(fds, slot, ownFile(number), flags & ~O.NOFOLLOW);
+	const { context } = fds;
+	const number = ghost === undefined ? undefined : context.ghosts?.get(ghost);
+	const own = ownName(path, pid);
+	if (number !== undefined || own !== undefined) {
+		context.actor.asUser("files");
+		const name = number === undefined ? (own ?? path) : ownFile(number);
+		openByName(
+			fds,
+			slot,
+			name,
+			number === undefined ? flags : flags & ~O.NOFOLLOW,
+			`descriptor ${slot.number}, ${path}`,
+		);
+	} else if (useOfOpen(flags) === "link") {
+		const input = context.inputs.file(path, "link", slot.byCaller === true ? "caller" : "user");
+		addDuplicate(fds, { input }, slot.number, slot.closeOnExec, `descriptor ${slot.number}, ${path} itself`);
+	} else openNode(fds, slot, path, flags);
 	seek(fds, slot, file, own);
-}
-
-/** What {@link openForCaller} opened, at its number. */
-export function placeForCaller(fds: FdAllocator, slot: FdSlot, at: Place): void {
-	addDuplicate(fds, { valueOf: at }, slot.number, slot.closeOnExec, "to its number");
-	if (slot.content.kind === "file") seek(fds, slot, slot.content);
 }
 
 function seek(fds: FdAllocator, slot: FdSlot, { position, atEnd, mode, flags }: OpenFile, own?: string): void {

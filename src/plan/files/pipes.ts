@@ -7,7 +7,7 @@ import type { Arg, Place } from "../../program/args.ts";
 import { pathDatum, spaceDatum } from "../../program/data.ts";
 import type { Fifo, Pipe, PipeEnd } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
-import { nameFor, ownFile } from "./named.ts";
+import { nodeOf, ownFile } from "./named.ts";
 import { openFlags } from "./open-flags.ts";
 import type { FdSlot } from "./slots.ts";
 
@@ -103,10 +103,10 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 	const hold = ({ file: { path }, pipe }: Fifo): void => {
 		if (held.has(pipe.id)) return;
 		held.add(pipe.id);
-		const name = nameFor(path, "files", fds.context);
+		const { number } = nodeOf(path, "files", fds.context);
 		const landed = fds.open(
 			"openat",
-			[AT_FDCWD, pathDatum(`path of FIFO ${pipe.id}`, name), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
+			[AT_FDCWD, pathDatum(`path of FIFO ${pipe.id}`, ownFile(number)), BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY)],
 			"both ends of a FIFO, so that no end waits for the other",
 		);
 		const fd = fds.setAside(landed, `both ends of FIFO ${pipe.id}`);
@@ -134,7 +134,7 @@ function filler(fds: FdAllocator, slots: readonly FdSlot[]): (pipe: Pipe, end: A
 	const buffer = contents.length === 0 ? undefined : spaceDatum("pipe buffer", CHUNK, 4096);
 	const copy = (content: Extent, end: Arg, what: string): void => {
 		if (buffer === undefined) return;
-		const fd = BigInt(inputs.numberOf(content.source));
+		const fd = { input: inputs.source(content.source) };
 		for (const { offset, length } of piecesOf(content, BigInt(CHUNK))) {
 			// not splice(2): pieces that are not aligned in the file take more of the pipe's slots than they need
 			fds.add("pread64", [fd, buffer, length, offset], `what ${what} held`, { expect: { exactly: length } });

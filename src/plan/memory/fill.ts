@@ -106,7 +106,7 @@ function addRead(list: ListDraft, { bytes, places, pages }: PlannedRead, { input
 	const { source, offset, length } = bytes;
 	const [first] = places;
 	if (first === undefined) return;
-	const fd = BigInt(inputs.numberOf(source));
+	const fd = { input: inputs.source(source) };
 	const advise = (advice: number, why: string): void =>
 		list.add("fill", "madvise", [first.start, length, BigInt(advice)], why, { expect: "anything" });
 	if (pages === "huge") {

@@ -8,7 +8,8 @@ import type { Arg, Place } from "../../program/args.ts";
 import { cellDatum, pathDatum } from "../../program/data.ts";
 import type { Mapping } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { nameFor, ownFile } from "../files/named.ts";
+import { ownFile } from "../files/named.ts";
+import { lastOf, useOfMapping } from "../inputs.ts";
 import { nameOf } from "./classify.ts";
 
 /** mlock2(2) */
@@ -48,57 +49,46 @@ export function mapAnonymous(mappings: readonly Mapping[], writable: ReadonlySet
 	}
 }
 
-/** Files that are open at a time, as their user opened them one after the other. */
-const AT_ONCE = 256;
-
-/** Files, each opened once for all mappings that it may be opened for in the same way. */
+/** Files are open already; those without a name are opened once for all mappings that they may be opened for in the same way. */
 export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, context: Context): void {
-	const { draft } = context;
-	const leader = draft.leader;
-	const groups = new Map<
-		string,
-		{ path: string; name: string; access: number; members: { mapping: Mapping; offset: bigint }[] }
-	>();
+	const ghosts = openGhosts(mappings, context);
 	for (const mapping of mappings) {
 		const { backing } = mapping;
 		if (backing.kind !== "file") continue;
-		const { offset, ghost } = backing;
-		const number = ghost === undefined ? undefined : context.ghosts?.get(ghost);
-		const path = number === undefined ? backing.path : ownFile(number);
-		const access = mapping.shared && (backing.writable || (mapping.prot & PROT_WRITE) !== 0) ? O.RDWR : O.RDONLY;
-		const group = groups.get(`${access} ${path}`) ?? { path, name: backing.path, access, members: [] };
-		group.members.push({ mapping, offset });
-		groups.set(`${access} ${path}`, group);
+		const { path, offset } = backing;
+		const ghost = ghosts.get(ghostKey(mapping) ?? "");
+		const file: Arg =
+			ghost === undefined ? { input: context.inputs.file(path, useOfMapping(mapping)) } : { valueOf: ghost };
+		map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), file, offset, lastOf(path), context);
 	}
-	const waiting = [...groups.values()];
+	for (const [key, file] of ghosts) context.draft.leader.add("map", "close", [{ valueOf: file }], `${key} is mapped`);
+}
+
+const ghostKey = (mapping: Mapping): string | undefined =>
+	mapping.backing.kind === "file" && mapping.backing.ghost !== undefined
+		? `file ${mapping.backing.ghost} without a name, to ${useOfMapping(mapping)},`
+		: undefined;
+
+function openGhosts(mappings: readonly Mapping[], { draft, actor, ghosts }: Context): ReadonlyMap<string, Place> {
+	const opened = new Map<string, Place>();
+	for (const mapping of mappings) {
+		const { backing } = mapping;
+		const key = ghostKey(mapping);
+		if (key === undefined || backing.kind !== "file" || opened.has(key)) continue;
+		const number = ghosts?.get(backing.ghost ?? -1);
+		if (number === undefined) throw new RangeError(`${backing.path} was not made`);
+		const file = cellDatum(`descriptor of ${backing.path}`);
+		const how = BigInt((useOfMapping(mapping) === "write" ? O.RDWR : O.RDONLY) | O.CLOEXEC);
+		actor.asUser("map");
+		draft.leader.add("map", "openat", [AT_FDCWD, pathDatum(backing.path, ownFile(number)), how], `open ${key}`, {
+			save: file,
+		});
+		opened.set(key, file);
+	}
 	// locked memory takes rights of the restorer's, so he maps what its user has opened
-	const most = context.opener.same ? 1 : AT_ONCE;
-	for (let from = 0; from < waiting.length; from += most) {
-		const open = waiting.slice(from, from + most).map((group) => ({ ...group, file: openMapped(group, context) }));
-		context.actor.asCaller("map");
-		for (const { file, name: whole, members } of open) {
-			const name = lastOf(whole);
-			for (const { mapping, offset } of members)
-				map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { valueOf: file }, offset, name, context);
-			leader.add("map", "close", [{ valueOf: file }], `${name} is mapped`);
-		}
-	}
+	actor.asCaller("map");
+	return opened;
 }
-
-function openMapped(
-	{ path, name, access }: { readonly path: string; readonly name: string; readonly access: number },
-	context: Context,
-): Place {
-	const { draft } = context;
-	const file = cellDatum(`descriptor of ${name}`);
-	// NONBLOCK: should it be a FIFO by now, mmap says so, and nobody waits for its other end
-	const how = BigInt(access | O.NONBLOCK | O.CLOEXEC);
-	const place = pathDatum(name, nameFor(path, "map", context));
-	draft.leader.add("map", "openat", [AT_FDCWD, place, how], `open ${lastOf(name)}`, { save: file });
-	return file;
-}
-
-const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 /** One mapping at its place. */
 export function map(

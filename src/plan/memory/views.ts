@@ -67,7 +67,7 @@ function viewOf(content: Placed<Address>, regular: readonly Mapping[], guards: r
 export function mapViews(views: readonly View[], { draft, inputs }: Context): void {
 	const leader = draft.leader;
 	for (const [source, members] of bySource(views)) {
-		const file = BigInt(inputs.numberOf(source));
+		const file = { input: inputs.source(source) };
 		for (const view of members) {
 			const flags = (flagsOf(view.mapping) & ~MAP.FIXED_NOREPLACE) | MAP.FIXED;
 			leader.add(

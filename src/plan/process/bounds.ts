@@ -10,7 +10,7 @@ import type { Place } from "../../program/args.ts";
 import { bytesDatum, pathDatum } from "../../program/data.ts";
 import type { Bounds, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { nameFor, ownFile } from "../files/named.ts";
+import { ownFile } from "../files/named.ts";
 import { mayLinkExecutable } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
 
@@ -39,6 +39,8 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 	const links = executable !== "" && mayLinkExecutable(facts);
 	check(bounds);
 	const vector = auxvOf(memory.auxv, context);
+	const ghost = memory.executableGhost === undefined ? undefined : context.ghosts?.get(memory.executableGhost);
+	const open = links && ghost === undefined ? context.inputs.file(executable, "read").number : 0;
 	// the descriptor is a 32-bit member at the end, and results are stored in 64
 	const room = new Uint8Array(prctlMmMap.size + 8);
 	room.set(
@@ -56,24 +58,22 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 			env_end: bounds.envEnd,
 			auxv: 0n,
 			auxv_size: vector?.bytes ?? 0,
-			exe_fd: links ? 0 : KEEP_EXECUTABLE,
+			exe_fd: links ? open : KEEP_EXECUTABLE,
 		}),
 	);
 	const map = bytesDatum("prctl_mm_map", room, {
 		pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }],
 	});
 	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
-	if (links) {
-		const ghost = memory.executableGhost === undefined ? undefined : context.ghosts?.get(memory.executableGhost);
-		const name = nameFor(ghost === undefined ? executable : ownFile(ghost), "bounds", context);
-		const path = pathDatum("path of the executable", name);
-		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.NONBLOCK | O.CLOEXEC)], "the executable", {
-			save: exe,
-		});
+	if (links && ghost !== undefined) {
+		context.actor.asUser("bounds");
+		const path = pathDatum("path of the executable", ownFile(ghost));
+		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "the executable", { save: exe });
 		context.actor.asCaller("bounds");
-	} else if (executable === "")
+	}
+	if (executable === "")
 		draft.report(loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"));
-	else
+	else if (!links)
 		draft.report(
 			loss(
 				"executable",
@@ -87,7 +87,7 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 		[BigInt(PR.SET_MM), BigInt(PR_SET_MM.MAP), map, BigInt(prctlMmMap.size), 0n],
 		`code, data, heap, stack, arguments${links ? ", auxiliary vector and executable" : " and auxiliary vector"}`,
 	);
-	if (links) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
+	if (links && ghost !== undefined) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
 	if (memory.hugePagesDisabled === true)
 		leader.add("bounds", "prctl", [BigInt(PR.SET_THP_DISABLE), 1n, 0n, 0n, 0n], "no huge pages");
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), pathDatum("name", identity.comm), 0n, 0n, 0n], "its name");

@@ -2,12 +2,12 @@ import { CAP } from "../../linux/credentials.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { nameFor } from "../files/named.ts";
+import { nodeOf } from "../files/named.ts";
 import type { Part } from "../part.ts";
 
 /**
- * Working directory, root and umask, which all threads share. Late, for what is opened before goes by the names of the
- * agent; with the ids of its user, who may not enter every directory, and of all capabilities the one that chroot(2) needs.
+ * Root and working directory and umask, which all threads share. Late, for what is opened before goes by /proc; with the ids
+ * of its user, who may not enter every directory that is open, and of all capabilities the one that chroot(2) needs.
  */
 export function planDirectories({ files: { cwd, root, umask } }: Task, context: Context): Part {
 	const { draft, actor } = context;
@@ -15,15 +15,16 @@ export function planDirectories({ files: { cwd, root, umask } }: Task, context: 
 	const keeping = 1n << BigInt(CAP.SYS_CHROOT);
 	if (umask !== undefined)
 		list.add("directories", "umask", [BigInt(umask)], "permissions that new files lack", { expect: "anything" });
-	if (cwd !== undefined) {
-		const name = nameFor(cwd, "directories", context, keeping);
-		list.add("directories", "chdir", [pathDatum("working directory", name)], "working directory");
-	}
-	// the working directory stays where it is, inside or outside
+	const enter = (path: string, what: string): void => {
+		const input = nodeOf(path, "directories", context, { keeping });
+		list.add("directories", "fchdir", [{ input }], what);
+	};
 	if (root !== undefined && root !== "/") {
-		const name = nameFor(root, "directories", context, keeping);
-		list.add("directories", "chroot", [pathDatum("root directory", name)], "root directory");
+		enter(root, `root directory ${root}`);
+		list.add("directories", "chroot", [pathDatum("root directory", ".")], "from here on");
 	}
+	// it need not lie inside of the root directory
+	if (cwd !== undefined) enter(cwd, `working directory ${cwd}`);
 	actor.asCaller("directories");
 	return context.draft.made();
 }

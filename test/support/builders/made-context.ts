@@ -3,12 +3,17 @@ import type { ByteSource } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
+import type { NeededFile } from "../../../src/plan/inputs.ts";
 import { partDraft } from "../../../src/plan/part.ts";
 import { cellDatum } from "../../../src/program/data.ts";
 import { ownFiles } from "./own-files.ts";
 
 /** Circumstances for parts of the compiler that need no facts of the host. */
-export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSource[] = []): Context {
+export function circumstancesFor(
+	firstWorkFd: number,
+	sources: readonly ByteSource[] = [],
+	needed: readonly NeededFile[] = [],
+): Context {
 	const draft = partDraft();
 	const facts: HostFacts = {
 		xstate: { size: 0, components: [] } as never,
@@ -25,7 +30,7 @@ export function circumstancesFor(firstWorkFd: number, sources: readonly ByteSour
 		hole: { start: address(0x10000n), end: address(0x20000n) },
 		reportTarget: cellDatum("report socket"),
 		firstWorkFd,
-		...ownFiles(draft, facts, firstWorkFd, sources),
+		...ownFiles(draft, facts, firstWorkFd, sources, needed),
 		go: cellDatum("go"),
 		reserve: () => address(0x30000n),
 	};

@@ -5,14 +5,16 @@ import { fromBuffer } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import { closeGhosts } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs } from "../../../src/plan/files/inputs.ts";
+import { neededFiles } from "../../../src/plan/files/needed-files.ts";
 import { chooseHole, reserver } from "../../../src/plan/hole.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
-import { sourcesOf } from "../../../src/plan/inputs.ts";
+import { type NeededFile, sourcesOf } from "../../../src/plan/inputs.ts";
 import { type MemoryOptions, planMemory } from "../../../src/plan/memory/memory.ts";
 import { planVdso } from "../../../src/plan/memory/vdso.ts";
 import { type Part, partDraft } from "../../../src/plan/part.ts";
 import { planBounds } from "../../../src/plan/process/bounds.ts";
+import type { Arg } from "../../../src/program/args.ts";
 import { bytesDatum, cellDatum } from "../../../src/program/data.ts";
 import type { Step } from "../../../src/program/program.ts";
 import type { Files } from "../../../src/task/files.ts";
@@ -159,7 +161,7 @@ export function planned(
 		hole,
 		ids: sameIds,
 		facts: made,
-		...ownFiles(draft, made, 64, sources),
+		...ownFiles(draft, made, 64, sources, neededOf(task)),
 		reportTarget: bytesDatum("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
 		...(ghosts === undefined ? {} : { ghosts }),
@@ -175,11 +177,15 @@ export function planned(
 	return { draft: draft.made(), hole, views, steps, calls: steps.map(callText) };
 }
 
-const callText = ({ call, args }: Step): string =>
-	[
-		call,
-		...args.map((arg) => (typeof arg === "bigint" ? arg.toString(16) : Object.hasOwn(arg, "datum") ? "@" : "*")),
-	].join(" ");
+const neededOf = (task: Task): NeededFile[] => neededFiles(task, { fds: new Map(), missing: "null" });
+
+const callText = ({ call, args }: Step): string => [call, ...args.map(argText)].join(" ");
+
+function argText(arg: Arg): string {
+	if (typeof arg === "bigint") return arg.toString(16);
+	if (Object.hasOwn(arg, "input")) return (arg as { input: { number: number } }).input.number.toString(16);
+	return Object.hasOwn(arg, "datum") ? "@" : "*";
+}
 
 export function executed(
 	task: Task,
@@ -199,8 +205,12 @@ export function executed(
 		...host,
 		opened: new Map([
 			...sourcesOf(task).flatMap(({ name }, i): [number, string][] => (all.has(name) ? [[65 + i, name]] : [])),
+			...neededOf(task).map(({ path }, i): [number, string] => [65 + sourcesOf(task).length + i, path]),
 			...(host.opened ?? []),
 		]),
+		written: new Set(
+			neededOf(task).flatMap(({ use }, i) => (use === "write" ? [65 + sourcesOf(task).length + i] : [])),
+		),
 	});
 	model.run(plan.draft.lists, "leader");
 	return Object.assign(model, plan);

@@ -1,21 +1,22 @@
 import type { ByteSource } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
-import { inputsFrom } from "../../../src/plan/inputs.ts";
+import { asIfOpened, inputsFrom, type NeededFile } from "../../../src/plan/inputs.ts";
 import { actorOf, openerOf } from "../../../src/plan/opener.ts";
 import type { PartDraft } from "../../../src/plan/part.ts";
 
-/** Circumstances of a process that is the restorer's own user's, whose bytes come from these sources. */
+/** Circumstances of a process that is the restorer's own user's, whose bytes come from these sources, and that needs these files. */
 export function ownFiles(
 	draft: PartDraft,
 	facts: HostFacts,
 	firstWorkFd: number,
 	sources: readonly ByteSource[] = [],
+	needed: readonly NeededFile[] = [],
 ): Pick<Context, "inputs" | "firstSpareFd" | "opener" | "actor"> {
 	const opener = openerOf({ threads: [] }, facts);
 	return {
-		inputs: inputsFrom(sources, new Map(), firstWorkFd + 1),
-		firstSpareFd: firstWorkFd + 1 + sources.length,
+		inputs: inputsFrom(sources, asIfOpened(needed, sources), firstWorkFd + 1),
+		firstSpareFd: firstWorkFd + 1 + sources.length + needed.length,
 		...{ opener, actor: actorOf(draft, opener) },
 	};
 }

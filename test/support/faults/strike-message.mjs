@@ -1,6 +1,6 @@
-// Preload (`node --import`): stops before the STRIKE_AT-th message to an agent that holds the text STRIKE_TEXT, the name of a
-// file, or with STRIKE_AT=0 before the very first message, until whoever attacks has removed the file STRIKE_GATE, which is
-// made then. The last of them is the plan: all has been judged by then. With STRIKE_COUNT, how many there were is written
+// Preload (`node --import`): stops before the STRIKE_AT-th message to an agent that holds the text STRIKE_TEXT, a path,
+// or with STRIKE_AT=0 before the very first message, until whoever attacks has removed the file STRIKE_GATE, which is made then.
+// With STRIKE_COUNT, how many there were is written
 // there in the end.
 import fs from "node:fs";
 import net from "node:net";

@@ -66,7 +66,7 @@ const FORGOTTEN = 0x40 | 0x80 | 0x100 | 0x200 | CLOEXEC;
 export function modelKernel(
 	files: ReadonlyMap<string, ModelFile>,
 	reportFd: number,
-	sources: readonly { readonly name: string }[] = [],
+	sources: readonly { readonly name: string; readonly node?: boolean }[] = [],
 ): ModelKernel {
 	const memory = new Map<Datum, Buffer>();
 	const fifos = new Map<string, ModelPipe>();
@@ -75,8 +75,11 @@ export function modelKernel(
 	for (const number of [0, 1, 2]) table.set(number, { description: stray("file"), closeOnExec: false });
 	for (const number of [3, 4, reportFd]) table.set(number, { description: stray("socket"), closeOnExec: false });
 
-	for (const [i, { name }] of sources.entries())
-		table.set(reportFd + 1 + i, { description: { ...stray("file"), flags: 0, path: name }, closeOnExec: true });
+	for (const [i, { name, node = false }] of sources.entries())
+		table.set(reportFd + 1 + i, {
+			description: { ...stray("file"), flags: node ? PATH : 0, path: name },
+			closeOnExec: true,
+		});
 
 	const bytesOf = ({ datum, offset = 0 }: Place): Buffer => {
 		const known = memory.get(datum) ?? Buffer.concat([datum.bytes, Buffer.alloc(datum.size - datum.bytes.length)]);
@@ -95,6 +98,7 @@ export function modelKernel(
 		if (arg === undefined) return 0n;
 		if (typeof arg === "bigint") return arg;
 		// every object has a `valueOf`: the others first
+		if ("input" in arg) return BigInt(arg.input.number);
 		if ("datum" in arg || "list" in arg) throw new Error("a pointer where a number belongs");
 		return bytesOf(arg.valueOf).readBigInt64LE();
 	};
@@ -113,7 +117,7 @@ export function modelKernel(
 		give({ kind, flags: access | (flags & ~CLOEXEC), position: 0n, ...more }, (flags & CLOEXEC) !== 0);
 
 	const open = (path: string, flags: number, mode: number): number => {
-		const own = /^\/proc\/self\/fd\/(\d+)$/.exec(path);
+		const own = /^\/proc\/self\/fd\/(\d+)(?:\/\.)?$/.exec(path);
 		const file = files.get(path);
 		if ((flags & TMPFILE) === TMPFILE) {
 			if (file !== "directory" || (flags & 3) === 0) return E.INVAL;
@@ -123,7 +127,9 @@ export function modelKernel(
 		const same = own === null ? undefined : table.get(Number(own[1]))?.description.nameless;
 		if (same !== undefined)
 			return give({ kind: "file", flags: flags & ~FORGOTTEN, position: 0n, nameless: same }, (flags & CLOEXEC) !== 0);
-		const from = own === null ? undefined : table.get(Number(own[1]))?.description.pipe;
+		const node = own === null ? undefined : table.get(Number(own[1]))?.description;
+		if (node?.path !== undefined && (node.flags & PATH) !== 0) return open(node.path, flags, mode);
+		const from = node?.pipe;
 		if (file === undefined && from === undefined) return E.NOENT;
 		const fifo = fifos.get(path) ?? { capacity: 65536, content: Buffer.of() };
 		if (file === "fifo") fifos.set(path, fifo);
@@ -198,7 +204,10 @@ export function modelKernel(
 					if (number >= Number(value(a)) && number <= Number(value(b))) table.delete(number);
 				return 0;
 			case "openat":
-				if (int(a) !== -100) return E.INVAL;
+				if (int(a) !== -100) {
+					const directory = table.get(int(a))?.description.path;
+					return text(b) !== "." || directory === undefined ? E.INVAL : open(directory, int(c), int(d));
+				}
 				return open(text(b), int(c), int(d));
 			case "pipe2": {
 				const pipe: ModelPipe = { capacity: 65536, content: Buffer.of() };
@@ -216,9 +225,8 @@ export function modelKernel(
 				return anonymous("signalfd", 2, int(d), { mask: place(b).readBigUInt64LE() });
 			case "timerfd_create":
 				return anonymous("timerfd", 2, int(b), { clock: int(a), counter: 0n, value: 0n, interval: 0n });
-			case "chdir":
 			case "chroot":
-				model[call === "chdir" ? "cwd" : "root"] = text(a);
+				model.root = text(a) === "." ? model.cwd : text(a);
 				return 0;
 			case "umask": {
 				const old = model.umask;
@@ -232,6 +240,9 @@ export function modelKernel(
 		switch (call) {
 			case "close":
 				table.delete(int(a));
+				return 0;
+			case "fchdir":
+				model.cwd = description.path ?? "";
 				return 0;
 			case "dup3":
 				if (int(a) === int(b) || (int(c) & ~CLOEXEC) !== 0) return E.INVAL;
@@ -342,5 +353,6 @@ function satisfied({ expect }: Step, result: number): boolean {
 function argText(arg: Arg): string {
 	if (typeof arg === "bigint") return `${arg}`;
 	if ("datum" in arg) return arg.datum.name;
+	if ("input" in arg) return `${arg.input.number}<${arg.input.name}>`;
 	return "list" in arg ? arg.list : `*${arg.valueOf.datum.name}`;
 }

@@ -61,6 +61,8 @@ export interface ModelHost {
 	readonly vdso?: { readonly image: Uint8Array; readonly vvarLength: bigint };
 	/** Files that are open from the beginning, by number. */
 	readonly opened?: ReadonlyMap<number, string>;
+	/** Those of them that are open for writing too. */
+	readonly written?: ReadonlySet<number>;
 	/** Madvise numbers that this kernel does not know. */
 	readonly unknownAdvice?: readonly number[];
 }
@@ -535,6 +537,7 @@ export function modelMemory(host: ModelHost): ModelMemory {
 	const wordOf = (arg: Arg): bigint => {
 		if (typeof arg === "bigint") return BigInt.asUintN(64, arg);
 		if (Object.hasOwn(arg, "datum")) return addressOf(arg as Place);
+		if (Object.hasOwn(arg, "input")) return BigInt((arg as { input: { number: number } }).input.number);
 		if (Object.hasOwn(arg, "list"))
 			return BigInt(lists.findIndex(({ name }) => name === (arg as { list: string }).list));
 		return holeBytes(addressOf((arg as { valueOf: Place }).valueOf)).readBigUInt64LE(0);
@@ -558,9 +561,10 @@ export function modelMemory(host: ModelHost): ModelMemory {
 		});
 	for (const [number, path] of host.opened ?? []) {
 		const inode = inodeOf(path);
-		if (inode === undefined) throw new Error(`no file ${path}`);
+		// directories show no memory
+		if (inode === undefined) continue;
 		descriptors.set(BigInt(number), {
-			description: { inode, flags: 0, position: 0n, zeros: false },
+			description: { inode, flags: host.written?.has(number) === true ? 2 : 0, position: 0n, zeros: false },
 			closeOnExec: true,
 		});
 	}

@@ -9,6 +9,7 @@ export function stepText({ call, args, expect }: Step): string {
 function argText(arg: Arg): string {
 	if (typeof arg === "bigint") return arg > 1000n ? `0x${arg.toString(16)}` : `${arg}`;
 	if ("list" in arg) return arg.list;
+	if ("input" in arg) return `${arg.input.number}<${arg.input.name}>`;
 	if (!("datum" in arg)) return `*<${arg.valueOf.datum.name}>`;
 	const { name, bytes, size } = arg.datum;
 	const isText = size === bytes.length + 1 && bytes.every((byte) => byte >= 32);

@@ -6,6 +6,7 @@ import { openImageDir } from "../../../../src/criu/image-dir.ts";
 import { caution, type Finding, loss } from "../../../../src/finding.ts";
 import { type FilePolicy, planFiles } from "../../../../src/plan/files/files.ts";
 import { planArming } from "../../../../src/plan/files/late.ts";
+import { neededFiles } from "../../../../src/plan/files/needed-files.ts";
 import { sourcesOf } from "../../../../src/plan/inputs.ts";
 import { planDirectories } from "../../../../src/plan/process/directories.ts";
 import type { Description, Files } from "../../../../src/task/files.ts";
@@ -15,6 +16,7 @@ import { fixtureNames, fixturePath } from "../../../support/builders/fixture-cor
 import { circumstancesFor } from "../../../support/builders/made-context.ts";
 import { modelKernel } from "../../../support/models/model-files.ts";
 import { stepText } from "../../../support/models/step-text.ts";
+import { present } from "../../../support/present.ts";
 import { refusal } from "../../../support/refusal.ts";
 
 const strict: FilePolicy = { fds: new Map(), missing: "error" };
@@ -27,6 +29,7 @@ const taskOf = (open: readonly Open[], more: Partial<Files> = {}): Task =>
 	({
 		identity: { pid: 200, pgid: 200 },
 		threads: [{ tid: 200 }, { tid: 201 }],
+		memory: { mappings: [], contents: [], objects: [], executable: "" },
 		files: {
 			descriptors: open.map(([number, description, closeOnExec = false]) => ({
 				number,
@@ -42,14 +45,20 @@ interface Planned {
 	readonly findings: readonly Finding[];
 }
 
-/** All steps but the frame: closing the agent's descriptors, and those that were needed meanwhile. */
+/**
+ * All steps but the frame: closing the agent's descriptors, and those that were needed meanwhile. What is open already is
+ * called by the path that it was opened by.
+ */
 function planned(task: Task, policy: FilePolicy = strict): Planned {
-	const sources = sourcesOf({ memory: { contents: [], objects: [] } as unknown as Task["memory"], files: task.files });
-	const context = circumstancesFor(64, sources);
+	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
+	const context = circumstancesFor(64, sources, needed);
 	planFiles(task, context, policy);
-	const steps = context.draft.made().lists.flatMap((list) => list.steps.map(stepText));
+	const first = 65 + sources.length;
+	const named = (text: string): string =>
+		text.replace(/\/proc\/self\/fd\/(\d+)/, (whole, number) => needed[Number(number) - first]?.path ?? whole);
+	const steps = context.draft.made().lists.flatMap((list) => list.steps.map(stepText).map(named));
 	expect(steps[0]).toBe("close_range(0, 63, 0)");
-	expect(steps.at(-1)).toBe(`close_range(${65 + sources.length}, 0xffffffff, 0)`);
+	expect(steps.at(-1)).toBe(`close_range(${first + needed.length}, 0xffffffff, 0)`);
 	return { steps: steps.slice(1, -1), findings: context.draft.made().findings };
 }
 
@@ -199,9 +208,9 @@ describe("descriptors in a plan", () => {
 		expect(steps).toEqual([
 			"pipe2(<ends of pipe 9>, 0x800)",
 			"fcntl(1, 0x407, 0x20000)",
-			"pread64(65, <pipe buffer>, 0x10000, 20) = 65536",
+			"pread64(65<pipes-data.img>, <pipe buffer>, 0x10000, 20) = 65536",
 			"write(1, <pipe buffer>, 0x10000) = 65536",
-			"pread64(65, <pipe buffer>, 0x1170, 0x10014) = 4464",
+			"pread64(65<pipes-data.img>, <pipe buffer>, 0x1170, 0x10014) = 4464",
 			"write(1, <pipe buffer>, 0x1170) = 4464",
 			"fcntl(1, 4, 0x4000)",
 			"fcntl(0, 4, 0)",
@@ -217,7 +226,7 @@ describe("descriptors in a plan", () => {
 		];
 		expect(planned(taskOf(open)).steps).toEqual([
 			'openat(-100, "/run/f", 0x902) = 0',
-			"fcntl(0, 0x406, 65)",
+			"fcntl(0, 0x406, 66)",
 			"close(0)",
 			'openat(-100, "/run/f", 256) = 0',
 			'openat(-100, "/run/f", 257) = 1',
@@ -451,11 +460,12 @@ describe("what waits until the process is whole", () => {
 describe("directories", () => {
 	it.each<[Partial<Files>, readonly string[]]>([
 		[{}, []],
-		[{ cwd: "/srv", root: "/", umask: 0o27 }, ["umask(23) anything", 'chdir("/srv")']],
-		[{ cwd: "/jail/a", root: "/jail" }, ['chdir("/jail/a")', 'chroot("/jail")']],
+		[{ cwd: "/srv", root: "/", umask: 0o27 }, ["umask(23) anything", "fchdir(65<srv>)"]],
+		[{ cwd: "/jail/a", root: "/jail" }, ["fchdir(66<jail>)", 'chroot(".")', "fchdir(65<a>)"]],
 	])("%j", (more, steps) => {
-		const context = circumstancesFor(64);
-		planDirectories(taskOf([], more), context);
+		const task = taskOf([], more);
+		const context = circumstancesFor(64, [], neededFiles(task, strict));
+		planDirectories(task, context);
 		expect(context.draft.made().lists.flatMap((list) => list.steps.map(stepText))).toEqual(steps);
 	});
 });
@@ -468,17 +478,20 @@ describe("the donors", () => {
 
 	it.each(open)("$name comes back with its descriptors", ({ dir }) => {
 		const task = taskFromImages(dir);
-		const context = circumstancesFor(256);
+		const [sources, needed] = [sourcesOf(task), neededFiles(task, strict)];
+		const context = circumstancesFor(256, sources, needed);
 		planFiles(task, context, strict);
 		const names = task.files.descriptors.flatMap(({ description: it }) => (it.kind === "file" ? [it.path] : []));
 		const kernel = modelKernel(
 			new Map(names.map((name) => [name, name === "/dev/null" ? "device" : Buffer.of()])),
 			256,
+			[...sources, ...needed.map(({ path: name }) => ({ name, node: true }))],
 		);
 		for (const { steps } of context.draft.made().lists) kernel.run(steps);
+		const work = [256, ...[...sources, ...needed].map((_, i) => 257 + i)];
 		expect([...kernel.table.keys()].sort((a, b) => a - b)).toEqual([
 			...task.files.descriptors.map(({ number }) => number),
-			256,
+			...work,
 		]);
 		for (const { number, description } of task.files.descriptors)
 			expect(kernel.table.get(number)?.description.flags).toBe(description.flags);
@@ -486,22 +499,24 @@ describe("the donors", () => {
 
 	it("threads: a shared description, a pipe, an eventfd, an epoll, and a pipe of CRIU's own", () => {
 		const dir = open.find(({ name }) => name === "threads")?.dir;
-		const context = circumstancesFor(256);
-		if (dir !== undefined) planFiles(taskFromImages(dir), context, strict);
+		const task = taskFromImages(present(dir));
+		const [sources, needed] = [sourcesOf(task), neededFiles(task, strict)];
+		const context = circumstancesFor(256, sources, needed);
+		planFiles(task, context, strict);
 		expect(
 			context.draft.made().lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`)),
 		).toEqual([
 			"close_range(0, 255, 0)  // the agent's descriptors",
-			'openat(-100, "/dev/null", 0x8100) = 0  // descriptor 0',
-			'openat(-100, "/dev/null", 0x8101) = 1  // descriptor 1',
+			'openat(-100, "/proc/self/fd/261", 0x8100) = 0  // descriptor 0, /dev/null',
+			'openat(-100, "/proc/self/fd/261", 0x8101) = 1  // descriptor 1, /dev/null',
 			"dup3(1, 2, 0) = 2  // 2 and 1 are one",
-			'openat(-100, "/opt/victims/run/threads/log", 0x8501) = 3  // descriptor 3',
+			'openat(-100, "/proc/self/fd/262", 0x8501) = 3  // descriptor 3, /opt/victims/run/threads/log',
 			"lseek(3, 108, 0) = 108  // where it was read or written last",
 			"pipe2(<ends of pipe 247757>, 0)  // pipe 247757, both ends",
 			"fcntl(5, 0x407, 0x10000)  // room in pipe 247757",
 			"eventfd2(0, 0) = 6  // descriptor 6, with what it has counted",
 			"epoll_create1(0) = 7  // descriptor 7",
-			'openat(-100, "/dev/null", 0x8100) = 8  // descriptor 10',
+			'openat(-100, "/proc/self/fd/261", 0x8100) = 8  // descriptor 10, /dev/null',
 			"dup3(8, 10, 0) = 10  // to its number",
 			"close(8)  // 8 is free again",
 			"pipe2(<ends of pipe 247523>, 0)  // pipe 247523, both ends",
@@ -509,7 +524,7 @@ describe("the donors", () => {
 			"dup3(9, 251, 0) = 251  // to its number",
 			"close(9)  // 9 is free again",
 			"epoll_ctl(7, 1, 6, [190000000000000000000000])  // 7 watches 6",
-			"close_range(257, 0xffffffff, 0)  // what was only needed meanwhile",
+			"close_range(265, 0xffffffff, 0)  // what was only needed meanwhile",
 		]);
 	});
 });

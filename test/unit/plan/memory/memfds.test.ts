@@ -114,7 +114,7 @@ describe("descriptors of memfds", () => {
 		const object = cache({ seals, memfdFlags: SEALING });
 		const model = lived(taskWith([memfd(3)], [object], [mapping(AT, 2, inObject(1), shared)]));
 		expect(inode(model, 3).seals).toBe(seals);
-		const sealing = model.calls.indexOf("fcntl 42 409 16");
+		const sealing = model.calls.indexOf("fcntl 43 409 16");
 		expect(sealing).toBeGreaterThan(0);
 		expect(
 			model.calls.slice(sealing + 1).filter((call) => /^(?:mmap|pread|ftruncate|fch|mprotect)/.test(call)),
@@ -203,8 +203,8 @@ describe("descriptors of memfds", () => {
 		expect(lines).toContain(
 			'memfd_create("cache", MFD_CLOEXEC|MFD_ALLOW_SEALING) = success -> [descriptor of memfd cache]',
 		);
-		expect(lines).toContain("fcntl(66, F_ADD_SEALS, F_SEAL_SEAL|F_SEAL_WRITE) = success");
-		expect(lines).toContain("fchmod(66, 0640) = success");
+		expect(lines).toContain("fcntl(67, F_ADD_SEALS, F_SEAL_SEAL|F_SEAL_WRITE) = success");
+		expect(lines).toContain("fchmod(67, 0640) = success");
 	});
 });
 

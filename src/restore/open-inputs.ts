@@ -1,0 +1,225 @@
+import { tmpdir } from "node:os";
+import type { Agent } from "../agent/agent.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import { refuseAll } from "../errors.ts";
+import { performAsUser } from "../inputs/as-user.ts";
+import { openContents } from "../inputs/open-content.ts";
+import { contentOf, isOpened, type Node, type OpenedNode, openNodes, type WantedNode } from "../inputs/open-nodes.ts";
+import { O } from "../linux/open.ts";
+import { S_IFMT, S_IFREG } from "../linux/stat.ts";
+import type { FilePolicy } from "../plan/files/files.ts";
+import { directoryOf } from "../plan/files/ghosts.ts";
+import { neededFiles } from "../plan/files/needed-files.ts";
+import { slotsOf } from "../plan/files/slots.ts";
+import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
+import type { Opener } from "../plan/opener.ts";
+import { sameFile } from "../task/file-identity.ts";
+import type { Task } from "../task/task.ts";
+import { accessesOf } from "./file-access.ts";
+import { checkFiles, type HostLook, settleMismatches } from "./files.ts";
+import { PLACES, placeGhosts } from "./ghosts.ts";
+
+/** The files of a process, open, and what is done about those that it cannot have. */
+export interface OpenedInputs<P extends FilePolicy> {
+	readonly policy: P;
+	/** All that {@link neededFiles} asks for. */
+	readonly opened: readonly OpenedInput[];
+}
+
+/**
+ * Opens every file of a process once, in the agent, with its user's rights, and compares what was opened with what the task
+ * says of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time prove that it
+ * is the file that the process had.
+ *
+ * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
+ */
+export async function openInputs<P extends FilePolicy>(
+	agent: Agent,
+	task: Task,
+	opener: Opener,
+	policy: P,
+	trust: boolean,
+): Promise<OpenedInputs<P>> {
+	const named = await openNamed(agent, task, opener, policy);
+	const accesses = accessesOf(task, policy);
+	const links = new Set(neededFiles(task, policy).flatMap(({ path, use }) => (use === "link" ? [path] : [])));
+	const wanted = [...accesses].map(([path, access]): WantedNode => ({ path, access, link: links.has(path) }));
+	const nodes = new Map(await openNodes(agent, opener, wanted, { anyLink: trust }));
+	const lent = new Set<string>();
+	for (const want of wanted) {
+		const node = await lendTo(agent, task, opener, want, nodes.get(want.path), trust);
+		if (node === undefined) continue;
+		nodes.set(want.path, node);
+		lent.add(want.path);
+	}
+	const settled = settleMismatches(
+		checkFiles(task, lookAt(agent, new Map([...named, ...nodes]), opener.user.uid), policy.fds),
+		policy,
+	);
+	const directories = await namelessDirectories(agent, opener, task, nodes);
+	const placed = { ...policy, ...placeGhosts(task, settled, directories) };
+	const needed = neededFiles(task, placed);
+	for (const [path, node] of await openNamed(agent, task, opener, placed, named)) named.set(path, node);
+	const opened = needed.map(({ path, use, by }): OpenedInput => {
+		const node = by === "caller" ? named.get(path) : nodes.get(path);
+		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: by === "user" && lent.has(path) };
+	});
+	requireAll(opened, nodes, opener.user.uid);
+	const contents = await withContents(agent, opener, opened);
+	await closeOthers(agent, [...nodes.values(), ...named.values()], contents);
+	return { policy: placed, opened: contents };
+}
+
+/** What whoever calls us named, opened as he: all of it that is not open yet. */
+async function openNamed(
+	agent: Agent,
+	task: Task,
+	opener: Opener,
+	policy: FilePolicy,
+	known: ReadonlyMap<string, Node> = new Map(),
+): Promise<Map<string, Node>> {
+	const paths = neededFiles(task, policy).flatMap(({ path, by }) =>
+		by === "caller" && !known.has(path) ? [path] : [],
+	);
+	const wanted = paths.map((path) => ({ path, access: 0 }));
+	const nodes = await openNodes(agent, { ...opener, same: true }, wanted, { anyLink: true });
+	const numbers = new Map<string, number>();
+	for (const { number, content, byCaller } of slotsOf(task.files, policy, () => {}))
+		if (byCaller === true && "path" in content && !numbers.has(`${content.path}`))
+			numbers.set(`${content.path}`, number);
+	const faults = [...nodes].flatMap(([path, node]) =>
+		isOpened(node)
+			? []
+			: [{ subject: path, finding: because(node), expectation: `expected a file for descriptor ${numbers.get(path)}` }],
+	);
+	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
+	return new Map(nodes);
+}
+
+const CLOSED: readonly string[] = ["EACCES", "EPERM"];
+
+async function lendTo(
+	agent: Agent,
+	{ files: { identities } }: Task,
+	opener: Opener,
+	want: WantedNode,
+	node: Node | undefined,
+	trust: boolean,
+): Promise<OpenedNode | undefined> {
+	if (opener.same || node === undefined || isOpened(node) || !CLOSED.includes(node.errno)) return undefined;
+	const known = identities?.get(want.path);
+	if (!trust && known === undefined) return undefined;
+	const ours = (await openNodes(agent, { ...opener, same: true }, [want], { anyLink: trust })).get(want.path);
+	if (!isOpened(ours)) return undefined;
+	if (trust || (known !== undefined && sameFile(known, ours))) return ours;
+	await agent.call("close", ours.number);
+	return undefined;
+}
+
+const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
+
+const because = ({ errno, because: words }: { readonly errno: string; readonly because?: string }): string =>
+	words ?? (NOT_THERE.includes(errno) ? "is not here" : `may not be used (${errno})`);
+
+/** What was opened, as {@link checkFiles} looks at it. */
+const lookAt = (agent: Agent, nodes: ReadonlyMap<string, Node>, uid: number): HostLook => ({
+	closed: (path) => {
+		const node = nodes.get(path);
+		if (node === undefined || isOpened(node)) return undefined;
+		if (node.because !== undefined) return node.because;
+		return NOT_THERE.includes(node.errno) ? undefined : `may not be used by uid ${uid} (${node.errno})`;
+	},
+	stat: (path) => {
+		const node = nodes.get(path);
+		return isOpened(node) ? node : undefined;
+	},
+	buildId: (path) => {
+		const node = nodes.get(path);
+		if (!isOpened(node) || (node.mode & S_IFMT) !== S_IFREG) return undefined;
+		const source = contentOf(agent, node, path);
+		try {
+			return buildIdOfFile(source);
+		} finally {
+			source.close();
+		}
+	},
+});
+
+/** Which directories a user can make files without a name in: those where the process's files were, and those for temporary ones. */
+async function namelessDirectories(
+	agent: Agent,
+	opener: Opener,
+	{ memory: { ghosts = [] } }: Task,
+	nodes: Map<string, Node>,
+): Promise<(directory: string) => boolean> {
+	if (ghosts.length === 0) return () => false;
+	const paths = [...new Set([...ghosts.map(({ path }) => directoryOf(path)), tmpdir(), ...PLACES])];
+	const wanted = paths.filter((path) => !isOpened(nodes.get(path))).map((path) => ({ path, access: 0 }));
+	for (const [path, node] of await openNodes(agent, opener, wanted)) nodes.set(path, node);
+	const open = paths.flatMap((path) => {
+		const node = nodes.get(path);
+		return isOpened(node) ? [{ path, number: node.number }] : [];
+	});
+	const { added, done } = await performAsUser(agent, opener, (batch) => {
+		const here = batch.put(Buffer.from(".\0"), 1);
+		return open.map(({ number }) => {
+			const fd = batch.call("openat", number, here, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
+			batch.call("close", { valueOf: fd });
+			return fd;
+		});
+	});
+	const taking = new Set(open.flatMap(({ path }, i) => (resultOf(done, added[i]) >= 0n ? [path] : [])));
+	return (directory) => taking.has(directory);
+}
+
+const resultOf = <S>(done: { result(slot: S): bigint }, slot: S | undefined): bigint =>
+	slot === undefined ? -1n : done.result(slot);
+
+/** @throws NecromancerError ERR_FILE_MISMATCH for files of which nothing else is known than that they are needed. */
+function requireAll(opened: readonly OpenedInput[], nodes: ReadonlyMap<string, Node>, uid: number): void {
+	const faults = opened.flatMap(({ path, number }) => {
+		if (number >= 0) return [];
+		const node = nodes.get(path) ?? { errno: "ENOENT" };
+		const finding = isOpened(node) ? "is not here" : because(node);
+		return [{ subject: path, finding, expectation: `expected uid ${uid} to use it` }];
+	});
+	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "restore where the files are as they were");
+}
+
+/** Closes the nodes that only had to be looked at. */
+async function closeOthers(agent: Agent, nodes: readonly Node[], kept: readonly OpenedInput[]): Promise<void> {
+	const needed = new Set(kept.map(({ number }) => number));
+	const others = nodes.flatMap((node) => (isOpened(node) && !needed.has(node.number) ? [node.number] : []));
+	for (let from = 0; from < others.length; from += AT_ONCE) {
+		const batch = agent.batch();
+		for (const number of new Set(others.slice(from, from + AT_ONCE))) batch.call("close", number);
+		await agent.perform(batch);
+	}
+}
+
+/** Calls of one batch. */
+const AT_ONCE = 1000;
+
+/** What is to be mapped is opened really. */
+async function withContents(
+	agent: Agent,
+	opener: Opener,
+	opened: readonly OpenedInput[],
+): Promise<readonly OpenedInput[]> {
+	const numbers = new Map<NeededFile, number>();
+	for (const lent of [false, true]) {
+		const wanted = opened.flatMap((input) =>
+			input.lent === lent && (input.use === "read" || input.use === "write")
+				? [{ ...input, node: input.number, input }]
+				: [],
+		);
+		const as = lent ? { ...opener, same: true } : opener;
+		const contents = await openContents(
+			agent,
+			as,
+			wanted.map(({ path, node, use }) => ({ path, node, use: use === "write" ? use : "read" })),
+		);
+		for (const [i, { input }] of wanted.entries()) numbers.set(input, contents[i] ?? -1);
+	}
+	return opened.map((input) => ({ ...input, number: numbers.get(input) ?? input.number }));
+}
