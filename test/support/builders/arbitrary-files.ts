@@ -6,7 +6,7 @@ import { id, looks, nanoseconds, optional, PAGE, path, said, source, u32, u64 } 
 
 const queued = fc
 	.record({ offset: fc.nat(PAGE).map(fileOffset), length: fc.integer({ min: 1, max: 200 }).map(BigInt) })
-	.map((it) => ({ ...it, source }));
+	.map((it) => ({ ...it, source, available: it.length }));
 const pipe = (number: number): fc.Arbitrary<Pipe> =>
 	fc.record({ capacity: optional(u32), content: optional(queued) }).map((it) => said({ id: number, ...it }) as Pipe);
 
