@@ -17,7 +17,7 @@ export {
 	recover,
 	refuseUnfinished,
 	whilePatching,
-	writeElsewhere,
+	writeNewDirectory,
 } from "./criu/store/commit.ts";
 export type { NewImages } from "./criu/store/new-images.ts";
 export { type Dumped, type DumpOptions, dump } from "./dump/dump.ts";

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Range } from "../bytes/range.ts";
 import type { WriteOptions } from "../criu/pages/pages.ts";
-import { requireFree, writeElsewhere } from "../criu/store/elsewhere.ts";
+import { requireFree, writeNewDirectory } from "../criu/store/new-directory.ts";
 import { draftWork, type Written } from "../criu/store/new-images.ts";
 import { refuse } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
@@ -138,7 +138,7 @@ async function write(
 		unreadable = task.memory.mappings.filter(({ prot }) => (prot & PROT_READ) === 0);
 		if (draftWork(draft) >= WORTH_A_PIPE) pipe = await openPagePipe(agent, caller, memory);
 		const leaving: WriteOptions["leaving"] = (left) => registerImagesRemoval(agent, left, pipe?.addTakingOut);
-		const written = await writeElsewhere(draft, undefined, images, { ...options, leaving });
+		const written = await writeNewDirectory(draft, undefined, images, { ...options, leaving });
 		await pipe?.close();
 		return { task, written };
 	} catch (cause) {

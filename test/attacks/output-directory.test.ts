@@ -16,7 +16,7 @@ import {
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { commitInPlace, writeElsewhere } from "../../src/criu/store/commit.ts";
+import { commitInPlace, writeNewDirectory } from "../../src/criu/store/commit.ts";
 import { NecromancerError } from "../../src/errors.ts";
 import { makeScene, newFiles, oldFiles, play, type Scene } from "../support/builders/scene.ts";
 import { as, atCall } from "../support/faults/at-call.ts";
@@ -164,7 +164,7 @@ type Work = (stage: Stage, played: ReturnType<typeof play>) => Promise<unknown>;
 const inPlace: Work = async (_, { draft, donor, close }) => await commitInPlace(draft, donor).finally(close);
 
 const elsewhere: Work = async ({ out }, { draft, donor, close }) =>
-	await writeElsewhere(draft, donor, out).finally(close);
+	await writeNewDirectory(draft, donor, out).finally(close);
 
 const now = (work: Work, stage: Stage): Promise<unknown> => work(stage, play(stage.scene));
 

@@ -22,7 +22,7 @@ import { expect } from "vitest";
 import { createFile } from "../../src/bytes/sink.ts";
 import { writeCore } from "../../src/core/write.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { writeElsewhere } from "../../src/criu/store/elsewhere.ts";
+import { writeNewDirectory } from "../../src/criu/store/new-directory.ts";
 import { dump } from "../../src/dump/dump.ts";
 import { hostFiles } from "../../src/patch/host-files.ts";
 import type { Restored } from "../../src/restore/restore.ts";
@@ -178,7 +178,7 @@ export function openStage(user = UID): Stage {
 				const task = taskFromImages(dir);
 				const files = { ...task.files, root: own("r") };
 				const { draft } = imagesFromTask({ ...task, files }, { pages: true, lost: [] });
-				await writeElsewhere(draft, undefined, path);
+				await writeNewDirectory(draft, undefined, path);
 			} finally {
 				dir.close();
 			}

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { recover, writeElsewhere } from "../../src/criu/store/commit.ts";
+import { recover, writeNewDirectory } from "../../src/criu/store/commit.ts";
 import { makeScene, newFiles, play, type Scene, stateOf } from "../support/builders/scene.ts";
 import { built } from "../support/lives/built.ts";
 import { contentsOf, quickScratch } from "../support/scratch.ts";
@@ -130,7 +130,7 @@ test("a patch into a new directory that is killed leaves none, or a complete one
 		expect(stateOf(contentsOf(scene.donor))).toBe("old");
 		if (!existsSync(out)) {
 			const { draft, donor, close } = play(scene);
-			await writeElsewhere(draft, donor, out);
+			await writeNewDirectory(draft, donor, out);
 			close();
 		}
 		expect(contentsOf(out)).toEqual(newFiles);

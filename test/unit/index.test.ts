@@ -47,6 +47,6 @@ it("exports what README's verbs are made of", () => {
 		"taskFromImages",
 		"whilePatching",
 		"writeCore",
-		"writeElsewhere",
+		"writeNewDirectory",
 	]);
 });

@@ -3,7 +3,13 @@ import { requireUnchanged } from "../../bytes/unchanged.ts";
 import { readCore } from "../../core/core.ts";
 import { openImageDir } from "../../criu/image-dir.ts";
 import type { WriteOptions } from "../../criu/pages/pages.ts";
-import { commitInPlace, type Hold, refuseUnfinished, whilePatching, writeElsewhere } from "../../criu/store/commit.ts";
+import {
+	commitInPlace,
+	type Hold,
+	refuseUnfinished,
+	whilePatching,
+	writeNewDirectory,
+} from "../../criu/store/commit.ts";
 import { draftWork } from "../../criu/store/new-images.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../../host/clocks.ts";
 import { holesOf } from "../../host/holes.ts";
@@ -103,7 +109,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 				};
 				return verb.output === undefined
 					? commitInPlace(patched.draft, donor, { ...options, ...defined({ lock }) })
-					: writeElsewhere(patched.draft, donor, verb.output, options);
+					: writeNewDirectory(patched.draft, donor, verb.output, options);
 			};
 			signal.throwIfAborted();
 			await write().finally(progress.end);

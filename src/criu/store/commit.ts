@@ -11,7 +11,7 @@ import { type Lock, lock } from "./lock.ts";
 import { checkNewImages, INVENTORY, type NewImages, namesIn, type Written } from "./new-images.ts";
 import { type Recovery, recoverLocked } from "./recover.ts";
 
-export { writeElsewhere } from "./elsewhere.ts";
+export { writeNewDirectory } from "./new-directory.ts";
 export { recover } from "./recover.ts";
 export { refuseUnfinished } from "./unfinished.ts";
 

@@ -29,7 +29,7 @@ export interface ImageOptions {
 }
 
 export interface TaskImages {
-	/** A whole directory, for `writeElsewhere`; it takes nothing of another. Page contents are references. */
+	/** A whole directory, for `writeNewDirectory`; it takes nothing of another. Page contents are references. */
 	readonly draft: NewImages;
 	/** What the images cannot hold. */
 	readonly findings: readonly Finding[];

@@ -2,7 +2,7 @@ import type { ByteSource } from "../../../src/bytes/source.ts";
 import { openFile } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
-import { writeElsewhere } from "../../../src/criu/store/commit.ts";
+import { writeNewDirectory } from "../../../src/criu/store/commit.ts";
 import type { Finding } from "../../../src/finding.ts";
 import type { HostFiles } from "../../../src/patch/binaries.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
@@ -38,7 +38,7 @@ export async function patchInto(
 	const donor = openImageDir(donorPath);
 	try {
 		const { draft, findings } = patch(taskFromCore(readCore(source)), donor, { host: bareHost, ...options });
-		await writeElsewhere(draft, donor, out);
+		await writeNewDirectory(draft, donor, out);
 		const told = findings.map(({ weight, subject, text }) => `${weight} ${subject}: ${text}`);
 		return { findings, told, images: readImages(out) };
 	} finally {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const [, , dist, sceneFile, verb, out] = process.argv;
-const { commitInPlace, recover, writeElsewhere } = await import(join(dist, "criu/store/commit.js"));
+const { commitInPlace, recover, writeNewDirectory } = await import(join(dist, "criu/store/commit.js"));
 const { openFile } = await import(join(dist, "bytes/source.js"));
 
 const { openDirectory } = await import(join(dist, "bytes/open-directory.js"));
@@ -30,5 +30,5 @@ else {
 	const names = readdirSync(scene.donor).filter((name) => !name.startsWith(".necromancer"));
 	const donor = { path: scene.donor, directory: openDirectory(scene.donor), names };
 	if (verb === "commit") await commitInPlace(draft, donor);
-	else await writeElsewhere(draft, donor, out);
+	else await writeNewDirectory(draft, donor, out);
 }

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { commitInPlace, recover, whilePatching, writeElsewhere } from "../../../src/criu/store/commit.ts";
+import { commitInPlace, recover, whilePatching, writeNewDirectory } from "../../../src/criu/store/commit.ts";
 import { donorAt, makeScene, newFiles, play, type Scene, stateOf } from "../../support/builders/scene.ts";
 import { dyingAt } from "../../support/faults/crash.ts";
 import { contentsOf, quickScratch } from "../../support/scratch.ts";
@@ -25,10 +25,10 @@ const inPlace = async (scene: Scene): Promise<void> => {
 	}
 };
 
-const elsewhere = async (scene: Scene, out: string): Promise<void> => {
+const intoNew = async (scene: Scene, out: string): Promise<void> => {
 	const { draft, donor, close } = play(scene);
 	try {
-		await writeElsewhere(draft, donor, out);
+		await writeNewDirectory(draft, donor, out);
 	} finally {
 		close();
 	}
@@ -101,7 +101,7 @@ test("in place, the run after a death patches what it finds", async () => {
 describe.each([
 	["an absent directory", false],
 	["an empty directory", true],
-])("elsewhere, into %s", (_, empty) => {
+])("into a new directory, beside or in %s", (_, empty) => {
 	test("nothing or everything, whenever it dies; and the next run leaves no trace of it", async () => {
 		const base = quickScratch();
 		let seen = "";
@@ -110,7 +110,7 @@ describe.each([
 			const scene = makeScene(home);
 			const out = join(home, "out");
 			if (empty) mkdirSync(out);
-			const { died } = await dyingAt(at, () => elsewhere(scene, out));
+			const { died } = await dyingAt(at, () => intoNew(scene, out));
 			bury(home);
 			if (readdirSync(home).includes("out")) bury(out);
 			expect(stateOf(contentsOf(scene.donor))).toBe("old");
@@ -118,7 +118,7 @@ describe.each([
 			expect(state).not.toBe("mixed with inventory");
 			seen += state[0];
 			if (!died) break;
-			await elsewhere(scene, out).catch((error: unknown) => {
+			await intoNew(scene, out).catch((error: unknown) => {
 				expect(`${state} ${error}`).toMatch(
 					/^(?:new|mixed) .*: holds 14 files( of an earlier patch, finished just now)?, expected an empty directory, or none; name another$/,
 				);

@@ -7,7 +7,7 @@ import {
 	recover,
 	refuseUnfinished,
 	whilePatching,
-	writeElsewhere,
+	writeNewDirectory,
 } from "../../../../src/criu/store/commit.ts";
 import { type Journal, writeJournal } from "../../../../src/criu/store/journal.ts";
 import { lock } from "../../../../src/criu/store/lock.ts";
@@ -87,14 +87,14 @@ describe("in place", () => {
 	});
 });
 
-describe("elsewhere", () => {
+describe("into a new directory", () => {
 	test.each(["absent", "empty"])("a directory that was %s holds the dead process", async (before) => {
 		const home = scratch();
 		const scene = makeScene(home);
 		const out = join(home, "out");
 		if (before === "empty") mkdirSync(out);
 		const { draft, donor, close } = play(scene);
-		await writeElsewhere(draft, donor, out, { sync: true });
+		await writeNewDirectory(draft, donor, out, { sync: true });
 		close();
 		expect(contentsOf(out)).toEqual(newFiles);
 		expect(new Set(readdirSync(out).map((name) => modeOf(join(out, name))))).toEqual(new Set(["0600"]));
@@ -111,7 +111,7 @@ describe("elsewhere", () => {
 			const out = join(home, "out");
 			if (before === "empty") mkdirSync(out);
 			const { draft, close } = play(scene);
-			await writeElsewhere(draft, donorAt(scene.donor, "../first"), out);
+			await writeNewDirectory(draft, donorAt(scene.donor, "../first"), out);
 			close();
 			expect(contentsOf(out)).toEqual({ ...newFiles, parent: `-> ${join(home, "first")}` });
 		},
@@ -124,7 +124,7 @@ describe("elsewhere", () => {
 		const home = scratch();
 		const scene = makeScene(home);
 		const { draft, donor, close } = play(scene);
-		expect(await refusalOf(writeElsewhere(draft, donor, join(home, name)))).toBe(
+		expect(await refusalOf(writeNewDirectory(draft, donor, join(home, name)))).toBe(
 			`ERR_OUTPUT_EXISTS ${join(home, name)}: ${finding}, expected an empty directory, or none; name another`,
 		);
 		close();
@@ -138,7 +138,7 @@ describe("elsewhere", () => {
 		if (before === "empty") mkdirSync(out);
 		writeFileSync(scene.core, "head");
 		const { draft, donor, close } = play(scene);
-		expect(await refusalOf(writeElsewhere(draft, donor, out))).toMatch(/^ERR_CORE_TRUNCATED /);
+		expect(await refusalOf(writeNewDirectory(draft, donor, out))).toMatch(/^ERR_CORE_TRUNCATED /);
 		close();
 		expect(readdirSync(home).sort()).toEqual(before === "empty" ? ["core", "images", "out"] : ["core", "images"]);
 		if (before === "empty") expect(readdirSync(out)).toEqual([]);
@@ -147,7 +147,7 @@ describe("elsewhere", () => {
 	test("a place that is not there is named", async () => {
 		const home = scratch();
 		const { draft, donor, close } = play(makeScene(home));
-		expect(await refusalOf(writeElsewhere(draft, donor, join(home, "a/b")))).toBe(
+		expect(await refusalOf(writeNewDirectory(draft, donor, join(home, "a/b")))).toBe(
 			`ERR_IO ${join(home, "a")}: open failed with ENOENT (no such file)`,
 		);
 		close();
@@ -316,7 +316,7 @@ describe("what an earlier patch left", () => {
 			writeFileSync(join(home, name, "pages-1.img"), "half");
 		}
 		const { draft, donor, close } = play(scene);
-		await writeElsewhere(draft, donor, join(home, "out"));
+		await writeNewDirectory(draft, donor, join(home, "out"));
 		close();
 		expect(
 			readdirSync(home)

@@ -34,7 +34,7 @@ import { isUnfinished, recoverLocked } from "./recover.ts";
  *   somebody has moved what was written; ERR_IMAGE_LOCKED when another process writes into the same empty directory; what
  *   {@link writeNewImages} throws.
  */
-export async function writeElsewhere(
+export async function writeNewDirectory(
 	draft: NewImages,
 	donor: Donor | undefined,
 	out: string,
@@ -74,7 +74,7 @@ async function fill(
 }
 
 /**
- * Refuses early, before long work, what {@link writeElsewhere} would refuse.
+ * Refuses early, before long work, what {@link writeNewDirectory} would refuse.
  *
  * @throws NecromancerError ERR_OUTPUT_EXISTS, ERR_OWNER; ERR_IO where the directory around it is not there.
  */
