@@ -28,7 +28,7 @@ export async function initialise(agent: Agent, blob: Blob, inputs = 0): Promise<
 	const { blob: here, free } = agent.layout;
 	const batch = agent.batch();
 	// A page of its own: it moves away, with nothing else on it.
-	const twin = batch.put(blobPage(blob), page);
+	const copy = batch.put(blobPage(blob), page);
 	batch.space(0, page);
 	const all = batch.put(Buffer.alloc(Number(SIGSET_BYTES), 0xff));
 	const name = batch.put(Buffer.from("agent\0"));
@@ -38,8 +38,8 @@ export async function initialise(agent: Agent, blob: Blob, inputs = 0): Promise<
 		// that of its file is a number
 		{ name: "prctl", at: here, result: batch.call("prctl", PR.SET_NAME, name) },
 		{ name: "rt_sigprocmask", at: here, result: batch.call("rt_sigprocmask", SIG_SETMASK, all, 0, SIGSET_BYTES) },
-		{ name: "mremap", at: here, result: batch.call("mremap", twin, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
-		{ name: "mmap", at: twin.at, result: batch.call("mmap", twin, page, rwx, fresh, -1, 0) },
+		{ name: "mremap", at: here, result: batch.call("mremap", copy, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, here) },
+		{ name: "mmap", at: copy.at, result: batch.call("mmap", copy, page, rwx, fresh, -1, 0) },
 		// an fd that whoever started us left open would be inherited by every process that the agent makes
 		{ name: "close_range", at: here, result: batch.call("close_range", FIRST_INPUT_FD + inputs, 0xffff_ffff, 0) },
 		{ name: "mmap", at: free.start, result: batch.call("mmap", free.start, lengthOf(free), rwx, fresh, -1, 0) },

@@ -72,7 +72,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	const known = programBreak(dead.memory, judged.open);
 	const {
 		task: completedTask,
-		lenders,
+		donorThreads,
 		findings: completed,
 	} = complete(dead, donorTask, {
 		...options,
@@ -159,7 +159,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	);
 	const leaderImage = donor.image(`core-${donorPid}.img`, "core");
 	for (const [i, thread] of task.threads.entries()) {
-		const base = cores.get(lenders.get(thread.tid) ?? donorPid);
+		const base = cores.get(donorThreads.get(thread.tid) ?? donorPid);
 		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
 		reportLostRegisters(thread, report);
 		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);

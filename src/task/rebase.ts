@@ -64,9 +64,9 @@ export function rebase(donor: AddressLayout, dead: AddressLayout): Rebase {
 	for (const module of modulesOf(donor.mappings)) {
 		const nth = seen.get(module.path) ?? 0;
 		seen.set(module.path, nth + 1);
-		const twin = deadModules.get(module.path)?.[nth];
-		if (twin === undefined) continue;
-		for (const place of module.places) slides.set(place, twin.base - module.base);
+		const counterpart = deadModules.get(module.path)?.[nth];
+		if (counterpart === undefined) continue;
+		for (const place of module.places) slides.set(place, counterpart.base - module.base);
 	}
 
 	const inFile = (at: Address, place: LayoutMapping): Rebased | undefined => {
@@ -118,7 +118,7 @@ export function rebase(donor: AddressLayout, dead: AddressLayout): Rebase {
 		return contains(to, candidate) ? { address: candidate, by: "stack" } : undefined;
 	};
 
-	// memory from mmap has no name; a mapping of equal size and protection at the distance of its neighbours is its twin
+	// memory from mmap has no name; a mapping of equal size and protection at the distance of its neighbours is its counterpart
 	const byShape = (at: Address, place: LayoutMapping, distances: readonly bigint[]): Rebased | undefined => {
 		for (const distance of distances) {
 			const start = plus(place.start, distance);
@@ -134,7 +134,7 @@ export function rebase(donor: AddressLayout, dead: AddressLayout): Rebase {
 		const place = rangeAt(donor.mappings, at);
 		if (place === undefined) return undefined;
 		if (place.file !== undefined) return inFile(at, place);
-		// heap and stack have a twin of their own: what lies beyond its ends has no other
+		// heap and stack have a counterpart of their own: what lies beyond its ends has no other
 		if (isHeap(at)) return inHeap(at);
 		if (place === donorStack) return onStack(at);
 		return inBss(at, place) ?? byShape(at, place, [...extra, ...nearbySlides(donor.mappings, place, slides)]);

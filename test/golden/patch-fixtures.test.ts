@@ -177,11 +177,11 @@ describe.each(fixtureNames)("%s, patched", (name) => {
 	it("has every thread as it died, with what the donor knew moved to its place", () => {
 		const { core, donor, donorPid, images } = it_;
 		const memory = restoredMemory(images, core.pid);
-		const twins = pairsByAge(it_);
-		expect(twins).toHaveLength(core.threads.length);
+		const pairs = pairsByAge(it_);
+		expect(pairs).toHaveLength(core.threads.length);
 		const gdb = core.notes.some(({ owner }) => owner === "GDB");
 		const leaderMask = present(/^SigBlk:\s*(\w+)$/m.exec(fixtureText(name, "dead.status"))?.[1]);
-		for (const [thread, donorTid] of twins) {
+		for (const [thread, donorTid] of pairs) {
 			const image = only(images.records(`core-${thread.tid}.img`));
 			const donors = only(donor.records(`core-${donorTid}.img`));
 			const [info, donorInfo] = [image.message(2), donors.message(2)];

@@ -4,7 +4,7 @@ import { cut, cutPlaced, type Extent, least, type Placed } from "../../bytes/ext
 /** An address, or an offset in a shared object. */
 export type PagePlace = Address | FileOffset;
 
-/** A stretch of address space whose bytes lie in a row in a source. Start and length are whole pages. */
+/** Address space whose bytes lie in a row in a source. Start and length are whole pages. */
 export interface PageRun extends Placed<PagePlace> {
 	/** What the mapping shows where nothing is written. */
 	readonly baseline: Baseline;

@@ -2,7 +2,7 @@ import { PAGE_SIZE, plus } from "../../bytes/address.ts";
 import type { Batch, PageSlot } from "./page-batch.ts";
 import type { PagePlace } from "./page-run.ts";
 
-/** Told of every stretch of pages that is written, ascending. */
+/** Told of every run of pages that is written, ascending. */
 export type Emit = (start: PagePlace, pages: number, flags: number) => void;
 
 /** What a batch comes to, in the order of its addresses. */
@@ -40,14 +40,14 @@ export function sift({ pieces }: Batch, { content, baseline }: PageSlot, emit: E
 		};
 		if (run.baseline === "nothing") keep(at, end);
 		else if (run.baseline === "zero") {
-			zero += stretches(
+			zero += keepOthers(
 				at,
 				end,
 				keep,
 				(p) => words[p >>> 2] === 0 && content.compare(zeroPage, 0, PAGE, p, p + PAGE) === 0,
 			);
 		} else if (baseline !== undefined && baseWords !== undefined) {
-			clean += stretches(
+			clean += keepOthers(
 				at,
 				end,
 				keep,
@@ -58,8 +58,8 @@ export function sift({ pieces }: Batch, { content, baseline }: PageSlot, emit: E
 	return { parts: kept.parts(), zero, clean };
 }
 
-/** Calls `keep` for the stretches of pages that are not `same`, and counts those that are. */
-function stretches(
+/** Calls `keep` for the runs of pages that are not `same`, and counts those that are. */
+function keepOthers(
 	at: number,
 	end: number,
 	keep: (start: number, stop: number) => void,
@@ -78,7 +78,7 @@ function stretches(
 	return left;
 }
 
-/** Collects what is kept; stretches that touch each other become one. */
+/** Collects what is kept; runs that touch each other become one. */
 function gather(content: Buffer) {
 	const parts: (Buffer | bigint)[] = [];
 	let from = 0;

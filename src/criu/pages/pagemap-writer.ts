@@ -8,7 +8,7 @@ import type { Emit } from "./page-sift.ts";
 
 /** A pagemap image that grows while the pages are written. */
 export interface PagemapWriter {
-	/** Adds pages behind those before; stretches that touch each other with equal flags become one entry. */
+	/** Adds pages behind those before; runs that touch each other with equal flags become one entry. */
 	readonly add: Emit;
 	/** Entries so far. */
 	readonly entries: number;

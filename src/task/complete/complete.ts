@@ -19,14 +19,14 @@ import { matchMemfds } from "./memfds.ts";
 import { completeMemory } from "./memory.ts";
 import { completeSignalActions } from "./signals.ts";
 import { withoutTemporaryMasks } from "./sleeping-masks.ts";
+import { pairThreads } from "./thread-pairs.ts";
 import { completeThreads } from "./threads.ts";
 import { completePosixTimers, intervalTimerFindings } from "./timers.ts";
-import { twinsOf } from "./twins.ts";
 
 export interface Completed {
 	readonly task: Task;
 	/** Thread id → the donor's thread that lent it what a core cannot know. */
-	readonly lenders: ReadonlyMap<number, number>;
+	readonly donorThreads: ReadonlyMap<number, number>;
 	readonly findings: readonly Finding[];
 }
 
@@ -57,13 +57,13 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 		mappings: layoutMappings(dead.memory, donor.memory.executable),
 		...bounds.anchors,
 	});
-	const twins = twinsOf(dead, donor, report);
-	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, twins, report);
+	const pairs = pairThreads(dead, donor, report);
+	const ownMemory = completeMemory(dead, donor.memory, bounds.bounds, pairs, report);
 	const credentials = completeCredentials(dead, donor, report);
-	const asleep = withEndedLeader(dead, completeThreads(dead, twins, { moved, credentials, report }), report);
+	const asleep = withEndedLeader(dead, completeThreads(dead, pairs, { moved, credentials, report }), report);
 	const signalActions = completeSignalActions(donor, moved, report);
 	const threads = withoutTemporaryMasks(asleep, dead, signalActions, report);
-	const posixTimers = completePosixTimers(donor, moved, twins, report);
+	const posixTimers = completePosixTimers(donor, moved, pairs, report);
 	intervalTimerFindings(donor, report);
 	reportProcessPending(dead, report);
 	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
@@ -83,7 +83,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 			stopped: false,
 			...defined({ attributes: donor.attributes, losses: donor.losses }),
 		},
-		lenders: new Map(twins.map((twin) => [twin.dead.tid, twin.donor.tid])),
+		donorThreads: new Map(pairs.map((pair) => [pair.dead.tid, pair.donor.tid])),
 		findings,
 	};
 }

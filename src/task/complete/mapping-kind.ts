@@ -19,7 +19,7 @@ interface Kind {
  */
 export function kindOfMapping(
 	mapping: PartialMapping,
-	twin: Mapping | undefined,
+	counterpart: Mapping | undefined,
 	objects: Objects,
 	report: (finding: Finding) => void,
 ): Kind | undefined {
@@ -29,9 +29,9 @@ export function kindOfMapping(
 	const subject = `mapping ${hex(mapping.start)}`;
 	const part = objects.partOf(mapping);
 	if (part !== undefined) {
-		const reader = twin?.backing.kind === "object" && twin.backing.writable === false;
+		const reader = counterpart?.backing.kind === "object" && counterpart.backing.writable === false;
 		const writable = reader && ((mapping.prot ?? 0) & PROT_WRITE) === 0 ? ({ writable: false } as const) : {};
-		return { backing: { kind: "object", ...part, ...writable }, shared: twin?.shared ?? true };
+		return { backing: { kind: "object", ...part, ...writable }, shared: counterpart?.shared ?? true };
 	}
 	// a private mapping of /dev/zero is anonymous memory by another name
 	if (file.path === "/dev/zero") return { backing: { kind: "anonymous" }, shared: false };
@@ -57,9 +57,9 @@ export function kindOfMapping(
 		);
 		return { backing: { kind: "anonymous" }, shared: false };
 	}
-	const shared = twin?.shared ?? false;
-	const writable = twin?.backing.kind === "file" ? twin.backing.writable : false;
-	if (twin === undefined && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 && mapping.held === 0n)
+	const shared = counterpart?.shared ?? false;
+	const writable = counterpart?.backing.kind === "file" ? counterpart.backing.writable : false;
+	if (counterpart === undefined && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 && mapping.held === 0n)
 		report(
 			caution(
 				"mapping-kind",

@@ -25,11 +25,11 @@ export function matchMemfds(
 	}
 	const ids = new Map<number, number>();
 	const objects = memory.objects.map((object): SharedObject => {
-		const twin = object.name === undefined ? undefined : theirs.get(object.name)?.shift();
-		if (twin === undefined) return object;
-		ids.set(twin.id, object.id);
+		const counterpart = object.name === undefined ? undefined : theirs.get(object.name)?.shift();
+		if (counterpart === undefined) return object;
+		ids.set(counterpart.id, object.id);
 		const { id, contents, size } = object;
-		return { ...twin, id, contents, size: size > twin.size ? size : twin.size };
+		return { ...counterpart, id, contents, size: size > counterpart.size ? size : counterpart.size };
 	});
 	let last = objects.reduce((most, { id }) => Math.max(most, id), 0);
 	const adopt = (id: number, number: number): number => {

@@ -11,12 +11,12 @@ import { linkedPaths } from "../relocate.ts";
 import type { Backing, Bounds, Mapping, Memory } from "../task.ts";
 import { withOneVvar } from "../vvar.ts";
 import { mappedFileOf } from "./mapped-file.ts";
+import { mappingCounterparts } from "./mapping-counterparts.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
-import { mappingTwins } from "./mapping-twins.ts";
 import { groupObjects } from "./objects.ts";
 import { protectionOf } from "./protection.ts";
 import { provedSingles, singlesOf } from "./single-objects.ts";
-import type { Twin } from "./twins.ts";
+import type { ThreadPair } from "./thread-pairs.ts";
 
 /** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
 const RESERVATION = 1n << 30n;
@@ -29,27 +29,27 @@ export function completeMemory(
 	dead: PartialTask,
 	donor: Memory | undefined,
 	bounds: Bounds,
-	twins: readonly Twin[],
+	pairs: readonly ThreadPair[],
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
 	reportPointers(dead, report);
 	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
 	const objects = groupObjects(dead.memory, single, report);
-	const twinOf = donor === undefined ? () => undefined : mappingTwins(dead, donor, bounds, twins);
+	const counterpartOf = donor === undefined ? () => undefined : mappingCounterparts(dead, donor, bounds, pairs);
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
-		const twin = twinOf(mapping);
-		const kind = kindOfMapping(mapping, twin, objects, report);
+		const counterpart = counterpartOf(mapping);
+		const kind = kindOfMapping(mapping, counterpart, objects, report);
 		if (kind === undefined) continue;
 		mappings.push({
 			start: mapping.start,
 			end: mapping.end,
-			prot: protectionOf(mapping, dead, donor, twin, report),
+			prot: protectionOf(mapping, dead, donor, counterpart, report),
 			shared: kind.shared,
 			backing: withRole(kind.backing, mapping, bounds),
-			flags: flagsOf(mapping, kind.backing, kind.shared, twin, bounds) | (kind.flags ?? 0),
-			advice: adviceOf(kind.backing, twin),
+			flags: flagsOf(mapping, kind.backing, kind.shared, counterpart, bounds) | (kind.flags ?? 0),
+			advice: adviceOf(kind.backing, counterpart),
 		});
 	}
 	const executable = executableOf(dead, donor);
@@ -108,30 +108,30 @@ function flagsOf(
 	mapping: PartialMapping,
 	backing: Backing,
 	shared: boolean,
-	twin: Mapping | undefined,
+	counterpart: Mapping | undefined,
 	bounds: Bounds,
 ): number {
 	if (mapping.kernel !== undefined) return 0;
-	if (contains(mapping, bounds.startStack)) return MAP.GROWSDOWN | ((twin?.flags ?? 0) & ~MAP.GROWSDOWN);
-	if (twin !== undefined && twin.shared === shared) return twin.flags;
+	if (contains(mapping, bounds.startStack)) return MAP.GROWSDOWN | ((counterpart?.flags ?? 0) & ~MAP.GROWSDOWN);
+	if (counterpart !== undefined && counterpart.shared === shared) return counterpart.flags;
 	// MAP_NORESERVE: overcommit accounting must not refuse now what the dead process had been granted
 	const reserved = !shared && backing.kind === "anonymous" && (mapping.held === 0n || lengthOf(mapping) >= RESERVATION);
 	return reserved && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 ? MAP.NORESERVE : 0;
 }
 
-const adviceOf = (backing: Backing, twin: Mapping | undefined): bigint => {
+const adviceOf = (backing: Backing, counterpart: Mapping | undefined): bigint => {
 	if (backing.kind === "vvar") return 1n << BigInt(MADV.DONTDUMP);
-	return twin?.backing.kind === backing.kind ? twin.advice : 0n;
+	return counterpart?.backing.kind === backing.kind ? counterpart.advice : 0n;
 };
 
 /** gdb leaves vvar out; the vdso's code finds its data at a fixed distance below itself, as much as the donor had. */
 function addVvar(mappings: readonly Mapping[], donor: Memory | undefined): Mapping[] {
 	const vdso = mappings.find(({ backing }) => backing.kind === "vdso");
-	const twin = donor?.mappings.find(({ backing }) => backing.kind === "vvar");
-	if (vdso === undefined || twin === undefined || mappings.some(({ backing }) => backing.kind === "vvar"))
+	const counterpart = donor?.mappings.find(({ backing }) => backing.kind === "vvar");
+	if (vdso === undefined || counterpart === undefined || mappings.some(({ backing }) => backing.kind === "vvar"))
 		return [...mappings];
-	const start = (vdso.start - lengthOf(twin)) as Mapping["start"];
-	const vvar: Mapping = { ...twin, start, end: vdso.start };
+	const start = (vdso.start - lengthOf(counterpart)) as Mapping["start"];
+	const vvar: Mapping = { ...counterpart, start, end: vdso.start };
 	if (mappings.some((mapping) => overlaps(mapping, vvar))) return [...mappings];
 	return [...mappings, vvar].sort(byStart);
 }

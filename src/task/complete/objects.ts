@@ -65,7 +65,7 @@ export function groupObjects(
 				),
 			);
 	}
-	warnOfTwins(groups, report);
+	warnOfPossiblyShared(groups, report);
 	const list = groups.map((group, i) => objectOf(group, i + 1, memory.contents, report));
 	return {
 		list,
@@ -99,7 +99,7 @@ const objectName = (mapping: PartialMapping): ObjectName | undefined => {
 const wasShared = ({ file, prot = 0, held }: PartialMapping): boolean =>
 	file?.absent === true && (file.path.startsWith("/dev/shm/") || ((prot & PROT_WRITE) !== 0 && held === 0n));
 
-function warnOfTwins(groups: readonly ObjectGroup[], report: (finding: Finding) => void): void {
+function warnOfPossiblyShared(groups: readonly ObjectGroup[], report: (finding: Finding) => void): void {
 	const parts = groups
 		.filter(({ name }) => name !== undefined)
 		.flatMap((group) => group.members.map((member) => ({ group, member })));

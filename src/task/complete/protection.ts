@@ -10,20 +10,21 @@ export const shownByGdb = (prot: number): number => prot | PROT_READ;
 
 /**
  * The protection of a dead mapping. The kernel's cores tell it; gdb's show every segment readable and leave clean file
- * mappings out, so there the donor's twin decides. Without one, a readable mapping directly below a writable one is taken
+ * mappings out, so there the donor's counterpart decides. Without one, a readable mapping directly below a writable one is taken
  * for the guard of a stack where the donor has guards of that size, or, without a donor, where a thread's stack is above.
  */
 export function protectionOf(
 	mapping: PartialMapping,
 	dead: PartialTask,
 	donor: Memory | undefined,
-	twin: Mapping | undefined,
+	counterpart: Mapping | undefined,
 	report: (finding: Finding) => void,
 ): number {
-	if (mapping.kernel !== undefined) return twin?.prot ?? mapping.prot ?? PROT_READ;
+	if (mapping.kernel !== undefined) return counterpart?.prot ?? mapping.prot ?? PROT_READ;
 	if (dead.writer === "kernel" && mapping.prot !== undefined) return mapping.prot;
-	if (twin !== undefined && (mapping.prot === undefined || mapping.prot === shownByGdb(twin.prot))) return twin.prot;
-	const shown = mapping.prot ?? twin?.prot ?? PROT_READ;
+	if (counterpart !== undefined && (mapping.prot === undefined || mapping.prot === shownByGdb(counterpart.prot)))
+		return counterpart.prot;
+	const shown = mapping.prot ?? counterpart?.prot ?? PROT_READ;
 	if (shown !== PROT_READ || mapping.file !== undefined) return shown;
 	if (guards(mapping, dead, donor)) return 0;
 	report(

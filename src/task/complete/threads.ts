@@ -11,7 +11,7 @@ import { type FrameOf, signalFrames } from "../evidence/signal-frame.ts";
 import type { PartialMemory, PartialTask } from "../partial-task.ts";
 import type { Rebase, Rebased } from "../rebase.ts";
 import type { AlternateStack, Credentials, Rseq, Thread } from "../task.ts";
-import type { Twin } from "./twins.ts";
+import type { ThreadPair } from "./thread-pairs.ts";
 
 const AVX512 = componentBit(OPMASK) | componentBit(ZMM_HI256) | componentBit(HI16_ZMM);
 
@@ -22,71 +22,75 @@ interface CompletedThreadContext {
 }
 
 /** Every thread of the dead process, with the donor's thread attributes rebased to its addresses. */
-export function completeThreads(dead: PartialTask, twins: readonly Twin[], around: CompletedThreadContext): Thread[] {
+export function completeThreads(
+	dead: PartialTask,
+	pairs: readonly ThreadPair[],
+	around: CompletedThreadContext,
+): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
 	const frameOf = signalFrames(dead.threads, dead.memory);
-	return twins.map((twin, i) => completeThread(dead, twin, i === 0 && dead.leaderEnded !== true, frameOf, around));
+	return pairs.map((pair, i) => completeThread(dead, pair, i === 0 && dead.leaderEnded !== true, frameOf, around));
 }
 
 function completeThread(
 	dead: PartialTask,
-	twin: Twin,
+	pair: ThreadPair,
 	leader: boolean,
 	frameOf: FrameOf,
 	around: CompletedThreadContext,
 ): Thread {
 	const { moved, report } = around;
-	const { tid } = twin.dead;
+	const { tid } = pair.dead;
 	const subject = `thread ${tid}`;
-	const pointers = { donor: address(twin.donor.registers.fs_base), dead: address(twin.dead.registers.fs_base) };
+	const pointers = { donor: address(pair.donor.registers.fs_base), dead: address(pair.dead.registers.fs_base) };
 	const carry = (donor: Address | undefined): Rebased | undefined =>
 		donor === undefined ? undefined : moved.inThread(donor, pointers);
 
-	const clearTid = carry(twin.donor.clearTid)?.address;
+	const clearTid = carry(pair.donor.clearTid)?.address;
 	confirmTid(dead.memory, clearTid, tid, report);
-	const robustList = carry(twin.donor.robustList)?.address;
-	if (twin.donor.robustList !== undefined && robustList === undefined)
+	const robustList = carry(pair.donor.robustList)?.address;
+	if (pair.donor.robustList !== undefined && robustList === undefined)
 		report(
 			caution(
 				"address-unmapped",
 				subject,
-				`robust futex list at ${hex(twin.donor.robustList)} of the donor has no place here; it is not registered`,
+				`robust futex list at ${hex(pair.donor.robustList)} of the donor has no place here; it is not registered`,
 			),
 		);
-	const rseq = carryRseq(dead.memory, twin, carry, subject, report);
+	const rseq = carryRseq(dead.memory, pair, carry, subject, report);
 	const alternateStack =
-		provenAlternateStack(frameOf, twin, subject, report) ?? carryAlternateStack(twin, carry, subject, report);
-	const blocked = twin.dead.blocked ?? twin.donor.blocked;
-	const pending = recreatePending(twin.dead.pending, blocked);
+		provenAlternateStack(frameOf, pair, subject, report) ?? carryAlternateStack(pair, carry, subject, report);
+	const blocked = pair.dead.blocked ?? pair.donor.blocked;
+	const pending = recreatePending(pair.dead.pending, blocked);
 	if (pending.length > 0)
 		report(
 			caution(
 				"pending-lost",
 				subject,
-				`${signalSetText(twin.dead.pending & blocked)} pending; queued again, but who sent it is not in a core`,
+				`${signalSetText(pair.dead.pending & blocked)} pending; queued again, but who sent it is not in a core`,
 			),
 		);
-	if (twin.dead.shadowStack !== undefined)
+	if (pair.dead.shadowStack !== undefined)
 		report(
 			loss(
 				"xstate",
 				subject,
-				`ran with a shadow stack (pointer ${hex(twin.dead.shadowStack)}); it resumes without one`,
+				`ran with a shadow stack (pointer ${hex(pair.dead.shadowStack)}); it resumes without one`,
 			),
 		);
 	return {
 		tid,
-		name: leader || !twin.own ? dead.comm : twin.donor.name,
-		registers: completeRegisters(twin.dead.registers, dead.memory, rseq, subject, report),
-		xstate: completeXstate(dead, twin, subject, report),
+		name: leader || !pair.own ? dead.comm : pair.donor.name,
+		registers: completeRegisters(pair.dead.registers, dead.memory, rseq, subject, report),
+		xstate: completeXstate(dead, pair, subject, report),
 		blocked,
 		pending,
-		scheduling: twin.donor.scheduling,
-		parentDeathSignal: twin.donor.parentDeathSignal,
-		credentials: around.credentials(twin.donor.credentials),
-		seccomp: twin.donor.seccomp,
-		...defined({ attributes: twin.donor.attributes, clearTid, robustList, rseq, alternateStack }),
+		scheduling: pair.donor.scheduling,
+		parentDeathSignal: pair.donor.parentDeathSignal,
+		credentials: around.credentials(pair.donor.credentials),
+		seccomp: pair.donor.seccomp,
+		...defined({ attributes: pair.donor.attributes, clearTid, robustList, rseq, alternateStack }),
 	};
 }
 
@@ -122,12 +126,12 @@ function confirmTid(
 
 function carryRseq(
 	memory: PartialMemory,
-	twin: Twin,
+	pair: ThreadPair,
 	carry: (at: Address) => Rebased | undefined,
 	subject: string,
 	report: (finding: Finding) => void,
 ): Rseq | undefined {
-	const { rseq } = twin.donor;
+	const { rseq } = pair.donor;
 	if (rseq === undefined) return undefined;
 	const area = carry(rseq.area)?.address;
 	const bytes = area === undefined ? undefined : memory.read(area, rseqArea.size);
@@ -148,11 +152,11 @@ function carryRseq(
 /** A signal frame on a thread's stack proves its alternate stack, whatever the donor's was. */
 function provenAlternateStack(
 	frameOf: FrameOf,
-	twin: Twin,
+	pair: ThreadPair,
 	subject: string,
 	report: (finding: Finding) => void,
 ): AlternateStack | undefined {
-	const frame = frameOf(twin.dead);
+	const frame = frameOf(pair.dead);
 	if (frame?.alternateStack === undefined) return undefined;
 	const { base, size } = frame.alternateStack;
 	report(
@@ -166,15 +170,15 @@ function provenAlternateStack(
 }
 
 function carryAlternateStack(
-	twin: Twin,
+	pair: ThreadPair,
 	carry: (at: Address) => Rebased | undefined,
 	subject: string,
 	report: (finding: Finding) => void,
 ): AlternateStack | undefined {
 	// what the core itself tells goes first
-	if (twin.dead.alternateStack !== undefined) return twin.dead.alternateStack;
-	const stack = twin.donor.alternateStack;
-	if (stack === undefined || !twin.own) return undefined;
+	if (pair.dead.alternateStack !== undefined) return pair.dead.alternateStack;
+	const stack = pair.donor.alternateStack;
+	if (stack === undefined || !pair.own) return undefined;
 	const base = carry(stack.base);
 	const last = carry(plus(stack.base, stack.size - 1n));
 	if (base === undefined || last === undefined || last.address - base.address !== stack.size - 1n) {
@@ -198,24 +202,29 @@ function carryAlternateStack(
 	return { ...stack, base: base.address };
 }
 
-function completeXstate(dead: PartialTask, twin: Twin, subject: string, report: (finding: Finding) => void): Xstate {
-	if (twin.dead.xstate === undefined) {
+function completeXstate(
+	dead: PartialTask,
+	pair: ThreadPair,
+	subject: string,
+	report: (finding: Finding) => void,
+): Xstate {
+	if (pair.dead.xstate === undefined) {
 		report(loss("xstate", subject, "the core has no FPU state; it starts with the donor's"));
-		return twin.donor.xstate;
+		return pair.donor.xstate;
 	}
 	// a reserved bit, from a damaged core or a processor with more of them, would kill the thread as it resumes
-	const { fx } = twin.dead.xstate;
-	const own = { ...twin.dead.xstate, fx: { ...fx, mxcsr: legalMxcsr(fx) } };
+	const { fx } = pair.dead.xstate;
+	const own = { ...pair.dead.xstate, fx: { ...fx, mxcsr: legalMxcsr(fx) } };
 	// folklore: gdb 13.1 reads the kernel's area with Intel's offsets; on a CPU that packs components tighter (AMD) it
 	// finds zeros for PKRU and marks it in use, which would unlock every protection key
 	const pkru = own.components.get(PKRU);
-	const donors = twin.donor.xstate.components.get(PKRU);
+	const donors = pair.donor.xstate.components.get(PKRU);
 	if (dead.writer === "gdb" && (own.xstateBv & AVX512) !== 0n)
 		report(
 			caution("xstate", subject, "gdb's cores misplace AVX-512 registers on CPUs that lay them out unlike Intel's"),
 		);
 	if (dead.writer === "gdb" && donors !== undefined && (pkru === undefined || pkru.every((byte) => byte === 0))) {
-		const used = (1n << BigInt(PKRU)) & twin.donor.xstate.xstateBv;
+		const used = (1n << BigInt(PKRU)) & pair.donor.xstate.xstateBv;
 		return { ...own, xstateBv: own.xstateBv | used, components: new Map([...own.components, [PKRU, donors]]) };
 	}
 	return own;

@@ -3,20 +3,20 @@ import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding } from "../../finding.ts";
 import type { Rebase } from "../rebase.ts";
 import type { PosixTimer, Task } from "../task.ts";
-import type { Twin } from "./twins.ts";
+import type { ThreadPair } from "./thread-pairs.ts";
 
 /** The donor's POSIX timers; cookies that point into its memory and thread ids are carried over. */
 export function completePosixTimers(
 	donor: Task,
 	moved: Rebase,
-	twins: readonly Twin[],
+	pairs: readonly ThreadPair[],
 	report: (finding: Finding) => void,
 ): PosixTimer[] {
-	const leader = twins[0]?.dead.tid;
+	const leader = pairs[0]?.dead.tid;
 	return donor.posixTimers.map((timer) => {
 		const value = moved.address(address(timer.value))?.address ?? timer.value;
-		const twin = twins.find((candidate) => candidate.own && candidate.donor.tid === timer.thread);
-		const thread = timer.thread === undefined || timer.thread === 0 ? timer.thread : (twin?.dead.tid ?? leader);
+		const pair = pairs.find((candidate) => candidate.own && candidate.donor.tid === timer.thread);
+		const thread = timer.thread === undefined || timer.thread === 0 ? timer.thread : (pair?.dead.tid ?? leader);
 		report(
 			caution(
 				"timers-from-donor",

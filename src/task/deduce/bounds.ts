@@ -27,7 +27,7 @@ export function deduceBounds(dead: PartialTask, open: OpenObject, report: (findi
 				"the program headers are neither in the core nor on this host; /proc/PID/stat shows the executable's mappings",
 			),
 		);
-	const stretch =
+	const codeData =
 		program === undefined ? { startCode: from, endCode: to, startData: from, endData: to } : codeAndData(program);
 	// where nothing says how large .bss is, what adjoins the executable is taken for it
 	const adjoining = memory.mappings.find((mapping) => mapping.start === to && isAnonymous(mapping));
@@ -38,7 +38,7 @@ export function deduceBounds(dead: PartialTask, open: OpenObject, report: (findi
 		report(note("brk-guessed", `program break ${hex(heap.end)}`, "there was no heap; one would begin here"));
 	else if (heap.end !== known) report(breakGuessed(heap.end));
 	return {
-		...stretch,
+		...codeData,
 		...{ startStack, argStart, argEnd, envStart, envEnd },
 		startBrk: heap.start,
 		brk: heap.end,

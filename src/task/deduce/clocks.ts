@@ -6,9 +6,9 @@ import type { ClockOrigin, ProcessClocks } from "../clocks.ts";
 import { goPollsUntil } from "../evidence/go-poller.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
+import { newestBetween, newestInBothForms } from "./clock-readings.ts";
 import { deadlinesOf } from "./deadlines.ts";
 import { type UvLoop, uvLoops } from "./libuv.ts";
-import { newestBetween, newestInBothForms } from "./readings.ts";
 
 /*
  * No note of a core says what the clock showed. There are two witnesses: this host, if the core was written on this boot; and

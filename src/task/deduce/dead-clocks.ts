@@ -4,8 +4,8 @@ import { LATEST_CLOCK, type ProcessClocks } from "../clocks.ts";
 import type { PartialTask } from "../partial-task.ts";
 import type { OpenObject } from "../program-objects.ts";
 import type { Task } from "../task.ts";
+import { wasReadLately } from "./clock-readings.ts";
 import { clockTrace, decideClocks, type HostClocksThen, secondsText } from "./clocks.ts";
-import { wasReadLately } from "./readings.ts";
 import { longLived } from "./search.ts";
 
 /** What CLOCK_MONOTONIC is to show, nanoseconds; or that of the host as it is. */

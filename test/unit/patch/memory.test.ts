@@ -115,8 +115,15 @@ describe("the list of mappings", () => {
 			withSegment(deadCore(), { start: FREE, end: FREE + 2n * P, prot: 3, bytes: filled(7, 2) }),
 			{ start: FREE + 16n * P, end: FREE + 19n * P, prot: 3, bytes: filled(8, 3) },
 		);
-		const twin = { start: DONOR_FREE, end: DONOR_FREE + 2n * P, prot: 3, flags: 0x2022, status: 0x201, madv: 0x4000n };
-		const { vma } = await patched({ core: dead, donor: withVma(livingDonor(), twin) });
+		const counterpart = {
+			start: DONOR_FREE,
+			end: DONOR_FREE + 2n * P,
+			prot: 3,
+			flags: 0x2022,
+			status: 0x201,
+			madv: 0x4000n,
+		};
+		const { vma } = await patched({ core: dead, donor: withVma(livingDonor(), counterpart) });
 		expect(vma(FREE)).toMatchObject({ flags: 0x2022, madv: 0x4000n });
 		expect(vma(FREE + 16n * P)).toMatchObject({ flags: 0x22 });
 		expect(vma(FREE + 16n * P)?.madv).toBeUndefined();
@@ -134,7 +141,7 @@ describe("the list of mappings", () => {
 		expect((await patched({ core, donor: { ...donor, vmas } })).vma(deadPlaces.tls)?.flags).toBe(0x4022);
 	});
 
-	test("gives a thread's stack what the donor's threads' had, with or without a twin", async () => {
+	test("gives a thread's stack what the donor's threads' had, with or without a counterpart", async () => {
 		const donor = livingDonor({ tids: [200, 201] });
 		const { start } = stackOf(donorPlaces, 1);
 		const vmas = donor.vmas.map((vma) => (vma.start === start ? { ...vma, madv: 0x8000n, flags: 0x4022 } : vma));

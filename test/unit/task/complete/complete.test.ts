@@ -115,8 +115,11 @@ describe("findings", () => {
 
 test("each thread has its lender", () => {
 	const core = deadCore({ tids: [500, 501, 502] });
-	const { lenders } = completed({ ...core, threads: [...core.threads].reverse() }, livingDonor({ tids: [200, 209] }));
-	expect([...lenders].sort()).toEqual([
+	const { donorThreads } = completed(
+		{ ...core, threads: [...core.threads].reverse() },
+		livingDonor({ tids: [200, 209] }),
+	);
+	expect([...donorThreads].sort()).toEqual([
 		[500, 200],
 		[501, 209],
 		[502, 200],

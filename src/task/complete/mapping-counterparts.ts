@@ -4,16 +4,21 @@ import { MAP } from "../../linux/mman.ts";
 import type { PartialMapping, PartialTask } from "../partial-task.ts";
 import type { Bounds, Mapping, Memory } from "../task.ts";
 import { shownByGdb } from "./protection.ts";
-import type { Twin } from "./twins.ts";
+import type { ThreadPair } from "./thread-pairs.ts";
 
-/** The donor's counterpart ("twin") of a dead process's mapping, which supplies what no core tells. */
-export type MappingTwins = (mapping: PartialMapping) => Mapping | undefined;
+/** The donor's counterpart of a dead process's mapping, which supplies what no core tells. */
+export type MappingCounterparts = (mapping: PartialMapping) => Mapping | undefined;
 
 /**
- * Twins by name (file and offset, vdso, heap, stack), else by place between named neighbours, else by the thread whose
+ * By name (file and offset, vdso, heap, stack), else by place between named neighbours, else by the thread whose
  * stack it is.
  */
-export function mappingTwins(dead: PartialTask, donor: Memory, bounds: Bounds, threads: readonly Twin[]): MappingTwins {
+export function mappingCounterparts(
+	dead: PartialTask,
+	donor: Memory,
+	bounds: Bounds,
+	threads: readonly ThreadPair[],
+): MappingCounterparts {
 	const donorNames = namesOf(donor);
 	const named = new Map<string, Mapping>();
 	for (const mapping of donor.mappings) {
@@ -119,21 +124,21 @@ function gapsOf<M>(
 }
 
 /**
- * The twin of a thread's stack is the stack of the thread's twin, for its flags (MAP_STACK means no huge pages since Linux
+ * The counterpart of a thread's stack is the stack of the donor's thread, for its flags (MAP_STACK means no huge pages since Linux
  * 6.7).
  */
 function threadStacks(
 	dead: PartialTask,
 	donor: Memory,
-	threads: readonly Twin[],
+	threads: readonly ThreadPair[],
 ): ReadonlyMap<PartialMapping, Mapping> {
 	const stacks = new Map<PartialMapping, Mapping>();
 	const [, ...others] = threads;
 	const first = others.find(({ own }) => own);
 	for (const thread of others) {
 		const mapping = rangeAt(dead.memory.mappings, address(thread.dead.registers.sp));
-		const lender = thread.own ? thread : first;
-		const found = lender && rangeAt(donor.mappings, address(lender.donor.registers.sp));
+		const pair = thread.own ? thread : first;
+		const found = pair && rangeAt(donor.mappings, address(pair.donor.registers.sp));
 		if (mapping !== undefined && found?.backing.kind === "anonymous" && found.backing.role === undefined)
 			stacks.set(mapping, found);
 	}

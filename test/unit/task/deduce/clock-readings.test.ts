@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { newestBetween, newestInBothForms, wasReadLately } from "../../../../src/task/deduce/readings.ts";
+import { newestBetween, newestInBothForms, wasReadLately } from "../../../../src/task/deduce/clock-readings.ts";
 import { pageAt, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;

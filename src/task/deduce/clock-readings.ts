@@ -55,7 +55,7 @@ export function newestBetween(
 /** How long before its death a program that reads the clock has read it, nanoseconds. */
 const LATELY = 60n * SECOND;
 
-/** How many stretches of the future, each as long, and how far away the first is, nanoseconds: no timer is set so late. */
+/** How many windows of the future, each as long, and how far away the first is, nanoseconds: no timer is set so late. */
 const FUTURES = 16;
 const FUTURE = 7200n * SECOND;
 
@@ -68,13 +68,13 @@ const YOUNG = 3600n * SECOND;
  */
 export function wasReadLately(at: bigint, memory: PartialMemory, places: readonly Range[]): boolean {
 	if (at < YOUNG) return false;
-	const stretches = new Array<number>(FUTURES + 1).fill(0);
+	const windows = new Array<number>(FUTURES + 1).fill(0);
 	const from = at - LATELY;
 	const to = at + FUTURE + LATELY * BigInt(FUTURES);
 	const count = (value: bigint): void => {
 		if (value <= from || value >= to) return;
-		const stretch = value <= at ? 0 : value < at + FUTURE ? -1 : 1 + Number((value - at - FUTURE) / LATELY);
-		if (stretch >= 0) stretches[stretch] = (stretches[stretch] ?? 0) + 1;
+		const window = value <= at ? 0 : value < at + FUTURE ? -1 : 1 + Number((value - at - FUTURE) / LATELY);
+		if (window >= 0) windows[window] = (windows[window] ?? 0) + 1;
 	};
 	const seen = new Set<bigint>();
 	const [first, last] = [Number(from / SECOND), Number(to / SECOND)];
@@ -94,7 +94,7 @@ export function wasReadLately(at: bigint, memory: PartialMemory, places: readonl
 			seen.add(value);
 			count(value);
 		}
-	const [past = 0, ...futures] = stretches;
+	const [past = 0, ...futures] = windows;
 	return past > 1 + Math.max(...futures);
 }
 

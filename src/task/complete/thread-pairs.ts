@@ -3,10 +3,10 @@ import type { PartialTask, PartialThread } from "../partial-task.ts";
 import type { Task, Thread } from "../task.ts";
 
 /** A thread of the dead process and the donor's thread whose attributes it takes. */
-export interface Twin {
+export interface ThreadPair {
 	readonly dead: PartialThread;
 	readonly donor: Thread;
-	/** False where the donor had no counterpart and lends its leader's attributes. */
+	/** False where the donor had no counterpart and gives its leader's attributes. */
 	readonly own: boolean;
 }
 
@@ -14,21 +14,21 @@ export interface Twin {
  * Pairs threads by age: leader with leader, then the n-th oldest with the n-th oldest. A core names no thread but the
  * leader, and programs start their threads in one order. Threads left over take after the donor's leader.
  */
-export function twinsOf(dead: PartialTask, donor: Task, report: (finding: Finding) => void): readonly Twin[] {
+export function pairThreads(dead: PartialTask, donor: Task, report: (finding: Finding) => void): readonly ThreadPair[] {
 	const [leader, ...others] = byAge(donor.threads, donor.identity.pid);
 	if (leader === undefined) return [];
 	// where the leader had ended, the oldest of the others is one of the others
-	const lenders = dead.leaderEnded === true ? others : [leader, ...others];
-	const twins = byAge(dead.threads, dead.pid).map((thread, i): Twin => {
-		const own = lenders[i];
+	const donors = dead.leaderEnded === true ? others : [leader, ...others];
+	const pairs = byAge(dead.threads, dead.pid).map((thread, i): ThreadPair => {
+		const own = donors[i];
 		return { dead: thread, donor: own ?? leader, own: own !== undefined };
 	});
-	const alone = twins.filter((twin) => !twin.own);
-	const surplus = lenders.length - twins.length;
+	const alone = pairs.filter((pair) => !pair.own);
+	const surplus = donors.length - pairs.length;
 	if (alone.length > 0)
 		report(
 			caution(
-				"thread-without-twin",
+				"thread-without-counterpart",
 				alone.length === 1 ? `thread ${alone[0]?.dead.tid}` : `${alone.length} threads`,
 				`the donor has ${donor.threads.length} of ${dead.threads.length} threads; name, scheduling and signal stack are taken from its leader`,
 			),
@@ -41,7 +41,7 @@ export function twinsOf(dead: PartialTask, donor: Task, report: (finding: Findin
 				`the dead process had ${dead.threads.length}; theirs are left out`,
 			),
 		);
-	return twins;
+	return pairs;
 }
 
 /** Thread ids grow from the leader's and wrap at pid_max, which is at most 2^22 (PID_MAX_LIMIT, include/linux/threads.h). */
