@@ -41,3 +41,4 @@ export type { PartialTask } from "./task/partial-task.ts";
 export type { Mapping, Memory, Task, Thread } from "./task/task.ts";
 export { type CoreOfTask, coreOfTask, type ToCoreOptions } from "./task/to-core/to-core.ts";
 export { type ImageOptions, imagesFromTask, type TaskImages } from "./task/to-images/to-images.ts";
+export type { Gone } from "./task/verdict.ts";

@@ -4,6 +4,8 @@ import type { FileIdentity, MappedFile } from "../task/file-identity.ts";
 export interface Expected extends Omit<MappedFile, "path"> {
 	/** Of the file that was open: proves that it is still that one, and never that it is another. */
 	readonly identity?: FileIdentity;
+	/** It was mapped, as no directory, FIFO or socket can be. */
+	readonly isMapped?: boolean;
 	/** It is opened for reading alone or for writing alone: at a FIFO that waits until somebody opens the other end. */
 	readonly waits?: boolean;
 	/** ELF header and program headers. */

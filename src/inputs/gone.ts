@@ -14,3 +14,5 @@ export const closedTo = (uid: number, errno: string): Gone =>
 /** Who owns a symbolic link on the way decides which of the files that the user may open it is. */
 export const reachedByLinkOf = (stranger: number): Gone =>
 	gone("redirected", `is reached by a link of user ${stranger}'s`);
+
+export const isGone = (what: object): what is Gone => "kind" in what && what.kind === "gone";

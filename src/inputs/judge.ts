@@ -5,10 +5,11 @@ import type { ByteSource } from "../bytes/source.ts";
 import { sameBuildId } from "../criu/build-id.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { isDebugOnly } from "../elf/debug-only.ts";
-import { S_IFIFO, S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from "../linux/stat.ts";
 import { type FileIdentity, sameFile } from "../task/file-identity.ts";
 import type { Different, Gone, Proof, Verdict } from "../task/verdict.ts";
 import type { Expected } from "./expected.ts";
+import { IRREGULAR, isGone } from "./gone.ts";
 import { otherStart } from "./same-start.ts";
 
 /** A file that was opened, or looked at through a descriptor that cannot be read. Its name does not matter any more. */
@@ -37,8 +38,9 @@ export const openedFile = (source: ByteSource, mode = source.mode): OpenedFile =
  * @throws NecromancerError ERR_IO.
  */
 export function judge(expected: Expected, here: OpenedFile | Gone): Verdict {
-	if ("kind" in here) return here;
-	const { size, reach = { lastStart: 0n, end: 0n } } = expected;
+	if (isGone(here)) return here;
+	const { size, isMapped, reach = { lastStart: 0n, end: 0n } } = expected;
+	if (isMapped === true && !isMappable(here)) return IRREGULAR;
 	const contradiction =
 		otherMode(expected, here) ??
 		(expected.buildId === undefined ? otherObject(expected, here) : otherBuild(expected, here));
@@ -54,13 +56,17 @@ export function judge(expected: Expected, here: OpenedFile | Gone): Verdict {
 
 const different = (finding: string, expectation: string): Different => ({ kind: "different", finding, expectation });
 
-const isRegular = ({ mode }: OpenedFile): boolean => mode === undefined || (mode & S_IFMT) === S_IFREG;
+const isMappable = (here: OpenedFile): boolean => ![S_IFDIR, S_IFIFO, S_IFSOCK].some((type) => isOfType(here, type));
+
+const isOfType = ({ mode = 0 }: OpenedFile, type: number): boolean => (mode & S_IFMT) === type;
+
+const isRegular = (here: OpenedFile): boolean => here.mode === undefined || isOfType(here, S_IFREG);
 
 function otherMode({ mode, waits }: Expected, here: OpenedFile): Different | undefined {
 	if (here.mode === undefined) return undefined;
 	if (mode !== undefined && mode !== here.mode)
 		return different(`has mode ${octal(here.mode)}`, `expected ${octal(mode)}`);
-	return waits === true && (here.mode & S_IFMT) === S_IFIFO ? different("is a FIFO", "expected a file") : undefined;
+	return waits === true && isOfType(here, S_IFIFO) ? different("is a FIFO", "expected a file") : undefined;
 }
 
 const octal = (mode: number): string => `0${mode.toString(8)}`;

@@ -44,6 +44,8 @@ export interface PatchOptions extends CompleteOptions {
 	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
 	/** Evidence of the process's clocks besides core and donor. */
 	readonly clock?: Pick<DeadClockOptions, "host" | "others" | "given">;
+	/** When the core was written, nanoseconds since 1970: a file that changed later is not what was mapped. */
+	readonly writtenAt?: bigint;
 }
 
 export interface Patched {
@@ -131,7 +133,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	names.drop(oldPagemap);
 	names.replace(`pages-${pagesId}.img`);
 
-	const binaries = inspectBinaries(task.memory, judged, report);
+	const binaries = inspectBinaries(task.memory, judged, report, options.writtenAt);
 	const files = fileTable(
 		withOpenedFiles(
 			donor.image("files.img", "files").records.map(({ value }) => value),

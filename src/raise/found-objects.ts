@@ -1,3 +1,4 @@
+import { isGone } from "../inputs/gone.ts";
 import { hostFiles } from "../patch/host-files.ts";
 import type { OpenObject } from "../task/program-objects.ts";
 import type { FoundFiles } from "./mapped-files.ts";
@@ -8,8 +9,9 @@ export function withFoundObjects<T>({ verdicts }: Pick<FoundFiles, "verdicts">, 
 	try {
 		return use((path) => {
 			const verdict = verdicts.get(path);
-			const file = verdict && host.open(path);
-			return file && { source: file.source, verdict };
+			if (verdict === undefined) return undefined;
+			const file = host.open(path);
+			return isGone(file) ? undefined : { source: file.source, verdict };
 		});
 	} finally {
 		host.close();

@@ -4,7 +4,7 @@ import { refuse, refuseAll } from "../errors.ts";
 import { type Finding, loss, note } from "../finding.ts";
 import { type BuildIdSearch, buildIdSearch } from "../inputs/build-id-search.ts";
 import { absentText, differenceText, doubtsAbout, placeOf } from "../inputs/file-findings.ts";
-import { closedTo, IRREGULAR, NOT_HERE, reachedByLinkOf, UNOPENED } from "../inputs/gone.ts";
+import { closedTo, IRREGULAR, isGone, NOT_HERE, reachedByLinkOf } from "../inputs/gone.ts";
 import { judge, openedFile } from "../inputs/judge.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
@@ -144,7 +144,7 @@ function candidateAt(file: WantedFile, root: string, path: string, reader: FileS
 	const stranger = reader === undefined ? undefined : foreignLinkOwner(reached, reader.uid);
 	if (stranger !== undefined) return reachedByLinkOf(stranger);
 	const source = openRegular(reached.path);
-	if (source === undefined) return UNOPENED;
+	if (isGone(source)) return source;
 	try {
 		const verdict = judge(file, openedFile(source));
 		return { path: reached.path, verdict, changedAt: stat.mtimeMs, size: source.size };
@@ -173,7 +173,7 @@ function fromCore({ path, mapped }: WantedFile, given: FileCandidate | Gone): Fi
 }
 
 function objection(path: string, given: FileCandidate | Gone): string {
-	if ("because" in given) return given.because;
+	if (isGone(given)) return given.because;
 	const { verdict } = given;
 	return verdict.kind === "different" ? differenceText(verdict, placeOf(path, given.path)) : NOT_HERE.because;
 }
@@ -185,7 +185,7 @@ function faultOf(file: WantedFile, given: FileCandidate | Gone): Fault {
 		const place = placeOf(path, given.path);
 		return { kind: "different", subject: path, finding: `${finding}${place}`, expectation, dispensable: false };
 	}
-	const { because, why } = "because" in given ? given : NOT_HERE;
+	const { because, why } = isGone(given) ? given : NOT_HERE;
 	return {
 		kind: "missing",
 		subject: path,

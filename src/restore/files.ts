@@ -4,6 +4,7 @@ import { attempt, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
+import type { Expected } from "../inputs/expected.ts";
 import { NOT_HERE } from "../inputs/gone.ts";
 import { judge, type OpenedFile } from "../inputs/judge.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
@@ -31,6 +32,8 @@ export interface HostLook {
 	buildId(path: string): string | undefined;
 }
 
+type Wanted = MappedFile & Expected;
+
 /**
  * Holds every file that the process had mapped or open, its executable and its directories against this host: there,
  * with the size, the mode and the build-id that the images name. What they do not name is not looked at. Descriptors
@@ -39,15 +42,15 @@ export interface HostLook {
  * @returns all mismatches, in the order of the descriptors, mapped files first.
  */
 export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = new Map()): FileMismatch[] {
-	const wanted = new Map<string, { readonly looks: MappedFile[]; readonly descriptors: number[]; mapped: boolean }>();
-	const want = (looks: MappedFile, descriptor?: number): void => {
+	const wanted = new Map<string, { readonly looks: Wanted[]; readonly descriptors: number[]; mapped: boolean }>();
+	const want = (looks: Wanted, descriptor?: number): void => {
 		const known = wanted.get(looks.path) ?? { looks: [], descriptors: [], mapped: false };
 		wanted.set(looks.path, known);
 		known.looks.push(looks);
 		if (descriptor === undefined) known.mapped = true;
 		else known.descriptors.push(descriptor);
 	};
-	for (const looks of task.memory.files.values()) want(looks);
+	for (const looks of task.memory.files.values()) want({ ...looks, isMapped: true });
 	const waiting = new Set<string>();
 	const { cwd, root, descriptors } = task.files;
 	for (const { number, description } of descriptors) {

@@ -24,6 +24,7 @@ import { writeCore } from "../../src/core/write.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { writeNewDirectory } from "../../src/criu/store/new-directory.ts";
 import { dump } from "../../src/dump/dump.ts";
+import { isGone } from "../../src/inputs/gone.ts";
 import { hostFiles } from "../../src/patch/host-files.ts";
 import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
@@ -194,7 +195,11 @@ export function openStage(user = UID): Stage {
 				const siginfo = Buffer.alloc(128);
 				siginfo.writeInt32LE(SIGABRT, 0);
 				const death = { tid: task.identity.pid, siginfo };
-				await writeCore(coreOfTask(task, { file: (name) => host.open(name)?.source, death }).draft, sink);
+				const file = (name: string) => {
+					const here = host.open(name);
+					return isGone(here) ? undefined : here.source;
+				};
+				await writeCore(coreOfTask(task, { file, death }).draft, sink);
 			} finally {
 				host.close();
 				sink.close();

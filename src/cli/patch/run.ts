@@ -91,6 +91,8 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 						: otherClocksWhenWritten(core.written, clocksFromImages(donor).clocks?.origin),
 				...defined({ given: verb.clock }),
 			},
+			// not known of our own unpacked copy
+			...(core.temporary ? {} : defined({ writtenAt: core.written })),
 			...defined({ softLimits: verb.limit, donorPid: verb.donorPid, allowMismatch: verb.allowMismatch }),
 		});
 		const target = verb.check === true ? undefined : (verb.output ?? verb.images);

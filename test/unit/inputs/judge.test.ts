@@ -114,6 +114,7 @@ describe("a file is another one", () => {
 			opened(bare()),
 			different("has 1 program headers", "expected 11 (AT_PHNUM)"),
 		],
+		["type", { waits: true }, opened(bare(), { mode: 0o010644 }), different("is a FIFO", "expected a file")],
 		["size", { size: 4n }, opened(Buffer.alloc(5)), different("has 5 bytes", "expected 4")],
 		[
 			"size of that build",
@@ -138,5 +139,8 @@ describe("a file is another one", () => {
 
 it("a file that is not there, or closed, is gone, whatever was expected", () => {
 	expect(judge({ buildId: ID }, NOT_HERE)).toEqual({ kind: "gone", why: "absent", because: "is not here" });
+	const directory = { size: 4096n, mode: 0o040755, buildId: () => undefined };
+	expect(judge({ isMapped: true, mode: 0o040755 }, directory)).toMatchObject({ because: "is no regular file here" });
+	expect(judge({ isMapped: true }, { ...directory, mode: 0o020666 })).toEqual({ kind: "plausible", short: 0n });
 	expect(judge({}, closedTo(1000, "EACCES"))).toMatchObject({ because: "may not be used by uid 1000 (EACCES)" });
 });

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { appendFileSync, chmodSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { defined } from "../../../src/bytes/defined.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
@@ -55,7 +56,7 @@ interface Scene {
 }
 
 /** What each verb says of the file, once it has become what `change` makes of it. */
-async function said({ path, was, donors }: Scene, change: () => void) {
+async function said({ path, was, donors }: Scene, change: () => void, writtenAt?: bigint) {
 	const segments = [
 		{ start: AT, end: AT + P, prot: 1, bytes: was.subarray(0, 4096) },
 		{ start: AT + P, end: AT + 2n * P, prot: 5 },
@@ -73,9 +74,10 @@ async function said({ path, was, donors }: Scene, change: () => void) {
 	const about = (findings: readonly Finding[]): string[] =>
 		findings.flatMap(({ weight, code, subject, text }) => (subject === path ? [`${weight} ${code}: ${text}`] : []));
 	const dead = taskFromCore(readCore(core));
+	const known = writtenAt === undefined ? {} : { writtenAt: Number(writtenAt) / 1e6 };
 	const raised = (how: FileSearch): string[] => {
 		try {
-			return about(findMappedFiles(dead, { mapFiles, ...how }).findings);
+			return about(findMappedFiles(dead, { mapFiles, ...how, ...known }).findings);
 		} catch (error) {
 			return [error instanceof NecromancerError ? error.message : String(error)];
 		}
@@ -86,7 +88,10 @@ async function said({ path, was, donors }: Scene, change: () => void) {
 	const there = hostFiles();
 	const host = { open: (it: string) => (it === path ? there.open(it) : hostWith().open(it)) };
 	const out = join(away, "out");
-	const patched = patchInto(core, writeDonor(join(away, "donor"), lent ?? donor), out, { host });
+	const patched = patchInto(core, writeDonor(join(away, "donor"), lent ?? donor), out, {
+		host,
+		...defined({ writtenAt }),
+	});
 	const { findings } = await patched.finally(there.close);
 	const images = openImageDir(out);
 	const mismatches = checkFiles(taskFromImages(images), hostLook).filter((it) => it.path === path);
@@ -161,16 +166,23 @@ describe.skipIf(!hasGcc())("a file that is not the one that was mapped (needs gc
 		expect(closed).toMatchObject({ patched: moded.patched, restored: moded.restored });
 	});
 
-	it("is not here, wherever it is asked for", async () => {
+	it.each([
+		["is not here", (path: string) => rmSync(path)],
+		[
+			"is no regular file here",
+			(path: string) => {
+				rmSync(path);
+				execFileSync("mkfifo", [path]);
+			},
+		],
+	])("%s, wherever it is asked for", async (because, change) => {
 		const { path, was } = made(ID);
-		const needed = "is not here, expected it: 4096 of 8192 bytes mapped of it are not in the core";
-		expect(await said({ path, was }, () => rmSync(path))).toEqual({
+		const needed = `${because}, expected it: 4096 of 8192 bytes mapped of it are not in the core`;
+		expect(await said({ path, was }, () => change(path))).toEqual({
 			refused: [`${path}: ${needed}${WAYS}`],
 			insisted: [`${path}: ${needed}${WAYS}`],
 			patched: [`loss binary-missing: ${needed}; restore where it is`],
-			restored: [
-				`ERR_FILE_MISMATCH ${path}: is not here, expected that file; restore where the files are as they were`,
-			],
+			restored: [`ERR_FILE_MISMATCH ${path}: ${because}, expected that file; restore where the files are as they were`],
 		});
 	});
 });
@@ -184,5 +196,10 @@ it.skipIf(!hasGcc())("a file of which nothing tells a build is told so by raise 
 		refused: [`caution file-unverified: ${doubt}`],
 		patched: expect.arrayContaining([`caution file-unverified: ${doubt}`]),
 		restored: [],
+	});
+	const later = `caution file-unverified: ${doubt}; it was changed after the core was written`;
+	expect(await said({ path, was }, () => {}, 1_000_000_000n)).toMatchObject({
+		refused: [later],
+		patched: expect.arrayContaining([later]),
 	});
 });
