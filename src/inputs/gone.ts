@@ -14,5 +14,12 @@ export const closedTo = (uid: number, errno: string): Gone =>
 /** Who owns a symbolic link on the way decides which of the files that the user may open it is. */
 export const reachedByLinkOf = (stranger: number): Gone =>
 	gone("redirected", `is reached by a link of user ${stranger}'s`);
+export const CHANGING = gone("redirected", "became another file while it was looked at");
+
+const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
+
+/** @param errno Why that user could not open a path. */
+export const goneBy = (errno: string, uid: number): Gone =>
+	NOT_THERE.includes(errno) ? NOT_HERE : closedTo(uid, errno);
 
 export const isGone = (what: object): what is Gone => "kind" in what && what.kind === "gone";

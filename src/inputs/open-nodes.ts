@@ -1,8 +1,10 @@
 import { lstatSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
+import { once } from "../bytes/once.ts";
 import { type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { AT, AT_FDCWD } from "../linux/fcntl.ts";
@@ -11,7 +13,10 @@ import type { Opener } from "../plan/opener.ts";
 import { pathOfLink, readLink, statLink } from "../proc/links.ts";
 import { foreignLinkOwner, resolveInRoot } from "../rights/resolve-in-root.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
+import type { Gone } from "../task/verdict.ts";
 import { performAsUser } from "./as-user.ts";
+import { CHANGING, goneBy, reachedByLinkOf } from "./gone.ts";
+import type { OpenedFile } from "./judge.ts";
 
 /** A file of the host that is to be opened. */
 export interface WantedNode {
@@ -34,10 +39,11 @@ export interface OpenedNode extends FileIdentity {
 	readonly modified: bigint;
 }
 
-/** Why there is nothing for this user: an errno, or words where it is another user's link that leads there. */
+/** Why there is nothing for this user. */
 export interface NoNode {
 	readonly errno: string;
-	readonly because?: string;
+	/** Another user's link leads there. */
+	readonly redirected?: Gone;
 }
 
 export type Node = OpenedNode | NoNode;
@@ -50,6 +56,22 @@ export interface NodeOptions {
 	/** Follow every link, whoever made it, and the magic ones of /proc: for paths that whoever calls us named. */
 	readonly anyLink?: boolean;
 }
+
+/** Why a user has nothing there, in the words of the judge. */
+export const goneOf = ({ errno, redirected }: NoNode, uid: number): Gone => redirected ?? goneBy(errno, uid);
+
+/** An opened node for the judge: its content is read only where that is asked for. */
+export const openedNode = (agent: Agent, node: OpenedNode, name: string): OpenedFile => ({
+	...{ size: node.size, mode: node.mode, identity: node },
+	buildId: once(() => {
+		const source = contentOf(agent, node, name);
+		try {
+			return buildIdOfFile(source);
+		} finally {
+			source.close();
+		}
+	}),
+});
 
 /** The contents of an opened node. To be closed. */
 export const contentOf = ({ pid }: Agent, { number }: OpenedNode, name: string): ByteSource =>
@@ -123,7 +145,7 @@ async function openLinked(
 		else {
 			const stranger = foreignLinkOwner(reached, opener.user.uid);
 			if (stranger === undefined) ends.set(reached.inner, [...(ends.get(reached.inner) ?? []), want]);
-			else nodes.set(want.path, { errno: "ELOOP", because: `is reached by a link of user ${stranger}'s` });
+			else nodes.set(want.path, { errno: "ELOOP", redirected: reachedByLinkOf(stranger) });
 		}
 	}
 	const way = (resolve: number): Way => (old ? { old } : { resolve });
@@ -134,7 +156,7 @@ async function openLinked(
 	for (const [path, wants] of ends) {
 		const node = found.get(path) ?? { errno: "ENOENT" };
 		const other = errnoIn(node) === "ELOOP" || (old && isOpened(node) && !isNamed(agent, node, path, options));
-		const verdict = other ? { errno: "ELOOP", because: "became another file while it was looked at" } : node;
+		const verdict = other ? { errno: "ELOOP", redirected: CHANGING } : node;
 		for (const { path } of wants) nodes.set(path, verdict);
 	}
 }

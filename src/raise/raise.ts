@@ -8,9 +8,9 @@ import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { measurePids } from "../host/pids.ts";
+import { modeOf } from "../inputs/mode-of.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import { readLimits } from "../proc/limits.ts";
-import { hostLook } from "../restore/files.ts";
 import type { IdChoice } from "../restore/ids.ts";
 import { chooseIds } from "../restore/ids.ts";
 import { type Restored, type RestoreOptions, rehearse, restore } from "../restore/restore.ts";
@@ -255,9 +255,6 @@ function believed(donor: Task, { trust }: Pick<RaiseOptions, "trust">): Task {
 /** Threads with the credentials of the core's owner, not those in the donor's images. */
 const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =>
 	threads.map((thread) => ({ ...thread, credentials }));
-
-/** st_mode of what a path leads to. */
-const modeOf = (path: string): number | undefined => hostLook.stat(path)?.mode;
 
 /** Warns that a lazy process maps the core: truncating the file would raise SIGBUS in it. Not so for our unpacked copy. */
 const memoryIn = ({ name, temporary }: OpenedCore): Finding =>

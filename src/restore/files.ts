@@ -1,11 +1,5 @@
-import { statSync } from "node:fs";
-import { once } from "../bytes/once.ts";
-import { attempt, openFile } from "../bytes/source.ts";
-import { bytesFromText } from "../bytes/text.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuseAll } from "../errors.ts";
 import type { Expected } from "../inputs/expected.ts";
-import { NOT_HERE } from "../inputs/gone.ts";
 import { judge, type OpenedFile } from "../inputs/judge.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
@@ -22,26 +16,19 @@ export interface FileMismatch {
 	readonly descriptors: readonly number[];
 }
 
-/** How files on this host are looked at; links are followed. */
-export interface HostLook {
-	/** Why the user of the process may not use what is there, in words; nothing where he may. */
-	closed?(path: string): string | undefined;
-	/** `undefined` where there is nothing. */
-	stat(path: string): { readonly size: bigint; readonly mode: number } | undefined;
-	/** Of a regular file, lower-case hex. */
-	buildId(path: string): string | undefined;
-}
+/** What was opened under a path, or why nothing was. */
+export type OpenedAt = (path: string) => OpenedFile | Gone;
 
 type Wanted = MappedFile & Expected;
 
 /**
- * Holds every file that the process had mapped or open, its executable and its directories against this host: there,
+ * Holds every file that the process had mapped or open, its executable and its directories against what was opened: there,
  * with the size, the mode and the build-id that the images name. What they do not name is not looked at. Descriptors
  * with another file in their place do not count.
  *
  * @returns all mismatches, in the order of the descriptors, mapped files first.
  */
-export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = new Map()): FileMismatch[] {
+export function checkFiles(task: Task, opened: OpenedAt, fds: FilePolicy["fds"] = new Map()): FileMismatch[] {
 	const wanted = new Map<string, { readonly looks: Wanted[]; readonly descriptors: number[]; mapped: boolean }>();
 	const want = (looks: Wanted, descriptor?: number): void => {
 		const known = wanted.get(looks.path) ?? { looks: [], descriptors: [], mapped: false };
@@ -65,17 +52,10 @@ export function checkFiles(task: Task, host: HostLook, fds: FilePolicy["fds"] = 
 	}
 	for (const path of [cwd, root]) if (path !== undefined) want({ path });
 	return [...wanted].flatMap(([path, { looks, descriptors: numbers, mapped }]) => {
-		const here = openedBy(host, path);
+		const here = opened(path);
 		const verdict = looks.map((it) => judge({ ...it, waits: waiting.has(path) }, here)).find(isOther);
 		return verdict === undefined ? [] : [{ path, verdict, descriptors: mapped ? [] : numbers }];
 	});
-}
-
-function openedBy(host: HostLook, path: string): OpenedFile | Gone {
-	const closed = host.closed?.(path);
-	if (closed !== undefined) return { kind: "gone", why: "closed", because: closed };
-	const seen = host.stat(path);
-	return seen === undefined ? NOT_HERE : { ...seen, buildId: once(() => host.buildId(path)) };
 }
 
 const waitsForOtherEnd = (flags: number): boolean =>
@@ -98,7 +78,7 @@ export function settleMismatches(mismatches: readonly FileMismatch[], policy: Fi
 }
 
 function refuseMismatches(mismatches: readonly FileMismatch[]): never {
-	const remedy = mismatches.some(({ verdict }) => verdict.kind === "gone" && verdict.why === "closed")
+	const remedy = mismatches.some(({ verdict }) => isForbidden(verdict))
 		? "let its user use them, or give them to it with --trust, if whoever wrote what it is made from is to be trusted"
 		: mismatches.every(({ descriptors }) => descriptors.length > 0)
 			? "put back what the process had, or name another file with --fd N=PATH"
@@ -110,31 +90,7 @@ function refuseMismatches(mismatches: readonly FileMismatch[]): never {
 const wordsOf = (verdict: Different | Gone): Pick<Different, "finding" | "expectation"> =>
 	verdict.kind === "different"
 		? verdict
-		: { finding: verdict.because, expectation: verdict.why === "closed" ? "expected to use it" : "expected that file" };
+		: { finding: verdict.because, expectation: isForbidden(verdict) ? "expected to use it" : "expected that file" };
 
-const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
-
-/** This host's own files. */
-export const hostLook: HostLook = {
-	stat: (path) => {
-		// no file has such a name, and Node throws something else
-		if (path.includes("\0")) return undefined;
-		return attempt(path, () => {
-			try {
-				const { size, mode } = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
-				return { size, mode: Number(mode) };
-			} catch (error) {
-				if (NOT_THERE.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
-				throw error;
-			}
-		});
-	},
-	buildId: (path) => {
-		const source = openFile(Buffer.from(bytesFromText(path)), path);
-		try {
-			return buildIdOfFile(source);
-		} finally {
-			source.close();
-		}
-	},
-};
+const isForbidden = (verdict: Different | Gone): boolean =>
+	verdict.kind === "gone" && (verdict.why === "closed" || verdict.why === "redirected");

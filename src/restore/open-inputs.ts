@@ -1,22 +1,31 @@
 import { tmpdir } from "node:os";
 import type { Agent } from "../agent/agent.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
+import { defined } from "../bytes/defined.ts";
 import { refuseAll } from "../errors.ts";
 import { performAsUser } from "../inputs/as-user.ts";
+import { NOT_HERE } from "../inputs/gone.ts";
+import { judge } from "../inputs/judge.ts";
 import { openContents } from "../inputs/open-content.ts";
-import { contentOf, isOpened, type Node, type OpenedNode, openNodes, type WantedNode } from "../inputs/open-nodes.ts";
+import {
+	goneOf,
+	isOpened,
+	type Node,
+	type NoNode,
+	type OpenedNode,
+	openedNode,
+	openNodes,
+	type WantedNode,
+} from "../inputs/open-nodes.ts";
 import { O } from "../linux/open.ts";
-import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
 import { neededFiles } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
 import type { Opener } from "../plan/opener.ts";
-import { sameFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 import { accessesOf } from "./file-access.ts";
-import { checkFiles, type HostLook, settleMismatches } from "./files.ts";
+import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
 
 /** The files of a process, open, and what is done about those that it cannot have. */
@@ -53,7 +62,7 @@ export async function openInputs<P extends FilePolicy>(
 		lent.add(want.path);
 	}
 	const settled = settleMismatches(
-		checkFiles(task, lookAt(agent, new Map([...named, ...nodes]), opener.user.uid), policy.fds),
+		checkFiles(task, openedIn(agent, new Map([...named, ...nodes]), opener.user.uid), policy.fds),
 		policy,
 	);
 	const directories = await namelessDirectories(agent, opener, task, nodes);
@@ -90,7 +99,13 @@ async function openNamed(
 	const faults = [...nodes].flatMap(([path, node]) =>
 		isOpened(node)
 			? []
-			: [{ subject: path, finding: because(node), expectation: `expected a file for descriptor ${numbers.get(path)}` }],
+			: [
+					{
+						subject: path,
+						finding: goneOf(node, opener.caller.uid).because,
+						expectation: `expected a file for descriptor ${numbers.get(path)}`,
+					},
+				],
 	);
 	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
 	return new Map(nodes);
@@ -111,39 +126,21 @@ async function lendTo(
 	if (!trust && known === undefined) return undefined;
 	const ours = (await openNodes(agent, { ...opener, same: true }, [want], { anyLink: trust })).get(want.path);
 	if (!isOpened(ours)) return undefined;
-	if (trust || (known !== undefined && sameFile(known, ours))) return ours;
+	const verdict = judge(defined({ identity: known }), openedNode(agent, ours, want.path));
+	if (trust || (verdict.kind === "same" && verdict.proof === "identity")) return ours;
 	await agent.call("close", ours.number);
 	return undefined;
 }
 
-const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
+/** What was opened, for the judge. */
+const openedIn =
+	(agent: Agent, nodes: ReadonlyMap<string, Node>, uid: number): OpenedAt =>
+	(path) => {
+		const node = nodes.get(path) ?? NOTHING;
+		return isOpened(node) ? openedNode(agent, node, path) : goneOf(node, uid);
+	};
 
-const because = ({ errno, because: words }: { readonly errno: string; readonly because?: string }): string =>
-	words ?? (NOT_THERE.includes(errno) ? "is not here" : `may not be used (${errno})`);
-
-/** What was opened, as {@link checkFiles} looks at it. */
-const lookAt = (agent: Agent, nodes: ReadonlyMap<string, Node>, uid: number): HostLook => ({
-	closed: (path) => {
-		const node = nodes.get(path);
-		if (node === undefined || isOpened(node)) return undefined;
-		if (node.because !== undefined) return node.because;
-		return NOT_THERE.includes(node.errno) ? undefined : `may not be used by uid ${uid} (${node.errno})`;
-	},
-	stat: (path) => {
-		const node = nodes.get(path);
-		return isOpened(node) ? node : undefined;
-	},
-	buildId: (path) => {
-		const node = nodes.get(path);
-		if (!isOpened(node) || (node.mode & S_IFMT) !== S_IFREG) return undefined;
-		const source = contentOf(agent, node, path);
-		try {
-			return buildIdOfFile(source);
-		} finally {
-			source.close();
-		}
-	},
-});
+const NOTHING: NoNode = { errno: "ENOENT" };
 
 /** Which directories a user can make files without a name in: those where the process's files were, and those for temporary ones. */
 async function namelessDirectories(
@@ -179,9 +176,9 @@ const resultOf = <S>(done: { result(slot: S): bigint }, slot: S | undefined): bi
 function requireAll(opened: readonly OpenedInput[], nodes: ReadonlyMap<string, Node>, uid: number): void {
 	const faults = opened.flatMap(({ path, number }) => {
 		if (number >= 0) return [];
-		const node = nodes.get(path) ?? { errno: "ENOENT" };
-		const finding = isOpened(node) ? "is not here" : because(node);
-		return [{ subject: path, finding, expectation: `expected uid ${uid} to use it` }];
+		const node = nodes.get(path) ?? NOTHING;
+		const { because } = isOpened(node) ? NOT_HERE : goneOf(node, uid);
+		return [{ subject: path, finding: because, expectation: `expected uid ${uid} to use it` }];
 	});
 	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "restore where the files are as they were");
 }

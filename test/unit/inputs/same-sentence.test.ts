@@ -8,9 +8,12 @@ import { readCore } from "../../../src/core/core.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../../src/errors.ts";
 import type { Finding } from "../../../src/finding.ts";
+import { withAgent } from "../../../src/host/facts.ts";
+import { goneOf, isOpened, openedNode, openNodes } from "../../../src/inputs/open-nodes.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
+import type { Opener } from "../../../src/plan/opener.ts";
 import { type FileSearch, findMappedFiles } from "../../../src/raise/mapped-files.ts";
-import { checkFiles, hostLook, settleMismatches } from "../../../src/restore/files.ts";
+import { checkFiles, settleMismatches } from "../../../src/restore/files.ts";
 import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
 import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
 import { buildCore } from "../../support/builders/core-builder.ts";
@@ -55,6 +58,9 @@ interface Scene {
 	readonly donors?: { readonly size?: number; readonly mode?: number; readonly buildId?: string };
 }
 
+const us = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, groups: [], effective: 0n };
+const ourselves: Opener = { user: us, caller: us, same: true, setsGroups: false, permitted: 0n };
+
 /** What each verb says of the file, once it has become what `change` makes of it. */
 async function said({ path, was, donors }: Scene, change: () => void, writtenAt?: bigint) {
 	const segments = [
@@ -94,7 +100,11 @@ async function said({ path, was, donors }: Scene, change: () => void, writtenAt?
 	});
 	const { findings } = await patched.finally(there.close);
 	const images = openImageDir(out);
-	const mismatches = checkFiles(taskFromImages(images), hostLook).filter((it) => it.path === path);
+	const mismatches = await withAgent(async (agent) => {
+		const node = (await openNodes(agent, ourselves, [{ path, access: 0 }])).get(path);
+		const opened = isOpened(node) ? openedNode(agent, node, path) : goneOf(node ?? { errno: "ENOENT" }, 0);
+		return checkFiles(taskFromImages(images), () => opened).filter((it) => it.path === path);
+	});
 	images.close();
 	const settled = mismatches.map((it) => refusal(() => settleMismatches([it], { fds: new Map(), missing: "error" })));
 	return {

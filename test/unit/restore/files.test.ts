@@ -1,33 +1,22 @@
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { differenceText } from "../../../src/inputs/file-findings.ts";
 import { NOT_HERE } from "../../../src/inputs/gone.ts";
 import type { FilePolicy } from "../../../src/plan/files/files.ts";
-import {
-	checkFiles,
-	type FileMismatch,
-	type HostLook,
-	hostLook,
-	settleMismatches,
-} from "../../../src/restore/files.ts";
+import { checkFiles, type FileMismatch, type OpenedAt, settleMismatches } from "../../../src/restore/files.ts";
 import type { MappedFile } from "../../../src/task/file-identity.ts";
 import type { Description } from "../../../src/task/files.ts";
 import type { Task } from "../../../src/task/task.ts";
-import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { refusal } from "../../support/refusal.ts";
-import { scratch } from "../../support/scratch.ts";
 
 const REGULAR = 0o100644;
 
 /** A host of these files: mode, size, build-id. */
-const host = (files: Readonly<Record<string, readonly [mode: number, size?: number, buildId?: string]>>): HostLook => ({
-	stat: (path) => {
-		const file = files[path];
-		return file === undefined ? undefined : { mode: file[0], size: BigInt(file[1] ?? 0) };
-	},
-	buildId: (path) => files[path]?.[2],
-});
+const host =
+	(files: Readonly<Record<string, readonly [mode: number, size?: number, buildId?: string]>>): OpenedAt =>
+	(path) => {
+		const [mode, size = 0, buildId] = files[path] ?? [];
+		return mode === undefined ? NOT_HERE : { mode, size: BigInt(size), buildId: () => buildId };
+	};
 
 function taskOf(
 	mapped: readonly MappedFile[],
@@ -165,23 +154,5 @@ describe("settleMismatches", () => {
 		});
 		for (const other of [grown, { ...gone, descriptors: [] }])
 			expect(refusal(() => settleMismatches([other], lenient))).toMatch(/^ERR_FILE_MISMATCH /);
-	});
-});
-
-describe("this host", () => {
-	it("has modes, sizes and build-ids", () => {
-		const folder = scratch();
-		const path = join(folder, "file \udcff");
-		writeFileSync(Buffer.concat([Buffer.from(`${folder}/file `), Buffer.of(0xff)]), "12345");
-		chmodSync(Buffer.concat([Buffer.from(`${folder}/file `), Buffer.of(0xff)]), 0o640);
-		mkdirSync(join(folder, "d"), 0o700);
-		expect(hostLook.stat(path)).toEqual({ size: 5n, mode: 0o100640 });
-		expect(hostLook.stat(join(folder, "d"))?.mode).toBe(0o040700);
-		for (const missing of ["nothing", "file", "d/x", "with\0nul"]) {
-			expect(hostLook.stat(join(folder, missing))).toBeUndefined();
-			expect(hostLook.stat(join(path, missing))).toBeUndefined();
-		}
-		expect(hostLook.buildId(path)).toBeUndefined();
-		expect(hostLook.buildId(fixturePath("bin/counter"))).toMatch(/^[0-9a-f]{40}$/);
 	});
 });
