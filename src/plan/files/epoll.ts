@@ -26,7 +26,7 @@ export function addEpollTargets(fds: FdAllocator, slots: ReadonlyMap<number, FdS
 			const lost = (why: string): void =>
 				draft.report(loss("epoll", `epoll descriptor ${number}`, `no longer watches ${target.number}, ${why}`));
 			if (slot === undefined) {
-				// folklore: the number was closed while a duplicate kept the file; epoll goes on watching a file without a number
+				// the number was closed while a duplicate kept the file: it is watched on (epoll(7)), but cannot be added without one
 				lost("which is not open");
 				continue;
 			}

@@ -62,7 +62,7 @@ export function pipesOn(fds: FdAllocator, slots: readonly FdSlot[]): Pipes {
 		fill(pipe, BigInt(high), "pipe");
 		for (const extra of all) {
 			if (extra === reader || extra === writer) continue;
-			// folklore: /dev/stdout of a program in a pipeline; what was opened by way of /proc is a description of its own
+			// as /dev/stdout in a pipeline: a pipe opened by its name in /proc is one more description of it (fs/pipe.c, fifo_open)
 			const path = pathDatum(`an end of pipe ${pipe.id}`, ownFile(low));
 			const how = BigInt(openFlags(extra.content.flags));
 			fds.context.actor.asUser("files");

@@ -54,7 +54,7 @@ function viewOf(content: Placed<Address>, regular: readonly Mapping[], guards: r
 	if (mapping === undefined || whole.length < (mapping.backing.kind === "file" ? WORTH_RENAMING : WORTH_VIEWING))
 		return undefined;
 	if (!isPageAligned(content.offset) || (mapping.flags & UNLIKE) !== 0) return undefined;
-	// folklore: cores lie in /tmp, and /tmp is mounted noexec. There no mapping of a file may be executed.
+	// cores lie in /tmp, which is often mounted noexec: no file may be mapped executable there (mmap(2), EPERM)
 	if ((mapping.prot & PROT_EXEC) !== 0) return undefined;
 	// the kernel takes this advice for anonymous memory only, and guards in files since 6.15
 	if (isAdvised(mapping, MADV.WIPEONFORK) || guards.some((guard) => overlaps(guard, mapping))) return undefined;

@@ -78,7 +78,10 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
 	return ready;
 }
 
-/** folklore: pthread_create(3) has the kernel set TLS and clear the id at the end; here the thread does both itself (set_tid_address). */
+/**
+ * Without CLONE_SETTLS and CLONE_CHILD_CLEARTID, by which pthread_create(3) asks the kernel: the thread itself sets its
+ * thread-local storage (arch_prctl) and the word that is cleared at its end (set_tid_address).
+ */
 function cloneArgsOf({ tid }: Thread, { ids }: Context): Place {
 	const chosen = ids.cells.size === 0;
 	const id = new Uint8Array(i32.size);
