@@ -1,5 +1,5 @@
 import type { Address } from "../bytes/address.ts";
-import type { CallName } from "../program/calls.ts";
+import type { ArgsOf, CallName } from "../program/calls.ts";
 import type { Slot, SyscallBatch } from "./batch.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { Reports } from "./reports.ts";
@@ -25,7 +25,7 @@ export interface Agent {
 	 * One system call (or deed), and what it returned: an error is -errno. Bytes are passed as a pointer to a copy, and hold
 	 * afterwards what the call left in it.
 	 */
-	call(name: CallName, ...args: readonly (bigint | number | Uint8Array)[]): Promise<bigint>;
+	call<C extends CallName>(name: C, ...args: ArgsOf<C, bigint | number | Uint8Array>): Promise<bigint>;
 	/** An empty batch: several calls, and structures that point at one another, in one request. */
 	batch(): SyscallBatch;
 	/**

@@ -36,7 +36,7 @@ export interface SyscallBatch {
 
 export interface BatchList {
 	/** Appends a call that must succeed; with `anyway` it need not, and with `repeat` it is made until it fails. */
-	call(name: CallName, args: readonly BatchArg[], options?: BatchCallOptions): Slot;
+	call<C extends CallName>(name: C, args: ArgsOf<C, BatchArg>, options?: BatchCallOptions): Slot;
 }
 
 export interface BatchCallOptions {
@@ -98,7 +98,7 @@ export function batchIn(area: Range): SyscallBatch {
 				const save = space(8);
 				const { anyway = false, repeat = false } = options ?? {};
 				const expect = repeat ? "until-error" : anyway ? "anything" : usual;
-				entries.push({ call, args: args.map(literal), save, expect });
+				entries.push({ call, args: (args as readonly BatchArg[]).map(literal), save, expect });
 				steps += 1;
 				return save;
 			},
@@ -128,7 +128,7 @@ export function batchIn(area: Range): SyscallBatch {
 			contents.push({ from: Number(slot.at - area.start), bytes });
 			return slot;
 		},
-		call: (name, ...args) => own.call(name, args as readonly BatchArg[]),
+		call: (name, ...args) => own.call(name, args),
 		callInto: (save, call, ...args) => {
 			encoded = undefined;
 			ownEntries.push({ call, args: (args as readonly BatchArg[]).map(literal), save, expect: "anything" });

@@ -4,8 +4,9 @@ import { plus } from "../bytes/address.ts";
 import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { AGENT_FD, REPORT_FD, reportLayout, requestLayout } from "../program/abi.ts";
+import { mapArgs } from "../program/calls.ts";
 import type { Agent, AgentAnswer, AgentEnd, AgentRequest, Performed } from "./agent.ts";
-import { batchIn, type Slot, type SyscallBatch } from "./batch.ts";
+import { type BatchArg, batchIn, type Slot, type SyscallBatch } from "./batch.ts";
 import type { Blob } from "./blob.ts";
 import { type ByteStream, byteStream } from "./byte-stream.ts";
 import type { AgentLayout } from "./layout.ts";
@@ -83,13 +84,16 @@ export function connectAgent(child: ChildProcess, blob: Blob, layout: AgentLayou
 		run,
 		call: async (name, ...args) => {
 			const one = batch();
-			const slots = args.map((arg) => (arg instanceof Uint8Array ? one.put(arg, 16) : arg));
-			const result = one.call(name, ...slots);
+			const filled: { readonly bytes: Uint8Array; readonly slot: Slot }[] = [];
+			const operand = (arg: bigint | number | Uint8Array): BatchArg => {
+				if (!(arg instanceof Uint8Array)) return arg;
+				const slot = one.put(arg, 16);
+				filled.push({ bytes: arg, slot });
+				return slot;
+			};
+			const result = one.call(name, ...mapArgs({ call: name, args }, operand));
 			const done = await perform(one, { doing: name });
-			for (const [i, arg] of args.entries()) {
-				const slot = slots[i];
-				if (arg instanceof Uint8Array && typeof slot === "object") arg.set(done.bytes(slot));
-			}
+			for (const { bytes, slot } of filled) bytes.set(done.bytes(slot));
 			return done.result(result);
 		},
 		batch,

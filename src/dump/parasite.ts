@@ -50,7 +50,7 @@ async function lend(agent: Agent, target: QueriedProcess, length: bigint): Promi
 	const { leader, syscallInstruction } = caller;
 	const room = await mapInVictim(agent, caller, length);
 	if (typeof room === "bigint") return refuseRoom(leader.tid, length, room);
-	const code = [room.start, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), BigInt(FRESH | MAP.FIXED), -1n, 0n];
+	const code = [room.start, PAGE_SIZE, BigInt(PROT_READ | PROT_EXEC), BigInt(FRESH | MAP.FIXED), -1n, 0n] as const;
 	const mapped = await injectCall(agent, leader, syscallInstruction, { name: "mmap", args: code });
 	if (mapped === room.start) return room;
 	await unmapInVictim(agent, caller, room);

@@ -4,7 +4,7 @@ import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { PR } from "../linux/prctl.ts";
 import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
-import type { CallName } from "../program/calls.ts";
+import { type CallName, mapArgs } from "../program/calls.ts";
 
 /**
  * Has the agent make the added calls with the rights of a process's user (see plan/opener.ts), and be itself again.
@@ -19,9 +19,9 @@ export async function performAsUser<T>(
 	const batch = agent.batch();
 	const switching: { readonly call: CallName; readonly result: Slot }[] = [];
 	const change = (steps: readonly SwitchStep[]): void => {
-		for (const { call, args } of steps) {
-			const operands = args.map((arg) => (typeof arg === "bigint" ? arg : batch.put(arg, 8)));
-			switching.push({ call, result: batch.call(call, ...operands) });
+		for (const step of steps) {
+			const operands = mapArgs(step, (arg: bigint | Uint8Array) => (typeof arg === "bigint" ? arg : batch.put(arg, 8)));
+			switching.push({ call: step.call, result: batch.call(step.call, ...operands) });
 		}
 	};
 	if (!opener.same) change(stepsToUser(opener));

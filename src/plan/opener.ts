@@ -8,7 +8,8 @@ import {
 } from "../linux/credentials.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
-import type { CallName } from "../program/calls.ts";
+import type { Arg } from "../program/args.ts";
+import { type CallOf, mapArgs } from "../program/calls.ts";
 import { bytesDatum } from "../program/data.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import type { HostFacts } from "./host-facts.ts";
@@ -77,12 +78,12 @@ function mostPrivileged(all: readonly Credentials[]): Credentials | undefined {
 }
 
 /** A call that changes who acts: for a plan's list, or a batch of the agent. */
-export interface SwitchStep {
-	readonly call: CallName;
-	/** Bytes are passed as a pointer to them. */
-	readonly args: readonly (bigint | Uint8Array)[];
-	readonly why: string;
-}
+export type SwitchStep = { readonly why: string } & { readonly [C in SwitchName]: CallOf<C, SwitchArg> }[SwitchName];
+
+type SwitchName = "setresuid" | "setresgid" | "setgroups" | "capset" | "prctl";
+
+/** Bytes are passed as a pointer to them. */
+type SwitchArg = bigint | Uint8Array;
 
 /** To the user. @param keeping capabilities that he has for the moment. */
 export const stepsToUser = ({ user, caller, setsGroups, permitted }: Opener, keeping = 0n): SwitchStep[] => [
@@ -137,13 +138,11 @@ export interface Actor {
 export function actorOf(draft: PartDraft, opener: Opener): Actor {
 	let present: "user" | "caller" = "caller";
 	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {
-		for (const { call, args, why } of steps)
-			draft.leader.add(
-				stage,
-				call,
-				args.map((arg) => (typeof arg === "bigint" ? arg : bytesDatum(`${call}: ${why}`, arg))),
-				why,
-			);
+		for (const step of steps) {
+			const { call, why } = step;
+			const place = (arg: SwitchArg): Arg => (typeof arg === "bigint" ? arg : bytesDatum(`${call}: ${why}`, arg));
+			draft.leader.add(stage, call, mapArgs(step, place), why);
+		}
 	};
 	return {
 		asUser: (stage, keeping) => {

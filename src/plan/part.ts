@@ -2,7 +2,7 @@ import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import type { Finding } from "../finding.ts";
 import type { Arg, Place } from "../program/args.ts";
-import type { CallName } from "../program/calls.ts";
+import type { ArgsOf, CallName } from "../program/calls.ts";
 import type { Expect, StepList } from "../program/program.ts";
 import { LEADER, type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
 
@@ -29,7 +29,7 @@ export interface PartDraft {
 
 export interface ListDraft {
 	/** Appends a step. `expect` is "success" unless said otherwise. */
-	add(stage: Stage, call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void;
+	add<C extends CallName>(stage: Stage, call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void;
 }
 
 export interface StepOptions {
@@ -45,8 +45,7 @@ export function partDraft(): PartDraft {
 		lists.set(name, steps);
 		return {
 			add: (stage, call, args, why, { expect = "success", save } = {}) => {
-				if (args.length > 6) throw new RangeError(`${call} with ${args.length} arguments`);
-				steps.push({ stage, call, args, expect, why, ...defined({ save }) });
+				steps.push({ stage, call, args: args as readonly Arg[], expect, why, ...defined({ save }) });
 			},
 		};
 	};

@@ -6,6 +6,8 @@ import type { Spell } from "./kinds.ts";
 export interface CallRow {
 	/** The kinds of its arguments, by which they are printed. One that is missing is printed in hexadecimal. */
 	readonly args: readonly Spell[];
+	/** How many arguments must be given; those left out are 0. All of them where absent. */
+	readonly least?: number;
 	/** Its result is an address; a number where absent. */
 	readonly returns?: "address";
 	/** What helps when it fails; the first that fits is told, so what is special stands before what is general. */

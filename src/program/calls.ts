@@ -20,10 +20,29 @@ export type CallName = keyof typeof systemCalls | DeedName;
 
 type Rows = typeof systemCalls & typeof deedCalls;
 
-/** As many arguments as a call takes, or fewer; one more does not compile. */
-export type ArgsOf<C extends CallName, A> = UpTo<Rows[C]["args"], A>;
+/** As many arguments as a call takes: neither one more nor one less compiles. */
+export type ArgsOf<C extends CallName, A> = Rows[C] extends { readonly least: infer Least }
+	? AsMany<DownTo<Least, Rows[C]["args"]>, A>
+	: AsMany<Rows[C]["args"], A>;
 
-type UpTo<T extends readonly unknown[], A> = { readonly [I in keyof T]?: A };
+type AsMany<T extends readonly unknown[], A> = { readonly [I in keyof T]: A };
+
+/** A tuple, and its beginnings down to a length. */
+type DownTo<Least, T extends readonly unknown[]> = T["length"] extends Least
+	? T
+	: T extends readonly [...infer Others, unknown]
+		? T | DownTo<Least, Others>
+		: T;
+
+/** A call with its arguments, as a value. */
+export interface CallOf<C extends CallName, A> {
+	readonly call: C;
+	readonly args: ArgsOf<C, A>;
+}
+
+/** The arguments of a call, each as something else. */
+export const mapArgs = <C extends CallName, A, B>({ args }: CallOf<C, A>, to: (arg: A) => B): ArgsOf<C, B> =>
+	(args as readonly A[]).map(to) as unknown as ArgsOf<C, B>;
 
 /** What is known of a call. */
 export const callRow = (name: CallName): CallRow => (isDeed(name) ? deedCalls[name] : systemCalls[name]);

@@ -102,6 +102,7 @@ export const fileCalls = {
 	ioctl: { args: [descriptor, oneOf({ TFD_IOC_SET_TICKS }), ioctlArgument] },
 	open: {
 		args: [text, openFlags, octal],
+		least: 2,
 		remedies: [
 			remedy("ENOENT", "put the file back, or name another with --fd N=PATH", inStage("files")),
 			remedy("ENOENT", "put the file back as it was"),
@@ -113,6 +114,7 @@ export const fileCalls = {
 	},
 	openat: {
 		args: [descriptor, text, openFlags, octal],
+		least: 3,
 		remedies: [
 			remedy("ENOENT", "put the file back, or name another with --fd N=PATH", inStage("files")),
 			remedy("ENOENT", "put the file back as it was"),

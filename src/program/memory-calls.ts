@@ -74,7 +74,7 @@ export const memoryCalls = {
 	},
 	munmap: { args: [pointer, count] },
 	pread64: { args: [descriptor, pointer, count, hexadecimal] },
-	preadv: { args: [descriptor, pieces(2), count, hexadecimal] },
+	preadv: { args: [descriptor, pieces(2), count, hexadecimal, hexadecimal] },
 	process_vm_writev: { args: [known(String), pieces(2), count, pieces(4), count, count] },
 	pwrite64: { args: [descriptor, buffer(2), count, hexadecimal] },
 	shmat: {

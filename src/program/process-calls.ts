@@ -146,7 +146,8 @@ export const processCalls = {
 	futex: { args: [pointer, futex, waiters, pointer, pointer, wakeOp] },
 	personality: { args: [hexadecimal] },
 	prctl: {
-		args: [oneOf(PR, "PR_"), ...[1, 2, 3, 4].map(prctlArgument)],
+		args: [oneOf(PR, "PR_"), prctlArgument(1), prctlArgument(2), prctlArgument(3), prctlArgument(4)],
+		least: 1,
 		remedies: [
 			remedy("EPERM", CHECKPOINT, has(1, PR_SET_MM.MAP)),
 			remedy("EACCES", "give the executable its x permission back", has(1, PR_SET_MM.MAP)),

@@ -111,7 +111,7 @@ function pageBatch(
 	const calls = lengths.map(
 		(_, round): CallInRow => ({
 			name: "vmsplice",
-			args: [pipeOf(round).writing, from + BigInt(round * ROW), PIECES, SPLICE_F_NONBLOCK].map(BigInt),
+			args: [BigInt(pipeOf(round).writing), from + BigInt(round * ROW), BigInt(PIECES), BigInt(SPLICE_F_NONBLOCK)],
 			meanwhile: [addWriting(round - 1, 0), addWriting(round - 1, 1)],
 		}),
 	);

@@ -6,7 +6,7 @@ import { type Address, PAGE_SIZE, plus } from "../bytes/address.ts";
 import { viewOf } from "../bytes/layout.ts";
 import { PTRACE } from "../linux/ptrace.ts";
 import { ALL_SIGNALS, SIGSET_BYTES, type SignalSet } from "../linux/signal.ts";
-import { type CallName, callNumber } from "../program/calls.ts";
+import { type ArgsOf, type CallName, callNumber } from "../program/calls.ts";
 import { type LastStop, requireStopped, stepThread } from "./stepping.ts";
 
 /*
@@ -31,10 +31,14 @@ const NO_CALL = (1n << 64n) - 1n;
 /** Milliseconds. */
 const PATIENCE = 30_000;
 
+/** A call with as many arguments as it takes. */
+type VictimCall = { readonly [C in CallName]: { readonly name: C; readonly args: ArgsOf<C, bigint> } }[CallName];
+
 /** A system call for a thread to make, at a `syscall` instruction of its process. */
-export interface InjectedCall {
-	readonly name: CallName;
-	readonly args: readonly bigint[];
+export type InjectedCall = VictimCall & Outcome;
+
+/** Where the result of an injected call goes, and more of what it did. */
+interface Outcome {
 	/** Words of the agent's memory, such as of an undo list, that get a copy of the result. */
 	readonly copies?: readonly Slot[];
 	/** Words of the process's memory that are copied to the agent after the call. */
@@ -92,10 +96,11 @@ const wordsOf = (batch: SyscallBatch, thread: StoppedThread, instruction: Addres
 const firstArgument = (words: Slot): Slot => ({ at: plus(words.at, BigInt(userRegs.offsetOf("di"))), size: 8 });
 
 /** One of several calls that a thread makes in a row. */
-export interface CallInRow extends Omit<InjectedCall, "copies"> {
-	/** What the agent does before the thread enters the call, and before it leaves it. */
-	readonly meanwhile?: readonly [Meanwhile, Meanwhile];
-}
+export type CallInRow = VictimCall &
+	Pick<Outcome, "peeks"> & {
+		/** What the agent does before the thread enters the call, and before it leaves it. */
+		readonly meanwhile?: readonly [Meanwhile, Meanwhile];
+	};
 
 /** Adds calls to the batch; a branch to `out` stops the thread and restores it from wherever it is. */
 export type Meanwhile = (batch: SyscallBatch, out: Label) => void;
@@ -161,12 +166,7 @@ function callingRegs({ regs }: StoppedThread, instruction: Address, { name, args
 }
 
 /** One injected call, from the thread's ptrace-stop to its next. */
-function addCall(
-	batch: SyscallBatch,
-	thread: StoppedThread,
-	words: Slot,
-	{ copies = [], peeks = [] }: Pick<InjectedCall, "copies" | "peeks"> = {},
-) {
+function addCall(batch: SyscallBatch, thread: StoppedThread, words: Slot, { copies = [], peeks = [] }: Outcome = {}) {
 	const { tid } = thread;
 	const stepping = stepThread(batch, tid);
 	const result = batch.space(8);
@@ -185,7 +185,7 @@ function addResult(batch: SyscallBatch, tid: number, results: readonly Slot[]): 
 	for (const { at } of results) batch.call("ptrace", PTRACE.PEEKUSER, tid, userRegs.offsetOf("ax"), at);
 }
 
-function addPeeks(batch: SyscallBatch, tid: number, peeks: InjectedCall["peeks"] = []): void {
+function addPeeks(batch: SyscallBatch, tid: number, peeks: Outcome["peeks"] = []): void {
 	for (const { from, to } of peeks) batch.call("ptrace", PTRACE.PEEKDATA, tid, from, to.at);
 }
 

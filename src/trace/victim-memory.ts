@@ -28,7 +28,7 @@ export async function mapInVictim(
 ): Promise<Range | bigint> {
 	const undo = agent.undoList();
 	const start = addInjectedUnmap(undo, leader, syscallInstruction, length);
-	const args = [0n, length, BigInt(PROT_READ | PROT_WRITE), BigInt(FRESH), -1n, 0n];
+	const args = [0n, length, BigInt(PROT_READ | PROT_WRITE), BigInt(FRESH), -1n, 0n] as const;
 	const at = await injectCall(agent, leader, syscallInstruction, { name: "mmap", args, copies: [start] }, { undo });
 	if (at < 0n || !isPageAligned(at)) return at;
 	return { start: address(at), end: address(at + length) };

@@ -93,7 +93,7 @@ const plans = fc
 		for (const [i, seeds] of lists.entries()) {
 			const list = draft.list(pickOf(names, i));
 			for (const seed of seeds)
-				list.add("map", seed.call, seed.args.map(argOf), "why", {
+				list.add("map", seed.call, seed.args.map(argOf) as never, "why", {
 					expect: expectOf(seed),
 					...(seed.save === undefined ? {} : { save: { datum: pickOf(cells, seed.save) } }),
 				});

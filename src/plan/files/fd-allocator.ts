@@ -1,7 +1,7 @@
 import { F, FD_CLOEXEC, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import type { Arg, Place } from "../../program/args.ts";
-import type { CallName } from "../../program/calls.ts";
+import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { cellDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import type { StepOptions } from "../part.ts";
@@ -14,13 +14,13 @@ import type { FdSlot } from "./slots.ts";
  */
 export interface FdAllocator {
 	readonly context: Context;
-	add(call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void;
+	add<C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void;
 	/** Goes on to a number higher than all before. */
 	goTo(number: number): void;
 	/** The number that the next (0), second next (1) or third next (2) new descriptor gets. */
 	nextFree(after?: 0 | 1 | 2): number;
 	/** A call that makes a descriptor while `after` others are in passing; its number. */
-	open(call: CallName, args: readonly Arg[], why: string, after?: 0 | 1 | 2): number;
+	open<C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, after?: 0 | 1 | 2): number;
 	/** Moves a descriptor out of the way; it is closed when all are made. */
 	setAside(number: number, name: string): Place;
 	/** Gives the present number to what landed on another, and frees that. */
@@ -66,11 +66,11 @@ export function fdAllocator(context: Context): FdAllocator {
 }
 
 /** A descriptor of its own for a slot whose turn it is. @param args of the call, given O_CLOEXEC or 0 */
-export function addNew(
+export function addNew<C extends CallName>(
 	fds: FdAllocator,
 	{ number, closeOnExec }: FdSlot,
-	call: CallName,
-	args: (closing: number) => readonly Arg[],
+	call: C,
+	args: (closing: number) => ArgsOf<C, Arg>,
 	why: string,
 ): void {
 	const closing = closeOnExec && fds.nextFree() === number ? O.CLOEXEC : 0;

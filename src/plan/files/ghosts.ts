@@ -123,7 +123,7 @@ export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context
 /** After the executable, which may be one of them. */
 export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): Part {
 	if (ghosts === undefined || ghosts.size === 0) return draft.made();
-	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n];
+	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n] as const;
 	draft.leader.add("bounds", "close_range", range, "files without a name are where they belong");
 	return draft.made();
 }

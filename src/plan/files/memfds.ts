@@ -1,7 +1,7 @@
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Arg } from "../../program/args.ts";
-import type { CallName } from "../../program/calls.ts";
+import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { MemfdDescription } from "../../task/files.ts";
 import type { Context } from "../context.ts";
@@ -30,7 +30,7 @@ export function placeMemfds(
 	{ draft }: Context,
 ): void {
 	const leader = draft.leader;
-	const add = (call: CallName, args: readonly Arg[], why: string, options?: StepOptions): void =>
+	const add = <C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void =>
 		leader.add("protect", call, args, why, options);
 	const firsts = new Map<string, number>();
 	const original = new Set<number>();

@@ -15,11 +15,14 @@ const LARGEST_INITIAL = 0xffff_ffffn;
 export function openEventfd(fds: FdAllocator, slot: FdSlot, { counter, flags, semaphore }: Eventfd): void {
 	const initial = counter <= LARGEST_INITIAL ? counter : 0n;
 	const blocking = flags & O.NONBLOCK;
-	const args = (closing: number): bigint[] => [
-		initial,
-		BigInt(blocking | closing | (semaphore === true ? EFD_SEMAPHORE : 0)),
-	];
-	addNew(fds, slot, "eventfd2", args, `descriptor ${slot.number}, with what it has counted`);
+	const how = blocking | (semaphore === true ? EFD_SEMAPHORE : 0);
+	addNew(
+		fds,
+		slot,
+		"eventfd2",
+		(closing) => [initial, BigInt(how | closing)],
+		`descriptor ${slot.number}, with what it has counted`,
+	);
 	const number = BigInt(slot.number);
 	if (initial !== counter) {
 		const value = bytesDatum(`counter of ${slot.number}`, word(counter));
@@ -31,17 +34,27 @@ export function openEventfd(fds: FdAllocator, slot: FdSlot, { counter, flags, se
 export function openSignalfd(fds: FdAllocator, slot: FdSlot, { mask, flags }: Signalfd): void {
 	const signals = bytesDatum(`signals of ${slot.number}`, word(mask));
 	const blocking = flags & O.NONBLOCK;
-	const args = (closing: number) => [-1n, signals, 8n, BigInt(blocking | closing)];
-	addNew(fds, slot, "signalfd4", args, `descriptor ${slot.number}`);
+	addNew(
+		fds,
+		slot,
+		"signalfd4",
+		(closing) => [-1n, signals, 8n, BigInt(blocking | closing)],
+		`descriptor ${slot.number}`,
+	);
 	addStatusFlags(fds, BigInt(slot.number), blocking, flags);
 }
 
 /** Not armed yet: see arming.ts. */
 export function openTimerfd(fds: FdAllocator, slot: FdSlot, { clock, flags }: Timerfd): void {
 	const blocking = flags & O.NONBLOCK;
-	const args = (closing: number): bigint[] => [BigInt(clock), BigInt(blocking | closing)];
 	if (isAlarm(clock)) fds.context.actor.asCaller("files");
-	addNew(fds, slot, "timerfd_create", args, `descriptor ${slot.number}`);
+	addNew(
+		fds,
+		slot,
+		"timerfd_create",
+		(closing) => [BigInt(clock), BigInt(blocking | closing)],
+		`descriptor ${slot.number}`,
+	);
 	addStatusFlags(fds, BigInt(slot.number), blocking, flags);
 }
 

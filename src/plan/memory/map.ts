@@ -100,7 +100,7 @@ export function map(
 	what: string,
 	context: Context,
 ): void {
-	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset];
+	const args = [mapping.start, lengthOf(mapping), BigInt(prot), BigInt(flags), file, offset] as const;
 	const leader = context.draft.leader;
 	leader.add("map", "mmap", args, what, { expect: { exactly: mapping.start } });
 	if (mapping.attributes?.["locked-on-fault"] === 1n)

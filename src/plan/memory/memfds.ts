@@ -67,7 +67,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
 		const number = firstSpareFd + (ghosts?.size ?? 0) + kept.size;
 		kept.set(object.id, { object, number });
-		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)];
+		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)] as const;
 		leader.add("map", "fcntl", args, `memfd ${name}, out of the way`, { expect: { exactly: BigInt(number) } });
 		leader.add("map", "close", [file], `memfd ${name} is ${number}`);
 		return BigInt(number);
@@ -90,7 +90,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			const empty = object.contents.every(({ length }) => length === 0n);
 			const window = empty ? undefined : windowOf(object, members, huge, context);
 			if (window?.aside === true) {
-				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n];
+				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n] as const;
 				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
 			}
 			const mapMember = ({ mapping, offset }: Member, file: Arg): void => {
@@ -103,7 +103,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			if (readers.length > 0) {
 				const reader = cellDatum(`descriptor to read memfd ${name}`);
 				const path = pathDatum(`memfd ${name}`, ownFile(kept.get(object.id)?.number ?? 0));
-				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)];
+				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)] as const;
 				leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
 				for (const member of readers) mapMember(member, { valueOf: reader });
 				leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");

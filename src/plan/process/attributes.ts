@@ -8,7 +8,7 @@ import { O } from "../../linux/open.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC_OF } from "../../linux/prctl.ts";
 import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, REGISTRATIONS } from "../../linux/sched.ts";
 import type { Arg, Place } from "../../program/args.ts";
-import type { CallName } from "../../program/calls.ts";
+import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import { entriesOf, type ThreadAttribute, threadAttributes } from "../../task/attributes.ts";
 import type { Task, Thread } from "../../task/task.ts";
@@ -22,16 +22,16 @@ type Give = (value: bigint, context: GivenAttribute) => void;
 interface GivenAttribute {
 	readonly subject: string;
 	readonly context: Context;
-	readonly add: (call: CallName, args: readonly Arg[], why: string, options?: StepOptions) => void;
+	readonly add: <C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions) => void;
 }
 
 const prctl = (
 	{ add }: GivenAttribute,
 	option: number,
-	args: readonly bigint[],
+	[first = 0n, second = 0n]: readonly [bigint?, bigint?],
 	why: string,
 	options?: StepOptions,
-): void => add("prctl", [BigInt(option), ...args, ...new Array<bigint>(4 - args.length).fill(0n)], why, options);
+): void => add("prctl", [BigInt(option), first, second, 0n, 0n], why, options);
 
 const speculation =
 	(which: number): Give =>
@@ -49,7 +49,7 @@ const give: Readonly<Record<ThreadAttribute, Give>> = {
 			!hasCapability(context.facts, CAP.SYS_ADMIN, "system")
 		)
 			context.draft.report(loss("attribute", subject, "had real-time I/O priority, which takes CAP_SYS_NICE"));
-		const args = [BigInt(IOPRIO_WHO_PROCESS), 0n, value];
+		const args = [BigInt(IOPRIO_WHO_PROCESS), 0n, value] as const;
 		add("ioprio_set", args, "its I/O priority", privileged ? { expect: { successOr: EPERM } } : {});
 	},
 	"timer-slack": (value, given) => prctl(given, PR.SET_TIMERSLACK, [value], "how late its timers may be"),
@@ -145,8 +145,8 @@ export function planAttributes({ attributes = {} }: Task, { draft, facts }: Cont
 		const path = pathDatum("path of coredump_filter", "/proc/self/coredump_filter");
 		const why = "what its core would hold";
 		leader.add("identity", "openat", [AT_FDCWD, path, BigInt(O.WRONLY | O.CLOEXEC)], why, { save: file });
-		const args = [{ valueOf: file }, bytesDatum("coredump_filter", text), BigInt(text.length)];
-		leader.add("identity", "write", args, why);
+		const datum = bytesDatum("coredump_filter", text);
+		leader.add("identity", "write", [{ valueOf: file }, datum, BigInt(text.length)], why);
 		leader.add("identity", "close", [{ valueOf: file }], "its filter is set");
 	}
 	// what the restorer may use is none of its business

@@ -13,7 +13,7 @@ import { EPERM } from "../../linux/errno.ts";
 import { PR, PR_CAP_AMBIENT } from "../../linux/prctl.ts";
 import { SIGKILL } from "../../linux/signal.ts";
 import type { Arg, Place } from "../../program/args.ts";
-import type { CallName } from "../../program/calls.ts";
+import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { bytesDatum } from "../../program/data.ts";
 import type { Credentials, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
@@ -75,7 +75,7 @@ export function addCredentials(
 	const subject = leader?.tid === tid ? `process ${tid}` : `thread ${tid}`;
 	for (const text of lost) if (!ofLeader.includes(text)) draft.report(loss("credentials", subject, text));
 	const { uid, gid, euid, egid, suid, sgid, fsuid, fsgid, groups, securebits } = credentials;
-	const add = (call: CallName, args: readonly Arg[], why: string, tolerant = false): void =>
+	const add = <C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, tolerant = false): void =>
 		list.add("credentials", call, args, why, tolerant ? { expect: { successOr: EPERM } } : {});
 	const prctl = (option: number, value: number | bigint, why: string, tolerant = false): void =>
 		add("prctl", [BigInt(option), BigInt(value), 0n, 0n, 0n], why, tolerant);
@@ -85,9 +85,9 @@ export function addCredentials(
 		add("setgroups", [BigInt(groups.length), members], "its supplementary groups", true);
 	}
 	prctl(PR.SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, "capabilities stay while ids change", true);
-	add("setresgid", [gid, egid, sgid].map(BigInt), "its group");
+	add("setresgid", [BigInt(gid), BigInt(egid), BigInt(sgid)], "its group");
 	addFilesystemId(list, "setfsgid", fsgid, egid);
-	add("setresuid", [uid, euid, suid].map(BigInt), "its user");
+	add("setresuid", [BigInt(uid), BigInt(euid), BigInt(suid)], "its user");
 	addFilesystemId(list, "setfsuid", fsuid, euid);
 	if (narrows) prctl(PR.SET_SECUREBITS, securebits, "its securebits", securebits === 0);
 
@@ -102,7 +102,7 @@ export function addCredentials(
 	for (const bit of capabilitiesIn(credentials.ambient & credentials.permitted & credentials.inheritable))
 		add(
 			"prctl",
-			[PR.CAP_AMBIENT, PR_CAP_AMBIENT.RAISE, bit, 0, 0].map(BigInt),
+			[BigInt(PR.CAP_AMBIENT), BigInt(PR_CAP_AMBIENT.RAISE), BigInt(bit), 0n, 0n],
 			`keeps ${capabilityName(bit)} across exec`,
 		);
 	if (isAnother(credentials, facts))

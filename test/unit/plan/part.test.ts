@@ -11,6 +11,16 @@ it("a path with a NUL in it, which the kernel would read as a shorter one, is re
 	expect(pathDatum("path of the log", "/log").datum).toMatchObject({ size: 5, bytes: bytesFromText("/log") });
 });
 
+it("a step takes as many arguments as its call has", () => {
+	const { leader } = partDraft();
+	leader.add("files", "openat", [-100n, 0n, 0n], "a file that is there");
+	leader.add("files", "openat", [-100n, 0n, 0n, 0o600n], "one that is made");
+	// @ts-expect-error close(2) has one
+	leader.add("files", "close", [3n, 0n], "why");
+	// @ts-expect-error openat(2) has three, or four
+	leader.add("files", "openat", [-100n, 0n], "why");
+});
+
 it("the stages of each list come in their order", () => {
 	const draft = partDraft();
 	draft.list("leader").add("files", "close", [3n], "why");

@@ -23,7 +23,7 @@ describe("assemble", () => {
 			planOf((draft) => {
 				const stack = spaceDatum("stack", 65_536, 4096);
 				const frame = bytesDatum("frame", Uint8Array.of(1, 2, 3), { align: 64, pointers: [] });
-				draft.list("leader").add("leave", "leave", [{ ...stack, offset: 65_536 }, frame], "goes");
+				draft.list("leader").add("leave", "munmap", [{ ...stack, offset: 65_536 }, frame], "goes");
 			}),
 		);
 		expect(encoded.pieces.map(({ at, bytes }) => [at - HOLE.start, bytes.length])).toEqual([[AGENT_ROOM, 72 + 2 * 72]]);
@@ -35,7 +35,7 @@ describe("assemble", () => {
 
 	it("refuses a plan that is larger than its hole, by what it takes", () => {
 		const write = (draft: Parameters<Parameters<typeof planOf>[0]>[0]) =>
-			draft.list("leader").add("fill", "munmap", [spaceDatum("buffer", 100_000, 8)], "too much");
+			draft.list("leader").add("fill", "munmap", [spaceDatum("buffer", 100_000, 8), 0n], "too much");
 		expect(refusal(() => assemble(planOf(write, { hole: small(0x5_0000n) })))).toBe(
 			"ERR_UNSUPPORTED plan of pid 5739: takes 364544 bytes, expected at most 327680, the room that was set aside for it",
 		);
@@ -66,28 +66,26 @@ describe("assemble", () => {
 	it("finds mistakes of the plan", () => {
 		const stray = planOf(() => {}).context;
 		const broken = (write: Parameters<typeof planOf>[0]) => () => assemble(planOf(write));
-		const without = planOf((draft) => draft.list("leader").add("map", "munmap", [stray], ""));
+		const without = planOf((draft) => draft.list("leader").add("map", "munmap", [stray, 0n], ""));
 		expect(() => assemble({ ...without, data: without.data.filter((datum) => datum !== stray.datum) })).toThrow(
 			new RangeError("report socket is not in the plan"),
 		);
-		expect(broken((draft) => draft.list("leader").add("map", "spawn", [{ list: "thread 2" }], ""))).toThrow(
+		expect(broken((draft) => draft.list("leader").add("map", "spawn", [0n, 0n, 0n, { list: "thread 2" }], ""))).toThrow(
 			new RangeError("the plan has no list thread 2"),
 		);
-		expect(broken((draft) => draft.list("leader").add("map", "mmap", [{ ...cellDatum("c"), offset: 9 }], ""))).toThrow(
+		expect(broken((draft) => draft.list("leader").add("map", "brk", [{ ...cellDatum("c"), offset: 9 }], ""))).toThrow(
 			new RangeError("byte 9 of c, which has 8"),
 		);
 		expect(
-			broken((draft) => draft.list("leader").add("map", "mmap", [], "", { save: { ...cellDatum("c"), offset: 1 } })),
+			broken((draft) => draft.list("leader").add("map", "getpid", [], "", { save: { ...cellDatum("c"), offset: 1 } })),
 		).toThrow(new RangeError("8 bytes do not fit c"));
 		expect(
-			broken((draft) =>
-				draft.list("leader").add("map", "mmap", [bytesDatum("b", new Uint8Array(8), { align: 3 })], ""),
-			),
+			broken((draft) => draft.list("leader").add("map", "brk", [bytesDatum("b", new Uint8Array(8), { align: 3 })], "")),
 		).toThrow(new RangeError("an alignment of 3 bytes"));
 		expect(
 			broken((draft) => {
 				const b = bytesDatum("b", new Uint8Array(8), { pointers: [{ at: 1, to: cellDatum("c") }] });
-				draft.list("leader").add("map", "mmap", [b], "");
+				draft.list("leader").add("map", "brk", [b], "");
 			}),
 		).toThrow(new RangeError("a pointer at byte 1 of b"));
 	});
@@ -115,7 +113,7 @@ describe("a plan of a leader and a thread, run", () => {
 			expect: { exactly: 1n },
 			save: go,
 		});
-		leader.add("leave", "futex", [go, 1n, 0x7fff_ffffn], "all may go");
+		leader.add("leave", "futex", [go, 1n, 0x7fff_ffffn, 0n, 0n, 0n], "all may go");
 		leader.add("leave", "leave", [spaceDatum("frame 5739", 64)], "its own life");
 		const thread = draft.list("thread 5741");
 		thread.add("threads", "gettid", [], "says so", { save: ready });

@@ -78,7 +78,7 @@ describe("a plan as JSON", () => {
 				const leader = draft.list("leader");
 				leader.add("files", "openat", [-100n, path, 2n], "open", { save: cell });
 				leader.add("files", "dup3", [{ valueOf: cell }, 3n, 0n], "to its number", { expect: { exactly: 3n } });
-				leader.add("files", "epoll_ctl", [{ list: "leader" }], "watch", { expect: { successOr: 1 } });
+				leader.add("files", "close", [{ list: "leader" }], "a list", { expect: { successOr: 1 } });
 			}),
 		);
 		expect(json.lists[0]).toEqual({
