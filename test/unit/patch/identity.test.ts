@@ -9,10 +9,13 @@ import {
 	deadPlaces,
 	EXE,
 	EXE_BUILD_ID,
+	filled,
+	hostWith,
 	LIBC,
 	LIBC_BUILD_ID,
 	livingDonor,
 	patchPair,
+	program,
 	stackOf,
 	withSegment,
 } from "../../support/builders/pair.ts";
@@ -214,6 +217,13 @@ describe("what is refused", () => {
 		);
 		const insisted = await patchPair({ donor: { ...donor, files } }, { allowMismatch: true });
 		expect(insisted.told).toContain(`loss core: ${different}`);
+		// the donor's size is that of its own build
+		const longer = Buffer.concat([program(LIBC_BUILD_ID, 0x20), filled(1)]);
+		const own = await patchPair(
+			{ donor: { ...donor, files } },
+			{ allowMismatch: true, host: hostWith({ [LIBC]: longer }) },
+		);
+		expect(own.told.filter((text) => text.includes(` ${LIBC}:`))).toEqual([]);
 	});
 
 	test("a donor of another machine", async () => {
