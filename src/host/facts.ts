@@ -31,7 +31,6 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 	const { xcr0, xstate, keyrings, clone3, clocks, ...more } = await (agent === undefined
 		? withAgent(measureForNobody)
 		: measureByAgent(agent));
-	const { permitted, bounding, ...status } = readStatus(agent?.pid ?? "self");
 	return {
 		xstate,
 		xcr0,
@@ -44,11 +43,16 @@ export async function measureHost(agent?: Agent): Promise<HostFacts> {
 		memfdExec: knowsMemfdNoexec(),
 		clone3,
 		limits: readLimits("self"),
-		user: { uid: status.uids[1], gid: status.gids[1], groups: status.groups },
-		capabilities: { permitted, bounding },
+		...measureUser(agent),
 		clocks,
 		...more,
 	};
+}
+
+/** Whom the restorer runs as, and with what rights. */
+export function measureUser(agent?: Agent): Required<Pick<HostFacts, "user" | "capabilities">> {
+	const { permitted, bounding, uids, gids, groups } = readStatus(agent?.pid ?? "self");
+	return { user: { uid: uids[1], gid: gids[1], groups }, capabilities: { permitted, bounding } };
 }
 
 /** For a plan that is only printed: namespaces are probed. For a restore, restore/clocks.ts makes them. */

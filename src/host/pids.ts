@@ -1,3 +1,4 @@
+import type { Agent } from "../agent/agent.ts";
 import { readPidMax } from "../proc/sys.ts";
 import { isIdTaken } from "../proc/tasks.ts";
 import { withAgent } from "./facts.ts";
@@ -20,25 +21,26 @@ export interface PidFacts {
 }
 
 /**
- * Probes it in temporary child processes.
+ * Probes it in temporary child processes of an agent, or of a temporary one.
  *
  * @throws NecromancerError ERR_HOST where not even an agent runs.
  */
-export function measurePids(ids: readonly number[]): Promise<PidFacts> {
+export const measurePids = (ids: readonly number[], agent?: Agent): Promise<PidFacts> =>
+	agent === undefined ? withAgent((temporary) => measureBy(temporary, ids)) : measureBy(agent, ids);
+
+async function measureBy(agent: Agent, ids: readonly number[]): Promise<PidFacts> {
 	const pidMax = readPidMax();
 	const taken = ids.filter(isIdTaken);
 	const highest = ids.reduce((most, id) => Math.max(most, id), 1);
-	return withAgent(async (agent) => {
-		const [pid] = ids.filter((id) => id > 0 && id < pidMax && !taken.includes(id));
-		const pids = pid === undefined ? {} : { pids: [pid] };
-		const obstacle = await inChild(agent, (list) => list.call("alarm", [0]), pids);
-		const chosen = pid !== undefined && obstacle === undefined;
-		if (chosen && taken.length === 0 && highest < pidMax) return { taken, pidMax, chosen };
-		const namespace = async (withUser: boolean): Promise<boolean> =>
-			(await probePidNamespace(agent, { withUser, id: highest })) === undefined;
-		return {
-			...{ taken, pidMax, chosen },
-			namespace: (await namespace(false)) || (await namespace(true)),
-		};
-	});
+	const [pid] = ids.filter((id) => id > 0 && id < pidMax && !taken.includes(id));
+	const pids = pid === undefined ? {} : { pids: [pid] };
+	const obstacle = await inChild(agent, (list) => list.call("alarm", [0]), pids);
+	const chosen = pid !== undefined && obstacle === undefined;
+	if (chosen && taken.length === 0 && highest < pidMax) return { taken, pidMax, chosen };
+	const namespace = async (withUser: boolean): Promise<boolean> =>
+		(await probePidNamespace(agent, { withUser, id: highest })) === undefined;
+	return {
+		...{ taken, pidMax, chosen },
+		namespace: (await namespace(false)) || (await namespace(true)),
+	};
 }

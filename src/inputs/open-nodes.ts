@@ -1,10 +1,10 @@
 import { lstatSync } from "node:fs";
+import { normalize } from "node:path";
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
-import { once } from "../bytes/once.ts";
+import { defined } from "../bytes/defined.ts";
 import { type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
-import { buildIdOfFile } from "../elf/build-id.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
 import { AT, AT_FDCWD } from "../linux/fcntl.ts";
@@ -16,7 +16,6 @@ import type { FileIdentity } from "../task/file-identity.ts";
 import type { Gone } from "../task/verdict.ts";
 import { performAsUser } from "./as-user.ts";
 import { CHANGING, goneBy, reachedByLinkOf } from "./gone.ts";
-import type { OpenedFile } from "./judge.ts";
 
 /** A file of the host that is to be opened. */
 export interface WantedNode {
@@ -37,6 +36,10 @@ export interface OpenedNode extends FileIdentity {
 	readonly gid: number;
 	/** When it was written to last, nanoseconds since 1970. */
 	readonly modified: bigint;
+	/** Its path from the root of the tree, without symbolic links. */
+	readonly at: string;
+	/** Why its user may not do with it what was asked for: an errno. */
+	readonly denied?: string;
 }
 
 /** Why there is nothing for this user. */
@@ -48,30 +51,27 @@ export interface NoNode {
 
 export type Node = OpenedNode | NoNode;
 
+export const NOTHING: NoNode = { errno: "ENOENT" };
+
 export const isOpened = (node: Node | undefined): node is OpenedNode => node !== undefined && !("errno" in node);
 
+/** The tree that paths start from; nothing leads out of it (RESOLVE_IN_ROOT). */
+export interface TreeRoot {
+	/** The agent's descriptor. */
+	readonly number: number;
+	/** On this host, without symbolic links. */
+	readonly path: string;
+}
+
 export interface NodeOptions {
-	/** The tree that paths start from; nothing leads out of it (RESOLVE_IN_ROOT). This host's when absent. */
-	readonly root?: { readonly number: number; readonly path: string };
+	/** This host's when absent. */
+	readonly root?: TreeRoot;
 	/** Follow every link, whoever made it, and the magic ones of /proc: for paths that whoever calls us named. */
 	readonly anyLink?: boolean;
 }
 
 /** Why a user has nothing there, in the words of the judge. */
 export const goneOf = ({ errno, redirected }: NoNode, uid: number): Gone => redirected ?? goneBy(errno, uid);
-
-/** An opened node for the judge: its content is read only where that is asked for. */
-export const openedNode = (agent: Agent, node: OpenedNode, name: string): OpenedFile => ({
-	...{ size: node.size, mode: node.mode, identity: node },
-	buildId: once(() => {
-		const source = contentOf(agent, node, name);
-		try {
-			return buildIdOfFile(source);
-		} finally {
-			source.close();
-		}
-	}),
-});
 
 /** The contents of an opened node. To be closed. */
 export const contentOf = ({ pid }: Agent, { number }: OpenedNode, name: string): ByteSource =>
@@ -83,7 +83,7 @@ const PATH_MAX = 4096;
 /**
  * Has the agent open files with the rights of a process's user: O_PATH, which has no side effects and never blocks, and
  * faccessat2(2) on what was opened. Whatever is known of a file afterwards is known of that descriptor; its name means nothing
- * any more. They stay open.
+ * any more. They stay open, also what he may not use.
  *
  * A path may lead through symbolic links that are root's, the user's or ours, and through nobody else's: permissions stop what
  * the user may not open, this stops being sent to another file that he may open. Links are looked at one by one, and what they
@@ -106,6 +106,7 @@ export async function openNodes(
 	});
 	if (options.anyLink === true) {
 		await openInto(nodes, agent, opener, proper, { resolve: 0 }, options);
+		for (const { path } of proper) nodes.set(path, whereItIs(agent, nodes.get(path), options));
 		return nodes;
 	}
 	const direct = proper.filter(({ path }) => {
@@ -150,6 +151,7 @@ async function openLinked(
 	}
 	const way = (resolve: number): Way => (old ? { old } : { resolve });
 	await openInto(nodes, agent, opener, unseen, way(RESOLVE.NO_MAGICLINKS), options);
+	for (const { path } of unseen) nodes.set(path, whereItIs(agent, nodes.get(path), options));
 	const found = new Map<string, Node>();
 	const resolved = [...ends].map(([path, wants]) => ({ path, access: wants.reduce((all, it) => all | it.access, 0) }));
 	await openInto(found, agent, opener, resolved, way(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS), options);
@@ -159,6 +161,14 @@ async function openLinked(
 		const verdict = other ? { errno: "ELOOP", redirected: CHANGING } : node;
 		for (const { path } of wants) nodes.set(path, verdict);
 	}
+}
+
+/** What we could not resolve, by the name that the kernel has for it. */
+function whereItIs({ pid }: Agent, node: Node | undefined, { root }: NodeOptions): Node {
+	if (!isOpened(node)) return node ?? { errno: "ENOENT" };
+	const name = readLink(pid, `fd/${node.number}`);
+	const lead = root === undefined || root.path === "/" ? "" : root.path;
+	return { ...node, at: name.startsWith(`${lead}/`) ? name.slice(lead.length) : name };
 }
 
 function isNamed({ pid }: Agent, { number, device, inode }: OpenedNode, path: string, { root }: NodeOptions): boolean {
@@ -190,7 +200,7 @@ async function openInto(
 		});
 		for (const [i, { path }] of portion.entries()) {
 			const { fd, may } = added[i] as { readonly fd: Slot; readonly may: Slot };
-			nodes.set(path, await nodeOf(agent, Number(done.result(fd)), Number(done.result(may)), path));
+			nodes.set(path, nodeOf(agent, Number(done.result(fd)), Number(done.result(may)), path));
 		}
 	}
 }
@@ -206,7 +216,7 @@ function addOpen(batch: SyscallBatch, path: string, flags: number, way: Way, roo
 	return batch.call("openat2", root === undefined ? AT_FDCWD : root.number, name, batch.put(how), openHow.size);
 }
 
-async function nodeOf(agent: Agent, fd: number, may: number, path: string): Promise<Node> {
+function nodeOf(agent: Agent, fd: number, may: number, path: string): Node {
 	if (fd < 0 && ["EMFILE", "ENFILE"].includes(errnoName(fd)))
 		refuse("ERR_HOST", {
 			subject: path,
@@ -215,15 +225,43 @@ async function nodeOf(agent: Agent, fd: number, may: number, path: string): Prom
 			remedy: "raise RLIMIT_NOFILE (ulimit -n)",
 		});
 	if (fd < 0) return { errno: errnoName(fd) };
-	// folklore: seccomp filters of containers that are older than faccessat2 (Linux 5.8) answer ENOSYS or EPERM; then
-	// opening it decides
-	if (may < 0 && !FILTERED.includes(errnoName(may))) {
-		await agent.call("close", fd);
-		return { errno: errnoName(may) };
-	}
 	const { dev, ino, birthtimeNs, size, mode, uid, gid, mtimeNs } = statLink(agent.pid, `fd/${fd}`);
 	const file = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
-	return { number: fd, ...file, uid: Number(uid), gid: Number(gid), modified: mtimeNs };
+	const denied = deniedBy(may);
+	return {
+		...{ number: fd, ...file, uid: Number(uid), gid: Number(gid), modified: mtimeNs },
+		...{ at: normalize(path), ...defined({ denied }) },
+	};
+}
+
+/**
+ * folklore: seccomp filters of containers that are older than faccessat2 (Linux 5.8) answer ENOSYS or EPERM; then opening it
+ * decides.
+ */
+const deniedBy = (result: number): string | undefined =>
+	result < 0 && !FILTERED.includes(errnoName(result)) ? errnoName(result) : undefined;
+
+/**
+ * Asks what a process's user may do with files that are open already.
+ *
+ * @returns for each the errno of faccessat2(2), or `undefined` where he may.
+ */
+export async function deniedAccess(
+	agent: Agent,
+	opener: Opener,
+	asked: readonly { readonly number: number; readonly access: number }[],
+): Promise<readonly (string | undefined)[]> {
+	const denied: (string | undefined)[] = [];
+	for (let from = 0; from < asked.length; from += AT_ONCE) {
+		const { added, done } = await performAsUser(agent, opener, (batch) => {
+			const empty = batch.put(Buffer.from("\0"));
+			return asked
+				.slice(from, from + AT_ONCE)
+				.map(({ number, access }) => batch.call("faccessat2", number, empty, access, AT.EMPTY_PATH | AT.EACCESS));
+		});
+		denied.push(...added.map((slot) => deniedBy(Number(done.result(slot)))));
+	}
+	return denied;
 }
 
 /** Limits of one batch: files, and bytes of their names. */

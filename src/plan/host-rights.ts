@@ -2,12 +2,15 @@ import { CAP, capabilitiesIn, capabilityName } from "../linux/credentials.ts";
 import type { Credentials } from "../task/task.ts";
 import type { HostFacts } from "./host-facts.ts";
 
+/** What decides on rights. */
+export type RightsFacts = Pick<HostFacts, "capabilities" | "user" | "userNamespace">;
+
 /** What the restorer can do may depend on where: within the user namespace of the process, or for the whole system. */
 type Reach = "own namespace" | "system";
 
 /** Whether the restorer has a capability; yes where it is not known. In a user namespace of its own it has none for the system. */
 export const hasCapability = (
-	{ capabilities, userNamespace }: HostFacts,
+	{ capabilities, userNamespace }: RightsFacts,
 	capability: number,
 	reach: Reach = "own namespace",
 ): boolean =>
@@ -41,7 +44,7 @@ export interface Attainable {
  * Credentials come from those of the restorer, and only with capabilities can they be others. Without, the process is the
  * restorer's own user, never somebody with more rights.
  */
-export function attainable(wanted: Credentials, facts: HostFacts): Attainable {
+export function attainable(wanted: Credentials, facts: RightsFacts): Attainable {
 	const lost: string[] = [];
 	const { user, userNamespace } = facts;
 	const { permitted = ALL, bounding = ALL } = facts.capabilities ?? {};

@@ -76,8 +76,22 @@ export const asIfOpened = (needed: readonly NeededFile[], { length }: readonly B
 export const behindInputs = ({ length }: readonly ByteSource[], opened: readonly OpenedInput[]): number =>
 	opened.reduce((most, { number }) => Math.max(most, number + 1), FIRST_INPUT_FD + length);
 
-/** @param first The first number that they have in the process while it is made. */
-export function inputsFrom(sources: readonly ByteSource[], opened: readonly OpenedInput[], first: number): Inputs {
+/** The agent's descriptor of a source that it was given at its start. */
+function numberOf(source: ByteSource, given: readonly ByteSource[]): number {
+	const at = given.indexOf(source);
+	return at < 0 ? unknown(source.name) : FIRST_INPUT_FD + at;
+}
+
+/**
+ * @param given What the agent was given at its start, in its order; not all of it need be of the process.
+ * @param first The first number that they have in the process while it is made.
+ */
+export function inputsFrom(
+	sources: readonly ByteSource[],
+	given: readonly ByteSource[],
+	opened: readonly OpenedInput[],
+	first: number,
+): Inputs {
 	const bySource = new Map(sources.map((source, i) => [source, inputAt(source.name, first + i)]));
 	const files = new Map(
 		opened.map(({ path, use, by, lent }, i) => [
@@ -87,7 +101,7 @@ export function inputsFrom(sources: readonly ByteSource[], opened: readonly Open
 	);
 	return {
 		all: [
-			...[...bySource.values()].map((input, i) => ({ ...input, agent: FIRST_INPUT_FD + i })),
+			...[...bySource].map(([source, input]) => ({ ...input, agent: numberOf(source, given) })),
 			...[...files.values()].map((input, i) => ({ ...input, agent: opened[i]?.number ?? -1 })),
 		],
 		source: (source) => bySource.get(source) ?? unknown(source.name),

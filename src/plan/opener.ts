@@ -12,8 +12,7 @@ import type { Arg } from "../program/args.ts";
 import { type CallOf, mapArgs } from "../program/calls.ts";
 import { bytesDatum } from "../program/data.ts";
 import type { Credentials, Task } from "../task/task.ts";
-import type { HostFacts } from "./host-facts.ts";
-import { attainable } from "./host-rights.ts";
+import { attainable, type RightsFacts } from "./host-rights.ts";
 import type { PartDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
@@ -43,8 +42,13 @@ export interface Persona {
 	readonly effective: bigint;
 }
 
+/** The credentials of a process's threads. */
+export interface OpenerTask {
+	readonly threads: readonly Pick<Task["threads"][number], "credentials">[];
+}
+
 /** @param task Its threads share what is open: it is opened as the one that may most. */
-export function openerOf({ threads }: Pick<Task, "threads">, facts: HostFacts): Opener {
+export function openerOf({ threads }: OpenerTask, facts: RightsFacts): Opener {
 	const { user: ours = { uid: 0, gid: 0, groups: [] }, capabilities } = facts;
 	const permitted = capabilities?.permitted ?? ALL_CAPABILITIES;
 	const caller: Persona = { ...ours, effective: permitted };

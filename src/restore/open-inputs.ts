@@ -1,28 +1,18 @@
 import { tmpdir } from "node:os";
-import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
 import { refuseAll } from "../errors.ts";
 import { performAsUser } from "../inputs/as-user.ts";
 import { NOT_HERE } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
 import { openContents } from "../inputs/open-content.ts";
-import {
-	goneOf,
-	isOpened,
-	type Node,
-	type NoNode,
-	type OpenedNode,
-	openedNode,
-	openNodes,
-	type WantedNode,
-} from "../inputs/open-nodes.ts";
+import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
+import { goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from "../inputs/open-nodes.ts";
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
 import { neededFiles } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
-import type { Opener } from "../plan/opener.ts";
 import type { Task } from "../task/task.ts";
 import { accessesOf } from "./file-access.ts";
 import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
@@ -36,62 +26,52 @@ export interface OpenedInputs<P extends FilePolicy> {
 }
 
 /**
- * Opens every file of a process once, in the agent, with its user's rights, and compares what was opened with what the task
+ * Opens every file of a process that is not open yet, in the agent, with its user's rights, and compares what was opened with what the task
  * says of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time prove that it
  * is the file that the process had.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
  */
 export async function openInputs<P extends FilePolicy>(
-	agent: Agent,
+	files: OpenFiles,
 	task: Task,
-	opener: Opener,
 	policy: P,
 	trust: boolean,
 ): Promise<OpenedInputs<P>> {
-	const named = await openNamed(agent, task, opener, policy);
+	const named = await openNamed(files, task, policy);
 	const accesses = accessesOf(task, policy);
 	const links = new Set(neededFiles(task, policy).flatMap(({ path, use }) => (use === "link" ? [path] : [])));
 	const wanted = [...accesses].map(([path, access]): WantedNode => ({ path, access, link: links.has(path) }));
-	const nodes = new Map(await openNodes(agent, opener, wanted, { anyLink: trust }));
-	const lent = new Set<string>();
+	const nodes = new Map(await files.asUser(wanted));
 	for (const want of wanted) {
-		const node = await lendTo(agent, task, opener, want, nodes.get(want.path), trust);
-		if (node === undefined) continue;
-		nodes.set(want.path, node);
-		lent.add(want.path);
+		const node = await lentTo(files, task, want, nodes.get(want.path), trust);
+		if (node !== undefined) nodes.set(want.path, node);
 	}
+	const { uid } = files.opener.user;
 	const settled = settleMismatches(
-		checkFiles(task, openedIn(agent, new Map([...named, ...nodes]), opener.user.uid), policy.fds),
+		checkFiles(task, openedIn(files, new Map([...named, ...nodes]), uid), policy.fds),
 		policy,
 	);
-	const directories = await namelessDirectories(agent, opener, task, nodes);
+	const directories = await namelessDirectories(files, task, nodes);
 	const placed = { ...policy, ...placeGhosts(task, settled, directories) };
 	const needed = neededFiles(task, placed);
-	for (const [path, node] of await openNamed(agent, task, opener, placed, named)) named.set(path, node);
+	for (const [path, node] of await openNamed(files, task, placed)) named.set(path, node);
 	const opened = needed.map(({ path, use, by }): OpenedInput => {
 		const node = by === "caller" ? named.get(path) : nodes.get(path);
-		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: by === "user" && lent.has(path) };
+		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: isLent(node) };
 	});
-	requireAll(opened, nodes, opener.user.uid);
-	const contents = await withContents(agent, opener, opened);
-	await closeOthers(agent, [...nodes.values(), ...named.values()], contents);
+	requireAll(opened, nodes, uid);
+	const contents = await withContents(files, opened);
+	await files.closeOthers(new Set(contents.map(({ number }) => number)));
 	return { policy: placed, opened: contents };
 }
 
-/** What whoever calls us named, opened as he: all of it that is not open yet. */
-async function openNamed(
-	agent: Agent,
-	task: Task,
-	opener: Opener,
-	policy: FilePolicy,
-	known: ReadonlyMap<string, Node> = new Map(),
-): Promise<Map<string, Node>> {
-	const paths = neededFiles(task, policy).flatMap(({ path, by }) =>
-		by === "caller" && !known.has(path) ? [path] : [],
-	);
-	const wanted = paths.map((path) => ({ path, access: 0 }));
-	const nodes = await openNodes(agent, { ...opener, same: true }, wanted, { anyLink: true });
+const isLent = (node: OwnNode | NoNode | undefined): boolean => isOpened(node) && "lent" in node;
+
+/** What whoever calls us named, opened as he. */
+async function openNamed(files: OpenFiles, task: Task, policy: FilePolicy): Promise<Map<string, OwnNode | NoNode>> {
+	const paths = neededFiles(task, policy).flatMap(({ path, by }) => (by === "caller" ? [path] : []));
+	const nodes = await files.asCaller([...new Set(paths)].map((path) => ({ path, access: 0 })));
 	const numbers = new Map<string, number>();
 	for (const { number, content, byCaller } of slotsOf(task.files, policy, () => {}))
 		if (byCaller === true && "path" in content && !numbers.has(`${content.path}`))
@@ -102,7 +82,7 @@ async function openNamed(
 			: [
 					{
 						subject: path,
-						finding: goneOf(node, opener.caller.uid).because,
+						finding: goneOf(node, files.opener.caller.uid).because,
 						expectation: `expected a file for descriptor ${numbers.get(path)}`,
 					},
 				],
@@ -113,51 +93,45 @@ async function openNamed(
 
 const CLOSED: readonly string[] = ["EACCES", "EPERM"];
 
-async function lendTo(
-	agent: Agent,
+async function lentTo(
+	files: OpenFiles,
 	{ files: { identities } }: Task,
-	opener: Opener,
 	want: WantedNode,
-	node: Node | undefined,
+	node: OwnNode | NoNode | undefined,
 	trust: boolean,
-): Promise<OpenedNode | undefined> {
-	if (opener.same || node === undefined || isOpened(node) || !CLOSED.includes(node.errno)) return undefined;
+): Promise<OwnNode | undefined> {
+	if (files.opener.same || node === undefined || isOpened(node) || !CLOSED.includes(node.errno)) return undefined;
 	const known = identities?.get(want.path);
 	if (!trust && known === undefined) return undefined;
-	const ours = (await openNodes(agent, { ...opener, same: true }, [want], { anyLink: trust })).get(want.path);
-	if (!isOpened(ours)) return undefined;
-	const verdict = judge(defined({ identity: known }), openedNode(agent, ours, want.path));
-	if (trust || (verdict.kind === "same" && verdict.proof === "identity")) return ours;
-	await agent.call("close", ours.number);
-	return undefined;
+	return files.lend(want, (ours) => {
+		const verdict = judge(defined({ identity: known }), files.opened(ours, want.path));
+		return trust || (verdict.kind === "same" && verdict.proof === "identity");
+	});
 }
 
 /** What was opened, for the judge. */
 const openedIn =
-	(agent: Agent, nodes: ReadonlyMap<string, Node>, uid: number): OpenedAt =>
+	(files: OpenFiles, nodes: ReadonlyMap<string, OwnNode | NoNode>, uid: number): OpenedAt =>
 	(path) => {
 		const node = nodes.get(path) ?? NOTHING;
-		return isOpened(node) ? openedNode(agent, node, path) : goneOf(node, uid);
+		return isOpened(node) ? files.opened(node, path) : goneOf(node, uid);
 	};
-
-const NOTHING: NoNode = { errno: "ENOENT" };
 
 /** Which directories a user can make files without a name in: those where the process's files were, and those for temporary ones. */
 async function namelessDirectories(
-	agent: Agent,
-	opener: Opener,
+	files: OpenFiles,
 	{ memory: { ghosts = [] } }: Task,
-	nodes: Map<string, Node>,
+	nodes: Map<string, OwnNode | NoNode>,
 ): Promise<(directory: string) => boolean> {
 	if (ghosts.length === 0) return () => false;
 	const paths = [...new Set([...ghosts.map(({ path }) => directoryOf(path)), tmpdir(), ...PLACES])];
 	const wanted = paths.filter((path) => !isOpened(nodes.get(path))).map((path) => ({ path, access: 0 }));
-	for (const [path, node] of await openNodes(agent, opener, wanted)) nodes.set(path, node);
+	for (const [path, node] of await files.asUser(wanted)) nodes.set(path, node);
 	const open = paths.flatMap((path) => {
 		const node = nodes.get(path);
 		return isOpened(node) ? [{ path, number: node.number }] : [];
 	});
-	const { added, done } = await performAsUser(agent, opener, (batch) => {
+	const { added, done } = await performAsUser(files.agent, files.opener, (batch) => {
 		const here = batch.put(Buffer.from(".\0"), 1);
 		return open.map(({ number }) => {
 			const fd = batch.call("openat", number, here, O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
@@ -173,7 +147,7 @@ const resultOf = <S>(done: { result(slot: S): bigint }, slot: S | undefined): bi
 	slot === undefined ? -1n : done.result(slot);
 
 /** @throws NecromancerError ERR_FILE_MISMATCH for files of which nothing else is known than that they are needed. */
-function requireAll(opened: readonly OpenedInput[], nodes: ReadonlyMap<string, Node>, uid: number): void {
+function requireAll(opened: readonly OpenedInput[], nodes: ReadonlyMap<string, OwnNode | NoNode>, uid: number): void {
 	const faults = opened.flatMap(({ path, number }) => {
 		if (number >= 0) return [];
 		const node = nodes.get(path) ?? NOTHING;
@@ -183,24 +157,9 @@ function requireAll(opened: readonly OpenedInput[], nodes: ReadonlyMap<string, N
 	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "restore where the files are as they were");
 }
 
-/** Closes the nodes that only had to be looked at. */
-async function closeOthers(agent: Agent, nodes: readonly Node[], kept: readonly OpenedInput[]): Promise<void> {
-	const needed = new Set(kept.map(({ number }) => number));
-	const others = nodes.flatMap((node) => (isOpened(node) && !needed.has(node.number) ? [node.number] : []));
-	for (let from = 0; from < others.length; from += AT_ONCE) {
-		const batch = agent.batch();
-		for (const number of new Set(others.slice(from, from + AT_ONCE))) batch.call("close", number);
-		await agent.perform(batch);
-	}
-}
-
-/** Calls of one batch. */
-const AT_ONCE = 1000;
-
 /** What is to be mapped is opened really. */
 async function withContents(
-	agent: Agent,
-	opener: Opener,
+	{ agent, opener }: OpenFiles,
 	opened: readonly OpenedInput[],
 ): Promise<readonly OpenedInput[]> {
 	const numbers = new Map<NeededFile, number>();

@@ -6,8 +6,9 @@ import { once } from "../bytes/once.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { Finding } from "../finding.ts";
-import { measureHost, withAgent } from "../host/facts.ts";
+import { measureHost } from "../host/facts.ts";
 import { type Init, reapInit, startInit } from "../host/namespace.ts";
+import { type OpenFiles, openFiles } from "../inputs/open-files.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
@@ -23,12 +24,12 @@ import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
-import { type OpenedInputs, openInputs } from "./open-inputs.ts";
+import { openInputs } from "./open-inputs.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
 import { requireFreeIds, requireNoFirst, requireRoomForMappings } from "./requirements.ts";
 import { livingThreadOf, verifyOomScore } from "./verify.ts";
 
-export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "opened"> {
+export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "opened" | "given" | "hole"> {
 	/** Leave it stopped, as by SIGSTOP. */
 	readonly stopped: boolean;
 	/** Which ids it gets; the same when absent. */
@@ -63,6 +64,15 @@ export interface Restored {
 	release(): Promise<void>;
 }
 
+/** An agent that is there to make a process. */
+export interface Ready {
+	readonly agent: Agent;
+	/** What it was given at its start, from FIRST_INPUT_FD on: all that the process's bytes come from. */
+	readonly given: readonly ByteSource[];
+	/** What it has opened for the process. */
+	readonly files?: OpenFiles;
+}
+
 /**
  * Makes the process that a task describes. On any failure nothing of it is left.
  *
@@ -70,17 +80,18 @@ export interface Restored {
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
 export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
+	return restoreWith(await readyFor(task, options), task, options);
+}
+
+/** The same with an agent that is there already, in a hole of the process's layout. It is closed on any failure. */
+export async function restoreWith(ready: Ready, task: Task, options: RestoreOptions): Promise<Restored> {
 	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
-	requireRoom(task, options);
-	const agent = await startAgent(holeFor(task), { inputs: sourcesOf(task).map(openNumber) });
+	const { agent } = ready;
 	const alive: number[] = [];
 	let init: Init | undefined;
 	let encoded: AssembledPlan | undefined;
 	try {
-		const facts = await factsFor(agent, task, options);
-		const { policy, opened } = await filesFor(agent, task, facts, options);
-		const plan = compilePlan(task, facts, { ...policy, opened });
-		requireRoomForMappings(task, plan.views);
+		const { plan, facts, policy } = await planWith(ready, task, options);
 		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await registerKills(agent, 2);
 		if (ids === "namespace") {
@@ -114,20 +125,48 @@ export async function restore(task: Task, options: RestoreOptions): Promise<Rest
 }
 
 /**
- * The plan that `restore` would execute. Makes nothing, and refuses what `restore` refuses before it makes anything.
+ * The plan that {@link restoreWith} would execute. Makes nothing, and refuses what that refuses before it makes anything. The agent
+ * is closed.
  *
  * @throws NecromancerError as `restore` does.
  */
-export async function rehearse(task: Task, options: RestoreOptions): Promise<Plan> {
-	requireRoom(task, options);
-	return withAgent(async (agent) => {
-		const facts = await factsFor(agent, task, options);
-		const { policy, opened } = await filesFor(agent, task, facts, options);
-		const plan = compilePlan(task, facts, { ...policy, opened });
-		requireRoomForMappings(task, plan.views);
+export async function rehearseWith(ready: Ready, task: Task, options: RestoreOptions): Promise<Plan> {
+	try {
+		const { plan } = await planWith(ready, task, options);
 		assemble(plan);
 		return plan;
-	});
+	} finally {
+		await ready.agent.close();
+	}
+}
+
+/** Starts an agent in a hole of the process's layout, with all that its bytes come from. */
+async function readyFor(task: Task, options: RestoreOptions): Promise<Ready> {
+	requireRoom(task, options);
+	const given = sourcesOf(task);
+	return { agent: await startAgent(holeFor(task), { inputs: given.map(descriptorOf) }), given };
+}
+
+/** The files that it is to get, open; what is done about the others; and all that will be done. */
+async function planWith(
+	{ agent, given, files: known }: Ready,
+	task: Task,
+	options: RestoreOptions,
+): Promise<{ readonly plan: Plan; readonly facts: HostFacts; readonly policy: CompileOptions }> {
+	const { ids = "same", stopped, untraced = false, trust = false } = options;
+	requireRoom(task, options);
+	const facts = await factsFor(agent, task, options);
+	const opener = openerOf(task, facts);
+	const files = known?.as(opener) ?? openFiles(agent, opener, trust);
+	try {
+		const wanted = { ...options, freshIds: ids === "fresh", stopsItself: untraced && stopped };
+		const { policy, opened } = await openInputs(files, task, wanted, trust);
+		const plan = compilePlan(task, facts, { ...policy, opened, given, hole: holeOf(agent) });
+		requireRoomForMappings(task, plan.views);
+		return { plan, facts, policy };
+	} finally {
+		files.closeContents();
+	}
 }
 
 /** Checks of the host that need no agent. */
@@ -138,19 +177,10 @@ function requireRoom(task: Task, { ids = "same" }: RestoreOptions): void {
 	if (ids === "namespace") requireNoFirst(tids);
 }
 
-/** The files that it is to get, open, and what is done about the others. */
-function filesFor(
-	agent: Agent,
-	task: Task,
-	facts: HostFacts,
-	options: RestoreOptions,
-): Promise<OpenedInputs<CompileOptions>> {
-	const { ids = "same", stopped, untraced = false, trust = false } = options;
-	const policy = { ...options, freshIds: ids === "fresh", stopsItself: untraced && stopped };
-	return openInputs(agent, task, openerOf(task, facts), policy, trust);
-}
+const holeOf = ({ layout: { blob, free } }: Agent): Range => ({ start: blob, end: free.end });
 
-const openNumber = ({ name, fd }: ByteSource): number => {
+/** The descriptor of a file that is open. */
+export const descriptorOf = ({ name, fd }: ByteSource): number => {
 	if (fd === undefined) throw new RangeError(`${name} is no open file`);
 	return fd;
 };

@@ -10,7 +10,21 @@ import { SCHED } from "../linux/sched.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
 import type { Description, Files } from "../task/files.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
-import { mayOpen, type Reader } from "./access.ts";
+
+/** A user without capabilities, in one group. */
+export interface Reader {
+	readonly uid: number;
+	readonly gid: number;
+}
+
+/** What a process does with a file. */
+export interface FileUse {
+	readonly path: string;
+	/** {@link ACCESS} */
+	readonly access: number;
+	/** With a symbolic link itself, if it is one. */
+	readonly link: boolean;
+}
 
 /** What a task may use, made by us for a user with fewer rights. */
 export interface RightsOf {
@@ -24,6 +38,28 @@ export interface RightsOf {
 	readonly missing: "error" | "null";
 	/** Our own, by RLIMIT_ number. */
 	readonly limits: readonly Limit[];
+	/** Whether its user may do that, of all that {@link usesOf} names; also where nothing is. */
+	mayUse(use: FileUse): boolean;
+}
+
+/** What a process does with files that its user opens, for which somebody has to know whether he may. */
+export const usesOf = (task: Task, rights: Pick<RightsOf, "fds" | "tty">): FileUse[] => [
+	...task.memory.mappings.flatMap((mapping) => writingOf(mapping) ?? []),
+	...openUsesOf(task, rights),
+];
+
+/** Those of what is open, and of its directories. */
+export function openUsesOf(
+	{ files, identity }: Pick<Task, "files" | "identity">,
+	rights: Pick<RightsOf, "fds" | "tty">,
+): FileUse[] {
+	const { descriptors, cwd, root } = files;
+	return [
+		...descriptors.flatMap(({ number, description }) =>
+			rights.fds.has(number) ? [] : (openingOf(description, rights, identity.pid) ?? []),
+		),
+		...[cwd, root].flatMap((path) => (path === undefined ? [] : [enteringOf(path)])),
+	];
 }
 
 /**
@@ -41,7 +77,7 @@ export interface RightsOf {
 export function withinRights(task: Task, rights: RightsOf): { readonly task: Task; readonly findings: Finding[] } {
 	const { task: modest, findings } = withinMeans(task, rights);
 	const tell = (subject: string, text: string): void => void findings.push(caution("credentials", subject, text));
-	const mappings = modest.memory.mappings.map((mapping) => mappingOf(mapping, rights.reader, tell));
+	const mappings = modest.memory.mappings.map((mapping) => mappingOf(mapping, rights, tell));
 	return {
 		task: {
 			...modest,
@@ -140,23 +176,29 @@ function unlocked(memory: Memory, limits: readonly Limit[], tell: Tell): Memory 
 	return { ...memory, mappings };
 }
 
-function mappingOf(mapping: Mapping, reader: Reader, tell: Tell): Mapping {
-	const { backing, shared, prot } = mapping;
-	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return mapping;
+function writingOf({ backing, shared, prot }: Mapping): FileUse | undefined {
+	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return undefined;
 	const writes = backing.writable || (prot & PROT_WRITE) !== 0;
-	if (!writes || mayOpen(reader, backing.path, ACCESS.R_OK | ACCESS.W_OK)) return mapping;
-	tell(backing.path, `uid ${reader.uid} may not write to it: what was shared with the file is private now`);
+	return writes ? { path: backing.path, access: ACCESS.R_OK | ACCESS.W_OK, link: false } : undefined;
+}
+
+function mappingOf(mapping: Mapping, { reader, mayUse }: RightsOf, tell: Tell): Mapping {
+	const { backing } = mapping;
+	const use = writingOf(mapping);
+	if (use === undefined || backing.kind !== "file" || mayUse(use)) return mapping;
+	tell(use.path, `uid ${reader.uid} may not write to it: what was shared with the file is private now`);
 	return { ...mapping, shared: false, backing: { ...backing, writable: false } };
 }
 
 function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, pid: number, tell: Tell): Files {
-	const { reader, fds, missing } = rights;
+	const { reader, fds, missing, mayUse } = rights;
 	const closed = `may not be opened by uid ${reader.uid}, as whom it is raised`;
 	const faults: { subject: string; finding: string; expectation: string }[] = [];
 	const kept = descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
-		const path = fds.has(number) ? undefined : forbidden(description, rights, pid);
-		if (path === undefined) return descriptor;
+		const use = fds.has(number) ? undefined : openingOf(description, rights, pid);
+		if (use === undefined || mayUse(use)) return descriptor;
+		const { path } = use;
 		if (missing === "error")
 			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });
 		tell(`descriptor ${number}`, `${path} ${closed}; /dev/null takes its place`);
@@ -170,7 +212,7 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 			"name other files with --fd N=PATH, let /dev/null take their places with --missing-fds null, or trust the core and the images with --trust",
 		);
 	const directory = (path: string | undefined, what: string): string | undefined => {
-		if (path === undefined || mayOpen(reader, path, ACCESS.X_OK)) return path;
+		if (path === undefined || mayUse(enteringOf(path))) return path;
 		tell(what, `${path} is closed to uid ${reader.uid}; it is / instead`);
 		return "/";
 	};
@@ -181,14 +223,16 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	};
 }
 
-/** The path of a description's file, if the user may not open it with those flags. */
-function forbidden(description: Description, { reader, tty }: RightsOf, pid: number): string | undefined {
+const enteringOf = (path: string): FileUse => ({ path, access: ACCESS.X_OK, link: false });
+
+/** What is done with a description's file, if it has one that its user opens. */
+function openingOf(description: Description, { tty }: Pick<RightsOf, "tty">, pid: number): FileUse | undefined {
 	const { kind, flags } = description;
 	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
 	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
 	// a process may always read its own /proc files
 	if (ownProcPath(path, pid) !== undefined && (flags & O_ACCMODE) === O.RDONLY) return undefined;
-	return mayOpen(reader, path, accessOf(flags)) ? undefined : path;
+	return { path, access: accessOf(flags), link: (flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0 };
 }
 
 function accessOf(flags: number): number {

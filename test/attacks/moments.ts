@@ -4,8 +4,11 @@ import type { Restored } from "../../src/restore/restore.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import type { Stage } from "./stage.ts";
 
-/** What an attacker does: before the agent looks at the files as the user, and when they have been judged. */
-export const moments = { judging: (): void => {}, opening: (): void => {} };
+/**
+ * What an attacker does: before the agent looks at the files as the user; when they are open, and it is not yet understood what is
+ * to be made; and when the process is about to be made.
+ */
+export const moments = { judging: (): void => {}, understanding: (): void => {}, opening: (): void => {} };
 
 /** For vi.mock: the module with a function of it before which a moment comes. */
 export async function before<M extends object>(
@@ -36,7 +39,7 @@ export interface Made {
 export function cleanedUp(): Made {
 	const made: Made = {};
 	afterEach(async () => {
-		Object.assign(moments, { judging: () => {}, opening: () => {} });
+		Object.assign(moments, { judging: () => {}, understanding: () => {}, opening: () => {} });
 		const { alive, stage } = made;
 		Object.assign(made, { alive: undefined, stage: undefined });
 		if (alive !== undefined) {

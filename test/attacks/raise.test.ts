@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
-import { type RaiseOptions, raise } from "../../src/raise/raise.ts";
+import { raise } from "../../src/raise/raise.ts";
+import type { RaiseOptions } from "../../src/raise/raise-options.ts";
 import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
@@ -20,6 +21,11 @@ vi.mock(
 	"../../src/agent/start-agent.ts",
 	async (original: () => Promise<typeof import("../../src/agent/start-agent.ts")>) =>
 		(await import("./moments.ts")).before("judging", "startAgent", original),
+);
+vi.mock(
+	"../../src/raise/understand.ts",
+	async (original: () => Promise<typeof import("../../src/raise/understand.ts")>) =>
+		(await import("./moments.ts")).before("understanding", "understand", original),
 );
 vi.mock(
 	"../../src/restore/carrier.ts",
@@ -87,31 +93,32 @@ describe.skipIf(!able).each(ways)(
 			);
 		});
 
-		it.each(targets)("%s before root begins", async (target) => {
+		it.each(
+			(["before root begins", "before it is opened as the user"] as const).flatMap((when) =>
+				targets.map((target) => [target, when] as const),
+			),
+		)("%s %s", async (target, when) => {
 			const { stage, core, donor } = await openScene();
-			stage.swap(target);
+			if (when === "before root begins") stage.swap(target);
+			else moments.judging = () => stage.swap(target);
 			const attempt = raised(core, donor, how(target, stage));
 			// without the right to it, a directory is / instead
 			if (target === "d" || target === "r") expect(stage.loot((await attempt).pid)).toEqual([]);
 			else await stage.expectRefusal(attempt, /may not be (?:opened|used) by uid 1000/);
 		});
 
-		it.each(targets)("%s before it is judged as the user", async (target) => {
-			const { stage, core, donor } = await openScene();
-			moments.judging = () => stage.swap(target);
-			await stage.expectRefusal(raised(core, donor, how(target, stage)), /may not be used by uid 1000 \(EACCES\)/);
-		});
+		describe.each(["understanding", "opening"] as const)("%s, when it is open:", (moment) => {
+			it.each(targets)("%s: it has what was opened", async (target) => {
+				const { stage, core, donor } = await openScene();
+				moments[moment] = () => stage.swap(target);
+				await stage.expectOwn(raised(core, donor, how(target, stage)), target);
+			});
 
-		it.each(targets)("%s when it is open: it has what was opened", async (target) => {
-			const { stage, core, donor } = await openScene();
-			moments.opening = () => stage.swap(target);
-			await stage.expectOwn(raised(core, donor, how(target, stage)), target);
-		});
-
-		it.each(targets)("%s for another of his own when it is open: it has what was opened", async (target) => {
-			const { stage, core, donor } = await openScene();
-			moments.opening = () => stage.replace(target);
-			await stage.expectOwn(raised(core, donor, how(target, stage)), target);
+			it.each(targets)("%s for another of his own: it has what was opened", async (target) => {
+				const { stage, core, donor } = await openScene();
+				moments[moment] = () => stage.replace(target);
+				await stage.expectOwn(raised(core, donor, how(target, stage)), target);
+			});
 		});
 	},
 );
@@ -127,51 +134,55 @@ describe.skipIf(!able)(`a core alone, which names files, and a directory in its 
 		expect(readFileSync(`/proc/${pid}/maps`, "latin1")).toContain(stage.own("data"));
 	});
 
-	it.each(targets)("%s swapped before root begins", async (target) => {
+	it.each(
+		(["before root begins", "before it is opened as the user"] as const).flatMap((when) =>
+			targets.map((target) => [target, when] as const),
+		),
+	)("%s swapped %s", async (target, when) => {
 		const { stage, core } = await openScene();
-		stage.swap(target);
+		if (when === "before root begins") stage.swap(target);
+		else moments.judging = () => stage.swap(target);
 		const attempt = raised(core, undefined);
 		if (target === "d") expect(stage.loot((await attempt).pid)).toEqual([]);
 		else await stage.expectRefusal(attempt, /may not be used by uid 1000 \(EACCES\)/);
 	});
 
-	it.each(targets)("%s swapped before it is judged as the user", async (target) => {
-		const { stage, core } = await openScene();
-		moments.judging = () => stage.swap(target);
-		await stage.expectRefusal(raised(core, undefined), /may not be used by uid 1000 \(EACCES\)/);
-	});
-
-	it.each(targets)("%s swapped when it is open: it has what was opened", async (target) => {
-		const { stage, core } = await openScene();
-		moments.opening = () => stage.swap(target);
-		await stage.expectOwn(raised(core, undefined), target);
-	});
-
-	describe.each(["judging", "opening"] as const)("is swapped itself for a link to root's file, before %s", (moment) => {
-		it.each([true, false])("which is noticed (lazy: %s)", async (lazy) => {
+	describe.each(["understanding", "opening"] as const)("when it is open, %s:", (moment) => {
+		it.each(targets)("%s swapped: it has what was opened", async (target) => {
 			const { stage, core } = await openScene();
-			moments[moment] = () => {
-				renameSync(core, `${core}.away`);
-				symlinkSync(join(stage.directory, "root/data"), core);
-			};
-			await stage.expectRefusal(raised(core, undefined, { lazy }), /was changed while it was read/);
+			moments[moment] = () => stage.swap(target);
+			await stage.expectOwn(raised(core, undefined), target);
 		});
+	});
 
-		it.each([true, false])("with the directory around it, and what was opened is read (lazy: %s)", async (lazy) => {
-			const { stage, core } = await openScene();
-			const home = join(stage.directory, "home");
-			mkdirSync(home);
-			const moved = join(home, "core");
-			renameSync(core, moved);
-			moments[moment] = () => {
-				renameSync(home, `${home}.away`);
+	describe.each(["judging", "understanding", "opening"] as const)(
+		"is swapped itself for a link to root's file, before %s",
+		(moment) => {
+			it.each([true, false])("which is noticed (lazy: %s)", async (lazy) => {
+				const { stage, core } = await openScene();
+				moments[moment] = () => {
+					renameSync(core, `${core}.away`);
+					symlinkSync(join(stage.directory, "root/data"), core);
+				};
+				await stage.expectRefusal(raised(core, undefined, { lazy }), /was changed while it was read/);
+			});
+
+			it.each([true, false])("with the directory around it, and what was opened is read (lazy: %s)", async (lazy) => {
+				const { stage, core } = await openScene();
+				const home = join(stage.directory, "home");
 				mkdirSync(home);
-				symlinkSync(join(stage.directory, "root/data"), moved);
-			};
-			const { pid } = await raised(moved, undefined, { lazy });
-			expect(stage.loot(pid)).toEqual([]);
-			// from its stack
-			expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0]).toBe(stage.own("prog"));
-		});
-	});
+				const moved = join(home, "core");
+				renameSync(core, moved);
+				moments[moment] = () => {
+					renameSync(home, `${home}.away`);
+					mkdirSync(home);
+					symlinkSync(join(stage.directory, "root/data"), moved);
+				};
+				const { pid } = await raised(moved, undefined, { lazy });
+				expect(stage.loot(pid)).toEqual([]);
+				// from its stack
+				expect(readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0]).toBe(stage.own("prog"));
+			});
+		},
+	);
 });

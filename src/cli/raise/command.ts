@@ -1,21 +1,9 @@
-import {
-	type AddCommand,
-	clockOption,
-	descriptorOption,
-	freshIdsOption,
-	limitOption,
-	listOption,
-	maxSizeOption,
-	missingFdsOption,
-	Option,
-	pidNamespaceOption,
-	pidOption,
-	renameOption,
-} from "../command-line.ts";
+import { type AddCommand, Option } from "../command-line.ts";
+import { addRaiseChoices, donorPidOption, leaveHandlersOption } from "../raise-choices.ts";
 import type { RaiseVerb } from "./run.ts";
 
 export const addRaise: AddCommand = (program, end) => {
-	program
+	const command = program
 		.command("raise")
 		.description("bring the process of a core back to life; no images are written, and no donor is needed")
 		.usage("[options] CORE [-- GDB-ARGS...]")
@@ -23,7 +11,7 @@ export const addRaise: AddCommand = (program, end) => {
 		.argument("[gdb-args...]", "with --gdb: further arguments for gdb")
 		.option("-c, --core <file>", "the same as CORE")
 		.option("-i, --images <dir>", "a donor, which lends what a core cannot know: files, handlers, timers, limits")
-		.addOption(pidOption("--donor-pid <pid>", "which process of the donor, where it holds several"))
+		.addOption(donorPidOption())
 		.optionsGroup("How it is left:")
 		.option("--run", "let it go on; otherwise it waits, stopped")
 		.option("--wait", "let it go on, wait for its end, and end as it does")
@@ -35,36 +23,10 @@ export const addRaise: AddCommand = (program, end) => {
 				"ptrace",
 			]),
 		)
-		.option("--leave-handlers", "out of the handlers that told of the crash, back to where it came")
+		.addOption(leaveHandlersOption())
 		.option("--keep", "with --gdb: it lives on when gdb quits")
-		.option("--pidfile <file>", "write its pid there")
-		.optionsGroup("Its ids (its own where they are free and may be chosen, else in a pid namespace, else fresh):")
-		.addOption(pidNamespaceOption())
-		.addOption(freshIdsOption())
-		.optionsGroup("Its files:")
-		.option("--sysroot <dir>", "find the mapped files below DIR, as in the dead process's root")
-		.addOption(renameOption("--map-file <old=new>", "take NEW for the mapped file OLD (may be repeated)"))
-		.addOption(listOption("--search <dir>", "search DIR for mapped files by build-id (may be repeated)"))
-		.option("--allow-mismatch", "go on although mapped files are other builds")
-		.addOption(
-			new Option("--missing-files <policy>", "what becomes of mapped data whose file is gone")
-				.choices(["error", "zeros"])
-				.default("error"),
-		)
-		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
-		.option("--tty", "our terminal becomes its descriptors 0, 1 and 2, instead of /dev/null")
-		.addOption(missingFdsOption())
-		.optionsGroup("Its memory:")
-		.addOption(new Option("--eager", "read all of its memory; the core may go then (the default)").conflicts("lazy"))
-		.option("--lazy", "map memory from the core instead of reading it: at once, but the core has to stay as it is")
-		.option("--truncated", "take a core that was cut short, without what is missing")
-		.addOption(maxSizeOption())
-		.optionsGroup("Its clock:")
-		.addOption(clockOption())
-		.optionsGroup("Its rights and limits:")
-		.option("--trust", "all rights that the core says it had; otherwise no more than the core's owner has")
-		.addOption(limitOption())
-		.option("--no-ptrace", "do not trace it: less is checked, and a few pages of ours stay in it")
+		.option("--pidfile <file>", "write its pid there");
+	addRaiseChoices(command)
 		.optionsGroup("Output:")
 		.option("--check", "say what would be made, and make nothing")
 		.option("--json", "as JSON")

@@ -1,64 +1,28 @@
-import { resolve } from "node:path";
-import { isatty } from "node:tty";
 import { defined } from "../../bytes/defined.ts";
-import { type ImageDir, openImageDir } from "../../criu/image-dir.ts";
-import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { refuse } from "../../errors.ts";
 import type { Finding } from "../../finding.ts";
 import { signalName } from "../../linux/signal.ts";
 import { ifShown } from "../../proc/if-shown.ts";
-import { readLink } from "../../proc/links.ts";
 import { readStatus } from "../../proc/status.ts";
-import { openCoreSource } from "../../raise/open-core.ts";
-import { type Raised, type RaiseOptions, type RaisePlan, raise, rehearseRaise } from "../../raise/raise.ts";
-import { donorWithoutUnrestorable } from "../../restore/image-losses.ts";
+import { type Raised, raise, rehearseRaise } from "../../raise/raise.ts";
+import type { RaisePlan } from "../../raise/raise-options.ts";
 import type { Restored } from "../../restore/restore.ts";
-import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
-import { taskFromImages } from "../../task/from-images/from-images.ts";
-import { writersTold } from "../../task/from-images/side-record.ts";
 import type { PartialTask } from "../../task/partial-task.ts";
 import { findingsText, leftoverText } from "../findings.ts";
 import { follow } from "../follow.ts";
 import { findGdb, runGdb } from "../gdb.ts";
 import { untilInterrupted } from "../interrupt.ts";
 import { endRestored, killUnlessTold, writePidfile } from "../pidfile.ts";
-import { openProgress } from "../progress.ts";
+import type { RaiseChoices } from "../raise-choices.ts";
 import { openTerminal, type Terminal } from "../terminal.ts";
+import { withCore } from "../with-core.ts";
 import { checkedJson, checkedText, keptText, type LeftAs, raisedJson, raisedText } from "./text.ts";
 
-export interface RaiseVerb {
-	/** `-` for standard input. */
-	readonly core: string;
+export interface RaiseVerb extends RaiseChoices {
 	readonly gdbArgs: readonly string[];
-	/** A donor's image directory. */
-	readonly images?: string;
-	readonly donorPid?: number;
-	readonly run?: boolean;
-	readonly wait?: boolean;
 	readonly gdb?: boolean;
 	readonly keep?: boolean;
 	readonly pidfile?: string;
-	readonly sysroot?: string;
-	readonly mapFile?: ReadonlyMap<string, string>;
-	readonly search?: readonly string[];
-	readonly allowMismatch?: boolean;
-	readonly missingFiles?: "error" | "zeros";
-	readonly truncated?: boolean;
-	readonly leaveHandlers?: boolean;
-	readonly fd?: ReadonlyMap<number, string>;
-	readonly tty?: boolean;
-	readonly missingFds?: "error" | "null";
-	readonly lazy?: boolean;
-	/** Bytes. */
-	readonly maxSize?: bigint;
-	readonly trust?: boolean;
-	/** Nanoseconds. */
-	readonly clock?: GivenClock;
-	readonly limit?: ReadonlyMap<number, bigint>;
-	/** `false` for --no-ptrace. */
-	readonly ptrace?: boolean;
-	readonly pidNamespace?: boolean;
-	readonly freshIds?: boolean;
 	readonly check?: boolean;
 	readonly json?: boolean;
 	readonly quiet?: boolean;
@@ -108,16 +72,9 @@ async function requireLife(restored: Restored, { pid, death }: PartialTask): Pro
 }
 
 /** Reads the core and raises it; with `--check` only plans. */
-async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | RaisePlan> {
-	const core = await openCoreSource(verb.core, {
-		...defined({ maxSize: verb.maxSize }),
-		signal,
-		progress: (total) => openProgress(terminal, verb.quiet === true ? 0n : total),
-	});
-	let donor: ImageDir | undefined;
-	try {
-		donor = openDonor(verb.images);
-		const options = optionsFrom(verb, donor);
+const fromCore = (verb: RaiseVerb, terminal: Terminal, signal: AbortSignal): Promise<Raised | RaisePlan> =>
+	withCore(verb, terminal, { signal, quiet: verb.quiet === true }, async (core, given) => {
+		const options = { ...given, debugged: verb.gdb === true };
 		if (verb.check === true) return await rehearseRaise(core, options);
 		signal.throwIfAborted();
 		const raised = await raise(core, { ...options, before: ({ findings }) => tellRights(verb, findings, terminal) });
@@ -126,60 +83,7 @@ async function fromCore(verb: RaiseVerb, terminal: Terminal, signal: AbortSignal
 			signal.throwIfAborted();
 		}
 		return raised;
-	} finally {
-		donor?.close();
-		core.close();
-	}
-}
-
-function openDonor(images: string | undefined): ImageDir | undefined {
-	if (images === undefined) return undefined;
-	refuseUnfinished(images);
-	// absolute: the carrier opens page files by name in another working directory
-	return openImageDir(resolve(images));
-}
-
-function optionsFrom(verb: RaiseVerb, donor: ImageDir | undefined): RaiseOptions {
-	const { sysroot, mapFile, search, clock } = verb;
-	return {
-		stopped: verb.run !== true && verb.wait !== true,
-		untraced: verb.ptrace === false,
-		fds: verb.fd ?? new Map(),
-		missing: verb.missingFds ?? "error",
-		missingFiles: verb.missingFiles ?? "error",
-		truncated: verb.truncated === true,
-		leaveHandlers: verb.leaveHandlers === true,
-		lazy: verb.lazy === true,
-		trust: verb.trust === true,
-		allowMismatch: verb.allowMismatch === true,
-		debugged: verb.gdb === true,
-		...(verb.pidNamespace === true ? { ids: "namespace" as const } : {}),
-		...(verb.freshIds === true ? { ids: "fresh" as const } : {}),
-		...(verb.tty === true ? { tty: ourTerminal() } : {}),
-		...(donor === undefined ? {} : lentBy(donor, verb)),
-		...defined({ softLimits: verb.limit, clock, sysroot, mapFiles: mapFile, search }),
-	};
-}
-
-function lentBy(
-	dir: ImageDir,
-	{ donorPid }: RaiseVerb,
-): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
-	const { task: donor, findings: donorFindings } = donorWithoutUnrestorable(dir, taskFromImages(dir, donorPid));
-	const writers = [...dir.writers, ...writersTold(dir)];
-	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
-}
-
-/** The device file of the terminal that one of our standard streams is. */
-function ourTerminal(): string {
-	for (const fd of [0, 1, 2]) if (isatty(fd)) return readLink("self", `fd/${fd}`);
-	return refuse("ERR_USAGE", {
-		subject: "--tty",
-		finding: "none of our standard streams is a terminal",
-		expectation: "expected one to hand on",
-		remedy: "name files with --fd N=PATH",
 	});
-}
 
 /** Reports the credentials before the process is made. */
 function tellRights({ json, quiet }: RaiseVerb, findings: readonly Finding[], { out, paint }: Terminal): void {

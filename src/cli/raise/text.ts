@@ -1,4 +1,5 @@
-import type { Raised, RaisePlan } from "../../raise/raise.ts";
+import type { Raised } from "../../raise/raise.ts";
+import type { RaisePlan } from "../../raise/raise-options.ts";
 import { escapeText } from "../escape-text.ts";
 import { summaryOf } from "../findings.ts";
 import { FORGET_STOP } from "../gdb.ts";

@@ -1,5 +1,6 @@
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
+import type { ByteSource } from "../../bytes/source.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
@@ -30,13 +31,16 @@ import { type LeavePolicy, planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
 import { planThreads } from "../threads/threads.ts";
 import { planTimers } from "../threads/timers.ts";
+import { countsOf, roomFor } from "./room.ts";
 
 export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {
 	/** The files of {@link neededFiles}, as the agent has them open. Absent: as one would that opens one after the other. */
 	readonly opened?: readonly OpenedInput[];
+	/** What the agent was given at its start, from FIRST_INPUT_FD on; what the process's bytes come from when absent. */
+	readonly given?: readonly ByteSource[];
+	/** Where the agent lives: free in the process's layout. Chosen for it when absent. */
+	readonly hole?: Range;
 }
-
-const MIB = 1n << 20n;
 
 /** What parts are told besides the process and the context. */
 interface Given {
@@ -105,11 +109,12 @@ export function compilePlan(task: Task, facts: HostFacts, options: CompileOption
 }
 
 function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared {
-	const hole = holeFor(task);
+	const { hole = holeFor(task) } = options;
 	const sources = sourcesOf(task);
-	const opened = options.opened ?? asIfOpened(neededFiles(task, options), sources);
-	const firstWorkFd = workFdAbove(task, options, behindInputs(sources, opened));
-	const inputs = inputsFrom(sources, opened, firstWorkFd + 1);
+	const { given = sources } = options;
+	const opened = options.opened ?? asIfOpened(neededFiles(task, options), given);
+	const firstWorkFd = workFdAbove(task, options, behindInputs(given, opened));
+	const inputs = inputsFrom(sources, given, opened, firstWorkFd + 1);
 	const firstSpareFd = firstWorkFd + 1 + inputs.all.length;
 	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
 	return {
@@ -126,20 +131,7 @@ function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared
 }
 
 /** Where blob and plan will live while the process is made. The same for the same task. */
-export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(task));
-
-/** Generous: steps, structures, path names, a stack and a frame for each thread. The encoder checks. */
-const roomFor = ({ threads, memory, files }: Task): bigint =>
-	4n * MIB +
-	BigInt(threads.length) * (MIB / 8n) +
-	BigInt(memory.mappings.length) * 4096n +
-	BigInt(contentsOf(memory)) * 512n +
-	BigInt(memory.objects.length) * 4096n +
-	BigInt(memory.ghosts?.length ?? 0) * 16384n +
-	BigInt(files.descriptors.length) * 8192n;
-
-const contentsOf = ({ contents, objects, ghosts = [] }: Task["memory"]): number =>
-	[...objects, ...ghosts].reduce((sum, it) => sum + it.contents.length, contents.length);
+export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(countsOf(task)));
 
 /** Above every descriptor of the process, on a round number. */
 const workFdAbove = ({ files }: Task, options: CompileOptions, behind: number): number =>

@@ -38,8 +38,19 @@ export function deduceWorkingDirectory(
 	return { cwd: "/", umask: UMASK };
 }
 
+/** The directory that a process was started in, as its environment says (PWD). */
+export function startDirectory(dead: PartialTask): string | undefined {
+	const { stack } = dead.memory;
+	const started = stack.kind === "unknown" ? undefined : environment(dead, stack, "PWD");
+	return started?.startsWith("/") === true ? started : undefined;
+}
+
 /** A variable of the environment that the process was started with. */
-function environment({ memory }: PartialTask, { envStart, envEnd }: Bounds, name: string): string | undefined {
+function environment(
+	{ memory }: PartialTask,
+	{ envStart, envEnd }: Pick<Bounds, "envStart" | "envEnd">,
+	name: string,
+): string | undefined {
 	if (envEnd <= envStart || envEnd - envStart > MOST_ENVIRONMENT) return undefined;
 	const bytes = memory.read(envStart, Number(envEnd - envStart));
 	if (bytes === undefined) return undefined;

@@ -15,7 +15,7 @@ export function ownFiles(
 ): Pick<Context, "inputs" | "firstSpareFd" | "opener" | "actor"> {
 	const opener = openerOf({ threads: [] }, facts);
 	return {
-		inputs: inputsFrom(sources, asIfOpened(needed, sources), firstWorkFd + 1),
+		inputs: inputsFrom(sources, sources, asIfOpened(needed, sources), firstWorkFd + 1),
 		firstSpareFd: firstWorkFd + 1 + sources.length + needed.length,
 		...{ opener, actor: actorOf(draft, opener) },
 	};

@@ -1,25 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
-import { fromBuffer } from "../../../src/bytes/source.ts";
-import { readCore } from "../../../src/core/core.ts";
-import { withFoundObjects } from "../../../src/raise/found-objects.ts";
-import { findMappedFiles } from "../../../src/raise/mapped-files.ts";
-import { deduce } from "../../../src/task/deduce/deduce.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
-import { relocate } from "../../../src/task/relocate.ts";
-import { buildCore } from "../../support/builders/core-builder.ts";
-import {
-	deadCore,
-	EXE,
-	EXE_BUILD_ID,
-	hostWith,
-	LIBC,
-	LIBC_BUILD_ID,
-	patchPair,
-	program,
-} from "../../support/builders/pair.ts";
-import { scratch } from "../../support/scratch.ts";
+import { EXE, hostWith, LIBC, patchPair } from "../../support/builders/pair.ts";
 
 const parsed: string[] = [];
 beforeEach(() => void parsed.splice(0));
@@ -47,29 +27,4 @@ test("patching opens each file once and parses its build-id once, whoever asks f
 	await patchPair({}, { host: counting });
 	expect(opened.sort()).toEqual([LIBC, EXE]);
 	expect(parsed.sort()).toEqual([LIBC, EXE]);
-});
-
-test("raising parses each build-id once: the symbol readers have the verdict that the judge gave", () => {
-	const sysroot = scratch();
-	for (const [path, bytes] of [
-		[EXE, program(EXE_BUILD_ID, 0x10)],
-		[LIBC, program(LIBC_BUILD_ID, 0x20)],
-	] as const) {
-		mkdirSync(dirname(join(sysroot, path)), { recursive: true });
-		writeFileSync(join(sysroot, path), bytes);
-	}
-	const whole = taskFromCore(readCore(fromBuffer("core", buildCore(deadCore()))));
-	const files = findMappedFiles(whole, { sysroot });
-	const asked: string[] = [];
-	withFoundObjects(files, (open) =>
-		deduce(relocate(whole, files), {
-			open: (path) => {
-				asked.push(path);
-				return open(path);
-			},
-			modeOf: () => undefined,
-		}),
-	);
-	expect(asked).toContain(join(sysroot, LIBC));
-	expect(parsed.sort()).toEqual([join(sysroot, LIBC), join(sysroot, EXE)]);
 });

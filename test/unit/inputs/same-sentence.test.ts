@@ -9,10 +9,11 @@ import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../../src/errors.ts";
 import type { Finding } from "../../../src/finding.ts";
 import { withAgent } from "../../../src/host/facts.ts";
-import { goneOf, isOpened, openedNode, openNodes } from "../../../src/inputs/open-nodes.ts";
+import { openFiles } from "../../../src/inputs/open-files.ts";
+import { goneOf, isOpened, NOTHING } from "../../../src/inputs/open-nodes.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
 import type { Opener } from "../../../src/plan/opener.ts";
-import { type FileSearch, findMappedFiles } from "../../../src/raise/mapped-files.ts";
+import type { FileSearch } from "../../../src/raise/file-search.ts";
 import { checkFiles, settleMismatches } from "../../../src/restore/files.ts";
 import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
 import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
@@ -32,6 +33,7 @@ import {
 	withVma,
 } from "../../support/builders/pair.ts";
 import { patchInto } from "../../support/builders/patching.ts";
+import { openMapped } from "../../support/lives/open-mapped.ts";
 import { refusal } from "../../support/refusal.ts";
 import { scratch } from "../../support/scratch.ts";
 import { hasGcc } from "../../support/tools.ts";
@@ -80,10 +82,9 @@ async function said({ path, was, donors }: Scene, change: () => void, writtenAt?
 	const about = (findings: readonly Finding[]): string[] =>
 		findings.flatMap(({ weight, code, subject, text }) => (subject === path ? [`${weight} ${code}: ${text}`] : []));
 	const dead = taskFromCore(readCore(core));
-	const known = writtenAt === undefined ? {} : { writtenAt: Number(writtenAt) / 1e6 };
-	const raised = (how: FileSearch): string[] => {
+	const raised = async (how: FileSearch): Promise<string[]> => {
 		try {
-			return about(findMappedFiles(dead, { mapFiles, ...how, ...known }).findings);
+			return about((await openMapped(dead, { mapFiles, ...how, ...defined({ writtenAt }) })).findings);
 		} catch (error) {
 			return [error instanceof NecromancerError ? error.message : String(error)];
 		}
@@ -101,15 +102,18 @@ async function said({ path, was, donors }: Scene, change: () => void, writtenAt?
 	const { findings } = await patched.finally(there.close);
 	const images = openImageDir(out);
 	const mismatches = await withAgent(async (agent) => {
-		const node = (await openNodes(agent, ourselves, [{ path, access: 0 }])).get(path);
-		const opened = isOpened(node) ? openedNode(agent, node, path) : goneOf(node ?? { errno: "ENOENT" }, 0);
-		return checkFiles(taskFromImages(images), () => opened).filter((it) => it.path === path);
+		const files = openFiles(agent, ourselves, false);
+		const node = (await files.asUser([{ path, access: 0 }])).get(path);
+		const opened = isOpened(node) ? files.opened(node, path) : goneOf(node ?? NOTHING, 0);
+		const found = checkFiles(taskFromImages(images), () => opened).filter((it) => it.path === path);
+		files.closeContents();
+		return found;
 	});
 	images.close();
 	const settled = mismatches.map((it) => refusal(() => settleMismatches([it], { fds: new Map(), missing: "error" })));
 	return {
-		refused: raised({}),
-		insisted: raised({ allowMismatch: true }),
+		refused: await raised({}),
+		insisted: await raised({ allowMismatch: true }),
 		patched: about(findings),
 		restored: settled,
 	};

@@ -1,0 +1,83 @@
+import { resolve } from "node:path";
+import { isatty } from "node:tty";
+import { defined } from "../bytes/defined.ts";
+import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
+import { refuseUnfinished } from "../criu/store/unfinished.ts";
+import { refuse } from "../errors.ts";
+import { readLink } from "../proc/links.ts";
+import { type OpenedCore, openCoreSource } from "../raise/open-core.ts";
+import type { RaiseOptions } from "../raise/raise-options.ts";
+import { donorWithoutUnrestorable } from "../restore/image-losses.ts";
+import { taskFromImages } from "../task/from-images/from-images.ts";
+import { writersTold } from "../task/from-images/side-record.ts";
+import { openProgress } from "./progress.ts";
+import type { RaiseChoices } from "./raise-choices.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Opens a core, and its donor, for as long as they are used. @param quiet shows no progress while the core is unpacked. */
+export async function withCore<T>(
+	choices: RaiseChoices,
+	terminal: Terminal,
+	{ signal, quiet = false }: { readonly signal?: AbortSignal; readonly quiet?: boolean },
+	use: (core: OpenedCore, options: RaiseOptions) => Promise<T>,
+): Promise<T> {
+	const core = await openCoreSource(choices.core, {
+		...defined({ maxSize: choices.maxSize, signal }),
+		progress: (total) => openProgress(terminal, quiet ? 0n : total),
+	});
+	let donor: ImageDir | undefined;
+	try {
+		donor = openDonor(choices.images);
+		return await use(core, optionsFrom(choices, donor));
+	} finally {
+		donor?.close();
+		core.close();
+	}
+}
+
+function openDonor(images: string | undefined): ImageDir | undefined {
+	if (images === undefined) return undefined;
+	refuseUnfinished(images);
+	return openImageDir(resolve(images));
+}
+
+function optionsFrom(choices: RaiseChoices, donor: ImageDir | undefined): RaiseOptions {
+	const { sysroot, mapFile, search, clock } = choices;
+	return {
+		stopped: choices.run !== true && choices.wait !== true,
+		untraced: choices.ptrace === false,
+		fds: choices.fd ?? new Map(),
+		missing: choices.missingFds ?? "error",
+		missingFiles: choices.missingFiles ?? "error",
+		truncated: choices.truncated === true,
+		leaveHandlers: choices.leaveHandlers === true,
+		lazy: choices.lazy === true,
+		trust: choices.trust === true,
+		allowMismatch: choices.allowMismatch === true,
+		...(choices.pidNamespace === true ? { ids: "namespace" as const } : {}),
+		...(choices.freshIds === true ? { ids: "fresh" as const } : {}),
+		...(choices.tty === true ? { tty: ourTerminal() } : {}),
+		...(donor === undefined ? {} : lentBy(donor, choices)),
+		...defined({ softLimits: choices.limit, clock, sysroot, mapFiles: mapFile, search }),
+	};
+}
+
+function lentBy(
+	dir: ImageDir,
+	{ donorPid }: RaiseChoices,
+): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
+	const { task: donor, findings: donorFindings } = donorWithoutUnrestorable(dir, taskFromImages(dir, donorPid));
+	const writers = [...dir.writers, ...writersTold(dir)];
+	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
+}
+
+/** The device file of the terminal that one of our standard streams is. */
+function ourTerminal(): string {
+	for (const fd of [0, 1, 2]) if (isatty(fd)) return readLink("self", `fd/${fd}`);
+	return refuse("ERR_USAGE", {
+		subject: "--tty",
+		finding: "none of our standard streams is a terminal",
+		expectation: "expected one to hand on",
+		remedy: "name files with --fd N=PATH",
+	});
+}

@@ -1,0 +1,221 @@
+import type { Agent } from "../agent/agent.ts";
+import { defined } from "../bytes/defined.ts";
+import { once } from "../bytes/once.ts";
+import type { ByteSource } from "../bytes/source.ts";
+import { buildIdOfFile } from "../elf/build-id.ts";
+import type { Opener } from "../plan/opener.ts";
+import type { OpenedFile } from "./judge.ts";
+import {
+	contentOf,
+	deniedAccess,
+	isOpened,
+	type NoNode,
+	type OpenedNode,
+	openNodes,
+	type TreeRoot,
+	type WantedNode,
+} from "./open-nodes.ts";
+
+/** A file that is open in the agent for the process. */
+export interface OwnNode extends OpenedNode {
+	/** Its user may not open it himself: the restorer opens it for the process. */
+	readonly lent?: true;
+}
+
+/**
+ * The files of the host that one process is made with, open in an agent: no path is opened twice, and whatever is known of a file
+ * is known of its descriptor.
+ */
+export interface OpenFiles {
+	readonly agent: Agent;
+	/** As whom they are opened. */
+	readonly opener: Opener;
+	/** The same files for somebody else, as whom the others are opened. */
+	as(opener: Opener): OpenFiles;
+	/**
+	 * What the process's user has under some paths, and may use as he wants to: what is not open yet is opened as he.
+	 *
+	 * @param root The tree that the paths start from.
+	 */
+	asUser(wanted: readonly WantedNode[], root?: TreeRoot): Promise<ReadonlyMap<string, OwnNode | NoNode>>;
+	/** The same of whoever calls us: of paths that he named. */
+	asCaller(wanted: readonly WantedNode[]): Promise<ReadonlyMap<string, OwnNode | NoNode>>;
+	/** Gives the process what its user may not use, if what is there is right. */
+	lend(want: WantedNode, isRight: (node: OpenedNode) => boolean, root?: TreeRoot): Promise<OwnNode | undefined>;
+	/** What the caller opened is the process's, under the path that it has here. */
+	give(node: OwnNode): void;
+	/** What was opened under a path, if it was. */
+	at(path: string): OwnNode | undefined;
+	/** The contents of an opened node; they stay open. */
+	content(node: OpenedNode, name: string): ByteSource;
+	/** An opened node for the judge: its content is read only where that is asked for, and its build-id once. */
+	opened(node: OpenedNode, name: string): OpenedFile;
+	/** Closes in the agent all but some of its descriptors. */
+	closeOthers(kept: ReadonlySet<number>): Promise<void>;
+	/** Closes what was opened to be read. */
+	closeContents(): void;
+}
+
+interface Known {
+	readonly node: OwnNode | NoNode;
+	/** What was asked for, and may be done: R_OK, W_OK, X_OK. */
+	granted: number;
+}
+
+interface Store {
+	readonly users: Map<string, Known>;
+	readonly callers: Map<string, Known>;
+	readonly contents: Map<number, ByteSource>;
+	readonly opened: Map<number, OpenedFile>;
+}
+
+/** @param anyLink Follow every link, whoever made it: core and images are trusted. */
+export function openFiles(agent: Agent, opener: Opener, anyLink: boolean, store = emptyStore()): OpenFiles {
+	const { users, callers, contents, opened } = store;
+	const caller: Opener = { ...opener, same: true };
+	const content = (node: OpenedNode, name: string): ByteSource => {
+		const source = contents.get(node.number) ?? contentOf(agent, node, name);
+		contents.set(node.number, source);
+		return source;
+	};
+	return {
+		agent,
+		opener,
+		as: (other) => openFiles(agent, other, anyLink, store),
+		asUser: (wanted, root) => open(agent, opener, users, wanted, anyLink, root),
+		asCaller: (wanted) => open(agent, caller, callers, wanted, true),
+		lend: async (want, isRight, root) => {
+			const key = keyOf(want, root);
+			const known = users.get(key)?.node;
+			const options = { anyLink, ...defined({ root }) };
+			const own = isOpened(known) ? known : (await openNodes(agent, caller, [want], options)).get(want.path);
+			if (!isOpened(own)) return undefined;
+			if (!isRight(own)) {
+				if (own !== known) await agent.call("close", own.number);
+				return undefined;
+			}
+			const node: OwnNode = { ...allowed(own), lent: true };
+			for (const name of [key, keyOf({ ...want, path: node.at }, root)]) users.set(name, { node, granted: EVERYTHING });
+			return node;
+		},
+		give: (node) => {
+			const own: OwnNode = opener.same ? node : { ...node, lent: true };
+			users.set(node.at, { node: own, granted: 0 });
+		},
+		at: (path) => {
+			const node = (users.get(path) ?? callers.get(path))?.node;
+			return isOpened(node) ? node : undefined;
+		},
+		content,
+		opened: (node, name) => {
+			const { number, size, mode } = node;
+			const buildId = once(() => buildIdOfFile(content(node, name)));
+			const file = opened.get(number) ?? { size, mode, identity: node, buildId };
+			opened.set(number, file);
+			return file;
+		},
+		closeOthers: (kept) => closeOthers(agent, store, kept),
+		closeContents: () => {
+			for (const source of contents.values()) source.close();
+			contents.clear();
+		},
+	};
+}
+
+const emptyStore = (): Store => ({ users: new Map(), callers: new Map(), contents: new Map(), opened: new Map() });
+
+/** What is lent is opened by the restorer, who may do with it what he may. */
+const EVERYTHING = -1;
+
+const keyOf = ({ path, link }: WantedNode, root?: TreeRoot): string =>
+	`${link === true ? "link " : ""}${root === undefined || root.path === "/" ? "" : root.path}${path}`;
+
+function allowed({ denied: _, ...node }: OwnNode): OwnNode {
+	return node;
+}
+
+async function open(
+	agent: Agent,
+	opener: Opener,
+	known: Map<string, Known>,
+	wanted: readonly WantedNode[],
+	anyLink: boolean,
+	root?: TreeRoot,
+): Promise<ReadonlyMap<string, OwnNode | NoNode>> {
+	const fresh = wanted.filter((want) => !known.has(keyOf(want, root)));
+	const denied = new Map<string, string>();
+	const options = { anyLink, ...defined({ root }) };
+	for (const want of fresh.length === 0 ? [] : await nodesOf(agent, opener, fresh, options)) {
+		const { path, node, access } = want;
+		const key = keyOf(want, root);
+		const errno = isOpened(node) ? node.denied : undefined;
+		if (errno !== undefined) denied.set(path, errno);
+		const entry = { node: isOpened(node) ? allowed(node) : node, granted: errno === undefined ? access : 0 };
+		known.set(key, entry);
+		// under the name that it has without links too
+		if (isOpened(node) && want.link !== true) {
+			const own = keyOf({ path: node.at, access }, root);
+			if (!known.has(own)) known.set(own, entry);
+		}
+	}
+	await ask(agent, opener, known, wanted, denied, root);
+	return new Map(
+		wanted.map((want): [string, OwnNode | NoNode] => {
+			const { path } = want;
+			const errno = denied.get(path);
+			return [path, errno === undefined ? (known.get(keyOf(want, root))?.node ?? { errno: "ENOENT" }) : { errno }];
+		}),
+	);
+}
+
+async function nodesOf(
+	agent: Agent,
+	opener: Opener,
+	wanted: readonly WantedNode[],
+	options: { readonly anyLink: boolean; readonly root?: TreeRoot },
+): Promise<readonly (WantedNode & { readonly node: OpenedNode | NoNode })[]> {
+	const nodes = await openNodes(agent, opener, wanted, options);
+	return wanted.map((want) => ({ ...want, node: nodes.get(want.path) ?? { errno: "ENOENT" } }));
+}
+
+/** Asks of what was open before whether it may be used in more ways. */
+async function ask(
+	agent: Agent,
+	opener: Opener,
+	known: ReadonlyMap<string, Known>,
+	wanted: readonly WantedNode[],
+	denied: Map<string, string>,
+	root?: TreeRoot,
+): Promise<void> {
+	const asked = wanted.flatMap((want) => {
+		const entry = known.get(keyOf(want, root));
+		if (entry === undefined || !isOpened(entry.node) || denied.has(want.path)) return [];
+		const more = want.access & ~entry.granted;
+		return more === 0 ? [] : [{ path: want.path, entry, number: entry.node.number, access: want.access }];
+	});
+	if (asked.length === 0) return;
+	for (const [i, errno] of (await deniedAccess(agent, opener, asked)).entries()) {
+		const { path = "", entry, access = 0 } = asked[i] ?? {};
+		if (errno !== undefined) denied.set(path, errno);
+		else if (entry !== undefined) entry.granted |= access;
+	}
+}
+
+/** Calls of one batch. */
+const AT_ONCE = 1000;
+
+async function closeOthers(agent: Agent, { users, callers }: Store, kept: ReadonlySet<number>): Promise<void> {
+	const numbers = new Set<number>();
+	for (const known of [users, callers])
+		for (const [key, { node }] of known)
+			if (isOpened(node) && !kept.has(node.number)) {
+				numbers.add(node.number);
+				known.delete(key);
+			}
+	const others = [...numbers];
+	for (let from = 0; from < others.length; from += AT_ONCE) {
+		const batch = agent.batch();
+		for (const number of others.slice(from, from + AT_ONCE)) batch.call("close", number);
+		await agent.perform(batch);
+	}
+}
