@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../src/bytes/address.ts";
+import { readExtent } from "../../src/bytes/bulk.ts";
 import {
 	allWithin,
 	bytesOf,
@@ -11,9 +12,11 @@ import {
 	extent,
 	goesOn,
 	held,
+	heldPlaced,
 	joined,
 	piecesOf,
 	place,
+	placedPiecesOf,
 	readAt,
 } from "../../src/bytes/extent.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
@@ -47,6 +50,16 @@ describe("an extent", () => {
 		fc.assert(
 			fc.property(anyExtent, (whole) => {
 				expect(read(whole)).toEqual(meant(whole));
+			}),
+		);
+	});
+
+	it("is read into a buffer as it reads, whatever lay there", async () => {
+		await fc.assert(
+			fc.asyncProperty(anyExtent, async (whole) => {
+				const into = Buffer.alloc(Number(whole.length), 0xee);
+				await readExtent(whole, into, (end) => expect.unreachable(`${end}`));
+				expect([...into]).toEqual(meant(whole));
 			}),
 		);
 	});
@@ -150,6 +163,18 @@ describe("extents with a place", () => {
 					);
 				const asked = [...shown(list)].filter(([at]) => wanted.start <= at && at < wanted.end);
 				expect([...shown(allWithin(list, wanted))]).toEqual(asked);
+			}),
+		);
+	});
+
+	it("fall into pieces that stay at their places, and keep what their sources have", () => {
+		fc.assert(
+			fc.property(row, fc.integer({ min: 1, max: SIZE }), (list, most) => {
+				const shown = (parts: typeof list): [bigint, number][] =>
+					parts.flatMap((part) => read(part).map((byte, i): [bigint, number] => [part.start + BigInt(i), byte]));
+				expect(shown(list.flatMap((placed) => [...placedPiecesOf(placed, BigInt(most))]))).toEqual(shown(list));
+				for (const placed of list)
+					expect(shown([heldPlaced(placed)])).toEqual(shown([placed]).slice(0, Number(placed.available)));
 			}),
 		);
 	});
