@@ -46,7 +46,7 @@ interface Who {
 }
 
 const astray = /is reached by a link of user 1000's/;
-const closed = /may not be used by uid 1000 \(EACCES\)/;
+const closed = /may not be (?:used by uid 1000 \(EACCES\)|opened by uid 1000, as whom it is raised)/;
 const ordinary = ["setpriv", "--reuid=1001", "--regid=1001", "--clear-groups"];
 const whos: readonly Who[] = [
 	{ name: "root, of its own", as: [], user: 0, before: astray, options: [] },
@@ -167,7 +167,9 @@ describe.skipIf(!able).each(whos)(`a process comes back by $name${needs}`, (who)
 				const { status, stderr, attacked } = await run(verb, { target, at, strike: () => stage.swap(target) });
 				expect(attacked).toBe(true);
 				expect(ended((pid) => stage.loot(pid)) ?? []).toEqual([]);
-				if (early) expect([status === 0, stderr]).toEqual([false, expect.stringMatching(who.before)]);
+				// what is raised for a user without the right to a directory stands in / instead
+				const moved = verb === "raise" && who.user === UID && (target === "d" || target === "r");
+				if (early && !moved) expect([status === 0, stderr]).toEqual([false, expect.stringMatching(who.before)]);
 				else expect([status, stderr]).toEqual([0, ""]);
 			} finally {
 				if (existsSync(`${stage.own(target)}.away`)) stage.putBack(target);
