@@ -2,8 +2,7 @@ import type { Agent, Performed } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { refuse } from "../errors.ts";
 import { errnoName } from "../linux/errno.ts";
-import { PR } from "../linux/prctl.ts";
-import { type Opener, type SwitchStep, stepsToCaller, stepsToUser } from "../plan/opener.ts";
+import { type Opener, type SwitchStep, stepsToAgent, stepsToUser } from "../plan/opener.ts";
 import { type CallName, mapArgs } from "../program/calls.ts";
 
 /**
@@ -26,12 +25,7 @@ export async function performAsUser<T>(
 	};
 	if (!opener.same) change(stepsToUser(opener));
 	const added = add(batch);
-	if (!opener.same) {
-		// it outlives us, to undo what it has done
-		change(stepsToCaller(opener).filter(({ call }) => call !== "prctl"));
-		// changing ids made the agent non-dumpable; we may lack CAP_SYS_PTRACE and have to read its /proc files
-		batch.call("prctl", PR.SET_DUMPABLE, 1, 0, 0, 0);
-	}
+	if (!opener.same) change(stepsToAgent(opener));
 	const done = await agent.perform(batch, { patience: PATIENCE, doing: "opening files" });
 	for (const { call, result } of switching)
 		if (done.result(result) < 0n)

@@ -19,7 +19,7 @@ export interface Shared {
 	readonly firstWorkFd: number;
 	/** Files that are open from the beginning, from `firstWorkFd` + 1 on. */
 	readonly inputs: Inputs;
-	/** The lowest number above them: files without a name, and what is only needed for a while. */
+	/** The lowest number above them: what is only needed for a while. */
 	readonly firstSpareFd: number;
 	/** As whom its files are opened. */
 	readonly opener: Opener;
@@ -27,8 +27,6 @@ export interface Shared {
 	readonly go: Place;
 	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
 	readonly leaderEnded?: Place;
-	/** The descriptors, from `firstSpareFd` on, of files without a name while the process is made, by `GhostFile` id. */
-	readonly ghosts?: ReadonlyMap<number, number>;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
 }
@@ -42,5 +40,5 @@ export interface Context extends Shared {
 /** For one part. */
 export function contextOf(shared: Shared): Context {
 	const draft = partDraft();
-	return { ...shared, draft, actor: actorOf(draft, shared.opener) };
+	return { ...shared, draft, actor: actorOf(() => draft.leader, shared.opener) };
 }

@@ -28,12 +28,29 @@ export interface OpenedInput extends NeededFile {
 	readonly lent: boolean;
 }
 
-/** Files that are open before the process exists: whoever made them decided what they are, and nobody opens them by name again. */
-export interface Inputs {
+/** What the agent makes in the workshop: an open description, by a key of the plan's. */
+export interface MadeInput {
+	readonly key: string;
+	/** For people. */
+	readonly name: string;
+}
+
+/** Files that are open before the process exists, by the numbers that they have in the agent, or in the process. */
+export interface InputNumbers {
 	/** What the bytes of a source come from. */
 	source(source: ByteSource): InputFile;
 	/** @throws RangeError for a file that was not said to be needed: a bug. */
 	file(path: string, use: FileUse, by?: NeededFile["by"]): ProcessInput;
+	/** @throws RangeError for what the workshop does not make: a bug. */
+	made(key: string): InputFile;
+}
+
+/** Whoever made them decided what they are, and nobody opens them by name again. Numbers are those in the process. */
+export interface Inputs extends InputNumbers {
+	/** Those that they have in the agent. */
+	readonly inAgent: InputNumbers;
+	/** A number of the agent's that nothing has. */
+	readonly behindAgent: number;
 	/** In the order of their numbers, with the number that each has in the agent. */
 	readonly all: readonly (InputFile & { readonly agent: number })[];
 }
@@ -82,35 +99,48 @@ function numberOf(source: ByteSource, given: readonly ByteSource[]): number {
 	return at < 0 ? unknown(source.name) : FIRST_INPUT_FD + at;
 }
 
-/**
- * @param given What the agent was given at its start, in its order; not all of it need be of the process.
- * @param first The first number that they have in the process while it is made.
- */
-export function inputsFrom(
-	sources: readonly ByteSource[],
-	given: readonly ByteSource[],
-	opened: readonly OpenedInput[],
-	first: number,
-): Inputs {
-	const bySource = new Map(sources.map((source, i) => [source, inputAt(source.name, first + i)]));
-	const files = new Map(
-		opened.map(({ path, use, by, lent }, i) => [
-			keyOfInput(path, use, by),
-			{ ...inputAt(path, first + sources.length + i), lent },
-		]),
-	);
-	return {
-		all: [
-			...[...bySource].map(([source, input]) => ({ ...input, agent: numberOf(source, given) })),
-			...[...files.values()].map((input, i) => ({ ...input, agent: opened[i]?.number ?? -1 })),
-		],
-		source: (source) => bySource.get(source) ?? unknown(source.name),
-		file: (path, use, by = "user") =>
-			files.get(keyOfInput(path, use, by)) ?? unknown(`${path}, to ${use} by the ${by},`),
-	};
+/** All that a process is made of, as the agent has it. */
+export interface Provisions {
+	/** What its bytes come from. */
+	readonly sources: readonly ByteSource[];
+	/** What the agent was given at its start, in its order; not all of it need be of the process. */
+	readonly given: readonly ByteSource[];
+	readonly opened: readonly OpenedInput[];
+	readonly made: readonly MadeInput[];
 }
 
-const inputAt = (path: string, number: number): InputFile => ({ name: lastOf(path), number });
+/** @param first The first number that they have in the process while it is made. */
+export function inputsFrom({ sources, given, opened, made }: Provisions, first: number): Inputs {
+	// one is left free, where the kernel puts what is opened before it gets its number
+	const behind = behindInputs(given, opened) + 1;
+	const rows = [
+		...sources.map((source) => ({ key: source, name: source.name, agent: numberOf(source, given), lent: false })),
+		...opened.map((input) => ({
+			key: keyOfInput(input.path, input.use, input.by),
+			name: input.path,
+			agent: input.number,
+			lent: input.lent,
+		})),
+		...made.map(({ key, name }, i) => ({ key, name, agent: behind + i, lent: false })),
+	].map((row, i) => ({ ...row, name: lastOf(row.name), number: first + i }));
+	const numbers = (choose: (row: (typeof rows)[number]) => number): InputNumbers => {
+		const known = new Map<ByteSource | string, ProcessInput>(
+			rows.map((row) => [row.key, { name: row.name, number: choose(row), lent: row.lent }]),
+		);
+		const at = (key: ByteSource | string, what: string): ProcessInput => known.get(key) ?? unknown(what);
+		return {
+			source: (source) => at(source, source.name),
+			file: (path, use, by = "user") => at(keyOfInput(path, use, by), `${path}, to ${use} by the ${by},`),
+			made: (key) => at(key, key),
+		};
+	};
+	return {
+		...numbers(({ number }) => number),
+		inAgent: numbers(({ agent }) => agent),
+		behindAgent: behind + made.length,
+		all: rows.map(({ name, number, agent }) => ({ name, number, agent })),
+	};
+}
 
 /** `log` of `/tmp/log`. */
 export const lastOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1) || path;

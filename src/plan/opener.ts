@@ -13,7 +13,7 @@ import { type CallOf, mapArgs } from "../program/calls.ts";
 import { bytesDatum } from "../program/data.ts";
 import type { Credentials, Task } from "../task/task.ts";
 import { attainable, type RightsFacts } from "./host-rights.ts";
-import type { PartDraft } from "./part.ts";
+import type { ListDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
 /**
@@ -110,6 +110,12 @@ export const stepsToCaller = ({ user, caller, setsGroups, permitted }: Opener): 
 	},
 ];
 
+/** The same for the agent: a change of ids has hidden its files in /proc from who may not trace. */
+export const stepsToAgent = (opener: Opener): SwitchStep[] => [
+	...stepsToCaller(opener).filter(({ call }) => call !== "prctl"),
+	{ call: "prctl", args: [BigInt(PR.SET_DUMPABLE), 1n, 0n, 0n, 0n], why: "can be looked at again" },
+];
+
 const setEffective = (call: "setresuid" | "setresgid", id: number, why: string): SwitchStep => ({
 	call,
 	args: [UNCHANGED, BigInt(id), UNCHANGED],
@@ -133,19 +139,23 @@ const setCapabilities = (effective: bigint, permitted: bigint, why: string): Swi
 	why,
 });
 
-/** Who acts in a part's steps of the leader: nothing is switched that is so already. It begins with the caller. */
+/** Who acts in a part's steps: nothing is switched that is so already. It begins with the caller. */
 export interface Actor {
 	asUser(stage: Stage, keeping?: bigint): void;
 	asCaller(stage: Stage): void;
 }
 
-export function actorOf(draft: PartDraft, opener: Opener): Actor {
+/**
+ * @param list whose steps they are.
+ * @param inAgent It is the agent that acts, which outlives its driver to undo what it did, and is looked at through /proc.
+ */
+export function actorOf(list: () => ListDraft, opener: Opener, inAgent = false): Actor {
 	let present: "user" | "caller" = "caller";
 	const add = (stage: Stage, steps: readonly SwitchStep[]): void => {
 		for (const step of steps) {
 			const { call, why } = step;
 			const place = (arg: SwitchArg): Arg => (typeof arg === "bigint" ? arg : bytesDatum(`${call}: ${why}`, arg));
-			draft.leader.add(stage, call, mapArgs(step, place), why);
+			list().add(stage, call, mapArgs(step, place), why);
 		}
 	};
 	return {
@@ -157,7 +167,7 @@ export function actorOf(draft: PartDraft, opener: Opener): Actor {
 		asCaller: (stage) => {
 			if (present === "caller") return;
 			present = "caller";
-			add(stage, stepsToCaller(opener));
+			add(stage, inAgent ? stepsToAgent(opener) : stepsToCaller(opener));
 		},
 	};
 }

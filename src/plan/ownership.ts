@@ -2,6 +2,7 @@ import { loss } from "../finding.ts";
 import type { Arg } from "../program/args.ts";
 import type { Context } from "./context.ts";
 import { mayGive } from "./host-rights.ts";
+import type { ListDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
 /** Who owned a file without a name, and who may do what with it. What is absent stays as it was made. */
@@ -21,12 +22,12 @@ export function addOwnership(
 	fd: Arg,
 	what: string,
 	stage: Stage,
-	{ draft, facts }: Context,
+	{ draft, facts }: Pick<Context, "draft" | "facts">,
+	list: ListDraft = draft.leader,
 ): void {
-	const leader = draft.leader;
 	if (uid !== undefined && gid !== undefined) {
-		if (mayGive({ uid, gid }, facts)) leader.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${what}`);
+		if (mayGive({ uid, gid }, facts)) list.add(stage, "fchown", [fd, BigInt(uid), BigInt(gid)], `who owns ${what}`);
 		else draft.report(loss("file-owner", what, `belonged to ${uid}, group ${gid}; it belongs to the restorer now`));
 	}
-	if (mode !== undefined) leader.add(stage, "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
+	if (mode !== undefined) list.add(stage, "fchmod", [fd, BigInt(mode & 0o7777)], "its permissions");
 }

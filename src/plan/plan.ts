@@ -30,8 +30,15 @@ export interface Plan extends Program<PlanStep> {
 /** The name of the list that the first thread runs. */
 export const LEADER = "leader";
 
+/**
+ * The name of the list that the agent runs before the process exists: what takes rights that its user lacks, and what
+ * processes share. It is there only where something is made so.
+ */
+export const WORKSHOP = "workshop";
+
 /** In the order in which they come, in every list. */
 export const stages = [
+	"workshop",
 	"identity",
 	"files",
 	"clear",

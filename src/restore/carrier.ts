@@ -8,7 +8,7 @@ import { NecromancerError, refuse } from "../errors.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { type AssembledPlan, LEADER } from "../plan/plan.ts";
+import { type AssembledPlan, LEADER, WORKSHOP } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
@@ -91,6 +91,16 @@ export async function untilReady(
 		if (report.result !== ASKS_FOR_CLOCKS) return;
 		agent.reports.send(Buffer.from(await clocks(), "latin1"));
 	}
+}
+
+/**
+ * Has the agent make what the process is to find open.
+ *
+ * @throws NecromancerError ERR_STEP_FAILED
+ */
+export async function runWorkshop(agent: Agent, encoded: AssembledPlan): Promise<void> {
+	const { stoppedAt, result } = await agent.run({ steps: encoded.firstStep(WORKSHOP), doing: "making files" });
+	if (stoppedAt !== undefined) await refuseStep(encoded, { id: stoppedAt, result });
 }
 
 /** @throws NecromancerError ERR_STEP_FAILED with the step in words. */

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { bytesFromText } from "../bytes/text.ts";
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
-import { directoryOf, ghostNumbers } from "../plan/files/ghosts.ts";
+import { directoryOf, shownGhosts } from "../plan/files/ghosts.ts";
 import type { Task } from "../task/task.ts";
 
 /** Where files without a name can be, if not where they were. */
@@ -18,9 +18,8 @@ export type TakesNameless = (directory: string) => boolean;
  */
 export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: TakesNameless = onThisHost): FilePolicy {
 	const places = new Map<number, string>();
-	const needed = ghostNumbers(task, policy, 0);
-	for (const { id, path } of task.memory.ghosts ?? []) {
-		if (!needed.has(id) || takesNameless(directoryOf(path))) continue;
+	for (const { id, path } of shownGhosts(task, policy)) {
+		if (takesNameless(directoryOf(path))) continue;
 		const place = [tmpdir(), ...PLACES].find(takesNameless);
 		if (place !== undefined) places.set(id, place);
 	}

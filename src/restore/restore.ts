@@ -16,11 +16,11 @@ import { type CompileOptions, compilePlan, holeFor } from "../plan/compile/compi
 import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
-import type { AssembledPlan, Plan } from "../plan/plan.ts";
+import { type AssembledPlan, type Plan, WORKSHOP } from "../plan/plan.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { assemble } from "../program/assemble.ts";
 import type { Task } from "../task/task.ts";
-import { killAll, makeCarrier, refuseStep, untilReady } from "./carrier.ts";
+import { killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
@@ -99,6 +99,7 @@ export async function restoreWith(ready: Ready, task: Task, options: RestoreOpti
 			alive.push(init.pid);
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
+		if (plan.lists.some(({ name }) => name === WORKSHOP)) await runWorkshop(agent, encoded);
 		const pid = await makeCarrier(agent, encoded, task, ids, carrierPid);
 		alive.push(pid);
 		await init?.watch();

@@ -7,7 +7,7 @@ import type { Task } from "../../task/task.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
 import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
-import { closeGhosts, ghostNumbers } from "../files/ghosts.ts";
+import { ghostDescriptions, makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
 import { neededFiles } from "../files/needed-files.ts";
@@ -53,6 +53,7 @@ type PlanPart = (task: Task, context: Context, given: Given) => Part;
 
 /** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
 const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
+	["files without a name", (task, context, { options }) => makeGhosts(task, context, options)],
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],
 	["attributes", planAttributes],
@@ -62,7 +63,6 @@ const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
 	["vdso", planVdso],
 	["bounds", planBounds],
 	["memory attributes", planMemoryAttributes],
-	["nameless files", (_, context) => closeGhosts(context)],
 	["clocks", planClocks],
 	["directories", planDirectories],
 	["end of inputs", (_, context) => closeInputs(context)],
@@ -113,15 +113,16 @@ function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared
 	const sources = sourcesOf(task);
 	const { given = sources } = options;
 	const opened = options.opened ?? asIfOpened(neededFiles(task, options), given);
-	const firstWorkFd = workFdAbove(task, options, behindInputs(given, opened));
-	const inputs = inputsFrom(sources, given, opened, firstWorkFd + 1);
+	const made = ghostDescriptions(task, options);
+	// the workshop has two more while it makes them
+	const firstWorkFd = workFdAbove(task, options, behindInputs(given, opened) + made.length + 2);
+	const inputs = inputsFrom({ sources, given, opened, made }, firstWorkFd + 1);
 	const firstSpareFd = firstWorkFd + 1 + inputs.all.length;
 	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
 	return {
 		ids: options.freshIds === true ? freshIds(task) : sameIds,
 		facts,
 		hole,
-		ghosts: ghostNumbers(task, options, firstSpareFd),
 		reportTarget: bytesDatum("report socket", target),
 		...{ firstWorkFd, inputs, firstSpareFd, opener: openerOf(task, facts) },
 		go: cellDatum("go"),

@@ -3,7 +3,6 @@ import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";
 import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
-import { makeGhosts } from "./ghosts.ts";
 import { openFile, openNode } from "./named.ts";
 import { pipesOn } from "./pipes.ts";
 import { type FdSlot, type FilePolicy, highestNumber, slotsOf } from "./slots.ts";
@@ -20,15 +19,14 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  *
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
-export function planFiles({ identity, files, memory }: Task, context: Context, policy: FilePolicy): Part {
-	const { firstWorkFd, firstSpareFd, draft, ghosts } = context;
+export function planFiles({ identity, files }: Task, context: Context, policy: FilePolicy): Part {
+	const { firstWorkFd, firstSpareFd, draft } = context;
 	const fds = fdAllocator(context);
 	// memfds come with the memory that they show
 	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	fds.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
-	if (ghosts !== undefined) makeGhosts(fds, memory, ghosts, policy);
 
 	const firsts = new Map<string, FdSlot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
@@ -75,10 +73,6 @@ export function planFiles({ identity, files, memory }: Task, context: Context, p
 	}
 	context.actor.asCaller("files");
 	addEpollTargets(fds, new Map(slots.map((slot) => [slot.number, slot])));
-	fds.add(
-		"close_range",
-		[BigInt(firstSpareFd + (ghosts?.size ?? 0)), LAST_DESCRIPTOR, 0n],
-		"what was only needed meanwhile",
-	);
+	fds.add("close_range", [BigInt(firstSpareFd), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
 	return context.draft.made();
 }

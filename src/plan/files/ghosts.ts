@@ -1,53 +1,79 @@
-import { held, piecesOf } from "../../bytes/extent.ts";
+import { held, type Placed, piecesOf } from "../../bytes/extent.ts";
+import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution, loss } from "../../finding.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
-import { bytesDatum, pathDatum } from "../../program/data.ts";
-import type { GhostFile, Memory, Task } from "../../task/task.ts";
+import type { Arg } from "../../program/args.ts";
+import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
+import type { GhostFile, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
+import { type MadeInput, useOfMapping } from "../inputs.ts";
+import { actorOf } from "../opener.ts";
 import { addOwnership } from "../ownership.ts";
 import type { Part } from "../part.ts";
-import type { FdAllocator } from "./fd-allocator.ts";
-import { nodeOf, ownFile } from "./named.ts";
+import { WORKSHOP } from "../plan.ts";
+import { mappedGhost, openGhost } from "./ghost-keys.ts";
+import { openFlags } from "./open-flags.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
 
 /** The most that one call copies, bytes; the kernel takes 2 GiB less a page. */
 const MOST = 1n << 30n;
 
-/** Descriptors for the files without a name that something shows, one after the other from `first` on. */
-export function ghostNumbers({ memory, files }: Task, policy: FilePolicy, first: number): Map<number, number> {
+/** A description of a file without a name: to be mapped, or under which key of {@link slotsOf} it is open. */
+interface GhostDescription extends MadeInput {
+	readonly ghost: number;
+	/** O_ flags. */
+	readonly flags: number;
+}
+
+/** Every description that shows a file without a name, in the order in which the workshop makes them. */
+export function ghostDescriptions({ memory, files }: Task, policy: FilePolicy): GhostDescription[] {
 	const { ghosts = [], mappings, executableGhost } = memory;
-	const shown = new Set([executableGhost]);
-	for (const { backing } of mappings) if (backing.kind === "file") shown.add(backing.ghost);
-	for (const { content } of slotsOf(files, policy, () => {})) if (content.kind === "file") shown.add(content.ghost);
-	const needed = ghosts.filter(({ id }) => shown.has(id));
-	return new Map(needed.map(({ id }, i) => [id, first + i]));
+	const found = new Map<string, Omit<GhostDescription, "name">>();
+	const show = (key: string, ghost: number, flags: number): void => {
+		if (!found.has(key)) found.set(key, { key, ghost, flags });
+	};
+	for (const mapping of mappings) {
+		const { backing } = mapping;
+		const use = useOfMapping(mapping);
+		if (backing.kind === "file" && backing.ghost !== undefined)
+			show(mappedGhost(backing.ghost, use), backing.ghost, use === "write" ? O.RDWR : O.RDONLY);
+	}
+	if (executableGhost !== undefined) show(mappedGhost(executableGhost, "read"), executableGhost, O.RDONLY);
+	for (const { content, key } of slotsOf(files, policy, () => {}))
+		if (content.kind === "file" && content.ghost !== undefined)
+			show(openGhost(content.ghost, key), content.ghost, openFlags(content.flags & ~O.NOFOLLOW));
+	const names = new Map(ghosts.map(({ id, path }) => [id, path]));
+	return [...found.values()]
+		.sort((a, b) => a.ghost - b.ghost)
+		.flatMap((it) => (names.has(it.ghost) ? [{ ...it, name: names.get(it.ghost) ?? "" }] : []));
+}
+
+/** The files without a name that something shows. */
+export function shownGhosts(task: Task, policy: FilePolicy): readonly GhostFile[] {
+	const shown = new Set(ghostDescriptions(task, policy).map(({ ghost }) => ghost));
+	return (task.memory.ghosts ?? []).filter(({ id }) => shown.has(id));
 }
 
 /** Where they are made. */
-export const ghostDirectories = (task: Task, policy: FilePolicy): readonly string[] => {
-	const needed = ghostNumbers(task, policy, 0);
-	const made = (task.memory.ghosts ?? []).filter(({ id }) => needed.has(id));
-	return [...new Set(made.map(({ id, path }) => policy.ghosts?.get(id) ?? directoryOf(path)))];
-};
+export const ghostDirectories = (task: Task, policy: FilePolicy): readonly string[] => [
+	...new Set(shownGhosts(task, policy).map(({ id, path }) => policy.ghosts?.get(id) ?? directoryOf(path))),
+];
+
+/** `/tmp` of `/tmp/log`. */
+export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
 
 /**
- * Makes files that had lost their names: with O_TMPFILE they never get one, so nothing is left behind whatever happens. Each
- * stays open, read-only, until its mappings are made; whoever shows it opens it once more.
+ * Makes files that had lost their names, in the workshop: with O_TMPFILE they never get one, so nothing is left behind whatever
+ * happens. Their user opens them in every way that the process has them open, before they get their owner, permissions and times.
  */
-export function makeGhosts(
-	fds: FdAllocator,
-	{ ghosts = [] }: Pick<Memory, "ghosts">,
-	numbers: ReadonlyMap<number, number>,
-	policy: FilePolicy,
-): void {
-	for (const ghost of ghosts) {
-		const number = numbers.get(ghost.id);
-		if (number === undefined) continue;
+export function makeGhosts(task: Task, context: Context, policy: FilePolicy): Part {
+	const descriptions = ghostDescriptions(task, policy);
+	for (const ghost of shownGhosts(task, policy)) {
 		const elsewhere = policy.ghosts?.get(ghost.id);
-		fds.context.draft.report(
+		context.draft.report(
 			loss(
 				"attribute",
 				`${ghost.path}, deleted`,
@@ -55,75 +81,83 @@ export function makeGhosts(
 			),
 		);
 		if (elsewhere !== undefined)
-			fds.context.draft.report(
+			context.draft.report(
 				caution(
 					"replaced",
 					`${ghost.path}, deleted`,
 					`cannot be made without a name where it was; it lies in ${elsewhere} now`,
 				),
 			);
-		make(fds, ghost, number, elsewhere ?? directoryOf(ghost.path));
+		make(
+			ghost,
+			elsewhere ?? directoryOf(ghost.path),
+			descriptions.filter((it) => it.ghost === ghost.id),
+			context,
+		);
 	}
+	return context.draft.made();
 }
 
-/** `/tmp` of `/tmp/log`. */
-export const directoryOf = (path: string): string => path.slice(0, path.lastIndexOf("/")) || "/";
-
-function make(fds: FdAllocator, { path, contents, size }: GhostFile, number: number, directory: string): void {
-	const { inputs, firstSpareFd } = fds.context;
-	const name = path.slice(path.lastIndexOf("/") + 1);
-	const input = nodeOf(directory, "files", fds.context);
-	const here = pathDatum("the directory itself", ".");
-	const file = fds.open(
-		"openat",
-		[{ input }, here, BigInt(O.TMPFILE | O.RDWR | O.CLOEXEC), 0o600n],
-		`a file without a name for ${name}, deleted`,
-	);
-	const fd = BigInt(file);
-	const sources = new Set(contents.map(({ source }) => source));
-	for (const source of sources) {
-		const from = { input: inputs.source(source) };
-		for (const content of contents.filter((content) => content.source === source)) {
-			const { start } = content;
-			fds.add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
-			for (const { offset, length } of piecesOf(held(content), MOST)) {
-				const at = bytesDatum(`offset in ${source.name}`, word(offset));
-				fds.add("sendfile", [fd, from, at, length], `${length} bytes of ${name}`, { expect: { exactly: length } });
-			}
-		}
-	}
-	fds.add("ftruncate", [fd, size], `its ${size} bytes`);
-	const again = pathDatum(`path of ${name}`, ownFile(file));
-	const reader = fds.open("openat", [AT_FDCWD, again, BigInt(O.RDONLY | O.CLOEXEC)], `${name} to read`, 1);
-	fds.add("fcntl", [BigInt(reader), BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)], `${name}, out of the way`, {
-		expect: { exactly: BigInt(number) },
+function make(
+	ghost: GhostFile,
+	directory: string,
+	descriptions: readonly GhostDescription[],
+	{ draft, inputs, opener, facts }: Context,
+): void {
+	const { path, contents, size, accessed, modified } = ghost;
+	const list = draft.list(WORKSHOP);
+	const actor = actorOf(() => list, opener, true);
+	const name = `${path.slice(path.lastIndexOf("/") + 1)}, deleted`;
+	const landed = cellDatum(`descriptor of ${name}`);
+	/** Moves what landed anywhere to a number that is known. */
+	const keepAs = (number: number): void => {
+		list.add(
+			"workshop",
+			"fcntl",
+			[{ valueOf: landed }, BigInt(F.DUPFD_CLOEXEC), BigInt(number)],
+			`${name} is ${number}`,
+			{ expect: { exactly: BigInt(number) } },
+		);
+		list.add("workshop", "close", [{ valueOf: landed }], `${name} is ${number}`);
+	};
+	const input = inputs.inAgent.file(directory, "node");
+	if (!input.lent) actor.asUser("workshop");
+	const flags = BigInt(O.TMPFILE | O.RDWR | O.CLOEXEC);
+	list.add("workshop", "openat", [{ input }, pathDatum("the directory itself", "."), flags, 0o600n], name, {
+		save: landed,
 	});
-	for (const done of [reader, file]) fds.add("close", [BigInt(done)], `${name} is kept as ${number}`);
-}
-
-/** As all that show them have opened them, files without a name get their owner, permissions and times. */
-export function settleGhosts({ memory: { ghosts = [] } }: Task, context: Context): void {
-	const { draft } = context;
-	const leader = draft.leader;
-	for (const ghost of ghosts) {
-		const { id, path, accessed, modified } = ghost;
-		const number = context.ghosts?.get(id);
-		if (number === undefined) continue;
-		const fd = BigInt(number);
-		addOwnership(ghost, fd, `${path}, deleted`, "protect", context);
-		if (accessed === undefined || modified === undefined) continue;
+	const whole = inputs.behindAgent;
+	keepAs(whole);
+	const fd = BigInt(whole);
+	for (const source of new Set(contents.map((content) => content.source))) {
+		const from = { input: inputs.inAgent.source(source) };
+		for (const content of contents.filter((content) => content.source === source)) fill(content, from, fd);
+	}
+	list.add("workshop", "ftruncate", [fd, size], `its ${size} bytes`);
+	for (const { key, flags } of descriptions) {
+		const again = pathDatum(`path of ${name}`, pathOfDescriptor(whole));
+		list.add("workshop", "openat", [AT_FDCWD, again, BigInt(flags | O.CLOEXEC)], key, { save: landed });
+		keepAs(inputs.inAgent.made(key).number);
+	}
+	actor.asCaller("workshop");
+	addOwnership(ghost, fd, name, "workshop", { draft, facts }, list);
+	if (accessed !== undefined && modified !== undefined) {
 		const times = new Uint8Array(2 * timespec.size);
 		times.set(timespec.encode(timespecOf(accessed)));
 		times.set(timespec.encode(timespecOf(modified)), timespec.size);
 		const place = bytesDatum(`times of ${path}`, times);
-		leader.add("protect", "utimensat", [fd, 0n, place, 0n], "when it was read and written last");
+		list.add("workshop", "utimensat", [fd, 0n, place, 0n], "when it was read and written last");
 	}
-}
+	list.add("workshop", "close", [fd], `${name} is open as it is needed`);
 
-/** After the executable, which may be one of them. */
-export function closeGhosts({ draft, ghosts, firstSpareFd }: Context): Part {
-	if (ghosts === undefined || ghosts.size === 0) return draft.made();
-	const range = [BigInt(firstSpareFd), BigInt(firstSpareFd + ghosts.size - 1), 0n] as const;
-	draft.leader.add("bounds", "close_range", range, "files without a name are where they belong");
-	return draft.made();
+	function fill(content: Placed<GhostFile["contents"][number]["start"]>, from: Arg, fd: bigint): void {
+		const { start, source } = content;
+		list.add("workshop", "lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
+		for (const { offset, length } of piecesOf(held(content), MOST)) {
+			const at = bytesDatum(`offset in ${source.name}`, word(offset));
+			list.add("workshop", "sendfile", [fd, from, at, length], `${length} bytes of ${name}`, {
+				expect: { exactly: length },
+			});
+		}
+	}
 }

@@ -11,6 +11,7 @@ import { type NeededFile, type ProcessInput, useOfOpen } from "../inputs.ts";
 import type { StepOptions } from "../part.ts";
 import type { Stage } from "../plan.ts";
 import { addDuplicate, addNew, type FdAllocator } from "./fd-allocator.ts";
+import { openGhost } from "./ghost-keys.ts";
 import { openFlags } from "./open-flags.ts";
 import { ownName } from "./own-name.ts";
 import type { FdSlot } from "./slots.ts";
@@ -61,18 +62,13 @@ function openByName(fds: FdAllocator, slot: FdSlot, path: string, flags: number,
 export function openFile(fds: FdAllocator, slot: FdSlot, file: OpenFile, pid: number): void {
 	const { path, flags, ghost } = file;
 	const { context } = fds;
-	const number = ghost === undefined ? undefined : context.ghosts?.get(ghost);
 	const own = ownName(path, pid);
-	if (number !== undefined || own !== undefined) {
+	if (ghost !== undefined) {
+		const input = context.inputs.made(openGhost(ghost, slot.key));
+		addDuplicate(fds, { input }, slot.number, slot.closeOnExec, `descriptor ${slot.number}, ${path}, deleted`);
+	} else if (own !== undefined) {
 		context.actor.asUser("files");
-		const name = number === undefined ? (own ?? path) : ownFile(number);
-		openByName(
-			fds,
-			slot,
-			name,
-			number === undefined ? flags : flags & ~O.NOFOLLOW,
-			`descriptor ${slot.number}, ${path}`,
-		);
+		openByName(fds, slot, own, flags, `descriptor ${slot.number}, ${path}`);
 	} else if (useOfOpen(flags) === "link") {
 		const input = context.inputs.file(path, "link", slot.byCaller === true ? "caller" : "user");
 		addDuplicate(fds, { input }, slot.number, slot.closeOnExec, `descriptor ${slot.number}, ${path} itself`);

@@ -1,14 +1,11 @@
 import { lengthOf } from "../../bytes/range.ts";
 import { loss } from "../../finding.ts";
 import { EINVAL } from "../../linux/errno.ts";
-import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
-import { O } from "../../linux/open.ts";
-import type { Arg, Place } from "../../program/args.ts";
-import { cellDatum, pathDatum } from "../../program/data.ts";
+import type { Arg } from "../../program/args.ts";
 import type { Mapping } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { ownFile } from "../files/named.ts";
+import { mappedGhost } from "../files/ghost-keys.ts";
 import { lastOf, useOfMapping } from "../inputs.ts";
 import { nameOf } from "./classify.ts";
 
@@ -49,45 +46,16 @@ export function mapAnonymous(mappings: readonly Mapping[], writable: ReadonlySet
 	}
 }
 
-/** Files are open already; those without a name are opened once for all mappings that they may be opened for in the same way. */
+/** Files are open already. */
 export function mapFiles(mappings: readonly Mapping[], writable: ReadonlySet<Mapping>, context: Context): void {
-	const ghosts = openGhosts(mappings, context);
 	for (const mapping of mappings) {
 		const { backing } = mapping;
 		if (backing.kind !== "file") continue;
-		const { path, offset } = backing;
-		const ghost = ghosts.get(ghostKey(mapping) ?? "");
-		const file: Arg =
-			ghost === undefined ? { input: context.inputs.file(path, useOfMapping(mapping)) } : { valueOf: ghost };
-		map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), file, offset, lastOf(path), context);
+		const { path, offset, ghost } = backing;
+		const use = useOfMapping(mapping);
+		const input = ghost === undefined ? context.inputs.file(path, use) : context.inputs.made(mappedGhost(ghost, use));
+		map(mapping, protWhileFilling(mapping, writable), flagsOf(mapping), { input }, offset, lastOf(path), context);
 	}
-	for (const [key, file] of ghosts) context.draft.leader.add("map", "close", [{ valueOf: file }], `${key} is mapped`);
-}
-
-const ghostKey = (mapping: Mapping): string | undefined =>
-	mapping.backing.kind === "file" && mapping.backing.ghost !== undefined
-		? `file ${mapping.backing.ghost} without a name, to ${useOfMapping(mapping)},`
-		: undefined;
-
-function openGhosts(mappings: readonly Mapping[], { draft, actor, ghosts }: Context): ReadonlyMap<string, Place> {
-	const opened = new Map<string, Place>();
-	for (const mapping of mappings) {
-		const { backing } = mapping;
-		const key = ghostKey(mapping);
-		if (key === undefined || backing.kind !== "file" || opened.has(key)) continue;
-		const number = ghosts?.get(backing.ghost ?? -1);
-		if (number === undefined) throw new RangeError(`${backing.path} was not made`);
-		const file = cellDatum(`descriptor of ${backing.path}`);
-		const how = BigInt((useOfMapping(mapping) === "write" ? O.RDWR : O.RDONLY) | O.CLOEXEC);
-		actor.asUser("map");
-		draft.leader.add("map", "openat", [AT_FDCWD, pathDatum(backing.path, ownFile(number)), how], `open ${key}`, {
-			save: file,
-		});
-		opened.set(key, file);
-	}
-	// locked memory takes rights of the restorer's, so he maps what its user has opened
-	actor.asCaller("map");
-	return opened;
 }
 
 /** One mapping at its place. */

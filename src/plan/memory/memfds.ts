@@ -57,7 +57,7 @@ const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
 /** @param slots all that will be open by the end. The memfds among them are not yet. */
 export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
-	const { draft, firstSpareFd, ghosts } = context;
+	const { draft, firstSpareFd } = context;
 	const leader = draft.leader;
 	const own = slots.filter(isMemfdSlot);
 	const shown = new Map<number, MemfdSlot>();
@@ -65,7 +65,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 	const kept = new Map<number, KeptObject>();
 
 	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
-		const number = firstSpareFd + (ghosts?.size ?? 0) + kept.size;
+		const number = firstSpareFd + kept.size;
 		kept.set(object.id, { object, number });
 		const args = [file, BigInt(F.DUPFD_CLOEXEC), BigInt(firstSpareFd)] as const;
 		leader.add("map", "fcntl", args, `memfd ${name}, out of the way`, { expect: { exactly: BigInt(number) } });

@@ -4,7 +4,6 @@ import { lengthOf, type Range } from "../../bytes/range.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
 import type { Mapping, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { settleGhosts } from "../files/ghosts.ts";
 import { type FilePolicy, slotsOf } from "../files/slots.ts";
 import type { Part } from "../part.ts";
 import { addMappingPolicies, sealMappings } from "../process/attributes.ts";
@@ -55,7 +54,6 @@ export function planMemory(
 	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
 	guard(guards, context);
 	objects.settle();
-	settleGhosts(task, context);
 	sealMappings(task, context);
 	return context.draft.made({ views: views.map(rangeOf) });
 }

@@ -3,14 +3,12 @@ import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
 import { auxvName, trimAuxv } from "../../linux/auxv.ts";
 import { auxvPair } from "../../linux/elf-core.ts";
-import { AT_FDCWD } from "../../linux/fcntl.ts";
-import { O } from "../../linux/open.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, pathDatum } from "../../program/data.ts";
 import type { Bounds, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
-import { ownFile } from "../files/named.ts";
+import { mappedGhost } from "../files/ghost-keys.ts";
 import { mayLinkExecutable } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
 
@@ -39,11 +37,12 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 	const links = executable !== "" && mayLinkExecutable(facts);
 	check(bounds);
 	const vector = auxvOf(memory.auxv, context);
-	const ghost = memory.executableGhost === undefined ? undefined : context.ghosts?.get(memory.executableGhost);
-	const open = links && ghost === undefined ? context.inputs.file(executable, "read").number : 0;
-	// the descriptor is a 32-bit member at the end, and results are stored in 64
-	const room = new Uint8Array(prctlMmMap.size + 8);
-	room.set(
+	const exe = (): number =>
+		memory.executableGhost === undefined
+			? context.inputs.file(executable, "read").number
+			: context.inputs.made(mappedGhost(memory.executableGhost, "read")).number;
+	const map = bytesDatum(
+		"prctl_mm_map",
 		prctlMmMap.encode({
 			start_code: bounds.startCode,
 			end_code: bounds.endCode,
@@ -58,19 +57,10 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 			env_end: bounds.envEnd,
 			auxv: 0n,
 			auxv_size: vector?.bytes ?? 0,
-			exe_fd: links ? open : KEEP_EXECUTABLE,
+			exe_fd: links ? exe() : KEEP_EXECUTABLE,
 		}),
+		{ pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }] },
 	);
-	const map = bytesDatum("prctl_mm_map", room, {
-		pointers: vector === undefined ? [] : [{ at: prctlMmMap.offsetOf("auxv"), to: vector.place }],
-	});
-	const exe: Place = { ...map, offset: prctlMmMap.offsetOf("exe_fd") };
-	if (links && ghost !== undefined) {
-		context.actor.asUser("bounds");
-		const path = pathDatum("path of the executable", ownFile(ghost));
-		leader.add("bounds", "openat", [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)], "the executable", { save: exe });
-		context.actor.asCaller("bounds");
-	}
 	if (executable === "")
 		draft.report(loss("executable", "executable", "is gone: /proc/PID/exe leads to the restorer's own"));
 	else if (!links)
@@ -87,7 +77,6 @@ export function planBounds({ identity, memory }: Task, context: Context): Part {
 		[BigInt(PR.SET_MM), BigInt(PR_SET_MM.MAP), map, BigInt(prctlMmMap.size), 0n],
 		`code, data, heap, stack, arguments${links ? ", auxiliary vector and executable" : " and auxiliary vector"}`,
 	);
-	if (links && ghost !== undefined) leader.add("bounds", "close", [{ valueOf: exe }], "the executable is known");
 	if (memory.hugePagesDisabled === true)
 		leader.add("bounds", "prctl", [BigInt(PR.SET_THP_DISABLE), 1n, 0n, 0n, 0n], "no huge pages");
 	leader.add("bounds", "prctl", [BigInt(PR.SET_NAME), pathDatum("name", identity.comm), 0n, 0n, 0n], "its name");

@@ -3,7 +3,7 @@ import type { ByteSource } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { sameIds } from "../../../src/plan/ids.ts";
-import type { NeededFile } from "../../../src/plan/inputs.ts";
+import type { MadeInput, NeededFile } from "../../../src/plan/inputs.ts";
 import { partDraft } from "../../../src/plan/part.ts";
 import { cellDatum } from "../../../src/program/data.ts";
 import { ownFiles } from "./own-files.ts";
@@ -13,6 +13,7 @@ export function circumstancesFor(
 	firstWorkFd: number,
 	sources: readonly ByteSource[] = [],
 	needed: readonly NeededFile[] = [],
+	made: readonly MadeInput[] = [],
 ): Context {
 	const draft = partDraft();
 	const facts: HostFacts = {
@@ -30,7 +31,7 @@ export function circumstancesFor(
 		hole: { start: address(0x10000n), end: address(0x20000n) },
 		reportTarget: cellDatum("report socket"),
 		firstWorkFd,
-		...ownFiles(draft, facts, firstWorkFd, sources, needed),
+		...ownFiles(draft, facts, firstWorkFd, sources, needed, made),
 		go: cellDatum("go"),
 		reserve: () => address(0x30000n),
 	};

@@ -3,7 +3,7 @@ import type { Placed } from "../../../src/bytes/extent.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
-import { closeGhosts } from "../../../src/plan/files/ghosts.ts";
+import { ghostDescriptions } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs } from "../../../src/plan/files/inputs.ts";
 import { neededFiles } from "../../../src/plan/files/needed-files.ts";
 import { chooseHole, reserver } from "../../../src/plan/hole.ts";
@@ -138,16 +138,7 @@ export interface Planned {
 	readonly calls: readonly string[];
 }
 
-export interface PlannedOptions extends MemoryOptions {
-	/** Descriptors of files without a name, by id. */
-	readonly ghosts?: ReadonlyMap<number, number>;
-}
-
-export function planned(
-	task: Task,
-	facts: Partial<HostFacts> = {},
-	{ ghosts, ...options }: PlannedOptions = {},
-): Planned {
+export function planned(task: Task, facts: Partial<HostFacts> = {}, options: MemoryOptions = {}): Planned {
 	const draft = partDraft();
 	const hole = chooseHole(task.memory.mappings, 8n << 20n);
 	const made: HostFacts = {
@@ -161,21 +152,24 @@ export function planned(
 		hole,
 		ids: sameIds,
 		facts: made,
-		...ownFiles(draft, made, 64, sources, neededOf(task)),
+		...ownFiles(draft, made, 64, sources, neededOf(task), madeFor(task)),
 		reportTarget: bytesDatum("report socket", new Uint8Array(16)),
 		firstWorkFd: 64,
-		...(ghosts === undefined ? {} : { ghosts }),
 		go: cellDatum("go"),
 		reserve: reserver(task.memory.mappings, hole),
 	};
 	const { views = [] } = planMemory(task, context, options);
 	planVdso(task, context);
 	planBounds(task, context);
-	closeGhosts(context);
 	closeInputs(context);
 	const steps = draft.made().lists.find(({ name }) => name === "leader")?.steps ?? [];
 	return { draft: draft.made(), hole, views, steps, calls: steps.map(callText) };
 }
+
+const madeFor = (task: Task) => ghostDescriptions(task, { fds: new Map(), missing: "null" });
+
+/** Where the model has what the workshop has made. */
+const madeFrom = (task: Task): number => 65 + sourcesOf(task).length + neededOf(task).length;
 
 const neededOf = (task: Task): NeededFile[] => neededFiles(task, { fds: new Map(), missing: "null" });
 
@@ -192,7 +186,7 @@ export function executed(
 	files: ReadonlyMap<string, Buffer>,
 	facts: Partial<HostFacts> = {},
 	host: Partial<ModelHost> = {},
-	options: PlannedOptions = {},
+	options: MemoryOptions = {},
 ): ModelMemory & Planned {
 	const plan = planned(task, facts, options);
 	const all = new Map([["/bin/victim", Buffer.alloc(1)], ...files]);
@@ -206,11 +200,14 @@ export function executed(
 		opened: new Map([
 			...sourcesOf(task).flatMap(({ name }, i): [number, string][] => (all.has(name) ? [[65 + i, name]] : [])),
 			...neededOf(task).map(({ path }, i): [number, string] => [65 + sourcesOf(task).length + i, path]),
+			// a file without a name is called by the one that it had
+			...madeFor(task).map(({ name }, i): [number, string] => [madeFrom(task) + i, name]),
 			...(host.opened ?? []),
 		]),
-		written: new Set(
-			neededOf(task).flatMap(({ use }, i) => (use === "write" ? [65 + sourcesOf(task).length + i] : [])),
-		),
+		written: new Set([
+			...neededOf(task).flatMap(({ use }, i) => (use === "write" ? [65 + sourcesOf(task).length + i] : [])),
+			...madeFor(task).flatMap(({ flags }, i) => ((flags & 3) === 2 ? [madeFrom(task) + i] : [])),
+		]),
 	});
 	model.run(plan.draft.lists, "leader");
 	return Object.assign(model, plan);

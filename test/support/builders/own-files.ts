@@ -1,7 +1,7 @@
 import type { ByteSource } from "../../../src/bytes/source.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
-import { asIfOpened, inputsFrom, type NeededFile } from "../../../src/plan/inputs.ts";
+import { asIfOpened, inputsFrom, type MadeInput, type NeededFile } from "../../../src/plan/inputs.ts";
 import { actorOf, openerOf } from "../../../src/plan/opener.ts";
 import type { PartDraft } from "../../../src/plan/part.ts";
 
@@ -12,11 +12,12 @@ export function ownFiles(
 	firstWorkFd: number,
 	sources: readonly ByteSource[] = [],
 	needed: readonly NeededFile[] = [],
+	made: readonly MadeInput[] = [],
 ): Pick<Context, "inputs" | "firstSpareFd" | "opener" | "actor"> {
 	const opener = openerOf({ threads: [] }, facts);
 	return {
-		inputs: inputsFrom(sources, sources, asIfOpened(needed, sources), firstWorkFd + 1),
-		firstSpareFd: firstWorkFd + 1 + sources.length + needed.length,
-		...{ opener, actor: actorOf(draft, opener) },
+		inputs: inputsFrom({ sources, given: sources, opened: asIfOpened(needed, sources), made }, firstWorkFd + 1),
+		firstSpareFd: firstWorkFd + 1 + sources.length + needed.length + made.length,
+		...{ opener, actor: actorOf(() => draft.leader, opener) },
 	};
 }

@@ -66,7 +66,7 @@ const FORGOTTEN = 0x40 | 0x80 | 0x100 | 0x200 | CLOEXEC;
 export function modelKernel(
 	files: ReadonlyMap<string, ModelFile>,
 	reportFd: number,
-	sources: readonly { readonly name: string; readonly node?: boolean }[] = [],
+	sources: readonly { readonly name: string; readonly node?: boolean; readonly number?: number }[] = [],
 ): ModelKernel {
 	const memory = new Map<Datum, Buffer>();
 	const fifos = new Map<string, ModelPipe>();
@@ -75,8 +75,8 @@ export function modelKernel(
 	for (const number of [0, 1, 2]) table.set(number, { description: stray("file"), closeOnExec: false });
 	for (const number of [3, 4, reportFd]) table.set(number, { description: stray("socket"), closeOnExec: false });
 
-	for (const [i, { name, node = false }] of sources.entries())
-		table.set(reportFd + 1 + i, {
+	for (const [i, { name, node = false, number = reportFd + 1 + i }] of sources.entries())
+		table.set(number, {
 			description: { ...stray("file"), flags: node ? PATH : 0, path: name },
 			closeOnExec: true,
 		});

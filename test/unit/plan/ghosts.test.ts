@@ -3,10 +3,12 @@ import { fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { caution, loss } from "../../../src/finding.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
-import { closeGhosts, ghostNumbers, settleGhosts } from "../../../src/plan/files/ghosts.ts";
-import { closeInputs } from "../../../src/plan/files/inputs.ts";
+import { ghostDescriptions, makeGhosts } from "../../../src/plan/files/ghosts.ts";
+import { closeInputs, planInputs } from "../../../src/plan/files/inputs.ts";
 import { neededFiles } from "../../../src/plan/files/needed-files.ts";
 import { sourcesOf } from "../../../src/plan/inputs.ts";
+import { WORKSHOP } from "../../../src/plan/plan.ts";
+import { FIRST_INPUT_FD } from "../../../src/program/abi.ts";
 import { stepText } from "../../../src/program/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
@@ -48,19 +50,23 @@ const plain: FilePolicy = { fds: new Map(), missing: "error" };
 
 function carriedOut(task: Task, policy: FilePolicy = plain) {
 	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
-	const made = circumstancesFor(WORK, sources, needed);
-	const context = { ...made, ghosts: ghostNumbers(task, policy, made.firstSpareFd) };
+	const context = circumstancesFor(WORK, sources, needed, ghostDescriptions(task, policy));
+	makeGhosts(task, context, policy);
+	planInputs(task, context);
 	planFiles(task, context, policy);
-	settleGhosts(task, context);
-	const kernel = modelKernel(onDisk, WORK, [...sources, ...needed.map(({ path: name }) => ({ name, node: true }))]);
-	const { steps } = present(context.draft.made().lists[0]);
-	const before = steps.length;
-	kernel.run(steps);
-	const parked = [...kernel.table.keys()].filter((number) => number > WORK + sources.length + needed.length);
-	closeGhosts(context);
 	closeInputs(context);
-	kernel.run(steps.slice(before));
-	return { ...kernel, parked, findings: context.draft.made().findings, steps };
+	const open = [...sources, ...needed.map(({ path: name }) => ({ name, node: true }))];
+	const kernel = modelKernel(
+		onDisk,
+		WORK,
+		open.map((it, i) => ({ ...it, number: FIRST_INPUT_FD + i })),
+	);
+	const { lists, findings } = context.draft.made();
+	const before = new Set(kernel.table.keys());
+	for (const { steps } of lists.filter(({ name }) => name === WORKSHOP)) kernel.run(steps);
+	const made = [...kernel.table.keys()].filter((number) => !before.has(number));
+	for (const { steps } of lists.filter(({ name }) => name !== WORKSHOP)) kernel.run(steps);
+	return { ...kernel, made, findings, steps: lists.flatMap(({ steps }) => steps) };
 }
 
 const taskWith = (descriptors: readonly Descriptor[], ghosts = [ghost()], mappings: readonly Mapping[] = []): Task =>
@@ -105,7 +111,7 @@ describe("files that had lost their names", () => {
 		expect(none.table.get(3)?.description.nameless?.content).toEqual(Buffer.alloc(3));
 	});
 
-	it("come among descriptors of other kinds; each is kept aside until its mappings are made", () => {
+	it("come among descriptors of other kinds; nothing is made but what is needed", () => {
 		const other = ghost({ id: 2, path: "/root" });
 		const task = taskWith(
 			[opened(1, { ghost: 2, id: 5 }), opened(3), opened(6, { id: 8, path: "/named", unlinked: false })].map((it) =>
@@ -113,8 +119,8 @@ describe("files that had lost their names", () => {
 			),
 			[ghost(), other],
 		);
-		const { table, parked } = carriedOut(task);
-		expect(parked).toHaveLength(2);
+		const { table, made } = carriedOut(task);
+		expect(made).toHaveLength(2);
 		expect([...table.keys()].sort((a, b) => a - b)).toEqual([1, 3, 6, WORK]);
 		expect(table.get(1)?.description.nameless?.directory).toBe("/");
 		expect(table.get(6)?.description.path).toBe("/named");
@@ -143,41 +149,34 @@ describe("files that had lost their names", () => {
 		]);
 	});
 
-	it("are mapped by way of what is kept aside", () => {
+	it("are mapped as they were opened: to be read, and to be written to", () => {
 		const at = 0x7000_0000_0000n;
 		const backing = { kind: "file", path: "/var/tmp/gone", offset: fileOffset(0), writable: true, ghost: 1 } as const;
 		const maps = [mapping(at, 1, backing, { shared: true }), mapping(at + 0x10_0000n, 1, backing, { prot: 1 })];
 		const task = taskWith([], [ghost({ size: BigInt(PAGE) })], maps);
-		const ghosts = ghostNumbers(task, plain, 66);
-		expect([...ghosts]).toEqual([[1, 66]]);
 		const content = Buffer.alloc(PAGE, 7);
-		const model = executed(task, new Map([["kept", content]]), {}, { opened: new Map([[66, "kept"]]) }, { ghosts });
+		const model = executed(task, new Map([["/var/tmp/gone", content]]));
 		expect(model.open).toEqual([]);
 		expect(model.behind(at)).toBe(model.behind(at + 0x10_0000n));
-		expect(model.behind(at)).toMatchObject({ name: "kept", mode: 0o2640, owner: [5, 6] });
 		expect(model.page(at)).toEqual(content);
+		expect(carriedOut(task).made).toHaveLength(2);
 	});
 
 	it("may be the executable", () => {
-		const task = taskWith([], [ghost({ path: "/bin/victim" })]);
+		const task = taskWith([], [ghost({ path: "/bin/gone" })]);
 		const whole: Task = { ...task, memory: { ...task.memory, executableGhost: 1 } };
-		const ghosts = ghostNumbers(whole, plain, 66);
-		const model = executed(
-			whole,
-			new Map([["kept", Buffer.of(1)]]),
-			{},
-			{ opened: new Map([[66, "kept"]]) },
-			{ ghosts },
-		);
-		expect(model.bounds.exe).toBe("kept");
+		const model = executed(whole, new Map([["/bin/gone", Buffer.of(1)]]));
+		expect(model.bounds.exe).toBe("/bin/gone");
 		expect(model.open).toEqual([]);
 	});
 
 	it("are told in words", () => {
 		const lines = carriedOut(taskWith([opened(3)])).steps.map(stepText);
-		expect(lines).toContain('openat(67<tmp>, ".", O_RDWR|O_TMPFILE|O_CLOEXEC, 0600) = 0');
-		expect(lines).toContain("sendfile(0, 65<ghost-file-1.img>, [20], 12) = 12");
-		expect(lines).toContain("utimensat(68, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
+		expect(lines).toContain(
+			'openat(7<tmp>, ".", O_RDWR|O_TMPFILE|O_CLOEXEC, 0600) = success -> [descriptor of gone, deleted]',
+		);
+		expect(lines).toContain("sendfile(10, 5<ghost-file-1.img>, [20], 12) = 12");
+		expect(lines).toContain("utimensat(10, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
 	});
 });
 
