@@ -51,8 +51,15 @@ export interface Inputs extends InputNumbers {
 	readonly inAgent: InputNumbers;
 	/** A number of the agent's that nothing has. */
 	readonly behindAgent: number;
-	/** In the order of their numbers, with the number that each has in the agent. */
-	readonly all: readonly (InputFile & { readonly agent: number })[];
+	/** Those that have numbers of their own meanwhile, in the order of these. */
+	readonly all: readonly MovedInput[];
+	/** Those that wait under the number of the one descriptor that they are for. */
+	readonly placed: readonly MovedInput[];
+}
+
+/** An input, and the number that it has in the agent. */
+export interface MovedInput extends InputFile {
+	readonly agent: number;
 }
 
 export interface ProcessInput extends InputFile {
@@ -107,12 +114,15 @@ export interface Provisions {
 	readonly given: readonly ByteSource[];
 	readonly opened: readonly OpenedInput[];
 	readonly made: readonly MadeInput[];
+	/** Descriptors that an input waits under, by {@link keyOfInput}: where there are not numbers enough for all. */
+	readonly placed?: ReadonlyMap<string, number>;
 }
 
 /** @param first The first number that they have in the process while it is made. */
-export function inputsFrom({ sources, given, opened, made }: Provisions, first: number): Inputs {
+export function inputsFrom({ sources, given, opened, made, placed = new Map() }: Provisions, first: number): Inputs {
 	// one is left free, where the kernel puts what is opened before it gets its number
 	const behind = behindInputs(given, opened) + 1;
+	let next = first;
 	const rows = [
 		...sources.map((source) => ({ key: source, name: source.name, agent: numberOf(source, given), lent: false })),
 		...opened.map((input) => ({
@@ -122,7 +132,11 @@ export function inputsFrom({ sources, given, opened, made }: Provisions, first: 
 			lent: input.lent,
 		})),
 		...made.map(({ key, name }, i) => ({ key, name, agent: behind + i, lent: false })),
-	].map((row, i) => ({ ...row, name: lastOf(row.name), number: first + i }));
+	].map((row) => {
+		const place = typeof row.key === "string" ? placed.get(row.key) : undefined;
+		const number = place ?? next++;
+		return { ...row, name: lastOf(row.name), number, waits: place !== undefined };
+	});
 	const numbers = (choose: (row: (typeof rows)[number]) => number): InputNumbers => {
 		const known = new Map<ByteSource | string, ProcessInput>(
 			rows.map((row) => [row.key, { name: row.name, number: choose(row), lent: row.lent }]),
@@ -138,7 +152,8 @@ export function inputsFrom({ sources, given, opened, made }: Provisions, first: 
 		...numbers(({ number }) => number),
 		inAgent: numbers(({ agent }) => agent),
 		behindAgent: behind + made.length,
-		all: rows.map(({ name, number, agent }) => ({ name, number, agent })),
+		all: rows.filter(({ waits }) => !waits).map(({ name, number, agent }) => ({ name, number, agent })),
+		placed: rows.filter(({ waits }) => waits).map(({ name, number, agent }) => ({ name, number, agent })),
 	};
 }
 

@@ -3,11 +3,13 @@ import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { type FilePolicy, planFiles } from "../../src/plan/files/files.ts";
-import { closeInputs } from "../../src/plan/files/inputs.ts";
+import { closeInputs, planInputs } from "../../src/plan/files/inputs.ts";
 import { planArming } from "../../src/plan/files/late.ts";
 import { neededFiles } from "../../src/plan/files/needed-files.ts";
+import { movesOf, placesOfInputs } from "../../src/plan/files/place-inputs.ts";
 import { sourcesOf } from "../../src/plan/inputs.ts";
 import { planDirectories } from "../../src/plan/process/directories.ts";
+import { FIRST_INPUT_FD } from "../../src/program/abi.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
 import type { Task } from "../../src/task/task.ts";
 import { circumstancesFor } from "../support/builders/made-context.ts";
@@ -168,18 +170,20 @@ const taskWith = (those: Files): Task =>
 		files: those,
 	}) as unknown as Task;
 
-function carriedOut({ files: those, policy }: Scene): ModelKernel {
+/** @param crowded There are not numbers enough for all inputs: those of one descriptor wait under its number. */
+function carriedOut({ files: those, policy }: Scene, crowded: boolean): ModelKernel {
 	const task = taskWith(those);
 	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
-	const context = circumstancesFor(FIRST_WORK_FD, sources, needed);
+	const placed = crowded ? placesOfInputs(task, policy, needed) : new Map<string, number>();
+	const context = circumstancesFor(FIRST_WORK_FD, sources, needed, [], placed);
+	planInputs(task, context);
 	planFiles(task, context, policy);
 	planDirectories(task, context);
 	closeInputs(context);
 	planArming(task, context, policy);
-	const kernel = modelKernel(files, FIRST_WORK_FD, [
-		...sources,
-		...needed.map(({ path: name }) => ({ name, node: true })),
-	]);
+	const open = [...sources, ...needed.map(({ path: name }) => ({ name, node: true }))];
+	const inAgent = open.map((it, i) => ({ ...it, number: FIRST_INPUT_FD + i }));
+	const kernel = modelKernel(files, FIRST_WORK_FD, inAgent);
 	for (const list of context.draft.made().lists) kernel.run(list.steps);
 	return kernel;
 }
@@ -228,61 +232,87 @@ const groups = <T>(items: readonly (readonly [number, T])[]): number[][] => {
 	return [...found.values()];
 };
 
-test("a plan ends with the descriptors of the process, and with nothing else", () => {
-	fc.assert(
-		fc.property(scene, (it) => {
-			const { fds } = it.policy;
-			// memfds come with the memory that they show: here their numbers stay free
-			const descriptors = it.files.descriptors.filter(
-				({ number, description }) => description.kind !== "memfd" || fds.has(number),
-			);
-			const { table, cwd, umask } = carriedOut(it);
-			const added = [...fds].filter(([number]) => !it.files.descriptors.some((had) => had.number === number));
-			const numbers = [...descriptors.map(({ number }) => number), ...added.map(([number]) => number), FIRST_WORK_FD];
-			expect([...table.keys()].sort((a, b) => a - b)).toEqual(numbers.sort((a, b) => a - b));
-			expect([cwd, umask]).toEqual(["/home", 0o27]);
-			for (const [number, path] of added)
-				expect(table.get(number)).toMatchObject({ closeOnExec: false, description: { kind: "file", path, flags: 2 } });
-			for (const descriptor of descriptors) {
-				const entry = table.get(descriptor.number);
-				expect(entry?.closeOnExec).toBe(descriptor.closeOnExec);
-				expect(entry?.description).toMatchObject(expected(descriptor, fds.get(descriptor.number)));
-			}
-			// one description where there was one, and no more than that
-			expect(groups(descriptors.map(({ number }) => [number, table.get(number)?.description]))).toEqual(
-				groups(
-					descriptors.map(({ number, description }) => [number, `${description.id} ${fds.get(number) ?? "as it was"}`]),
-				),
-			);
-			const ends = descriptors.filter(({ number }) => !fds.has(number));
-			expect(
-				groups(ends.flatMap(({ number }) => table.get(number)?.description.pipe ?? []).map((pipe, i) => [i, pipe])),
-			).toEqual(
-				groups(
-					ends
-						.flatMap(({ description: { kind, ...rest } }) => ("pipe" in rest ? `${kind} ${rest.pipe.id}` : []))
-						.map((id, i) => [i, id]),
-				),
-			);
-			for (const { number, description } of ends) {
-				if (description.kind !== "pipe" && description.kind !== "fifo") continue;
-				const held = description.pipe.content;
-				const bytes =
-					held === undefined ? Buffer.of() : stored.subarray(Number(held.offset), Number(held.offset + held.length));
-				expect(table.get(number)?.description.pipe?.content.equals(bytes)).toBe(true);
-			}
-			for (const { number, description } of ends) {
-				if (description.kind !== "epoll") continue;
-				const targets = table.get(number)?.description.targets;
-				for (const { number: target, events, data } of description.targets) {
-					const watched = table.get(target)?.description;
-					const first = description.targets.find((other) => other.number === target);
-					if (first?.data !== data || first.events !== events) continue;
-					if (watched === undefined || watched.kind === "file") expect(targets?.has(target)).toBe(false);
-					else expect(targets?.get(target)).toEqual({ description: watched, events, data });
+test.each([false, true])(
+	"a plan ends with the descriptors of the process, and with nothing else (crowded: %s)",
+	(crowded) => {
+		fc.assert(
+			fc.property(scene, (it) => {
+				const { fds } = it.policy;
+				// memfds come with the memory that they show: here their numbers stay free
+				const descriptors = it.files.descriptors.filter(
+					({ number, description }) => description.kind !== "memfd" || fds.has(number),
+				);
+				const { table, cwd, umask } = carriedOut(it, crowded);
+				const added = [...fds].filter(([number]) => !it.files.descriptors.some((had) => had.number === number));
+				const numbers = [...descriptors.map(({ number }) => number), ...added.map(([number]) => number), FIRST_WORK_FD];
+				expect([...table.keys()].sort((a, b) => a - b)).toEqual(numbers.sort((a, b) => a - b));
+				expect([cwd, umask]).toEqual(["/home", 0o27]);
+				for (const [number, path] of added)
+					expect(table.get(number)).toMatchObject({
+						closeOnExec: false,
+						description: { kind: "file", path, flags: 2 },
+					});
+				for (const descriptor of descriptors) {
+					const entry = table.get(descriptor.number);
+					expect(entry?.closeOnExec).toBe(descriptor.closeOnExec);
+					expect(entry?.description).toMatchObject(expected(descriptor, fds.get(descriptor.number)));
 				}
+				// one description where there was one, and no more than that
+				expect(groups(descriptors.map(({ number }) => [number, table.get(number)?.description]))).toEqual(
+					groups(
+						descriptors.map(({ number, description }) => [
+							number,
+							`${description.id} ${fds.get(number) ?? "as it was"}`,
+						]),
+					),
+				);
+				const ends = descriptors.filter(({ number }) => !fds.has(number));
+				expect(
+					groups(ends.flatMap(({ number }) => table.get(number)?.description.pipe ?? []).map((pipe, i) => [i, pipe])),
+				).toEqual(
+					groups(
+						ends
+							.flatMap(({ description: { kind, ...rest } }) => ("pipe" in rest ? `${kind} ${rest.pipe.id}` : []))
+							.map((id, i) => [i, id]),
+					),
+				);
+				for (const { number, description } of ends) {
+					if (description.kind !== "pipe" && description.kind !== "fifo") continue;
+					const held = description.pipe.content;
+					const bytes =
+						held === undefined ? Buffer.of() : stored.subarray(Number(held.offset), Number(held.offset + held.length));
+					expect(table.get(number)?.description.pipe?.content.equals(bytes)).toBe(true);
+				}
+				for (const { number, description } of ends) {
+					if (description.kind !== "epoll") continue;
+					const targets = table.get(number)?.description.targets;
+					for (const { number: target, events, data } of description.targets) {
+						const watched = table.get(target)?.description;
+						const first = description.targets.find((other) => other.number === target);
+						if (first?.data !== data || first.events !== events) continue;
+						if (watched === undefined || watched.kind === "file") expect(targets?.has(target)).toBe(false);
+						else expect(targets?.get(target)).toEqual({ description: watched, events, data });
+					}
+				}
+			}),
+			{ numRuns: 400 },
+		);
+	},
+);
+
+test("moves lose nothing, whatever is where", () => {
+	const numbers = fc.uniqueArray(fc.nat(30), { maxLength: 20 });
+	fc.assert(
+		fc.property(numbers, numbers, (from, to) => {
+			const inputs = from.slice(0, to.length).map((agent, i) => ({ name: `${i}`, agent, number: to[i] ?? 0 }));
+			const table = new Map(inputs.map(({ agent, name }) => [agent, name]));
+			const moves = movesOf(inputs, 99);
+			for (const { name, from, to } of moves) {
+				expect(table.get(from)).toBe(name);
+				table.set(to, name);
 			}
+			for (const { name, number } of inputs) expect(table.get(number)).toBe(name);
+			expect(moves.length).toBeLessThanOrEqual(2 * inputs.length);
 		}),
-		{ numRuns: 400 },
 	);
 });

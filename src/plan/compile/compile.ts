@@ -1,6 +1,8 @@
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
+import { CAP } from "../../linux/credentials.ts";
+import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
 import type { Task } from "../../task/task.ts";
@@ -11,8 +13,10 @@ import { ghostDescriptions, makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
 import { neededFiles } from "../files/needed-files.ts";
+import { placesOfInputs } from "../files/place-inputs.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
+import { hasCapability } from "../host-rights.ts";
 import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
 import { asIfOpened, behindInputs, inputsFrom, type OpenedInput, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
@@ -24,7 +28,7 @@ import { planAttributes, planLateAttributes, planMemoryAttributes } from "../pro
 import { planBounds } from "../process/bounds.ts";
 import { planCredentials } from "../process/credentials.ts";
 import { planDirectories } from "../process/directories.ts";
-import { planIdentity } from "../process/identity.ts";
+import { planIdentity, WORK_FDS } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
 import { planTracer, type TracerPolicy } from "../process/tracer.ts";
 import { type LeavePolicy, planLeave } from "../threads/leave.ts";
@@ -115,8 +119,15 @@ function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared
 	const opened = options.opened ?? asIfOpened(neededFiles(task, options), given);
 	const made = ghostDescriptions(task, options);
 	// the workshop has two more while it makes them
-	const firstWorkFd = workFdAbove(task, options, behindInputs(given, opened) + made.length + 2);
-	const inputs = inputsFrom({ sources, given, opened, made }, firstWorkFd + 1);
+	const least = Math.max(
+		highestNumber(task.files, options) + 1 + IN_PASSING,
+		behindInputs(given, opened) + made.length + 2,
+	);
+	const round = Math.max(64, 2 ** Math.ceil(Math.log2(least)));
+	const crowded = round + sources.length + opened.length + made.length + Number(WORK_FDS) > mostNumbers(facts);
+	const placed = crowded ? placesOfInputs(task, options, opened) : new Map<string, number>();
+	const firstWorkFd = crowded ? least : round;
+	const inputs = inputsFrom({ sources, given, opened, made, placed }, firstWorkFd + 1);
 	const firstSpareFd = firstWorkFd + 1 + inputs.all.length;
 	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
 	return {
@@ -134,6 +145,11 @@ function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared
 /** Where blob and plan will live while the process is made. The same for the same task. */
 export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(countsOf(task)));
 
-/** Above every descriptor of the process, on a round number. */
-const workFdAbove = ({ files }: Task, options: CompileOptions, behind: number): number =>
-	Math.max(64, 2 ** Math.ceil(Math.log2(Math.max(highestNumber(files, options) + 1, behind))));
+/** The most that land above the highest number on their way to their own. */
+const IN_PASSING = 3;
+
+/** How many descriptors a process of ours can have. */
+const mostNumbers = (facts: HostFacts): number =>
+	hasCapability(facts, CAP.SYS_RESOURCE, "system")
+		? Number.POSITIVE_INFINITY
+		: Number(facts.limits[limitNumber("NOFILE")]?.hard ?? NO_LIMIT);

@@ -10,7 +10,8 @@ import type { FdSlot } from "./slots.ts";
 /**
  * Where descriptors are made. It starts with an empty table and goes through the numbers in ascending order, and the
  * kernel always gives the lowest free number; so it is known beforehand which number every call returns, and most land
- * where they belong. All numbers below the present one are as they will be at the end, all above it are free.
+ * where they belong. All numbers below the present one are as they will be at the end; all above it are free, but where an input
+ * waits for its turn.
  */
 export interface FdAllocator {
 	readonly context: Context;
@@ -34,6 +35,16 @@ export function fdAllocator(context: Context): FdAllocator {
 	const holes: number[] = [];
 	let present = 0;
 	let next = 0;
+	const taken = new Set(context.inputs.placed.map(({ number }) => number));
+	/** Behind which nothing but what waits for its turn lies between it and `present`. */
+	let ahead = 0;
+	const freeFrom = (skip: number): number => {
+		ahead = Math.max(ahead, present);
+		while (taken.has(ahead)) ahead++;
+		let number = ahead;
+		for (let left = skip; left > 0; left--) for (number++; taken.has(number); ) number++;
+		return number;
+	};
 	const fds: FdAllocator = {
 		context,
 		add: (call, args, why, options) => list.add("files", call, args, why, options),
@@ -43,7 +54,7 @@ export function fdAllocator(context: Context): FdAllocator {
 			present = number;
 			next = number + 1;
 		},
-		nextFree: (after = 0) => holes[after] ?? present + after - holes.length,
+		nextFree: (after = 0) => holes[after] ?? freeFrom(after - holes.length),
 		open: (call, args, why, after) => {
 			const number = fds.nextFree(after);
 			fds.add(call, args, why, { expect: { exactly: BigInt(number) } });

@@ -20,13 +20,17 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  * @throws NecromancerError ERR_UNSUPPORTED for descriptors that cannot be opened and have no substitute.
  */
 export function planFiles({ identity, files }: Task, context: Context, policy: FilePolicy): Part {
-	const { firstWorkFd, firstSpareFd, draft } = context;
+	const { firstWorkFd, firstSpareFd, draft, inputs } = context;
 	const fds = fdAllocator(context);
 	// memfds come with the memory that they show
 	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
-	fds.add("close_range", [0n, BigInt(firstWorkFd - 1), 0n], "the agent's descriptors");
+	for (const [from, to] of gapsBetween(
+		inputs.placed.map(({ number }) => number),
+		firstWorkFd,
+	))
+		fds.add("close_range", [BigInt(from), BigInt(to - 1), 0n], "the agent's descriptors");
 
 	const firsts = new Map<string, FdSlot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
@@ -75,4 +79,13 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 	addEpollTargets(fds, new Map(slots.map((slot) => [slot.number, slot])));
 	fds.add("close_range", [BigInt(firstSpareFd), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
 	return context.draft.made();
+}
+
+/** The stretches of 0 … `end` - 1 that have none of some numbers in them: where each begins, and the number behind it. */
+function gapsBetween(numbers: readonly number[], end: number): (readonly [from: number, to: number])[] {
+	const bounds = [-1, ...[...numbers].sort((a, b) => a - b), end];
+	return bounds.slice(1).flatMap((to, i) => {
+		const from = (bounds[i] ?? -1) + 1;
+		return from < to ? [[from, to] as const] : [];
+	});
 }

@@ -1,10 +1,12 @@
 import { F } from "../../linux/fcntl.ts";
+import { O } from "../../linux/open.ts";
 import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
+import { movesOf } from "./place-inputs.ts";
 
 /** Moves the files that are open from the beginning out of the way of the numbers that the process will have. */
-export function planInputs(_: Task, { draft, firstWorkFd, inputs }: Context): Part {
+export function planInputs(_: Task, { draft, firstWorkFd, firstSpareFd, inputs }: Context): Part {
 	for (const { name, number, agent } of inputs.all)
 		draft.leader.add(
 			"identity",
@@ -12,6 +14,14 @@ export function planInputs(_: Task, { draft, firstWorkFd, inputs }: Context): Pa
 			[{ input: { name, number: agent } }, BigInt(F.DUPFD_CLOEXEC), BigInt(firstWorkFd + 1)],
 			`${name}, which is open already, out of the way`,
 			{ expect: { exactly: BigInt(number) } },
+		);
+	for (const { name, from, to } of movesOf(inputs.placed, firstSpareFd))
+		draft.leader.add(
+			"identity",
+			"dup3",
+			[{ input: { name, number: from } }, BigInt(to), BigInt(O.CLOEXEC)],
+			`${name} waits under its number`,
+			{ expect: { exactly: BigInt(to) } },
 		);
 	return draft.made();
 }

@@ -81,13 +81,13 @@ function adjustOomScore(leader: ListDraft, value: number): void {
 const inTheWay: readonly LimitName[] = ["FSIZE", "DATA", "NPROC", "NOFILE", "MEMLOCK", "AS", "SIGPENDING"];
 
 /** Descriptors that are open for a moment beside those of the process. */
-const WORK_FDS = 1024n;
+export const WORK_FDS = 1024n;
 
-function raiseLimits(leader: ListDraft, { facts, firstWorkFd }: Context): void {
+function raiseLimits(leader: ListDraft, { facts, firstSpareFd }: Context): void {
 	for (const name of inTheWay) {
 		const limit = facts.limits[limitNumber(name)];
 		if (limit === undefined) continue;
-		const least = name === "NOFILE" ? BigInt(firstWorkFd) + WORK_FDS : 0n;
+		const least = name === "NOFILE" ? BigInt(firstSpareFd) + WORK_FDS : 0n;
 		// without the capability what there is must do: most processes have few descriptors
 		const hard = limit.hard > least || !hasCapability(facts, CAP.SYS_RESOURCE, "system") ? limit.hard : least;
 		if (limit.soft === hard) continue;

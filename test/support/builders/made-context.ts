@@ -14,6 +14,7 @@ export function circumstancesFor(
 	sources: readonly ByteSource[] = [],
 	needed: readonly NeededFile[] = [],
 	made: readonly MadeInput[] = [],
+	placed: ReadonlyMap<string, number> = new Map(),
 ): Context {
 	const draft = partDraft();
 	const facts: HostFacts = {
@@ -31,7 +32,7 @@ export function circumstancesFor(
 		hole: { start: address(0x10000n), end: address(0x20000n) },
 		reportTarget: cellDatum("report socket"),
 		firstWorkFd,
-		...ownFiles(draft, facts, firstWorkFd, sources, needed, made),
+		...ownFiles(draft, facts, firstWorkFd, sources, needed, made, placed),
 		go: cellDatum("go"),
 		reserve: () => address(0x30000n),
 	};

@@ -13,11 +13,16 @@ export function ownFiles(
 	sources: readonly ByteSource[] = [],
 	needed: readonly NeededFile[] = [],
 	made: readonly MadeInput[] = [],
+	placed: ReadonlyMap<string, number> = new Map(),
 ): Pick<Context, "inputs" | "firstSpareFd" | "opener" | "actor"> {
 	const opener = openerOf({ threads: [] }, facts);
+	const inputs = inputsFrom(
+		{ sources, given: sources, opened: asIfOpened(needed, sources), made, placed },
+		firstWorkFd + 1,
+	);
 	return {
-		inputs: inputsFrom({ sources, given: sources, opened: asIfOpened(needed, sources), made }, firstWorkFd + 1),
-		firstSpareFd: firstWorkFd + 1 + sources.length + needed.length + made.length,
+		inputs,
+		firstSpareFd: firstWorkFd + 1 + inputs.all.length,
 		...{ opener, actor: actorOf(() => draft.leader, opener) },
 	};
 }

@@ -77,7 +77,7 @@ describe("identity", () => {
 		limits[9] = { soft: 1n << 20n, hard: (1n << 64n) - 1n };
 		const plan = planOfThreads(taskOfThreads([leaderOf()]), factsOf("amd", { limits }));
 		expect(linesOf(plan, "leader", "identity").slice(3, -1)).toEqual([
-			"prlimit64(0, 7, [40040000000000004004000000000000], 0)",
+			"prlimit64(0, 7, [41040000000000004104000000000000], 0)",
 			"prlimit64(0, 9, [ffffffffffffffffffffffffffffffff], 0)",
 		]);
 	});

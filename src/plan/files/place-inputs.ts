@@ -1,0 +1,71 @@
+import type { Task } from "../../task/task.ts";
+import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
+import { ownName } from "./own-name.ts";
+import { type FilePolicy, slotsOf } from "./slots.ts";
+
+/**
+ * The inputs that one descriptor alone is made of, by {@link keyOfInput}, and its number. They can wait under it, so that a process
+ * with thousands of files takes no more numbers than its own (RLIMIT_NOFILE).
+ */
+export function placesOfInputs(
+	{ files, identity }: Task,
+	policy: FilePolicy,
+	needed: readonly NeededFile[],
+): ReadonlyMap<string, number> {
+	const places = new Map<string, number>();
+	const shared = new Set(
+		[files.cwd, files.root].flatMap((path) => (path === undefined ? [] : [keyOfInput(path, "node", "user")])),
+	);
+	const seen = new Set<string>();
+	for (const { number, key: description, content, byCaller } of slotsOf(files, policy, () => {})) {
+		if (content.kind === "fifo")
+			shared.add(keyOfInput(content.file.path, "node", byCaller === true ? "caller" : "user"));
+		if ((content.kind !== "file" && content.kind !== "substitute") || seen.has(description)) continue;
+		seen.add(description);
+		if (content.kind === "file" && (content.ghost !== undefined || ownName(content.path, identity.pid) !== undefined))
+			continue;
+		const key = keyOfInput(content.path, "node", byCaller === true ? "caller" : "user");
+		if (places.has(key)) shared.add(key);
+		places.set(key, number);
+	}
+	const known = new Set(needed.map(({ path, use, by }) => keyOfInput(path, use, by)));
+	return new Map([...places].filter(([key]) => known.has(key) && !shared.has(key)));
+}
+
+/** One move of a descriptor: from where it is to where nothing is that is still to be moved. */
+export interface Move {
+	readonly name: string;
+	readonly from: number;
+	readonly to: number;
+}
+
+/**
+ * The moves that bring inputs from their numbers in the agent to those in the process, in an order in which none is lost.
+ *
+ * @param spare a number above all of them: cycles go by it.
+ */
+export function movesOf(inputs: readonly MovedInput[], spare: number): Move[] {
+	const waiting = new Map(inputs.filter(({ agent, number }) => agent !== number).map((it) => [it.agent, it]));
+	const moves: Move[] = [];
+	const free = (start: MovedInput | undefined): void => {
+		// whoever goes makes room for whoever is to come where he was
+		for (
+			let it = start;
+			it !== undefined && waiting.has(it.agent) && !waiting.has(it.number);
+			it = comingTo.get(it.agent)
+		) {
+			moves.push({ name: it.name, from: it.agent, to: it.number });
+			waiting.delete(it.agent);
+		}
+	};
+	const comingTo = new Map([...waiting.values()].map((it) => [it.number, it]));
+	for (const it of inputs) free(it);
+	for (const it of inputs) {
+		if (!waiting.has(it.agent)) continue;
+		moves.push({ name: it.name, from: it.agent, to: spare });
+		waiting.delete(it.agent);
+		free(comingTo.get(it.agent));
+		moves.push({ name: it.name, from: spare, to: it.number });
+	}
+	return moves;
+}
