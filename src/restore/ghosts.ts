@@ -1,7 +1,4 @@
-import { closeSync, openSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { bytesFromText } from "../bytes/text.ts";
-import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf, shownGhosts } from "../plan/files/ghosts.ts";
 import type { Task } from "../task/task.ts";
@@ -16,7 +13,7 @@ export type TakesNameless = (directory: string) => boolean;
  * Says where the files that had lost their names can be made: in the directory that each was in; where that is gone, or its
  * file system knows no O_TMPFILE, in one for temporary files. Where nothing will do it is left to fail.
  */
-export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: TakesNameless = onThisHost): FilePolicy {
+export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: TakesNameless): FilePolicy {
 	const places = new Map<number, string>();
 	for (const { id, path } of shownGhosts(task, policy)) {
 		if (takesNameless(directoryOf(path))) continue;
@@ -25,13 +22,3 @@ export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: Takes
 	}
 	return places.size === 0 ? policy : { ...policy, ghosts: places };
 }
-
-const onThisHost: TakesNameless = (directory) => {
-	if (!directory.startsWith("/") || directory.includes("\0")) return false;
-	try {
-		closeSync(openSync(Buffer.from(bytesFromText(directory)), O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600));
-		return true;
-	} catch {
-		return false;
-	}
-};
