@@ -57,7 +57,7 @@ export interface OpenFiles {
 }
 
 interface Known {
-	readonly node: OwnNode | NoNode;
+	readonly node: OwnNode;
 	/** What was asked for, and may be done: R_OK, W_OK, X_OK. */
 	granted: number;
 }
@@ -143,39 +143,38 @@ async function open(
 	root?: TreeRoot,
 ): Promise<ReadonlyMap<string, OwnNode | NoNode>> {
 	const fresh = wanted.filter((want) => !known.has(keyOf(want, root)));
-	const denied = new Map<string, string>();
 	const options = { anyLink, ...defined({ root }) };
-	for (const want of fresh.length === 0 ? [] : await nodesOf(agent, opener, fresh, options)) {
-		const { path, node, access } = want;
-		const key = keyOf(want, root);
-		const errno = isOpened(node) ? node.denied : undefined;
-		if (errno !== undefined) denied.set(path, errno);
-		const entry = { node: isOpened(node) ? allowed(node) : node, granted: errno === undefined ? access : 0 };
-		known.set(key, entry);
-		// under the name that it has without links too
-		if (isOpened(node) && want.link !== true) {
-			const own = keyOf({ path: node.at, access }, root);
-			if (!known.has(own)) known.set(own, entry);
-		}
+	// there may be very many that are not here: nothing is kept of them, and nothing is copied
+	const found: Map<string, OwnNode | NoNode> =
+		fresh.length === 0 ? new Map() : await openNodes(agent, opener, fresh, options);
+	const denied = new Map<string, string>();
+	for (const want of fresh) {
+		const node = found.get(want.path);
+		if (isOpened(node)) remember(known, want, node, denied, root);
 	}
 	await ask(agent, opener, known, wanted, denied, root);
-	return new Map(
-		wanted.map((want): [string, OwnNode | NoNode] => {
-			const { path } = want;
-			const errno = denied.get(path);
-			return [path, errno === undefined ? (known.get(keyOf(want, root))?.node ?? { errno: "ENOENT" }) : { errno }];
-		}),
-	);
+	for (const want of wanted) {
+		const [errno, entry] = [denied.get(want.path), known.get(keyOf(want, root))];
+		if (errno !== undefined) found.set(want.path, { errno });
+		else if (entry !== undefined) found.set(want.path, entry.node);
+	}
+	return found;
 }
 
-async function nodesOf(
-	agent: Agent,
-	opener: Opener,
-	wanted: readonly WantedNode[],
-	options: { readonly anyLink: boolean; readonly root?: TreeRoot },
-): Promise<readonly (WantedNode & { readonly node: OpenedNode | NoNode })[]> {
-	const nodes = await openNodes(agent, opener, wanted, options);
-	return wanted.map((want) => ({ ...want, node: nodes.get(want.path) ?? { errno: "ENOENT" } }));
+function remember(
+	known: Map<string, Known>,
+	want: WantedNode,
+	{ denied: errno, ...node }: OpenedNode,
+	denied: Map<string, string>,
+	root: TreeRoot | undefined,
+): void {
+	if (errno !== undefined) denied.set(want.path, errno);
+	const entry = { node, granted: errno === undefined ? want.access : 0 };
+	known.set(keyOf(want, root), entry);
+	if (want.link === true) return;
+	// under the name that it has without links too
+	const own = keyOf({ ...want, path: node.at }, root);
+	if (!known.has(own)) known.set(own, entry);
 }
 
 /** Asks of what was open before whether it may be used in more ways. */

@@ -51,6 +51,9 @@ export interface NoNode {
 
 export type Node = OpenedNode | NoNode;
 
+/** What says that somebody else may have it. */
+export const CLOSED: readonly string[] = ["EACCES", "EPERM"];
+
 export const NOTHING: NoNode = { errno: "ENOENT" };
 
 export const isOpened = (node: Node | undefined): node is OpenedNode => node !== undefined && !("errno" in node);
@@ -97,7 +100,7 @@ export async function openNodes(
 	opener: Opener,
 	wanted: readonly WantedNode[],
 	options: NodeOptions = {},
-): Promise<ReadonlyMap<string, Node>> {
+): Promise<Map<string, Node>> {
 	const nodes = new Map<string, Node>();
 	const proper = wanted.filter(({ path }) => {
 		const fits = bytesFromText(path).length < PATH_MAX && !path.includes("\0");
@@ -224,7 +227,7 @@ function nodeOf(agent: Agent, fd: number, may: number, path: string): Node {
 			expectation: "expected all files of the process to be open at a time",
 			remedy: "raise RLIMIT_NOFILE (ulimit -n)",
 		});
-	if (fd < 0) return { errno: errnoName(fd) };
+	if (fd < 0) return errnoName(fd) === NOTHING.errno ? NOTHING : { errno: errnoName(fd) };
 	const { dev, ino, birthtimeNs, size, mode, uid, gid, mtimeNs } = statLink(agent.pid, `fd/${fd}`);
 	const file = { device: dev, inode: ino, birth: birthtimeNs, size, mode: Number(mode) };
 	const denied = deniedBy(may);

@@ -5,7 +5,7 @@ import type { BuildIdSearch } from "../inputs/build-id-search.ts";
 import { IRREGULAR, UNOPENED } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
 import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
-import { goneOf, isOpened, NOTHING, type NoNode, type TreeRoot } from "../inputs/open-nodes.ts";
+import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type TreeRoot } from "../inputs/open-nodes.ts";
 import type { WantedFile } from "../inputs/wanted-files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
@@ -79,7 +79,9 @@ async function usersNodes(
 	const nodes = new Map(await files.asUser(wanted, root));
 	if (!trust || files.opener.same) return nodes;
 	for (const want of wanted) {
-		const node = isOpened(nodes.get(want.path)) ? undefined : await files.lend(want, () => true, root);
+		const found = nodes.get(want.path) ?? NOTHING;
+		if (isOpened(found) || !CLOSED.includes(found.errno)) continue;
+		const node = await files.lend(want, () => true, root);
 		if (node !== undefined) nodes.set(want.path, node);
 	}
 	return nodes;

@@ -1,7 +1,7 @@
 import { defined } from "../bytes/defined.ts";
 import { isKernelPath } from "../core/files.ts";
 import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
-import { isOpened, type NoNode } from "../inputs/open-nodes.ts";
+import { CLOSED, isOpened, type NoNode } from "../inputs/open-nodes.ts";
 import { readLimits } from "../proc/limits.ts";
 import type { OurRights } from "../rights/privilege.ts";
 import { type FileUse, usesOf, withinRights } from "../rights/within-rights.ts";
@@ -56,4 +56,4 @@ async function closedAmong(uses: readonly FileUse[], files: OpenFiles): Promise<
 const isClosed = (node: OwnNode | NoNode | undefined): boolean =>
 	node === undefined || isOpened(node)
 		? node !== undefined && isKernelPath(node.at) && !node.at.startsWith("/dev/")
-		: ["EACCES", "EPERM"].includes(node.errno);
+		: CLOSED.includes(node.errno);

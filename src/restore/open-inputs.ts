@@ -6,7 +6,7 @@ import { NOT_HERE } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
 import { openContents } from "../inputs/open-content.ts";
 import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
-import { goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from "../inputs/open-nodes.ts";
+import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from "../inputs/open-nodes.ts";
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
@@ -90,8 +90,6 @@ async function openNamed(files: OpenFiles, task: Task, policy: FilePolicy): Prom
 	if (faults.length > 0) refuseAll("ERR_FILE_MISMATCH", "files", faults, "name another with --fd N=PATH");
 	return new Map(nodes);
 }
-
-const CLOSED: readonly string[] = ["EACCES", "EPERM"];
 
 async function lentTo(
 	files: OpenFiles,

@@ -82,12 +82,12 @@ const HELP = `
   $ necromancer plan -i DIR                         the stages of a restore; steps that are alike are folded
   $ necromancer plan -i DIR -v                      every step, with its arguments as strace prints them
   $ necromancer plan -i DIR --json | jq '.lists[] | .name, (.steps | length)'
-  $ necromancer plan core.5739 --run                what raise core.5739 --run would do; its files are opened as raise does
+  $ necromancer plan core.5739 --run                what raise core.5739 --run would do; its files are opened as there
   $ necromancer plan core.5739 -i DONOR -v          the same with a donor
 
 Each step is one system call, with its reason. Steps are numbered as in the messages of restore, and as
-NECROMANCER_FAIL_STEP counts. It is the plan for this host: its vdso, its processor, what it allows. The plan of a core is refused
-where its raise would be.
+NECROMANCER_FAIL_STEP counts. It is the plan for this host: its vdso, its processor, what it allows. The plan of a core is
+refused where its raise would be.
 
-Exit status: 0 done, 2 usage, 3 bad core, 4 bad images, 5 other binaries, 6 the process held something that cannot be restored
-here.`;
+Exit status: 0 done, 2 usage, 3 bad core, 4 bad images, 5 other binaries, 6 the process held something that cannot be
+restored here.`;
