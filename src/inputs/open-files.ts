@@ -3,6 +3,7 @@ import { defined } from "../bytes/defined.ts";
 import { once } from "../bytes/once.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
+import { ACCESS } from "../linux/fcntl.ts";
 import type { Opener } from "../plan/opener.ts";
 import type { OpenedFile } from "./judge.ts";
 import {
@@ -99,8 +100,11 @@ export function openFiles(agent: Agent, opener: Opener, anyLink: boolean, store 
 			return node;
 		},
 		give: (node) => {
-			const own: OwnNode = opener.same ? node : { ...node, lent: true };
-			users.set(node.at, { node: own, granted: 0 });
+			// whoever named it lets it be read; what is written to it is the user's own deed
+			const entry: Known = opener.same
+				? { node, granted: 0 }
+				: { node: { ...node, lent: true }, granted: ~ACCESS.W_OK };
+			users.set(node.at, entry);
 		},
 		at: (path) => {
 			const node = (users.get(path) ?? callers.get(path))?.node;

@@ -148,6 +148,30 @@ describe.skipIf(!able)(`what raise refuses, its check and its plan refuse alike$
 		}
 	});
 
+	it("not what the caller names, though its user may not open it", async () => {
+		const copy = join(dead.directory, "closed.so");
+		writeFileSync(copy, readFileSync(dead.at("libone.so")));
+		chmodSync(copy, 0o600);
+		const pidfile = join(dead.directory, "closed.pid");
+		const args = ["--map-file", `${dead.at("libone.so")}=${copy}`, "--fresh-ids", dead.core];
+		const raised = spawnSync(process.execPath, [main, "raise", "-q", "--pidfile", pidfile, ...args], {
+			encoding: "utf8",
+		});
+		expect(raised).toMatchObject({ status: 0, stderr: "" });
+		const pid = Number(readFileSync(pidfile, "utf8"));
+		try {
+			expect(readFileSync(`/proc/${pid}/maps`, "latin1")).toContain(copy);
+			expect(readFileSync(`/proc/${pid}/status`, "latin1")).toMatch(/^Uid:\t1000\t1000\t1000\t1000$/m);
+		} finally {
+			process.kill(pid, "SIGKILL");
+		}
+		for (const verb of [["raise", "-q", "--check"], ["plan"]])
+			expect(spawnSync(process.execPath, [main, ...verb, ...args], { encoding: "utf8" })).toMatchObject({
+				status: 0,
+				stderr: "",
+			});
+	});
+
 	it("and nothing where nothing is wrong", () => {
 		const check = spawnSync(process.execPath, [main, "raise", "--check", "--json", "--fresh-ids", dead.core]);
 		const plan = spawnSync(process.execPath, [main, "plan", "--json", "--fresh-ids", dead.core]);
