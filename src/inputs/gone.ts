@@ -15,6 +15,7 @@ export const closedTo = (uid: number, errno: string): Gone =>
 export const reachedByLinkOf = (stranger: number): Gone =>
 	gone("redirected", `is reached by a link of user ${stranger}'s`);
 export const CHANGING = gone("redirected", "became another file while it was looked at");
+export const UNSEEN = gone("redirected", "is reached by links that cannot be looked at");
 
 const NOT_THERE: readonly string[] = ["ENOENT", "ENOTDIR", "ENAMETOOLONG", "ELOOP"];
 

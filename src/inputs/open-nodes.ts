@@ -15,7 +15,7 @@ import { foreignLinkOwner, resolveInRoot } from "../rights/resolve-in-root.ts";
 import type { FileIdentity } from "../task/file-identity.ts";
 import type { Gone } from "../task/verdict.ts";
 import { performAsUser } from "./as-user.ts";
-import { CHANGING, goneBy, reachedByLinkOf } from "./gone.ts";
+import { CHANGING, goneBy, reachedByLinkOf, UNSEEN } from "./gone.ts";
 
 /** A file of the host that is to be opened. */
 export interface WantedNode {
@@ -144,7 +144,6 @@ async function openLinked(
 	const unseen: WantedNode[] = [];
 	for (const want of wanted) {
 		const reached = resolveInRoot(options.root?.path ?? "/", want.path);
-		// a path that we may not resolve ourselves is reached with the user's own rights
 		if (reached === undefined) unseen.push(want);
 		else {
 			const stranger = foreignLinkOwner(reached, opener.user.uid);
@@ -153,8 +152,14 @@ async function openLinked(
 		}
 	}
 	const way = (resolve: number): Way => (old ? { old } : { resolve });
+	// nobody has seen whose links lead there: that way is tried for nothing but why there is nothing
 	await openInto(nodes, agent, opener, unseen, way(RESOLVE.NO_MAGICLINKS), options);
-	for (const { path } of unseen) nodes.set(path, whereItIs(agent, nodes.get(path), options));
+	for (const { path } of unseen) {
+		const node = nodes.get(path);
+		if (!isOpened(node)) continue;
+		await agent.call("close", node.number);
+		nodes.set(path, { errno: "ELOOP", redirected: UNSEEN });
+	}
 	const found = new Map<string, Node>();
 	const resolved = [...ends].map(([path, wants]) => ({ path, access: wants.reduce((all, it) => all | it.access, 0) }));
 	await openInto(found, agent, opener, resolved, way(RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS), options);
@@ -166,7 +171,7 @@ async function openLinked(
 	}
 }
 
-/** What we could not resolve, by the name that the kernel has for it. */
+/** What was opened by any links, by the name that the kernel has for it. */
 function whereItIs({ pid }: Agent, node: Node | undefined, { root }: NodeOptions): Node {
 	if (!isOpened(node)) return node ?? { errno: "ENOENT" };
 	const name = readLink(pid, `fd/${node.number}`);
