@@ -49,7 +49,9 @@ export interface InputNumbers {
 export interface Inputs extends InputNumbers {
 	/** Those that they have in the agent. */
 	readonly inAgent: InputNumbers;
-	/** A number of the agent's that nothing has. */
+	/** The first number of the agent's that something made has; {@link behindAgent} where nothing is made. */
+	readonly firstMade: number;
+	/** A number of the agent's that nothing has, behind all that is made. */
 	readonly behindAgent: number;
 	/** Those that have numbers of their own meanwhile, in the order of these. */
 	readonly all: readonly MovedInput[];
@@ -97,7 +99,7 @@ export const asIfOpened = (needed: readonly NeededFile[], { length }: readonly B
 	needed.map((file, i) => ({ ...file, number: FIRST_INPUT_FD + length + i, lent: false }));
 
 /** One behind the highest descriptor that the agent has when it makes the process. */
-export const behindInputs = ({ length }: readonly ByteSource[], opened: readonly OpenedInput[]): number =>
+const behindInputs = ({ length }: readonly ByteSource[], opened: readonly OpenedInput[]): number =>
 	opened.reduce((most, { number }) => Math.max(most, number + 1), FIRST_INPUT_FD + length);
 
 /** The agent's descriptor of a source that it was given at its start. */
@@ -105,6 +107,16 @@ function numberOf(source: ByteSource, given: readonly ByteSource[]): number {
 	const at = given.indexOf(source);
 	return at < 0 ? unknown(source.name) : FIRST_INPUT_FD + at;
 }
+
+/**
+ * Numbers of the agent's that are left free: the kernel puts there what is opened before it gets its own, and that is no more at
+ * a time: both ends of a pipe, and one opened once more.
+ */
+const LANDING = 3;
+
+/** How many numbers the agent needs for these, with one for what the workshop has open only meanwhile. */
+export const roomInAgent = ({ given, opened, made }: Omit<Provisions, "sources">): number =>
+	behindInputs(given, opened) + LANDING + made.length + 1;
 
 /** All that a process is made of, as the agent has it. */
 export interface Provisions {
@@ -120,8 +132,7 @@ export interface Provisions {
 
 /** @param first The first number that they have in the process while it is made. */
 export function inputsFrom({ sources, given, opened, made, placed = new Map() }: Provisions, first: number): Inputs {
-	// one is left free, where the kernel puts what is opened before it gets its number
-	const behind = behindInputs(given, opened) + 1;
+	const behind = behindInputs(given, opened) + LANDING;
 	let next = first;
 	const rows = [
 		...sources.map((source) => ({ key: source, name: source.name, agent: numberOf(source, given), lent: false })),
@@ -151,6 +162,7 @@ export function inputsFrom({ sources, given, opened, made, placed = new Map() }:
 	return {
 		...numbers(({ number }) => number),
 		inAgent: numbers(({ agent }) => agent),
+		firstMade: behind,
 		behindAgent: behind + made.length,
 		all: rows.filter(({ waits }) => !waits).map(({ name, number, agent }) => ({ name, number, agent })),
 		placed: rows.filter(({ waits }) => waits).map(({ name, number, agent }) => ({ name, number, agent })),

@@ -36,6 +36,9 @@ export const LEADER = "leader";
  */
 export const WORKSHOP = "workshop";
 
+/** The name of the list that the agent runs once the process is there, where there was a workshop. */
+export const WORKSHOP_END = "end of the workshop";
+
 /** In the order in which they come, in every list. */
 export const stages = [
 	"workshop",

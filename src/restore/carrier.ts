@@ -8,7 +8,7 @@ import { NecromancerError, refuse } from "../errors.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
-import { type AssembledPlan, LEADER, WORKSHOP } from "../plan/plan.ts";
+import { type AssembledPlan, LEADER, type Plan, type WORKSHOP, type WORKSHOP_END } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
@@ -94,12 +94,18 @@ export async function untilReady(
 }
 
 /**
- * Has the agent make what the process is to find open.
+ * Has the agent make what the process is to find open, or let go of it, where there is such a list.
  *
  * @throws NecromancerError ERR_STEP_FAILED
  */
-export async function runWorkshop(agent: Agent, encoded: AssembledPlan): Promise<void> {
-	const { stoppedAt, result } = await agent.run({ steps: encoded.firstStep(WORKSHOP), doing: "making files" });
+export async function runWorkshop(
+	agent: Agent,
+	{ lists }: Plan,
+	encoded: AssembledPlan,
+	list: typeof WORKSHOP | typeof WORKSHOP_END,
+): Promise<void> {
+	if (!lists.some(({ name }) => name === list)) return;
+	const { stoppedAt, result } = await agent.run({ steps: encoded.firstStep(list), doing: "making files" });
 	if (stoppedAt !== undefined) await refuseStep(encoded, { id: stoppedAt, result });
 }
 

@@ -16,7 +16,7 @@ import { type CompileOptions, compilePlan, holeFor } from "../plan/compile/compi
 import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
-import { type AssembledPlan, type Plan, WORKSHOP } from "../plan/plan.ts";
+import { type AssembledPlan, type Plan, WORKSHOP, WORKSHOP_END } from "../plan/plan.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { assemble } from "../program/assemble.ts";
 import type { Task } from "../task/task.ts";
@@ -99,9 +99,10 @@ export async function restoreWith(ready: Ready, task: Task, options: RestoreOpti
 			alive.push(init.pid);
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
-		if (plan.lists.some(({ name }) => name === WORKSHOP)) await runWorkshop(agent, encoded);
+		await runWorkshop(agent, plan, encoded, WORKSHOP);
 		const pid = await makeCarrier(agent, encoded, task, ids, carrierPid);
 		alive.push(pid);
+		await runWorkshop(agent, plan, encoded, WORKSHOP_END);
 		await init?.watch();
 		let offsets: Clocks | undefined;
 		const clocks = async (): Promise<string> => {

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type BuiltFileEntry, image, memfdFile, writeDonor } from "../support/builders/donor-builder.ts";
+import { type BuiltFileEntry, image, memfdFile, pipeFile, writeDonor } from "../support/builders/donor-builder.ts";
 import { built } from "../support/lives/built.ts";
 import {
 	compileFirstBreath,
@@ -238,6 +238,27 @@ describe.skipIf(!able)(`files without names after a restore${needs}`, () => {
 			said: ["exe is deleted"],
 			status: 23,
 			stderr,
+		});
+	});
+});
+
+describe.skipIf(!able)(`pipes after a restore${needs}`, () => {
+	it("are the process's alone: they end with its last writer, and are broken without its last reader", async () => {
+		const ends = [
+			[3, pipeFile(21, 9, 0)],
+			[4, pipeFile(22, 9, 1)],
+			[5, pipeFile(23, 8, 0)],
+			[6, pipeFile(24, 8, 1)],
+		] as const;
+		const { said, status } = await lived({
+			vdso: vdsoHere(),
+			args: ["pipe:3:4", "broken:5:6"],
+			files: ends.map(([, body], i) => ({ id: 21 + i, type: 2, body })),
+			descriptors: ends.map(([fd], i) => ({ fd, id: 21 + i, type: 2 })),
+		});
+		expect({ said, status }).toEqual({
+			said: ["pipe:3:4 is right", "its end is right", "broken:5:6 is right"],
+			status: 23,
 		});
 	});
 });

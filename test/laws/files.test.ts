@@ -2,18 +2,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
-import { type FilePolicy, planFiles } from "../../src/plan/files/files.ts";
-import { closeInputs, planInputs } from "../../src/plan/files/inputs.ts";
-import { planArming } from "../../src/plan/files/late.ts";
-import { neededFiles } from "../../src/plan/files/needed-files.ts";
-import { movesOf, placesOfInputs } from "../../src/plan/files/place-inputs.ts";
-import { sourcesOf } from "../../src/plan/inputs.ts";
-import { planDirectories } from "../../src/plan/process/directories.ts";
-import { FIRST_INPUT_FD } from "../../src/program/abi.ts";
+import type { FilePolicy } from "../../src/plan/files/files.ts";
+import { movesOf } from "../../src/plan/files/place-inputs.ts";
 import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
 import type { Task } from "../../src/task/task.ts";
-import { circumstancesFor } from "../support/builders/made-context.ts";
-import { type ModelDescription, type ModelFile, type ModelKernel, modelKernel } from "../support/models/model-files.ts";
+import { carriedOut } from "../support/builders/carried-out.ts";
+import type { ModelDescription, ModelFile } from "../support/models/model-files.ts";
 
 // Whatever a process had open, under whatever numbers: carried out by a kernel, the plan ends with exactly that.
 
@@ -170,24 +164,6 @@ const taskWith = (those: Files): Task =>
 		files: those,
 	}) as unknown as Task;
 
-/** @param crowded There are not numbers enough for all inputs: those of one descriptor wait under its number. */
-function carriedOut({ files: those, policy }: Scene, crowded: boolean): ModelKernel {
-	const task = taskWith(those);
-	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
-	const placed = crowded ? placesOfInputs(task, policy, needed) : new Map<string, number>();
-	const context = circumstancesFor(FIRST_WORK_FD, sources, needed, [], placed);
-	planInputs(task, context);
-	planFiles(task, context, policy);
-	planDirectories(task, context);
-	closeInputs(context);
-	planArming(task, context, policy);
-	const open = [...sources, ...needed.map(({ path: name }) => ({ name, node: true }))];
-	const inAgent = open.map((it, i) => ({ ...it, number: FIRST_INPUT_FD + i }));
-	const kernel = modelKernel(files, FIRST_WORK_FD, inAgent);
-	for (const list of context.draft.made().lists) kernel.run(list.steps);
-	return kernel;
-}
-
 /** What a number must refer to, by the kinds of the model; links between descriptions aside. */
 function expected({ description }: Descriptor, substitute: string | undefined): Partial<ModelDescription> {
 	const { kind, flags } = description;
@@ -242,7 +218,9 @@ test.each([false, true])(
 				const descriptors = it.files.descriptors.filter(
 					({ number, description }) => description.kind !== "memfd" || fds.has(number),
 				);
-				const { table, cwd, umask } = carriedOut(it, crowded);
+				const { kernel, left } = carriedOut(taskWith(it.files), it.policy, files, FIRST_WORK_FD, crowded);
+				const { table, cwd, umask } = kernel;
+				expect(left).toEqual([]);
 				const added = [...fds].filter(([number]) => !it.files.descriptors.some((had) => had.number === number));
 				const numbers = [...descriptors.map(({ number }) => number), ...added.map(([number]) => number), FIRST_WORK_FD];
 				expect([...table.keys()].sort((a, b) => a - b)).toEqual(numbers.sort((a, b) => a - b));

@@ -9,16 +9,18 @@ import type { Task } from "../../task/task.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
 import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
-import { ghostDescriptions, makeGhosts } from "../files/ghosts.ts";
+import { makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
 import { neededFiles } from "../files/needed-files.ts";
+import { makePipes } from "../files/pipes.ts";
 import { placesOfInputs } from "../files/place-inputs.ts";
+import { leaveWorkshop, madeInWorkshop } from "../files/workshop.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
 import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
-import { asIfOpened, behindInputs, inputsFrom, type OpenedInput, sourcesOf } from "../inputs.ts";
+import { asIfOpened, inputsFrom, type OpenedInput, roomInAgent, sourcesOf } from "../inputs.ts";
 import { type MemoryOptions, planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
@@ -58,6 +60,8 @@ type PlanPart = (task: Task, context: Context, given: Given) => Part;
 /** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
 const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
 	["files without a name", (task, context, { options }) => makeGhosts(task, context, options)],
+	["pipes", (task, context, { options }) => makePipes(task, context, options)],
+	["end of the workshop", (_, context) => leaveWorkshop(context)],
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],
 	["attributes", planAttributes],
@@ -117,12 +121,8 @@ function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared
 	const sources = sourcesOf(task);
 	const { given = sources } = options;
 	const opened = options.opened ?? asIfOpened(neededFiles(task, options), given);
-	const made = ghostDescriptions(task, options);
-	// the workshop has two more while it makes them
-	const least = Math.max(
-		highestNumber(task.files, options) + 1 + IN_PASSING,
-		behindInputs(given, opened) + made.length + 2,
-	);
+	const made = madeInWorkshop(task, options);
+	const least = Math.max(highestNumber(task.files, options) + 1 + IN_PASSING, roomInAgent({ given, opened, made }));
 	const round = Math.max(64, 2 ** Math.ceil(Math.log2(least)));
 	const crowded = round + sources.length + opened.length + made.length + Number(WORK_FDS) > mostNumbers(facts);
 	const placed = crowded ? placesOfInputs(task, options, opened) : new Map<string, number>();

@@ -18,17 +18,17 @@ export interface FdAllocator {
 	add<C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void;
 	/** Goes on to a number higher than all before. */
 	goTo(number: number): void;
-	/** The number that the next (0), second next (1) or third next (2) new descriptor gets. */
-	nextFree(after?: 0 | 1 | 2): number;
-	/** A call that makes a descriptor while `after` others are in passing; its number. */
-	open<C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string, after?: 0 | 1 | 2): number;
+	/** The number that the next (0) or second next (1) new descriptor gets. */
+	nextFree(after?: 0 | 1): number;
+	/** A call that makes a descriptor; its number. */
+	open<C extends CallName>(call: C, args: ArgsOf<C, Arg>, why: string): number;
 	/** Moves a descriptor out of the way; it is closed when all are made. */
 	setAside(number: number, name: string): Place;
 	/** Gives the present number to what landed on another, and frees that. */
 	moveTo(landed: number, number: number, closeOnExec: boolean): void;
 }
 
-const MOST_HOLES = 3;
+const MOST_HOLES = 2;
 
 export function fdAllocator(context: Context): FdAllocator {
 	const list = context.draft.leader;
@@ -55,8 +55,8 @@ export function fdAllocator(context: Context): FdAllocator {
 			next = number + 1;
 		},
 		nextFree: (after = 0) => holes[after] ?? freeFrom(after - holes.length),
-		open: (call, args, why, after) => {
-			const number = fds.nextFree(after);
+		open: (call, args, why) => {
+			const number = fds.nextFree();
 			fds.add(call, args, why, { expect: { exactly: BigInt(number) } });
 			return number;
 		},

@@ -4,7 +4,7 @@ import type { Part } from "../part.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";
 import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
 import { openFile, openNode } from "./named.ts";
-import { pipesOn } from "./pipes.ts";
+import { placePipeEnd } from "./pipes.ts";
 import { type FdSlot, type FilePolicy, highestNumber, slotsOf } from "./slots.ts";
 import { socketPairsOn } from "./socket-pairs.ts";
 import { openEventfd, openSignalfd, openTimerfd } from "./special.ts";
@@ -34,7 +34,6 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 
 	const firsts = new Map<string, FdSlot>();
 	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
-	const pipes = pipesOn(fds, [...firsts.values()]);
 	const pairs = socketPairsOn(fds, [...firsts.values()]);
 	for (const slot of slots) {
 		const { number, closeOnExec, key, content } = slot;
@@ -46,13 +45,12 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 		}
 		switch (content.kind) {
 			case "pipe":
-				pipes.place({ ...slot, content });
+				placePipeEnd(fds, slot, content);
 				break;
 			case "socket-pair":
 				pairs.place({ ...slot, content });
 				break;
 			case "fifo":
-				pipes.hold(content);
 				openNode(fds, slot, content.file.path, content.flags);
 				break;
 			case "file":

@@ -1,7 +1,7 @@
 import { held, type Placed, piecesOf } from "../../bytes/extent.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution, loss } from "../../finding.ts";
-import { AT_FDCWD, F } from "../../linux/fcntl.ts";
+import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
 import type { Arg } from "../../program/args.ts";
@@ -14,6 +14,7 @@ import { addOwnership } from "../ownership.ts";
 import type { Part } from "../part.ts";
 import { WORKSHOP } from "../plan.ts";
 import { mappedGhost, openGhost } from "./ghost-keys.ts";
+import { keepAs } from "./keep-as.ts";
 import { openFlags } from "./open-flags.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 import { word } from "./special.ts";
@@ -109,17 +110,6 @@ function make(
 	const actor = actorOf(() => list, opener, true);
 	const name = `${path.slice(path.lastIndexOf("/") + 1)}, deleted`;
 	const landed = cellDatum(`descriptor of ${name}`);
-	/** Moves what landed anywhere to a number that is known. */
-	const keepAs = (number: number): void => {
-		list.add(
-			"workshop",
-			"fcntl",
-			[{ valueOf: landed }, BigInt(F.DUPFD_CLOEXEC), BigInt(number)],
-			`${name} is ${number}`,
-			{ expect: { exactly: BigInt(number) } },
-		);
-		list.add("workshop", "close", [{ valueOf: landed }], `${name} is ${number}`);
-	};
 	const input = inputs.inAgent.file(directory, "node");
 	if (!input.lent) actor.asUser("workshop");
 	const flags = BigInt(O.TMPFILE | O.RDWR | O.CLOEXEC);
@@ -127,7 +117,7 @@ function make(
 		save: landed,
 	});
 	const whole = inputs.behindAgent;
-	keepAs(whole);
+	keepAs(list, { valueOf: landed }, whole, name);
 	const fd = BigInt(whole);
 	for (const source of new Set(contents.map((content) => content.source))) {
 		const from = { input: inputs.inAgent.source(source) };
@@ -137,7 +127,7 @@ function make(
 	for (const { key, flags } of descriptions) {
 		const again = pathDatum(`path of ${name}`, pathOfDescriptor(whole));
 		list.add("workshop", "openat", [AT_FDCWD, again, BigInt(flags | O.CLOEXEC)], key, { save: landed });
-		keepAs(inputs.inAgent.made(key).number);
+		keepAs(list, { valueOf: landed }, inputs.inAgent.made(key).number, name);
 	}
 	actor.asCaller("workshop");
 	addOwnership(ghost, fd, name, "workshop", { draft, facts }, list);

@@ -1,10 +1,11 @@
 import type { Task } from "../../task/task.ts";
 import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
 import { ownName } from "./own-name.ts";
+import { endOf } from "./pipes.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 
 /**
- * The inputs that one descriptor alone is made of, by {@link keyOfInput}, and its number. They can wait under it, so that a process
+ * The inputs that one descriptor alone is made of, by {@link keyOfInput}, also ends of pipes, by their keys, and its number. They can wait under it, so that a process
  * with thousands of files takes no more numbers than its own (RLIMIT_NOFILE).
  */
 export function placesOfInputs(
@@ -16,12 +17,18 @@ export function placesOfInputs(
 	const shared = new Set(
 		[files.cwd, files.root].flatMap((path) => (path === undefined ? [] : [keyOfInput(path, "node", "user")])),
 	);
+	const ends = new Map<string, number>();
 	const seen = new Set<string>();
 	for (const { number, key: description, content, byCaller } of slotsOf(files, policy, () => {})) {
 		if (content.kind === "fifo")
 			shared.add(keyOfInput(content.file.path, "node", byCaller === true ? "caller" : "user"));
-		if ((content.kind !== "file" && content.kind !== "substitute") || seen.has(description)) continue;
+		if (content.kind !== "file" && content.kind !== "substitute" && content.kind !== "pipe") continue;
+		if (seen.has(description)) continue;
 		seen.add(description);
+		if (content.kind === "pipe") {
+			ends.set(endOf(content, description), number);
+			continue;
+		}
 		if (content.kind === "file" && (content.ghost !== undefined || ownName(content.path, identity.pid) !== undefined))
 			continue;
 		const key = keyOfInput(content.path, "node", byCaller === true ? "caller" : "user");
@@ -29,7 +36,7 @@ export function placesOfInputs(
 		places.set(key, number);
 	}
 	const known = new Set(needed.map(({ path, use, by }) => keyOfInput(path, use, by)));
-	return new Map([...places].filter(([key]) => known.has(key) && !shared.has(key)));
+	return new Map([...[...places].filter(([key]) => known.has(key) && !shared.has(key)), ...ends]);
 }
 
 /** One move of a descriptor: from where it is to where nothing is that is still to be moved. */

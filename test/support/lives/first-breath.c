@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,20 @@ static void tell_files(int count, char **what)
 			fcntl(a, F_SETFL, flags ^ O_NONBLOCK);
 			dprintf(1, "%s ", what[i]), say("is", fcntl(b, F_GETFL) == (flags ^ O_NONBLOCK));
 			fcntl(a, F_SETFL, flags);
+		}
+		/* Nobody else has an end of this pipe: it ends with the writer, and is broken without its reader. */
+		if (sscanf(what[i], "pipe:%d:%d", &a, &b) == 2) {
+			char byte;
+
+			fcntl(a, F_SETFL, O_NONBLOCK);
+			dprintf(1, "%s ", what[i]), say("is", read(a, &byte, 1) < 0 && errno == EAGAIN);
+			close(b);
+			dprintf(1, "its end "), say("is", read(a, &byte, 1) == 0);
+		}
+		if (sscanf(what[i], "broken:%d:%d", &a, &b) == 2) {
+			signal(SIGPIPE, SIG_IGN);
+			close(a);
+			dprintf(1, "%s ", what[i]), say("is", write(b, "x", 1) < 0 && errno == EPIPE);
 		}
 		if (sscanf(what[i], "tty:%d", &a) == 1) dprintf(1, "%d is %s\n", a, isatty(a) ? ttyname(a) : "no terminal");
 	}

@@ -2,19 +2,13 @@ import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { caution, loss } from "../../../src/finding.ts";
-import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
-import { ghostDescriptions, makeGhosts } from "../../../src/plan/files/ghosts.ts";
-import { closeInputs, planInputs } from "../../../src/plan/files/inputs.ts";
-import { neededFiles } from "../../../src/plan/files/needed-files.ts";
-import { sourcesOf } from "../../../src/plan/inputs.ts";
-import { WORKSHOP } from "../../../src/plan/plan.ts";
-import { FIRST_INPUT_FD } from "../../../src/program/abi.ts";
+import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import { stepText } from "../../../src/program/text.ts";
 import type { Descriptor, OpenFile } from "../../../src/task/files.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/task/task.ts";
-import { circumstancesFor } from "../../support/builders/made-context.ts";
+import { carriedOut as carriedOutOn } from "../../support/builders/carried-out.ts";
 import { executed, mapping, PAGE, taskOf } from "../../support/builders/memory-task.ts";
-import { type ModelFile, modelKernel } from "../../support/models/model-files.ts";
+import type { ModelFile } from "../../support/models/model-files.ts";
 import { present } from "../../support/present.ts";
 
 const WORK = 64;
@@ -49,24 +43,8 @@ const opened = (number: number, more: Partial<OpenFile> = {}, closeOnExec = fals
 const plain: FilePolicy = { fds: new Map(), missing: "error" };
 
 function carriedOut(task: Task, policy: FilePolicy = plain) {
-	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
-	const context = circumstancesFor(WORK, sources, needed, ghostDescriptions(task, policy));
-	makeGhosts(task, context, policy);
-	planInputs(task, context);
-	planFiles(task, context, policy);
-	closeInputs(context);
-	const open = [...sources, ...needed.map(({ path: name }) => ({ name, node: true }))];
-	const kernel = modelKernel(
-		onDisk,
-		WORK,
-		open.map((it, i) => ({ ...it, number: FIRST_INPUT_FD + i })),
-	);
-	const { lists, findings } = context.draft.made();
-	const before = new Set(kernel.table.keys());
-	for (const { steps } of lists.filter(({ name }) => name === WORKSHOP)) kernel.run(steps);
-	const made = [...kernel.table.keys()].filter((number) => !before.has(number));
-	for (const { steps } of lists.filter(({ name }) => name !== WORKSHOP)) kernel.run(steps);
-	return { ...kernel, made, findings, steps: lists.flatMap(({ steps }) => steps) };
+	const { kernel, lists, ...rest } = carriedOutOn(task, policy, onDisk, WORK);
+	return { ...kernel, ...rest, steps: lists.flatMap(({ steps }) => steps) };
 }
 
 const taskWith = (descriptors: readonly Descriptor[], ghosts = [ghost()], mappings: readonly Mapping[] = []): Task =>
@@ -175,8 +153,8 @@ describe("files that had lost their names", () => {
 		expect(lines).toContain(
 			'openat(7<tmp>, ".", O_RDWR|O_TMPFILE|O_CLOEXEC, 0600) = success -> [descriptor of gone, deleted]',
 		);
-		expect(lines).toContain("sendfile(10, 5<ghost-file-1.img>, [20], 12) = 12");
-		expect(lines).toContain("utimensat(10, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
+		expect(lines).toContain("sendfile(12, 5<ghost-file-1.img>, [20], 12) = 12");
+		expect(lines).toContain("utimensat(12, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
 	});
 });
 

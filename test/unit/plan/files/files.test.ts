@@ -7,14 +7,18 @@ import { caution, type Finding, loss } from "../../../../src/finding.ts";
 import { type FilePolicy, planFiles } from "../../../../src/plan/files/files.ts";
 import { planArming } from "../../../../src/plan/files/late.ts";
 import { neededFiles } from "../../../../src/plan/files/needed-files.ts";
+import { makePipes } from "../../../../src/plan/files/pipes.ts";
+import { madeInWorkshop } from "../../../../src/plan/files/workshop.ts";
 import { sourcesOf } from "../../../../src/plan/inputs.ts";
+import { LEADER, WORKSHOP } from "../../../../src/plan/plan.ts";
 import { planDirectories } from "../../../../src/plan/process/directories.ts";
+import { FIRST_INPUT_FD } from "../../../../src/program/abi.ts";
 import type { Description, Files } from "../../../../src/task/files.ts";
 import { taskFromImages } from "../../../../src/task/from-images/from-images.ts";
 import type { Task } from "../../../../src/task/task.ts";
+import { carriedOut } from "../../../support/builders/carried-out.ts";
 import { fixtureNames, fixturePath } from "../../../support/builders/fixture-core.ts";
 import { circumstancesFor } from "../../../support/builders/made-context.ts";
-import { modelKernel } from "../../../support/models/model-files.ts";
 import { stepText } from "../../../support/models/step-text.ts";
 import { present } from "../../../support/present.ts";
 import { refusal } from "../../../support/refusal.ts";
@@ -41,6 +45,9 @@ const taskOf = (open: readonly Open[], more: Partial<Files> = {}): Task =>
 	}) as unknown as Task;
 
 interface Planned {
+	/** Of the workshop. */
+	readonly workshop: readonly string[];
+	/** Of the process. */
 	readonly steps: readonly string[];
 	readonly findings: readonly Finding[];
 }
@@ -51,15 +58,22 @@ interface Planned {
  */
 function planned(task: Task, policy: FilePolicy = strict): Planned {
 	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
-	const context = circumstancesFor(64, sources, needed);
+	const made = madeInWorkshop(task, policy);
+	const context = circumstancesFor(64, sources, needed, made);
+	makePipes(task, context, policy);
 	planFiles(task, context, policy);
-	const first = 65 + sources.length;
-	const named = (text: string): string =>
-		text.replace(/\/proc\/self\/fd\/(\d+)/, (whole, number) => needed[Number(number) - first]?.path ?? whole);
-	const steps = context.draft.made().lists.flatMap((list) => list.steps.map(stepText).map(named));
+	const { lists, findings } = context.draft.made();
+	const stepsOf = (list: string, firstNeeded: number): string[] =>
+		lists
+			.flatMap(({ name, steps }) => (name === list ? steps : []))
+			.map(stepText)
+			.map((text) =>
+				text.replace(/\/proc\/self\/fd\/(\d+)/, (whole, number) => needed[Number(number) - firstNeeded]?.path ?? whole),
+			);
+	const steps = stepsOf(LEADER, 65 + sources.length);
 	expect(steps[0]).toBe("close_range(0, 63, 0)");
-	expect(steps.at(-1)).toBe(`close_range(${first + needed.length}, 0xffffffff, 0)`);
-	return { steps: steps.slice(1, -1), findings: context.draft.made().findings };
+	expect(steps.at(-1)).toBe(`close_range(${65 + sources.length + needed.length + made.length}, 0xffffffff, 0)`);
+	return { workshop: stepsOf(WORKSHOP, FIRST_INPUT_FD + sources.length), steps: steps.slice(1, -1), findings };
 }
 
 const file = (path: string, more: object = {}): object => ({
@@ -70,6 +84,12 @@ const file = (path: string, more: object = {}): object => ({
 	...more,
 });
 const pipe = (id: number, flags: number, more: object = {}): object => ({ kind: "pipe", flags, pipe: { id }, ...more });
+
+/** From wherever it landed to its number in the agent. */
+const keptAs = (landed: string, number: number): string[] => [
+	`fcntl(${landed}, 0x406, ${number}) = ${number}`,
+	`close(${landed})`,
+];
 
 describe("descriptors in a plan", () => {
 	it("files: with the flags that outlive the opening, at their offset", () => {
@@ -122,12 +142,19 @@ describe("descriptors in a plan", () => {
 		expect(planned(taskOf([[0, file("/a"), true]])).steps).toEqual(['openat(-100, "/a", 0x80102) = 0']);
 	});
 
-	it("the pipe of pipe(2), in place at once", () => {
+	it("the pipe of pipe(2), made by the agent: its ends only get their numbers", () => {
 		const open: Open[] = [
 			[0, pipe(9, 0o4000), true],
 			[1, pipe(9, 1)],
 		];
-		expect(planned(taskOf(open)).steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "fcntl(0, 4, 0x800)", "fcntl(0, 2, 1)"]);
+		const { workshop, steps } = planned(taskOf(open));
+		expect(workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80000)",
+			"fcntl(*<ends of pipe 9>, 4, 0x800)",
+			...keptAs("*<ends of pipe 9>", 8),
+			...keptAs("*<ends of pipe 9>+4", 9),
+		]);
+		expect(steps).toEqual(["dup3(65<pipe 9>, 0, 0x80000) = 0", "dup3(66<pipe 9>, 1, 0) = 1"]);
 	});
 
 	it("a pair of sockets, whose other end waits for its turn", () => {
@@ -160,24 +187,32 @@ describe("descriptors in a plan", () => {
 			[0, pipe(9, 1)],
 			[1, pipe(9, 0)],
 		];
-		expect(planned(taskOf(open)).steps).toEqual([
-			"pipe2(<ends of pipe 9>, 0)",
-			"fcntl(0, 0x406, 65)",
-			"close(0)",
-			"dup3(1, 0, 0) = 0",
-			"close(1)",
-			"dup3(*<end of pipe 9 for 1>, 1, 0) = 1",
+		const { workshop, steps } = planned(taskOf(open));
+		expect(workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80000)",
+			...keptAs("*<ends of pipe 9>", 9),
+			...keptAs("*<ends of pipe 9>+4", 8),
 		]);
+		expect(steps).toEqual(["dup3(65<pipe 9>, 0, 0) = 0", "dup3(66<pipe 9>, 1, 0) = 1"]);
 	});
 
 	it("a pipe with one end: the other is closed, and that is said", () => {
 		const writer = planned(taskOf([[0, pipe(9, 1)]]));
-		expect(writer.steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "close(0)", "dup3(1, 0, 0) = 0", "close(1)"]);
+		expect(writer.workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80000)",
+			"close(*<ends of pipe 9>)",
+			...keptAs("*<ends of pipe 9>+4", 8),
+		]);
+		expect(writer.steps).toEqual(["dup3(65<pipe 9>, 0, 0) = 0"]);
 		expect(writer.findings).toEqual([
 			loss("pipe", "descriptor 0", "is a pipe whose other end the process had not; writing to it fails with EPIPE"),
 		]);
 		const reader = planned(taskOf([[0, pipe(9, 0)]]));
-		expect(reader.steps).toEqual(["pipe2(<ends of pipe 9>, 0)", "close(1)"]);
+		expect(reader.workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80000)",
+			...keptAs("*<ends of pipe 9>", 8),
+			"close(*<ends of pipe 9>+4)",
+		]);
 		expect(reader.findings[0]?.text).toBe(
 			"is a pipe whose other end the process had not; reading from it finds its end",
 		);
@@ -189,13 +224,17 @@ describe("descriptors in a plan", () => {
 			[1, pipe(9, 1)],
 			[2, pipe(9, 0o4001)],
 		];
-		expect(planned(taskOf(open)).steps).toEqual([
-			"pipe2(<ends of pipe 9>, 0)",
-			'openat(-100, "/proc/self/fd/0", 0x901) = 2',
-			"fcntl(2, 0x406, 65)",
-			"close(2)",
-			"dup3(*<end of pipe 9 for 2>, 2, 0) = 2",
+		const { workshop, steps } = planned(taskOf(open));
+		expect(workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80000)",
+			"fcntl(*<ends of pipe 9>, 0x406, 11) = 11",
+			'openat(-100, "/proc/self/fd/11", 0x80901)',
+			...keptAs("*<one more end of pipe 9>", 10),
+			"close(11)",
+			...keptAs("*<ends of pipe 9>", 8),
+			...keptAs("*<ends of pipe 9>+4", 9),
 		]);
+		expect(steps).toEqual(["dup3(65<pipe 9>, 0, 0) = 0", "dup3(66<pipe 9>, 1, 0) = 1", "dup3(67<pipe 9>, 2, 0) = 2"]);
 	});
 
 	it("what waits in a pipe goes from its file into the pipe, never waiting for a reader", () => {
@@ -204,16 +243,18 @@ describe("descriptors in a plan", () => {
 			[0, pipe(9, 0, { pipe: { id: 9, capacity: 131_072, content } })],
 			[1, pipe(9, 0o40001, { pipe: { id: 9, capacity: 131_072, content } })],
 		];
-		const { steps, findings } = planned(taskOf(open));
-		expect(steps).toEqual([
-			"pipe2(<ends of pipe 9>, 0x800)",
-			"fcntl(1, 0x407, 0x20000)",
-			"pread64(65<pipes-data.img>, <pipe buffer>, 0x10000, 20) = 65536",
-			"write(1, <pipe buffer>, 0x10000) = 65536",
-			"pread64(65<pipes-data.img>, <pipe buffer>, 0x1170, 0x10014) = 4464",
-			"write(1, <pipe buffer>, 0x1170) = 4464",
-			"fcntl(1, 4, 0x4000)",
-			"fcntl(0, 4, 0)",
+		const { workshop, findings } = planned(taskOf(open));
+		expect(workshop).toEqual([
+			"pipe2(<ends of pipe 9>, 0x80800)",
+			"fcntl(*<ends of pipe 9>+4, 0x407, 0x20000)",
+			"pread64(5<pipes-data.img>, <pipe buffer>, 0x10000, 20) = 65536",
+			"write(*<ends of pipe 9>+4, <pipe buffer>, 0x10000) = 65536",
+			"pread64(5<pipes-data.img>, <pipe buffer>, 0x1170, 0x10014) = 4464",
+			"write(*<ends of pipe 9>+4, <pipe buffer>, 0x1170) = 4464",
+			"fcntl(*<ends of pipe 9>, 4, 0)",
+			...keptAs("*<ends of pipe 9>", 9),
+			"fcntl(*<ends of pipe 9>+4, 4, 0x4000)",
+			...keptAs("*<ends of pipe 9>+4", 10),
 		]);
 		expect(findings).toEqual([loss("pipe", "pipe 9", "what waits in it is no longer cut into packets (O_DIRECT)")]);
 	});
@@ -224,13 +265,9 @@ describe("descriptors in a plan", () => {
 			[0, fifo(0)],
 			[1, fifo(1)],
 		];
-		expect(planned(taskOf(open)).steps).toEqual([
-			'openat(-100, "/run/f", 0x902) = 0',
-			"fcntl(0, 0x406, 66)",
-			"close(0)",
-			'openat(-100, "/run/f", 256) = 0',
-			'openat(-100, "/run/f", 257) = 1',
-		]);
+		const { workshop, steps } = planned(taskOf(open));
+		expect(workshop).toEqual(['openat(-100, "/run/f", 0x80902)', ...keptAs("*<both ends of FIFO 9>", 9)]);
+		expect(steps).toEqual(['openat(-100, "/run/f", 256) = 0', 'openat(-100, "/run/f", 257) = 1']);
 	});
 
 	it("eventfds, also with more than the call takes", () => {
@@ -368,7 +405,7 @@ describe("descriptors that cannot be opened", () => {
 });
 
 describe("what waits until the process is whole", () => {
-	const late = (task: Task): Planned => {
+	const late = (task: Task): Omit<Planned, "workshop"> => {
 		const context = circumstancesFor(64);
 		planArming(task, context, lenient);
 		const steps = context.draft.made().lists.flatMap((list) => list.steps);
@@ -478,20 +515,13 @@ describe("the donors", () => {
 
 	it.each(open)("$name comes back with its descriptors", ({ dir }) => {
 		const task = taskFromImages(dir);
-		const [sources, needed] = [sourcesOf(task), neededFiles(task, strict)];
-		const context = circumstancesFor(256, sources, needed);
-		planFiles(task, context, strict);
 		const names = task.files.descriptors.flatMap(({ description: it }) => (it.kind === "file" ? [it.path] : []));
-		const kernel = modelKernel(
-			new Map(names.map((name) => [name, name === "/dev/null" ? "device" : Buffer.of()])),
-			256,
-			[...sources, ...needed.map(({ path: name }) => ({ name, node: true }))],
-		);
-		for (const { steps } of context.draft.made().lists) kernel.run(steps);
-		const work = [256, ...[...sources, ...needed].map((_, i) => 257 + i)];
+		const onDisk = new Map(names.map((name) => [name, name === "/dev/null" ? ("device" as const) : Buffer.of()]));
+		const { kernel, left } = carriedOut(task, strict, onDisk, 256);
+		expect(left).toEqual([]);
 		expect([...kernel.table.keys()].sort((a, b) => a - b)).toEqual([
 			...task.files.descriptors.map(({ number }) => number),
-			...work,
+			256,
 		]);
 		for (const { number, description } of task.files.descriptors)
 			expect(kernel.table.get(number)?.description.flags).toBe(description.flags);
@@ -501,7 +531,7 @@ describe("the donors", () => {
 		const dir = open.find(({ name }) => name === "threads")?.dir;
 		const task = taskFromImages(present(dir));
 		const [sources, needed] = [sourcesOf(task), neededFiles(task, strict)];
-		const context = circumstancesFor(256, sources, needed);
+		const context = circumstancesFor(256, sources, needed, madeInWorkshop(task, strict));
 		planFiles(task, context, strict);
 		expect(
 			context.draft.made().lists.flatMap(({ steps }) => steps.map((step) => `${stepText(step)}  // ${step.why}`)),
@@ -512,19 +542,16 @@ describe("the donors", () => {
 			"dup3(1, 2, 0) = 2  // 2 and 1 are one",
 			'openat(-100, "/proc/self/fd/262", 0x8501) = 3  // descriptor 3, /opt/victims/run/threads/log',
 			"lseek(3, 108, 0) = 108  // where it was read or written last",
-			"pipe2(<ends of pipe 247757>, 0)  // pipe 247757, both ends",
-			"fcntl(5, 0x407, 0x10000)  // room in pipe 247757",
+			"dup3(265<pipe 247757>, 4, 0) = 4  // descriptor 4, pipe 247757",
+			"dup3(266<pipe 247757>, 5, 0) = 5  // descriptor 5, pipe 247757",
 			"eventfd2(0, 0) = 6  // descriptor 6, with what it has counted",
 			"epoll_create1(0) = 7  // descriptor 7",
 			'openat(-100, "/proc/self/fd/261", 0x8100) = 8  // descriptor 10, /dev/null',
 			"dup3(8, 10, 0) = 10  // to its number",
 			"close(8)  // 8 is free again",
-			"pipe2(<ends of pipe 247523>, 0)  // pipe 247523, both ends",
-			"close(8)  // nobody had this end of pipe 247523",
-			"dup3(9, 251, 0) = 251  // to its number",
-			"close(9)  // 9 is free again",
+			"dup3(267<pipe 247523>, 251, 0) = 251  // descriptor 251, pipe 247523",
 			"epoll_ctl(7, 1, 6, [190000000000000000000000])  // 7 watches 6",
-			"close_range(265, 0xffffffff, 0)  // what was only needed meanwhile",
+			"close_range(268, 0xffffffff, 0)  // what was only needed meanwhile",
 		]);
 	});
 });
