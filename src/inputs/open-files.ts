@@ -84,7 +84,16 @@ export function openFiles(agent: Agent, opener: Opener, anyLink: boolean, store 
 		opener,
 		as: (other) => openFiles(agent, other, anyLink, store),
 		asUser: (wanted, root) => open(agent, opener, users, wanted, anyLink, root),
-		asCaller: (wanted) => open(agent, caller, callers, wanted, true),
+		asCaller: async (wanted) => {
+			const own = wanted.map((want) => ({ ...want, path: ofCaller(want.path) }));
+			const found = await open(agent, caller, callers, own, true);
+			return new Map(
+				wanted.flatMap(({ path }) => {
+					const node = found.get(ofCaller(path));
+					return node === undefined ? [] : [[path, node] as const];
+				}),
+			);
+		},
 		lend: async (want, isRight, root) => {
 			const key = keyOf(want, root);
 			const known = users.get(key)?.node;
@@ -107,7 +116,7 @@ export function openFiles(agent: Agent, opener: Opener, anyLink: boolean, store 
 			users.set(node.at, entry);
 		},
 		at: (path) => {
-			const node = (users.get(path) ?? callers.get(path))?.node;
+			const node = (users.get(path) ?? callers.get(ofCaller(path)))?.node;
 			return isOpened(node) ? node : undefined;
 		},
 		content,
@@ -125,6 +134,13 @@ export function openFiles(agent: Agent, opener: Opener, anyLink: boolean, store 
 		},
 	};
 }
+
+/** What whoever calls us means by his own descriptors, and by what /proc says of himself: the agent is somebody else. */
+const ofCaller = (path: string): string =>
+	path
+		.replace(/^\/dev\/std(in|out|err)$/, (_, name: string) => `/proc/self/fd/${["in", "out", "err"].indexOf(name)}`)
+		.replace(/^\/dev\/fd(?=\/|$)/, "/proc/self/fd")
+		.replace(/^\/proc\/(?:thread-)?self(?=\/|$)/, `/proc/${process.pid}`);
 
 const emptyStore = (): Store => ({ users: new Map(), callers: new Map(), contents: new Map(), opened: new Map() });
 

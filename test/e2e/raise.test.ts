@@ -159,6 +159,16 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		for (const path of [log, pidfile]) rmSync(path);
 	});
 
+	it("gives it descriptors of ours, by whichever name: those of whoever calls, and not of the agent", async () => {
+		const log = join(room.temporary, "log");
+		writeFileSync(log, "");
+		const fds = ["7=/proc/self/fd/5", "8=/dev/fd/5"].map((fd) => `--fd ${fd}`).join(" ");
+		expect(shell(`exec 5<>${log}; $raise -q ${fds} ${dead.fault}`)).toEqual(well);
+		for (const number of [7, 8]) expect(readlinkSync(room.path(`/proc/${FAULTY_PID}/fd/${number}`))).toBe(log);
+		rmSync(log);
+		await clear();
+	});
+
 	it("--no-ptrace: it is stopped all the same, and what stays of us in it is said", () => {
 		const { status, stdout } = raise("--no-ptrace", dead.fault);
 		expect([status, stdout]).toEqual([
