@@ -1,5 +1,5 @@
-import { type Address, address, hex, isPageAligned } from "../bytes/address.ts";
-import { extent, type Placed, place } from "../bytes/extent.ts";
+import { type Address, address, fileOffset, hex, isPageAligned } from "../bytes/address.ts";
+import type { Placed } from "../bytes/extent.ts";
 import { byStart, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { type Elf64Phdr, PF } from "../elf/file.ts";
@@ -62,12 +62,17 @@ function segment(core: ByteSource, { p_vaddr, p_memsz, p_filesz, p_flags, p_offs
 	}
 	const left = p_offset < size ? size - p_offset : 0n;
 	const missing = p_filesz > left ? p_filesz - left : 0n;
-	return {
-		...place(address(p_vaddr), extent(core, p_offset, p_memsz, p_filesz - missing)),
+	// of one shape, without spreading: there may be 65,535 of them
+	const whole: Segment = {
+		start: address(p_vaddr),
 		end: address(end),
 		prot: protOf(p_flags),
-		...(missing === 0n ? {} : { missing }),
+		source: core,
+		offset: fileOffset(p_offset),
+		length: p_memsz,
+		available: missing === 0n ? p_filesz : p_filesz - missing,
 	};
+	return missing === 0n ? whole : { ...whole, missing };
 }
 
 const protOf = (flags: number): number =>
