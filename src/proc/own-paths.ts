@@ -4,11 +4,21 @@ export function ownerInProc(path: string): { readonly pid: number; readonly rest
 	return pid === undefined ? undefined : { pid: Number(pid), rest };
 }
 
-/** What a process finds about itself has another name when it has another id. */
+/**
+ * What a process finds about itself has another name when it has another id. `undefined` for all other paths, also for those
+ * that lead through one of the links there (proc(5): cwd, exe, fd/N …) or back out.
+ */
 export function ownProcPath(path: string, pid: number): string | undefined {
 	const owner = ownerInProc(path);
-	if (owner?.pid !== pid) return undefined;
+	if (owner?.pid !== pid || LEADS_ELSEWHERE.test(owner.rest)) return undefined;
 	// its first thread has its id, and opens its files
 	const [, tid, rest = ""] = /^\/task\/(\d+)(\/.*)?$/s.exec(owner.rest) ?? [];
 	return Number(tid) === pid ? `/proc/thread-self${rest}` : `/proc/self${owner.rest}`;
 }
+
+const LEADS_ELSEWHERE = /\/(\.\.|root|cwd|exe)(\/|$)|\/(fd|map_files|ns)\/./;
+
+/** The same, also where it is called by the name under which it finds itself: procfs asks who opens, and nobody else can. */
+export const ownName = (path: string, pid: number): string | undefined =>
+	ownProcPath(path, pid) ??
+	(/^\/proc\/(thread-)?self(\/|$)/.test(path) && !LEADS_ELSEWHERE.test(path) ? path : undefined);

@@ -4,7 +4,7 @@ import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
 import { CLOSED, isOpened, type NoNode } from "../inputs/open-nodes.ts";
 import { readLimits } from "../proc/limits.ts";
 import type { OurRights } from "../rights/privilege.ts";
-import { type FileUse, usesOf, withinRights } from "../rights/within-rights.ts";
+import { type FileAccess, usesOf, withinRights } from "../rights/within-rights.ts";
 import type { RaiseOptions, RaisePlan } from "./raise-options.ts";
 import type { Whose } from "./whose.ts";
 
@@ -33,11 +33,11 @@ export async function withinUsersRights(
 	return { ...planned, task, findings: [...planned.findings, ...findings] };
 }
 
-const keyOf = ({ path, access, link }: FileUse): string => `${access} ${link} ${path}`;
+const keyOf = ({ path, access, link }: FileAccess): string => `${access} ${link} ${path}`;
 
-async function closedAmong(uses: readonly FileUse[], files: OpenFiles): Promise<ReadonlySet<string>> {
+async function closedAmong(uses: readonly FileAccess[], files: OpenFiles): Promise<ReadonlySet<string>> {
 	const closed = new Set<string>();
-	const byKind = new Map<string, Map<string, FileUse>>();
+	const byKind = new Map<string, Map<string, FileAccess>>();
 	for (const use of uses) {
 		const kind = `${use.access} ${use.link}`;
 		byKind.set(kind, (byKind.get(kind) ?? new Map()).set(use.path, use));

@@ -1,24 +1,32 @@
 import { ACCESS } from "../linux/fcntl.ts";
-import { O, O_ACCMODE } from "../linux/open.ts";
-import { neededFiles } from "../plan/files/needed-files.ts";
+import { fileOfSlot } from "../plan/files/needed-files.ts";
 import { type FilePolicy, slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile } from "../plan/inputs.ts";
+import { accessOf } from "../rights/within-rights.ts";
 import type { Task } from "../task/task.ts";
 
-/** What a process does with its files that its user opens, by path: R_OK, W_OK, X_OK of access(2). */
-export function accessesOf(task: Task, policy: FilePolicy): ReadonlyMap<string, number> {
-	const { memory, files } = task;
+/**
+ * What a process does with its files that its user opens, by path: R_OK, W_OK, X_OK of access(2).
+ *
+ * @param needed Its {@link neededFiles}.
+ */
+export function accessesOf(
+	{ memory, files, identity }: Task,
+	policy: FilePolicy,
+	needed: readonly NeededFile[],
+): ReadonlyMap<string, number> {
 	const accesses = new Map<string, number>();
 	const want = (path: string, access: number): void => {
 		accesses.set(path, (accesses.get(path) ?? 0) | access);
 	};
 	for (const path of memory.files.keys()) want(path, 0);
-	for (const { path, use, by } of neededFiles(task, policy)) if (by === "user") want(path, accessFor(use));
-	for (const { content, byCaller } of slotsOf(files, policy, () => {})) {
-		if (byCaller === true) continue;
-		if (content.kind === "file" && accesses.has(content.path)) want(content.path, accessOf(content.flags));
-		// both ends are opened while its content is written
-		if (content.kind === "fifo") want(content.file.path, R_OK | W_OK);
+	for (const { path, use, by } of needed) if (by === "user") want(path, accessFor(use));
+	for (const slot of slotsOf(files, policy, () => {})) {
+		const file = fileOfSlot(slot, identity.pid);
+		if (file?.by !== "user") continue;
+		// both ends of a FIFO are opened while its content is written
+		if (slot.content.kind === "fifo") want(file.path, R_OK | W_OK);
+		if (slot.content.kind === "file") want(file.path, accessOf(slot.content.flags));
 	}
 	for (const path of [files.cwd, files.root]) if (path !== undefined) want(path, X_OK);
 	return accesses;
@@ -27,7 +35,3 @@ export function accessesOf(task: Task, policy: FilePolicy): ReadonlyMap<string, 
 const { R_OK, W_OK, X_OK } = ACCESS;
 
 const accessFor = (use: NeededFile["use"]): number => (use === "read" ? R_OK : use === "write" ? R_OK | W_OK : 0);
-
-/** What is done with a file that is open with these flags. */
-const accessOf = (flags: number): number =>
-	(flags & O.PATH) !== 0 ? 0 : ([R_OK, W_OK, R_OK | W_OK][flags & O_ACCMODE] ?? 0);

@@ -3,7 +3,7 @@ import type { Expected } from "../inputs/expected.ts";
 import { judge, type OpenedFile } from "../inputs/judge.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
-import { ownProcPath } from "../proc/own-paths.ts";
+import { ownName } from "../proc/own-paths.ts";
 import type { MappedFile } from "../task/file-identity.ts";
 import type { Task } from "../task/task.ts";
 import { type Different, type Gone, isOther } from "../task/verdict.ts";
@@ -43,7 +43,7 @@ export function checkFiles(task: Task, opened: OpenedAt, fds: FilePolicy["fds"] 
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
 		// /proc/PID of the process itself does not exist yet
-		const own = description.kind === "file" && ownProcPath(description.path, task.identity.pid) !== undefined;
+		const own = description.kind === "file" && ownName(description.path, task.identity.pid) !== undefined;
 		if (description.kind === "file" && !description.unlinked && !own) {
 			want(description, number);
 			if (waitsForOtherEnd(description.flags)) waiting.add(description.path);

@@ -26,9 +26,9 @@ export interface OpenedInputs<P extends FilePolicy> {
 }
 
 /**
- * Opens every file of a process that is not open yet, in the agent, with its user's rights, and compares what was opened with what the task
- * says of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time prove that it
- * is the file that the process had.
+ * Opens every file of a process that is not open yet, in the agent, with its user's rights, and compares what was opened with
+ * what the task says of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time
+ * prove that it is the file that the process had.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
  */
@@ -38,9 +38,10 @@ export async function openInputs<P extends FilePolicy>(
 	policy: P,
 	trust: boolean,
 ): Promise<OpenedInputs<P>> {
-	const named = await openNamed(files, task, policy);
-	const accesses = accessesOf(task, policy);
-	const links = new Set(neededFiles(task, policy).flatMap(({ path, use }) => (use === "link" ? [path] : [])));
+	const first = neededFiles(task, policy);
+	const named = await openNamed(files, task, policy, first);
+	const accesses = accessesOf(task, policy, first);
+	const links = new Set(first.flatMap(({ path, use }) => (use === "link" ? [path] : [])));
 	const wanted = [...accesses].map(([path, access]): WantedNode => ({ path, access, link: links.has(path) }));
 	const nodes = new Map(await files.asUser(wanted));
 	for (const want of wanted) {
@@ -55,7 +56,7 @@ export async function openInputs<P extends FilePolicy>(
 	const directories = await namelessDirectories(files, task, nodes);
 	const placed = { ...policy, ...placeGhosts(task, settled, directories) };
 	const needed = neededFiles(task, placed);
-	for (const [path, node] of await openNamed(files, task, placed)) named.set(path, node);
+	for (const [path, node] of await openNamed(files, task, placed, needed)) named.set(path, node);
 	const opened = needed.map(({ path, use, by }): OpenedInput => {
 		const node = by === "caller" ? named.get(path) : nodes.get(path);
 		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: isLent(node) };
@@ -69,8 +70,13 @@ export async function openInputs<P extends FilePolicy>(
 const isLent = (node: OwnNode | NoNode | undefined): boolean => isOpened(node) && "lent" in node;
 
 /** What whoever calls us named, opened as he. */
-async function openNamed(files: OpenFiles, task: Task, policy: FilePolicy): Promise<Map<string, OwnNode | NoNode>> {
-	const paths = neededFiles(task, policy).flatMap(({ path, by }) => (by === "caller" ? [path] : []));
+async function openNamed(
+	files: OpenFiles,
+	task: Task,
+	policy: FilePolicy,
+	needed: readonly NeededFile[],
+): Promise<Map<string, OwnNode | NoNode>> {
+	const paths = needed.flatMap(({ path, by }) => (by === "caller" ? [path] : []));
 	const nodes = await files.asCaller([...new Set(paths)].map((path) => ({ path, access: 0 })));
 	const numbers = new Map<string, number>();
 	for (const { number, content, byCaller } of slotsOf(task.files, policy, () => {}))

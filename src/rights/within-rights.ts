@@ -18,7 +18,7 @@ export interface Reader {
 }
 
 /** What a process does with a file. */
-export interface FileUse {
+export interface FileAccess {
 	readonly path: string;
 	/** {@link ACCESS} */
 	readonly access: number;
@@ -39,11 +39,11 @@ export interface RightsOf {
 	/** Our own, by RLIMIT_ number. */
 	readonly limits: readonly Limit[];
 	/** Whether its user may do that, of all that {@link usesOf} names; also where nothing is. */
-	mayUse(use: FileUse): boolean;
+	mayUse(use: FileAccess): boolean;
 }
 
 /** What a process does with files that its user opens, for which somebody has to know whether he may. */
-export const usesOf = (task: Task, rights: Pick<RightsOf, "fds" | "tty">): FileUse[] => [
+export const usesOf = (task: Task, rights: Pick<RightsOf, "fds" | "tty">): FileAccess[] => [
 	...task.memory.mappings.flatMap((mapping) => writingOf(mapping) ?? []),
 	...openUsesOf(task, rights),
 ];
@@ -52,7 +52,7 @@ export const usesOf = (task: Task, rights: Pick<RightsOf, "fds" | "tty">): FileU
 export function openUsesOf(
 	{ files, identity }: Pick<Task, "files" | "identity">,
 	rights: Pick<RightsOf, "fds" | "tty">,
-): FileUse[] {
+): FileAccess[] {
 	const { descriptors, cwd, root } = files;
 	return [
 		...descriptors.flatMap(({ number, description }) =>
@@ -176,7 +176,7 @@ function unlocked(memory: Memory, limits: readonly Limit[], tell: Tell): Memory 
 	return { ...memory, mappings };
 }
 
-function writingOf({ backing, shared, prot }: Mapping): FileUse | undefined {
+function writingOf({ backing, shared, prot }: Mapping): FileAccess | undefined {
 	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return undefined;
 	const writes = backing.writable || (prot & PROT_WRITE) !== 0;
 	return writes ? { path: backing.path, access: ACCESS.R_OK | ACCESS.W_OK, link: false } : undefined;
@@ -223,10 +223,10 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	};
 }
 
-const enteringOf = (path: string): FileUse => ({ path, access: ACCESS.X_OK, link: false });
+const enteringOf = (path: string): FileAccess => ({ path, access: ACCESS.X_OK, link: false });
 
 /** What is done with a description's file, if it has one that its user opens. */
-function openingOf(description: Description, { tty }: Pick<RightsOf, "tty">, pid: number): FileUse | undefined {
+function openingOf(description: Description, { tty }: Pick<RightsOf, "tty">, pid: number): FileAccess | undefined {
 	const { kind, flags } = description;
 	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
 	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
@@ -235,7 +235,8 @@ function openingOf(description: Description, { tty }: Pick<RightsOf, "tty">, pid
 	return { path, access: accessOf(flags), link: (flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0 };
 }
 
-function accessOf(flags: number): number {
+/** What is done with a file that is open with these O_ flags: {@link ACCESS}. */
+export function accessOf(flags: number): number {
 	if ((flags & O.PATH) !== 0) return 0;
 	const mode = flags & O_ACCMODE;
 	return mode === O.RDONLY ? ACCESS.R_OK : mode === O.WRONLY ? ACCESS.W_OK : ACCESS.R_OK | ACCESS.W_OK;

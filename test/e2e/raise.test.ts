@@ -159,6 +159,12 @@ describe.skipIf(!able)(`raise${needs}`, () => {
 		for (const path of [log, pidfile]) rmSync(path);
 	});
 
+	it("lets it open what it finds about itself, under the name that everybody finds himself by", async () => {
+		expect(raise("-q", "--fd", "7=/proc/self/status", dead.fault)).toEqual(well);
+		expect(readlinkSync(room.path(`/proc/${FAULTY_PID}/fd/7`))).toBe(`/proc/${FAULTY_PID}/status`);
+		await clear();
+	});
+
 	it("gives it descriptors of ours, by whichever name: those of whoever calls, and not of the agent", async () => {
 		const log = join(room.temporary, "log");
 		writeFileSync(log, "");

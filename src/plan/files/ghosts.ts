@@ -32,6 +32,7 @@ interface GhostDescription extends MadeInput {
 /** Every description that shows a file without a name, in the order in which the workshop makes them. */
 export function ghostDescriptions({ memory, files }: Task, policy: FilePolicy): GhostDescription[] {
 	const { ghosts = [], mappings, executableGhost } = memory;
+	if (ghosts.length === 0) return [];
 	const found = new Map<string, Omit<GhostDescription, "name">>();
 	const show = (key: string, ghost: number, flags: number): void => {
 		if (!found.has(key)) found.set(key, { key, ghost, flags });

@@ -4,6 +4,7 @@ import { EINVAL } from "../../linux/errno.ts";
 import { AT_FDCWD, SEEK } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { S_IFCHR, S_IFDIR, S_IFMT } from "../../linux/stat.ts";
+import { ownName } from "../../proc/own-paths.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { OpenFile } from "../../task/files.ts";
 import type { Context } from "../context.ts";
@@ -13,7 +14,6 @@ import type { Stage } from "../plan.ts";
 import { addDuplicate, addNew, type FdAllocator } from "./fd-allocator.ts";
 import { openGhost } from "./ghost-keys.ts";
 import { openFlags } from "./open-flags.ts";
-import { ownName } from "./own-name.ts";
 import type { FdSlot } from "./slots.ts";
 
 /** Where a file that is open can be opened once more, with other flags or at another offset. */

@@ -1,8 +1,8 @@
+import { ownName } from "../../proc/own-paths.ts";
 import type { Task } from "../../task/task.ts";
 import { type FileUse, keyOfInput, type NeededFile, useOfMapping, useOfOpen } from "../inputs.ts";
 import { ghostDirectories } from "./ghosts.ts";
-import { ownName } from "./own-name.ts";
-import { type FilePolicy, slotsOf } from "./slots.ts";
+import { type FdSlot, type FilePolicy, slotsOf } from "./slots.ts";
 
 /**
  * All files of the host that the plan of a process uses, each once for each use: its mapped files, executable and directories,
@@ -22,13 +22,20 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 			need(mapping.backing.path, useOfMapping(mapping));
 	if (memory.executable !== "" && memory.executableGhost === undefined) need(memory.executable, "read");
 	for (const directory of ghostDirectories(task, policy)) need(directory, "node");
-	for (const { content, byCaller } of slotsOf(files, policy, () => {})) {
-		const by = byCaller === true ? "caller" : "user";
-		if (content.kind === "fifo") need(content.file.path, "node", by);
-		if (content.kind === "substitute") need(content.path, "node", by);
-		if (content.kind !== "file" || content.ghost !== undefined) continue;
-		if (ownName(content.path, identity.pid) === undefined) need(content.path, useOfOpen(content.flags), by);
+	for (const slot of slotsOf(files, policy, () => {})) {
+		const file = fileOfSlot(slot, identity.pid);
+		if (file !== undefined) need(file.path, file.use, file.by);
 	}
 	for (const path of [files.cwd, files.root]) if (path !== undefined) need(path, "node");
 	return [...needed.values()];
+}
+
+/** The file of the host that a descriptor is made of, if it is made of one. */
+export function fileOfSlot({ content, byCaller }: FdSlot, pid: number): NeededFile | undefined {
+	const by = byCaller === true ? "caller" : "user";
+	if (content.kind === "fifo") return { path: content.file.path, use: "node", by };
+	if (content.kind === "substitute") return { path: content.path, use: "node", by };
+	if (content.kind !== "file" || content.ghost !== undefined || ownName(content.path, pid) !== undefined)
+		return undefined;
+	return { path: content.path, use: useOfOpen(content.flags), by };
 }

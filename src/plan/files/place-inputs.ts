@@ -1,12 +1,12 @@
 import type { Task } from "../../task/task.ts";
 import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
-import { ownName } from "./own-name.ts";
+import { fileOfSlot } from "./needed-files.ts";
 import { endOf } from "./pipes.ts";
 import { type FilePolicy, slotsOf } from "./slots.ts";
 
 /**
- * The inputs that one descriptor alone is made of, by {@link keyOfInput}, also ends of pipes, by their keys, and its number. They can wait under it, so that a process
- * with thousands of files takes no more numbers than its own (RLIMIT_NOFILE).
+ * The inputs that one descriptor alone is made of, by {@link keyOfInput}, and ends of pipes, by their keys; and its number. They
+ * can wait under it, so that a process with thousands of files takes no more numbers than its own (RLIMIT_NOFILE).
  */
 export function placesOfInputs(
 	{ files, identity }: Task,
@@ -19,20 +19,16 @@ export function placesOfInputs(
 	);
 	const ends = new Map<string, number>();
 	const seen = new Set<string>();
-	for (const { number, key: description, content, byCaller } of slotsOf(files, policy, () => {})) {
-		if (content.kind === "fifo")
-			shared.add(keyOfInput(content.file.path, "node", byCaller === true ? "caller" : "user"));
-		if (content.kind !== "file" && content.kind !== "substitute" && content.kind !== "pipe") continue;
+	for (const slot of slotsOf(files, policy, () => {})) {
+		const { number, key: description, content } = slot;
 		if (seen.has(description)) continue;
 		seen.add(description);
-		if (content.kind === "pipe") {
-			ends.set(endOf(content, description), number);
-			continue;
-		}
-		if (content.kind === "file" && (content.ghost !== undefined || ownName(content.path, identity.pid) !== undefined))
-			continue;
-		const key = keyOfInput(content.path, "node", byCaller === true ? "caller" : "user");
-		if (places.has(key)) shared.add(key);
+		if (content.kind === "pipe") ends.set(endOf(content, description), number);
+		const file = fileOfSlot(slot, identity.pid);
+		if (file?.use !== "node") continue;
+		const key = keyOfInput(file.path, file.use, file.by);
+		// a FIFO is held open in the workshop too
+		if (content.kind === "fifo" || places.has(key)) shared.add(key);
 		places.set(key, number);
 	}
 	const known = new Set(needed.map(({ path, use, by }) => keyOfInput(path, use, by)));

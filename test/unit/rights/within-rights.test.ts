@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import { type FileUse, type RightsOf, usesOf, withinRights } from "../../../src/rights/within-rights.ts";
+import { type FileAccess, type RightsOf, usesOf, withinRights } from "../../../src/rights/within-rights.ts";
 import type { OpenFile } from "../../../src/task/files.ts";
 import type { Backing, GhostFile, Task } from "../../../src/task/task.ts";
 import { map, smallTask, smallThread } from "../../support/builders/small-task.ts";
@@ -22,7 +22,7 @@ const open = (path: string, flags = 0): OpenFile => ({
 /** Uses of these paths are closed to the user, and of all that lies below them. */
 const closed =
 	(...paths: readonly string[]) =>
-	({ path, access }: FileUse): boolean =>
+	({ path, access }: FileAccess): boolean =>
 		!paths.some((it) => `${path} ${access}`.startsWith(it));
 
 describe("what a process of somebody else's core may have", () => {
