@@ -38,4 +38,4 @@ export async function performAsUser<T>(
 }
 
 /** Milliseconds. A file system that does not answer is not waited for. */
-const PATIENCE = 60_000;
+export const PATIENCE = 60_000;

@@ -1,10 +1,12 @@
 import type { Agent } from "../agent/agent.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { defined } from "../bytes/defined.ts";
 import { once } from "../bytes/once.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import type { Opener } from "../plan/opener.ts";
+import { PATIENCE } from "./as-user.ts";
 import type { OpenedFile } from "./judge.ts";
 import {
 	contentOf,
@@ -220,9 +222,6 @@ async function ask(
 	}
 }
 
-/** Calls of one batch. */
-const AT_ONCE = 1000;
-
 async function closeOthers(agent: Agent, { users, callers }: Store, kept: ReadonlySet<number>): Promise<void> {
 	const numbers = new Set<number>();
 	for (const known of [users, callers])
@@ -231,10 +230,8 @@ async function closeOthers(agent: Agent, { users, callers }: Store, kept: Readon
 				numbers.add(node.number);
 				known.delete(key);
 			}
-	const others = [...numbers];
-	for (let from = 0; from < others.length; from += AT_ONCE) {
-		const batch = agent.batch();
-		for (const number of others.slice(from, from + AT_ONCE)) batch.call("close", number);
-		await agent.perform(batch);
-	}
+	await inBatches(agent, [...numbers], {
+		...{ doing: "closing files", patience: PATIENCE, read: () => {} },
+		add: (batch, number) => batch.call("close", number),
+	});
 }

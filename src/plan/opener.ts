@@ -98,11 +98,8 @@ export const stepsToUser = ({ user, caller, setsGroups, permitted }: Opener, kee
 ];
 
 /** And back. The kernel forgets whose end ends it, and takes it for secret (commit_creds, kernel/cred.c). */
-export const stepsToCaller = ({ user, caller, setsGroups, permitted }: Opener): SwitchStep[] => [
-	...(user.uid === caller.uid ? [] : [setEffective("setresuid", caller.uid, "as the restorer again")]),
-	...(user.gid === caller.gid ? [] : [setEffective("setresgid", caller.gid, "his group")]),
-	setCapabilities(caller.effective, permitted, "his capabilities"),
-	...(setsGroups ? [setGroups(caller, "his groups")] : []),
+export const stepsToCaller = (opener: Opener): SwitchStep[] => [
+	...stepsBack(opener),
 	{
 		call: "prctl",
 		args: [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n],
@@ -110,10 +107,17 @@ export const stepsToCaller = ({ user, caller, setsGroups, permitted }: Opener): 
 	},
 ];
 
-/** The same for the agent: a change of ids has hidden its files in /proc from who may not trace. */
+/** The same for the agent, which outlives us: a change of ids has hidden its files in /proc from who may not trace. */
 export const stepsToAgent = (opener: Opener): SwitchStep[] => [
-	...stepsToCaller(opener).filter(({ call }) => call !== "prctl"),
+	...stepsBack(opener),
 	{ call: "prctl", args: [BigInt(PR.SET_DUMPABLE), 1n, 0n, 0n, 0n], why: "can be looked at again" },
+];
+
+const stepsBack = ({ user, caller, setsGroups, permitted }: Opener): SwitchStep[] => [
+	...(user.uid === caller.uid ? [] : [setEffective("setresuid", caller.uid, "as the restorer again")]),
+	...(user.gid === caller.gid ? [] : [setEffective("setresgid", caller.gid, "his group")]),
+	setCapabilities(caller.effective, permitted, "his capabilities"),
+	...(setsGroups ? [setGroups(caller, "his groups")] : []),
 ];
 
 const setEffective = (call: "setresuid" | "setresgid", id: number, why: string): SwitchStep => ({

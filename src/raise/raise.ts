@@ -48,15 +48,11 @@ export interface Raised extends RaisePlan {
  *
  * @throws NecromancerError for a core that is damaged, mapped files that are others or missing, and what `restore` throws.
  */
-export async function raise(core: OpenedCore, options: RaiseOptions): Promise<Raised> {
-	const { ready, files, planned, how } = await prepared(core, options);
-	try {
+export const raise = (core: OpenedCore, options: RaiseOptions): Promise<Raised> =>
+	whenPrepared(core, options, async ({ ready, planned, how }) => {
 		const restored = await restoreWith(ready, planned.task, how);
 		return { ...planned, findings: [...planned.findings, ...restored.findings], restored };
-	} finally {
-		files.closeContents();
-	}
-}
+	});
 
 /** A raise that was rehearsed: what would be made, and by which system calls. */
 export interface RehearsedRaise extends RaisePlan {
@@ -68,13 +64,22 @@ export interface RehearsedRaise extends RaisePlan {
  *
  * @throws NecromancerError as `raise` does.
  */
-export async function rehearseRaise(core: OpenedCore, options: RaiseOptions): Promise<RehearsedRaise> {
-	const { ready, files, planned, how } = await prepared(core, options);
-	try {
+export const rehearseRaise = (core: OpenedCore, options: RaiseOptions): Promise<RehearsedRaise> =>
+	whenPrepared(core, options, async ({ ready, planned, how }) => {
 		const plan = await rehearseWith(ready, planned.task, how);
 		return { ...planned, findings: [...planned.findings, ...plan.findings], plan };
+	});
+
+async function whenPrepared<T>(
+	core: OpenedCore,
+	options: RaiseOptions,
+	go: (prepared: Prepared) => Promise<T>,
+): Promise<T> {
+	const all = await prepared(core, options);
+	try {
+		return await go(all);
 	} finally {
-		files.closeContents();
+		all.files.closeContents();
 	}
 }
 
