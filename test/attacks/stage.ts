@@ -19,18 +19,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { createFile } from "../../src/bytes/sink.ts";
-import { writeCore } from "../../src/core/write.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { writeNewDirectory } from "../../src/criu/store/new-directory.ts";
 import { dump } from "../../src/dump/dump.ts";
-import { isGone } from "../../src/inputs/gone.ts";
-import { hostFiles } from "../../src/patch/host-files.ts";
 import type { Restored } from "../../src/restore/restore.ts";
 import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import type { Task } from "../../src/task/task.ts";
-import { coreOfTask } from "../../src/task/to-core/to-core.ts";
 import { imagesFromTask } from "../../src/task/to-images/to-images.ts";
+import { coreFromImages } from "../support/lives/core-from-images.ts";
 import { soon } from "../support/lives/living.ts";
 import { compile } from "./compile.ts";
 
@@ -75,8 +71,6 @@ export interface Stage {
 export type Target = "log" | "data" | "d" | "r" | "prog";
 
 const directories: readonly Target[] = ["d", "r"];
-
-const SIGABRT = 6;
 
 export function give(path: string, uid = UID): void {
 	lchownSync(path, uid, uid);
@@ -185,26 +179,9 @@ export function openStage(user = UID): Stage {
 			}
 			return path;
 		},
-		coreOf: async (images, lie = (task) => task) => {
+		coreOf: async (images, lie) => {
 			const path = fresh("core");
-			const dir = openImageDir(images);
-			const sink = createFile(path);
-			const host = hostFiles();
-			try {
-				const task = lie(taskFromImages(dir));
-				const siginfo = Buffer.alloc(128);
-				siginfo.writeInt32LE(SIGABRT, 0);
-				const death = { tid: task.identity.pid, siginfo };
-				const file = (name: string) => {
-					const here = host.open(name);
-					return isGone(here) ? undefined : here.source;
-				};
-				await writeCore(coreOfTask(task, { file, death }).draft, sink);
-			} finally {
-				host.close();
-				sink.close();
-				dir.close();
-			}
+			await coreFromImages(images, path, lie);
 			return path;
 		},
 		give,

@@ -3,14 +3,8 @@ import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { createFile } from "../../../src/bytes/sink.ts";
-import { writeCore } from "../../../src/core/write.ts";
-import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { dump } from "../../../src/dump/dump.ts";
-import { isGone } from "../../../src/inputs/gone.ts";
-import { hostFiles } from "../../../src/patch/host-files.ts";
-import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
-import { coreOfTask } from "../../../src/task/to-core/to-core.ts";
+import { coreFromImages } from "./core-from-images.ts";
 import { soon } from "./living.ts";
 
 /** A user's program with libraries and data of its own, as it died. */
@@ -29,8 +23,6 @@ export interface Linked {
 export type LinkedFile = "prog" | "libone.so" | "libtwo.so" | "data" | "log";
 
 export const LINKED_USER = 1000;
-const SIGABRT = 6;
-
 const PROGRAM = `
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -71,33 +63,11 @@ export async function linked(): Promise<Linked> {
 		const images = at("images");
 		await dump(pid, { images, afterwards: "end", pages: true, missing: "error" });
 		const core = at("core");
-		await coreFrom(images, core);
+		await coreFromImages(images, core);
 		chownSync(core, LINKED_USER, LINKED_USER);
 		return { directory, pid, core, images, at, close };
 	} catch (error) {
 		close();
 		throw error;
-	}
-}
-
-/** As the kernel would have written it. */
-async function coreFrom(images: string, path: string): Promise<void> {
-	const dir = openImageDir(images);
-	const sink = createFile(path);
-	const host = hostFiles();
-	try {
-		const task = taskFromImages(dir);
-		const siginfo = Buffer.alloc(128);
-		siginfo.writeInt32LE(SIGABRT, 0);
-		const death = { tid: task.identity.pid, siginfo };
-		const file = (name: string) => {
-			const here = host.open(name);
-			return isGone(here) ? undefined : here.source;
-		};
-		await writeCore(coreOfTask(task, { file, death }).draft, sink);
-	} finally {
-		host.close();
-		sink.close();
-		dir.close();
 	}
 }
