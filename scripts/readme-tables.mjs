@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { errorTable } from "../dist/errors.js";
 import { findingCodes } from "../dist/finding.js";
-import { attributeTable } from "../dist/task/attribute-table.js";
+import { attributeTable } from "../dist/forest/attribute-table.js";
 
 const path = new URL("../README.md", import.meta.url);
 const tables = {

@@ -1,11 +1,11 @@
 import type { ImageDir } from "../criu/image-dir.ts";
 import type { Finding } from "../finding.ts";
+import type { Task } from "../forest/task.ts";
+import { taskFromImages } from "../images/read/from-images.ts";
+import { writersTold } from "../images/read/side-record.ts";
 import { readLimits } from "../proc/limits.ts";
 import { imageRights } from "../rights/image-rights.ts";
 import { groupsOfUser, isAlone, ourRights } from "../rights/our-rights.ts";
-import { taskFromImages } from "../task/from-images/from-images.ts";
-import { writersTold } from "../task/from-images/side-record.ts";
-import type { Task } from "../task/task.ts";
 
 /** A task from images, limited to the rights of those who can have written them. @throws NecromancerError ERR_UNTRUSTED */
 export function believedImages(

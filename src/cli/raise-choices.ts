@@ -1,4 +1,4 @@
-import type { GivenClock } from "../task/deduce/dead-clocks.ts";
+import type { GivenClock } from "../understand/dead-clocks.ts";
 import {
 	type Command,
 	clockOption,

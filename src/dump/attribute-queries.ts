@@ -1,4 +1,5 @@
 import { i32, u64, viewOf } from "../bytes/layout.ts";
+import type { Attributes, ProcessAttribute, ThreadAttribute } from "../forest/attributes.ts";
 import { KEYCTL, KEYRING } from "../linux/credentials.ts";
 import { MAX_NODE, MODE_BITS, NODE_MASK_BYTES } from "../linux/mempolicy.ts";
 import { ARCH, PR, PR_MCE_KILL, PR_SPEC, PR_SPEC_OF, PR_TSC_ENABLE } from "../linux/prctl.ts";
@@ -6,7 +7,6 @@ import { IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, MEMBARRIER_GET_REGISTRATIONS } 
 import type { Arg, Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
 import { cellDatum, spaceDatum } from "../program/data.ts";
-import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
 
 /** State of a process that no restore recreates. */
 export interface Unrestored {

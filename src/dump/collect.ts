@@ -1,6 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
 import type { Finding } from "../finding.ts";
+import type { ProcessClocks } from "../forest/clocks.ts";
+import type { Identity, Task } from "../forest/task.ts";
 import { clockOriginOf } from "../host/clocks.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { readLimits } from "../proc/limits.ts";
@@ -8,8 +10,6 @@ import { readComm, readCoredumpFilter, readOomScoreAdjust } from "../proc/single
 import { type ProcStat, readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
 import { readTimers } from "../proc/timers.ts";
-import type { ProcessClocks } from "../task/clocks.ts";
-import type { Identity, Task } from "../task/task.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { pendingSignals } from "../trace/thread-records.ts";
 import type { VictimThread } from "../trace/victim-memory.ts";

@@ -2,8 +2,8 @@ import { type Address, pageCeil, plus } from "../bytes/address.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { intersect, lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
+import type { Mapping } from "../forest/task.ts";
 import { MAP } from "../linux/mman.ts";
-import type { Mapping } from "../task/task.ts";
 import type { TouchedRange } from "../trace/page-scan.ts";
 import type { Classified } from "./mappings.ts";
 

@@ -1,10 +1,10 @@
 import { defined } from "../bytes/defined.ts";
+import type { MappedFile } from "../forest/file-identity.ts";
+import type { Description, Pipe, SignalOwner, Timerfd } from "../forest/files.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { type Fdinfo, nanosecondsIn } from "../proc/fdinfo.ts";
 import { pathOfLink } from "../proc/links.ts";
-import type { MappedFile } from "../task/file-identity.ts";
-import type { Description, Pipe, SignalOwner, Timerfd } from "../task/files.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import type { LiveObjects } from "./objects.ts";
 import { deviceText, kindOf, type OpenDescriptor, pipeKey } from "./open-files.ts";

@@ -1,7 +1,7 @@
 import { type BigIntStats, statSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
-import type { GhostFile } from "../task/task.ts";
+import type { GhostFile } from "../forest/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 

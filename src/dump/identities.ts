@@ -1,7 +1,7 @@
+import type { FileIdentity } from "../forest/file-identity.ts";
+import type { Task } from "../forest/task.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { type Link, mapLink, statLink } from "../proc/links.ts";
-import type { FileIdentity } from "../task/file-identity.ts";
-import type { Task } from "../task/task.ts";
 
 /**
  * Which files a stopped process has, by path: what it has open and mapped, its executable and its directories, looked at

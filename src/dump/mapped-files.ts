@@ -5,8 +5,8 @@ import { attempt, O_PATH, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { buildIdOfFile } from "../elf/build-id.ts";
 import { NecromancerError } from "../errors.ts";
+import type { MappedFile } from "../forest/file-identity.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
-import type { MappedFile } from "../task/file-identity.ts";
 
 /** A file of a process, and its link in /proc, which leads to it even if it was renamed or unlinked. */
 export interface ReachedFile {

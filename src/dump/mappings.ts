@@ -4,11 +4,11 @@ import { defined } from "../bytes/defined.ts";
 import { contains } from "../bytes/range.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
+import type { Attributes, MappingAttribute } from "../forest/attributes.ts";
+import type { Backing, Bounds, Mapping } from "../forest/task.ts";
 import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
-import type { Attributes, MappingAttribute } from "../task/attributes.ts";
-import type { Backing, Bounds, Mapping } from "../task/task.ts";
 import { isNamelessMemory } from "./objects.ts";
 
 /** What a VMA of the living process is in a task. */

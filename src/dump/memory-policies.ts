@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
+import type { Mapping } from "../forest/task.ts";
 import { maskFrom } from "../linux/mempolicy.ts";
 import { readMemoryPolicies } from "../proc/numa-maps.ts";
-import type { Mapping } from "../task/task.ts";
 
 const NODES = "/sys/devices/system/node/online";
 

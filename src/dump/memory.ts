@@ -4,6 +4,7 @@ import { hex } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
 import { byStart } from "../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
+import type { Bounds, Memory } from "../forest/task.ts";
 import { readAuxv } from "../linux/auxv.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
@@ -12,7 +13,6 @@ import { isLinkWritable, mapLink, pathOfLink, readLink, statLink } from "../proc
 import { readAuxvBytes } from "../proc/single-values.ts";
 import { readSmaps, type SmapsEntry } from "../proc/smaps.ts";
 import type { ProcStat } from "../proc/stat.ts";
-import type { Bounds, Memory } from "../task/task.ts";
 import { pagesByPagemap, scanPages } from "../trace/page-scan.ts";
 import type { ProcessMemory } from "../trace/process-memory.ts";
 import { touchedOf } from "./contents.ts";

@@ -4,12 +4,12 @@ import { defined } from "../bytes/defined.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { lengthOf } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
+import type { SharedObject } from "../forest/task.ts";
 import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
-import type { SharedObject } from "../task/task.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 

@@ -4,6 +4,8 @@ import { defined } from "../bytes/defined.ts";
 import { i32, u64, viewOf } from "../bytes/layout.ts";
 import type { Range } from "../bytes/range.ts";
 import { ACTION_SIGNALS } from "../criu/vma.ts";
+import type { Attributes, ProcessAttribute, ThreadAttribute } from "../forest/attributes.ts";
+import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../forest/task.ts";
 import { PR } from "../linux/prctl.ts";
 import { kernelSigaction, SIGSET_BYTES, SS_DISABLE } from "../linux/signal.ts";
 import { CLOCK, type Clocks, ITIMER, itimerspec, itimerval, nanosecondsOf, timespec } from "../linux/time.ts";
@@ -13,8 +15,6 @@ import type { Place } from "../program/args.ts";
 import type { CallName } from "../program/calls.ts";
 import { bytesDatum, cellDatum, dataOf, spaceDatum } from "../program/data.ts";
 import type { Program, Step, StepList } from "../program/program.ts";
-import type { Attributes, ProcessAttribute, ThreadAttribute } from "../task/attributes.ts";
-import type { AlternateStack, IntervalTimer, PosixTimer, SignalAction } from "../task/task.ts";
 import {
 	type Ask,
 	askProcessAttributes,

@@ -1,12 +1,12 @@
 import { uptime } from "node:os";
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
+import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../forest/clocks.ts";
 import { CLOCK, type Clocks, nanosecondsOf, timespec } from "../linux/time.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { type Namespace, readNamespace, readTimensOffsets } from "../proc/namespaces.ts";
 import { readBootId } from "../proc/sys.ts";
 import { processes } from "../proc/tasks.ts";
-import { type ClockOrigin, type HostClocks, type ProcessClocks, sameOrigin } from "../task/clocks.ts";
 
 /**
  * Boot and time namespace of a process; absent if its children get another time namespace: timens_offsets shows only the

@@ -1,4 +1,4 @@
-import type { FileIdentity, MappedFile } from "../task/file-identity.ts";
+import type { FileIdentity, MappedFile } from "../forest/file-identity.ts";
 
 /** How a file looked that a process had, as its core or its images tell. What is absent is not compared. */
 export interface Expected extends Omit<MappedFile, "path"> {

@@ -1,5 +1,5 @@
 import { caution, type Finding } from "../finding.ts";
-import type { Different, Verdict } from "../task/verdict.ts";
+import type { Different, Verdict } from "../forest/verdict.ts";
 import type { WantedFile } from "./wanted-files.ts";
 
 /** Where a file was found, if not under the path that the process had it by: " at /sysroot/lib/x". */

@@ -1,4 +1,4 @@
-import type { Gone } from "../task/verdict.ts";
+import type { Gone } from "../forest/verdict.ts";
 
 /** Why there is no file to judge. */
 const gone = (why: Gone["why"], because: string): Gone => ({ kind: "gone", why, because });

@@ -1,5 +1,5 @@
 import type { ByteSource } from "../bytes/source.ts";
-import type { Gone, JudgedFile } from "../task/verdict.ts";
+import type { Gone, JudgedFile } from "../forest/verdict.ts";
 import type { Expected } from "./expected.ts";
 import { isGone } from "./gone.ts";
 import { judge, openedFile } from "./judge.ts";

@@ -6,14 +6,14 @@ import { defined } from "../bytes/defined.ts";
 import { type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
+import type { FileIdentity } from "../forest/file-identity.ts";
+import type { Gone } from "../forest/verdict.ts";
 import { errnoName } from "../linux/errno.ts";
 import { AT, AT_FDCWD } from "../linux/fcntl.ts";
 import { O, openHow, RESOLVE } from "../linux/open.ts";
 import type { Opener } from "../plan/opener.ts";
 import { pathOfLink, readLink, statLink } from "../proc/links.ts";
 import { foreignLinkOwner, resolveInRoot } from "../rights/resolve-in-root.ts";
-import type { FileIdentity } from "../task/file-identity.ts";
-import type { Gone } from "../task/verdict.ts";
 import { performAsUser } from "./as-user.ts";
 import { CHANGING, goneBy, reachedByLinkOf, UNSEEN } from "./gone.ts";
 

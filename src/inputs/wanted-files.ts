@@ -3,10 +3,10 @@ import { defined } from "../bytes/defined.ts";
 import { lengthOf, rangeAt } from "../bytes/range.ts";
 import { isKernelOwned, isKernelPath } from "../core/files.ts";
 import { ELF_MAGIC, elf64Ehdr, elf64Phdr } from "../elf/file.ts";
+import type { PartialMapping, PartialTask } from "../forest/partial-task.ts";
 import { AT } from "../linux/auxv.ts";
 import { PROT_EXEC, PROT_READ } from "../linux/mman.ts";
-import type { PartialMapping, PartialTask } from "../task/partial-task.ts";
-import { linkedPaths } from "../task/relocate.ts";
+import { linkedPaths } from "../understand/relocate.ts";
 import type { Expected } from "./expected.ts";
 
 /** A file that a dead process had mapped, as its core knows it. */

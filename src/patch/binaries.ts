@@ -1,15 +1,15 @@
 import type { ByteSource } from "../bytes/source.ts";
 import { caution, type Finding, loss } from "../finding.ts";
+import type { MappedFile } from "../forest/file-identity.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Memory } from "../forest/task.ts";
+import type { Gone, JudgedFile, Verdict } from "../forest/verdict.ts";
 import { absentText, differenceText, doubtsAbout } from "../inputs/file-findings.ts";
 import { isGone, NOT_HERE } from "../inputs/gone.ts";
 import { judgedFiles } from "../inputs/judged-files.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
-import { mappedFileOf } from "../task/complete/mapped-file.ts";
-import type { MappedFile } from "../task/file-identity.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { OpenObject } from "../task/program-objects.ts";
-import type { Memory } from "../task/task.ts";
-import type { Gone, JudgedFile, Verdict } from "../task/verdict.ts";
+import type { OpenObject } from "../understand/evidence/program-objects.ts";
+import { mappedFileOf } from "../understand/mapped-file.ts";
 
 /** How files on this host are reached. Paths in cores and images are hints: regular files only, opened for reading. */
 export interface HostFiles {

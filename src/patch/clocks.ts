@@ -1,7 +1,7 @@
 import type { TimensEntry } from "../criu/wire/generated/schema.ts";
+import type { ProcessClocks } from "../forest/clocks.ts";
+import { timensEntry } from "../images/write/clocks.ts";
 import { nanosecondsOf } from "../linux/time.ts";
-import type { ProcessClocks } from "../task/clocks.ts";
-import { timensEntry } from "../task/to-images/clocks.ts";
 
 /** Differences up to this are rounding, nanoseconds: patching again changes nothing. */
 const SAME = 1_000_000_000n;

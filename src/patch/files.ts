@@ -7,9 +7,9 @@ import {
 	type MmEntry,
 	type RegFileEntry,
 } from "../criu/wire/generated/schema.ts";
+import { isOther } from "../forest/verdict.ts";
+import { NO_OWNER } from "../images/write/files-image.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { NO_OWNER } from "../task/to-images/files-image.ts";
-import { isOther } from "../task/verdict.ts";
 import type { Binary } from "./binaries.ts";
 
 /** Builds files.img: the donor's entries, edited, then new ones. */

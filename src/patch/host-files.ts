@@ -3,8 +3,8 @@ import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { NecromancerError } from "../errors.ts";
+import type { Gone } from "../forest/verdict.ts";
 import { IRREGULAR, isGone, NOT_HERE, UNOPENED } from "../inputs/gone.ts";
-import type { Gone } from "../task/verdict.ts";
 import type { HostFile, HostFiles } from "./binaries.ts";
 
 export interface OpenedFiles extends HostFiles {

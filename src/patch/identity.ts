@@ -1,6 +1,6 @@
 import type { PstreeEntry } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
-import type { Task } from "../task/task.ts";
+import type { Task } from "../forest/task.ts";
 
 /**
  * The process tree with the donor's process under the dead one's ids. Relatives that were its children, or in a group or

@@ -1,8 +1,8 @@
 import { extent } from "../bytes/extent.ts";
 import type { Baseline, PageRun } from "../criu/pages/pages.ts";
-import type { ContentPart } from "../task/content-parts.ts";
-import type { Memory } from "../task/task.ts";
-import { pageRuns } from "../task/to-images/pages.ts";
+import type { ContentPart } from "../forest/content-parts.ts";
+import type { Memory } from "../forest/task.ts";
+import { pageRuns } from "../images/write/pages.ts";
 import type { Binary } from "./binaries.ts";
 
 /** The page runs of private memory, without pages that are equal to this host's mapped files. */

@@ -1,9 +1,9 @@
 import type { PagesPlan } from "../criu/pages/pages.ts";
 import { VMA } from "../criu/vma.ts";
 import { type FdinfoEntry, FdTypes, type MemfdInodeEntry, type MmEntry } from "../criu/wire/generated/schema.ts";
-import type { Task } from "../task/task.ts";
-import { isSealed, memfdFile, memfdInode, objectPages } from "../task/to-images/memfd.ts";
-import type { ShownObject } from "../task/to-images/mm.ts";
+import type { Task } from "../forest/task.ts";
+import { isSealed, memfdFile, memfdInode, objectPages } from "../images/write/memfd.ts";
+import type { ShownObject } from "../images/write/mm.ts";
 import type { FileTable } from "./files.ts";
 import type { NameTable } from "./name-table.ts";
 

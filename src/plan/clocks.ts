@@ -1,5 +1,7 @@
 import { defined } from "../bytes/defined.ts";
 import { loss } from "../finding.ts";
+import { sameOrigin } from "../forest/clocks.ts";
+import type { Task } from "../forest/task.ts";
 import { AT_FDCWD } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { CLONE } from "../linux/sched.ts";
@@ -7,8 +9,6 @@ import { CLOCK } from "../linux/time.ts";
 import { TIMENS_OFFSETS_SIZE } from "../proc/namespaces.ts";
 import { ASKS_FOR_CLOCKS, reportLayout } from "../program/abi.ts";
 import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../program/data.ts";
-import { sameOrigin } from "../task/clocks.ts";
-import type { Task } from "../task/task.ts";
 import type { Context } from "./context.ts";
 import type { Part } from "./part.ts";
 

@@ -1,5 +1,5 @@
 import type { XstateLayout } from "../arch/x86-64/xstate.ts";
-import type { HostClocks } from "../task/clocks.ts";
+import type { HostClocks } from "../forest/clocks.ts";
 
 /** What a plan has to know of the host that will carry it out. Measured by host/facts.ts, made up in tests. */
 export interface HostFacts {

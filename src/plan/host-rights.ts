@@ -1,5 +1,5 @@
+import type { Credentials } from "../forest/task.ts";
 import { CAP, capabilitiesIn, capabilityName } from "../linux/credentials.ts";
-import type { Credentials } from "../task/task.ts";
 import type { HostFacts } from "./host-facts.ts";
 
 /** What decides on rights. */

@@ -2,12 +2,12 @@ import { type Address, hex, plus } from "../bytes/address.ts";
 import { i32 } from "../bytes/layout.ts";
 import { rangeAt } from "../bytes/range.ts";
 import { caution, loss } from "../finding.ts";
+import type { Task } from "../forest/task.ts";
+import { holdsRobustMutexes, tidWordsOf } from "../forest/tid-words.ts";
 import { iovec } from "../linux/io.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { Arg, Place } from "../program/args.ts";
 import { bytesDatum, cellDatum } from "../program/data.ts";
-import type { Task } from "../task/task.ts";
-import { holdsRobustMutexes, tidWordsOf } from "../task/tid-words.ts";
 import type { ListDraft, Part, PartDraft, StepOptions } from "./part.ts";
 import type { Stage } from "./plan.ts";
 

@@ -1,9 +1,9 @@
 import type { ByteSource } from "../bytes/source.ts";
+import type { Mapping, Task } from "../forest/task.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { O } from "../linux/open.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
 import type { InputFile } from "../program/args.ts";
-import type { Mapping, Task } from "../task/task.ts";
 
 /**
  * What a process needs a file of the host for, and so how it is open before the process exists. `node`: O_PATH, to be opened

@@ -1,4 +1,5 @@
 import { u32, viewOf } from "../bytes/layout.ts";
+import type { Credentials, Task } from "../forest/task.ts";
 import {
 	ALL_CAPABILITIES,
 	CAPABILITY_VERSION_3,
@@ -11,7 +12,6 @@ import { SIGKILL } from "../linux/signal.ts";
 import type { Arg } from "../program/args.ts";
 import { type CallOf, mapArgs } from "../program/calls.ts";
 import { bytesDatum } from "../program/data.ts";
-import type { Credentials, Task } from "../task/task.ts";
 import { attainable, type RightsFacts } from "./host-rights.ts";
 import type { ListDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { isKernelPath } from "../core/files.ts";
 import { NecromancerError, refuse } from "../errors.ts";
+import type { Gone, Verdict } from "../forest/verdict.ts";
 import type { BuildIdSearch } from "../inputs/build-id-search.ts";
 import { IRREGULAR, UNOPENED } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
@@ -10,7 +11,6 @@ import type { WantedFile } from "../inputs/wanted-files.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { isBelow } from "../rights/resolve-in-root.ts";
-import type { Gone, Verdict } from "../task/verdict.ts";
 import type { FileSearch, SearchPlaces } from "./file-search.ts";
 
 /** A file of this host that may be the mapped one. */

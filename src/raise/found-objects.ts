@@ -1,5 +1,5 @@
 import type { OpenFiles } from "../inputs/open-files.ts";
-import type { OpenObject } from "../task/program-objects.ts";
+import type { OpenObject } from "../understand/evidence/program-objects.ts";
 import type { FoundFiles } from "./mapped-files.ts";
 
 /** The mapped files that were found, by their paths here, for those who read symbols and code: nobody opens or judges them again. */

@@ -1,10 +1,10 @@
 import { plus } from "../bytes/address.ts";
 import { contains, lengthOf, type Range } from "../bytes/range.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Task } from "../forest/task.ts";
 import { MAP } from "../linux/mman.ts";
 import { roomFor } from "../plan/compile/room.ts";
 import { chooseHole, type Taken } from "../plan/hole.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { Task } from "../task/task.ts";
 
 /** Descriptors that a core alone proves; a few in all cores seen so far. More than this make no plan that fits. */
 const MOST_PROVED = 4096;

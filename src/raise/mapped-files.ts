@@ -1,13 +1,13 @@
 import { refuseAll } from "../errors.ts";
 import { type Finding, loss, note } from "../finding.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Gone, Verdict } from "../forest/verdict.ts";
 import { type BuildIdSearch, buildIdSearch } from "../inputs/build-id-search.ts";
 import { absentText, differenceText, doubtsAbout, placeOf } from "../inputs/file-findings.ts";
 import { isGone, NOT_HERE } from "../inputs/gone.ts";
 import type { OpenFiles } from "../inputs/open-files.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { Relocation } from "../task/relocate.ts";
-import type { Gone, Verdict } from "../task/verdict.ts";
+import type { Relocation } from "../understand/relocate.ts";
 import { candidatesFound, candidatesIn, type FileCandidate } from "./file-candidates.ts";
 import type { FileSearch, SearchPlaces } from "./file-search.ts";
 

@@ -1,11 +1,11 @@
 import type { FileWriters } from "../bytes/source.ts";
 import type { Finding } from "../finding.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { SoftLimits } from "../forest/soft-limits.ts";
+import type { Task } from "../forest/task.ts";
 import type { IdChoice } from "../restore/ids.ts";
 import type { RestoreOptions } from "../restore/restore.ts";
-import type { GivenClock } from "../task/deduce/dead-clocks.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { SoftLimits } from "../task/soft-limits.ts";
-import type { Task } from "../task/task.ts";
+import type { GivenClock } from "../understand/dead-clocks.ts";
 import type { FileSearch } from "./file-search.ts";
 
 export interface RaiseOptions extends Omit<RestoreOptions, "tracer">, FileSearch {

@@ -1,12 +1,12 @@
 import { refuse } from "../errors.ts";
 import type { Finding } from "../finding.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Credentials } from "../forest/task.ts";
 import { authorsOf } from "../rights/authors.ts";
 import { requireDonorOf } from "../rights/donor-rights.ts";
 import { isAlone, primaryGroup } from "../rights/our-rights.ts";
 import { type OurRights, privilegeOf } from "../rights/privilege.ts";
-import { completeCredentials } from "../task/complete/credentials.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { Credentials } from "../task/task.ts";
+import { completeCredentials } from "../understand/complete/credentials.ts";
 import type { OpenedCore } from "./open-core.ts";
 import type { RaiseOptions } from "./raise-options.ts";
 

@@ -5,12 +5,12 @@ import { clearUndo, spawnTask } from "../agent/spawn.ts";
 import { waitForExit } from "../agent/wait.ts";
 import { defined } from "../bytes/defined.ts";
 import { NecromancerError, refuse } from "../errors.ts";
+import type { Task } from "../forest/task.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { type AssembledPlan, LEADER, type Plan, type WORKSHOP, type WORKSHOP_END } from "../plan/plan.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
-import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
 import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
 

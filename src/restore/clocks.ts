@@ -1,5 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
+import { sameOrigin } from "../forest/clocks.ts";
+import type { Task } from "../forest/task.ts";
 import { measureClocks } from "../host/clocks.ts";
 import { enterPidNamespace, enterUserNamespace, type NamespaceUser } from "../host/namespace.ts";
 import { probeTimeNamespace } from "../host/probe-clocks.ts";
@@ -8,8 +10,6 @@ import type { HostFacts } from "../plan/host-facts.ts";
 import type { Plan } from "../plan/plan.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readNamespace, readTimensOffsets, timensOffsetsText } from "../proc/namespaces.ts";
-import { sameOrigin } from "../task/clocks.ts";
-import type { Task } from "../task/task.ts";
 import type { IdChoice } from "./ids.ts";
 
 /** The process's user in the user namespace made for it, and why it can have no time namespace. */

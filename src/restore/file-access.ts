@@ -1,9 +1,9 @@
+import type { Task } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { fileOfSlot } from "../plan/files/needed-files.ts";
 import { type FilePolicy, slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile } from "../plan/inputs.ts";
 import { accessOf } from "../rights/within-rights.ts";
-import type { Task } from "../task/task.ts";
 
 /**
  * What a process does with its files that its user opens, by path: R_OK, W_OK, X_OK of access(2).

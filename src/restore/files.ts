@@ -1,12 +1,12 @@
 import { refuseAll } from "../errors.ts";
+import type { MappedFile } from "../forest/file-identity.ts";
+import type { Task } from "../forest/task.ts";
+import { type Different, type Gone, isOther } from "../forest/verdict.ts";
 import type { Expected } from "../inputs/expected.ts";
 import { judge, type OpenedFile } from "../inputs/judge.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { ownName } from "../proc/own-paths.ts";
-import type { MappedFile } from "../task/file-identity.ts";
-import type { Task } from "../task/task.ts";
-import { type Different, type Gone, isOther } from "../task/verdict.ts";
 
 /** A file that is not as the dead process had it. */
 export interface FileMismatch {

@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
+import type { Task } from "../forest/task.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf, shownGhosts } from "../plan/files/ghosts.ts";
-import type { Task } from "../task/task.ts";
 
 /** Where files without a name can be, if not where they were. */
 export const PLACES: readonly string[] = ["/var/tmp", "/dev/shm"];

@@ -1,11 +1,11 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { attempt } from "../bytes/source.ts";
+import type { Task } from "../forest/task.ts";
 import type { PidFacts } from "../host/pids.ts";
 import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { pathOfMemory } from "../proc/links.ts";
 import { readStatus } from "../proc/status.ts";
 import { threadsOf } from "../proc/tasks.ts";
-import type { Task } from "../task/task.ts";
 
 /**
  * Which ids a restored process gets: those that it had, here; those that it had, in a pid namespace of its own; or new ones.

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { attempt } from "../bytes/source.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import type { Finding } from "../finding.ts";
+import type { Task } from "../forest/task.ts";
 import { clocksWhenWritten } from "../host/clocks.ts";
-import { type GivenClock, withGivenClock } from "../task/deduce/dead-clocks.ts";
-import { timensName } from "../task/from-images/clocks.ts";
-import type { Task } from "../task/task.ts";
+import { timensName } from "../images/read/clocks.ts";
+import { type GivenClock, withGivenClock } from "../understand/dead-clocks.ts";
 
 /** Longest time between reading the clocks and writing the image, nanoseconds. */
 const SOON = 10_000_000_000n;

@@ -5,7 +5,7 @@ import type { ImageDir } from "../criu/image-dir.ts";
 import { RemapType } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
-import type { Task } from "../task/task.ts";
+import type { Task } from "../forest/task.ts";
 import { type ImageLosable, imageLosable } from "./image-losable.ts";
 
 const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;

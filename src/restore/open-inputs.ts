@@ -1,6 +1,7 @@
 import { tmpdir } from "node:os";
 import { defined } from "../bytes/defined.ts";
 import { refuseAll } from "../errors.ts";
+import type { Task } from "../forest/task.ts";
 import { performAsUser } from "../inputs/as-user.ts";
 import { NOT_HERE } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
@@ -13,7 +14,6 @@ import { directoryOf } from "../plan/files/ghosts.ts";
 import { neededFiles } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
-import type { Task } from "../task/task.ts";
 import { accessesOf } from "./file-access.ts";
 import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";

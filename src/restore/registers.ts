@@ -2,7 +2,7 @@ import { type UserRegs, userRegs } from "../arch/x86-64/registers.ts";
 import { legalMxcsr, normaliseXstate, readXstate, type XstateLayout } from "../arch/x86-64/xstate.ts";
 import { componentBit, xstateComponentName } from "../arch/x86-64/xstate-components.ts";
 import { hex } from "../bytes/address.ts";
-import type { Thread } from "../task/task.ts";
+import type { Thread } from "../forest/task.ts";
 
 /** Flags that a program can set for itself; the kernel forces the others (arch/x86/include/asm/sighandling.h, FIX_EFLAGS). */
 const USER_FLAGS = 0x40cd5n;

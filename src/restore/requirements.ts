@@ -1,11 +1,11 @@
 import { type Range, rangeAt } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
+import type { Mapping, Task } from "../forest/task.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
 import { readMaxMapCount } from "../proc/sys.ts";
 import { processes } from "../proc/tasks.ts";
-import type { Mapping, Task } from "../task/task.ts";
 
 /**
  * Refuses images that hold no memory of the process: zeros would be where its stacks and data were. A living process has

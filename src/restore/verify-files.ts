@@ -1,8 +1,8 @@
+import type { Description } from "../forest/files.ts";
+import type { Task } from "../forest/task.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { readLink } from "../proc/links.ts";
 import { ownerInProc } from "../proc/own-paths.ts";
-import type { Description } from "../task/files.ts";
-import type { Task } from "../task/task.ts";
 
 /**
  * Differences between the descriptors that a process has and those that were planned, in words: those without a path by their

@@ -1,9 +1,9 @@
 import { hex } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
+import type { Task } from "../forest/task.ts";
 import { readLink, statLink } from "../proc/links.ts";
 import type { MapsEntry } from "../proc/maps.ts";
 import type { Whose } from "../proc/whose.ts";
-import type { Task } from "../task/task.ts";
 
 /**
  * Descriptors and mappings that should share one memfd, or one unnamed file, and have different inodes, in words.

@@ -1,6 +1,7 @@
 import { type Address, hex } from "../bytes/address.ts";
 import { byStart, gaps, overlaps, type Range, rangeAt, united } from "../bytes/range.ts";
 import { type Finding, loss } from "../finding.ts";
+import type { Mapping, Task } from "../forest/task.ts";
 import { protText } from "../linux/mman.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -9,7 +10,6 @@ import { ifShown } from "../proc/if-shown.ts";
 import { type MapsEntry, readMaps } from "../proc/maps.ts";
 import { readComm, readOomScoreAdjust } from "../proc/single-values.ts";
 import { threadsOf } from "../proc/tasks.ts";
-import type { Mapping, Task } from "../task/task.ts";
 import { descriptorDifferences } from "./verify-files.ts";
 import { otherInodes } from "./verify-sharing.ts";
 

@@ -1,7 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
+import type { Files } from "../forest/files.ts";
+import type { Credentials, Memory } from "../forest/task.ts";
 import { capabilitiesIn, capabilityName } from "../linux/credentials.ts";
-import type { Files } from "../task/files.ts";
-import type { Credentials, Memory } from "../task/task.ts";
 
 /** The users who can have written something, besides root. */
 export interface Authors {

@@ -1,6 +1,6 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse } from "../errors.ts";
-import type { Credentials } from "../task/task.ts";
+import type { Credentials } from "../forest/task.ts";
 import { authorsOf, authorsText, contentsClosedTo, type KeptBy } from "./authors.ts";
 import { refuseClosed } from "./patch-rights.ts";
 import type { OurRights } from "./privilege.ts";

@@ -1,8 +1,8 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
+import type { Limit, Task } from "../forest/task.ts";
 import { NOBODY } from "../linux/credentials.ts";
-import type { Limit, Task } from "../task/task.ts";
 import { authorsOf, authorsText, loneAuthor, rightsBeyond } from "./authors.ts";
 import type { OurRights } from "./privilege.ts";
 import { withinMeans } from "./within-rights.ts";

@@ -1,6 +1,6 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
-import type { Credentials, Task } from "../task/task.ts";
+import type { Credentials, Task } from "../forest/task.ts";
 import {
 	authorsOf,
 	authorsText,

@@ -1,9 +1,9 @@
 import { refuse } from "../errors.ts";
 import { caution, type Finding, note } from "../finding.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Credentials } from "../forest/task.ts";
 import { AT } from "../linux/auxv.ts";
 import { ALL_CAPABILITIES, capabilitiesIn, capabilityName, NOBODY } from "../linux/credentials.ts";
-import type { PartialTask } from "../task/partial-task.ts";
-import type { Credentials } from "../task/task.ts";
 
 /** A user, and the group where it is known. */
 export interface Owner {

@@ -2,14 +2,14 @@ import { defined } from "../bytes/defined.ts";
 import { lengthOf } from "../bytes/range.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
+import type { Description, Files } from "../forest/files.ts";
+import type { Limit, Mapping, Memory, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { limitNumber } from "../linux/resource.ts";
 import { SCHED } from "../linux/sched.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
-import type { Description, Files } from "../task/files.ts";
-import type { Limit, Mapping, Memory, Task, Thread } from "../task/task.ts";
 
 /** A user without capabilities, in one group. */
 export interface Reader {

@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { soon } from "../support/lives/living.ts";
 import { hasGcc, need } from "../support/tools.ts";
 import { compile } from "./compile.ts";

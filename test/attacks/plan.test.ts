@@ -1,12 +1,12 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { type ImageDir, openImageDir } from "../../src/criu/image-dir.ts";
+import type { Task } from "../../src/forest/task.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { type CompileOptions, compilePlan } from "../../src/plan/compile/compile.ts";
 import { neededFiles } from "../../src/plan/files/needed-files.ts";
 import { asIfOpened, type OpenedInput, sourcesOf } from "../../src/plan/inputs.ts";
 import type { PlanStep } from "../../src/plan/plan.ts";
 import type { Arg } from "../../src/program/args.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
-import type { Task } from "../../src/task/task.ts";
 import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";
 

@@ -2,12 +2,12 @@ import { mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync } from "
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import type { Task } from "../../src/forest/task.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
 import { raise } from "../../src/raise/raise.ts";
 import type { RaiseOptions } from "../../src/raise/raise-options.ts";
 import type { Restored } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
-import type { Task } from "../../src/task/task.ts";
 import { able, cleanedUp, moments, needs } from "./moments.ts";
 import { openStage, type Stage, type Target, UID } from "./stage.ts";
 

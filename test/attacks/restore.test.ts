@@ -1,9 +1,9 @@
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import type { Task } from "../../src/forest/task.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { restore } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
-import type { Task } from "../../src/task/task.ts";
 import { able, cleanedUp, moments, needs } from "./moments.ts";
 import { openStage, type Stage, type Target } from "./stage.ts";
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
 import type { FileWriters } from "../../src/bytes/source.ts";
+import type { Credentials, Mapping, Task } from "../../src/forest/task.ts";
 import { MAP } from "../../src/linux/mman.ts";
 import { type ImageRightsQuestion, imageRights } from "../../src/rights/image-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
-import type { Credentials, Mapping, Task } from "../../src/task/task.ts";
 import { taskOfThreads, threadOf } from "../support/builders/thread-task.ts";
 import { refusal } from "../support/refusal.ts";
 

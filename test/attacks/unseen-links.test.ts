@@ -3,8 +3,8 @@ import { lchownSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs"
 import { join } from "node:path";
 import { describe, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { able, cleanedUp, needs } from "./moments.ts";
 import { openStage, type Stage, UID } from "./stage.ts";
 

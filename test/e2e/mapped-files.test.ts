@@ -4,9 +4,9 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
+import type { PartialTask } from "../../src/forest/partial-task.ts";
 import type { FoundFiles } from "../../src/raise/mapped-files.ts";
-import { taskFromCore } from "../../src/task/from-core/from-core.ts";
-import type { PartialTask } from "../../src/task/partial-task.ts";
+import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { type BuiltCore, buildCore } from "../support/builders/core-builder.ts";
 import {
 	changeSegment,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
 import { writeImagesOf } from "../support/builders/written-images.ts";
 import { built } from "../support/lives/built.ts";

@@ -4,6 +4,7 @@ import type { Agent } from "../../src/agent/agent.ts";
 import { spawnTask } from "../../src/agent/spawn.ts";
 import { startAgent } from "../../src/agent/start-agent.ts";
 import { address } from "../../src/bytes/address.ts";
+import type { Limit, Task } from "../../src/forest/task.ts";
 import { measureHost } from "../../src/host/facts.ts";
 import type { Context } from "../../src/plan/context.ts";
 import { sameIds } from "../../src/plan/ids.ts";
@@ -16,7 +17,6 @@ import { planThreads } from "../../src/plan/threads/threads.ts";
 import { planTimers } from "../../src/plan/threads/timers.ts";
 import { assemble } from "../../src/program/assemble.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../src/program/data.ts";
-import type { Limit, Task } from "../../src/task/task.ts";
 import { tracerOn } from "../../src/trace/tracer.ts";
 import { ownFiles } from "../support/builders/own-files.ts";
 import {

@@ -16,13 +16,13 @@ import { checkNewImages } from "../../src/criu/store/new-images.ts";
 import { buildIdOfFile } from "../../src/elf/build-id.ts";
 import { readSymbols } from "../../src/elf/object.ts";
 import { NecromancerError } from "../../src/errors.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { assemble } from "../../src/program/assemble.ts";
-import { complete } from "../../src/task/complete/complete.ts";
-import { deduce } from "../../src/task/deduce/deduce.ts";
-import { taskFromCore } from "../../src/task/from-core/from-core.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { complete } from "../../src/understand/complete/complete.ts";
+import { deduce } from "../../src/understand/deduce/deduce.ts";
+import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { fixtureCore } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";
 

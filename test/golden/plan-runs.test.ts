@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { LEADER, type Plan, WORKSHOP, WORKSHOP_END } from "../../src/plan/plan.ts";
 import { type AssembleOptions, assemble } from "../../src/program/assemble.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";
 import { agreeable, flatMemory, type Outcome, runModel } from "../support/models/model-kernel.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { expectFrames, signalled, threadModelOf } from "../support/models/expected-threads.ts";
 import { anyKernel, factsOf, planOfThreads, processors, runThreads } from "../support/models/run-threads.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { fixtureCore, fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { patchInto } from "../support/builders/patching.ts";
 import { writeImagesOf } from "../support/builders/written-images.ts";

@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
+import type { Description, Descriptor, Files, Pipe } from "../../src/forest/files.ts";
+import type { Task } from "../../src/forest/task.ts";
 import type { FilePolicy } from "../../src/plan/files/files.ts";
 import { movesOf } from "../../src/plan/files/place-inputs.ts";
-import type { Description, Descriptor, Files, Pipe } from "../../src/task/files.ts";
-import type { Task } from "../../src/task/task.ts";
 import { carriedOut } from "../support/builders/carried-out.ts";
 import type { ModelDescription, ModelFile } from "../support/models/model-files.ts";
 

@@ -5,7 +5,7 @@ import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { patch } from "../../src/patch/patch.ts";
-import { taskFromCore } from "../../src/task/from-core/from-core.ts";
+import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { judgeCore, judgeImages, judgeObject, nothingHere } from "../fuzz/judge.ts";
 import { fixtureCore, fixturePath } from "../support/builders/fixture-core.ts";
 import { swollenCore } from "../support/builders/swollen-core.ts";

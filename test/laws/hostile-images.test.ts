@@ -4,9 +4,9 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../src/errors.ts";
+import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { assemble } from "../../src/program/assemble.ts";
-import { taskFromImages } from "../../src/task/from-images/from-images.ts";
 import {
 	type BuiltFileEntry,
 	type BuiltVma,

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
+import { isOther } from "../../src/forest/verdict.ts";
 import type { Expected } from "../../src/inputs/expected.ts";
 import { judge, type OpenedFile, openedFile } from "../../src/inputs/judge.ts";
-import { isOther } from "../../src/task/verdict.ts";
 import { program } from "../support/builders/pair.ts";
 
 /** A file, and everything that could be told of it by whoever had it. */

@@ -4,8 +4,8 @@ import { type Address, address, type FileOffset, fileOffset } from "../../src/by
 import type { Placed } from "../../src/bytes/extent.ts";
 import { lengthOf } from "../../src/bytes/range.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
+import type { Mapping, SharedObject, Task } from "../../src/forest/task.ts";
 import { chooseHole, reserver, type Taken } from "../../src/plan/hole.ts";
-import type { Mapping, SharedObject, Task } from "../../src/task/task.ts";
 import {
 	anonymous,
 	executed,

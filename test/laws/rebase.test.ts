@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Address, address, fileOffset } from "../../src/bytes/address.ts";
-import { type AddressLayout, type LayoutMapping, rebase } from "../../src/task/rebase.ts";
+import type { LayoutMapping } from "../../src/forest/partial-task.ts";
+import { type AddressLayout, rebase } from "../../src/understand/donor/rebase.ts";
 
 // A layout is drawn once and laid out twice at different bases, as ASLR does; the test knows where everything went.
 

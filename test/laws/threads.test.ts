@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
-import type { Credentials, Task, Thread } from "../../src/task/task.ts";
+import type { Credentials, Task, Thread } from "../../src/forest/task.ts";
 import { NOBODY, registersOf, siginfoOf, taskOfThreads, threadOf, xstateOf } from "../support/builders/thread-task.ts";
 import { expectFrames, modelOf, signalled, threadModelOf } from "../support/models/expected-threads.ts";
 import { allCapable } from "../support/models/model-threads.ts";

@@ -11,17 +11,17 @@ import {
 	writeNewDirectory,
 } from "../../criu/store/commit.ts";
 import { draftWork } from "../../criu/store/new-images.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../../host/clocks.ts";
 import { holesOf } from "../../host/holes.ts";
+import { clocksFromImages } from "../../images/read/clocks.ts";
+import { writersTold } from "../../images/read/side-record.ts";
 import { hostFiles } from "../../patch/host-files.ts";
 import { type Patched, patch } from "../../patch/patch.ts";
 import { groupsOfUser, isAlone, ourRights } from "../../rights/our-rights.ts";
 import { patchRights } from "../../rights/patch-rights.ts";
-import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
-import { taskFromCore } from "../../task/from-core/from-core.ts";
-import { clocksFromImages } from "../../task/from-images/clocks.ts";
-import { writersTold } from "../../task/from-images/side-record.ts";
-import type { PartialTask } from "../../task/partial-task.ts";
+import type { GivenClock } from "../../understand/dead-clocks.ts";
+import { taskFromCore } from "../../understand/from-core/from-core.ts";
 import { findingsText } from "../findings.ts";
 import { untilInterrupted } from "../interrupt.ts";
 import { openCoreUntil } from "../open-core.ts";

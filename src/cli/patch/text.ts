@@ -1,6 +1,6 @@
 import type { Recovery } from "../../criu/store/recover.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Patched } from "../../patch/patch.ts";
-import type { PartialTask } from "../../task/partial-task.ts";
 import { summaryOf } from "../findings.ts";
 import { jsonText } from "../json-text.ts";
 import { escapeText, type Terminal } from "../terminal.ts";

@@ -6,7 +6,7 @@ import { withImageClocks } from "../../restore/image-clocks.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
 import { withoutUnrestorable } from "../../restore/image-losses.ts";
 import { requireMemory } from "../../restore/requirements.ts";
-import type { GivenClock } from "../../task/deduce/dead-clocks.ts";
+import type { GivenClock } from "../../understand/dead-clocks.ts";
 import { believedImages } from "../believed-images.ts";
 import { jsonText } from "../json-text.ts";
 import type { Terminal } from "../terminal.ts";

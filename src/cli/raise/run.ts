@@ -1,13 +1,13 @@
 import { defined } from "../../bytes/defined.ts";
 import { refuse } from "../../errors.ts";
 import type { Finding } from "../../finding.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
 import { signalName } from "../../linux/signal.ts";
 import { ifShown } from "../../proc/if-shown.ts";
 import { readStatus } from "../../proc/status.ts";
 import { type Raised, raise, rehearseRaise } from "../../raise/raise.ts";
 import type { RaisePlan } from "../../raise/raise-options.ts";
 import type { Restored } from "../../restore/restore.ts";
-import type { PartialTask } from "../../task/partial-task.ts";
 import { findingsText, leftoverText } from "../findings.ts";
 import { follow } from "../follow.ts";
 import { findGdb, runGdb } from "../gdb.ts";

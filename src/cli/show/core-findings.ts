@@ -1,7 +1,7 @@
 import type { Registers } from "../../arch/architecture.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { PartialTask } from "../../task/partial-task.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
 import { counted } from "../section.ts";
 import { sizeText } from "../size-text.ts";
 import { type MappingView, totalsOf } from "./view.ts";

@@ -1,6 +1,6 @@
+import type { Descriptor } from "../../forest/files.ts";
+import { pathOf, positionOf } from "../../forest/files.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
-import type { Descriptor } from "../../task/files.ts";
-import { pathOf, positionOf } from "../../task/files.ts";
 import { escapeText } from "../escape-text.ts";
 import { fold, withHidden } from "../fold.ts";
 import { longSection } from "../section.ts";

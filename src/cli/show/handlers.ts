@@ -1,6 +1,6 @@
+import type { SignalAction } from "../../forest/task.ts";
 import { flagWords } from "../../linux/flag-words.ts";
 import { signalName } from "../../linux/signal.ts";
-import type { SignalAction } from "../../task/task.ts";
 import { section } from "../section.ts";
 import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";

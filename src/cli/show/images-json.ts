@@ -1,8 +1,7 @@
 import { hex } from "../../bytes/address.ts";
 import type { Timespec } from "../../criu/wire/generated/schema.ts";
-import { signalName } from "../../linux/signal.ts";
-import type { Descriptor } from "../../task/files.ts";
-import { pathOf, positionOf } from "../../task/files.ts";
+import type { Descriptor } from "../../forest/files.ts";
+import { pathOf, positionOf } from "../../forest/files.ts";
 import type {
 	AlternateStack,
 	Bounds,
@@ -12,7 +11,8 @@ import type {
 	PosixTimer,
 	SignalAction,
 	Thread,
-} from "../../task/task.ts";
+} from "../../forest/task.ts";
+import { signalName } from "../../linux/signal.ts";
 import { SCHEMA } from "../json-text.ts";
 import { actionFlags, dispositionOf } from "./handlers.ts";
 import type { ImagesView, ProcessView } from "./images-view.ts";

@@ -1,9 +1,9 @@
 import { describeSiginfo } from "../../arch/x86-64/siginfo-text.ts";
 import { hex } from "../../bytes/address.ts";
 import type { TimensEntry } from "../../criu/wire/generated/schema.ts";
+import type { Task, Thread } from "../../forest/task.ts";
 import { describeAuxv } from "../../linux/auxv.ts";
 import { signalName } from "../../linux/signal.ts";
-import type { Task, Thread } from "../../task/task.ts";
 import { escapeText } from "../escape-text.ts";
 import { findingsSection } from "../findings.ts";
 import { foldedLines } from "../fold.ts";

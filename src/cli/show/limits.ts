@@ -1,4 +1,4 @@
-import type { Limit } from "../../task/task.ts";
+import type { Limit } from "../../forest/task.ts";
 import { section } from "../section.ts";
 import { sizeText } from "../size-text.ts";
 import { tableLines } from "../table.ts";

@@ -2,8 +2,8 @@ import { type Address, type FileOffset, plus } from "../../bytes/address.ts";
 import { type Placed, rangeOf, readAt } from "../../bytes/extent.ts";
 import { byStart, firstEndingAbove, lengthOf, type Range } from "../../bytes/range.ts";
 import { textFromBytes } from "../../bytes/text.ts";
+import type { Mapping, Memory, Task } from "../../forest/task.ts";
 import { MADV, mapFlagsText } from "../../linux/mman.ts";
-import type { Mapping, Memory, Task } from "../../task/task.ts";
 import { type MappingView, stacksIn } from "./view.ts";
 
 /** Every mapping of a task, with what the pages files hold of it. */

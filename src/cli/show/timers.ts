@@ -1,5 +1,5 @@
+import type { IntervalTimer, Task } from "../../forest/task.ts";
 import { signalName } from "../../linux/signal.ts";
-import type { IntervalTimer, Task } from "../../task/task.ts";
 import { section } from "../section.ts";
 import { tableLines } from "../table.ts";
 import type { Paint } from "../terminal.ts";

@@ -2,7 +2,7 @@ import type { Registers } from "../../arch/architecture.ts";
 import type { Xstate } from "../../arch/x86-64/xstate.ts";
 import { address, type FileOffset } from "../../bytes/address.ts";
 import { type Range, rangeAt } from "../../bytes/range.ts";
-import type { Backing } from "../../task/task.ts";
+import type { Backing } from "../../forest/task.ts";
 import type { Call } from "./call.ts";
 
 /* The common view of cores and images, from which both are printed. */

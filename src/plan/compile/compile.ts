@@ -1,11 +1,11 @@
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
+import type { Task } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
-import type { Task } from "../../task/task.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
 import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";

@@ -1,4 +1,4 @@
-import type { Task } from "../../task/task.ts";
+import type { Task } from "../../forest/task.ts";
 
 /** How many of what a plan is about. */
 export interface PlanCounts {

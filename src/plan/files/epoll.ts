@@ -1,8 +1,8 @@
 import { loss } from "../../finding.ts";
+import type { Epoll } from "../../forest/files.ts";
 import { EPERM } from "../../linux/errno.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../../linux/poll.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Epoll } from "../../task/files.ts";
 import type { StepOptions } from "../part.ts";
 import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";

@@ -1,4 +1,4 @@
-import type { Task } from "../../task/task.ts";
+import type { Task } from "../../forest/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { addEpollTargets, openEpoll } from "./epoll.ts";

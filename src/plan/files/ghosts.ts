@@ -1,12 +1,12 @@
 import { held, type Placed, piecesOf } from "../../bytes/extent.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution, loss } from "../../finding.ts";
+import type { GhostFile, Task } from "../../forest/task.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { timespec, timespecOf } from "../../linux/time.ts";
 import type { Arg } from "../../program/args.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
-import type { GhostFile, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { type MadeInput, useOfMapping } from "../inputs.ts";
 import { actorOf } from "../opener.ts";

@@ -1,6 +1,6 @@
+import type { Task } from "../../forest/task.ts";
 import { F } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
-import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { movesOf } from "./place-inputs.ts";

@@ -1,11 +1,11 @@
 import { caution } from "../../finding.ts";
+import type { Description, SignalOwner, Timerfd } from "../../forest/files.ts";
+import type { Task } from "../../forest/task.ts";
 import { ESRCH } from "../../linux/errno.ts";
 import { F, F_OWNER, fOwnerEx, SETTABLE_FLAGS } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { CLOCK, itimerspec, TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME, timespecOf } from "../../linux/time.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Description, SignalOwner, Timerfd } from "../../task/files.ts";
-import type { Task } from "../../task/task.ts";
 import { expiryOf } from "../clocks.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";

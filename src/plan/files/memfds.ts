@@ -1,9 +1,9 @@
+import type { MemfdDescription } from "../../forest/files.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import type { Arg } from "../../program/args.ts";
 import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { pathDatum } from "../../program/data.ts";
-import type { MemfdDescription } from "../../task/files.ts";
 import type { Context } from "../context.ts";
 import type { StepOptions } from "../part.ts";
 import { addStatusFlags } from "./fd-allocator.ts";

@@ -1,12 +1,12 @@
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { caution, loss } from "../../finding.ts";
+import type { OpenFile } from "../../forest/files.ts";
 import { EINVAL } from "../../linux/errno.ts";
 import { AT_FDCWD, SEEK } from "../../linux/fcntl.ts";
 import { O } from "../../linux/open.ts";
 import { S_IFCHR, S_IFDIR, S_IFMT } from "../../linux/stat.ts";
 import { ownName } from "../../proc/own-paths.ts";
 import { pathDatum } from "../../program/data.ts";
-import type { OpenFile } from "../../task/files.ts";
 import type { Context } from "../context.ts";
 import { type NeededFile, type ProcessInput, useOfOpen } from "../inputs.ts";
 import type { StepOptions } from "../part.ts";

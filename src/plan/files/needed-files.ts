@@ -1,5 +1,5 @@
+import type { Task } from "../../forest/task.ts";
 import { ownName } from "../../proc/own-paths.ts";
-import type { Task } from "../../task/task.ts";
 import { type FileUse, keyOfInput, type NeededFile, useOfMapping, useOfOpen } from "../inputs.ts";
 import { ghostDirectories } from "./ghosts.ts";
 import { type FdSlot, type FilePolicy, slotsOf } from "./slots.ts";

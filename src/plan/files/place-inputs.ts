@@ -1,4 +1,4 @@
-import type { Task } from "../../task/task.ts";
+import type { Task } from "../../forest/task.ts";
 import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
 import { fileOfSlot } from "./needed-files.ts";
 import { endOf } from "./pipes.ts";

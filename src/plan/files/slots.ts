@@ -1,6 +1,5 @@
 import { refuse } from "../../errors.ts";
 import { type Finding, loss } from "../../finding.ts";
-import { O, O_ACCMODE } from "../../linux/open.ts";
 import type {
 	Description,
 	Epoll,
@@ -14,7 +13,8 @@ import type {
 	Signalfd,
 	SocketPairEnd,
 	Timerfd,
-} from "../../task/files.ts";
+} from "../../forest/files.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
 
 /** What is done about descriptors that cannot be opened as they were. */
 export interface FilePolicy {

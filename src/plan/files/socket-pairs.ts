@@ -1,8 +1,8 @@
 import { array, layout, u32 } from "../../bytes/layout.ts";
+import type { SocketPairEnd } from "../../forest/files.ts";
 import { AF_UNIX, SOCK_STREAM } from "../../linux/io.ts";
 import type { Place } from "../../program/args.ts";
 import { spaceDatum } from "../../program/data.ts";
-import type { SocketPairEnd } from "../../task/files.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";
 

@@ -1,7 +1,7 @@
 import { u64, viewOf } from "../../bytes/layout.ts";
+import type { Eventfd, Signalfd, Timerfd } from "../../forest/files.ts";
 import { O } from "../../linux/open.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Eventfd, Signalfd, Timerfd } from "../../task/files.ts";
 import { addNew, addStatusFlags, type FdAllocator } from "./fd-allocator.ts";
 import type { FdSlot } from "./slots.ts";
 

@@ -2,8 +2,8 @@ import { type Address, hex, plus, TASK_SIZE } from "../../bytes/address.ts";
 import { endOf, heldPlaced, type Placed } from "../../bytes/extent.ts";
 import type { Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
-import { contentParts } from "../../task/content-parts.ts";
-import type { Mapping, Memory } from "../../task/task.ts";
+import { contentParts } from "../../forest/content-parts.ts";
+import type { Mapping, Memory } from "../../forest/task.ts";
 
 /** An address space, told apart by what has to be done about it. */
 export interface Survey {

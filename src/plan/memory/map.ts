@@ -1,9 +1,9 @@
 import { lengthOf } from "../../bytes/range.ts";
 import { loss } from "../../finding.ts";
+import type { Mapping } from "../../forest/task.ts";
 import { EINVAL } from "../../linux/errno.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import type { Arg } from "../../program/args.ts";
-import type { Mapping } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { mappedGhost } from "../files/ghost-keys.ts";
 import { lastOf, useOfMapping } from "../inputs.ts";

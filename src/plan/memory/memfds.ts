@@ -1,12 +1,12 @@
 import { type Address, address, type FileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
+import type { Mapping, SharedObject } from "../../forest/task.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import type { Arg } from "../../program/args.ts";
 import { cellDatum, pathDatum } from "../../program/data.ts";
-import type { Mapping, SharedObject } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { isMemfdSlot, type MemfdSlot, placeMemfds } from "../files/memfds.ts";
 import { ownFile } from "../files/named.ts";

@@ -1,8 +1,8 @@
 import { address, TASK_SIZE } from "../../bytes/address.ts";
 import { rangeOf } from "../../bytes/extent.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
+import type { Mapping, Memory, Task } from "../../forest/task.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
-import type { Mapping, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { type FilePolicy, slotsOf } from "../files/slots.ts";
 import type { Part } from "../part.ts";

@@ -2,12 +2,12 @@ import { type Address, address, fileOffset, hex, PAGE_SIZE, plus } from "../../b
 import { contains, intersect, lengthOf, overlaps, type Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import { caution, note } from "../../finding.ts";
+import type { Backing, Memory, Task } from "../../forest/task.ts";
 import { EEXIST, errorResult } from "../../linux/errno.ts";
 import { iovec } from "../../linux/io.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { ARCH } from "../../linux/prctl.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Backing, Memory, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { NO_FILE } from "./map.ts";

@@ -1,5 +1,7 @@
 import { bytesFromText } from "../../bytes/text.ts";
 import { caution, loss } from "../../finding.ts";
+import { entriesOf, type ThreadAttribute, threadAttributes } from "../../forest/attributes.ts";
+import type { Task, Thread } from "../../forest/task.ts";
 import { CAP, KEYCTL, KEYRING } from "../../linux/credentials.ts";
 import { EDQUOT, EINVAL, EPERM } from "../../linux/errno.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
@@ -10,8 +12,6 @@ import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, REGISTRATIONS 
 import type { Arg, Place } from "../../program/args.ts";
 import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
-import { entriesOf, type ThreadAttribute, threadAttributes } from "../../task/attributes.ts";
-import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import type { ListDraft, Part, StepOptions } from "../part.ts";

@@ -1,12 +1,12 @@
 import { hex, TASK_SIZE } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
+import type { Bounds, Task } from "../../forest/task.ts";
 import { auxvName, trimAuxv } from "../../linux/auxv.ts";
 import { auxvPair } from "../../linux/elf-core.ts";
 import { PR, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, pathDatum } from "../../program/data.ts";
-import type { Bounds, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { mappedGhost } from "../files/ghost-keys.ts";
 import { mayLinkExecutable } from "../host-rights.ts";

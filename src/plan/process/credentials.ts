@@ -1,5 +1,6 @@
 import { u32, viewOf } from "../../bytes/layout.ts";
 import { caution, loss } from "../../finding.ts";
+import type { Credentials, Task, Thread } from "../../forest/task.ts";
 import {
 	CAPABILITIES,
 	CAPABILITY_VERSION_3,
@@ -15,7 +16,6 @@ import { SIGKILL } from "../../linux/signal.ts";
 import type { Arg, Place } from "../../program/args.ts";
 import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Credentials, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { attainable } from "../host-rights.ts";

@@ -1,6 +1,6 @@
+import type { Task } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { pathDatum } from "../../program/data.ts";
-import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { nodeOf } from "../files/named.ts";
 import type { Part } from "../part.ts";

@@ -1,6 +1,7 @@
 import { bytesFromText } from "../../bytes/text.ts";
 import { refuse } from "../../errors.ts";
 import { caution } from "../../finding.ts";
+import type { Task } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { EACCES } from "../../linux/errno.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
@@ -10,7 +11,6 @@ import { type LimitName, limitNumber, rlimit64 } from "../../linux/resource.ts";
 import { SIG_SETMASK, SIGKILL, SIGSET_BYTES } from "../../linux/signal.ts";
 import { REPORT_FD } from "../../program/abi.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
-import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";

@@ -1,8 +1,8 @@
+import type { Task } from "../../forest/task.ts";
 import { PR } from "../../linux/prctl.ts";
 import { reportLayout } from "../../program/abi.ts";
 import type { CallName } from "../../program/calls.ts";
 import { bytesDatum, spaceDatum } from "../../program/data.ts";
-import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 

@@ -1,8 +1,8 @@
 import { loss } from "../../finding.ts";
+import type { Limit, Task } from "../../forest/task.ts";
 import { EPERM } from "../../linux/errno.ts";
 import { limitNames, rlimit64 } from "../../linux/resource.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Limit, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 
 /**

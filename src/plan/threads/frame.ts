@@ -4,10 +4,10 @@ import { XTILEDATA, xstateComponentName } from "../../arch/x86-64/xstate-compone
 import { hex, TASK_SIZE } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import { caution, loss } from "../../finding.ts";
+import type { Thread } from "../../forest/task.ts";
 import { SMALLEST_ALTERNATE_STACK } from "../../linux/signal.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 
 const USER32_CS = 0x23n;

@@ -1,10 +1,10 @@
 import { caution } from "../../finding.ts";
+import type { Task } from "../../forest/task.ts";
 import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
 import { PR } from "../../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../../linux/signal.ts";
 import { READY, reportLayout } from "../../program/abi.ts";
 import { bytesDatum, spaceDatum } from "../../program/data.ts";
-import type { Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { addDumpable } from "../process/bounds.ts";

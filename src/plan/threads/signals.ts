@@ -1,10 +1,10 @@
 import { refuse } from "../../errors.ts";
 import { loss } from "../../finding.ts";
+import type { SignalAction, Task, Thread } from "../../forest/task.ts";
 import { SIGINFO_SIZE, siginfoHead } from "../../linux/siginfo.ts";
 import { kernelSigaction, SIGKILL, SIGNAL_MAX, SIGSET_BYTES, SIGSTOP, signalName } from "../../linux/signal.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { SignalAction, Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 

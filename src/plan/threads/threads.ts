@@ -1,5 +1,6 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { loss } from "../../finding.ts";
+import type { Task, Thread } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { EACCES, EPERM } from "../../linux/errno.ts";
 import { ALL_WAITERS, FUTEX, robustListHead } from "../../linux/futex.ts";
@@ -8,7 +9,6 @@ import { PRIO_PROCESS } from "../../linux/resource.ts";
 import { CLONE_AS_THREAD, cloneArgs, SCHED } from "../../linux/sched.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
-import type { Task, Thread } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import { addTidWords } from "../ids.ts";

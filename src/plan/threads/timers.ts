@@ -1,12 +1,12 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { caution, loss } from "../../finding.ts";
+import type { PosixTimer, Task } from "../../forest/task.ts";
 import { EINVAL } from "../../linux/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../linux/prctl.ts";
 import { SIGEV, sigevent } from "../../linux/siginfo.ts";
 import { CLOCK, ITIMER, itimerspec, itimerval, timespecOf, timevalOf } from "../../linux/time.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum } from "../../program/data.ts";
-import type { PosixTimer, Task } from "../../task/task.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 

@@ -4,7 +4,7 @@ import {
 	mappingAttributes,
 	processAttributes,
 	threadAttributes,
-} from "../../../src/task/attributes.ts";
+} from "../../../src/forest/attributes.ts";
 
 const number = fc.oneof(fc.constant(0n), fc.bigInt({ min: 1n, max: (1n << 32n) - 1n }), fc.constant(1n << 1000n));
 

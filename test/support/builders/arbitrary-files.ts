@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import type { Description, Descriptor, Files, Pipe } from "../../../src/task/files.ts";
-import type { Memory } from "../../../src/task/task.ts";
+import type { Description, Descriptor, Files, Pipe } from "../../../src/forest/files.ts";
+import type { Memory } from "../../../src/forest/task.ts";
 import { id, looks, nanoseconds, optional, PAGE, path, said, source, u32, u64 } from "./arbitrary-values.ts";
 
 const queued = fc

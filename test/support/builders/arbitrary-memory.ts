@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { type Address, address, type FileOffset, fileOffset, plus } from "../../../src/bytes/address.ts";
 import type { Placed } from "../../../src/bytes/extent.ts";
-import type { Backing, GhostFile, Mapping, Memory, SharedObject } from "../../../src/task/task.ts";
+import type { Backing, GhostFile, Mapping, Memory, SharedObject } from "../../../src/forest/task.ts";
 import { ofMapping } from "./arbitrary-attributes.ts";
 import { id, looks, name, optional, PAGE, path, place, said, source, u32, u64 } from "./arbitrary-values.ts";
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import type { Descriptor } from "../../../src/task/files.ts";
-import type { Mapping, Task } from "../../../src/task/task.ts";
+import type { Descriptor } from "../../../src/forest/files.ts";
+import type { Mapping, Task } from "../../../src/forest/task.ts";
 import { ofProcess } from "./arbitrary-attributes.ts";
 import { anyFiles } from "./arbitrary-files.ts";
 import { anyMemory } from "./arbitrary-memory.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { UserRegs } from "../../../src/arch/x86-64/registers.ts";
 import type { Xstate } from "../../../src/arch/x86-64/xstate.ts";
-import type { Thread } from "../../../src/task/task.ts";
+import type { Thread } from "../../../src/forest/task.ts";
 import { ofThread } from "./arbitrary-attributes.ts";
 import { name, optional, place, said, u32, u64 } from "./arbitrary-values.ts";
 

@@ -1,3 +1,4 @@
+import type { Task } from "../../../src/forest/task.ts";
 import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
 import { makeGhosts } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs, planInputs } from "../../../src/plan/files/inputs.ts";
@@ -11,7 +12,6 @@ import type { Part } from "../../../src/plan/part.ts";
 import { WORKSHOP, WORKSHOP_END } from "../../../src/plan/plan.ts";
 import { planDirectories } from "../../../src/plan/process/directories.ts";
 import { FIRST_INPUT_FD } from "../../../src/program/abi.ts";
-import type { Task } from "../../../src/task/task.ts";
 import { type ModelFile, type ModelKernel, modelKernel } from "../models/model-files.ts";
 import { circumstancesFor } from "./made-context.ts";
 

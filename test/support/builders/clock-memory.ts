@@ -1,7 +1,7 @@
 import type { UserRegs } from "../../../src/arch/x86-64/registers.ts";
 import { address } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
-import type { PartialMemory, PartialTask } from "../../../src/task/partial-task.ts";
+import type { PartialMemory, PartialTask } from "../../../src/forest/partial-task.ts";
 
 /** Memory of 64-bit words: runs of them at some addresses, and zeros elsewhere up to the end of their page. */
 export function wordMemory(runs: readonly (readonly [bigint, readonly bigint[]])[]): PartialMemory {

@@ -1,7 +1,7 @@
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { type Deduced, type DeduceOptions, deduce } from "../../../src/task/deduce/deduce.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
+import { type Deduced, type DeduceOptions, deduce } from "../../../src/understand/deduce/deduce.ts";
+import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
 import { type BuiltCore, buildCore } from "./core-builder.ts";
 import { deadCore, deadPlaces, fsBaseOf } from "./pair.ts";
 

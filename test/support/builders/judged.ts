@@ -1,9 +1,9 @@
 import type { ByteSource } from "../../../src/bytes/source.ts";
+import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import { isGone, NOT_HERE } from "../../../src/inputs/gone.ts";
 import { judgedFiles } from "../../../src/inputs/judged-files.ts";
 import { wantedFiles } from "../../../src/inputs/wanted-files.ts";
-import type { PartialTask } from "../../../src/task/partial-task.ts";
-import type { OpenObject } from "../../../src/task/program-objects.ts";
+import type { OpenObject } from "../../../src/understand/evidence/program-objects.ts";
 
 /** Files, judged by what a dead process's core tells of them. */
 export function judgedFor(dead: PartialTask, open: (path: string) => ByteSource | undefined): OpenObject {

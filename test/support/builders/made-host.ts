@@ -1,7 +1,7 @@
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../../src/images/read/from-images.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
-import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
 import { present } from "../present.ts";
 import { fixturePath } from "./fixture-core.ts";
 

@@ -2,6 +2,8 @@ import { type Address, address, type FileOffset, fileOffset, PAGE_SIZE } from ".
 import type { Placed } from "../../../src/bytes/extent.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
+import type { Files } from "../../../src/forest/files.ts";
+import type { Backing, Bounds, Mapping, Memory, SharedObject, Task } from "../../../src/forest/task.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import { ghostDescriptions } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs } from "../../../src/plan/files/inputs.ts";
@@ -17,8 +19,6 @@ import { planBounds } from "../../../src/plan/process/bounds.ts";
 import type { Arg } from "../../../src/program/args.ts";
 import { bytesDatum, cellDatum } from "../../../src/program/data.ts";
 import type { Step } from "../../../src/program/program.ts";
-import type { Files } from "../../../src/task/files.ts";
-import type { Backing, Bounds, Mapping, Memory, SharedObject, Task } from "../../../src/task/task.ts";
 import { joinAreas, type ModelArea, type ModelHost, type ModelMemory, modelMemory } from "../models/model-memory.ts";
 import { ownFiles } from "./own-files.ts";
 

@@ -7,7 +7,7 @@ import type { Finding } from "../../../src/finding.ts";
 import type { HostFiles } from "../../../src/patch/binaries.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
 import { type PatchOptions, patch } from "../../../src/patch/patch.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
+import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
 import { type ReadImages, readImages } from "../witness/image-reader.ts";
 import { placeHere } from "../witness/witness.ts";
 

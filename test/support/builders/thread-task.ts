@@ -1,7 +1,7 @@
 import type { UserRegs } from "../../../src/arch/x86-64/registers.ts";
 import type { Xstate } from "../../../src/arch/x86-64/xstate.ts";
 import { address } from "../../../src/bytes/address.ts";
-import type { Credentials, Task, Thread } from "../../../src/task/task.ts";
+import type { Credentials, Task, Thread } from "../../../src/forest/task.ts";
 
 // Processes as data, of which only threads and what they share matter.
 

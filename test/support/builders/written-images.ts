@@ -1,6 +1,6 @@
 import { writeNewDirectory } from "../../../src/criu/store/commit.ts";
-import type { Task } from "../../../src/task/task.ts";
-import { type ImageOptions, imagesFromTask } from "../../../src/task/to-images/to-images.ts";
+import type { Task } from "../../../src/forest/task.ts";
+import { type ImageOptions, imagesFromTask } from "../../../src/images/write/to-images.ts";
 
 /** Writes a task into a new directory. Returns each finding as `weight subject: text`. */
 export async function writeImagesOf(task: Task, out: string, options: Partial<ImageOptions> = {}): Promise<string[]> {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 const [, , dist, images, count, stride = "1", ids = "same"] = process.argv;
 const { restore } = await import(join(dist, "restore/restore.js"));
 const { openImageDir } = await import(join(dist, "criu/image-dir.js"));
-const { taskFromImages } = await import(join(dist, "task/from-images/from-images.js"));
+const { taskFromImages } = await import(join(dist, "images/read/from-images.js"));
 
 const dir = openImageDir(images);
 const task = taskFromImages(dir);

@@ -1,11 +1,11 @@
 import { createFile } from "../../../src/bytes/sink.ts";
 import { writeCore } from "../../../src/core/write.ts";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
+import type { Task } from "../../../src/forest/task.ts";
+import { taskFromImages } from "../../../src/images/read/from-images.ts";
 import { isGone } from "../../../src/inputs/gone.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
-import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
-import type { Task } from "../../../src/task/task.ts";
-import { coreOfTask } from "../../../src/task/to-core/to-core.ts";
+import { coreOfTask } from "../../../src/rebuild/to-core.ts";
 
 const SIGABRT = 6;
 

@@ -1,4 +1,5 @@
 import { startAgent } from "../../../src/agent/start-agent.ts";
+import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import { ANYWHERE, measureUser } from "../../../src/host/facts.ts";
 import { type OpenFiles, openFiles } from "../../../src/inputs/open-files.ts";
 import { openerOf } from "../../../src/plan/opener.ts";
@@ -6,7 +7,6 @@ import { FIRST_INPUT_FD } from "../../../src/program/abi.ts";
 import type { FileSearch } from "../../../src/raise/file-search.ts";
 import { type FoundFiles, openMappedFiles } from "../../../src/raise/mapped-files.ts";
 import { openTrees } from "../../../src/raise/trees.ts";
-import type { PartialTask } from "../../../src/task/partial-task.ts";
 import { smallThread } from "../builders/small-task.ts";
 
 /** A search for mapped files, and what a test wants to be so. */

@@ -5,10 +5,10 @@ const [dist, core, ...named] = process.argv.slice(2);
 const load = (module) => import(`${dist}/${module}.js`);
 const { openFile } = await load("bytes/source");
 const { readCore } = await load("core/core");
-const { taskFromCore } = await load("task/from-core/from-core");
+const { taskFromCore } = await load("understand/from-core/from-core");
 const { judge, openedFile } = await load("inputs/judge");
 const { wantedFiles } = await load("inputs/wanted-files");
-const { deduce } = await load("task/deduce/deduce");
+const { deduce } = await load("understand/deduce/deduce");
 const { restore } = await load("restore/restore");
 
 const orNothing = (look) => {

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import type { Credentials, Task, Thread } from "../../../src/task/task.ts";
+import type { Credentials, Task, Thread } from "../../../src/forest/task.ts";
 import { present } from "../present.ts";
 import type { ModelCredentials, ModelThread } from "./model-threads.ts";
 import type { runThreads } from "./run-threads.ts";

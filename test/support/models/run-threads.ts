@@ -1,5 +1,6 @@
 import { type Address, address } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
+import type { Task } from "../../../src/forest/task.ts";
 import type { Context } from "../../../src/plan/context.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { freshIds, sameIds } from "../../../src/plan/ids.ts";
@@ -13,7 +14,6 @@ import { planThreads } from "../../../src/plan/threads/threads.ts";
 import { planTimers } from "../../../src/plan/threads/timers.ts";
 import { assemble } from "../../../src/program/assemble.ts";
 import { bytesDatum, cellDatum, dataOf } from "../../../src/program/data.ts";
-import type { Task } from "../../../src/task/task.ts";
 import { ownFiles } from "../builders/own-files.ts";
 import { type FrameContent, readFrame } from "../witness/read-frame.ts";
 import { flatMemory, type Model, runModel } from "./model-kernel.ts";

@@ -1,7 +1,7 @@
 import type { Address, FileOffset } from "../../../src/bytes/address.ts";
 import type { Extent, Placed } from "../../../src/bytes/extent.ts";
-import type { Files } from "../../../src/task/files.ts";
-import type { Task } from "../../../src/task/task.ts";
+import type { Files } from "../../../src/forest/files.ts";
+import type { Task } from "../../../src/forest/task.ts";
 
 /** The bytes of a content, whole pages of them. */
 export function bytesOf({ source, offset, length, available }: Extent): Buffer {

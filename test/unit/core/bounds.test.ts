@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
+import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
 import { sparse } from "../../support/builders/sparse.ts";
 import { type SwollenCore, swollenCore } from "../../support/builders/swollen-core.ts";
 import { refusal } from "../../support/refusal.ts";

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
-import { processesOf, taskFromImages } from "../../../src/task/from-images/from-images.ts";
+import { processesOf, taskFromImages } from "../../../src/images/read/from-images.ts";
 import { image, writeDonor } from "../../support/builders/donor-builder.ts";
 import { livingDonor } from "../../support/builders/pair.ts";
 import { refusal } from "../../support/refusal.ts";

@@ -3,7 +3,7 @@ import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { touchedOf } from "../../../src/dump/contents.ts";
 import type { Classified } from "../../../src/dump/mappings.ts";
-import type { Mapping } from "../../../src/task/task.ts";
+import type { Mapping } from "../../../src/forest/task.ts";
 
 const memory = fromBuffer("/proc/1/mem", new Uint8Array());
 const anonymous: Mapping["backing"] = { kind: "anonymous" };

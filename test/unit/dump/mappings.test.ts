@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../src/bytes/address.ts";
 import { classify } from "../../../src/dump/mappings.ts";
+import type { Bounds } from "../../../src/forest/task.ts";
 import { parseSmaps } from "../../../src/proc/smaps.ts";
-import type { Bounds } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const bounds = { startStack: address(0x7ffe_0000_1000n) } as Bounds;

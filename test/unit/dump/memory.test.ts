@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import { memoryLosses } from "../../../src/dump/memory.ts";
 import { policed } from "../../../src/dump/memory-policies.ts";
+import type { Mapping } from "../../../src/forest/task.ts";
 import { parseNumaMaps } from "../../../src/proc/numa-maps.ts";
 import { parseSmaps } from "../../../src/proc/smaps.ts";
-import type { Mapping } from "../../../src/task/task.ts";
 
 const vma = (start: number, name: string, key?: number): string =>
 	`${start}000-${start + 1}000 rw-p 00000000 00:00 0 ${name}\n${key === undefined ? "" : `ProtectionKey: ${key}\n`}VmFlags: rd wr\n`;

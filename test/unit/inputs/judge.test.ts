@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { fromBuffer } from "../../../src/bytes/source.ts";
+import type { Verdict } from "../../../src/forest/verdict.ts";
 import type { Expected } from "../../../src/inputs/expected.ts";
 import { closedTo, NOT_HERE } from "../../../src/inputs/gone.ts";
 import { judge, type OpenedFile, openedFile } from "../../../src/inputs/judge.ts";
-import type { Verdict } from "../../../src/task/verdict.ts";
 import { debugOnly, program } from "../../support/builders/pair.ts";
 
 const ID = "00112233445566778899aabbccddeeff00112233";

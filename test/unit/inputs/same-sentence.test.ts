@@ -9,14 +9,14 @@ import { openImageDir } from "../../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../../src/errors.ts";
 import type { Finding } from "../../../src/finding.ts";
 import { withAgent } from "../../../src/host/facts.ts";
+import { taskFromImages } from "../../../src/images/read/from-images.ts";
 import { openFiles } from "../../../src/inputs/open-files.ts";
 import { goneOf, isOpened, NOTHING } from "../../../src/inputs/open-nodes.ts";
 import { hostFiles } from "../../../src/patch/host-files.ts";
 import type { Opener } from "../../../src/plan/opener.ts";
 import type { FileSearch } from "../../../src/raise/file-search.ts";
 import { checkFiles, settleMismatches } from "../../../src/restore/files.ts";
-import { taskFromCore } from "../../../src/task/from-core/from-core.ts";
-import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
+import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
 import { buildCore } from "../../support/builders/core-builder.ts";
 import { writeDonor } from "../../support/builders/donor-builder.ts";
 import {

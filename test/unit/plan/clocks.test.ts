@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../src/criu/image-dir.ts";
+import type { ProcessClocks } from "../../../src/forest/clocks.ts";
+import { taskFromImages } from "../../../src/images/read/from-images.ts";
 import { planClocks } from "../../../src/plan/clocks.ts";
 import { compilePlan } from "../../../src/plan/compile/compile.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import type { Plan } from "../../../src/plan/plan.ts";
 import { timensOffsetsText } from "../../../src/proc/namespaces.ts";
 import { assemble } from "../../../src/program/assemble.ts";
-import type { ProcessClocks } from "../../../src/task/clocks.ts";
-import { taskFromImages } from "../../../src/task/from-images/from-images.ts";
 import { fixturePath } from "../../support/builders/fixture-core.ts";
 import { circumstancesFor } from "../../support/builders/made-context.ts";
 import { madeHost } from "../../support/builders/made-host.ts";

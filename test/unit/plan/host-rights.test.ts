@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { caution } from "../../../src/finding.ts";
+import type { Credentials, Task } from "../../../src/forest/task.ts";
 import type { HostFacts } from "../../../src/plan/host-facts.ts";
 import { attainable, hasCapability, mayLinkExecutable } from "../../../src/plan/host-rights.ts";
-import type { Credentials, Task } from "../../../src/task/task.ts";
 import { NOBODY, ROOT, taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 import { allCapable } from "../../support/models/model-threads.ts";
 import { anyKernel, factsOf, planOfThreads, runThreads } from "../../support/models/run-threads.ts";

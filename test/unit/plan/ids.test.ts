@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { address, fileOffset } from "../../../src/bytes/address.ts";
 import { caution, loss } from "../../../src/finding.ts";
+import type { Descriptor } from "../../../src/forest/files.ts";
+import type { Task, Thread } from "../../../src/forest/task.ts";
 import { planArming } from "../../../src/plan/files/late.ts";
 import { freshIds } from "../../../src/plan/ids.ts";
-import type { Descriptor } from "../../../src/task/files.ts";
-import type { Task, Thread } from "../../../src/task/task.ts";
 import { circumstancesFor } from "../../support/builders/made-context.ts";
 import { registersOf, siginfoOf, taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 import { allCapable } from "../../support/models/model-threads.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Credentials } from "../../../src/forest/task.ts";
 import { openerOf } from "../../../src/plan/opener.ts";
-import type { Credentials } from "../../../src/task/task.ts";
 import { madeHost } from "../../support/builders/made-host.ts";
 import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
+import type { MappedFile } from "../../../src/forest/file-identity.ts";
+import type { Description } from "../../../src/forest/files.ts";
+import type { Task } from "../../../src/forest/task.ts";
 import { differenceText } from "../../../src/inputs/file-findings.ts";
 import { NOT_HERE } from "../../../src/inputs/gone.ts";
 import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import { checkFiles, type FileMismatch, type OpenedAt, settleMismatches } from "../../../src/restore/files.ts";
-import type { MappedFile } from "../../../src/task/file-identity.ts";
-import type { Description } from "../../../src/task/files.ts";
-import type { Task } from "../../../src/task/task.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const REGULAR = 0o100644;

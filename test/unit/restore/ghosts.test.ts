@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Task } from "../../../src/forest/task.ts";
 import { placeGhosts } from "../../../src/restore/ghosts.ts";
-import type { Task } from "../../../src/task/task.ts";
 
 const taskWith = (paths: readonly string[]): Task =>
 	({

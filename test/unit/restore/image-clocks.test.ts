@@ -3,9 +3,9 @@ import { uptime } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { ImageDir } from "../../../src/criu/image-dir.ts";
+import type { ProcessClocks } from "../../../src/forest/clocks.ts";
 import { clockOriginOf } from "../../../src/host/clocks.ts";
 import { withImageClocks } from "../../../src/restore/image-clocks.ts";
-import type { ProcessClocks } from "../../../src/task/clocks.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
 import { scratch } from "../../support/scratch.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from "vitest";
 import { type Address, address } from "../../../src/bytes/address.ts";
+import type { Mapping, Task } from "../../../src/forest/task.ts";
 import { requireMemory, requireRoomForMappings } from "../../../src/restore/requirements.ts";
-import type { Mapping, Task } from "../../../src/task/task.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
 import { refusal } from "../../support/refusal.ts";
 

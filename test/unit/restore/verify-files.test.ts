@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
+import type { Description } from "../../../src/forest/files.ts";
 import { descriptorDifferences } from "../../../src/restore/verify-files.ts";
-import type { Description } from "../../../src/task/files.ts";
 import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 
 /** The process that is looked at is this one, which once had another id. */

@@ -1,8 +1,8 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import type { Task } from "../../../src/forest/task.ts";
 import { parseMaps } from "../../../src/proc/maps.ts";
 import { otherInodes } from "../../../src/restore/verify-sharing.ts";
-import type { Task } from "../../../src/task/task.ts";
 
 const AT = 0x7000_0000_0000n;
 

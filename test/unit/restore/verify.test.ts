@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { loss } from "../../../src/finding.ts";
+import type { Task } from "../../../src/forest/task.ts";
 import { verifyOomScore } from "../../../src/restore/verify.ts";
-import type { Task } from "../../../src/task/task.ts";
 
 const asked = (oomScoreAdjust?: number): Task =>
 	({ identity: oomScoreAdjust === undefined ? {} : { oomScoreAdjust } }) as unknown as Task;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import { type OurRights, ownerOfCore, type PrivilegeQuestion, privilegeOf } from "../../../src/rights/privilege.ts";
-import type { PartialTask } from "../../../src/task/partial-task.ts";
 import { refusal } from "../../support/refusal.ts";
 
 const root: OurRights = { uid: 0, gid: 0, capabilities: (1n << 41n) - 1n, mayBecome: () => true };

@@ -12,9 +12,9 @@ import {
 } from "../../../../src/cli/raise/text.ts";
 import { openTerminal } from "../../../../src/cli/terminal.ts";
 import { caution, loss, note } from "../../../../src/finding.ts";
+import type { PartialTask } from "../../../../src/forest/partial-task.ts";
 import type { Raised } from "../../../../src/raise/raise.ts";
 import type { IdChoice } from "../../../../src/restore/ids.ts";
-import type { PartialTask } from "../../../../src/task/partial-task.ts";
 import { smallTask, smallThread } from "../../../support/builders/small-task.ts";
 import { refusal } from "../../../support/refusal.ts";
 import { scratch } from "../../../support/scratch.ts";

@@ -3,8 +3,8 @@ import { address, fileOffset } from "../../../../src/bytes/address.ts";
 import { extent, place } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { loss } from "../../../../src/finding.ts";
+import type { SharedObject } from "../../../../src/forest/task.ts";
 import { chunkOf, readsOf } from "../../../../src/plan/memory/read-plan.ts";
-import type { SharedObject } from "../../../../src/task/task.ts";
 import {
 	anonymous,
 	content,

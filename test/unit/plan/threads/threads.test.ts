@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../../../src/bytes/address.ts";
 import { caution, loss } from "../../../../src/finding.ts";
+import type { Limit, PosixTimer, Task, Thread } from "../../../../src/forest/task.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";
-import type { Limit, PosixTimer, Task, Thread } from "../../../../src/task/task.ts";
 import {
 	NOBODY,
 	registersOf,

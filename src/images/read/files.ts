@@ -1,0 +1,100 @@
+import { defined } from "../../bytes/defined.ts";
+import type { Extent } from "../../bytes/extent.ts";
+import type { ImageDir } from "../../criu/image-dir.ts";
+import type { FileEntry } from "../../criu/wire/generated/schema.ts";
+import { refuse } from "../../errors.ts";
+import type { Description, Descriptor, Files } from "../../forest/files.ts";
+import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
+import { descriptionFrom, type FileRecords } from "./description.ts";
+import type { ImageGhosts } from "./ghosts.ts";
+import type { ImageObjects } from "./objects.ts";
+import type { SideRecord } from "./side-record.ts";
+
+/** All file entries of a directory, by id. Ids are unique across types. */
+export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
+	const { records } = dir.image("files.img", "files");
+	const known = tables.get(records) ?? new Map(records.map(({ value }) => [value.id, value]));
+	tables.set(records, known);
+	return known;
+}
+
+/** A tree of thousands has one table for all. */
+const tables = new WeakMap<object, ReadonlyMap<number, FileEntry>>();
+
+/** What descriptors and mappings have in common: they may show the same. */
+export interface SharedTables {
+	readonly objects: ImageObjects;
+	readonly ghosts: ImageGhosts;
+	readonly beside: SideRecord;
+}
+
+/** The kernel holds them in an int. */
+const LARGEST_DESCRIPTOR = 0x7fff_ffff;
+
+/**
+ * The descriptors, directories and umask of one process; the memory that memfds among them show is in `objects`.
+ *
+ * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
+ */
+export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, beside }: SharedTables): Files {
+	const entries = fileEntries(dir);
+	const ids = dir.one(`ids-${pid}.img`, "ids");
+	const fs = dir.one(`fs-${pid}.img`, "fs");
+	const table = `fdinfo-${ids.files_id}.img`;
+	const records = dir.has(table) ? dir.image(table, "fdinfo").records : [];
+	const corrupt = (finding: string, expectation: string): never =>
+		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
+	const images: FileRecords = {
+		subject: `${dir.path}/files.img`,
+		entries,
+		objects,
+		queues: queuesIn(dir),
+		ghosts,
+		beside,
+	};
+	const most = mostDescriptors(dir.size);
+	if (records.length > most) corrupt(`has ${records.length} descriptors`, atMost(most, dir.size));
+	const descriptions = new Map<number, Description>();
+	const descriptors = new Map<number, Descriptor>();
+	for (const { value } of records) {
+		const { fd: number, id, type, flags } = value;
+		const entry = entries.get(id);
+		if (entry === undefined) return corrupt(`descriptor ${number} names file ${id}`, "which files.img does not hold");
+		if (entry.type !== type)
+			corrupt(`descriptor ${number} names file ${id} of type ${type}`, `which files.img holds as type ${entry.type}`);
+		if (number > LARGEST_DESCRIPTOR) corrupt(`descriptor ${number} is out of range`, "expected a positive int");
+		if (descriptors.has(number)) corrupt(`descriptor ${number} is there twice`, "expected it once");
+		const description = descriptions.get(id) ?? descriptionFrom(entry, images);
+		descriptions.set(id, description);
+		descriptors.set(number, { number, closeOnExec: (flags & 1) !== 0, description });
+	}
+	const cwd = entries.get(fs.cwd_id)?.reg?.name;
+	const root = entries.get(fs.root_id)?.reg?.name;
+	return {
+		descriptors: [...descriptors.values()].sort((a, b) => a.number - b.number),
+		...defined({ cwd, root, umask: fs.umask }),
+		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
+	};
+}
+
+/** What pipes hold and may hold, by kind of image and pipe id: a pipe and a FIFO may have the same. */
+function queuesIn(dir: ImageDir): FileRecords["queues"] {
+	const queues = { "pipes-data": new Map<number, Queue>(), "fifo-data": new Map<number, Queue>() };
+	for (const kind of ["pipes-data", "fifo-data"] as const) {
+		if (!dir.has(`${kind}.img`)) continue;
+		for (const { value, extra } of dir.image(`${kind}.img`, kind).records) {
+			if (queues[kind].has(value.pipe_id))
+				refuse("ERR_IMAGE_CORRUPT", {
+					subject: `${dir.path}/${kind}.img`,
+					finding: `pipe ${value.pipe_id} is there twice`,
+					expectation: "expected it once",
+				});
+			queues[kind].set(value.pipe_id, {
+				...defined({ capacity: value.size, content: extra }),
+			});
+		}
+	}
+	return queues;
+}
+
+type Queue = { readonly capacity?: number; readonly content?: Extent };

@@ -1,0 +1,78 @@
+import { defined } from "../../bytes/defined.ts";
+import type { ImageRecord } from "../../criu/image.ts";
+import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
+import { caution, type Finding } from "../../finding.ts";
+import type { Files, Pipe } from "../../forest/files.ts";
+import type { Task } from "../../forest/task.ts";
+import { descriptionEntry } from "./descriptions.ts";
+import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
+
+const FD_CLOEXEC = 1;
+
+/** Images of fds and pipes; the entries of descriptions go into files.img. */
+export interface FileImages {
+	readonly descriptors: readonly FdinfoEntry[];
+	readonly pipes: readonly ImageRecord<PipeDataEntry>[];
+	readonly fifos: readonly ImageRecord<PipeDataEntry>[];
+	readonly fs: FsEntry;
+}
+
+/** @param inode the memfd.img record of a shared object. */
+export function fileImages(
+	{ files, threads }: Pick<Task, "files" | "threads">,
+	fileImage: FilesImage,
+	inode: (object: number) => bigint,
+	report: (finding: Finding) => void,
+): FileImages {
+	const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
+	const numbers = new Set(files.descriptors.map(({ number }) => number));
+	const types = new Map<number, number>();
+	const pipes = new Map<number, Pipe>();
+	const fifos = new Map<number, Pipe>();
+	const descriptors = files.descriptors.map(({ number, closeOnExec, description }): FdinfoEntry => {
+		const { id, kind } = description;
+		if (!types.has(id)) {
+			const owner = fownEntry(description.owner, credentials);
+			const entry = descriptionEntry(description, {
+				...{ fileImage, numbers, owner, inode, report },
+				subject: `descriptor ${number}`,
+			});
+			fileImage.add(() => entry, id);
+			types.set(id, entry.type);
+		}
+		if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
+		if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
+		return { id, flags: closeOnExec ? FD_CLOEXEC : 0, type: types.get(id) ?? 0, fd: number };
+	});
+	return {
+		descriptors,
+		pipes: [...pipes.values()].flatMap(queueOf),
+		fifos: [...fifos.values()].flatMap(queueOf),
+		fs: directories(files, fileImage, report),
+	};
+}
+
+/** What waits in a pipe; nothing is said of one of which nothing is known. */
+const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] =>
+	capacity === undefined && content === undefined
+		? []
+		: [
+				{
+					value: {
+						pipe_id: id,
+						bytes: Number(content?.length ?? 0n),
+						...defined({ size: capacity }),
+					},
+					...defined({ extra: content }),
+				},
+			];
+
+function directories({ cwd, root, umask }: Files, fileImage: FilesImage, report: (finding: Finding) => void): FsEntry {
+	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));
+	const directory = (path: string): number => fileImage.add((id) => regularFile(id, { path }));
+	return {
+		cwd_id: directory(cwd ?? "/"),
+		root_id: directory(root ?? "/"),
+		...defined({ umask }),
+	};
+}

@@ -1,0 +1,61 @@
+import type { PagesPlan } from "../../criu/pages/pages.ts";
+import { PE } from "../../criu/vma.ts";
+import { FdTypes, type FileEntry, type MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
+import type { SharedObject, Task } from "../../forest/task.ts";
+import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mman.ts";
+import { O } from "../../linux/open.ts";
+import type { Opening } from "./files-image.ts";
+import { NO_OWNER } from "./files-image.ts";
+
+/** What CRIU calls shared anonymous memory, which it keeps as a memfd. */
+const NAMELESS = "/dev/zero";
+
+/** What memfd_create(2) gives: anyone may do anything (mm/shmem.c). */
+const ANYONE_MAY = 0o100777;
+
+const HUGE = (MFD.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT)) >>> 0;
+
+/** A record of memfd.img. What is not known of the object is as memfd_create without flags leaves it. */
+export function memfdInode(object: SharedObject, inode: bigint, shmid: number, task: Task): MemfdInodeEntry {
+	const { name, size, memfdFlags = name === undefined ? hugeFlags(object, task) : 0 } = object;
+	const owner = task.threads[0]?.credentials;
+	const huge = (memfdFlags & HUGE) >>> 0;
+	return {
+		name: name ?? NAMELESS,
+		uid: object.uid ?? owner?.fsuid ?? 0,
+		gid: object.gid ?? owner?.fsgid ?? 0,
+		size,
+		shmid,
+		seals: object.seals ?? ((memfdFlags & MFD.ALLOW_SEALING) === 0 ? F_SEAL.SEAL : 0),
+		inode_id: inode,
+		...(huge === 0 ? {} : { hugetlb_flag: huge }),
+		mode: object.mode ?? ANYONE_MAY,
+	};
+}
+
+/** Only mappings tell the page size of memory that has no name. The bits of mmap(2) and memfd_create(2) differ in one. */
+function hugeFlags({ id }: SharedObject, { memory }: Task): number {
+	const shown = memory.mappings.find(({ backing }) => backing.kind === "object" && backing.object === id);
+	const flags = shown?.flags ?? 0;
+	return (flags & MAP.HUGETLB) === 0 ? 0 : MFD.HUGETLB | (flags & (MAP_HUGE_MASK << MAP_HUGE_SHIFT));
+}
+
+const TO_MAP: Opening = { flags: O.RDWR | O.LARGEFILE, position: 0n, owner: NO_OWNER };
+
+/** The file entry of a memfd: that which all its mappings name, or that of a description. */
+export const memfdFile = (id: number, inode: bigint, opening = TO_MAP): FileEntry => ({
+	type: FdTypes.MEMFD,
+	id,
+	memfd: { id, flags: opening.flags, pos: opening.position, fown: opening.owner, inode_id: Number(inode) },
+});
+
+/** The bytes of a shared object, at their offsets. */
+export const objectPages = ({ contents }: SharedObject, shmid: number, pagesId: number): PagesPlan => ({
+	pages: `pages-${pagesId}.img`,
+	pagemap: `pagemap-shmem-${shmid}.img`,
+	kind: "shared-object",
+	pagesId,
+	runs: contents.map((content) => ({ ...content, baseline: "zero", flags: PE.PRESENT })),
+});
+
+export const isSealed = ({ seals }: { readonly seals?: number }): boolean => ((seals ?? 0) & F_SEAL.WRITE) !== 0;

@@ -1,0 +1,46 @@
+import type { PagesPlan } from "../../criu/pages/pages.ts";
+import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
+import type { Task } from "../../forest/task.ts";
+import type { FilesImage } from "./files-image.ts";
+import { isSealed, memfdFile, memfdInode, objectPages } from "./memfd.ts";
+import type { ShownObject } from "./mm.ts";
+
+/** Where the images keep the shared memory of a process. */
+export interface ObjectImages {
+	/** memfd.img's records. */
+	readonly inodes: readonly MemfdInodeEntry[];
+	readonly pages: readonly PagesPlan[];
+	shown(object: number): ShownObject;
+	/** Of a memfd, as its file entries name it. */
+	inode(object: number): bigint;
+}
+
+/**
+ * Every object as a memfd, which is how CRIU 4.2 itself keeps shared anonymous memory when it has the rights to. An object has one
+ * number in all the images; its pages come behind the task's own.
+ */
+export function objectImages(task: Task, fileImage: FilesImage): ObjectImages {
+	const { objects } = task.memory;
+	const numbers = new Map(objects.map(({ id }, i) => [id, i + 1]));
+	const files = new Map<number, ShownObject>();
+	const numberOf = (object: number): number => numbers.get(object) ?? absent(object);
+	return {
+		inodes: objects.map((object, i) => memfdInode(object, BigInt(i + 1), i + 1, task)),
+		pages: objects.map((object, i) => objectPages(object, i + 1, i + 2)),
+		inode: (object) => BigInt(numberOf(object)),
+		shown: (object) => {
+			const known = files.get(object);
+			if (known !== undefined) return known;
+			const inode = BigInt(numberOf(object));
+			const file = fileImage.add((id) => memfdFile(id, inode));
+			const sealed = objects.some((candidate) => candidate.id === object && isSealed(candidate));
+			const shown = { shmid: BigInt(file), memfd: true, sealed };
+			files.set(object, shown);
+			return shown;
+		},
+	};
+}
+
+const absent = (object: number): never => {
+	throw new RangeError(`no shared object ${object}`);
+};

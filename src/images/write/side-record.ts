@@ -1,0 +1,107 @@
+import { defined } from "../../bytes/defined.ts";
+import type { FileWriters } from "../../bytes/source.ts";
+import { bytesFromText } from "../../bytes/text.ts";
+import type {
+	NecromancerAttribute,
+	NecromancerEntry,
+	NecromancerFileEntry,
+	NecromancerMappingEntry,
+	NecromancerPathEntry,
+	NecromancerProcessEntry,
+	NecromancerThreadEntry,
+} from "../../criu/wire/generated/schema.ts";
+import {
+	type Attributes,
+	entriesOf,
+	mappingAttributes,
+	processAttributes,
+	threadAttributes,
+} from "../../forest/attributes.ts";
+import type { Files } from "../../forest/files.ts";
+import type { Task } from "../../forest/task.ts";
+import { personalityOf } from "./task-core.ts";
+
+/** The name of our own image. */
+export const SIDE_RECORD = "necromancer.img";
+
+/** The contents of necromancer.img: what CRIU's images have no field for; `undefined` for nothing. */
+export function sideRecord(task: Task): NecromancerEntry | undefined {
+	const processes = [processEntry(task)].filter(isTelling);
+	const files = fileEntries(task.files);
+	const paths = pathEntries(task.files);
+	return processes.length + files.length + paths.length === 0 ? undefined : { processes, files, paths, writers: [] };
+}
+
+export interface SideRecordPatch {
+	readonly donorPid: number;
+	readonly task: Task;
+	/** It has the donor's credentials; otherwise the donor's file identities are not taken over. */
+	readonly sameUser: boolean;
+	/** The users who determine the contents; absent for the donor's. */
+	readonly writers?: readonly FileWriters[];
+}
+
+/**
+ * The record with one process replaced; those of other processes stay. File ids are the same before and after.
+ *
+ * @param donor `undefined` where it has none.
+ */
+export function patchedSideRecord(
+	donor: NecromancerEntry | undefined,
+	{ donorPid, task, sameUser, writers }: SideRecordPatch,
+): NecromancerEntry {
+	const { processes, files, paths, writers: said } = donor ?? { processes: [], files: [], paths: [], writers: [] };
+	const others = processes.filter(({ pid }) => pid !== donorPid);
+	return {
+		...donor,
+		processes: [...others, processEntry(task)],
+		files,
+		paths: sameUser ? paths : [],
+		writers: writers?.map(({ uid, group, anybody }) => ({ uid, anybody, ...defined({ group }) })) ?? said,
+	};
+}
+
+function processEntry(task: Task): NecromancerProcessEntry {
+	const usual = personalityOf(task);
+	const threads = task.threads.map(({ tid, attributes = {} }): NecromancerThreadEntry => {
+		const { personality = 0n, ...others } = attributes;
+		const own = personality === usual ? others : { ...others, personality };
+		return { tid, attributes: listOf(threadAttributes, own) };
+	});
+	// CRIU's images have a place for it
+	const { membarrier: _known, ...own } = task.attributes ?? {};
+	return {
+		pid: task.identity.pid,
+		attributes: listOf(processAttributes, own),
+		threads: threads.filter(({ attributes }) => attributes.length > 0),
+		mappings: task.memory.mappings.flatMap(({ start, end, attributes }): NecromancerMappingEntry[] =>
+			attributes === undefined ? [] : [{ start, end, attributes: listOf(mappingAttributes, attributes) }],
+		),
+		losses: task.losses ?? [],
+	};
+}
+
+const isTelling = ({ attributes, threads, mappings, losses }: NecromancerProcessEntry): boolean =>
+	attributes.length + threads.length + mappings.length + losses.length > 0;
+
+const listOf = <Name extends string>(
+	names: Readonly<Record<Name, string>>,
+	attributes: Attributes<Name>,
+): NecromancerAttribute[] => entriesOf(names, attributes).map(([name, value]) => ({ name, value: bytesOf(value) }));
+
+/** Little-endian, without zeros at its end. */
+function bytesOf(value: bigint): Uint8Array {
+	const bytes: number[] = [];
+	for (let left = value; left > 0n; left >>= 8n) bytes.push(Number(left & 0xffn));
+	return Uint8Array.from(bytes);
+}
+
+const pathEntries = ({ identities = new Map() }: Files): NecromancerPathEntry[] =>
+	[...identities].map(([path, identity]) => ({ path: bytesFromText(path), ...identity }));
+
+const fileEntries = ({ descriptors }: Files): NecromancerFileEntry[] => {
+	const semaphores = descriptors.flatMap(({ description }) =>
+		description.kind === "eventfd" && description.semaphore === true ? [description.id] : [],
+	);
+	return [...new Set(semaphores)].map((id) => ({ id, semaphore: true }));
+};

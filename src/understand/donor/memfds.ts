@@ -1,0 +1,63 @@
+import { caution, type Finding } from "../../finding.ts";
+import type { Descriptor, Files } from "../../forest/files.ts";
+import type { Memory, SharedObject, Task } from "../../forest/task.ts";
+
+/** Memory and descriptors whose memfds refer to the same objects. */
+export interface MatchedMemfds {
+	readonly memory: Memory;
+	readonly files: Files;
+}
+
+/**
+ * Points the donor's memfd fds at the dead process's objects: the first memfd of a name that the donor mapped is the first that
+ * the dead process mapped, and so on. The dead one's bytes stay, seals and owner are the donor's. Memfds that the dead process
+ * had not mapped come along as the donor had them.
+ */
+export function matchMemfds(
+	memory: Memory,
+	files: Files,
+	donor: Task,
+	report: (finding: Finding) => void,
+): MatchedMemfds {
+	const theirs = new Map<string, SharedObject[]>();
+	for (const object of mapped(donor.memory)) {
+		if (object.name !== undefined) theirs.set(object.name, [...(theirs.get(object.name) ?? []), object]);
+	}
+	const ids = new Map<number, number>();
+	const objects = memory.objects.map((object): SharedObject => {
+		const counterpart = object.name === undefined ? undefined : theirs.get(object.name)?.shift();
+		if (counterpart === undefined) return object;
+		ids.set(counterpart.id, object.id);
+		const { id, contents, size } = object;
+		return { ...counterpart, id, contents, size: size > counterpart.size ? size : counterpart.size };
+	});
+	let last = objects.reduce((most, { id }) => Math.max(most, id), 0);
+	const adopt = (id: number, number: number): number => {
+		const object = donor.memory.objects.find((it) => it.id === id);
+		last += 1;
+		ids.set(id, last);
+		if (object === undefined) return last;
+		objects.push({ ...object, id: last });
+		report(
+			caution(
+				"files-from-donor",
+				`descriptor ${number} (memfd ${object.name ?? ""})`,
+				"the dead process had it not mapped: its bytes are the donor's",
+			),
+		);
+		return last;
+	};
+	const descriptors = files.descriptors.map((descriptor): Descriptor => {
+		const { description, number } = descriptor;
+		if (description.kind !== "memfd") return descriptor;
+		const object = ids.get(description.object) ?? adopt(description.object, number);
+		return { ...descriptor, description: { ...description, object } };
+	});
+	return { memory: { ...memory, objects }, files: { ...files, descriptors } };
+}
+
+/** Those that a mapping shows, in the order of the mappings. */
+export function mapped({ mappings, objects }: Pick<Memory, "mappings" | "objects">): SharedObject[] {
+	const shown = new Set(mappings.flatMap(({ backing }) => (backing.kind === "object" ? [backing.object] : [])));
+	return objects.filter(({ id }) => shown.has(id));
+}

@@ -1,0 +1,138 @@
+import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../arch/x86-64/restart.ts";
+import { address, plus } from "../../bytes/address.ts";
+import type { Range } from "../../bytes/range.ts";
+import { type Finding, loss } from "../../finding.ts";
+import type { EpollTarget } from "../../forest/files.ts";
+import type { PartialMemory, PartialTask, PartialThread } from "../../forest/partial-task.ts";
+import { O } from "../../linux/open.ts";
+import { EPOLLIN } from "../../linux/poll.ts";
+import { addAwaited } from "./awaited-descriptors.ts";
+import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
+import { type GoPoller, goPoller } from "./go-poller.ts";
+import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
+import type { OpenObject } from "./program-objects.ts";
+import { codeAt } from "./program-objects.ts";
+import { type SelfPipe, selfPipes } from "./python-sockets.ts";
+import { type Wait, waitsOn } from "./waits.ts";
+
+/**
+ * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
+ * on which threads were asleep. The first that says something of a number is believed, since loops know more than threads.
+ *
+ * @param named descriptors that the user gives a file.
+ */
+export function deduceDescriptors(
+	dead: PartialTask,
+	places: readonly Range[],
+	open: OpenObject,
+	named: ReadonlySet<number>,
+	report: (finding: Finding) => void,
+): DescriptorGuess[] {
+	const found = new Map<number, DescriptorGuess>();
+	const add = (deduced: DescriptorGuess): void => {
+		const { number } = deduced;
+		if (number >= 0 && number < MOST_DESCRIPTORS && !found.has(number)) found.set(number, deduced);
+	};
+	const loops = uvLoops(dead.memory, places);
+	for (const [i, loop] of loops.entries()) addLoop(loop, `libuv's loop ${i + 1}`, add);
+	const lock = loops.length === 0 ? undefined : uvLockPipe(dead.memory, open, loops);
+	if (lock !== undefined) addPipe(lock, { flags: 0, why: "libuv's lock around signal handlers", lock: true }, add);
+	const poller = goPoller(dead.memory, open);
+	if (poller !== undefined) addPoller(poller, add);
+	const pipes = selfPipes(dead.memory);
+	for (const { read, write } of pipes)
+		for (const number of [read, write])
+			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
+	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
+	addAwaited(waits, new Set(found.keys()), dead, places, add);
+	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
+	watchSelfPipes(pipes, found);
+	return [...found.values()].sort((a, b) => a.number - b.number);
+}
+
+/** The registers inside the system call that a signal handler had interrupted and that will be restarted. */
+function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObject): PartialThread {
+	const { registers } = thread;
+	if (BigInt.asIntN(64, registers.orig_ax) >= 0n) return thread;
+	const before = plus(address(registers.ip), -BigInt(RESTART_CODE_BYTES));
+	const code = codeAt(memory, open, before, RESTART_CODE_BYTES + SYSCALL_BYTES);
+	return code === undefined ? thread : { ...thread, registers: interruptedCall(registers, code) };
+}
+
+/** With one self-pipe and one epoll instance, the instance watches the pipe; asyncio's epoll data is the fd. */
+function watchSelfPipes(pipes: readonly SelfPipe[], found: Map<number, DescriptorGuess>): void {
+	const epolls = [...found.values()].filter(({ what }) => what.kind === "epoll" && what.complete !== true);
+	const [pipe, epoll] = [pipes[0], epolls[0]];
+	if (pipes.length !== 1 || epolls.length !== 1 || pipe === undefined || epoll?.what.kind !== "epoll") return;
+	const { targets } = epoll.what;
+	if (targets.some(({ number }) => number === pipe.read)) return;
+	const target = { number: pipe.read, events: EPOLLIN, data: BigInt(pipe.read) };
+	found.set(epoll.number, { ...epoll, what: { kind: "epoll", targets: [...targets, target] } });
+}
+
+const ofLoop = { flags: O.NONBLOCK, closeOnExec: true };
+
+function addLoop({ backend, async, signalPipe, watchers }: UvLoop, name: string, add: Add): void {
+	// watchers that are not in epoll yet are added by the loop itself
+	const targets = watchers.flatMap(({ descriptor, events }): EpollTarget[] =>
+		events === 0 ? [] : [{ number: descriptor, events, data: BigInt(descriptor) }],
+	);
+	add({ number: backend, what: { kind: "epoll", targets, complete: true }, flags: 0, closeOnExec: true, why: name });
+	if (async !== undefined) {
+		const why = `what wakes ${name}`;
+		const { read, write } = async;
+		if (write === undefined) add({ ...ofLoop, number: read, what: { kind: "eventfd" }, why });
+		else addPipe({ read, write }, { flags: O.NONBLOCK, why }, add);
+	}
+	if (signalPipe !== undefined) addPipe(signalPipe, { flags: O.NONBLOCK, why: `signals for ${name}` }, add);
+	for (const { descriptor } of watchers)
+		add({ ...ofLoop, number: descriptor, what: { kind: "silence" }, why: `watched by ${name}` });
+}
+
+function addPoller({ backend, wake: { read, write }, cookie }: GoPoller, add: Add): void {
+	const targets = [{ number: read, events: EPOLLIN, data: cookie }];
+	add({ number: backend, what: { kind: "epoll", targets }, flags: 0, closeOnExec: true, why: "Go's poller" });
+	const why = "what wakes Go's poller";
+	if (write === undefined) add({ ...ofLoop, number: read, what: { kind: "eventfd" }, why });
+	else addPipe({ read, write }, { flags: O.NONBLOCK, why }, add);
+}
+
+function addPipe(
+	{ read, write }: { readonly read: number; readonly write: number },
+	{ flags, why, lock }: { readonly flags: number; readonly why: string; readonly lock?: boolean },
+	add: Add,
+): void {
+	const end = (access: number): GuessedKind => ({
+		kind: "end",
+		pipe: read,
+		access,
+		...(lock === true ? { lock } : {}),
+	});
+	add({ number: read, what: end(O.RDONLY), flags, closeOnExec: true, why });
+	add({ number: write, what: end(O.WRONLY), flags, closeOnExec: true, why });
+}
+
+/** Calls for which only a socket will do, or a file of which nothing is known. */
+function reportUnknown(waits: readonly Wait[], known: ReadonlySet<number>, report: (finding: Finding) => void): void {
+	const unknown = new Map<number, Wait[]>();
+	for (const wait of waits) {
+		if (known.has(wait.descriptor)) continue;
+		const sleepers = unknown.get(wait.descriptor) ?? [];
+		sleepers.push(wait);
+		unknown.set(wait.descriptor, sleepers);
+	}
+	for (const [descriptor, sleepers] of unknown) {
+		const [first] = sleepers;
+		if (first === undefined) continue;
+		const who = `thread ${first.tid}${sleepers.length === 1 ? "" : ` and ${sleepers.length - 1} more`}`;
+		const isSocket = /^(?:recv|send|accept|connect)/.test(first.call);
+		const what = isSocket ? "a socket, for which there is no stand-in yet" : "a file that a core does not name";
+		report(
+			loss(
+				"descriptor-deduced",
+				`descriptor ${descriptor}`,
+				`${who} slept in ${first.call} on it: ${what}; the call fails at once`,
+			),
+		);
+	}
+}

@@ -1,0 +1,90 @@
+import type { UserRegs } from "../../arch/x86-64/registers.ts";
+import { syscallName } from "../../arch/x86-64/syscalls.ts";
+import { address } from "../../bytes/address.ts";
+import type { PartialMemory, PartialThread } from "../../forest/partial-task.ts";
+import { FD_SETSIZE, fdSetBytes, fdsIn, pollfd } from "../../linux/poll.ts";
+
+/** A descriptor that a thread was waiting on when it died. */
+export interface Wait {
+	readonly tid: number;
+	/** The system call, by name. */
+	readonly call: string;
+	readonly descriptor: number;
+	/** How many bytes a read asked for. */
+	readonly count?: bigint;
+	/** No timeout ends it. */
+	readonly forever: boolean;
+}
+
+/** System calls whose first argument is a descriptor and which threads sleep in. */
+const WAITS_ON_DESCRIPTOR: readonly string[] = [
+	...["read", "write", "pread64", "pwrite64", "readv", "writev"],
+	...["recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "accept", "accept4", "connect"],
+	...["epoll_wait", "epoll_pwait", "epoll_pwait2", "flock", "ioctl", "fsync", "fdatasync"],
+];
+
+const MOST_POLLED = 256;
+
+/** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
+export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
+	// a non-negative ax is the result of a call that has returned
+	const asleep = BigInt.asIntN(64, registers.ax) < 0n || isAtCall(registers, memory);
+	const call = asleep ? (syscallName(registers.orig_ax) ?? "") : "";
+	const on = (descriptors: readonly number[]): Wait[] =>
+		descriptors
+			.filter((descriptor) => descriptor >= 0)
+			.map((descriptor) => ({ tid, call, descriptor, forever: waitsForever(call, registers) }));
+	if (WAITS_ON_DESCRIPTOR.includes(call)) {
+		const waits = on([int(registers.di)]);
+		return call === "read" ? waits.map((wait) => ({ ...wait, count: registers.dx })) : waits;
+	}
+	if (call === "poll" || call === "ppoll") return on(polled(registers, memory));
+	return call === "select" || call === "pselect6" ? on(selected(registers, memory)) : [];
+}
+
+/** epoll_wait(2) and poll(2) count milliseconds, below 0 for ever; the others point at a time, or at none. */
+function waitsForever(call: string, { dx, r8, r10 }: UserRegs): boolean {
+	switch (call) {
+		case "epoll_wait":
+		case "epoll_pwait":
+			return int(r10) < 0;
+		case "poll":
+			return int(dx) < 0;
+		case "epoll_pwait2":
+			return r10 === 0n;
+		case "ppoll":
+			return dx === 0n;
+		case "select":
+		case "pselect6":
+			return r8 === 0n;
+		default:
+			return true;
+	}
+}
+
+/** Whether the call is still to be made: a core that was made of images has registers that are wound back. */
+const isAtCall = ({ ip }: UserRegs, memory: PartialMemory): boolean =>
+	memory.read(address(ip), 2)?.readUInt16BE(0) === SYSCALL;
+
+/** The instruction. */
+const SYSCALL = 0x0f05;
+
+const int = (register: bigint): number => Number(BigInt.asIntN(32, register));
+
+function polled({ di, si }: UserRegs, memory: PartialMemory): number[] {
+	if (si > MOST_POLLED) return [];
+	const bytes = memory.read(address(di), Number(si) * pollfd.size);
+	if (bytes === undefined) return [];
+	return Array.from({ length: Number(si) }, (_, i) => pollfd.decode(bytes.subarray(i * pollfd.size)).fd);
+}
+
+/** The kernel writes its answer into the sets only when the call returns, and not when it is interrupted. */
+function selected({ di, si, dx, r10 }: UserRegs, memory: PartialMemory): number[] {
+	const count = int(di);
+	if (count <= 0 || count > FD_SETSIZE) return [];
+	const found = [si, dx, r10].flatMap((set) => {
+		const bytes = set === 0n ? undefined : memory.read(address(set), fdSetBytes(count));
+		return bytes === undefined ? [] : fdsIn(bytes, count);
+	});
+	return [...new Set(found)].sort((a, b) => a - b);
+}
