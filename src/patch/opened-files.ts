@@ -1,6 +1,6 @@
-import type { FileEntry } from "../criu/wire/generated/schema.ts";
+import type { EventpollTfdEntry, FileEntry } from "../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Files, OpenFile } from "../forest/files.ts";
+import type { EpollTarget, Files, OpenFile } from "../forest/files.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */
@@ -29,16 +29,26 @@ function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (findi
 	return { ...rest, position: size };
 }
 
-/** The donor's file entries with the names and offsets of the dead process's open files. */
+/** The donor's file entries with the names and offsets of the dead process's open files, and what its epoll instances watch. */
 export function withOpenedFiles(entries: readonly FileEntry[], { descriptors }: Files): FileEntry[] {
 	const opened = new Map(descriptors.map(({ description }) => [description.id, description]));
 	return entries.map((entry) => {
 		const { id, reg } = entry;
 		const description = opened.get(id);
+		if (entry.epfd !== undefined && description?.kind === "epoll")
+			return { ...entry, epfd: { ...entry.epfd, tfd: watched(entry.epfd.tfd, description.targets) } };
 		if (reg === undefined || description?.kind !== "file") return entry;
 		// an unlinked file's entry has CRIU's name for it
 		const name = description.unlinked || !description.path.startsWith("/proc/") ? reg.name : description.path;
 		if (name === reg.name && description.position === reg.pos) return entry;
 		return { ...entry, reg: { ...reg, name, pos: description.position } };
 	});
+}
+
+/** Unchanged where nothing was moved: the donor's records say besides which files they were. */
+function watched(records: readonly EventpollTfdEntry[], targets: readonly EpollTarget[]): readonly EventpollTfdEntry[] {
+	const same = ({ number, data }: EpollTarget, i: number): boolean =>
+		records[i]?.tfd === number && records[i].data === data;
+	if (records.length === targets.length && targets.every(same)) return records;
+	return targets.map(({ number, events, data }) => ({ id: 0, tfd: number, events, data }));
 }

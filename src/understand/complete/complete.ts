@@ -4,6 +4,7 @@ import { type Finding, lostAtDump } from "../../finding.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
 import { layoutMappings, layoutOf } from "../donor/address-layout.ts";
+import { withMovedWords } from "../donor/epoll-words.ts";
 import { matchMemfds } from "../donor/memfds.ts";
 import { rebase } from "../donor/rebase.ts";
 import { requireSameProgram } from "../donor/same-program.ts";
@@ -67,7 +68,8 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	intervalTimerFindings(donor, report);
 	reportProcessPending(dead, report);
 	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));
-	const { memory, files } = matchMemfds(ownMemory, completeFiles(dead, donor, report), donor, report);
+	const lent = withMovedWords(completeFiles(dead, donor, report), { dead, donor, moved }, report);
+	const { memory, files } = matchMemfds(ownMemory, lent, donor, report);
 	const identity = completeIdentity(dead, donor, report);
 	return {
 		task: {
