@@ -4,12 +4,14 @@ import { caution, type Finding } from "../finding.ts";
 import type { PosixTimer, Task } from "../forest/task.ts";
 import type { Rebase } from "./donor/rebase.ts";
 import type { ThreadPair } from "./donor/thread-pairs.ts";
+import { movedClock } from "./donor/timer-clocks.ts";
 
-/** The donor's POSIX timers; cookies that point into its memory and thread ids are carried over. */
+/** The donor's POSIX timers; cookies that point into its memory, thread ids and clocks of processor time are carried over. */
 export function completePosixTimers(
 	donor: Task,
 	moved: Rebase,
 	pairs: readonly ThreadPair[],
+	pid: number,
 	report: (finding: Finding) => void,
 ): PosixTimer[] {
 	const leader = pairs[0]?.dead.tid;
@@ -24,7 +26,8 @@ export function completePosixTimers(
 				`armed as in the donor, ${Number(timer.remaining) / 1e9} s left`,
 			),
 		);
-		return { ...timer, value, ...defined({ thread }) };
+		const clock = movedClock(timer, { donor: donor.identity.pid, dead: pid }, pairs, report);
+		return { ...timer, clock, value, ...defined({ thread }) };
 	});
 }
 

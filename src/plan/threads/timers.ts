@@ -1,6 +1,7 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { caution, loss } from "../../finding.ts";
 import type { PosixTimer, Task } from "../../forest/task.ts";
+import { cpuClockOf, numberOfCpuClock } from "../../linux/cpu-clock.ts";
 import { EINVAL } from "../../linux/errno.ts";
 import { PR, PR_TIMER_CREATE_RESTORE_IDS } from "../../linux/prctl.ts";
 import { SIGEV, sigevent } from "../../linux/siginfo.ts";
@@ -47,7 +48,7 @@ export function planTimers({ posixTimers, identity: { pid } }: Task, context: Co
 		leader.add(
 			"timers",
 			"timer_create",
-			[BigInt(timer.clock), eventOf(timer, pid, leader, context), idCell(timer.id)],
+			[BigInt(clockOf(timer, pid, context)), eventOf(timer, pid, leader, context), idCell(timer.id)],
 			`timer ${timer.id}`,
 		);
 	}
@@ -80,6 +81,24 @@ export function addTimerStarts(list: ListDraft, { intervalTimers, posixTimers }:
 		);
 		list.add("leave", "timer_settime", [BigInt(id), 0n, value, 0n], `timer ${id} goes on`);
 	}
+}
+
+/**
+ * A clock of processor time names a process or a thread. Under ids that the kernel chooses it is that of the leader, who makes the timers:
+ * it needs no name.
+ */
+function clockOf({ id, clock }: PosixTimer, pid: number, { draft, ids }: Context): number {
+	const own = cpuClockOf(clock);
+	if (own === undefined || !ids.cells.has(own.id)) return clock;
+	if (own.ofThread && own.id !== pid)
+		draft.report(
+			loss(
+				"timers",
+				`timer ${id}`,
+				`counted the processor time of thread ${own.id}; under new ids it counts the first's`,
+			),
+		);
+	return numberOfCpuClock({ ...own, id: 0 });
 }
 
 function addGap(leader: ListDraft, id: number): void {

@@ -64,7 +64,7 @@ export function complete(dead: PartialTask, donor: Task, options: CompleteOption
 	const asleep = withEndedLeader(dead, completeThreads(dead, pairs, { moved, credentials, report }), report);
 	const signalActions = completeSignalActions(donor, moved, report);
 	const threads = withoutTemporaryMasks(asleep, dead, signalActions, report);
-	const posixTimers = completePosixTimers(donor, moved, pairs, report);
+	const posixTimers = completePosixTimers(donor, moved, pairs, dead.pid, report);
 	intervalTimerFindings(donor, report);
 	reportProcessPending(dead, report);
 	for (const { subject, text } of donor.losses ?? []) report(lostAtDump("the donor", subject, text));

@@ -53,6 +53,17 @@ describe("a plan with new ids", () => {
 		expect([process.session, process.group]).toEqual([NEW, NEW]);
 	});
 
+	it("counts the processor time of the first thread where a timer counted that of another", () => {
+		const timer = { signal: 10, notify: 0, value: 0n, remaining: 0n, interval: 0n, overrun: 0 };
+		const clocks = [(~PID << 3) | 2, (~PID << 3) | 6, (~101 << 3) | 6, (~4711 << 3) | 2];
+		const posixTimers = clocks.map((clock, id) => ({ ...timer, id, clock }));
+		const { plan, process } = run([threadOf(PID), threadOf(101)], { posixTimers });
+		expect([...process.timers.values()].map(({ clock }) => clock)).toEqual([-6, -2, -2, (~4711 << 3) | 2]);
+		expect(plan.findings.filter(({ code }) => code === "timers")).toEqual([
+			loss("timers", "timer 2", "counted the processor time of thread 101; under new ids it counts the first's"),
+		]);
+	});
+
 	it("tells where the new ids appear, by the old ones", () => {
 		const { plan, memory, encoded } = run([threadOf(PID), threadOf(101)]);
 		const found = [...present(plan.newIds)].map(([old, cell]) => [

@@ -270,6 +270,11 @@ describe("timers", () => {
 		]);
 	});
 
+	it("count the processor time of whom they counted, under ids that it had", () => {
+		const plan = planOf([leaderOf()], { posixTimers: [timer(0, { clock: (~PID << 3) | 6 })] });
+		expect(linesOf(plan, "leader", "timers")[1]).toMatch(new RegExp(`^timer_create\\(-${PID * 8 + 2}, `));
+	});
+
 	it("start when everything else is done, and only if they ran", () => {
 		const plan = planOf([leaderOf({ parentDeathSignal: 15 })], {
 			posixTimers: [timer(1, { remaining: 3_000_000_004n, interval: 5n }), timer(2, { interval: 5n })],
