@@ -9,6 +9,7 @@ import type { AlternateStack, Credentials, Rseq, Thread } from "../../forest/tas
 import { signalSetText } from "../../linux/signal.ts";
 import type { Rebase, Rebased } from "../donor/rebase.ts";
 import type { ThreadPair } from "../donor/thread-pairs.ts";
+import { goSignalStacks, reportGoStacks } from "../evidence/go-stacks.ts";
 import { recreatePending } from "../evidence/pending.ts";
 import { completeRegisters } from "../evidence/registers.ts";
 import { type FrameOf, signalFrames } from "../evidence/signal-frame.ts";
@@ -21,6 +22,13 @@ interface CompletedThreadContext {
 	readonly report: (finding: Finding) => void;
 }
 
+/** What of signal stacks the core proves, whatever the donor's were. */
+interface ProvenStacks {
+	readonly frameOf: FrameOf;
+	/** By thread id. */
+	readonly goStacks: ReadonlyMap<number, AlternateStack>;
+}
+
 /** Every thread of the dead process, with the donor's thread attributes rebased to its addresses. */
 export function completeThreads(
 	dead: PartialTask,
@@ -29,15 +37,17 @@ export function completeThreads(
 ): Thread[] {
 	if (dead.writer === "gdb")
 		around.report(caution("masks-lost", "all threads", "gdb's cores hold no signal masks; the donor's are used"));
-	const frameOf = signalFrames(dead.threads, dead.memory);
-	return pairs.map((pair, i) => completeThread(dead, pair, i === 0 && dead.leaderEnded !== true, frameOf, around));
+	const goStacks = goSignalStacks(dead);
+	reportGoStacks(goStacks, around.report);
+	const stacks: ProvenStacks = { frameOf: signalFrames(dead.threads, dead.memory), goStacks };
+	return pairs.map((pair, i) => completeThread(dead, pair, i === 0 && dead.leaderEnded !== true, stacks, around));
 }
 
 function completeThread(
 	dead: PartialTask,
 	pair: ThreadPair,
 	leader: boolean,
-	frameOf: FrameOf,
+	{ frameOf, goStacks }: ProvenStacks,
 	around: CompletedThreadContext,
 ): Thread {
 	const { moved, report } = around;
@@ -60,7 +70,11 @@ function completeThread(
 		);
 	const rseq = carryRseq(dead.memory, pair, carry, subject, report);
 	const alternateStack =
-		provenAlternateStack(frameOf, pair, subject, report) ?? carryAlternateStack(pair, carry, subject, report);
+		provenAlternateStack(frameOf, pair, subject, report) ??
+		// what the core itself tells goes before what the donor had
+		pair.dead.alternateStack ??
+		goStacks.get(tid) ??
+		carryAlternateStack(pair, carry, subject, report);
 	const blocked = pair.dead.blocked ?? pair.donor.blocked;
 	const pending = recreatePending(pair.dead.pending, blocked);
 	if (pending.length > 0)
@@ -175,8 +189,6 @@ function carryAlternateStack(
 	subject: string,
 	report: (finding: Finding) => void,
 ): AlternateStack | undefined {
-	// what the core itself tells goes first
-	if (pair.dead.alternateStack !== undefined) return pair.dead.alternateStack;
 	const stack = pair.donor.alternateStack;
 	if (stack === undefined || !pair.own) return undefined;
 	const base = carry(stack.base);

@@ -3,10 +3,11 @@ import { hex, plus } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import type { PartialTask, PartialThread } from "../../forest/partial-task.ts";
-import type { Credentials, Thread } from "../../forest/task.ts";
+import type { AlternateStack, Credentials, Thread } from "../../forest/task.ts";
 import { SCHED } from "../../linux/sched.ts";
 import { signalName, signalSetText } from "../../linux/signal.ts";
 import { withEndedLeader } from "../ended-leader.ts";
+import { goSignalStacks, reportGoStacks } from "../evidence/go-stacks.ts";
 import { type KernelRecords, kernelRecords } from "../evidence/kernel-records.ts";
 import { recreatePending } from "../evidence/pending.ts";
 import type { OpenObject } from "../evidence/program-objects.ts";
@@ -17,6 +18,12 @@ interface DeducedThreadContext {
 	readonly open: OpenObject;
 	readonly credentials: Credentials;
 	readonly report: (finding: Finding) => void;
+}
+
+interface ProvenStacks {
+	readonly frameOf: FrameOf;
+	/** By thread id. */
+	readonly goStacks: ReadonlyMap<number, AlternateStack>;
 }
 
 /**
@@ -36,8 +43,10 @@ export function deduceThreads(dead: PartialTask, around: DeducedThreadContext): 
 				`only the first one's name is in a core; all are called ${dead.comm}`,
 			),
 		);
-	const frameOf = signalFrames(dead.threads, dead.memory);
-	const threads = dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), frameOf, around));
+	const goStacks = goSignalStacks(dead);
+	reportGoStacks(goStacks, report);
+	const stacks: ProvenStacks = { frameOf: signalFrames(dead.threads, dead.memory), goStacks };
+	const threads = dead.threads.map((thread) => deduceThread(dead, thread, recordsOf(thread), stacks, around));
 	return withEndedLeader(dead, threads, report);
 }
 
@@ -45,13 +54,13 @@ function deduceThread(
 	dead: PartialTask,
 	thread: PartialThread,
 	records: KernelRecords,
-	frameOf: FrameOf,
+	{ frameOf, goStacks }: ProvenStacks,
 	{ credentials, report }: DeducedThreadContext,
 ): Thread {
 	const { tid } = thread;
 	const subject = `thread ${tid}`;
 	const frame = frameOf(thread);
-	const alternateStack = frame?.alternateStack ?? thread.alternateStack;
+	const alternateStack = frame?.alternateStack ?? thread.alternateStack ?? goStacks.get(tid);
 	if (frame !== undefined) reportFrame(frame, subject, report);
 	const blocked = thread.blocked ?? 0n;
 	const pending = recreatePending(thread.pending, blocked);
