@@ -41,5 +41,6 @@ export { type Raised, type RehearsedRaise, raise, rehearseRaise } from "./raise/
 export type { RaiseOptions, RaisePlan } from "./raise/raise-options.ts";
 export { type CoreOfTask, coreOfTask, type ToCoreOptions } from "./rebuild/to-core.ts";
 export { type Restored, type RestoreOptions, restore } from "./restore/restore.ts";
-export { type Completed, type CompleteOptions, complete } from "./understand/complete/complete.ts";
+export { type Evidence, evidenceIn } from "./understand/evidence/evidence.ts";
 export { taskFromCore } from "./understand/from-core/from-core.ts";
+export { type UnderstandOptions, type Understood, understand } from "./understand/understand.ts";

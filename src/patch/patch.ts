@@ -19,9 +19,8 @@ import { mmEntry } from "../images/write/mm.ts";
 import { noSessionLeader, reportLostRegisters } from "../images/write/representable.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../images/write/side-record.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
-import { type CompleteOptions, complete } from "../understand/complete/complete.ts";
-import { type DeadClockOptions, withDeadClocks } from "../understand/dead-clocks.ts";
-import { programBreak } from "../understand/evidence/program-objects.ts";
+import { evidenceIn } from "../understand/evidence/evidence.ts";
+import { type UnderstandOptions, understand } from "../understand/understand.ts";
 import { type HostFiles, inspectBinaries, judgedHost } from "./binaries.ts";
 import { patchTimens } from "./clocks.ts";
 import { fileTable } from "./files.ts";
@@ -31,7 +30,7 @@ import { nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
 import { withCurrentEnds, withOpenedFiles } from "./opened-files.ts";
 
-export interface PatchOptions extends CompleteOptions {
+export interface PatchOptions extends Pick<UnderstandOptions, "allowMismatch"> {
 	/** Which process of the donor to replace, where it holds several. */
 	readonly donorPid?: number;
 	readonly host: HostFiles;
@@ -43,7 +42,7 @@ export interface PatchOptions extends CompleteOptions {
 	 */
 	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
 	/** Evidence of the process's clocks besides core and donor. */
-	readonly clock?: Pick<DeadClockOptions, "host" | "others" | "given">;
+	readonly clock?: NonNullable<UnderstandOptions["clocks"]>;
 	/** When the core was written, nanoseconds since 1970: a file that changed later is not what was mapped. */
 	readonly writtenAt?: bigint;
 }
@@ -71,25 +70,19 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			remedy: "raise it from its core: necromancer raise CORE -i IMGDIR",
 		});
 	const judged = judgedHost(dead, donorTask.memory.files, options.host);
-	const known = programBreak(dead.memory, judged.open);
 	const {
-		task: completedTask,
+		task: completed,
 		donorThreads,
-		findings: completed,
-	} = complete(dead, donorTask, {
-		...options,
-		...defined({ programBreak: known }),
+		findings: understood,
+	} = understand(dead, evidenceIn(dead, judged.open), donorTask, {
+		modeOf: () => undefined,
+		clocks: options.clock ?? {},
+		...defined({ allowMismatch: options.allowMismatch }),
 	});
-	const findings: Finding[] = [...completed];
+	const findings: Finding[] = [...understood];
 	const report = (finding: Finding): void => void findings.push(finding);
-	const { task: clocked, finding: clock } = withDeadClocks(completedTask, dead, {
-		open: judged.open,
-		...options.clock,
-		...defined({ donor: donorTask.clocks }),
-	});
-	report(clock);
-	const writers = options.writers?.(completedTask, donorTask);
-	const limited = withSoftLimits(clocked, options.softLimits ?? new Map(), () => NO_LIMIT, report);
+	const writers = options.writers?.(completed, donorTask);
+	const limited = withSoftLimits(completed, options.softLimits ?? new Map(), () => NO_LIMIT, report);
 	const task = { ...limited, files: withCurrentEnds(limited.files, options.host, report) };
 	const donorPid = donorTask.identity.pid;
 	const { pid, sid } = task.identity;

@@ -33,7 +33,7 @@ import { openMappedFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import type { RaiseOptions, RaisePlan } from "./raise-options.ts";
 import { openTrees } from "./trees.ts";
-import { understand } from "./understand.ts";
+import { understood } from "./understood.ts";
 import { whoseIs } from "./whose.ts";
 import { withinUsersRights } from "./within-users-rights.ts";
 import { zeroRangesOf } from "./zero-runs.ts";
@@ -108,14 +108,14 @@ async function prepared(core: OpenedCore, options: RaiseOptions): Promise<Prepar
 		const trust = options.trust === true;
 		const mapped = await openMappedFiles(whole, files, options, { ...places, ...writtenAt(core), trust });
 		await openOthers(whole, files, options);
-		const understood = understand(
+		const told = understood(
 			whole,
 			whose,
 			{ mapped, open: objectsIn(files, mapped), modeOf: (path) => files.at(path)?.mode },
 			core,
 			options,
 		);
-		const planned = await withinUsersRights(understood, whose, us, files, options);
+		const planned = await withinUsersRights(told, whose, us, files, options);
 		const tids = planned.task.threads.map(({ tid }) => tid);
 		const ids = options.ids ?? chooseIds(planned.task, await measurePids(tids, agent));
 		options.before?.(planned);

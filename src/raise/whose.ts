@@ -6,7 +6,7 @@ import { authorsOf } from "../rights/authors.ts";
 import { requireDonorOf } from "../rights/donor-rights.ts";
 import { isAlone, primaryGroup } from "../rights/our-rights.ts";
 import { type OurRights, privilegeOf } from "../rights/privilege.ts";
-import { completeCredentials } from "../understand/complete/credentials.ts";
+import { understandCredentials } from "../understand/credentials.ts";
 import type { OpenedCore } from "./open-core.ts";
 import type { RaiseOptions } from "./raise-options.ts";
 
@@ -47,10 +47,10 @@ export function whoseIs(dead: PartialTask, core: OpenedCore, us: OurRights, opti
 			alone: isAlone,
 		});
 	if (!trust || donor === undefined) return { credentials, threads: [{ credentials }], findings };
-	const moved = completeCredentials(dead, donor, () => {});
+	const credentialsOf = understandCredentials(dead, donor, () => {});
 	return {
 		credentials,
-		threads: donor.threads.map((thread) => ({ credentials: moved(thread.credentials) })),
+		threads: donor.threads.map((thread) => ({ credentials: credentialsOf(thread.credentials) })),
 		findings,
 	};
 }

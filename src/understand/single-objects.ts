@@ -4,17 +4,20 @@ import type { PartialMapping, PartialMemory } from "../forest/partial-task.ts";
 import type { Memory } from "../forest/task.ts";
 import { mapped } from "./donor/memfds.ts";
 
-/** Names of memfds that a donor maps one object of. */
-export function singlesOf(donor: Memory): ReadonlySet<string> {
-	const once = new Set<string>();
-	const seen = new Set<string>();
-	for (const { name } of mapped(donor)) {
-		if (name === undefined) continue;
-		if (seen.has(name)) once.delete(name);
-		else once.add(name);
-		seen.add(name);
-	}
-	return once;
+/**
+ * Names of memfds of which there is one object. That two mappings show the same bytes is no proof where a donor maps two objects of
+ * their name.
+ */
+export function singleObjects(
+	memory: PartialMemory,
+	donor: Memory | undefined,
+	report: (finding: Finding) => void,
+): ReadonlySet<string> {
+	const counts = new Map<string, number>();
+	for (const { name } of donor === undefined ? [] : mapped(donor))
+		if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
+	const lent = [...counts].flatMap(([name, count]) => (count === 1 ? [name] : []));
+	return new Set([...lent, ...provedSingles(memory, counts, report)]);
 }
 
 const MEMFD = "/memfd:";
@@ -30,12 +33,17 @@ const zeros = Buffer.alloc(PIECE);
  * Names of memfds that are one object by what they show: each mapping shows a part that another shows too, and wherever two
  * do, their bytes are the same and not only zeros. Just-in-time compilers map their code so, once to write and once to run.
  */
-export function provedSingles(memory: PartialMemory, report: (finding: Finding) => void): ReadonlySet<string> {
+function provedSingles(
+	memory: PartialMemory,
+	told: ReadonlyMap<string, unknown>,
+	report: (finding: Finding) => void,
+): ReadonlySet<string> {
 	const members = new Map<string, PartialMapping[]>();
 	for (const mapping of memory.mappings) {
 		const { file } = mapping;
 		if (file === undefined || !file.deleted || !file.path.startsWith(MEMFD)) continue;
 		const name = file.path.slice(MEMFD.length);
+		if (told.has(name)) continue;
 		members.set(name, [...(members.get(name) ?? []).slice(0, MOST_MEMBERS), mapping]);
 	}
 	const proved = new Set<string>();

@@ -9,7 +9,7 @@ const UMASK = 0o022;
 const MOST_ENVIRONMENT = 1n << 20n;
 
 /** Working directory and umask: where the process was started, as its environment says, and what new files usually get. */
-export function deduceWorkingDirectory(
+export function understandWorkingDirectory(
 	dead: PartialTask,
 	bounds: Bounds,
 	{ cwd, modeOf }: { readonly cwd?: string; modeOf(path: string): number | undefined },

@@ -23,9 +23,9 @@ vi.mock(
 		(await import("./moments.ts")).before("judging", "startAgent", original),
 );
 vi.mock(
-	"../../src/raise/understand.ts",
-	async (original: () => Promise<typeof import("../../src/raise/understand.ts")>) =>
-		(await import("./moments.ts")).before("understanding", "understand", original),
+	"../../src/raise/understood.ts",
+	async (original: () => Promise<typeof import("../../src/raise/understood.ts")>) =>
+		(await import("./moments.ts")).before("understanding", "understood", original),
 );
 vi.mock(
 	"../../src/restore/carrier.ts",

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
-import { deduce } from "../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { fixturePath } from "../support/builders/fixture-core.ts";
 import { judgedFor } from "../support/builders/judged.ts";
+import { understoodAlone } from "../support/builders/understood.ts";
 import { built } from "../support/lives/built.ts";
 import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
@@ -312,9 +312,8 @@ describe.skipIf(!able || !gcc)(
 			const source = openFile(core);
 			try {
 				const whole = taskFromCore(readCore(source));
-				const { task } = deduce(whole, {
+				const { task } = understoodAlone(whole, {
 					open: judgedFor(whole, (path) => openFile(path)),
-					modeOf: () => undefined,
 				});
 				const deduced = task.threads.map(({ tid, clearTid, robustList, rseq, alternateStack: stack }) =>
 					[tid, clearTid, robustList, rseq?.area ?? 0, stack?.base ?? 0, stack?.size ?? 0].join(" "),

@@ -4,11 +4,11 @@ import { expect, test, vi } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { objectsIn } from "../../src/raise/found-objects.ts";
-import { deduce } from "../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { relocate } from "../../src/understand/relocate.ts";
 import { buildCore } from "../support/builders/core-builder.ts";
 import { deadCore, EXE, EXE_BUILD_ID, LIBC, LIBC_BUILD_ID, program } from "../support/builders/pair.ts";
+import { understoodAlone } from "../support/builders/understood.ts";
 import { openMapped } from "../support/lives/open-mapped.ts";
 import { scratch } from "../support/scratch.ts";
 
@@ -40,12 +40,11 @@ test("raising parses each build-id once: the symbol readers have the verdict tha
 		sysroot,
 		use: (files, found) => {
 			const open = objectsIn(files, found);
-			deduce(relocate(whole, found), {
+			understoodAlone(relocate(whole, found), {
 				open: (path) => {
 					asked.push(path);
 					return open(path);
 				},
-				modeOf: () => undefined,
 			});
 		},
 	});

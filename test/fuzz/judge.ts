@@ -20,11 +20,10 @@ import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { assemble } from "../../src/program/assemble.ts";
-import { complete } from "../../src/understand/complete/complete.ts";
-import { deduce } from "../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { fixtureCore } from "../support/builders/fixture-core.ts";
 import { madeHost } from "../support/builders/made-host.ts";
+import { understoodAlone, understoodWith } from "../support/builders/understood.ts";
 
 /** What must never be, in words. */
 export type Find = string;
@@ -74,13 +73,12 @@ export function judgeCore(bytes: Buffer, donor: string): Find | undefined {
 			drain(jsonPieces(coreJson(view)));
 		},
 		() => {
-			const open = () => undefined;
-			plan(deduce(dead(), { fds: new Map(), open, modeOf: open, credentials: nobody }).task);
+			plan(understoodAlone(dead(), { fds: new Map(), credentials: nobody }).task);
 		},
 		() => {
 			const dir = openImageDir(donor);
 			try {
-				plan(complete(dead(), taskFromImages(dir), { allowMismatch: true }).task);
+				plan(understoodWith(dead(), taskFromImages(dir), { allowMismatch: true }).task);
 				checkNewImages(patch(dead(), dir, { host: nothingHere, allowMismatch: true }).draft);
 			} finally {
 				dir.close();

@@ -10,8 +10,6 @@ import type { Task } from "../../src/forest/task.ts";
 import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { countsOf, roomFor } from "../../src/plan/compile/room.ts";
 import { holeOf } from "../../src/raise/hole.ts";
-import { complete } from "../../src/understand/complete/complete.ts";
-import { deduce } from "../../src/understand/deduce/deduce.ts";
 import { endAtFiles } from "../../src/understand/file-ends.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
 import { relocate } from "../../src/understand/relocate.ts";
@@ -19,6 +17,7 @@ import { type BuiltCore, buildCore } from "../support/builders/core-builder.ts";
 import { asleepIn, withGlibc, withMusl } from "../support/builders/deduced-core.ts";
 import { fixtureCore, fixtureNames, fixturePath } from "../support/builders/fixture-core.ts";
 import { deadCore, deadPlaces, P, withSegment } from "../support/builders/pair.ts";
+import { understoodAlone, understoodWith } from "../support/builders/understood.ts";
 import { withLoop } from "../support/builders/uv-loop.ts";
 
 // The agent lives where it will make the process before anybody knows what that will be: whatever is found out then has to leave
@@ -80,7 +79,7 @@ test("a core alone leaves the hole free, whatever its files turn out to be", () 
 				const sizes = new Map(extras.map(({ size }) => ["/here/data", size]));
 				const at = new Map(found ? [["/data", "/here/data"]] : []);
 				const moved = relocate(dead, { found: at, gone: new Set(found ? [] : ["/data"]), others: new Set() });
-				const { task } = deduce(endAtFiles(moved, sizes), { open: () => undefined, modeOf: () => 0 });
+				const { task } = understoodAlone(endAtFiles(moved, sizes), { modeOf: () => 0 });
 				expectRoom(hole, task);
 			},
 		),
@@ -90,11 +89,11 @@ test("a core alone leaves the hole free, whatever its files turn out to be", () 
 
 test.each(fixtureNames)("%s leaves it free, alone and with its donor", (name) => {
 	const dead = read(fixtureCore(name));
-	expectRoom(holeOf(dead, undefined, 0), deduce(dead, { open: () => undefined, modeOf: () => 0 }).task);
+	expectRoom(holeOf(dead, undefined, 0), understoodAlone(dead, { modeOf: () => 0 }).task);
 	const dir = openImageDir(fixturePath(`${name}/images`));
 	try {
 		const donor = taskFromImages(dir);
-		expectRoom(holeOf(dead, donor, 0), complete(dead, donor, { allowMismatch: true }).task);
+		expectRoom(holeOf(dead, donor, 0), understoodWith(dead, donor, { allowMismatch: true }).task);
 	} finally {
 		dir.close();
 	}

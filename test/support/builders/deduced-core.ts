@@ -1,9 +1,10 @@
 import { fromBuffer } from "../../../src/bytes/source.ts";
 import { readCore } from "../../../src/core/core.ts";
-import { type Deduced, type DeduceOptions, deduce } from "../../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
+import type { Understood } from "../../../src/understand/understand.ts";
 import { type BuiltCore, buildCore } from "./core-builder.ts";
 import { deadCore, deadPlaces, fsBaseOf } from "./pair.ts";
+import { type OnHost, understoodAlone } from "./understood.ts";
 
 /*
  * A core that has nobody to lend it anything, with what libcs and programs leave in memory put there by hand. Offsets are
@@ -95,13 +96,12 @@ export const asleepIn = (
 	});
 
 /** Deduced on a host without any file, but /dev/null and the root. */
-export const deduced = (core: BuiltCore = withGlibc(deadCore()), options: Partial<DeduceOptions> = {}): Deduced =>
-	deduce(taskFromCore(readCore(fromBuffer("core", buildCore(core)))), {
-		open: () => undefined,
+export const deduced = (core: BuiltCore = withGlibc(deadCore()), options: OnHost = {}): Understood =>
+	understoodAlone(taskFromCore(readCore(fromBuffer("core", buildCore(core)))), {
 		modeOf: (path) => ({ "/": 0o040755, "/dev/null": 0o020666 })[path],
 		...options,
 	});
 
 /** Findings of one code, as `weight subject: text`. */
-export const told = ({ findings }: Deduced, code: string): string[] =>
+export const told = ({ findings }: Understood, code: string): string[] =>
 	findings.filter((finding) => finding.code === code).map((it) => `${it.weight} ${it.subject}: ${it.text}`);

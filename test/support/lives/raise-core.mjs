@@ -8,7 +8,8 @@ const { readCore } = await load("core/core");
 const { taskFromCore } = await load("understand/from-core/from-core");
 const { judge, openedFile } = await load("inputs/judge");
 const { wantedFiles } = await load("inputs/wanted-files");
-const { deduce } = await load("understand/deduce/deduce");
+const { evidenceIn } = await load("understand/evidence/evidence");
+const { understand } = await load("understand/understand");
 const { restore } = await load("restore/restore");
 
 const orNothing = (look) => {
@@ -21,14 +22,12 @@ const orNothing = (look) => {
 const fds = new Map(named.map((text) => [Number(text.split("=")[0]), text.slice(text.indexOf("=") + 1)]));
 const dead = taskFromCore(readCore(openFile(core)));
 const wanted = new Map(wantedFiles(dead).map((file) => [file.path, file]));
-const { task } = deduce(dead, {
-	fds,
-	open: (path) => {
-		const source = orNothing(() => openFile(path));
-		return source && { source, verdict: judge(wanted.get(path) ?? {}, openedFile(source)) };
-	},
-	modeOf: (path) => orNothing(() => statSync(path).mode),
+const evidence = evidenceIn(dead, (path) => {
+	const source = orNothing(() => openFile(path));
+	return source && { source, verdict: judge(wanted.get(path) ?? {}, openedFile(source)) };
 });
+const modeOf = (path) => orNothing(() => statSync(path).mode);
+const { task } = understand(dead, evidence, undefined, { fds, modeOf });
 const { pid, release } = await restore(task, { stopped: false, fds: new Map(), missing: "error" });
 await release();
 console.log(pid);

@@ -11,9 +11,9 @@ import {
 	withMusl,
 	withRegisters,
 	words,
-} from "../../../support/builders/deduced-core.ts";
-import { deadCore, deadPlaces, fsBaseOf, REG } from "../../../support/builders/pair.ts";
-import { only, present } from "../../../support/present.ts";
+} from "../../support/builders/deduced-core.ts";
+import { deadCore, deadPlaces, fsBaseOf, REG } from "../../support/builders/pair.ts";
+import { only, present } from "../../support/present.ts";
 
 const TIDS = [500, 501, 502];
 const base = (n: number): bigint => fsBaseOf(deadPlaces, n);

@@ -3,11 +3,12 @@ import { expect, test } from "vitest";
 import { fromBuffer } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { type Deduced, deduce } from "../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
+import type { Understood } from "../../src/understand/understand.ts";
 import { buildCore } from "../support/builders/core-builder.ts";
 import { asleepIn, poke, withGlibc, withMusl, words } from "../support/builders/deduced-core.ts";
 import { deadCore, deadPlaces } from "../support/builders/pair.ts";
+import { understoodAlone } from "../support/builders/understood.ts";
 import { withLoop } from "../support/builders/uv-loop.ts";
 
 // A core is hostile until proven otherwise: whatever its registers and its memory say, it is refused or becomes a process.
@@ -21,9 +22,9 @@ const cores = [
 ];
 const bytes = cores.map(buildCore);
 
-const orRefused = (core: Uint8Array): Deduced | undefined => {
+const orRefused = (core: Uint8Array): Understood | undefined => {
 	try {
-		return deduce(taskFromCore(readCore(fromBuffer("core", core))), { open: () => undefined, modeOf: () => 0 });
+		return understoodAlone(taskFromCore(readCore(fromBuffer("core", core))), { modeOf: () => 0 });
 	} catch (error) {
 		if (error instanceof NecromancerError) return undefined;
 		throw error;
@@ -31,7 +32,7 @@ const orRefused = (core: Uint8Array): Deduced | undefined => {
 };
 
 /** What every process has. */
-function expectWhole({ task }: Deduced): void {
+function expectWhole({ task }: Understood): void {
 	const numbers = task.files.descriptors.map(({ number }) => number);
 	expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
 	for (const number of [0, 1, 2]) expect(numbers).toContain(number);

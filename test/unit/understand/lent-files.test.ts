@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import type { OpenFile } from "../../../../src/forest/files.ts";
-import type { PartialTask } from "../../../../src/forest/partial-task.ts";
-import { completeFiles } from "../../../../src/understand/complete/files.ts";
-import { smallTask } from "../../../support/builders/small-task.ts";
+import type { OpenFile } from "../../../src/forest/files.ts";
+import type { PartialTask } from "../../../src/forest/partial-task.ts";
+import { lentFiles } from "../../../src/understand/lent-files.ts";
+import { smallTask } from "../../support/builders/small-task.ts";
 
 const dead = { threads: [], memory: { mappings: [], contents: [] } } as unknown as PartialTask;
 const [RDONLY, WRONLY, RDWR, APPEND] = [0, 1, 2, 0o2000] as const;
@@ -16,7 +16,7 @@ it("expects a size only of files that nobody writes to", () => {
 	const donor = smallTask({
 		open: [open("/read", RDONLY), open("/write", WRONLY | APPEND), open("/both", RDWR), open("/write", RDONLY)],
 	});
-	const { descriptors } = completeFiles(dead, donor, () => {});
+	const { descriptors } = lentFiles(dead, donor, () => {});
 	expect(
 		descriptors.map(({ number, description }) => [number, description.kind === "file" ? description.size : "?"]),
 	).toEqual([

@@ -1,15 +1,15 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { address } from "../../../../src/bytes/address.ts";
-import { fromBuffer } from "../../../../src/bytes/source.ts";
-import { readCore } from "../../../../src/core/core.ts";
-import { openImageDir } from "../../../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../../../src/images/read/from-images.ts";
-import { type Completed, type CompleteOptions, complete } from "../../../../src/understand/complete/complete.ts";
-import { taskFromCore } from "../../../../src/understand/from-core/from-core.ts";
-import { type BuiltCore, buildCore } from "../../../support/builders/core-builder.ts";
-import { ARG, withRegisters } from "../../../support/builders/deduced-core.ts";
-import { type BuiltDonor, memfdFile, writeDonor } from "../../../support/builders/donor-builder.ts";
+import { address } from "../../../src/bytes/address.ts";
+import { fromBuffer } from "../../../src/bytes/source.ts";
+import { readCore } from "../../../src/core/core.ts";
+import { openImageDir } from "../../../src/criu/image-dir.ts";
+import { taskFromImages } from "../../../src/images/read/from-images.ts";
+import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
+import type { Understood } from "../../../src/understand/understand.ts";
+import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
+import { ARG, withRegisters } from "../../support/builders/deduced-core.ts";
+import { type BuiltDonor, memfdFile, writeDonor } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
 	deadCore,
@@ -21,15 +21,20 @@ import {
 	P,
 	withSegment,
 	withVma,
-} from "../../../support/builders/pair.ts";
-import { scratch } from "../../../support/scratch.ts";
+} from "../../support/builders/pair.ts";
+import { understoodWith } from "../../support/builders/understood.ts";
+import { scratch } from "../../support/scratch.ts";
 
 const { exe, heap } = deadPlaces;
 
-function completed(core: BuiltCore, donor: BuiltDonor = livingDonor(), options: CompleteOptions = {}): Completed {
+function completed(
+	core: BuiltCore,
+	donor: BuiltDonor = livingDonor(),
+	options: Parameters<typeof understoodWith>[2] = {},
+): Understood {
 	const dir = openImageDir(writeDonor(join(scratch(), "d"), donor));
 	try {
-		return complete(taskFromCore(readCore(fromBuffer("core", buildCore(core)))), taskFromImages(dir), options);
+		return understoodWith(taskFromCore(readCore(fromBuffer("core", buildCore(core)))), taskFromImages(dir), options);
 	} finally {
 		dir.close();
 	}
@@ -59,7 +64,7 @@ describe("findings", () => {
 		const dead = taskFromCore(readCore(fromBuffer("core", buildCore(deadCore()))));
 		const donor = { ...taskFromImages(dir), losses: [{ subject: "descriptor 7", text: "was a socket; it is closed" }] };
 		dir.close();
-		const { findings, task } = complete(dead, donor);
+		const { findings, task } = understoodWith(dead, donor);
 		expect(findings).toContainEqual({
 			...{ weight: "loss", code: "lost-at-dump", subject: "descriptor 7" },
 			text: "the donor lost it at its dump: was a socket; it is closed",
@@ -207,12 +212,16 @@ describe("the heap", () => {
 });
 
 describe("a second object of one name", () => {
-	const memfd = (start: bigint) => ({ start, end: start + P, prot: 3, bytes: filled(1) });
-	const two = (path: string): BuiltCore =>
-		withSegment(withSegment(deadCore(), memfd(0x7f10_0018_0000n), { path, offset: 0n }), memfd(0x7f10_0019_0000n), {
-			path,
-			offset: 0n,
-		});
+	const memfd = (start: bigint, byte: number) => ({ start, end: start + P, prot: 3, bytes: filled(byte) });
+	const two = (path: string, second = 2): BuiltCore =>
+		withSegment(
+			withSegment(deadCore(), memfd(0x7f10_0018_0000n, 1), { path, offset: 0n }),
+			memfd(0x7f10_0019_0000n, second),
+			{
+				path,
+				offset: 0n,
+			},
+		);
 	const objectsOf = (core: BuiltCore, donor?: BuiltDonor) => {
 		const { task, findings } = completed(core, donor);
 		return { objects: task.memory.objects.length, told: findings.filter(({ code }) => code === "mapping-kind") };
@@ -227,6 +236,18 @@ describe("a second object of one name", () => {
 					code: "mapping-kind",
 					subject: "mapping 0x7f1000190000",
 					text: "may be the same /memfd:a as 0x7f1000180000; a core does not tell, they become two objects",
+				},
+			],
+		});
+	});
+
+	test("is the same where both show the same bytes, and the donor knows no better", () => {
+		expect(objectsOf(two("/memfd:a (deleted)", 1))).toEqual({
+			objects: 1,
+			told: [
+				{
+					...{ weight: "note", code: "mapping-kind", subject: "/memfd:a" },
+					text: "its 2 mappings show the same bytes; they are taken for one object",
 				},
 			],
 		});

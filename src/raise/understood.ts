@@ -3,17 +3,16 @@ import { defined } from "../bytes/defined.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { withSoftLimits } from "../forest/soft-limits.ts";
-import type { Credentials, Task } from "../forest/task.ts";
+import type { Task } from "../forest/task.ts";
 import { clocksWhenWritten, otherClocksWhenWritten } from "../host/clocks.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
 import { readLimits } from "../proc/limits.ts";
-import { complete } from "../understand/complete/complete.ts";
-import { type DeadClockOptions, withDeadClocks } from "../understand/dead-clocks.ts";
-import { deduce } from "../understand/deduce/deduce.ts";
+import { evidenceIn } from "../understand/evidence/evidence.ts";
 import { leaveHandlers } from "../understand/evidence/leave-handlers.ts";
-import { type OpenObject, programBreak } from "../understand/evidence/program-objects.ts";
+import type { OpenObject } from "../understand/evidence/program-objects.ts";
 import { endAtFiles } from "../understand/file-ends.ts";
 import { relocate, relocateDonor } from "../understand/relocate.ts";
+import { type UnderstandOptions, understand } from "../understand/understand.ts";
 import type { FoundFiles } from "./mapped-files.ts";
 import type { OpenedCore } from "./open-core.ts";
 import type { RaiseOptions, RaisePlan } from "./raise-options.ts";
@@ -29,7 +28,7 @@ export interface Opened {
 }
 
 /** The process of a core: what that does not tell comes from the donor, or is deduced. Pure, but for this host's clocks and limits. */
-export function understand(
+export function understood(
 	whole: PartialTask,
 	{ credentials, findings: rights }: Whose,
 	{ mapped, open, modeOf }: Opened,
@@ -42,13 +41,15 @@ export function understand(
 	const dead = options.leaveHandlers === true ? leaveHandlers(here, open, report) : here;
 	if (options.lazy === true) findings.push(memoryIn(core), ...unaligned(dead, core));
 	const donor = options.donor === undefined ? undefined : relocateDonor(believed(options.donor, options), mapped);
-	const { task: known, findings: told } = withoutClocks(dead, donor, credentials, { open, modeOf }, options);
+	const credentialsOf = donor === undefined || options.trust !== true ? { credentials } : {};
+	const { task: known, findings: told } = understand(dead, evidenceIn(dead, open), donor, {
+		...{ ...options, ...credentialsOf, modeOf },
+		clocks: clockEvidence(core, options),
+	});
 	findings.push(...told);
-	const { task: clocked, finding } = withDeadClocks(known, dead, { open, ...clockOptions(core, options) });
-	report(finding);
 	const limits = readLimits("self");
 	const task = withSoftLimits(
-		clocked,
+		known,
 		options.softLimits ?? new Map(),
 		(number) => limits[number]?.hard ?? NO_LIMIT,
 		report,
@@ -56,32 +57,15 @@ export function understand(
 	return { dead, task, findings };
 }
 
-function clockOptions({ written }: OpenedCore, { clock, donor }: RaiseOptions): Omit<DeadClockOptions, "open"> {
+function clockEvidence(
+	{ written }: OpenedCore,
+	{ clock, donor }: RaiseOptions,
+): NonNullable<UnderstandOptions["clocks"]> {
 	const host = written === undefined ? undefined : clocksWhenWritten(written);
 	return {
-		...defined({ host }),
 		others: written === undefined ? [] : otherClocksWhenWritten(written, donor?.clocks?.origin),
-		...defined({ given: clock }),
-		...(donor?.clocks === undefined ? {} : { donor: donor.clocks }),
+		...defined({ host, given: clock }),
 	};
-}
-
-function withoutClocks(
-	dead: PartialTask,
-	donor: Task | undefined,
-	credentials: Credentials,
-	{ open, modeOf }: Pick<Opened, "open" | "modeOf">,
-	options: RaiseOptions,
-): Pick<RaisePlan, "task" | "findings"> {
-	if (donor === undefined) return deduce(dead, { ...options, open, modeOf, credentials });
-	const known = programBreak(dead.memory, open);
-	const { allowMismatch = false } = options;
-	const completed = complete(dead, donor, {
-		allowMismatch,
-		...defined({ programBreak: known }),
-	});
-	if (options.trust === true) return completed;
-	return { ...completed, task: { ...completed.task, threads: limited(completed.task, credentials) } };
 }
 
 /** A donor's file identities prove nothing for another process: they are dropped unless trusted. */
@@ -89,10 +73,6 @@ function believed(donor: Task, { trust }: Pick<RaiseOptions, "trust">): Task {
 	const { identities: _said, ...files } = donor.files;
 	return trust === true ? donor : { ...donor, files };
 }
-
-/** Threads with the credentials of the core's owner, not those in the donor's images. */
-const limited = ({ threads }: Task, credentials: Credentials): Task["threads"] =>
-	threads.map((thread) => ({ ...thread, credentials }));
 
 /** Warns that a lazy process maps the core: truncating the file would raise SIGBUS in it. Not so for our unpacked copy. */
 const memoryIn = ({ name, temporary }: OpenedCore): Finding =>

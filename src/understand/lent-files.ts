@@ -1,14 +1,14 @@
-import { caution, type Finding, loss, note } from "../../finding.ts";
-import { type Descriptor, type Files, type OpenFile, pathOf } from "../../forest/files.ts";
-import type { PartialTask } from "../../forest/partial-task.ts";
-import type { Task } from "../../forest/task.ts";
-import { O, O_ACCMODE } from "../../linux/open.ts";
-import { S_IFMT, S_IFREG } from "../../linux/stat.ts";
-import { ownerInProc } from "../../proc/own-paths.ts";
-import { waitsOn } from "../evidence/waits.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
+import { type Descriptor, type Files, type OpenFile, pathOf } from "../forest/files.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Task } from "../forest/task.ts";
+import { O, O_ACCMODE } from "../linux/open.ts";
+import { S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { ownerInProc } from "../proc/own-paths.ts";
+import { waitsOn } from "./evidence/waits.ts";
 
 /** The donor's descriptors: a core knows none. Says what they are, and which offsets can only be wrong. */
-export function completeFiles(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Files {
+export function lentFiles(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Files {
 	const { descriptors } = donor.files;
 	if (descriptors.length > 0)
 		report(

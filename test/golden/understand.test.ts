@@ -2,10 +2,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type ByteSource, fromBuffer, openFile } from "../../src/bytes/source.ts";
 import { readCore } from "../../src/core/core.ts";
-import { type Deduced, deduce } from "../../src/understand/deduce/deduce.ts";
 import { taskFromCore } from "../../src/understand/from-core/from-core.ts";
+import type { Understood } from "../../src/understand/understand.ts";
 import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
 import { judgedFor } from "../support/builders/judged.ts";
+import { understoodAlone } from "../support/builders/understood.ts";
 import { only, present } from "../support/present.ts";
 import { type Message, readImages } from "../support/witness/image-reader.ts";
 import { fileHere, placeHere, regFilesOf } from "../support/witness/witness.ts";
@@ -30,9 +31,9 @@ const host: Opens = (path) => {
 	}
 };
 
-function deduced(name: string, open: Opens): Deduced {
+function deduced(name: string, open: Opens): Understood {
 	const dead = taskFromCore(readCore(fromBuffer("core", fixtureCore(name))));
-	return deduce(dead, {
+	return understoodAlone(dead, {
 		open: judgedFor(dead, open),
 		modeOf: (path) => (path === "/" ? 0o040755 : path === "/dev/null" ? 0o020666 : undefined),
 	});

@@ -1,18 +1,18 @@
 import { describe, expect, test } from "vitest";
-import type { DeduceOptions } from "../../../../src/understand/deduce/deduce.ts";
-import { deadStack } from "../../../support/builders/dead-stack.ts";
-import { deduced, told, withGlibc } from "../../../support/builders/deduced-core.ts";
-import { changeSegment, deadCore } from "../../../support/builders/pair.ts";
-import { present } from "../../../support/present.ts";
+import { deadStack } from "../../support/builders/dead-stack.ts";
+import { deduced, told, withGlibc } from "../../support/builders/deduced-core.ts";
+import { changeSegment, deadCore } from "../../support/builders/pair.ts";
+import type { OnHost } from "../../support/builders/understood.ts";
+import { present } from "../../support/present.ts";
 
 const MODES: Readonly<Record<string, number>> = {
 	...{ "/": 0o040755, "/dev/null": 0o020666, "/dev/pts/3": 0o020620, "/var/log/x": 0o100644, "/home/me": 0o040700 },
 };
-const options = (more: Partial<DeduceOptions> = {}): Partial<DeduceOptions> => ({
+const options = (more: OnHost = {}): OnHost => ({
 	modeOf: (path) => MODES[path],
 	...more,
 });
-const filesOf = (more: Partial<DeduceOptions> = {}) => deduced(undefined, options(more)).task.files;
+const filesOf = (more: OnHost = {}) => deduced(undefined, options(more)).task.files;
 const [RDWR, APPEND, DIRECTORY] = [0o2, 0o2000, 0o200000];
 
 describe("descriptors", () => {
@@ -72,7 +72,7 @@ describe("the working directory", () => {
 		const changed = changeSegment({ ...core, auxv: stack.auxv }, old.start, (it) => ({ ...it, bytes: stack.bytes }));
 		return withGlibc(changed);
 	};
-	const cwdOf = (env: readonly string[], more: Partial<DeduceOptions> = {}) => {
+	const cwdOf = (env: readonly string[], more: OnHost = {}) => {
 		const found = deduced(withEnvironment(env), options(more));
 		return [
 			found.task.files.cwd,

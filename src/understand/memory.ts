@@ -1,22 +1,22 @@
-import { type Address, address, hex, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
-import type { Placed } from "../../bytes/extent.ts";
-import { byStart, contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
-import { refuse } from "../../errors.ts";
-import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { MappedFile } from "../../forest/file-identity.ts";
-import type { PartialMapping, PartialTask } from "../../forest/partial-task.ts";
-import { reportPointers } from "../../forest/pointers.ts";
-import type { Backing, Bounds, Mapping, Memory } from "../../forest/task.ts";
-import { withOneVvar } from "../../forest/vvar.ts";
-import { MADV, MAP, PROT_WRITE } from "../../linux/mman.ts";
-import { mappingCounterparts } from "../donor/mapping-counterparts.ts";
-import { protectionOf } from "../donor/protection.ts";
-import type { ThreadPair } from "../donor/thread-pairs.ts";
-import { mappedFileOf } from "../mapped-file.ts";
-import { kindOfMapping } from "../mapping-kind.ts";
-import { groupObjects } from "../objects.ts";
-import { linkedPaths } from "../relocate.ts";
-import { provedSingles, singlesOf } from "../single-objects.ts";
+import { type Address, address, hex, isPageAligned, PAGE_SIZE } from "../bytes/address.ts";
+import type { Placed } from "../bytes/extent.ts";
+import { byStart, contains, lengthOf, overlaps, rangeAt } from "../bytes/range.ts";
+import { refuse } from "../errors.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
+import type { MappedFile } from "../forest/file-identity.ts";
+import type { PartialMapping, PartialTask } from "../forest/partial-task.ts";
+import { reportPointers } from "../forest/pointers.ts";
+import type { Backing, Bounds, Mapping, Memory } from "../forest/task.ts";
+import { withOneVvar } from "../forest/vvar.ts";
+import { MADV, MAP, PROT_WRITE } from "../linux/mman.ts";
+import { type MappingCounterparts, mappingCounterparts } from "./donor/mapping-counterparts.ts";
+import type { MovedDonor } from "./donor/moved-donor.ts";
+import { protectionOf } from "./donor/protection.ts";
+import { mappedFileOf } from "./mapped-file.ts";
+import { kindOfMapping } from "./mapping-kind.ts";
+import { groupObjects } from "./objects.ts";
+import { linkedPaths } from "./relocate.ts";
+import { singleObjects } from "./single-objects.ts";
 
 /** Anonymous mappings of this size are reservations that need not fit the overcommit limit (mm/util.c). */
 const RESERVATION = 1n << 30n;
@@ -25,30 +25,33 @@ const RESERVATION = 1n << 30n;
  * The dead process's address space: ranges, protections and bytes from the core, what a core cannot tell (shared or
  * private, growth, advice) from the donor's mapping of the same file or role; without a donor, as is the rule.
  */
-export function completeMemory(
+export function understandMemory(
 	dead: PartialTask,
-	donor: Memory | undefined,
+	lender: MovedDonor | undefined,
 	bounds: Bounds,
-	pairs: readonly ThreadPair[],
 	report: (finding: Finding) => void,
 ): Memory {
 	requireStacks(dead);
 	reportPointers(dead, report);
-	const single = donor === undefined ? provedSingles(dead.memory, report) : singlesOf(donor);
-	const objects = groupObjects(dead.memory, single, report);
-	const counterpartOf = donor === undefined ? () => undefined : mappingCounterparts(dead, donor, bounds, pairs);
+	const donor = lender?.task.memory;
+	const objects = groupObjects(dead.memory, singleObjects(dead.memory, donor, report), report);
+	const counterpartOf: MappingCounterparts =
+		lender === undefined ? () => undefined : mappingCounterparts(dead, lender.task.memory, bounds, lender.pairs);
+	const [, ...others] = dead.threads;
+	const stacks = new Set(others.map(({ registers }) => rangeAt(dead.memory.mappings, address(registers.sp))));
 	const mappings: Mapping[] = [];
 	for (const mapping of dead.memory.mappings) {
 		const counterpart = counterpartOf(mapping);
 		const kind = kindOfMapping(mapping, counterpart, objects, report);
 		if (kind === undefined) continue;
+		const backing = withRole(kind.backing, mapping, bounds);
 		mappings.push({
 			start: mapping.start,
 			end: mapping.end,
 			prot: protectionOf(mapping, dead, donor, counterpart, report),
 			shared: kind.shared,
-			backing: withRole(kind.backing, mapping, bounds),
-			flags: flagsOf(mapping, kind.backing, kind.shared, counterpart, bounds) | (kind.flags ?? 0),
+			backing,
+			flags: flagsOf(mapping, backing, kind.shared, counterpart, bounds, stacks.has(mapping)) | (kind.flags ?? 0),
 			advice: adviceOf(kind.backing, counterpart),
 		});
 	}
@@ -110,13 +113,17 @@ function flagsOf(
 	shared: boolean,
 	counterpart: Mapping | undefined,
 	bounds: Bounds,
+	threadStack: boolean,
 ): number {
 	if (mapping.kernel !== undefined) return 0;
 	if (contains(mapping, bounds.startStack)) return MAP.GROWSDOWN | ((counterpart?.flags ?? 0) & ~MAP.GROWSDOWN);
 	if (counterpart !== undefined && counterpart.shared === shared) return counterpart.flags;
 	// MAP_NORESERVE: overcommit accounting must not refuse now what the dead process had been granted
 	const reserved = !shared && backing.kind === "anonymous" && (mapping.held === 0n || lengthOf(mapping) >= RESERVATION);
-	return reserved && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 ? MAP.NORESERVE : 0;
+	const unreserved = reserved && ((mapping.prot ?? 0) & PROT_WRITE) !== 0 ? MAP.NORESERVE : 0;
+	// MAP_STACK: no huge pages since Linux 6.7, and tools recognise thread stacks by it
+	const ofThread = threadStack && backing.kind === "anonymous" && backing.role === undefined;
+	return unreserved | (ofThread ? MAP.STACK : 0);
 }
 
 const adviceOf = (backing: Backing, counterpart: Mapping | undefined): bigint => {

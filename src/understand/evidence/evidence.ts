@@ -1,0 +1,59 @@
+import type { Address } from "../../bytes/address.ts";
+import { once } from "../../bytes/once.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
+import type { AlternateStack, SignalAction } from "../../forest/task.ts";
+import { goSignalStacks } from "./go-stacks.ts";
+import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
+import { libcHandlers } from "./libc-handlers.ts";
+import { type Program, programOf, withLinkedProtections } from "./program-headers.ts";
+import { type OpenObject, programBreak } from "./program-objects.ts";
+import { type FrameOf, signalFrames } from "./signal-frame.ts";
+
+/** What a core and the files that it had mapped prove of a process. Looked for when it is asked for. */
+export interface Evidence {
+	readonly open: OpenObject;
+	/** The same process, where gdb's cores lack the protection of a mapping with that of its file's segment. */
+	readonly linked: PartialTask;
+	/** The executable's segments, where they lay. */
+	readonly program: Program | undefined;
+	/** libc's own variable. */
+	readonly programBreak: Address | undefined;
+	readonly records: KernelRecords;
+	readonly frameOf: FrameOf;
+	/** The signal stacks of Go's threads, by thread id. */
+	readonly goStacks: ReadonlyMap<number, AlternateStack>;
+	/** The handlers of libc's own signals, where it has them. */
+	readonly handlers: readonly SignalAction[];
+}
+
+/** @param open This host's files as those of the process: for symbols, program headers and code that a core leaves out. */
+export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
+	const linked = withLinkedProtections(dead, open);
+	const { memory, threads } = linked;
+	const program = once(() => programOf(memory, open));
+	const at = once(() => programBreak(memory, open));
+	const records = once(() => kernelRecords(linked, open));
+	const frames = once(() => signalFrames(threads, memory));
+	const goStacks = once(() => goSignalStacks(linked));
+	const handlers = once(() => libcHandlers(memory, open));
+	return {
+		open,
+		linked,
+		get program() {
+			return program();
+		},
+		get programBreak() {
+			return at();
+		},
+		get records() {
+			return records();
+		},
+		frameOf: (thread) => frames()(thread),
+		get goStacks() {
+			return goStacks();
+		},
+		get handlers() {
+			return handlers();
+		},
+	};
+}

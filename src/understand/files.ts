@@ -1,0 +1,93 @@
+import { type Finding, loss } from "../finding.ts";
+import type { Descriptor, Files, OpenFile } from "../forest/files.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { Bounds } from "../forest/task.ts";
+import { O } from "../linux/open.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { withMovedWords } from "./donor/epoll-words.ts";
+import type { MovedDonor } from "./donor/moved-donor.ts";
+import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
+import { deduceDescriptors } from "./evidence/descriptors.ts";
+import type { Evidence } from "./evidence/evidence.ts";
+import { longLived } from "./evidence/search.ts";
+import { lentFiles } from "./lent-files.ts";
+import { standIn, standInFinding } from "./stand-ins.ts";
+import { understandWorkingDirectory } from "./working-directory.ts";
+
+export interface FilesOptions {
+	/** Files that the user names, by descriptor. */
+	readonly fds?: ReadonlyMap<number, string>;
+	/** The device file of a terminal, for 0, 1 and 2. */
+	readonly tty?: string;
+	/** Working directory, instead of the one it was started in. */
+	readonly cwd?: string;
+	/** How a path looks on this host: st_mode; `undefined` where there is nothing. */
+	modeOf(path: string): number | undefined;
+}
+
+const NULL = "/dev/null";
+const STANDARD = [0, 1, 2] as const;
+
+/** What the process will have open. No core lists that: a donor had the same; else there are stand-ins for what the core proves. */
+export function understandFiles(
+	dead: PartialTask,
+	evidence: Evidence,
+	donor: MovedDonor | undefined,
+	bounds: Bounds,
+	options: FilesOptions,
+	report: (finding: Finding) => void,
+): Files {
+	if (donor !== undefined) {
+		const { task, moved } = donor;
+		return withMovedWords(lentFiles(dead, task, report), { dead, donor: task, moved }, report);
+	}
+	const named = new Set(options.fds?.keys());
+	const guesses = deduceDescriptors(dead, longLived(dead, bounds), evidence.open, named, report);
+	return {
+		descriptors: ownFiles(dead, guesses, options, report),
+		...understandWorkingDirectory(dead, bounds, options, report),
+	};
+}
+
+/** What the user names, stand-ins for what the core proves, the standard descriptors. All else is closed. */
+function ownFiles(
+	dead: PartialTask,
+	guesses: readonly DescriptorGuess[],
+	options: FilesOptions,
+	report: (finding: Finding) => void,
+): Descriptor[] {
+	const { fds = new Map<number, string>(), tty } = options;
+	const descriptors = new Map<number, Descriptor>();
+	const named = (number: number, path: string): void => {
+		descriptors.set(number, { number, closeOnExec: false, description: fileAt(number, path, options) });
+	};
+	for (const [number, path] of fds) named(number, path);
+	for (const guess of guesses) {
+		const { number, what } = guess;
+		// a terminal can be waited on, and writing nowhere is what /dev/null is for; reading there would be the end of the input
+		const standard = what.kind === "silence" && number <= 2 && (number > 0 || tty !== undefined);
+		if (descriptors.has(number) || standard) continue;
+		descriptors.set(number, { number, closeOnExec: guess.closeOnExec, description: standIn(guess, dead) });
+		report(standInFinding(guess));
+	}
+	const standard = STANDARD.filter((number) => !descriptors.has(number));
+	for (const number of standard) named(number, tty ?? NULL);
+	const where =
+		standard.length === 0 ? "" : `${standard.join(", ")} ${standard.length === 1 ? "is" : "are"} ${tty ?? NULL}; `;
+	report(
+		loss(
+			"files-default",
+			"descriptors",
+			`a core lists none: ${where}all other files and sockets that it had open are closed; reopen them with --fd N=PATH`,
+		),
+	);
+	return [...descriptors.values()].sort((a, b) => a.number - b.number);
+}
+
+/** A regular file is written at its end, for where the dead process was is not known. */
+function fileAt(number: number, path: string, { modeOf }: FilesOptions): OpenFile {
+	const mode = modeOf(path) ?? 0;
+	const kind = mode & S_IFMT;
+	const flags = kind === S_IFDIR ? O.RDONLY | O.DIRECTORY : kind === S_IFREG ? O.RDWR | O.APPEND : O.RDWR;
+	return { kind: "file", id: number, flags, path, position: 0n, unlinked: false };
+}
