@@ -5,6 +5,8 @@ import type { FileIdentity, MappedFile } from "./file-identity.ts";
 export interface Files {
 	/** Ascending by number. */
 	readonly descriptors: readonly Descriptor[];
+	/** Set where other processes have the same descriptor table (CLONE_FILES): equal numbers are one table. */
+	readonly table?: number;
 	/** As seen from the root of the mount namespace, not from `root`. */
 	readonly cwd?: string;
 	readonly root?: string;

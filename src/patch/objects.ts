@@ -100,7 +100,7 @@ export function objectImages(task: Task, donor: DonorObjects, files: FileTable, 
 		} else {
 			lastInode++;
 			const inode = lastInode;
-			inodes.set(inode, memfdInode(object, inode, shmid, task));
+			inodes.set(inode, memfdInode(object, inode, shmid, [task]));
 			const file = files.add((id) => memfdFile(id, inode));
 			images.set(object.id, { shmid: BigInt(file), memfd: true, sealed: isSealed(object) });
 		}

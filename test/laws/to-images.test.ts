@@ -2,8 +2,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { writeNewDirectory } from "../../src/criu/store/commit.ts";
+import type { Forest, Held } from "../../src/forest/forest.ts";
 import type { Task } from "../../src/forest/task.ts";
-import { taskFromImages } from "../../src/images/read/from-images.ts";
+import { forestFromImages, taskFromImages } from "../../src/images/read/from-images.ts";
+import { imagesFromForest } from "../../src/images/write/to-images.ts";
+import { anyForest } from "../support/builders/arbitrary-forest.ts";
 import { anyTask } from "../support/builders/arbitrary-task.ts";
 import { writeImagesOf } from "../support/builders/written-images.ts";
 import { quickScratch } from "../support/scratch.ts";
@@ -53,6 +57,32 @@ test("without pages they are still that task, and have none", async () => {
 		{ numRuns: 15 },
 	);
 });
+
+test("images of a forest are that forest: its processes, who is whose child, and what they share", async () => {
+	await fc.assert(
+		fc.asyncProperty(anyForest, async (forest) => {
+			const out = join(quickScratch(), "images");
+			await writeNewDirectory(imagesFromForest(forest, { pages: false }).draft, undefined, out);
+			const dir = openImageDir(out);
+			try {
+				const again = forestFromImages(dir);
+				expect(again.processes.map(withoutBytes)).toEqual(forest.processes.map(withoutBytes));
+				expect(again.zombies).toEqual(forest.zombies);
+				expect(heldBy(again)).toEqual(heldBy(forest));
+			} finally {
+				dir.close();
+			}
+		}),
+	);
+});
+
+const heldBy = ({ shared }: Forest): object =>
+	Object.fromEntries(
+		Object.entries(shared).map(([kind, things]: [string, ReadonlyMap<number, Held<unknown>>]) => [
+			kind,
+			new Map([...things].map(([number, { by }]) => [number, by])),
+		]),
+	);
 
 /** Tasks without any page are refused: criu's child dies of them. */
 const withPages = anyTask.filter(({ memory }) => memory.contents.length > 0);

@@ -21,10 +21,22 @@ export function fileEntries(dir: ImageDir): ReadonlyMap<number, FileEntry> {
 /** A tree of thousands has one table for all. */
 const tables = new WeakMap<object, ReadonlyMap<number, FileEntry>>();
 
-/** What descriptors and mappings have in common: they may show the same. */
+/** What all processes of a directory have in common, and what descriptors and mappings have: they may show the same. */
 export interface SharedTables {
 	readonly objects: ImageObjects;
 	readonly ghosts: ImageGhosts;
+	/** Descriptor tables that were read, by files_id. */
+	readonly tables: Map<number, readonly Descriptor[]>;
+	/** Descriptions that were, by the id of their file entry: one value each, whoever has it. */
+	readonly descriptions: Map<number, Description>;
+	/** Tables that several processes have, by files_id. */
+	readonly common: ReadonlySet<number>;
+	/** What waits in pipes. */
+	readonly queues: () => FileRecords["queues"];
+}
+
+/** The same for one process. */
+export interface ProcessTables extends SharedTables {
 	readonly beside: SideRecord;
 }
 
@@ -36,11 +48,31 @@ const LARGEST_DESCRIPTOR = 0x7fff_ffff;
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
  */
-export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, beside }: SharedTables): Files {
+export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTables): Files {
+	const { tables: known, common, beside } = shared;
 	const entries = fileEntries(dir);
-	const ids = dir.one(`ids-${pid}.img`, "ids");
+	const { files_id: id } = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
-	const table = `fdinfo-${ids.files_id}.img`;
+	const descriptors = known.get(id) ?? tableFrom(dir, id, shared);
+	known.set(id, descriptors);
+	const cwd = entries.get(fs.cwd_id)?.reg?.name;
+	const root = entries.get(fs.root_id)?.reg?.name;
+	return {
+		descriptors,
+		...(common.has(id) ? { table: id } : {}),
+		...defined({ cwd, root, umask: fs.umask }),
+		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
+	};
+}
+
+/** A descriptor table. What it names is made once, whoever asks. */
+function tableFrom(
+	dir: ImageDir,
+	filesId: number,
+	{ objects, ghosts, beside, descriptions, queues }: ProcessTables,
+): readonly Descriptor[] {
+	const entries = fileEntries(dir);
+	const table = `fdinfo-${filesId}.img`;
 	const records = dir.has(table) ? dir.image(table, "fdinfo").records : [];
 	const corrupt = (finding: string, expectation: string): never =>
 		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
@@ -48,13 +80,12 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 		subject: `${dir.path}/files.img`,
 		entries,
 		objects,
-		queues: queuesIn(dir),
+		queues: queues(),
 		ghosts,
 		beside,
 	};
 	const most = mostDescriptors(dir.size);
 	if (records.length > most) corrupt(`has ${records.length} descriptors`, atMost(most, dir.size));
-	const descriptions = new Map<number, Description>();
 	const descriptors = new Map<number, Descriptor>();
 	for (const { value } of records) {
 		const { fd: number, id, type, flags } = value;
@@ -68,17 +99,11 @@ export function filesFromImages(dir: ImageDir, pid: number, { objects, ghosts, b
 		descriptions.set(id, description);
 		descriptors.set(number, { number, closeOnExec: (flags & 1) !== 0, description });
 	}
-	const cwd = entries.get(fs.cwd_id)?.reg?.name;
-	const root = entries.get(fs.root_id)?.reg?.name;
-	return {
-		descriptors: [...descriptors.values()].sort((a, b) => a.number - b.number),
-		...defined({ cwd, root, umask: fs.umask }),
-		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
-	};
+	return [...descriptors.values()].sort((a, b) => a.number - b.number);
 }
 
 /** What pipes hold and may hold, by kind of image and pipe id: a pipe and a FIFO may have the same. */
-function queuesIn(dir: ImageDir): FileRecords["queues"] {
+export function queuesIn(dir: ImageDir): FileRecords["queues"] {
 	const queues = { "pipes-data": new Map<number, Queue>(), "fifo-data": new Map<number, Queue>() };
 	for (const kind of ["pipes-data", "fifo-data"] as const) {
 		if (!dir.has(`${kind}.img`)) continue;

@@ -1,26 +1,13 @@
-import { userRegs } from "../../arch/x86-64/registers.ts";
-import { address } from "../../bytes/address.ts";
-import { defined } from "../../bytes/defined.ts";
-import { xstateFromEntry } from "../../criu/fpregs.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
-import { ACTION_SIGNALS } from "../../criu/vma.ts";
-import type {
-	CoreEntry,
-	CredsEntry,
-	PstreeEntry,
-	TaskCoreEntry,
-	ThreadCoreEntry,
-} from "../../criu/wire/generated/schema.ts";
+import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
-import type { Credentials, IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "../../forest/task.ts";
-import { SS_DISABLE } from "../../linux/signal.ts";
-import { clocksFromImages } from "./clocks.ts";
-import { fileEntries, filesFromImages } from "./files.ts";
+import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
+import type { Task } from "../../forest/task.ts";
+import { fileEntries, queuesIn, type SharedTables } from "./files.ts";
 import { ghostsOf } from "./ghosts.ts";
-import { memoryFromImages } from "./memory.ts";
 import { objectsOf } from "./objects.ts";
-import { type SideRecord, sideRecordOf, unlessEmpty } from "./side-record.ts";
-import { treeOf } from "./tree.ts";
+import { processFrom } from "./process.ts";
+import { isZombie, treeOf } from "./tree.ts";
 
 /** The processes of an image directory, parents before children. */
 export const processesOf = (dir: ImageDir): readonly { readonly pid: number; readonly comm: string }[] =>
@@ -46,151 +33,68 @@ export function taskFromImages(dir: ImageDir, pid?: number): Task {
 			expectation: pid === undefined ? "expected one" : `only ${processes.map((p) => p.pid).join(", ")}`,
 			remedy: "choose one with --donor-pid",
 		});
-	const cores = entry.threads.map((tid) => ({
-		tid,
-		name: `core-${tid}.img`,
-		core: dir.one(`core-${tid}.img`, "core"),
-	}));
-	const leader = cores[0];
-	const tc = leader?.core.tc;
-	if (leader === undefined || tc === undefined || leader.core.thread_info === undefined)
-		return refuse("ERR_IMAGE_CORRUPT", {
-			subject: `${dir.path}/core-${entry.pid}.img`,
-			finding: leader === undefined || tc === undefined ? "has no task_core_entry" : "describes a zombie",
-			expectation: "expected a living process",
-			remedy: "dump the donor while it runs",
-		});
-	const mm = dir.one(`mm-${entry.pid}.img`, "mm");
-	const objects = objectsOf(dir);
-	const ghosts = ghostsOf(dir, fileEntries(dir));
-	const beside = sideRecordOf(dir, entry.pid);
-	const shared = { objects, ghosts, beside };
-	const membarrier = tc.membarrier_registration_mask ?? 0;
-	const memory = memoryFromImages(dir, entry.pid, mm, shared);
-	const files = filesFromImages(dir, entry.pid, shared);
+	const shared = tablesOf(dir, [entry]);
+	return withShared(processFrom(dir, entry, shared), shared);
+}
+
+/**
+ * All processes of an image directory: what they share is read once, and has one id for all of them.
+ *
+ * @throws NecromancerError whatever is wrong with the images.
+ */
+export function forestFromImages(dir: ImageDir): Forest {
+	const entries = treeOf(dir);
+	const living = entries.filter(({ pid }) => !isZombie(dir, pid));
+	const shared = tablesOf(dir, living);
+	const unfinished = living.map((entry) => processFrom(dir, entry, shared));
+	return forestOf(
+		unfinished.map((task) => withShared(task, shared)),
+		entries.filter((entry) => !living.includes(entry)).map((entry) => zombieFrom(dir, entry)),
+	);
+}
+
+function zombieFrom(dir: ImageDir, { pid, ppid, pgid, sid }: PstreeEntry): Zombie {
+	const { tc } = dir.one(`core-${pid}.img`, "core");
+	return { pid, ppid, pgid, sid, comm: tc?.comm ?? "?", status: tc?.exit_code ?? 0 };
+}
+
+function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTables {
+	const met = new Set<number>();
+	const common = new Set<number>();
+	if (processes.length > 1)
+		for (const { pid } of processes) {
+			const { files_id: id } = dir.one(`ids-${pid}.img`, "ids");
+			(met.has(id) ? common : met).add(id);
+		}
+	let queues: ReturnType<SharedTables["queues"]> | undefined;
 	return {
-		identity: identityFrom(entry, tc),
-		threads: cores.map(({ tid, core, name }) => threadFrom(tid, core, tc, beside, `${dir.path}/${name}`)),
-		memory: { ...memory, objects: objects.list(), ...(ghosts.list().length === 0 ? {} : { ghosts: ghosts.list() }) },
-		signalActions: actionsFrom(tc),
-		intervalTimers: {
-			real: intervalTimer(tc.timers?.real),
-			virtual: intervalTimer(tc.timers?.virt),
-			profiling: intervalTimer(tc.timers?.prof),
+		...{ objects: objectsOf(dir), ghosts: ghostsOf(dir, fileEntries(dir)), common },
+		...{ tables: new Map(), descriptions: new Map() },
+		queues: () => {
+			queues ??= queuesIn(dir);
+			return queues;
 		},
-		posixTimers: (tc.timers?.posix ?? []).map(posixTimer),
-		limits: (tc.rlimits?.rlimits ?? []).map(({ cur, max }) => ({ soft: cur, hard: max })),
-		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
-		files,
-		stopped: tc.task_state === 3,
-		...(beside.losses.length === 0 ? {} : { losses: beside.losses }),
-		...unlessEmpty({ ...beside.process, ...(membarrier === 0 ? {} : { membarrier: BigInt(membarrier) }) }),
-		...clocksFromImages(dir),
 	};
 }
 
-const identityFrom = ({ pid, ppid, pgid, sid }: PstreeEntry, tc: TaskCoreEntry): Task["identity"] => ({
-	...{ pid, ppid, pgid, sid, comm: tc.comm },
-	...defined({ oomScoreAdjust: tc.oom_score_adj, childSubreaper: tc.child_subreaper }),
-});
-
-const X86_64 = 1;
-
-function threadFrom(tid: number, core: CoreEntry, tc: TaskCoreEntry, beside: SideRecord, subject: string): Thread {
-	const { thread_info: info, thread_core: attributes } = core;
-	if (core.mtype !== X86_64)
-		return refuse("ERR_DONOR_MISMATCH", {
-			subject,
-			finding: `is of machine type ${core.mtype}`,
-			expectation: "expected 1 (x86-64)",
-		});
-	if (info === undefined || attributes === undefined || attributes.creds === undefined)
-		return refuse("ERR_IMAGE_CORRUPT", {
-			subject,
-			finding: "lacks registers, attributes or credentials",
-			expectation: "expected a living thread",
-		});
-	const { sas } = attributes;
-	const rseq = attributes.rseq_entry;
-	const { personality = BigInt(tc.personality), ...own } = beside.thread(tid);
+/** Memory objects and files without a name: how large they are is known when all that show them are read. */
+function withShared(task: Task, { objects, ghosts }: SharedTables): Task {
+	const { mappings, executableGhost } = task.memory;
+	const shown = new Set<number>();
+	const lost = new Set(executableGhost === undefined ? [] : [executableGhost]);
+	for (const { backing } of mappings)
+		if (backing.kind === "object") shown.add(backing.object);
+		else if (backing.kind === "file" && backing.ghost !== undefined) lost.add(backing.ghost);
+	for (const { description } of task.files.descriptors)
+		if (description.kind === "memfd") shown.add(description.object);
+		else if (description.kind === "file" && description.ghost !== undefined) lost.add(description.ghost);
+	const nameless = ghosts.list().filter(({ id }) => lost.has(id));
 	return {
-		tid,
-		name: attributes.comm ?? tc.comm,
-		registers: userRegs.decode(userRegs.encode(info.gpregs)),
-		xstate: xstateFromEntry(info.fpregs),
-		// the leader's mask stands in the task part (criu-facts B.2)
-		blocked: core.tc?.blk_sigset ?? attributes.blk_sigset ?? 0n,
-		pending: (attributes.signals_p?.signals ?? []).map(({ siginfo }) => siginfo),
-		scheduling: schedulingFrom(attributes),
-		parentDeathSignal: attributes.pdeath_sig ?? 0,
-		credentials: credentialsFrom(attributes.creds),
-		seccomp: (["none", "strict", "filter"] as const)[attributes.seccomp_mode ?? 0] ?? "none",
-		...unlessEmpty({ ...own, ...(personality === 0n ? {} : { personality }) }),
-		...(info.clear_tid_addr === 0n ? {} : { clearTid: address(info.clear_tid_addr) }),
-		...(attributes.futex_rla_len === 0 || attributes.futex_rla === 0n
-			? {}
-			: { robustList: address(attributes.futex_rla) }),
-		...(sas === undefined || (sas.ss_flags & SS_DISABLE) !== 0
-			? {}
-			: { alternateStack: { base: address(sas.ss_sp), size: sas.ss_size, flags: sas.ss_flags } }),
-		...(rseq === undefined || rseq.rseq_abi_pointer === 0n
-			? {}
-			: { rseq: { area: address(rseq.rseq_abi_pointer), size: rseq.rseq_abi_size, signature: rseq.signature } }),
+		...task,
+		memory: {
+			...task.memory,
+			objects: objects.list().filter(({ id }) => shown.has(id)),
+			...(nameless.length === 0 ? {} : { ghosts: nameless }),
+		},
 	};
 }
-
-const schedulingFrom = (attributes: ThreadCoreEntry): Thread["scheduling"] => ({
-	nice: attributes.sched_nice ?? 0,
-	policy: attributes.sched_policy ?? 0,
-	priority: attributes.sched_prio ?? 0,
-});
-
-const capabilities = (words: readonly number[]): bigint => BigInt(words[0] ?? 0) | (BigInt(words[1] ?? 0) << 32n);
-
-const credentialsFrom = (creds: CredsEntry): Credentials => ({
-	uid: creds.uid,
-	gid: creds.gid,
-	euid: creds.euid,
-	egid: creds.egid,
-	suid: creds.suid,
-	sgid: creds.sgid,
-	fsuid: creds.fsuid,
-	fsgid: creds.fsgid,
-	groups: creds.groups,
-	inheritable: capabilities(creds.cap_inh),
-	permitted: capabilities(creds.cap_prm),
-	effective: capabilities(creds.cap_eff),
-	bounding: capabilities(creds.cap_bnd),
-	ambient: capabilities(creds.cap_amb),
-	securebits: creds.secbits,
-	noNewPrivileges: (creds.no_new_privs ?? 0) !== 0,
-});
-
-const actionsFrom = (tc: TaskCoreEntry): SignalAction[] =>
-	tc.sigactions.slice(0, ACTION_SIGNALS.length).map((action, i) => ({
-		signal: ACTION_SIGNALS[i] ?? 0,
-		handler: address(action.sigaction),
-		flags: action.flags,
-		restorer: address(action.restorer),
-		mask: action.mask,
-	}));
-
-type TimersEntry = NonNullable<TaskCoreEntry["timers"]>;
-
-const intervalTimer = (timer: TimersEntry["real"] | undefined): IntervalTimer => ({
-	remaining: timer === undefined ? 0n : timer.vsec * 1_000_000n + timer.vusec,
-	interval: timer === undefined ? 0n : timer.isec * 1_000_000n + timer.iusec,
-});
-
-const posixTimer = (timer: TimersEntry["posix"][number]): PosixTimer => ({
-	id: timer.it_id,
-	// clocks of processor time have negative numbers, and CRIU's field has none
-	clock: timer.clock_id | 0,
-	signal: timer.si_signo,
-	notify: timer.it_sigev_notify,
-	value: timer.sival_ptr,
-	remaining: timer.vsec * 1_000_000_000n + timer.vnsec,
-	interval: timer.isec * 1_000_000_000n + timer.insec,
-	overrun: timer.overrun,
-	...defined({ thread: timer.notify_thread_id }),
-});

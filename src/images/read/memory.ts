@@ -12,7 +12,7 @@ import { O, O_ACCMODE } from "../../linux/open.ts";
 import { mostMappings } from "../../linux/process-bounds.ts";
 import { contentsFrom } from "./contents.ts";
 import { looksOf } from "./description.ts";
-import { fileEntries, type SharedTables } from "./files.ts";
+import { fileEntries, type ProcessTables } from "./files.ts";
 import type { ImageGhosts } from "./ghosts.ts";
 import { unlessEmpty } from "./side-record.ts";
 
@@ -21,7 +21,7 @@ export function memoryFromImages(
 	dir: ImageDir,
 	pid: number,
 	mm: MmEntry,
-	{ objects, ghosts, beside }: SharedTables,
+	{ objects, ghosts, beside }: ProcessTables,
 ): Omit<Memory, "objects" | "ghosts"> {
 	const entries = fileEntries(dir);
 	const subject = `${dir.path}/mm-${pid}.img`;

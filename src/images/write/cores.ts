@@ -7,17 +7,24 @@ import {
 	type ThreadInfoX86,
 	UserX86RegsMode,
 } from "../../criu/wire/generated/schema.ts";
+import type { Zombie } from "../../forest/forest.ts";
 import type { Task, Thread } from "../../forest/task.ts";
 import { robustListHead } from "../../linux/futex.ts";
 import { SS_DISABLE } from "../../linux/signal.ts";
 import { credsEntry, unless } from "./credentials.ts";
-import { taskCore } from "./task-core.ts";
+import { taskCore, zombieTask } from "./task-core.ts";
 
 /** The leader's core image: thread part and task part. What `base` says beyond them stays, as in {@link threadCore}. */
 export const leaderCore = (task: Task, thread: Thread, base?: CoreEntry): CoreEntry => ({
 	...threadCore(thread, base),
 	tc: taskCore(task, thread, base?.tc),
 	...(base?.ids === undefined ? {} : { ids: base.ids }),
+});
+
+/** The core image of a process that has ended: its name, and how. */
+export const zombieCore = ({ comm, status }: Zombie): CoreEntry => ({
+	mtype: March.X86_64,
+	tc: zombieTask(comm, status),
 });
 
 /**

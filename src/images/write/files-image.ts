@@ -2,7 +2,7 @@ import { defined } from "../../bytes/defined.ts";
 import { buildIdWords } from "../../criu/build-id.ts";
 import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
 import type { MappedFile } from "../../forest/file-identity.ts";
-import type { Files, SignalOwner } from "../../forest/files.ts";
+import type { SignalOwner } from "../../forest/files.ts";
 import type { Credentials, Memory } from "../../forest/task.ts";
 import { O } from "../../linux/open.ts";
 import type { GhostRecords } from "./ghosts.ts";
@@ -12,15 +12,18 @@ export interface FilesImage {
 	readonly entries: readonly FileEntry[];
 	/** Adds an entry, under `id` or the lowest that no description has. */
 	add(make: (id: number) => FileEntry, id?: number): number;
-	/** The entry that mappings of a file, or the executable, name: by its path or, if it lost that, by its ghost. */
-	mapped(path: string, ghost?: number): number;
+	/**
+	 * The entry that mappings of a file, or the executable, name: by its path and looks or, if it lost that path, by its ghost.
+	 *
+	 * @param looks what the process knows of the files that it maps.
+	 */
+	mapped(looks: Memory["files"], path: string, ghost?: number): number;
 	readonly ghosts: GhostRecords;
 }
 
-/** A builder in which descriptions keep their own ids. */
-export function filesImage({ descriptors }: Files, looks: Memory["files"], ghosts: GhostRecords): FilesImage {
+/** @param taken ids of descriptions, which keep their own. */
+export function filesImage(taken: Pick<ReadonlySet<number>, "has">, ghosts: GhostRecords): FilesImage {
 	const entries: FileEntry[] = [];
-	const taken = new Set(descriptors.map(({ description }) => description.id));
 	const mapped = new Map<string | number, number>();
 	let next = 1;
 	const add = (make: (id: number) => FileEntry, own?: number): number => {
@@ -33,13 +36,15 @@ export function filesImage({ descriptors }: Files, looks: Memory["files"], ghost
 		entries,
 		add,
 		ghosts,
-		mapped: (path, ghost) => {
-			const known = mapped.get(ghost ?? path);
-			if (known !== undefined) return known;
+		mapped: (looks, path, ghost) => {
 			// size, mode and build-id by path are those of the file that has the path now, not of the ghost
-			const id = add((fresh) => regularFile(fresh, (ghost === undefined ? looks.get(path) : undefined) ?? { path }));
+			const file = (ghost === undefined ? looks.get(path) : undefined) ?? { path };
+			const key = ghost ?? JSON.stringify([path, file.size?.toString(), file.mode, file.buildId]);
+			const known = mapped.get(key);
+			if (known !== undefined) return known;
+			const id = add((fresh) => regularFile(fresh, file));
 			if (ghost !== undefined) ghosts.lost(id, ghost);
-			mapped.set(ghost ?? path, id);
+			mapped.set(key, id);
 			return id;
 		},
 	};

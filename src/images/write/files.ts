@@ -9,46 +9,50 @@ import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
 
 const FD_CLOEXEC = 1;
 
-/** Images of fds and pipes; the entries of descriptions go into files.img. */
+/** Images of fds and pipes; the entries of descriptions go into files.img, each once, whoever has it. */
 export interface FileImages {
-	readonly descriptors: readonly FdinfoEntry[];
-	readonly pipes: readonly ImageRecord<PipeDataEntry>[];
-	readonly fifos: readonly ImageRecord<PipeDataEntry>[];
-	readonly fs: FsEntry;
+	/** Of one process: its descriptor table and its directories. */
+	process(
+		task: Pick<Task, "files" | "threads">,
+		report: (finding: Finding) => void,
+	): { readonly descriptors: readonly FdinfoEntry[]; readonly fs: FsEntry };
+	/** Of the pipes and FIFOs that were met. */
+	queues(): {
+		readonly pipes: readonly ImageRecord<PipeDataEntry>[];
+		readonly fifos: readonly ImageRecord<PipeDataEntry>[];
+	};
 }
 
 /** @param inode the memfd.img record of a shared object. */
-export function fileImages(
-	{ files, threads }: Pick<Task, "files" | "threads">,
-	fileImage: FilesImage,
-	inode: (object: number) => bigint,
-	report: (finding: Finding) => void,
-): FileImages {
-	const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
-	const numbers = new Set(files.descriptors.map(({ number }) => number));
+export function fileImages(fileImage: FilesImage, inode: (object: number) => bigint): FileImages {
 	const types = new Map<number, number>();
 	const pipes = new Map<number, Pipe>();
 	const fifos = new Map<number, Pipe>();
-	const descriptors = files.descriptors.map(({ number, closeOnExec, description }): FdinfoEntry => {
-		const { id, kind } = description;
-		if (!types.has(id)) {
-			const owner = fownEntry(description.owner, credentials);
-			const entry = descriptionEntry(description, {
-				...{ fileImage, numbers, owner, inode, report },
-				subject: `descriptor ${number}`,
-			});
-			fileImage.add(() => entry, id);
-			types.set(id, entry.type);
-		}
-		if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
-		if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
-		return { id, flags: closeOnExec ? FD_CLOEXEC : 0, type: types.get(id) ?? 0, fd: number };
-	});
 	return {
-		descriptors,
-		pipes: [...pipes.values()].flatMap(queueOf),
-		fifos: [...fifos.values()].flatMap(queueOf),
-		fs: directories(files, fileImage, report),
+		process: ({ files, threads }, report) => {
+			const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
+			const numbers = new Set(files.descriptors.map(({ number }) => number));
+			const descriptors = files.descriptors.map(({ number, closeOnExec, description }): FdinfoEntry => {
+				const { id, kind } = description;
+				if (!types.has(id)) {
+					const owner = fownEntry(description.owner, credentials);
+					const entry = descriptionEntry(description, {
+						...{ fileImage, numbers, owner, inode, report },
+						subject: `descriptor ${number}`,
+					});
+					fileImage.add(() => entry, id);
+					types.set(id, entry.type);
+				}
+				if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
+				if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
+				return { id, flags: closeOnExec ? FD_CLOEXEC : 0, type: types.get(id) ?? 0, fd: number };
+			});
+			return { descriptors, fs: directories(files, fileImage, report) };
+		},
+		queues: () => ({
+			pipes: [...pipes.values()].flatMap(queueOf),
+			fifos: [...fifos.values()].flatMap(queueOf),
+		}),
 	};
 }
 

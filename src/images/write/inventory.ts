@@ -1,12 +1,13 @@
 import type { InventoryEntry, TaskKobjIdsEntry } from "../../criu/wire/generated/schema.ts";
+import type { Task } from "../../forest/task.ts";
 
 /** The layout with a magic common to all images, which CRIU has written since 2.0. */
 const IMG_VERSION = 2;
 
-/** Of the process's descriptor table; it names fdinfo. */
-export const FILES_ID = 2;
+/** The first that a process gets of its own; 1 is whoever restores it. */
+const FIRST_ID = 2;
 
-/** Equal in the inventory and in the process: it has the namespaces of whoever restores it. */
+/** Equal in the inventory and in the processes: they have the namespaces of whoever restores them. */
 const NAMESPACES = {
 	pid_ns_id: 1,
 	net_ns_id: 2,
@@ -18,11 +19,22 @@ const NAMESPACES = {
 	cgroup_ns_id: 8,
 } as const;
 
-/** What the process has of its own: memory, descriptors, directories, handlers. */
-export const kernelIds: TaskKobjIdsEntry = {
-	...{ vm_id: 2, files_id: FILES_ID, fs_id: 2, sighand_id: 2 },
-	...NAMESPACES,
-};
+/**
+ * Ids of what each process has of its own: memory, directories, handlers; and of its descriptor table, which others may have too,
+ * and which names fdinfo.
+ */
+export function kernelIdsOf(processes: readonly Pick<Task, "files">[]): readonly TaskKobjIdsEntry[] {
+	const taken = new Set(processes.map(({ files }) => files.table));
+	let next = FIRST_ID;
+	const fresh = (): number => {
+		while (taken.has(next)) next++;
+		return next++;
+	};
+	return processes.map(({ files }, i) => {
+		const id = FIRST_ID + i;
+		return { vm_id: id, files_id: files.table ?? fresh(), fs_id: id, sighand_id: id, ...NAMESPACES };
+	});
+}
 
 /** No cgroup is named, so that it stays in that of whoever restores it; and no plugin is needed. */
 export const inventory: InventoryEntry = {

@@ -15,10 +15,19 @@ const ANYONE_MAY = 0o100777;
 
 const HUGE = (MFD.HUGETLB | (MAP_HUGE_MASK << MAP_HUGE_SHIFT)) >>> 0;
 
-/** A record of memfd.img. What is not known of the object is as memfd_create without flags leaves it. */
-export function memfdInode(object: SharedObject, inode: bigint, shmid: number, task: Task): MemfdInodeEntry {
-	const { name, size, memfdFlags = name === undefined ? hugeFlags(object, task) : 0 } = object;
-	const owner = task.threads[0]?.credentials;
+/**
+ * A record of memfd.img. What is not known of the object is as memfd_create without flags leaves it.
+ *
+ * @param showing the processes that have it; it is the first one's where nobody knows.
+ */
+export function memfdInode(
+	object: SharedObject,
+	inode: bigint,
+	shmid: number,
+	showing: readonly Task[],
+): MemfdInodeEntry {
+	const { name, size, memfdFlags = name === undefined ? hugeFlags(object, showing) : 0 } = object;
+	const owner = showing[0]?.threads[0]?.credentials;
 	const huge = (memfdFlags & HUGE) >>> 0;
 	return {
 		name: name ?? NAMELESS,
@@ -34,8 +43,9 @@ export function memfdInode(object: SharedObject, inode: bigint, shmid: number, t
 }
 
 /** Only mappings tell the page size of memory that has no name. The bits of mmap(2) and memfd_create(2) differ in one. */
-function hugeFlags({ id }: SharedObject, { memory }: Task): number {
-	const shown = memory.mappings.find(({ backing }) => backing.kind === "object" && backing.object === id);
+function hugeFlags({ id }: SharedObject, showing: readonly Task[]): number {
+	const mappings = showing.flatMap(({ memory }) => memory.mappings);
+	const shown = mappings.find(({ backing }) => backing.kind === "object" && backing.object === id);
 	const flags = shown?.flags ?? 0;
 	return (flags & MAP.HUGETLB) === 0 ? 0 : MFD.HUGETLB | (flags & (MAP_HUGE_MASK << MAP_HUGE_SHIFT));
 }

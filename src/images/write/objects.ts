@@ -1,11 +1,11 @@
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
-import type { Task } from "../../forest/task.ts";
+import type { Forest } from "../../forest/forest.ts";
 import type { FilesImage } from "./files-image.ts";
 import { isSealed, memfdFile, memfdInode, objectPages } from "./memfd.ts";
 import type { ShownObject } from "./mm.ts";
 
-/** Where the images keep the shared memory of a process. */
+/** Where the images keep shared memory. */
 export interface ObjectImages {
 	/** memfd.img's records. */
 	readonly inodes: readonly MemfdInodeEntry[];
@@ -17,16 +17,21 @@ export interface ObjectImages {
 
 /**
  * Every object as a memfd, which is how CRIU 4.2 itself keeps shared anonymous memory when it has the rights to. An object has one
- * number in all the images; its pages come behind the task's own.
+ * number in all the images; its pages come behind those of the processes.
  */
-export function objectImages(task: Task, fileImage: FilesImage): ObjectImages {
-	const { objects } = task.memory;
+export function objectImages({ processes, shared }: Forest, fileImage: FilesImage): ObjectImages {
+	const held = [...shared.objects.values()];
+	const objects = held.map(({ thing }) => thing);
+	const pages = processes.length + 1;
 	const numbers = new Map(objects.map(({ id }, i) => [id, i + 1]));
 	const files = new Map<number, ShownObject>();
 	const numberOf = (object: number): number => numbers.get(object) ?? absent(object);
 	return {
-		inodes: objects.map((object, i) => memfdInode(object, BigInt(i + 1), i + 1, task)),
-		pages: objects.map((object, i) => objectPages(object, i + 1, i + 2)),
+		inodes: held.map(({ thing, by }, i) => {
+			const showing = processes.filter(({ identity }) => by.includes(identity.pid));
+			return memfdInode(thing, BigInt(i + 1), i + 1, showing);
+		}),
+		pages: objects.map((object, i) => objectPages(object, i + 1, pages + i)),
 		inode: (object) => BigInt(numberOf(object)),
 		shown: (object) => {
 			const known = files.get(object);

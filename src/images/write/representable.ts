@@ -5,13 +5,8 @@ import { caution, type Finding, loss } from "../../finding.ts";
 import type { Memory, Task, Thread } from "../../forest/task.ts";
 import { withOneVvar } from "../../forest/vvar.ts";
 
-/**
- * Reports what CRIU's images have no field for (seccomp filters, XSAVE components), and a session that `criu restore` does not
- * recreate.
- */
-export function reportLosses({ identity, threads }: Task, report: (finding: Finding) => void): void {
-	const { pid, sid } = identity;
-	if (sid !== pid) report(noSessionLeader(sid));
+/** Reports what CRIU's images have no field for: seccomp filters, XSAVE components. */
+export function reportLosses({ threads }: Task, report: (finding: Finding) => void): void {
 	for (const thread of threads) {
 		if (thread.seccomp === "filter")
 			report(loss("not-in-images", `thread ${thread.tid}`, "its seccomp filters; that it had some stops a restore"));

@@ -25,10 +25,10 @@ import { personalityOf } from "./task-core.ts";
 export const SIDE_RECORD = "necromancer.img";
 
 /** The contents of necromancer.img: what CRIU's images have no field for; `undefined` for nothing. */
-export function sideRecord(task: Task): NecromancerEntry | undefined {
-	const processes = [processEntry(task)].filter(isTelling);
-	const files = fileEntries(task.files);
-	const paths = pathEntries(task.files);
+export function sideRecord(tasks: readonly Task[]): NecromancerEntry | undefined {
+	const processes = tasks.map(processEntry).filter(isTelling);
+	const files = fileEntries(tasks.flatMap((task) => task.files.descriptors));
+	const paths = pathEntries(new Map(tasks.flatMap((task) => [...(task.files.identities ?? [])])));
 	return processes.length + files.length + paths.length === 0 ? undefined : { processes, files, paths, writers: [] };
 }
 
@@ -96,10 +96,10 @@ function bytesOf(value: bigint): Uint8Array {
 	return Uint8Array.from(bytes);
 }
 
-const pathEntries = ({ identities = new Map() }: Files): NecromancerPathEntry[] =>
+const pathEntries = (identities: NonNullable<Files["identities"]>): NecromancerPathEntry[] =>
 	[...identities].map(([path, identity]) => ({ path: bytesFromText(path), ...identity }));
 
-const fileEntries = ({ descriptors }: Files): NecromancerFileEntry[] => {
+const fileEntries = (descriptors: Files["descriptors"]): NecromancerFileEntry[] => {
 	const semaphores = descriptors.flatMap(({ description }) =>
 		description.kind === "eventfd" && description.semaphore === true ? [description.id] : [],
 	);

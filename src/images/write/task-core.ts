@@ -4,6 +4,7 @@ import type { ItimerEntry, PosixTimerEntry, SaEntry, TaskCoreEntry } from "../..
 import type { IntervalTimer, PosixTimer, SignalAction, Task, Thread } from "../../forest/task.ts";
 
 const ALIVE = 1;
+const DEAD = 2;
 const STOPPED = 3;
 
 /** PF_RANDOMIZE, which nearly every process has; nothing reads it. */
@@ -44,6 +45,11 @@ export function taskCore(task: Task, leader: Thread, base?: TaskCoreEntry): Task
 		...(membarrier === undefined ? {} : { membarrier_registration_mask: Number(membarrier) }),
 	};
 }
+
+/** The task part of a process that has ended. @param status as wait(2) gives it. */
+export const zombieTask = (comm: string, status: number): TaskCoreEntry => ({
+	...{ task_state: DEAD, personality: 0, flags: USUAL_FLAGS, exit_code: status, comm, blk_sigset: 0n, sigactions: [] },
+});
 
 /** Of the leader: images have one for all threads. */
 export const personalityOf = ({ threads: [leader] }: Pick<Task, "threads">): bigint =>

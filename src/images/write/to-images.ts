@@ -5,17 +5,18 @@ import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { NewImages } from "../../criu/store/new-images.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import type { Finding } from "../../finding.ts";
+import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import type { LossAtDump, Task } from "../../forest/task.ts";
 import { timensEntry } from "./clocks.ts";
-import { leaderCore, threadCore } from "./cores.ts";
+import { leaderCore, threadCore, zombieCore } from "./cores.ts";
 import { fileImages } from "./files.ts";
 import { filesImage } from "./files-image.ts";
 import { ghostImage, ghostName, ghostRecords } from "./ghosts.ts";
-import { FILES_ID, inventory, kernelIds } from "./inventory.ts";
+import { inventory, kernelIdsOf } from "./inventory.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
 import { pageRuns } from "./pages.ts";
-import { reportLosses, writable } from "./representable.ts";
+import { noSessionLeader, reportLosses, writable } from "./representable.ts";
 import { SIDE_RECORD, sideRecord } from "./side-record.ts";
 
 export interface ImageOptions {
@@ -24,7 +25,10 @@ export interface ImageOptions {
 	 * them, but patching with a core brings the memory.
 	 */
 	readonly pages: boolean;
-	/** What is lost before the images are made. With it, and what the images cannot hold, whoever uses them is told again. */
+	/**
+	 * What is lost before the images are made, told of the root. With it, and what the images cannot hold, whoever uses them is
+	 * told again.
+	 */
 	readonly lost?: readonly Finding[];
 }
 
@@ -35,54 +39,81 @@ export interface TaskImages {
 	readonly findings: readonly Finding[];
 }
 
+/** The images of one process: see {@link imagesFromForest}. */
+export const imagesFromTask = (task: Task, options: ImageOptions): TaskImages =>
+	imagesFromForest(forestOf([task]), options);
+
 /**
- * A process as the images that CRIU 4.2 would have made of it: the inverse of `taskFromImages`. It is the root of its tree,
- * with the namespaces and the cgroup of whoever restores it. Ids of file descriptions become those of file entries.
+ * Processes as the images that CRIU 4.2 would have made of them: the inverse of `forestFromImages`. They have the namespaces and
+ * the cgroup of whoever restores them. Ids of file descriptions become those of file entries, ids of descriptor tables name
+ * fdinfo; what several processes have is there once.
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT where contents lie outside private memory.
  * @throws RangeError when a number does not fit its field: a bug of the caller.
  */
-export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskImages {
+export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions): TaskImages {
+	const { processes, zombies, shared } = forest;
+	const [root] = processes;
 	const findings: Finding[] = [];
-	const report = (finding: Finding): void => void findings.push(finding);
 	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
 	const write = <K extends KindName>(name: string, kind: K, records: readonly ImageRecord<RecordOf<K>>[]): void =>
 		void images.set(name, encodeImage({ kind: imageKinds[kind], records }));
 	const values = <T>(list: readonly T[]): ImageRecord<T>[] => list.map((value) => ({ value }));
 
-	reportLosses(task, report);
-	const { pid } = task.identity;
-	const memory = writable(task.memory, report);
-	const ghosts = ghostRecords(memory.ghosts ?? [], task.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 });
-	const fileImage = filesImage(task.files, memory.files, ghosts);
-	const objects = objectImages(task, fileImage);
-	const mm = mmEntry(memory, undefined, { file: fileImage.mapped, object: objects.shown }, report);
-	const files = fileImages(task, fileImage, objects.inode, report);
+	const owner = root?.threads[0]?.credentials ?? { fsuid: 0, fsgid: 0 };
+	const ghosts = ghostRecords(
+		[...shared.ghosts.values()].map(({ thing }) => thing),
+		owner,
+	);
+	const fileImage = filesImage(shared.descriptions, ghosts);
+	const objects = objectImages(forest, fileImage);
+	const files = fileImages(fileImage, objects.inode);
+	const plans: PagesPlan[] = [];
+	const told: Task[] = [];
+	const ids = kernelIdsOf(processes);
+	for (const [i, task] of processes.entries()) {
+		const own: Finding[] = [];
+		const report = (finding: Finding): void => void own.push(finding);
+		const { pid, sid } = task.identity;
+		if (task === root && sid !== pid) report(noSessionLeader(sid));
+		reportLosses(task, report);
+		const memory = writable(task.memory, report);
+		const file = fileImage.mapped.bind(undefined, memory.files);
+		const mm = mmEntry(memory, undefined, { file, object: objects.shown }, report);
+		const { descriptors, fs } = files.process(task, report);
+		const kernelIds = ids[i];
+		if (kernelIds !== undefined) {
+			write(`ids-${pid}.img`, "ids", values([kernelIds]));
+			write(`fdinfo-${kernelIds.files_id}.img`, "fdinfo", values(descriptors));
+		}
+		for (const [i, thread] of task.threads.entries())
+			write(`core-${thread.tid}.img`, "core", values([i === 0 ? leaderCore(task, thread) : threadCore(thread)]));
+		write(`mm-${pid}.img`, "mm", values([mm]));
+		write(`fs-${pid}.img`, "fs", values([fs]));
+		plans.push({
+			...{ pages: `pages-${i + 1}.img`, pagemap: `pagemap-${pid}.img`, pagesId: i + 1 },
+			...{ kind: "task", runs: pages ? pageRuns(memory) : [] },
+		});
+		const before = i === 0 ? (lost ?? []) : [];
+		told.push(lost === undefined ? task : { ...task, losses: lossesIn([...before, ...own]) });
+		findings.push(...own);
+	}
+	for (const zombie of zombies) write(`core-${zombie.pid}.img`, "core", values([zombieCore(zombie)]));
+	plans.push(...objects.pages);
 
 	write("inventory.img", "inventory", values([inventory]));
-	write("pstree.img", "pstree", values([pstreeEntry(task)]));
-	write(`ids-${pid}.img`, "ids", values([kernelIds]));
-	for (const [i, thread] of task.threads.entries())
-		write(`core-${thread.tid}.img`, "core", values([i === 0 ? leaderCore(task, thread) : threadCore(thread)]));
-	write(`mm-${pid}.img`, "mm", values([mm]));
-	write(`fs-${pid}.img`, "fs", values([files.fs]));
-	write(`fdinfo-${FILES_ID}.img`, "fdinfo", values(files.descriptors));
+	write("pstree.img", "pstree", values(pstreeEntries(forest)));
 	write("files.img", "files", values(fileImage.entries));
-	if (files.pipes.length > 0) write("pipes-data.img", "pipes-data", files.pipes);
-	if (files.fifos.length > 0) write("fifo-data.img", "fifo-data", files.fifos);
+	const { pipes, fifos } = files.queues();
+	if (pipes.length > 0) write("pipes-data.img", "pipes-data", pipes);
+	if (fifos.length > 0) write("fifo-data.img", "fifo-data", fifos);
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
-	const beside = sideRecord(lost === undefined ? task : { ...task, losses: lossesIn([...lost, ...findings]) });
+	const beside = sideRecord(told);
 	if (beside !== undefined) write(SIDE_RECORD, "necromancer", values([beside]));
-	// without it CRIU restores the process to the clocks of the host
-	if (task.clocks !== undefined) write("timens-0.img", "timens", values([timensEntry(task.clocks)]));
-
-	const plan: PagesPlan = {
-		...{ pages: `pages-${TASK_PAGES}.img`, pagemap: `pagemap-${pid}.img`, pagesId: TASK_PAGES },
-		...{ kind: "task", runs: pages ? pageRuns(memory) : [] },
-	};
-	const plans = [plan, ...objects.pages];
+	// without it CRIU restores the processes to the clocks of the host
+	if (root?.clocks !== undefined) write("timens-0.img", "timens", values([timensEntry(root.clocks)]));
 	if (!pages)
 		for (const { pages: file, pagemap, pagesId } of plans) {
 			images.set(pagemap, emptyPagemap(pagesId));
@@ -91,16 +122,21 @@ export function imagesFromTask(task: Task, { pages, lost }: ImageOptions): TaskI
 	return { draft: { copies: new Map(), images, pages: pages ? plans : [] }, findings };
 }
 
-const TASK_PAGES = 1;
-
 /** Images name the parent only of those whose parent is in the images too. */
+function pstreeEntries({ processes: [root, ...others], zombies }: Forest): PstreeEntry[] {
+	const entryOf = ({ pid, pgid, sid }: Omit<Zombie, "status">, ppid: number, threads: readonly number[]) => ({
+		...{ pid, ppid, pgid, sid, threads },
+	});
+	const tidsOf = ({ threads }: Task): number[] => threads.map(({ tid }) => tid);
+	return [
+		...(root === undefined ? [] : [entryOf(root.identity, 0, tidsOf(root))]),
+		...others.map((task) => entryOf(task.identity, task.identity.ppid, tidsOf(task))),
+		...zombies.map((zombie) => entryOf(zombie, zombie.ppid, [zombie.pid])),
+	];
+}
+
 const lossesIn = (findings: readonly Finding[]): LossAtDump[] =>
 	findings.flatMap(({ weight, subject, text }) => (weight === "loss" ? [{ subject, text }] : []));
-
-const pstreeEntry = ({ identity: { pid, pgid, sid }, threads }: Task): PstreeEntry => ({
-	...{ pid, ppid: 0, pgid, sid },
-	threads: threads.map(({ tid }) => tid),
-});
 
 /** A pagemap without entries, which writePages refuses for a task: nobody could restore it. */
 const emptyPagemap = (pagesId: number) =>

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { Descriptor } from "../../../src/forest/files.ts";
-import type { Mapping, Task } from "../../../src/forest/task.ts";
+import type { Mapping, Memory, Task } from "../../../src/forest/task.ts";
 import { ofProcess } from "./arbitrary-attributes.ts";
 import { anyFiles } from "./arbitrary-files.ts";
 import { anyMemory } from "./arbitrary-memory.ts";
@@ -11,12 +11,22 @@ const microseconds = fc.bigInt({ min: 0n, max: 1n << 80n });
 const intervalTimer = fc.record({ remaining: microseconds, interval: microseconds });
 const SIGNALS = Array.from({ length: 64 }, (_, i) => i + 1).filter((signal) => signal !== 9 && signal !== 19);
 
+/** Ids of objects, as they are met: global where several processes are numbered by it. */
+export interface Numbering {
+	/** An object's new id, by the old one. */
+	readonly objects: Map<number, number>;
+	/** Files without a name. */
+	readonly ghosts: Set<number>;
+}
+
 /** Only what something shows, numbered in the order in which that is read. */
-function renumbered(task: Task): Task {
-	const order = new Map<number, number>();
+export function renumbered(task: Task, { objects: order, ghosts: met }: Numbering = freshNumbering()): Task {
+	const shown = new Set<number>();
 	const see = (number: number): number => {
-		order.set(number, order.get(number) ?? order.size + 1);
-		return order.get(number) ?? 0;
+		const id = order.get(number) ?? order.size + 1;
+		order.set(number, id);
+		shown.add(id);
+		return id;
 	};
 	const mappings = task.memory.mappings.map((it): Mapping => {
 		const { backing } = it;
@@ -27,15 +37,20 @@ function renumbered(task: Task): Task {
 		return what.kind === "memfd" ? { ...it, description: { ...what, object: see(what.object) } } : it;
 	});
 	const objects = task.memory.objects
-		.flatMap((it) => (order.has(it.id) ? [{ ...it, id: order.get(it.id) ?? 0 }] : []))
+		.flatMap((it) => {
+			const id = order.get(it.id) ?? 0;
+			return shown.has(id) ? [{ ...it, id }] : [];
+		})
 		.sort((a, b) => a.id - b.id);
-	const shown = [
+	const lost = [
 		...mappings.map(({ backing }) => (backing.kind === "file" ? backing.ghost : undefined)),
 		task.memory.executableGhost,
 		...descriptors.map(({ description: what }) => (what.kind === "file" ? what.ghost : undefined)),
 	];
+	for (const id of lost) if (id !== undefined) met.add(id);
 	const { ghosts: all = [], ...memory } = task.memory;
-	const ghosts = all.filter((it) => shown.includes(it.id)).sort((a, b) => shown.indexOf(a.id) - shown.indexOf(b.id));
+	const places = [...met];
+	const ghosts = all.filter((it) => lost.includes(it.id)).sort((a, b) => places.indexOf(a.id) - places.indexOf(b.id));
 	return {
 		...task,
 		memory: { ...memory, mappings, objects, ...(ghosts.length === 0 ? {} : { ghosts }) },
@@ -43,11 +58,12 @@ function renumbered(task: Task): Task {
 	};
 }
 
-/** Any process that images can hold without loss. What they cannot has tests of its own. */
-export const anyTask: fc.Arbitrary<Task> = fc
-	.tuple(fc.uniqueArray(id, { minLength: 1, maxLength: 4 }), anyMemory)
-	.chain(([tids, space]) =>
-		fc.record({
+export const freshNumbering = (): Numbering => ({ objects: new Map(), ghosts: new Set() });
+
+/** The same before it is numbered. */
+export const anyProcess = (tids: readonly number[], space: Memory): fc.Arbitrary<Task> =>
+	fc
+		.record({
 			identity: fc
 				.record({
 					...{ pid: fc.constant(tids[0] ?? 1), ppid: fc.constant(0), pgid: id, sid: id, comm: name },
@@ -81,6 +97,11 @@ export const anyTask: fc.Arbitrary<Task> = fc
 			losses: optional(
 				fc.array(fc.record({ subject: fc.string(), text: fc.string() }), { minLength: 1, maxLength: 3 }),
 			),
-		}),
-	)
-	.map((task) => renumbered(said(task) as Task));
+		})
+		.map((task) => said(task) as Task);
+
+/** Any process that images can hold without loss. What they cannot has tests of its own. */
+export const anyTask: fc.Arbitrary<Task> = fc
+	.tuple(fc.uniqueArray(id, { minLength: 1, maxLength: 4 }), anyMemory)
+	.chain(([tids, space]) => anyProcess(tids, space))
+	.map((task) => renumbered(task));
