@@ -1,6 +1,7 @@
-import type { EventpollTfdEntry, FileEntry } from "../criu/wire/generated/schema.ts";
+import type { EventpollTfdEntry, FdinfoEntry, FileEntry } from "../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../finding.ts";
 import type { EpollTarget, Files, OpenFile } from "../forest/files.ts";
+import { FD_CLOEXEC } from "../linux/fcntl.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */
@@ -27,6 +28,17 @@ function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (findi
 	}
 	say(`the images have its end of now, ${size}: what is written to it until they are restored is written over`);
 	return { ...rest, position: size };
+}
+
+/** The donor's records under the numbers that its descriptors have in the dead process; the same where these are its own. */
+export function withNumbers(records: readonly FdinfoEntry[], { descriptors }: Files): readonly FdinfoEntry[] {
+	const files = new Map(records.map(({ fd, id }) => [fd, id]));
+	if (descriptors.every(({ number, description }) => files.get(number) === description.id)) return records;
+	const byFile = new Map(records.map((record) => [record.id, record]));
+	return descriptors.flatMap(({ number, closeOnExec, description }) => {
+		const record = byFile.get(description.id);
+		return record === undefined ? [] : [{ ...record, fd: number, flags: closeOnExec ? FD_CLOEXEC : 0 }];
+	});
 }
 
 /** The donor's file entries with the names and offsets of the dead process's open files, and what its epoll instances watch. */

@@ -28,7 +28,7 @@ import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
 import { nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
-import { withCurrentEnds, withOpenedFiles } from "./opened-files.ts";
+import { withCurrentEnds, withNumbers, withOpenedFiles } from "./opened-files.ts";
 
 export interface PatchOptions extends Pick<UnderstandOptions, "allowMismatch"> {
 	/** Which process of the donor to replace, where it holds several. */
@@ -167,6 +167,9 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		one((mm) => mmEntry(task.memory, mm, { file: files.mapped, object: objects.imageOf }, report)),
 	);
 	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
+	const own = descriptorsIn(donor, table);
+	const numbered = withNumbers(own, task.files);
+	if (numbered !== own) write(table, table, "fdinfo", () => numbered.map((value) => ({ value })));
 	for (const kind of ["fs", "ids"]) {
 		const from = `${kind}-${donorPid}.img`;
 		if (!names.kept.delete(from)) continue;

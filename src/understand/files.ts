@@ -4,10 +4,12 @@ import type { PartialTask } from "../forest/partial-task.ts";
 import type { Bounds } from "../forest/task.ts";
 import { O } from "../linux/open.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { movedNumbers, withNumbers } from "./donor/descriptor-numbers.ts";
+import { withProvenTargets } from "./donor/epoll-targets.ts";
 import { withMovedWords } from "./donor/epoll-words.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
 import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
-import { deduceDescriptors } from "./evidence/descriptors.ts";
+import { deduceDescriptors, loopDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
 import { longLived } from "./evidence/search.ts";
 import { lentFiles } from "./lent-files.ts";
@@ -37,16 +39,27 @@ export function understandFiles(
 	options: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
-	if (donor !== undefined) {
-		const { task, moved } = donor;
-		return withMovedWords(lentFiles(dead, task, report), { dead, donor: task, moved }, report);
-	}
+	if (donor !== undefined)
+		return filesOfDonor(dead, loopDescriptors(dead, longLived(dead, bounds), evidence.open), donor, report);
 	const named = new Set(options.fds?.keys());
 	const guesses = deduceDescriptors(dead, longLived(dead, bounds), evidence.open, named, report);
 	return {
 		descriptors: ownFiles(dead, guesses, options, report),
 		...understandWorkingDirectory(dead, bounds, options, report),
 	};
+}
+
+/** The donor's, as far as the core does not contradict. @param proven by event loops in the core. */
+function filesOfDonor(
+	dead: PartialTask,
+	proven: readonly DescriptorGuess[],
+	{ task: donor, moved }: MovedDonor,
+	report: (finding: Finding) => void,
+): Files {
+	const numbers = movedNumbers(dead, donor, proven, report);
+	const lent = lentFiles(dead, withNumbers(donor, numbers), report);
+	const words = withMovedWords(lent, { dead, donor, moved, numbers }, report);
+	return withProvenTargets(words, proven, report);
 }
 
 /** What the user names, stand-ins for what the core proves, the standard descriptors. All else is closed. */

@@ -5,6 +5,7 @@ import type { Description, Epoll, EpollTarget, Files } from "../../forest/files.
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
 import { reportedWords } from "../evidence/reported-events.ts";
+import type { MovedNumbers } from "./descriptor-numbers.ts";
 import { type BothMemories, bothMemories, compareObjects, type Likeness, type ObjectPair } from "./likeness.ts";
 import { findObjects } from "./object-search.ts";
 import type { Rebase } from "./rebase.ts";
@@ -17,28 +18,35 @@ type Outcome =
 	| { readonly kind: "confirmed" | "found" | "unconfirmed"; readonly data: bigint }
 	| { readonly kind: "lost"; readonly why: string };
 
+export interface EpollPlaces {
+	readonly dead: PartialTask;
+	readonly donor: Task;
+	readonly moved: Rebase;
+	readonly numbers: MovedNumbers;
+}
+
 interface EpollWords {
 	readonly memories: BothMemories;
-	/** What a descriptor of the donor is called in the dead process. */
+	/** The number in the dead process, by the donor's. */
 	number(donor: number): number;
 	/** Words that epoll reported to the dead process last, by the number of the epoll descriptor there. */
 	readonly reported: ReadonlyMap<number, ReadonlySet<bigint>>;
 }
 
 /**
- * The descriptors with what they are to the dead process: epoll hands a program's own word back to it (epoll_ctl(2)), and where that is an
+ * The descriptors, under the dead process's numbers, with what epoll instances watch under these and their data words. Epoll hands a program's own word back to it (epoll_ctl(2)), and where that is an
  * address, it is one of the donor's. Each is moved, and what it leads to is compared with what the donor's leads to. What has no
  * place is watched no longer: with a wrong word the process would die at its next event.
  */
 export function withMovedWords(
 	files: Files,
-	{ dead, donor, moved }: { readonly dead: PartialTask; readonly donor: Task; readonly moved: Rebase },
+	{ dead, donor, moved, numbers }: EpollPlaces,
 	report: (finding: Finding) => void,
 ): Files {
 	if (!files.descriptors.some(({ description }) => description.kind === "epoll")) return files;
 	const words: EpollWords = {
 		memories: bothMemories(donor.memory, dead.memory, moved),
-		number: (number) => number,
+		number: (number) => numbers.get(number) ?? number,
 		reported: reportedWords(dead),
 	};
 	const done = new Map<number, Description>();

@@ -28,6 +28,26 @@ export function deduceDescriptors(
 	named: ReadonlySet<number>,
 	report: (finding: Finding) => void,
 ): DescriptorGuess[] {
+	const { found, add, pipes } = ofLoops(dead, places, open);
+	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
+	addAwaited(waits, new Set(found.keys()), dead, places, add);
+	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
+	watchSelfPipes(pipes, found);
+	return [...found.values()].sort((a, b) => a.number - b.number);
+}
+
+/** Those that libuv's loops, Go's poller and asyncio name: what these are is certain. */
+export function loopDescriptors(dead: PartialTask, places: readonly Range[], open: OpenObject): DescriptorGuess[] {
+	const { found, pipes } = ofLoops(dead, places, open);
+	watchSelfPipes(pipes, found);
+	return [...found.values()];
+}
+
+function ofLoops(
+	dead: PartialTask,
+	places: readonly Range[],
+	open: OpenObject,
+): { readonly found: Map<number, DescriptorGuess>; readonly add: Add; readonly pipes: readonly SelfPipe[] } {
 	const found = new Map<number, DescriptorGuess>();
 	const add = (deduced: DescriptorGuess): void => {
 		const { number } = deduced;
@@ -43,11 +63,7 @@ export function deduceDescriptors(
 	for (const { read, write } of pipes)
 		for (const number of [read, write])
 			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
-	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
-	addAwaited(waits, new Set(found.keys()), dead, places, add);
-	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
-	watchSelfPipes(pipes, found);
-	return [...found.values()].sort((a, b) => a.number - b.number);
+	return { found, add, pipes };
 }
 
 /** The registers inside the system call that a signal handler had interrupted and that will be restarted. */

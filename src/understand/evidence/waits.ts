@@ -26,7 +26,10 @@ const WAITS_ON_DESCRIPTOR: readonly string[] = [
 const MOST_POLLED = 256;
 
 /** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
-export function waitsOn({ tid, registers }: PartialThread, memory: PartialMemory): Wait[] {
+export function waitsOn(
+	{ tid, registers }: Pick<PartialThread, "tid" | "registers">,
+	memory: Pick<PartialMemory, "read">,
+): Wait[] {
 	// a non-negative ax is the result of a call that has returned
 	const asleep = BigInt.asIntN(64, registers.ax) < 0n || isAtCall(registers, memory);
 	const call = asleep ? (syscallName(registers.orig_ax) ?? "") : "";
@@ -63,7 +66,7 @@ function waitsForever(call: string, { dx, r8, r10 }: UserRegs): boolean {
 }
 
 /** Whether the call is still to be made: a core that was made of images has registers that are wound back. */
-const isAtCall = ({ ip }: UserRegs, memory: PartialMemory): boolean =>
+const isAtCall = ({ ip }: UserRegs, memory: Pick<PartialMemory, "read">): boolean =>
 	memory.read(address(ip), 2)?.readUInt16BE(0) === SYSCALL;
 
 /** The instruction. */
@@ -71,7 +74,7 @@ const SYSCALL = 0x0f05;
 
 const int = (register: bigint): number => Number(BigInt.asIntN(32, register));
 
-function polled({ di, si }: UserRegs, memory: PartialMemory): number[] {
+function polled({ di, si }: UserRegs, memory: Pick<PartialMemory, "read">): number[] {
 	if (si > MOST_POLLED) return [];
 	const bytes = memory.read(address(di), Number(si) * pollfd.size);
 	if (bytes === undefined) return [];
@@ -79,7 +82,7 @@ function polled({ di, si }: UserRegs, memory: PartialMemory): number[] {
 }
 
 /** The kernel writes its answer into the sets only when the call returns, and not when it is interrupted. */
-function selected({ di, si, dx, r10 }: UserRegs, memory: PartialMemory): number[] {
+function selected({ di, si, dx, r10 }: UserRegs, memory: Pick<PartialMemory, "read">): number[] {
 	const count = int(di);
 	if (count <= 0 || count > FD_SETSIZE) return [];
 	const found = [si, dx, r10].flatMap((set) => {

@@ -57,7 +57,7 @@ function move(
 	words: Readonly<Record<number, bigint>>,
 	theirs: Bytes,
 	own: Bytes,
-	options: { reported?: readonly bigint[] } = {},
+	options: { reported?: readonly bigint[]; numbers?: ReadonlyMap<number, number> } = {},
 ) {
 	const targets = Object.entries(words).map(([number, data]) => ({ number: Number(number), events: 1, data }));
 	const open = { kind: "epoll", id: 1, flags: 2, targets } as const;
@@ -106,7 +106,9 @@ function move(
 		{ mappings, heap: { start: address(DEAD.heap), end: address(DEAD.heap + 2n * P) } },
 	);
 	const findings: Finding[] = [];
-	const files = withMovedWords(donor.files, { dead, donor, moved }, (finding) => findings.push(finding));
+	const files = withMovedWords(donor.files, { dead, donor, moved, numbers: options.numbers ?? new Map() }, (finding) =>
+		findings.push(finding),
+	);
 	const [descriptor] = files.descriptors;
 	const watched = descriptor?.description.kind === "epoll" ? descriptor.description.targets : [];
 	return {
@@ -209,5 +211,20 @@ it("knows an address among the bits that Go puts around it", () => {
 	const tagged = (at: bigint): bigint => ((at >> 3n) << 19n) | 5n;
 	expect(move({ 3: tagged(DONOR.code + P + 0x40n) }, { data: { 64: 3n } }, { data: { 64: 3n } }).data).toEqual({
 		3: tagged(DEAD.code + P + 0x40n),
+	});
+});
+
+it("renumbers what is watched, and the numbers among the words", () => {
+	const numbers = new Map([
+		[3, 5],
+		[5, 3],
+	]);
+	const theirs = { data: { 64: 5n, 72: DONOR.code + 0x10n } };
+	const own = { data: { 64: 3n, 72: DEAD.code + 0x10n } };
+	expect(move({ 3: 3n, 5: DONOR.code + P + 0x40n }, theirs, own, { numbers })).toEqual({
+		data: { 5: 5n, 3: DEAD.code + P + 0x40n },
+		findings: [
+			"note epoll descriptor 4: watches 3 with addresses, moved to this layout; what they lead to looks as in the donor",
+		],
 	});
 });
