@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { defined } from "../bytes/defined.ts";
 import type { Extent } from "../bytes/extent.ts";
 import type { FileWriters } from "../bytes/source.ts";
@@ -23,12 +24,13 @@ import { evidenceIn } from "../understand/evidence/evidence.ts";
 import { type UnderstandOptions, understand } from "../understand/understand.ts";
 import { type HostFiles, inspectBinaries, judgedHost } from "./binaries.ts";
 import { patchTimens } from "./clocks.ts";
+import { withCurrentEnds } from "./current-ends.ts";
 import { fileTable } from "./files.ts";
 import { patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
 import { nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
-import { withCurrentEnds, withNumbers, withOpenedFiles } from "./opened-files.ts";
+import { openRecords } from "./open-records.ts";
 
 export interface PatchOptions extends Pick<UnderstandOptions, "allowMismatch"> {
 	/** Which process of the donor to replace, where it holds several. */
@@ -127,15 +129,17 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	names.replace(`pages-${pagesId}.img`);
 
 	const binaries = inspectBinaries(task.memory, judged, report, options.writtenAt);
-	const files = fileTable(
-		withOpenedFiles(
-			donor.image("files.img", "files").records.map(({ value }) => value),
-			task.files,
-		),
-		mmDonor,
-		descriptorsIn(donor, table),
-		binaries,
+	const open = openRecords(
+		{
+			entries: donor.image("files.img", "files").records.map(({ value }) => value),
+			table: descriptorsIn(donor, table),
+		},
+		{
+			...{ before: donorTask.files, after: task.files, report },
+			credentials: task.threads[0]?.credentials ?? { uid: 0, euid: 0 },
+		},
 	);
+	const files = fileTable(open.entries, mmDonor, open.table, binaries);
 	const objects = objectImages(
 		task,
 		{
@@ -167,9 +171,8 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		one((mm) => mmEntry(task.memory, mm, { file: files.mapped, object: objects.imageOf }, report)),
 	);
 	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
-	const own = descriptorsIn(donor, table);
-	const numbered = withNumbers(own, task.files);
-	if (numbered !== own) write(table, table, "fdinfo", () => numbered.map((value) => ({ value })));
+	if (donor.has(table) && !isDeepStrictEqual(open.table, descriptorsIn(donor, table)))
+		write(table, table, "fdinfo", () => open.table.map((value) => ({ value })));
 	for (const kind of ["fs", "ids"]) {
 		const from = `${kind}-${donorPid}.img`;
 		if (!names.kept.delete(from)) continue;

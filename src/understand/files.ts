@@ -9,10 +9,11 @@ import { withProvenTargets } from "./donor/epoll-targets.ts";
 import { withMovedWords } from "./donor/epoll-words.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
 import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
-import { deduceDescriptors, loopDescriptors } from "./evidence/descriptors.ts";
+import { type ProvedDescriptors, provedDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
 import { longLived } from "./evidence/search.ts";
 import { lentFiles } from "./lent-files.ts";
+import { withProvedFiles } from "./proved-files.ts";
 import { standIn, standInFinding } from "./stand-ins.ts";
 import { understandWorkingDirectory } from "./working-directory.ts";
 
@@ -39,27 +40,31 @@ export function understandFiles(
 	options: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
-	if (donor !== undefined)
-		return filesOfDonor(dead, loopDescriptors(dead, longLived(dead, bounds), evidence.open), donor, report);
-	const named = new Set(options.fds?.keys());
-	const guesses = deduceDescriptors(dead, longLived(dead, bounds), evidence.open, named, report);
+	const proved = provedDescriptors(dead, longLived(dead, bounds), evidence.open);
+	if (donor !== undefined) return filesOfDonor(dead, proved, donor, report);
+	proved.reportOthers(options.fds?.keys() ?? [], report);
 	return {
-		descriptors: ownFiles(dead, guesses, options, report),
+		descriptors: ownFiles(dead, proved.all, options, report),
 		...understandWorkingDirectory(dead, bounds, options, report),
 	};
 }
 
-/** The donor's, as far as the core does not contradict. @param proven by event loops in the core. */
+/** The donor's, as far as the core does not contradict, and stand-ins for what only that tells of. */
 function filesOfDonor(
 	dead: PartialTask,
-	proven: readonly DescriptorGuess[],
-	{ task: donor, moved }: MovedDonor,
+	proved: ProvedDescriptors,
+	donor: MovedDonor,
 	report: (finding: Finding) => void,
 ): Files {
-	const numbers = movedNumbers(dead, donor, proven, report);
-	const lent = lentFiles(dead, withNumbers(donor, numbers), report);
-	const words = withMovedWords(lent, { dead, donor, moved, numbers }, report);
-	return withProvenTargets(words, proven, report);
+	const { task, moved, pairs } = donor;
+	const numbers = movedNumbers(dead, task, proved.loops, report);
+	const lent = lentFiles(dead, { task: withNumbers(task, numbers), pairs }, report);
+	const words = withMovedWords(lent, { dead, donor: task, moved, numbers }, report);
+	proved.reportOthers(
+		words.descriptors.map(({ number }) => number),
+		report,
+	);
+	return withProvenTargets(withProvedFiles(words, proved.all, dead, report), proved.loops, report);
 }
 
 /** What the user names, stand-ins for what the core proves, the standard descriptors. All else is closed. */

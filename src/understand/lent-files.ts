@@ -1,14 +1,24 @@
-import { caution, type Finding, loss, note } from "../finding.ts";
-import { type Descriptor, type Files, type OpenFile, pathOf } from "../forest/files.ts";
+import { caution, type Finding, note } from "../finding.ts";
+import {
+	type Description,
+	type Descriptor,
+	type Files,
+	type OpenFile,
+	pathOf,
+	type SignalOwner,
+} from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
-import type { Task } from "../forest/task.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { ownerInProc } from "../proc/own-paths.ts";
-import { waitsOn } from "./evidence/waits.ts";
+import type { MovedDonor } from "./donor/moved-donor.ts";
 
 /** The donor's descriptors: a core knows none. Says what they are, and which offsets can only be wrong. */
-export function lentFiles(dead: PartialTask, donor: Task, report: (finding: Finding) => void): Files {
+export function lentFiles(
+	dead: PartialTask,
+	{ task: donor, pairs }: Pick<MovedDonor, "task" | "pairs">,
+	report: (finding: Finding) => void,
+): Files {
 	const { descriptors } = donor.files;
 	if (descriptors.length > 0)
 		report(
@@ -39,10 +49,13 @@ export function lentFiles(dead: PartialTask, donor: Task, report: (finding: Find
 				caution("file-offset", `descriptor ${number} (${path})`, `writes go on at the donor's offset ${position}`),
 			);
 	}
-	reportMissing(dead, donor, report);
+	const ids: SameIds = {
+		process: { donor: donor.identity.pid, dead: dead.pid },
+		threads: new Map(pairs.flatMap((pair) => (pair.own ? [[pair.donor.tid, pair.dead.tid] as const] : []))),
+	};
 	return {
 		...donor.files,
-		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, donor.identity.pid, dead.pid))),
+		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, ids))),
 	};
 }
 
@@ -59,16 +72,31 @@ const stoodAtEnd = ({ flags, position, size, ghost, unlinked, mode = S_IFREG }: 
 	ghost === undefined &&
 	!unlinked;
 
+/** The ids of the donor's that are others in the dead process. */
+interface SameIds {
+	readonly process: { readonly donor: number; readonly dead: number };
+	/** The donor's → the dead process's. */
+	readonly threads: ReadonlyMap<number, number>;
+}
+
 /** The same description as the dead process is to have it. */
-function ofDead(descriptor: Descriptor, donorPid: number, deadPid: number): Descriptor {
-	const { description } = descriptor;
-	if (description.kind !== "file") return descriptor;
+function ofDead(descriptor: Descriptor, ids: SameIds): Descriptor {
+	const description = { ...descriptor.description, ...ownedBy(descriptor.description, ids) };
+	if (description.kind !== "file") return { ...descriptor, description };
+	const { donor, dead } = ids.process;
 	const owner = ownerInProc(description.path);
-	const path = owner?.pid === donorPid ? ownName(owner.rest, donorPid, deadPid) : description.path;
+	const path = owner?.pid === donor ? ownName(owner.rest, donor, dead) : description.path;
 	return {
 		...descriptor,
 		description: { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) },
 	};
+}
+
+/** Whom a signal about input goes to (fcntl(2), F_SETOWN_EX): where that was the donor, or one of its threads, it is the dead process's. */
+function ownedBy({ owner }: Description, { process, threads }: SameIds): { readonly owner?: SignalOwner } {
+	if (owner === undefined) return {};
+	const pid = owner.pid === process.donor ? process.dead : (threads.get(owner.pid) ?? owner.pid);
+	return { owner: { ...owner, pid } };
 }
 
 /** Drops the expected size of files open for writing: they may have grown since the donor's dump. */
@@ -84,23 +112,4 @@ function ungrown(descriptors: readonly Descriptor[]): readonly Descriptor[] {
 		const { size: _size, ...rest } = description;
 		return { ...descriptor, description: rest };
 	});
-}
-
-/** Reports fds that a thread was waiting on and the donor has not: the call will fail with EBADF. */
-function reportMissing(dead: PartialTask, donor: Task, report: (finding: Finding) => void): void {
-	const open = new Set(donor.files.descriptors.map(({ number }) => number));
-	const missing = new Map<number, string[]>();
-	for (const thread of dead.threads)
-		for (const { call, descriptor } of waitsOn(thread, dead.memory)) {
-			if (open.has(descriptor)) continue;
-			missing.set(descriptor, [...(missing.get(descriptor) ?? []), `thread ${thread.tid} in ${call}`]);
-		}
-	for (const [descriptor, waiting] of missing)
-		report(
-			loss(
-				"files-from-donor",
-				`descriptor ${descriptor}`,
-				`${waiting.join(", ")} waits on it, and the donor has none of that number`,
-			),
-		);
 }

@@ -2,7 +2,7 @@ import { defined } from "../../bytes/defined.ts";
 import type { ImageRecord } from "../../criu/image.ts";
 import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../../finding.ts";
-import type { Files, Pipe } from "../../forest/files.ts";
+import type { Descriptor, Files, Pipe } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { descriptionEntry } from "./descriptions.ts";
 import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
@@ -32,7 +32,8 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 		process: ({ files, threads }, report) => {
 			const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
 			const numbers = new Set(files.descriptors.map(({ number }) => number));
-			const descriptors = files.descriptors.map(({ number, closeOnExec, description }): FdinfoEntry => {
+			const descriptors = files.descriptors.map((descriptor): FdinfoEntry => {
+				const { number, description } = descriptor;
 				const { id, kind } = description;
 				if (!types.has(id)) {
 					const owner = fownEntry(description.owner, credentials);
@@ -45,7 +46,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 				}
 				if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
 				if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
-				return { id, flags: closeOnExec ? FD_CLOEXEC : 0, type: types.get(id) ?? 0, fd: number };
+				return fdinfoEntry(descriptor, types.get(id) ?? 0);
 			});
 			return { descriptors, fs: directories(files, fileImage, report) };
 		},
@@ -55,6 +56,17 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 		}),
 	};
 }
+
+/** A row of a descriptor table. @param type of its file entry */
+export const fdinfoEntry = (
+	{ number, closeOnExec, description }: Descriptor,
+	type: number,
+): Pick<FdinfoEntry, "id" | "flags" | "type" | "fd"> => ({
+	id: description.id,
+	flags: closeOnExec ? FD_CLOEXEC : 0,
+	type,
+	fd: number,
+});
 
 /** What waits in a pipe; nothing is said of one of which nothing is known. */
 const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] =>

@@ -15,32 +15,31 @@ import { codeAt } from "./program-objects.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
 import { type Wait, waitsOn } from "./waits.ts";
 
+export interface ProvedDescriptors {
+	/** Those that libuv's loops, Go's poller and asyncio name: what these are is certain. */
+	readonly loops: readonly DescriptorGuess[];
+	/** And those on which threads were asleep, ascending. */
+	readonly all: readonly DescriptorGuess[];
+	/** Says on which others threads slept. @param known of which something else tells */
+	reportOthers(known: Iterable<number>, report: (finding: Finding) => void): void;
+}
+
 /**
  * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
  * on which threads were asleep. The first that says something of a number is believed, since loops know more than threads.
- *
- * @param named descriptors that the user gives a file.
  */
-export function deduceDescriptors(
-	dead: PartialTask,
-	places: readonly Range[],
-	open: OpenObject,
-	named: ReadonlySet<number>,
-	report: (finding: Finding) => void,
-): DescriptorGuess[] {
+export function provedDescriptors(dead: PartialTask, places: readonly Range[], open: OpenObject): ProvedDescriptors {
 	const { found, add, pipes } = ofLoops(dead, places, open);
+	const loops = new Map(found);
+	watchSelfPipes(pipes, loops);
 	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
 	addAwaited(waits, new Set(found.keys()), dead, places, add);
-	reportUnknown(waits, new Set([...named, ...found.keys()]), report);
 	watchSelfPipes(pipes, found);
-	return [...found.values()].sort((a, b) => a.number - b.number);
-}
-
-/** Those that libuv's loops, Go's poller and asyncio name: what these are is certain. */
-export function loopDescriptors(dead: PartialTask, places: readonly Range[], open: OpenObject): DescriptorGuess[] {
-	const { found, pipes } = ofLoops(dead, places, open);
-	watchSelfPipes(pipes, found);
-	return [...found.values()];
+	return {
+		loops: [...loops.values()],
+		all: [...found.values()].sort((a, b) => a.number - b.number),
+		reportOthers: (known, report) => reportUnknown(waits, new Set([...known, ...found.keys()]), report),
+	};
 }
 
 function ofLoops(

@@ -16,7 +16,7 @@ it("expects a size only of files that nobody writes to", () => {
 	const donor = smallTask({
 		open: [open("/read", RDONLY), open("/write", WRONLY | APPEND), open("/both", RDWR), open("/write", RDONLY)],
 	});
-	const { descriptors } = lentFiles(dead, donor, () => {});
+	const { descriptors } = lentFiles(dead, { task: donor, pairs: [] }, () => {});
 	expect(
 		descriptors.map(({ number, description }) => [number, description.kind === "file" ? description.size : "?"]),
 	).toEqual([

@@ -1,0 +1,111 @@
+import { isDeepStrictEqual } from "node:util";
+import type { EventpollTfdEntry, FdinfoEntry, FileEntry } from "../criu/wire/generated/schema.ts";
+import type { Finding } from "../finding.ts";
+import type { Description, Files } from "../forest/files.ts";
+import type { Credentials } from "../forest/task.ts";
+import { type DescriptionContext, descriptionEntry } from "../images/write/descriptions.ts";
+import { fdinfoEntry } from "../images/write/files.ts";
+import { fownEntry } from "../images/write/files-image.ts";
+
+/** Of what a process has open: file entries and its table of descriptors. */
+export interface OpenRecords {
+	readonly entries: readonly FileEntry[];
+	readonly table: readonly FdinfoEntry[];
+}
+
+export interface OpenPatch {
+	/** Of the donor, whose records these are, and of the dead process. */
+	readonly before: Files;
+	readonly after: Files;
+	readonly credentials: Pick<Credentials, "uid" | "euid">;
+	readonly report: (finding: Finding) => void;
+}
+
+/**
+ * The donor's records, as the dead process's files are, by the writers of a dump. What is as the donor had it keeps its record; of
+ * what differs, that says what the writer does not know.
+ *
+ * @throws RangeError where a new description has the id of one of the donor's, or is of a kind that is written with more than an entry.
+ */
+export function openRecords({ entries, table }: OpenRecords, patch: OpenPatch): OpenRecords {
+	const { before, after } = patch;
+	const known = new Map(before.descriptors.map(({ description }) => [description.id, description]));
+	const records = new Map(entries.map((entry) => [entry.id, entry]));
+	const numbers = new Set(after.descriptors.map(({ number }) => number));
+	for (const { number, description } of after.descriptors) {
+		const { id } = description;
+		const lent = known.get(id);
+		const record = records.get(id);
+		if (lent !== undefined && isAsBefore(lent, description)) continue;
+		if (lent === undefined && record !== undefined) throw new RangeError(`file ${id} is the donor's`);
+		known.set(id, description);
+		const written = descriptionEntry(description, contextOf(number, numbers, description, patch, records));
+		records.set(id, record === undefined ? written : onTopOf(record, written, description));
+	}
+	const rows = new Map(table.map((row) => [row.fd, row]));
+	return {
+		entries: [...records.values()],
+		table: after.descriptors.map((descriptor) => {
+			const { number, description } = descriptor;
+			const row = rows.get(number);
+			const written = fdinfoEntry(descriptor, records.get(description.id)?.type ?? 0);
+			return row?.id === description.id ? { ...row, ...written } : written;
+		}),
+	};
+}
+
+/**
+ * The size of a file that is written to is dropped by whoever writes its entry; which object is behind a memfd is said in memfd.img,
+ * and its number here is none of the images.
+ */
+function isAsBefore(lent: Description, description: Description): boolean {
+	const { size: _lent, object: _lents, ...one } = { size: 0n, object: 0, ...lent };
+	const { size: _own, object: _owns, ...other } = { size: 0n, object: 0, ...description };
+	return isDeepStrictEqual(one, other);
+}
+
+function onTopOf(record: FileEntry, written: FileEntry, description: Description): FileEntry {
+	if (record.reg !== undefined && written.reg !== undefined) {
+		// an unlinked file's entry has CRIU's name for it
+		const name = description.kind === "file" && description.unlinked ? record.reg.name : written.reg.name;
+		return { ...record, reg: { ...record.reg, ...written.reg, name, build_id: record.reg.build_id } };
+	}
+	if (record.epfd !== undefined && written.epfd !== undefined) {
+		const tfd = written.epfd.tfd.map((target) => ({ ...sameTarget(record.epfd?.tfd ?? [], target), ...target }));
+		return { ...record, epfd: { ...record.epfd, ...written.epfd, tfd } };
+	}
+	return { ...record, ...written };
+}
+
+const sameTarget = (records: readonly EventpollTfdEntry[], { tfd }: EventpollTfdEntry): Partial<EventpollTfdEntry> =>
+	records.find((record) => record.tfd === tfd) ?? {};
+
+const contextOf = (
+	number: number,
+	numbers: ReadonlySet<number>,
+	{ id, owner }: Description,
+	{ credentials, report }: OpenPatch,
+	records: Map<number, FileEntry>,
+): DescriptionContext => ({
+	...{ numbers, report, subject: `descriptor ${number}`, owner: fownEntry(owner, credentials) },
+	inode: () => BigInt(records.get(id)?.memfd?.inode_id ?? unwritten("memfd")),
+	fileImage: {
+		entries: [],
+		// only a FIFO has a file entry besides its own, with who is told of it
+		add: (make) => {
+			const file = records.get(id)?.fifo?.regf_id ?? unwritten("FIFO");
+			const record = records.get(file);
+			const fown = make(file).reg?.fown;
+			if (record?.reg !== undefined && fown !== undefined)
+				records.set(file, { ...record, reg: { ...record.reg, fown } });
+			return file;
+		},
+		mapped: () => unwritten("mapped file"),
+		// the donor's own records say where a file without a name is
+		ghosts: { files: [], remaps: [], lost: () => {}, lostNode: () => true },
+	},
+});
+
+const unwritten = (kind: string): never => {
+	throw new RangeError(`a new ${kind} for the images of a donor`);
+};

@@ -1,0 +1,40 @@
+import type { Finding } from "../finding.ts";
+import type { Description, Descriptor, Files } from "../forest/files.ts";
+import type { PartialTask } from "../forest/partial-task.ts";
+import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
+import { standIn, standInFinding } from "./stand-ins.ts";
+
+/**
+ * A donor's files, and stand-ins for what the core proves besides: descriptors that a thread sleeps on or an event loop watches, of
+ * numbers that the donor has not. They have ids that none of its descriptions and pipes has.
+ */
+export function withProvedFiles(
+	files: Files,
+	guesses: readonly DescriptorGuess[],
+	dead: PartialTask,
+	report: (finding: Finding) => void,
+): Files {
+	const open = new Set(files.descriptors.map(({ number }) => number));
+	// a pair of sockets is nothing that images can hold
+	const besides = guesses.filter(({ number, what }) => !open.has(number) && what.kind !== "socket");
+	if (besides.length === 0) return files;
+	const [ids, pipes] = [lastId(files, ({ id }) => id), lastId(files, pipeId)];
+	const added = besides.map((guess): Descriptor => {
+		report(standInFinding(guess));
+		const made = standIn(guess, dead);
+		const { number, closeOnExec } = guess;
+		const description: Description =
+			made.kind === "pipe"
+				? { ...made, id: ids + 1 + number, pipe: { ...made.pipe, id: pipes + 1 + made.pipe.id } }
+				: { ...made, id: ids + 1 + number };
+		return { number, closeOnExec, description };
+	});
+	const descriptors = [...files.descriptors, ...added].sort((a, b) => a.number - b.number);
+	return { ...files, descriptors };
+}
+
+const lastId = ({ descriptors }: Files, idOf: (description: Description) => number): number =>
+	descriptors.reduce((last, { description }) => Math.max(last, idOf(description)), 0);
+
+const pipeId = (description: Description): number =>
+	description.kind === "pipe" || description.kind === "fifo" ? description.pipe.id : 0;
