@@ -4,11 +4,12 @@ import { caution, type Finding, note } from "../finding.ts";
 import type { ClockOrigin, ProcessClocks } from "../forest/clocks.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { CLOCK, type Clocks } from "../linux/time.ts";
+import type { BlockingCall } from "./evidence/blocking-calls.ts";
 import { newestBetween, newestInBothForms } from "./evidence/clock-readings.ts";
 import { deadlinesOf } from "./evidence/deadlines.ts";
+import type { Evidence } from "./evidence/evidence.ts";
 import { goPollsUntil } from "./evidence/go-poller.ts";
 import { type UvLoop, uvLoops } from "./evidence/libuv.ts";
-import type { OpenObject } from "./evidence/program-objects.ts";
 
 /*
  * No note of a core says what the clock showed. There are two witnesses: this host, if the core was written on this boot; and
@@ -56,11 +57,11 @@ const SHORTLY = SECOND / 10n;
 export function clockTrace(
 	dead: PartialTask,
 	places: readonly Range[],
-	open: OpenObject,
+	{ open, calls }: Pick<Evidence, "open" | "calls">,
 	host?: Clocks,
 ): ClockTrace | undefined {
 	const { memory } = dead;
-	const deadlines = deadlinesOf(dead);
+	const deadlines = deadlinesOf(calls, memory);
 	const awaited = new Set(deadlines.map(({ at }) => at));
 	const asleep = (until: bigint, by: string): ClockTrace => {
 		const agrees = host !== undefined && until > host.monotonic - SLACK && until < host.monotonic + SLACK;
@@ -79,7 +80,7 @@ export function clockTrace(
 	if (loop !== undefined) {
 		const since = loop.time * MILLISECOND;
 		const by = `libuv's loop had come to ${secondsText(since)}`;
-		const patience = patienceOf(loop.backend, dead);
+		const patience = patienceOf(loop.backend, calls);
 		if (patience === undefined) return { since, by };
 		const until = since + (patience + 1n) * MILLISECOND;
 		return { since: newestBetween(since, until, memory, places) ?? since, until, by };
@@ -100,18 +101,18 @@ const newestLoop = (loops: readonly UvLoop[]): UvLoop | undefined =>
 const NEVER = 1n << 40n;
 
 /** The timeout of the thread that waits on an epoll instance, milliseconds; absent for none. */
-function patienceOf(epoll: number, { threads }: PartialTask): bigint | undefined {
-	for (const { registers } of threads) {
-		const { orig_ax, di, r10 } = registers;
-		if (!EPOLL_WAITS.includes(orig_ax) || di !== BigInt(epoll)) continue;
+function patienceOf(epoll: number, calls: readonly BlockingCall[]): bigint | undefined {
+	for (const { call, registers } of calls) {
+		const { di, r10 } = registers;
+		if (!EPOLL_WAITS.includes(call) || di !== BigInt(epoll)) continue;
 		const timeout = BigInt.asIntN(32, r10);
 		return timeout < 0n ? undefined : timeout;
 	}
 	return undefined;
 }
 
-/** epoll_wait and epoll_pwait, whose fourth argument is a timeout in milliseconds. */
-const EPOLL_WAITS: readonly bigint[] = [232n, 281n];
+/** Their fourth argument is a timeout in milliseconds. */
+const EPOLL_WAITS: readonly string[] = ["epoll_wait", "epoll_pwait"];
 
 /** What this host's clocks showed when the core was written. */
 export interface HostClocksThen extends Clocks {

@@ -5,14 +5,14 @@ import type { PartialTask } from "../forest/partial-task.ts";
 import type { Task } from "../forest/task.ts";
 import { clockTrace, decideClocks, type HostClocksThen, secondsText } from "./clocks.ts";
 import { wasReadLately } from "./evidence/clock-readings.ts";
-import type { OpenObject } from "./evidence/program-objects.ts";
+import type { Evidence } from "./evidence/evidence.ts";
 import { longLived } from "./evidence/search.ts";
 
 /** What CLOCK_MONOTONIC is to show, nanoseconds; or that of the host as it is. */
 export type GivenClock = bigint | "host";
 
 export interface DeadClockOptions {
-	readonly open: OpenObject;
+	readonly evidence: Pick<Evidence, "open" | "calls">;
 	/** This host's clocks when the core was written; absent where the core is older than this boot, or of unknown age. */
 	readonly host?: HostClocksThen;
 	/** What other clocks of this boot showed then, by which it may have lived. */
@@ -27,11 +27,11 @@ export interface DeadClockOptions {
 export function withDeadClocks(
 	task: Task,
 	dead: PartialTask,
-	{ open, host, others = [], given, donor }: DeadClockOptions,
+	{ evidence, host, others = [], given, donor }: DeadClockOptions,
 ): { readonly task: Task; readonly finding: Finding } {
 	if (given !== undefined) return withGivenClock(task, given);
 	const places = longLived(dead, task.memory.bounds);
-	const trace = clockTrace(dead, places, open, host);
+	const trace = clockTrace(dead, places, evidence, host);
 	const { clocks, finding } = decideClocks({
 		others,
 		wasRead: (clock) => wasReadLately(clock, dead.memory, places),

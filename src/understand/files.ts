@@ -8,10 +8,12 @@ import { movedNumbers, withNumbers } from "./donor/descriptor-numbers.ts";
 import { withProvenTargets } from "./donor/epoll-targets.ts";
 import { withMovedWords } from "./donor/epoll-words.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
+import type { BlockingCall } from "./evidence/blocking-calls.ts";
 import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
 import { type ProvedDescriptors, provedDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
 import { longLived } from "./evidence/search.ts";
+import { waitsOf } from "./evidence/waits.ts";
 import { lentFiles } from "./lent-files.ts";
 import { withProvedFiles } from "./proved-files.ts";
 import { standIn, standInFinding } from "./stand-ins.ts";
@@ -40,8 +42,8 @@ export function understandFiles(
 	options: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
-	const proved = provedDescriptors(dead, longLived(dead, bounds), evidence.open);
-	if (donor !== undefined) return filesOfDonor(dead, proved, donor, report);
+	const proved = provedDescriptors(dead, longLived(dead, bounds), evidence);
+	if (donor !== undefined) return filesOfDonor(dead, evidence.calls, proved, donor, report);
 	proved.reportOthers(options.fds?.keys() ?? [], report);
 	return {
 		descriptors: ownFiles(dead, proved.all, options, report),
@@ -52,14 +54,15 @@ export function understandFiles(
 /** The donor's, as far as the core does not contradict, and stand-ins for what only that tells of. */
 function filesOfDonor(
 	dead: PartialTask,
+	calls: readonly BlockingCall[],
 	proved: ProvedDescriptors,
 	donor: MovedDonor,
 	report: (finding: Finding) => void,
 ): Files {
 	const { task, moved, pairs } = donor;
-	const numbers = movedNumbers(dead, task, proved.loops, report);
+	const numbers = movedNumbers(waitsOf(calls, dead.memory), task, proved.loops, report);
 	const lent = lentFiles(dead, { task: withNumbers(task, numbers), pairs }, report);
-	const words = withMovedWords(lent, { dead, donor: task, moved, numbers }, report);
+	const words = withMovedWords(lent, { dead, calls, donor: task, moved, numbers }, report);
 	proved.reportOthers(
 		words.descriptors.map(({ number }) => number),
 		report,

@@ -1,18 +1,25 @@
 import type { UserRegs } from "../arch/x86-64/registers.ts";
-import { syscallName } from "../arch/x86-64/syscalls.ts";
+import { address } from "../bytes/address.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { PartialTask } from "../forest/partial-task.ts";
+import type { PartialMemory, PartialTask } from "../forest/partial-task.ts";
 import type { SignalAction, Thread } from "../forest/task.ts";
 import { EINTR, ERESTARTNOHAND, errorResult } from "../linux/errno.ts";
 import { SIG_DFL, SIG_IGN, signalBit, signalSetText } from "../linux/signal.ts";
+import type { BlockingCall } from "./evidence/blocking-calls.ts";
 
 /** System calls that block with a temporary signal mask, each with its pointer to it. */
-const SLEEPS: Readonly<Record<string, (registers: UserRegs) => bigint>> = {
+const SLEEPS: Readonly<Record<string, (registers: UserRegs, memory: PartialMemory) => bigint>> = {
 	rt_sigsuspend: ({ di }) => di,
 	ppoll: ({ r10 }) => r10,
 	epoll_pwait: ({ r8 }) => r8,
 	epoll_pwait2: ({ r8 }) => r8,
+	// the last argument points at a pointer to it, and its size
+	pselect6: ({ r9 }, memory) => wordAt(r9, memory),
+	io_pgetevents: ({ r9 }, memory) => wordAt(r9, memory),
 };
+
+const wordAt = (at: bigint, memory: PartialMemory): bigint =>
+	(at === 0n ? undefined : memory.read(address(at), 8)?.readBigUInt64LE(0)) ?? 0n;
 
 /** Results of a call that was interrupted by the death; inside a handler ax would be 0. */
 const INTERRUPTED: readonly bigint[] = [EINTR, ERESTARTNOHAND].map(errorResult);
@@ -26,6 +33,7 @@ const INTERRUPTED: readonly bigint[] = [EINTR, ERESTARTNOHAND].map(errorResult);
 export function withoutTemporaryMasks(
 	threads: readonly Thread[],
 	dead: PartialTask,
+	calls: readonly BlockingCall[],
 	actions: readonly SignalAction[],
 	report: (finding: Finding) => void,
 ): Thread[] {
@@ -35,10 +43,13 @@ export function withoutTemporaryMasks(
 	return threads.map((thread) => {
 		const died = dead.threads.find(({ tid }) => tid === thread.tid);
 		if (died?.blocked === undefined) return thread;
-		if (!INTERRUPTED.includes(BigInt.asIntN(64, died.registers.ax))) return thread;
-		const call = syscallName(died.registers.orig_ax) ?? "";
+		// who is in a handler, or was taken out of one, has its own mask of that one's frame
+		const slept = calls.find(({ tid, handler }) => tid === thread.tid && handler === undefined);
+		if (slept === undefined || slept.registers !== died.registers) return thread;
+		if (!INTERRUPTED.includes(BigInt.asIntN(64, slept.registers.ax))) return thread;
+		const { call } = slept;
 		const awake = handled & ~thread.blocked;
-		if (awake === 0n || (SLEEPS[call]?.(died.registers) ?? 0n) === 0n) return thread;
+		if (awake === 0n || (SLEEPS[call]?.(slept.registers, dead.memory) ?? 0n) === 0n) return thread;
 		report(
 			caution(
 				"masks-lost",

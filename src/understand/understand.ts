@@ -29,7 +29,7 @@ export interface UnderstandOptions extends FilesOptions {
 	/** For all threads, instead of the dead process's own. */
 	readonly credentials?: Credentials;
 	/** What besides core and donor tells its clocks. Absent: it is to have those of its host, whatever they show. */
-	readonly clocks?: Omit<DeadClockOptions, "open" | "donor">;
+	readonly clocks?: Omit<DeadClockOptions, "evidence" | "donor">;
 }
 
 /** A whole process, and what had to be said on the way. */
@@ -91,7 +91,8 @@ export function understand(
 	const task: Task = {
 		identity: understandIdentity(dead, donor, report),
 		// with a donor's handlers alone it is known which signals a thread must not take before it sleeps again
-		threads: donor === undefined ? threads : withoutTemporaryMasks(threads, dead, signalActions, report),
+		threads:
+			donor === undefined ? threads : withoutTemporaryMasks(threads, dead, evidence.calls, signalActions, report),
 		memory: withStackGuards(matched.memory, dead, report),
 		signalActions,
 		...timers,
@@ -105,7 +106,7 @@ export function understand(
 	if (options.clocks === undefined) return { task, findings, donorThreads };
 	const clocked = withDeadClocks(task, dead, {
 		...options.clocks,
-		open: evidence.open,
+		evidence,
 		...defined({ donor: donor?.clocks }),
 	});
 	report(clocked.finding);

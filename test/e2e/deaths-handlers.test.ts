@@ -72,6 +72,20 @@ describe.skipIf(!able)(`--leave-handlers${needs}`, () => {
 		expect(await soon(() => longAt(room, pid, program.at("total")) > before + 3n)).toBe(true);
 	});
 
+	it("without it, the call below the handler is known all the same", () => {
+		const { core } = dead("loop-aborts");
+		const { status, stdout } = raise("--json", "--check", core);
+		expect(status).toBe(0);
+		const { findings } = JSON.parse(stdout);
+		expect(findings.filter(({ code }: { code: string }) => code === "descriptor-deduced")).toEqual([
+			expect.objectContaining({
+				text: expect.stringMatching(
+					/^an epoll instance \(thread \d+ slept, when a handler was called, in epoll_wait on it\)/,
+				),
+			}),
+		]);
+	});
+
 	it.skipIf(!hasPython)(`knows python's faulthandler${hasPython ? "" : " (needs python3)"}`, () => {
 		const script = "import faulthandler, ctypes; faulthandler.enable(); ctypes.string_at(0)";
 		const core = join(directory, "core");

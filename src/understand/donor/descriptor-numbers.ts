@@ -1,11 +1,11 @@
+import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { readAt } from "../../bytes/extent.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import type { Description, Descriptor } from "../../forest/files.ts";
-import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
 import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import { canSleepIn } from "../evidence/sleepable.ts";
-import { type Wait, waitsOn } from "../evidence/waits.ts";
+import { type Wait, waitsOf } from "../evidence/waits.ts";
 
 /** The numbers that a donor's descriptors have in the dead process: those that differ, by the donor's. */
 export type MovedNumbers = ReadonlyMap<number, number>;
@@ -15,16 +15,16 @@ export type MovedNumbers = ReadonlyMap<number, number>;
  * at once open theirs in any: then the donor contradicts what the dead process's threads slept in, or what its event loops say.
  * Who sleeps in the same call in both tells which descriptor it is, and all others keep their order around these.
  *
+ * @param waits of the dead process.
  * @param proven of the dead process; those whose kind is certain.
  */
 export function movedNumbers(
-	dead: PartialTask,
+	waits: readonly Wait[],
 	donor: Task,
 	proven: readonly DescriptorGuess[],
 	report: (finding: Finding) => void,
 ): MovedNumbers {
 	const { descriptors } = donor.files;
-	const waits = dead.threads.flatMap((thread) => waitsOn(thread, dead.memory));
 	const claims = [...waits.map(claimOfWait), ...proven.flatMap(claimOfGuess)];
 	const kinds = new Map(descriptors.map(({ number, description }) => [number, description.kind]));
 	const wrong = claims.filter((claim) => contradicts(claim, kinds));
@@ -103,12 +103,10 @@ const donorWaits = ({ threads, memory }: Task): Wait[] =>
 	threads.flatMap(({ tid, registers }) => {
 		const asleep = BigInt.asIntN(64, registers.ax) < 0n || registers.ax === registers.orig_ax;
 		if (!asleep) return [];
-		const inCall = { ...registers, ax: INTERRUPTED };
-		return waitsOn({ tid, registers: inCall }, { read: (at, length) => readAt(memory.contents, at, length) });
+		const call = syscallName(registers.orig_ax);
+		if (call === undefined) return [];
+		return waitsOf([{ tid, call, registers }], { read: (at, length) => readAt(memory.contents, at, length) });
 	});
-
-/** -EINTR */
-const INTERRUPTED = 0xffff_ffff_ffff_fffcn;
 
 /** The dead process's numbers by the donor's, of calls in which as many threads sleep here and there. */
 function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbers | undefined {

@@ -4,6 +4,7 @@ import { caution, type Finding, loss, note } from "../../finding.ts";
 import type { Description, Epoll, EpollTarget, Files } from "../../forest/files.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
+import type { BlockingCall } from "../evidence/blocking-calls.ts";
 import { reportedWords } from "../evidence/reported-events.ts";
 import type { MovedNumbers } from "./descriptor-numbers.ts";
 import { type BothMemories, bothMemories, compareObjects, type Likeness, type ObjectPair } from "./likeness.ts";
@@ -20,6 +21,8 @@ type Outcome =
 
 export interface EpollPlaces {
 	readonly dead: PartialTask;
+	/** The system calls that its threads were in. */
+	readonly calls: readonly BlockingCall[];
 	readonly donor: Task;
 	readonly moved: Rebase;
 	readonly numbers: MovedNumbers;
@@ -40,14 +43,14 @@ interface EpollWords {
  */
 export function withMovedWords(
 	files: Files,
-	{ dead, donor, moved, numbers }: EpollPlaces,
+	{ dead, calls, donor, moved, numbers }: EpollPlaces,
 	report: (finding: Finding) => void,
 ): Files {
 	if (!files.descriptors.some(({ description }) => description.kind === "epoll")) return files;
 	const words: EpollWords = {
 		memories: bothMemories(donor.memory, dead.memory, moved),
 		number: (number) => numbers.get(number) ?? number,
-		reported: reportedWords(dead),
+		reported: reportedWords(calls, dead.memory),
 	};
 	const done = new Map<number, Description>();
 	const descriptors = files.descriptors.map((descriptor) => {

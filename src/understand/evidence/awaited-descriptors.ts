@@ -1,10 +1,10 @@
-import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import type { EpollTarget } from "../../forest/files.ts";
-import type { PartialTask } from "../../forest/partial-task.ts";
+import type { PartialMemory } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
-import { EPOLLIN, epollEvent } from "../../linux/poll.ts";
+import { EPOLLIN } from "../../linux/poll.ts";
 import { type Add, type DescriptorGuess, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
+import { reportedEvents } from "./reported-events.ts";
 import { pairsOf } from "./search.ts";
 import type { Wait } from "./waits.ts";
 
@@ -26,18 +26,18 @@ const COUNTER = 8n;
 export function addAwaited(
 	waits: readonly Wait[],
 	known: ReadonlySet<number>,
-	dead: PartialTask,
+	memory: PartialMemory,
 	places: readonly Range[],
 	add: Add,
 ): void {
-	for (const wait of waits) if (EPOLL.includes(wait.call)) addEpoll(wait, dead, add);
+	for (const wait of waits) if (EPOLL.includes(wait.call)) addEpoll(wait, memory, add);
 	for (const wait of waits) if (isCounter(wait)) add({ ...plainly(wait), what: { kind: "eventfd" }, guessed: true });
 	const readers = waits.filter((wait) => isPolled(wait) || (READS.includes(wait.call) && !isCounter(wait)));
 	const used = new Set([...known, ...waits.map(({ descriptor }) => descriptor)]);
 	const free = readers
 		.map(({ descriptor }) => descriptor)
 		.filter((it) => it > 2 && !known.has(it) && !used.has(it + 1));
-	const pipes = pairsOf(new Set(free), dead.memory, places);
+	const pipes = pairsOf(new Set(free), memory, places);
 	for (const wait of readers) {
 		const { descriptor } = wait;
 		const common = { ...plainly(wait), flags: isPolled(wait) ? O.NONBLOCK : 0 };
@@ -60,14 +60,14 @@ const isCounter = ({ call, count }: Wait): boolean => READS.includes(call) && co
 /** A polled fd is usually non-blocking: it is read until EAGAIN. */
 const isPolled = ({ call }: Wait): boolean => POLLS.includes(call);
 
-const plainly = ({ tid, call, descriptor, forever }: Wait): Omit<DescriptorGuess, "what"> => ({
+const plainly = ({ tid, call, descriptor, forever, handler }: Wait): Omit<DescriptorGuess, "what"> => ({
 	...{ number: descriptor, flags: 0, closeOnExec: false },
-	why: `thread ${tid} sleeps in ${call} on it`,
+	why: `thread ${tid} ${handler === undefined ? "sleeps" : "slept, when a handler was called,"} in ${call} on it`,
 	...(forever ? { awaited: true } : {}),
 });
 
-function addEpoll(wait: Wait, dead: PartialTask, add: Add): void {
-	const targets = lastReported(wait, dead);
+function addEpoll(wait: Wait, memory: PartialMemory, add: Add): void {
+	const targets = lastReported(wait, memory);
 	add({ ...plainly(wait), what: { kind: "epoll", targets } });
 	for (const { number } of targets)
 		add({
@@ -77,24 +77,12 @@ function addEpoll(wait: Wait, dead: PartialTask, add: Add): void {
 		});
 }
 
-/** How many events that epoll reported are looked at, and what it can report (EPOLLIN, PRI, OUT, ERR, HUP, RDHUP). */
-const MOST_REPORTED = 256n;
-const REPORTED = 0x201f;
-
-/**
- * The last events are still in the buffer of `epoll_wait(epfd, events, maxevents, timeout)`; by convention (epoll(7)) their
- * data is the fd.
- */
-function lastReported({ tid, descriptor: own }: Wait, { threads, memory }: PartialTask): EpollTarget[] {
+/** By convention (epoll(7)) the data of an event is the fd. */
+function lastReported(wait: Wait, memory: PartialMemory): EpollTarget[] {
 	const found = new Map<number, EpollTarget>();
-	const { si = 0n, dx = 0n } = threads.find((thread) => thread.tid === tid)?.registers ?? {};
-	for (let i = 0n; i < dx && i < MOST_REPORTED; i++) {
-		const bytes = memory.read(plus(address(si), i * BigInt(epollEvent.size)), epollEvent.size);
-		if (bytes === undefined) break;
-		const { events, data } = epollEvent.decode(bytes);
+	for (const { data } of reportedEvents(wait, memory)) {
 		const number = Number(data);
-		const plausible = events !== 0 && (events & ~REPORTED) === 0 && number > 2 && number < MOST_DESCRIPTORS;
-		if (!plausible || number === own) break;
+		if (number <= 2 || number >= MOST_DESCRIPTORS || number === wait.descriptor) break;
 		found.set(number, { number, events: EPOLLIN, data });
 	}
 	return [...found.values()];

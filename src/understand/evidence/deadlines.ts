@@ -1,10 +1,10 @@
 import type { UserRegs } from "../../arch/x86-64/registers.ts";
-import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { address } from "../../bytes/address.ts";
-import type { PartialMemory, PartialTask } from "../../forest/partial-task.ts";
+import type { PartialMemory } from "../../forest/partial-task.ts";
 import { EINTR, ERESTART_RESTARTBLOCK, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS } from "../../linux/errno.ts";
 import { FUTEX, FUTEX_CLOCK_REALTIME, FUTEX_COMMAND } from "../../linux/futex.ts";
 import { CLOCK, nanosecondsOf, timespec } from "../../linux/time.ts";
+import type { BlockingCall } from "./blocking-calls.ts";
 
 /** A time until which the kernel had let a thread sleep: when the process died it had not come. */
 export interface Deadline {
@@ -25,17 +25,22 @@ const ASLEEP: readonly bigint[] = [EINTR, ERESTARTSYS, ERESTARTNOINTR, ERESTARTN
 /** Later deadlines mean "never" and tell nothing: some 34 years, nanoseconds. */
 const NEVER = 1_000_000_000n << 30n;
 
-/** The absolute deadlines that threads were waiting for, earliest first. Not those of CLOCK_REALTIME. */
-export function deadlinesOf({ threads, memory }: Pick<PartialTask, "threads" | "memory">): Deadline[] {
-	return threads
-		.flatMap(({ tid, registers }): Deadline[] => {
-			if (!ASLEEP.includes(BigInt.asIntN(64, registers.ax))) return [];
-			const call = syscallName(registers.orig_ax) ?? "";
-			const wait = absoluteWaits[call]?.(registers);
-			const at = wait === undefined ? undefined : timeAt(wait.pointer, memory);
-			return wait === undefined || at === undefined || at > NEVER ? [] : [{ tid, call, clock: wait.clock, at }];
-		})
-		.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
+/**
+ * The absolute deadlines that threads were waiting for, earliest first. Not those of CLOCK_REALTIME. A sleep that a handler had
+ * interrupted counts where nobody else sleeps: it may have been due while the handler ran.
+ */
+export function deadlinesOf(calls: readonly BlockingCall[], memory: PartialMemory): Deadline[] {
+	const asleep = calls.filter(({ handler }) => handler === undefined).flatMap((call) => deadlineOf(call, memory));
+	return (asleep.length > 0 ? asleep : calls.flatMap((call) => deadlineOf(call, memory))).sort((a, b) =>
+		a.at < b.at ? -1 : a.at > b.at ? 1 : 0,
+	);
+}
+
+function deadlineOf({ tid, call, registers }: BlockingCall, memory: PartialMemory): Deadline[] {
+	if (!ASLEEP.includes(BigInt.asIntN(64, registers.ax))) return [];
+	const wait = absoluteWaits[call]?.(registers);
+	const at = wait === undefined ? undefined : timeAt(wait.pointer, memory);
+	return wait === undefined || at === undefined || at > NEVER ? [] : [{ tid, call, clock: wait.clock, at }];
 }
 
 interface TimedWait {

@@ -1,19 +1,17 @@
-import { interruptedCall, RESTART_CODE_BYTES, SYSCALL_BYTES } from "../../arch/x86-64/restart.ts";
-import { address, plus } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { type Finding, loss } from "../../finding.ts";
 import type { EpollTarget } from "../../forest/files.ts";
-import type { PartialMemory, PartialTask, PartialThread } from "../../forest/partial-task.ts";
+import type { PartialTask } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";
 import { addAwaited } from "./awaited-descriptors.ts";
 import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
+import type { Evidence } from "./evidence.ts";
 import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
 import type { OpenObject } from "./program-objects.ts";
-import { codeAt } from "./program-objects.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
-import { type Wait, waitsOn } from "./waits.ts";
+import { type Wait, waitsOf } from "./waits.ts";
 
 export interface ProvedDescriptors {
 	/** Those that libuv's loops, Go's poller and asyncio name: what these are is certain. */
@@ -28,12 +26,16 @@ export interface ProvedDescriptors {
  * The descriptors that the dead process's memory and registers name: those of libuv's loops and of Go's runtime, and those
  * on which threads were asleep. The first that says something of a number is believed, since loops know more than threads.
  */
-export function provedDescriptors(dead: PartialTask, places: readonly Range[], open: OpenObject): ProvedDescriptors {
+export function provedDescriptors(
+	dead: PartialTask,
+	places: readonly Range[],
+	{ open, calls }: Pick<Evidence, "open" | "calls">,
+): ProvedDescriptors {
 	const { found, add, pipes } = ofLoops(dead, places, open);
 	const loops = new Map(found);
 	watchSelfPipes(pipes, loops);
-	const waits = dead.threads.flatMap((thread) => waitsOn(inItsCall(thread, dead.memory, open), dead.memory));
-	addAwaited(waits, new Set(found.keys()), dead, places, add);
+	const waits = waitsOf(calls, dead.memory);
+	addAwaited(waits, new Set(found.keys()), dead.memory, places, add);
 	watchSelfPipes(pipes, found);
 	return {
 		loops: [...loops.values()],
@@ -63,15 +65,6 @@ function ofLoops(
 		for (const number of [read, write])
 			add({ ...ofLoop, number, what: { kind: "socket", pair: read }, why: "what wakes asyncio's loop" });
 	return { found, add, pipes };
-}
-
-/** The registers inside the system call that a signal handler had interrupted and that will be restarted. */
-function inItsCall(thread: PartialThread, memory: PartialMemory, open: OpenObject): PartialThread {
-	const { registers } = thread;
-	if (BigInt.asIntN(64, registers.orig_ax) >= 0n) return thread;
-	const before = plus(address(registers.ip), -BigInt(RESTART_CODE_BYTES));
-	const code = codeAt(memory, open, before, RESTART_CODE_BYTES + SYSCALL_BYTES);
-	return code === undefined ? thread : { ...thread, registers: interruptedCall(registers, code) };
 }
 
 /** With one self-pipe and one epoll instance, the instance watches the pipe; asyncio's epoll data is the fd. */

@@ -2,6 +2,7 @@ import type { Address } from "../../bytes/address.ts";
 import { once } from "../../bytes/once.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { AlternateStack, SignalAction } from "../../forest/task.ts";
+import { type BlockingCall, blockingCalls } from "./blocking-calls.ts";
 import { goSignalStacks } from "./go-stacks.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
 import { libcHandlers } from "./libc-handlers.ts";
@@ -20,6 +21,8 @@ export interface Evidence {
 	readonly programBreak: Address | undefined;
 	readonly records: KernelRecords;
 	readonly frameOf: FrameOf;
+	/** The system calls that threads were in. */
+	readonly calls: readonly BlockingCall[];
 	/** The signal stacks of Go's threads, by thread id. */
 	readonly goStacks: ReadonlyMap<number, AlternateStack>;
 	/** The handlers of libc's own signals, where it has them. */
@@ -34,6 +37,7 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 	const at = once(() => programBreak(memory, open));
 	const records = once(() => kernelRecords(linked, open));
 	const frames = once(() => signalFrames(threads, memory));
+	const calls = once(() => blockingCalls(linked, frames(), open));
 	const goStacks = once(() => goSignalStacks(linked));
 	const handlers = once(() => libcHandlers(memory, open));
 	return {
@@ -49,6 +53,9 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 			return records();
 		},
 		frameOf: (thread) => frames()(thread),
+		get calls() {
+			return calls();
+		},
 		get goStacks() {
 			return goStacks();
 		},

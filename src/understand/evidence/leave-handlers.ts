@@ -1,4 +1,3 @@
-import type { UserRegs } from "../../arch/x86-64/registers.ts";
 import { FP_XSTATE_MAGIC1, FPX_SW_BYTES, fpxSwBytes } from "../../arch/x86-64/sigframe.ts";
 import { guessXstateLayout, readXstate, type Xstate } from "../../arch/x86-64/xstate.ts";
 import { type Address, address, hex } from "../../bytes/address.ts";
@@ -10,7 +9,7 @@ import type { Death, PartialMemory, PartialTask, PartialThread } from "../../for
 import { signalName, signalNumber } from "../../linux/signal.ts";
 import { goPanics } from "./go-poller.ts";
 import type { OpenObject } from "./program-objects.ts";
-import { type SignalFrame, signalFrames } from "./signal-frame.ts";
+import { interruptedRegisters, type SignalFrame, signalFrames } from "./signal-frame.ts";
 
 /** Signals whose handlers tell of a crash: those of faults, and those that a program or its user ends itself with. */
 const CRASHES: ReadonlySet<number | undefined> = new Set(
@@ -90,21 +89,10 @@ function interruptedBy(
 	const kept = xstate ?? old;
 	return {
 		...known,
-		registers: registersAt(frame, thread.registers),
+		registers: interruptedRegisters(frame, thread.registers),
 		...defined({ xstate: kept }),
 		blocked: interruptedMask,
 		...defined({ alternateStack }),
-	};
-}
-
-function registersAt({ interrupted }: SignalFrame, own: UserRegs): UserRegs {
-	const { r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags } = interrupted;
-	return {
-		...own,
-		...{ r8, r9, r10, r11, r12, r13, r14, r15, di: rdi, si: rsi, bp: rbp, bx: rbx, dx: rdx, ax: rax, cx: rcx },
-		...{ sp: rsp, ip: rip, flags: eflags },
-		// no system call to restart: an interrupted one has its result in ax already
-		orig_ax: (1n << 64n) - 1n,
 	};
 }
 

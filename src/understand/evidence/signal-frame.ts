@@ -1,3 +1,4 @@
+import type { UserRegs } from "../../arch/x86-64/registers.ts";
 import {
 	FP_XSTATE_MAGIC1,
 	FPSTATE_ALIGN,
@@ -97,6 +98,18 @@ export function hasFaultedHere({ registers }: PartialThread, memory: PartialMemo
 	for (const { trap, interrupted } of framesIn(bytes, start, memory))
 		if (trap !== 0n && interrupted.rip === registers.ip && interrupted.rsp === registers.sp) return true;
 	return false;
+}
+
+/** The registers that a thread has again when it has returned from a handler. */
+export function interruptedRegisters({ interrupted }: SignalFrame, own: UserRegs): UserRegs {
+	const { r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, eflags } = interrupted;
+	return {
+		...own,
+		...{ r8, r9, r10, r11, r12, r13, r14, r15, di: rdi, si: rsi, bp: rbp, bx: rbx, dx: rdx, ax: rax, cx: rcx },
+		...{ sp: rsp, ip: rip, flags: eflags },
+		// no system call to restart: an interrupted one has its result in ax already
+		orig_ax: (1n << 64n) - 1n,
+	};
 }
 
 /** @param start Where the bytes are in memory. */

@@ -1,14 +1,11 @@
 import type { UserRegs } from "../../arch/x86-64/registers.ts";
-import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { address } from "../../bytes/address.ts";
-import type { PartialMemory, PartialThread } from "../../forest/partial-task.ts";
+import type { PartialMemory } from "../../forest/partial-task.ts";
 import { FD_SETSIZE, fdSetBytes, fdsIn, pollfd } from "../../linux/poll.ts";
+import type { BlockingCall } from "./blocking-calls.ts";
 
-/** A descriptor that a thread was waiting on when it died. */
-export interface Wait {
-	readonly tid: number;
-	/** The system call, by name. */
-	readonly call: string;
+/** A descriptor that a thread was waiting on when it died, or when the handler was called that it died in. */
+export interface Wait extends BlockingCall {
 	readonly descriptor: number;
 	/** How many bytes a read asked for. */
 	readonly count?: bigint;
@@ -25,18 +22,16 @@ const WAITS_ON_DESCRIPTOR: readonly string[] = [
 
 const MOST_POLLED = 256;
 
-/** What a thread was waiting on: its registers name it, poll(2) and select(2) do so in the dead process's own memory. */
-export function waitsOn(
-	{ tid, registers }: Pick<PartialThread, "tid" | "registers">,
-	memory: Pick<PartialMemory, "read">,
-): Wait[] {
-	// a non-negative ax is the result of a call that has returned
-	const asleep = BigInt.asIntN(64, registers.ax) < 0n || isAtCall(registers, memory);
-	const call = asleep ? (syscallName(registers.orig_ax) ?? "") : "";
+/** What threads were waiting on: their registers name it, poll(2) and select(2) do so in the dead process's own memory. */
+export const waitsOf = (calls: readonly BlockingCall[], memory: Pick<PartialMemory, "read">): Wait[] =>
+	calls.flatMap((call) => waitsIn(call, memory));
+
+function waitsIn(within: BlockingCall, memory: Pick<PartialMemory, "read">): Wait[] {
+	const { call, registers } = within;
 	const on = (descriptors: readonly number[]): Wait[] =>
 		descriptors
 			.filter((descriptor) => descriptor >= 0)
-			.map((descriptor) => ({ tid, call, descriptor, forever: waitsForever(call, registers) }));
+			.map((descriptor) => ({ ...within, descriptor, forever: waitsForever(call, registers) }));
 	if (WAITS_ON_DESCRIPTOR.includes(call)) {
 		const waits = on([int(registers.di)]);
 		return call === "read" ? waits.map((wait) => ({ ...wait, count: registers.dx })) : waits;
@@ -64,13 +59,6 @@ function waitsForever(call: string, { dx, r8, r10 }: UserRegs): boolean {
 			return true;
 	}
 }
-
-/** Whether the call is still to be made: a core that was made of images has registers that are wound back. */
-const isAtCall = ({ ip }: UserRegs, memory: Pick<PartialMemory, "read">): boolean =>
-	memory.read(address(ip), 2)?.readUInt16BE(0) === SYSCALL;
-
-/** The instruction. */
-const SYSCALL = 0x0f05;
 
 const int = (register: bigint): number => Number(BigInt.asIntN(32, register));
 

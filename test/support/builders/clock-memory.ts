@@ -2,6 +2,7 @@ import type { UserRegs } from "../../../src/arch/x86-64/registers.ts";
 import { address } from "../../../src/bytes/address.ts";
 import type { Range } from "../../../src/bytes/range.ts";
 import type { PartialMemory, PartialTask } from "../../../src/forest/partial-task.ts";
+import { type Evidence, evidenceIn } from "../../../src/understand/evidence/evidence.ts";
 
 /** Memory of 64-bit words: runs of them at some addresses, and zeros elsewhere up to the end of their page. */
 export function wordMemory(runs: readonly (readonly [bigint, readonly bigint[]])[]): PartialMemory {
@@ -29,4 +30,11 @@ export const pageAt = (start: bigint): Range => ({ start: address(start), end: a
 
 /** A thread asleep in a system call. */
 export const clockThread = (tid: number, call: number, registers: Partial<UserRegs>): PartialTask["threads"][number] =>
-	({ tid, registers: { orig_ax: BigInt(call), ax: -516n, ...registers } }) as unknown as PartialTask["threads"][number];
+	({
+		tid,
+		registers: { orig_ax: BigInt(call), ax: -516n, sp: 0n, ip: 0n, ...registers },
+	}) as unknown as PartialTask["threads"][number];
+
+/** What a core proves on a host without any file. */
+export const clockEvidence = (dead: Pick<PartialTask, "threads" | "memory">): Evidence =>
+	evidenceIn(dead as PartialTask, () => undefined);

@@ -121,10 +121,12 @@ static void shout_informed(int number, siginfo_t *why, void *context) {
 	raise(number);
 }
 
+static void give_up(int number, siginfo_t *why, void *context) { abort(); }
+
 // as redis: a loop that ends where epoll fails
-static void loop(void) {
+static void loop(void (*handler)(int, siginfo_t *, void *)) {
 	int epoll = epoll_create1(0);
-	handle(SIGSEGV, shout_informed, 0);
+	handle(SIGSEGV, handler, 0);
 	pid_t own = getpid();
 	if (fork() == 0) {
 		usleep(50000);
@@ -231,7 +233,8 @@ int main(int count, char **args) {
 	}
 	if (!strcmp(how, "handler")) with_handler();
 	if (!strcmp(how, "side-by-side")) side_by_side();
-	if (!strcmp(how, "loop")) loop();
+	if (!strcmp(how, "loop")) loop(shout_informed);
+	if (!strcmp(how, "loop-aborts")) loop(give_up);
 	if (!strcmp(how, "guarded")) in_thread(guarded);
 	if (!strcmp(how, "beyond")) map_beyond();
 	if (!strcmp(how, "shared")) share();

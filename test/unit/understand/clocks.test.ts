@@ -3,7 +3,7 @@ import { syscallNumbers } from "../../../src/arch/x86-64/syscalls.ts";
 import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import type { Clocks } from "../../../src/linux/time.ts";
 import { type ClockWitnesses, clockTrace, decideClocks, secondsText } from "../../../src/understand/clocks.ts";
-import { clockThread, pageAt, wordMemory } from "../../support/builders/clock-memory.ts";
+import { clockEvidence, clockThread, pageAt, wordMemory } from "../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
 const AT = 0x1000n;
@@ -14,7 +14,7 @@ const reading = 499n * SECOND + 900_000_123n;
 const trace = (words: readonly bigint[], asleep: boolean, host?: Clocks, clock = 1n) => {
 	const threads = asleep ? [clockThread(7, sleep, { di: clock, si: 1n, dx: AT })] : [];
 	const dead = { memory: wordMemory([[AT, words]]), threads } as unknown as PartialTask;
-	return clockTrace(dead, [pageAt(AT)], () => undefined, host);
+	return clockTrace(dead, [pageAt(AT)], clockEvidence(dead), host);
 };
 const hostAt = (monotonic: bigint, boottime = monotonic): Clocks => ({ monotonic, boottime });
 
@@ -43,7 +43,7 @@ describe("what memory tells of the clock", () => {
 		const threads = [AT, AT + 16n].map((dx, i) => clockThread(7 + i, sleep, { di: 1n, si: 1n, dx }));
 		const words = [500n, 7n, 500n, other % SECOND, reading, 0n, other];
 		const dead = { memory: wordMemory([[AT, words]]), threads } as unknown as PartialTask;
-		expect(clockTrace(dead, [pageAt(AT)], () => undefined)).toEqual({ until, since: reading, by });
+		expect(clockTrace(dead, [pageAt(AT)], clockEvidence(dead))).toEqual({ until, since: reading, by });
 	});
 
 	test("is by CLOCK_MONOTONIC, also where it slept by CLOCK_BOOTTIME", () => {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { LATEST_CLOCK } from "../../../src/forest/clocks.ts";
 import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import { withDeadClocks, withGivenClock } from "../../../src/understand/dead-clocks.ts";
-import { wordMemory } from "../../support/builders/clock-memory.ts";
+import { clockEvidence, wordMemory } from "../../support/builders/clock-memory.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
 
 const SECOND = 1_000_000_000n;
@@ -12,7 +12,11 @@ const task = smallTask({ clocks: read });
 test("what the user says goes before all else", () => {
 	const dead = { memory: wordMemory([]), threads: [] } as unknown as PartialTask;
 	const host = { monotonic: 70n * SECOND, boottime: 70n * SECOND };
-	const { task: made, finding } = withDeadClocks(task, dead, { open: () => undefined, host, given: 9n * SECOND });
+	const { task: made, finding } = withDeadClocks(task, dead, {
+		evidence: clockEvidence(dead),
+		host,
+		given: 9n * SECOND,
+	});
 	expect(made.clocks).toEqual({ monotonic: 9n * SECOND, witness: "given" });
 	expect(finding).toMatchObject({ weight: "note", code: "clock", text: "goes on from 9.000 s, as was asked for" });
 });

@@ -8,7 +8,7 @@ import { taskFromImages } from "../../../src/images/read/from-images.ts";
 import { taskFromCore } from "../../../src/understand/from-core/from-core.ts";
 import type { Understood } from "../../../src/understand/understand.ts";
 import { type BuiltCore, buildCore } from "../../support/builders/core-builder.ts";
-import { ARG, withRegisters } from "../../support/builders/deduced-core.ts";
+import { ARG, poke, withRegisters, words } from "../../support/builders/deduced-core.ts";
 import { type BuiltDonor, memfdFile, writeDonor } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
@@ -90,6 +90,19 @@ describe("findings", () => {
 		// a handler had begun, or another call slept
 		expect(asleep(130n, 0n).task.threads[0]?.blocked).toBe(0n);
 		expect(asleep(35n, -514n).task.threads[0]?.blocked).toBe(0n);
+	});
+
+	test("say so of pselect(2), whose last argument leads to the mask", () => {
+		const R9 = 8;
+		const asleep = (mask: bigint) =>
+			completed(
+				withRegisters(poke(deadCore(), heap, words(mask, 8n)), 500, {
+					...{ [ARG.orig_ax]: 270n, [ARG.ax]: BigInt.asUintN(64, -514n), [R9]: heap },
+				}),
+			);
+		expect(asleep(heap + 64n).task.threads[0]?.blocked).toBe(1n << 1n);
+		// as select(3) calls it
+		expect(asleep(0n).task.threads[0]?.blocked).toBe(0n);
 	});
 
 	test("of a dead process that fits its donor are notes", () => {

@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import type { UserRegs } from "../../../../src/arch/x86-64/registers.ts";
 import { caution, type Finding, loss, note } from "../../../../src/finding.ts";
 import type { Description } from "../../../../src/forest/files.ts";
-import type { PartialTask } from "../../../../src/forest/partial-task.ts";
 import { movedNumbers, withNumbers } from "../../../../src/understand/donor/descriptor-numbers.ts";
 import type { DescriptorGuess } from "../../../../src/understand/evidence/descriptor-guess.ts";
+import { waitsOf } from "../../../../src/understand/evidence/waits.ts";
 import { smallTask, smallThread } from "../../../support/builders/small-task.ts";
 
 const NR = { read: 0n, epoll_wait: 232n, accept: 43n, futex: 202n };
@@ -43,12 +43,10 @@ function compare(
 		open: open.map((kind, id) => make[kind]?.(id) ?? { ...common, kind: "unknown", id }),
 		threads: theirs.map((sleeper, i) => smallThread({ tid: 500 + i, registers: registersOf(sleeper) })),
 	});
-	const dead = {
-		threads: own.map((sleeper, i) => ({ tid: 900 + i, registers: registersOf(sleeper), pending: 0n })),
-		memory: { read: () => undefined },
-	} as unknown as PartialTask;
+	const calls = own.map((sleeper, i) => ({ tid: 900 + i, call: sleeper[0], registers: registersOf(sleeper) }));
+	const waits = waitsOf(calls, { read: () => undefined });
 	const findings: Finding[] = [];
-	const numbers = movedNumbers(dead, donor, proven, (finding) => findings.push(finding));
+	const numbers = movedNumbers(waits, donor, proven, (finding) => findings.push(finding));
 	const after = withNumbers(donor, numbers).files.descriptors.map(
 		({ number, description }) => `${number} ${description.kind}`,
 	);

@@ -106,9 +106,9 @@ function move(
 		{ mappings, heap: { start: address(DEAD.heap), end: address(DEAD.heap + 2n * P) } },
 	);
 	const findings: Finding[] = [];
-	const files = withMovedWords(donor.files, { dead, donor, moved, numbers: options.numbers ?? new Map() }, (finding) =>
-		findings.push(finding),
-	);
+	const calls = [{ tid: 7, call: "epoll_wait", registers: registers as UserRegs }];
+	const places = { dead, calls, donor, moved, numbers: options.numbers ?? new Map() };
+	const files = withMovedWords(donor.files, places, (finding) => findings.push(finding));
 	const [descriptor] = files.descriptors;
 	const watched = descriptor?.description.kind === "epoll" ? descriptor.description.targets : [];
 	return {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { syscallNumbers } from "../../../../src/arch/x86-64/syscalls.ts";
 import { deadlinesOf } from "../../../../src/understand/evidence/deadlines.ts";
-import { clockThread, wordMemory } from "../../../support/builders/clock-memory.ts";
+import { clockEvidence, clockThread, wordMemory } from "../../../support/builders/clock-memory.ts";
 
 const SECOND = 1_000_000_000n;
 const [AT, LATER, NEVER, WRONG] = [0x1000n, 0x2000n, 0x3000n, 0x4000n];
@@ -19,7 +19,7 @@ const [MONOTONIC, REALTIME, BOOTTIME] = [1n, 0n, 7n];
 const ABSOLUTE = 1n;
 const [WAIT, WAIT_BITSET, REALTIME_FLAG, PRIVATE] = [0n, 9n, 0x100n, 0x80n];
 const of = (...threads: Parameters<typeof clockThread>[]) =>
-	deadlinesOf({ memory, threads: threads.map((thread) => clockThread(...thread)) });
+	deadlinesOf(clockEvidence({ memory, threads: threads.map((thread) => clockThread(...thread)) }).calls, memory);
 
 describe("until when threads slept", () => {
 	test.each([
