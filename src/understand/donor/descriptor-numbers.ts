@@ -33,29 +33,42 @@ export function movedNumbers(
 		const moved = new Map([...kinds].map(([number, kind]) => [numbers.get(number) ?? number, kind]));
 		return !claims.some((claim) => contradicts(claim, moved));
 	};
-	const told = around(descriptors, sameSleepers(waits, donorWaits(donor)));
-	const certain = told !== undefined && fits(told) ? told : undefined;
-	const numbers = certain ?? onlyMove(descriptors, wrong, fits);
-	if (numbers === undefined) {
-		for (const { number, words } of wrong)
-			report(
-				loss(
-					"files-from-donor",
-					`descriptor ${number}`,
-					`${words}, which the donor's (${kinds.get(number)}) is not for; which of the donor's it was is not known`,
-				),
-			);
-		return new Map();
-	}
-	const moves = [...numbers].map(([from, to]) => `the donor's ${from} is ${to}`).join(", ");
+	const known = sameSleepers(waits, donorWaits(donor));
+	const ways = orders(descriptors, known).filter((order) => fits(order) && agrees(order, known));
+	const [only] = ways;
 	const subject = "numbers of descriptors";
-	report(
-		certain === undefined
-			? caution("files-from-donor", subject, `${moves}: no other order of the donor's fits what the core proves`)
-			: note("files-from-donor", subject, `${moves}, as threads sleep in the same calls in both`),
-	);
-	return numbers;
+	const told = wrong.every(({ number }) => [...known.values()].includes(number));
+	const all = told && ways.length === 0 ? around(descriptors, known) : undefined;
+	if (only !== undefined && ways.length === 1) {
+		report(
+			told
+				? note("files-from-donor", subject, `${wordsOf(only)}, as threads sleep in the same calls in both`)
+				: caution(
+						"files-from-donor",
+						subject,
+						`${wordsOf(only)}: no other order of the donor's fits what the core proves`,
+					),
+		);
+		return only;
+	}
+	if (all !== undefined && fits(all)) {
+		const text = `${wordsOf(all)}, as threads sleep in the same calls in both; that the others keep their order is likely`;
+		report(caution("files-from-donor", subject, text));
+		return all;
+	}
+	for (const { number, words } of wrong)
+		report(
+			loss(
+				"files-from-donor",
+				`descriptor ${number}`,
+				`${words}, which the donor's (${kinds.get(number)}) is not for; which of the donor's it was is not known`,
+			),
+		);
+	return new Map();
 }
+
+const wordsOf = (numbers: MovedNumbers): string =>
+	[...numbers].map(([from, to]) => `the donor's ${from} is ${to}`).join(", ");
 
 /** What a core says of a descriptor. */
 interface Claim {
@@ -109,7 +122,7 @@ const donorWaits = ({ threads, memory }: Task): Wait[] =>
 	});
 
 /** The dead process's numbers by the donor's, of calls in which as many threads sleep here and there. */
-function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbers | undefined {
+function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbers {
 	const found = new Map<number, number>();
 	for (const role of new Set(own.map(roleOf))) {
 		const here = own.filter((wait) => roleOf(wait) === role);
@@ -119,41 +132,39 @@ function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbe
 		const unmoved = there.every((wait) => here.some(({ descriptor }) => descriptor === wait.descriptor));
 		for (const [i, { descriptor }] of there.entries()) {
 			const number = unmoved ? descriptor : (here[i]?.descriptor ?? descriptor);
-			if ((found.get(descriptor) ?? number) !== number) return undefined;
+			// two that cannot both be right: neither is known
+			if ((found.get(descriptor) ?? number) !== number) return new Map();
 			found.set(descriptor, number);
 		}
 	}
-	return new Set(found.values()).size === found.size ? found : undefined;
+	return new Set(found.values()).size === found.size ? found : new Map();
 }
 
 const roleOf = ({ call, count }: Wait): string => (count === undefined ? call : `${call} ${count}`);
 
+/** All orders in which one descriptor was opened earlier or later than in the donor. */
+function orders(descriptors: readonly Descriptor[], known: MovedNumbers): MovedNumbers[] {
+	const ways = new Map<string, MovedNumbers>();
+	// standard ones were open before the program began
+	const numbers = descriptors.map(({ number }) => number).filter((number) => number > 2);
+	for (const from of numbers)
+		for (const to of known.has(from) ? [known.get(from) ?? from] : numbers) {
+			const order = around(descriptors, new Map([[from, to]]));
+			if (order !== undefined) ways.set(wordsOf(order), order);
+		}
+	return [...ways.values()];
+}
+
+const agrees = (order: MovedNumbers, known: MovedNumbers): boolean =>
+	[...known].every(([from, to]) => (order.get(from) ?? from) === to);
+
 /** All numbers, where some are known: the others keep their order. */
-function around(descriptors: readonly Descriptor[], known: MovedNumbers | undefined): MovedNumbers | undefined {
-	if (known === undefined) return undefined;
+function around(descriptors: readonly Descriptor[], known: MovedNumbers): MovedNumbers | undefined {
 	const taken = new Set(known.values());
 	const others = descriptors.map(({ number }) => number).filter((number) => !known.has(number));
 	const free = descriptors.map(({ number }) => number).filter((number) => !taken.has(number));
 	// a number that the donor had not is no exchange of its own
 	if (free.length !== others.length) return undefined;
-	return differing([...known, ...others.map((number, i) => [number, free[i] ?? number] as const)]);
+	const all = [...known, ...others.map((number, i) => [number, free[i] ?? number] as const)];
+	return new Map(all.filter(([from, to]) => from !== to).sort(([a], [b]) => a - b));
 }
-
-/** One descriptor that was opened earlier or later, if there is one way only to make all fit. */
-function onlyMove(
-	descriptors: readonly Descriptor[],
-	wrong: readonly Claim[],
-	fits: (numbers: MovedNumbers) => boolean,
-): MovedNumbers | undefined {
-	const ways = new Map<string, MovedNumbers>();
-	for (const { number: to } of wrong)
-		for (const { number: from } of descriptors) {
-			const numbers = around(descriptors, new Map([[from, to]]));
-			if (numbers !== undefined && fits(numbers)) ways.set([...numbers].join(" "), numbers);
-		}
-	const [only] = ways.values();
-	return ways.size === 1 ? only : undefined;
-}
-
-const differing = (numbers: readonly (readonly [number, number])[]): MovedNumbers =>
-	new Map(numbers.filter(([from, to]) => from !== to).sort(([a], [b]) => a - b));
