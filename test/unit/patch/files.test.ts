@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { asleepIn } from "../../support/builders/deduced-core.ts";
 import { type BuiltDonor, memfdFile, pipeFile } from "../../support/builders/donor-builder.ts";
 import {
 	changeSegment,
@@ -172,6 +173,22 @@ describe("descriptors", () => {
 			[3n, 4n, 1n],
 			[4n, 6n, 2n],
 		]);
+	});
+
+	test("that a thread of the dead process sleeps on and the donor has not are made, and keep the donor's as they are", async () => {
+		const core = asleepIn(deadCore(), 500, 0, 9n, deadPlaces.heap, 8n);
+		const { images, told } = await patchPair({ core });
+		const table = images.records("fdinfo-2.img").map((entry) => [entry.number(4), entry.number(3)]);
+		// EVENTFD
+		expect(table).toEqual([
+			[3n, 1n],
+			[9n, 6n],
+		]);
+		const [made] = images.records("files.img").filter((entry) => entry.number(1) === 6n);
+		expect(made?.message(8).number(4)).toBe(0n);
+		expect(told).toContain(
+			"caution descriptor 9: an eventfd that has counted nothing, as eight bytes were read of it (thread 500 sleeps in read on it); a timer or a socket would have been another",
+		);
 	});
 
 	test.each([

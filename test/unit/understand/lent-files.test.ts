@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { OpenFile } from "../../../src/forest/files.ts";
 import type { PartialTask } from "../../../src/forest/partial-task.ts";
+import type { ThreadPair } from "../../../src/understand/donor/thread-pairs.ts";
 import { lentFiles } from "../../../src/understand/lent-files.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
 
@@ -26,4 +27,13 @@ it("expects a size only of files that nobody writes to", () => {
 		[3, undefined],
 	]);
 	for (const { description } of descriptors) expect(description).toMatchObject({ mode: 0o100644, unlinked: false });
+});
+
+it("names the dead process and its threads where the donor and its own were told of input, and nobody else anew", () => {
+	const told = (pid: number): OpenFile => ({ ...open("/read", RDONLY), owner: { type: 1, pid, signal: 10 } });
+	const donor = smallTask({ open: [told(500), told(502), told(7)] });
+	const dying = { ...dead, pid: 900 } as PartialTask;
+	const pair = { dead: { tid: 902 }, donor: { tid: 502 }, own: true } as unknown as ThreadPair;
+	const { descriptors } = lentFiles(dying, { task: donor, pairs: [pair] }, () => {});
+	expect(descriptors.map(({ description }) => description.owner?.pid)).toEqual([900, 902, 7]);
 });
