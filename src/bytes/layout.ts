@@ -76,6 +76,13 @@ export const i64: Codec<bigint> = {
 	write: (v, at, x) => v.setBigInt64(at, x, true),
 };
 
+/** 64 bits in memory. */
+export function u64Bytes(value: bigint): Uint8Array {
+	const bytes = new Uint8Array(u64.size);
+	u64.write(viewOf(bytes), 0, value);
+	return bytes;
+}
+
 /** `count` values in a row. Writing fewer leaves zeros. */
 export const array = <T>(item: Codec<T>, count: number): Codec<readonly T[]> => ({
 	size: item.size * count,

@@ -2,22 +2,23 @@ import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
-import { extent } from "../bytes/extent.ts";
-import { fromBuffer } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
-import { caution, type Finding, loss, note } from "../finding.ts";
-import type { Description, Descriptor, Files, Pipe } from "../forest/files.ts";
+import type { OpenDescriptor } from "../descriptors/ask.ts";
+import type { DescriptionCommon } from "../descriptors/description.ts";
+import { type Description, kinds, see } from "../descriptors/kinds.ts";
+import { caution, type Finding, loss } from "../finding.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { S_IFDIR, S_IFMT } from "../linux/stat.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { readLink } from "../proc/links.ts";
 import type { ProcStatus } from "../proc/status.ts";
 import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
-import { type Described, describe } from "./descriptions.ts";
-import { type MissingDescriptors, wordsOf } from "./descriptor-policy.ts";
+import { askOf } from "./ask.ts";
+import type { MissingDescriptors } from "./descriptor-policy.ts";
 import type { LiveGhosts } from "./ghosts.ts";
+import { lookAt } from "./look.ts";
 import type { LiveObjects } from "./objects.ts";
-import { kindOf, type OpenDescriptor, openDescriptors, pipeKey } from "./open-files.ts";
+import { openDescriptors } from "./open-files.ts";
 
 /** What to do about fds that cannot be dumped, and where to report it. */
 export interface FilesPolicy {
@@ -34,34 +35,35 @@ export interface FilesPolicy {
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, ghosts, report } = policy;
+	const look = lookAt(pid);
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const before = openDescriptors(pid);
-		await copies.wind(before.filter((one) => kindOf(one).kind === "timerfd").map(({ number }) => number));
+		const counting = openDescriptors(pid).filter((one) => kinds[see(one, look).kind].living.before !== undefined);
+		await copies.wind(counting.map(({ number }) => number));
 		const open = openDescriptors(pid);
 		const groups = await groupsOf(open, copies);
 		const owners = await copies.owners(groups.map(([{ number }]) => number));
-		const pipes = await pipesOf(groups, copies);
-		const lost = new Set(open.filter((one) => wordsOf(pid, one) !== undefined).map(({ number }) => number));
+		const seen = new Map(open.map((one) => [one.number, see(one, look)]));
+		const lost = new Set([...seen].flatMap(([number, { undumpable }]) => (undumpable === undefined ? [] : [number])));
+		const firsts = groups.map(([first]) => first);
+		const ask = askOf({ look, firsts, copies, objects, ghosts, lost, report });
 		const descriptors: Descriptor[] = [];
 		for (const [i, group] of groups.entries()) {
 			const [first] = group;
 			const owner = owners[i];
-			const described: Described = {
-				...{ pid, id: i + 1, open: first, objects, ghosts, pipes, lost },
+			const common: DescriptionCommon = {
+				...{ id: i + 1, flags: first.info.flags & ~O.CLOEXEC },
 				...(owner === undefined || (owner.pid === 0 && owner.signal === 0) ? {} : { owner }),
 			};
-			reportRenamed(first, report);
-			const description = describe(described) ?? substitute(described, missing, report);
+			const sighting = seen.get(first.number);
+			const known = sighting?.undumpable === undefined ? await sighting?.describe(common, ask) : undefined;
+			const description = known ?? substitute(first, i + 1, sighting?.undumpable ?? first.link, missing, report);
 			for (const { number, info, link } of group) {
 				if (description !== undefined)
 					descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
 				if (info.locks.length > 0)
 					report(loss("file-locks", `descriptor ${number}`, `holds a lock on ${link}; whoever comes back does not`));
 			}
-			if (description?.kind === "file" && isDirectoryMode(description.mode) && (owner?.pid ?? 0) !== 0)
-				report(loss("attribute", `descriptor ${first.number}`, DNOTIFY));
-			if (description?.kind === "epoll") reportUnwatched(first, lost, report);
 		}
 		return {
 			descriptors: descriptors.sort((a, b) => a.number - b.number),
@@ -103,81 +105,23 @@ async function groupsOf(
 	return groups.filter((group): group is [OpenDescriptor, ...OpenDescriptor[]] => group.length > 0);
 }
 
-/** All pipes and FIFOs by device and inode, with what waits in them where the process has an end to read from. */
-async function pipesOf(
-	groups: readonly SameDescription[],
-	copies: DescriptorCopies,
-): Promise<ReadonlyMap<string, Pipe>> {
-	const ends = new Map<
-		string,
-		{ readonly open: OpenDescriptor; readonly readable: boolean; readonly anonymous: boolean }
-	>();
-	for (const [open] of groups) {
-		const { kind } = kindOf(open);
-		if (kind !== "pipe" && kind !== "fifo") continue;
-		const readable = (open.info.flags & O_ACCMODE) !== O.WRONLY && (open.info.flags & O.PATH) === 0;
-		const key = pipeKey(open);
-		const known = ends.get(key);
-		if (known === undefined || (readable && !known.readable))
-			ends.set(key, { open, readable, anonymous: kind === "pipe" });
-	}
-	const pipes = new Map<string, Pipe>();
-	for (const [key, { open, readable, anonymous }] of ends) {
-		const { capacity, content } = await copies.pipe(open.number, readable);
-		const length = BigInt(content.length);
-		pipes.set(key, {
-			// the kernel's own number, by which criu restore --inherit-fd names a pipe
-			id: anonymous ? Number(open.stat.ino) : pipes.size + 1,
-			...(capacity > 0 ? { capacity } : {}),
-			...(length === 0n ? {} : { content: extent(fromBuffer(`descriptor ${open.number}`, content), 0n, length) }),
-		});
-	}
-	return pipes;
-}
-
 /** What takes the place of an fd that cannot be dumped: another file, or nothing. */
 function substitute(
-	{ pid, id, open }: Described,
+	{ number, info }: OpenDescriptor,
+	id: number,
+	words: string,
 	missing: MissingDescriptors,
 	report: (finding: Finding) => void,
 ): Description | undefined {
-	const words = wordsOf(pid, open) ?? open.link;
-	const subject = `descriptor ${open.number}`;
+	const subject = `descriptor ${number}`;
 	if (missing !== "null") {
 		report(loss("descriptor-dropped", subject, `was ${words}; it is closed`));
 		return undefined;
 	}
 	report(loss("replaced", subject, `was ${words}; /dev/null takes its place`));
-	const flags = open.info.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK | O.LARGEFILE);
+	const flags = info.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK | O.LARGEFILE);
 	const path = "/dev/null";
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
-}
-
-/**
- * folklore: fcntl(F_NOTIFY) sets an owner (fs/notify/dnotify), which is how it is recognised; which events were asked for
- * cannot be read.
- */
-const DNOTIFY = "is a directory that tells a process of what becomes of it (F_NOTIFY, dnotify); it tells no more";
-
-const isDirectoryMode = (mode = 0): boolean => (mode & S_IFMT) === S_IFDIR;
-
-/** A deleted file that has another hard link. */
-function reportRenamed({ number, link, stat }: OpenDescriptor, report: (finding: Finding) => void): void {
-	const kind = kindOf({ link, stat });
-	if (kind.kind === "file" && kind.path !== link)
-		report(note("replaced", `descriptor ${number}`, `was ${link}; it is opened by its other name ${kind.path}`));
-}
-
-function reportUnwatched(
-	{ number, info }: OpenDescriptor,
-	lost: ReadonlySet<number>,
-	report: (finding: Finding) => void,
-): void {
-	for (const target of info.targets)
-		if (lost.has(target.number))
-			report(
-				loss("descriptor-dropped", `descriptor ${number}`, `no longer watches ${target.number}, which is not dumped`),
-			);
 }
 
 /** Where a directory was deleted, the nearest around it that is there. */

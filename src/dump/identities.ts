@@ -1,3 +1,4 @@
+import { kindOf } from "../descriptors/kinds.ts";
 import type { FileIdentity } from "../forest/file-identity.ts";
 import type { Task } from "../forest/task.ts";
 import { ifShown } from "../proc/if-shown.ts";
@@ -15,8 +16,8 @@ export function identitiesOf(pid: number, { files, memory }: Task): ReadonlyMap<
 		if (stat !== undefined) identities.set(path, { device: stat.dev, inode: stat.ino, birth: stat.birthtimeNs });
 	};
 	for (const { number, description } of files.descriptors) {
-		if (description.kind === "file" && !description.unlinked) note(description.path, `fd/${number}`);
-		if (description.kind === "fifo" && description.unlinked !== true) note(description.file.path, `fd/${number}`);
+		for (const { looks, unlinked = false, watched = false } of kindOf(description).making.files?.(description) ?? [])
+			if (!unlinked && !watched) note(looks.path, `fd/${number}`);
 	}
 	for (const { backing, ...range } of memory.mappings)
 		if (backing.kind === "file" && backing.ghost === undefined) note(backing.path, mapLink(range));

@@ -3,13 +3,13 @@ import { hex } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
 import { contains } from "../bytes/range.ts";
 import { bytesFromText } from "../bytes/text.ts";
+import { isNamelessMemory } from "../descriptors/memfd.ts";
 import { refuse } from "../errors.ts";
 import type { Attributes, MappingAttribute } from "../forest/attributes.ts";
 import type { Backing, Bounds, Mapping } from "../forest/task.ts";
 import { MADV, MAP, MAP_HUGE_SHIFT } from "../linux/mman.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
-import { isNamelessMemory } from "./objects.ts";
 
 /** What a VMA of the living process is in a task. */
 export interface Classified {

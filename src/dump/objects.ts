@@ -4,10 +4,10 @@ import { defined } from "../bytes/defined.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { lengthOf } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
+import { memfdName } from "../descriptors/memfd.ts";
 import type { SharedObject } from "../forest/task.ts";
 import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
-import { withoutDeleted } from "../proc/deleted.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
@@ -88,16 +88,6 @@ export function objectTable(pid: number): LiveObjects {
 		},
 	};
 }
-
-/** `memfd` of `/memfd:memfd (deleted)`. */
-export function memfdName(name: string): string | undefined {
-	const { path } = withoutDeleted(name);
-	return path.startsWith("/memfd:") ? path.slice("/memfd:".length) : undefined;
-}
-
-/** Shared anonymous memory, and that of System V, which private mappings and descriptors may show too (map_files). */
-export const isNamelessMemory = (name: string): boolean =>
-	name.startsWith("/dev/zero (deleted)") || /^\/SYSV[0-9a-f]{8} \(deleted\)/.test(name);
 
 async function sealsOf(
 	agent: Agent,

@@ -10,13 +10,4 @@ export interface FileIdentity {
 export const sameFile = (a: FileIdentity, b: FileIdentity): boolean =>
 	a.device === b.device && a.inode === b.inode && a.birth === b.birth;
 
-/** How a mapped file looked; what is absent is not checked. */
-export interface MappedFile {
-	readonly path: string;
-	/** Bytes. */
-	readonly size?: bigint;
-	/** st_mode, type and permissions. */
-	readonly mode?: number;
-	/** Lower-case hex. */
-	readonly buildId?: string;
-}
+export type { MappedFile } from "../descriptors/mapped-file.ts";

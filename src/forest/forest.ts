@@ -1,4 +1,6 @@
-import type { Description, Descriptor, Pipe } from "./files.ts";
+import type { Description } from "../descriptors/kinds.ts";
+import type { Pipe } from "../descriptors/pipe-queue.ts";
+import type { Descriptor } from "./files.ts";
 import type { GhostFile, Identity, SharedObject, Task } from "./task.ts";
 
 /**

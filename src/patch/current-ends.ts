@@ -1,5 +1,6 @@
+import type { OpenFile } from "../descriptors/file.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Files, OpenFile } from "../forest/files.ts";
+import type { Files } from "../forest/files.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */

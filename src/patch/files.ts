@@ -7,8 +7,8 @@ import {
 	type MmEntry,
 	type RegFileEntry,
 } from "../criu/wire/generated/schema.ts";
+import { NO_OWNER } from "../descriptors/entries.ts";
 import { isOther } from "../forest/verdict.ts";
-import { NO_OWNER } from "../images/write/files-image.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { Binary } from "./binaries.ts";
 

@@ -1,8 +1,9 @@
 import type { PagesPlan } from "../criu/pages/pages.ts";
 import { VMA } from "../criu/vma.ts";
 import { type FdinfoEntry, FdTypes, type MemfdInodeEntry, type MmEntry } from "../criu/wire/generated/schema.ts";
+import { memfdFile } from "../descriptors/memfd.ts";
 import type { Task } from "../forest/task.ts";
-import { isSealed, memfdFile, memfdInode, objectPages } from "../images/write/memfd.ts";
+import { isSealed, memfdInode, objectPages } from "../images/write/memfd.ts";
 import type { ShownObject } from "../images/write/mm.ts";
 import type { FileTable } from "./files.ts";
 import type { NameTable } from "./name-table.ts";

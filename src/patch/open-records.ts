@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import type { EventpollTfdEntry, FdinfoEntry, FileEntry } from "../criu/wire/generated/schema.ts";
+import { type EntryWriter, fownEntry } from "../descriptors/entries.ts";
+import { type Description, kindOf } from "../descriptors/kinds.ts";
 import type { Finding } from "../finding.ts";
-import type { Description, Files } from "../forest/files.ts";
+import type { Files } from "../forest/files.ts";
 import type { Credentials } from "../forest/task.ts";
-import { type DescriptionContext, descriptionEntry } from "../images/write/descriptions.ts";
 import { fdinfoEntry } from "../images/write/files.ts";
-import { fownEntry } from "../images/write/files-image.ts";
 
 /** Of what a process has open: file entries and its table of descriptors. */
 export interface OpenRecords {
@@ -39,7 +39,7 @@ export function openRecords({ entries, table }: OpenRecords, patch: OpenPatch): 
 		if (lent !== undefined && isAsBefore(lent, description)) continue;
 		if (lent === undefined && record !== undefined) throw new RangeError(`file ${id} is the donor's`);
 		known.set(id, description);
-		const written = descriptionEntry(description, contextOf(number, numbers, description, patch, records));
+		const written = kindOf(description).images.to(description, writerOf(number, numbers, description, patch, records));
 		records.set(id, record === undefined ? written : onTopOf(record, written, description));
 	}
 	const rows = new Map(table.map((row) => [row.fd, row]));
@@ -80,30 +80,26 @@ function onTopOf(record: FileEntry, written: FileEntry, description: Description
 const sameTarget = (records: readonly EventpollTfdEntry[], { tfd }: EventpollTfdEntry): Partial<EventpollTfdEntry> =>
 	records.find((record) => record.tfd === tfd) ?? {};
 
-const contextOf = (
+const writerOf = (
 	number: number,
 	numbers: ReadonlySet<number>,
 	{ id, owner }: Description,
 	{ credentials, report }: OpenPatch,
 	records: Map<number, FileEntry>,
-): DescriptionContext => ({
+): EntryWriter => ({
 	...{ numbers, report, subject: `descriptor ${number}`, owner: fownEntry(owner, credentials) },
 	inode: () => BigInt(records.get(id)?.memfd?.inode_id ?? unwritten("memfd")),
-	fileImage: {
-		entries: [],
-		// only a FIFO has a file entry besides its own, with who is told of it
-		add: (make) => {
-			const file = records.get(id)?.fifo?.regf_id ?? unwritten("FIFO");
-			const record = records.get(file);
-			const fown = make(file).reg?.fown;
-			if (record?.reg !== undefined && fown !== undefined)
-				records.set(file, { ...record, reg: { ...record.reg, fown } });
-			return file;
-		},
-		mapped: () => unwritten("mapped file"),
-		// the donor's own records say where a file without a name is
-		ghosts: { files: [], remaps: [], lost: () => {}, lostNode: () => true },
+	// only a FIFO has a file entry besides its own, with who is told of it
+	add: (make) => {
+		const file = records.get(id)?.fifo?.regf_id ?? unwritten("FIFO");
+		const record = records.get(file);
+		const fown = make(file).reg?.fown;
+		if (record?.reg !== undefined && fown !== undefined) records.set(file, { ...record, reg: { ...record.reg, fown } });
+		return file;
 	},
+	// the donor's own records say where a file without a name is
+	lost: () => {},
+	lostNode: () => true,
 });
 
 const unwritten = (kind: string): never => {

@@ -8,7 +8,8 @@ import { iovec } from "../linux/io.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import type { Arg, Place } from "../program/args.ts";
 import { bytesDatum, cellDatum } from "../program/data.ts";
-import type { ListDraft, Part, PartDraft, StepOptions } from "./part.ts";
+import type { StepOptions } from "../program/program.ts";
+import type { ListDraft, Part, PartDraft } from "./part.ts";
 import type { Stage } from "./plan.ts";
 
 export interface IdPolicy {

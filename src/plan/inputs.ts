@@ -1,24 +1,12 @@
 import type { ByteSource } from "../bytes/source.ts";
+import type { FileUse, MadeInput, NeededFile, OpenInputs, ProcessInput } from "../descriptors/inputs.ts";
+import { pipeOf } from "../descriptors/kinds.ts";
 import type { Mapping, Task } from "../forest/task.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
-import { O } from "../linux/open.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
 import type { InputFile } from "../program/args.ts";
 
-/**
- * What a process needs a file of the host for, and so how it is open before the process exists. `node`: O_PATH, to be opened
- * by the process with flags of its own, or to be entered; `link`: the same of what may be a symbolic link itself. `read` and
- * `write`: to be mapped, O_RDONLY and O_RDWR.
- */
-export type FileUse = "node" | "link" | "read" | "write";
-
-/** A file of the host that a process needs. */
-export interface NeededFile {
-	readonly path: string;
-	readonly use: FileUse;
-	/** As whom it is opened: the process's user, or whoever makes the process, who named it. */
-	readonly by: "user" | "caller";
-}
+export type { FileUse, MadeInput, NeededFile, ProcessInput } from "../descriptors/inputs.ts";
 
 /** The same, open: nobody opens it by its path again. */
 export interface OpenedInput extends NeededFile {
@@ -28,21 +16,10 @@ export interface OpenedInput extends NeededFile {
 	readonly lent: boolean;
 }
 
-/** What the agent makes in the workshop: an open description, by a key of the plan's. */
-export interface MadeInput {
-	readonly key: string;
-	/** For people. */
-	readonly name: string;
-}
-
 /** Files that are open before the process exists, by the numbers that they have in the agent, or in the process. */
-export interface InputNumbers {
+export interface InputNumbers extends OpenInputs {
 	/** What the bytes of a source come from. */
 	source(source: ByteSource): InputFile;
-	/** @throws RangeError for a file that was not said to be needed: a bug. */
-	file(path: string, use: FileUse, by?: NeededFile["by"]): ProcessInput;
-	/** @throws RangeError for what the workshop does not make: a bug. */
-	made(key: string): InputFile;
 }
 
 /** Whoever made them decided what they are, and nobody opens them by name again. Numbers are those in the process. */
@@ -64,10 +41,6 @@ export interface MovedInput extends InputFile {
 	readonly agent: number;
 }
 
-export interface ProcessInput extends InputFile {
-	readonly lent: boolean;
-}
-
 /**
  * What the caller named and the process's bytes come from, in the order in which the agent has them open, from FIRST_INPUT_FD
  * on: the core, or the images.
@@ -77,19 +50,16 @@ export function sourcesOf({ memory, files }: Pick<Task, "memory" | "files">): re
 	for (const { source } of memory.contents) sources.add(source);
 	for (const { contents } of memory.objects) for (const { source } of contents) sources.add(source);
 	for (const { contents } of memory.ghosts ?? []) for (const { source } of contents) sources.add(source);
-	for (const { description } of files.descriptors)
-		if ((description.kind === "pipe" || description.kind === "fifo") && description.pipe.content !== undefined)
-			sources.add(description.pipe.content.source);
+	for (const { description } of files.descriptors) {
+		const content = pipeOf(description)?.content;
+		if (content !== undefined) sources.add(content.source);
+	}
 	return [...sources];
 }
 
 /** One description for all mappings that it may be opened for in the same way. */
 export const useOfMapping = ({ shared, prot, backing }: Mapping): "read" | "write" =>
 	shared && backing.kind === "file" && (backing.writable || (prot & PROT_WRITE) !== 0) ? "write" : "read";
-
-/** A symbolic link itself can be open, with O_PATH and O_NOFOLLOW only (open(2)). */
-export const useOfOpen = (flags: number): "node" | "link" =>
-	(flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0 ? "link" : "node";
 
 /** One for each file and each use of it. */
 export const keyOfInput = (path: string, use: FileUse, by: NeededFile["by"]): string => `${by} ${use} ${path}`;

@@ -1,4 +1,5 @@
 import { u32, viewOf } from "../bytes/layout.ts";
+import type { Actor as OpeningActor } from "../descriptors/steps.ts";
 import type { Credentials, Task } from "../forest/task.ts";
 import {
 	ALL_CAPABILITIES,
@@ -148,6 +149,12 @@ export interface Actor {
 	asUser(stage: Stage, keeping?: bigint): void;
 	asCaller(stage: Stage): void;
 }
+
+/** The same in one stage. */
+export const actorAt = (actor: Actor, stage: Stage): OpeningActor => ({
+	asUser: (keeping) => actor.asUser(stage, keeping),
+	asCaller: () => actor.asCaller(stage),
+});
 
 /**
  * @param list whose steps they are.

@@ -1,9 +1,9 @@
 import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import type { Finding } from "../finding.ts";
-import type { Arg, Place } from "../program/args.ts";
+import type { Arg } from "../program/args.ts";
 import type { ArgsOf, CallName } from "../program/calls.ts";
-import type { Expect, StepList } from "../program/program.ts";
+import type { StepList, StepOptions } from "../program/program.ts";
 import { LEADER, type Plan, type PlanStep, type Stage, stages } from "./plan.ts";
 
 /** What one part of the compiler has to say of a plan. Nobody else adds to it. */
@@ -30,11 +30,6 @@ export interface PartDraft {
 export interface ListDraft {
 	/** Appends a step. `expect` is "success" unless said otherwise. */
 	add<C extends CallName>(stage: Stage, call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void;
-}
-
-export interface StepOptions {
-	readonly expect?: Expect;
-	readonly save?: Place;
 }
 
 export function partDraft(): PartDraft {

@@ -13,6 +13,13 @@ export type Expect =
 	/** Called again until it fails. */
 	| "until-error";
 
+/** What is said of a step besides its call. */
+export interface StepOptions {
+	readonly expect?: Expect;
+	/** {@link Step.save} */
+	readonly save?: Place;
+}
+
 /** Addresses that a plan needs before anything is encoded: where in the hole what lies. */
 export interface Placement {
 	readonly blob: Address;

@@ -1,9 +1,8 @@
 import type { Task } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
-import { fileOfSlot } from "../plan/files/needed-files.ts";
+import { filesOfSlot } from "../plan/files/needed-files.ts";
 import { type FilePolicy, slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile } from "../plan/inputs.ts";
-import { accessOf } from "../rights/within-rights.ts";
 
 /**
  * What a process does with its files that its user opens, by path: R_OK, W_OK, X_OK of access(2).
@@ -22,11 +21,8 @@ export function accessesOf(
 	for (const path of memory.files.keys()) want(path, 0);
 	for (const { path, use, by } of needed) if (by === "user") want(path, accessFor(use));
 	for (const slot of slotsOf(files, policy, () => {})) {
-		const file = fileOfSlot(slot, identity.pid);
-		if (file?.by !== "user") continue;
-		// both ends of a FIFO are opened while its content is written
-		if (slot.content.kind === "fifo") want(file.path, R_OK | W_OK);
-		if (slot.content.kind === "file") want(file.path, accessOf(slot.content.flags));
+		for (const { path, by, access } of filesOfSlot(slot, identity.pid))
+			if (by === "user" && access !== undefined) want(path, access);
 	}
 	for (const path of [files.cwd, files.root]) if (path !== undefined) want(path, X_OK);
 	return accesses;

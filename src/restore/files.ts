@@ -1,3 +1,4 @@
+import { kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import type { MappedFile } from "../forest/file-identity.ts";
 import type { Task } from "../forest/task.ts";
@@ -42,13 +43,12 @@ export function checkFiles(task: Task, opened: OpenedAt, fds: FilePolicy["fds"] 
 	const { cwd, root, descriptors } = task.files;
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
-		// /proc/PID of the process itself does not exist yet
-		const own = description.kind === "file" && ownName(description.path, task.identity.pid) !== undefined;
-		if (description.kind === "file" && !description.unlinked && !own) {
-			want(description, number);
-			if (waitsForOtherEnd(description.flags)) waiting.add(description.path);
+		for (const { looks, unlinked = false, apart = false } of kindOf(description).making.files?.(description) ?? []) {
+			// /proc/PID of the process itself does not exist yet
+			if (unlinked || ownName(looks.path, task.identity.pid) !== undefined) continue;
+			want(looks, number);
+			if (!apart && waitsForOtherEnd(description.flags)) waiting.add(looks.path);
 		}
-		if (description.kind === "fifo") want(description.file, number);
 	}
 	for (const path of [cwd, root]) if (path !== undefined) want({ path });
 	return [...wanted].flatMap(([path, { looks, descriptors: numbers, mapped }]) => {

@@ -1,7 +1,8 @@
 import { hex } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
+import { kindOf } from "../descriptors/kinds.ts";
 import type { Task } from "../forest/task.ts";
-import { readLink, statLink } from "../proc/links.ts";
+import { statLink } from "../proc/links.ts";
 import type { MapsEntry } from "../proc/maps.ts";
 import type { Whose } from "../proc/whose.ts";
 
@@ -33,18 +34,8 @@ export function otherInodes(
 		if (backing.kind === "file" && backing.ghost !== undefined) same(`file ${backing.path}`, who, inode);
 	}
 	for (const { number, description } of task.files.descriptors) {
-		const ghost = description.kind === "file" && description.ghost !== undefined;
-		if (replaced.has(number) || !(ghost || description.kind === "memfd")) continue;
-		const { ino } = statLink(living, `fd/${number}`);
-		same(
-			description.kind === "memfd" ? `object ${description.object}` : `file ${description.path}`,
-			`descriptor ${number}`,
-			ino,
-		);
-		if (description.kind !== "memfd") continue;
-		const name = readLink(living, `fd/${number}`);
-		const planned = `/memfd:${description.name} (deleted)`;
-		if (name !== planned) differences.push(`descriptor ${number} is of ${name}, expected ${planned}`);
+		const shown = replaced.has(number) ? undefined : kindOf(description).shows?.(description);
+		if (shown !== undefined) same(shown, `descriptor ${number}`, statLink(living, `fd/${number}`).ino);
 	}
 	return differences;
 }

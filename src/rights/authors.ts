@@ -1,4 +1,5 @@
 import type { FileWriters } from "../bytes/source.ts";
+import { pipeOf } from "../descriptors/kinds.ts";
 import type { Files } from "../forest/files.ts";
 import type { Credentials, Memory } from "../forest/task.ts";
 import { capabilitiesIn, capabilityName } from "../linux/credentials.ts";
@@ -84,10 +85,8 @@ export interface Closed {
 export function contentsClosedTo(uid: number, { memory, files, threads = [] }: KeptBy): readonly Closed[] {
 	const { ghosts = [], objects = [] } = memory;
 	const other = threads.find(({ credentials }) => credentials.uid !== uid)?.credentials.uid;
-	const pipes = (files?.descriptors ?? []).flatMap(({ description }) =>
-		description.kind === "pipe" || description.kind === "fifo" ? [description.pipe] : [],
-	);
-	const filled = new Set(pipes.filter(({ content }) => content !== undefined).map(({ id }) => id));
+	const pipes = (files?.descriptors ?? []).map(({ description }) => pipeOf(description));
+	const filled = new Set(pipes.flatMap((pipe) => (pipe?.content === undefined ? [] : [pipe.id])));
 	return [
 		...ghosts
 			.filter((ghost) => ghost.uid !== uid && (ghost.mode & 0o004) === 0)

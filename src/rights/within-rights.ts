@@ -1,8 +1,10 @@
 import { defined } from "../bytes/defined.ts";
 import { lengthOf } from "../bytes/range.ts";
+import { accessOf } from "../descriptors/file.ts";
+import { type Description, kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Description, Files } from "../forest/files.ts";
+import type { Files } from "../forest/files.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
@@ -56,7 +58,7 @@ export function openUsesOf(
 	const { descriptors, cwd, root } = files;
 	return [
 		...descriptors.flatMap(({ number, description }) =>
-			rights.fds.has(number) ? [] : (openingOf(description, rights, identity.pid) ?? []),
+			rights.fds.has(number) ? [] : openingsOf(description, rights, identity.pid),
 		),
 		...[cwd, root].flatMap((path) => (path === undefined ? [] : [enteringOf(path)])),
 	];
@@ -196,8 +198,8 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	const faults: { subject: string; finding: string; expectation: string }[] = [];
 	const kept = descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
-		const use = fds.has(number) ? undefined : openingOf(description, rights, pid);
-		if (use === undefined || mayUse(use)) return descriptor;
+		const use = fds.has(number) ? undefined : openingsOf(description, rights, pid).find((it) => !mayUse(it));
+		if (use === undefined) return descriptor;
 		const { path } = use;
 		if (missing === "error")
 			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });
@@ -225,22 +227,15 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 
 const enteringOf = (path: string): FileAccess => ({ path, access: ACCESS.X_OK, link: false });
 
-/** What is done with a description's file, if it has one that its user opens. */
-function openingOf(description: Description, { tty }: Pick<RightsOf, "tty">, pid: number): FileAccess | undefined {
-	const { kind, flags } = description;
-	const path = kind === "file" ? description.path : kind === "fifo" ? description.file.path : undefined;
-	if (path === undefined || path === tty || (kind === "file" && description.ghost !== undefined)) return undefined;
-	// a process may always read its own /proc files
-	if (ownProcPath(path, pid) !== undefined && (flags & O_ACCMODE) === O.RDONLY) return undefined;
-	return { path, access: accessOf(flags), link: (flags & O.PATH) !== 0 && (flags & O.NOFOLLOW) !== 0 };
-}
-
-/** What is done with a file that is open with these O_ flags: {@link ACCESS}. */
-export function accessOf(flags: number): number {
-	if ((flags & O.PATH) !== 0) return 0;
-	const mode = flags & O_ACCMODE;
-	return mode === O.RDONLY ? ACCESS.R_OK : mode === O.WRONLY ? ACCESS.W_OK : ACCESS.R_OK | ACCESS.W_OK;
-}
+/** What is done with the files that a description is made of, as far as its user opens them. */
+const openingsOf = (description: Description, { tty }: Pick<RightsOf, "tty">, pid: number): readonly FileAccess[] =>
+	(kindOf(description).making.files?.(description) ?? []).flatMap(({ looks: { path }, use }) => {
+		if (path === tty) return [];
+		const { flags } = description;
+		// a process may always read its own /proc files
+		if (ownProcPath(path, pid) !== undefined && (flags & O_ACCMODE) === O.RDONLY) return [];
+		return [{ path, access: accessOf(flags), link: use === "link" }];
+	});
 
 const nothing = ({ id, flags }: Description): Description => ({
 	...{ kind: "file", id, path: "/dev/null", position: 0n, unlinked: false },

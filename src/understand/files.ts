@@ -1,5 +1,6 @@
+import type { OpenFile } from "../descriptors/file.ts";
 import { type Finding, loss } from "../finding.ts";
-import type { Descriptor, Files, OpenFile } from "../forest/files.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import type { Bounds } from "../forest/task.ts";
 import { O } from "../linux/open.ts";

@@ -1,12 +1,8 @@
+import type { SignalOwner } from "../descriptors/description.ts";
+import type { OpenFile } from "../descriptors/file.ts";
+import { type Description, pathOf } from "../descriptors/kinds.ts";
 import { caution, type Finding, note } from "../finding.ts";
-import {
-	type Description,
-	type Descriptor,
-	type Files,
-	type OpenFile,
-	pathOf,
-	type SignalOwner,
-} from "../forest/files.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";

@@ -1,5 +1,6 @@
+import type { Description } from "../descriptors/kinds.ts";
 import type { Finding } from "../finding.ts";
-import type { Description, Descriptor, Files } from "../forest/files.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
 import { standIn, standInFinding } from "./stand-ins.ts";

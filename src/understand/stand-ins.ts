@@ -1,6 +1,7 @@
 import { cut, type Extent } from "../bytes/extent.ts";
+import type { Description } from "../descriptors/kinds.ts";
+import type { Pipe } from "../descriptors/pipe-queue.ts";
 import { caution, type Finding, loss, note } from "../finding.ts";
-import type { Description, Pipe } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { O } from "../linux/open.ts";
 import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";

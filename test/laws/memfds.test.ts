@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
-import type { Descriptor, MemfdDescription } from "../../src/forest/files.ts";
+import type { MemfdDescription } from "../../src/descriptors/memfd.ts";
+import type { Descriptor } from "../../src/forest/files.ts";
 import type { Mapping, SharedObject } from "../../src/forest/task.ts";
 import {
 	executed,

@@ -1,5 +1,5 @@
+import { pathOf, positionOf } from "../../descriptors/kinds.ts";
 import type { Descriptor } from "../../forest/files.ts";
-import { pathOf, positionOf } from "../../forest/files.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
 import { escapeText } from "../escape-text.ts";
 import { fold, withHidden } from "../fold.ts";

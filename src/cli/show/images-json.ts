@@ -1,7 +1,7 @@
 import { hex } from "../../bytes/address.ts";
 import type { Timespec } from "../../criu/wire/generated/schema.ts";
+import { pathOf, positionOf } from "../../descriptors/kinds.ts";
 import type { Descriptor } from "../../forest/files.ts";
-import { pathOf, positionOf } from "../../forest/files.ts";
 import type {
 	AlternateStack,
 	Bounds,

@@ -1,11 +1,13 @@
 import { defined } from "../../bytes/defined.ts";
-import type { Extent } from "../../bytes/extent.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { FileEntry } from "../../criu/wire/generated/schema.ts";
+import type { EntryImages } from "../../descriptors/entries.ts";
+import type { Description } from "../../descriptors/kinds.ts";
+import { kindOfType } from "../../descriptors/kinds.ts";
+import { type Pipe, queueImages } from "../../descriptors/pipe-queue.ts";
 import { refuse } from "../../errors.ts";
-import type { Description, Descriptor, Files } from "../../forest/files.ts";
+import type { Descriptor, Files } from "../../forest/files.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
-import { descriptionFrom, type FileRecords } from "./description.ts";
 import type { ImageGhosts } from "./ghosts.ts";
 import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
@@ -32,7 +34,7 @@ export interface SharedTables {
 	/** Tables that several processes have, by files_id. */
 	readonly common: ReadonlySet<number>;
 	/** What waits in pipes. */
-	readonly queues: () => FileRecords["queues"];
+	readonly queues: () => EntryImages["queues"];
 }
 
 /** The same for one process. */
@@ -76,7 +78,7 @@ function tableFrom(
 	const records = dir.has(table) ? dir.image(table, "fdinfo").records : [];
 	const corrupt = (finding: string, expectation: string): never =>
 		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
-	const images: FileRecords = {
+	const images: EntryImages = {
 		subject: `${dir.path}/files.img`,
 		entries,
 		objects,
@@ -95,7 +97,7 @@ function tableFrom(
 			corrupt(`descriptor ${number} names file ${id} of type ${type}`, `which files.img holds as type ${entry.type}`);
 		if (number > LARGEST_DESCRIPTOR) corrupt(`descriptor ${number} is out of range`, "expected a positive int");
 		if (descriptors.has(number)) corrupt(`descriptor ${number} is there twice`, "expected it once");
-		const description = descriptions.get(id) ?? descriptionFrom(entry, images);
+		const description = descriptions.get(id) ?? kindOfType(type).images.from(entry, images);
 		descriptions.set(id, description);
 		descriptors.set(number, { number, closeOnExec: (flags & 1) !== 0, description });
 	}
@@ -103,9 +105,9 @@ function tableFrom(
 }
 
 /** What pipes hold and may hold, by kind of image and pipe id: a pipe and a FIFO may have the same. */
-export function queuesIn(dir: ImageDir): FileRecords["queues"] {
+export function queuesIn(dir: ImageDir): EntryImages["queues"] {
 	const queues = { "pipes-data": new Map<number, Queue>(), "fifo-data": new Map<number, Queue>() };
-	for (const kind of ["pipes-data", "fifo-data"] as const) {
+	for (const kind of queueImages) {
 		if (!dir.has(`${kind}.img`)) continue;
 		for (const { value, extra } of dir.image(`${kind}.img`, kind).records) {
 			if (queues[kind].has(value.pipe_id))
@@ -122,4 +124,4 @@ export function queuesIn(dir: ImageDir): FileRecords["queues"] {
 	return queues;
 }
 
-type Queue = { readonly capacity?: number; readonly content?: Extent };
+type Queue = Omit<Pipe, "id">;

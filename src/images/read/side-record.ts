@@ -3,6 +3,7 @@ import type { FileWriters } from "../../bytes/source.ts";
 import { textFromBytes } from "../../bytes/text.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { NecromancerAttribute, NecromancerEntry } from "../../criu/wire/generated/schema.ts";
+import type { BesideEntry } from "../../descriptors/entries.ts";
 import { refuse } from "../../errors.ts";
 import {
 	type Attributes,
@@ -22,7 +23,8 @@ export interface SideRecord {
 	readonly thread: (tid: number) => Attributes<ThreadAttribute>;
 	readonly mapping: (place: Pick<Mapping, "start" | "end">) => Attributes<MappingAttribute>;
 	readonly losses: readonly LossAtDump[];
-	readonly isSemaphore: (file: number) => boolean;
+	/** What is kept of an open file description, by the id of its file entry. */
+	readonly file: (id: number) => BesideEntry | undefined;
 	/** Which files they were, by path. */
 	readonly identities: ReadonlyMap<string, FileIdentity>;
 }
@@ -46,13 +48,13 @@ export function sideRecordOf(dir: ImageDir, pid: number): SideRecord {
 		) as Attributes<Name>;
 	const threads = new Map(own?.threads.map(({ tid, attributes }) => [tid, attributes]));
 	const mappings = new Map(own?.mappings.map(({ start, end, attributes }) => [`${start} ${end}`, attributes]));
-	const semaphores = new Set(entry.files.filter(({ semaphore }) => semaphore === true).map(({ id }) => id));
+	const files = new Map(entry.files.map((file) => [file.id, file]));
 	return {
 		process: read(processAttributes, own?.attributes),
 		thread: (tid) => read(threadAttributes, threads.get(tid)),
 		mapping: ({ start, end }) => read(mappingAttributes, mappings.get(`${start} ${end}`)),
 		losses: own?.losses.map(({ subject, text }) => ({ subject, text })) ?? [],
-		isSemaphore: (file) => semaphores.has(file),
+		file: (id) => files.get(id),
 		identities: new Map(
 			entry.paths.map(({ path, device, inode, birth }) => [textFromBytes(path), { device, inode, birth }]),
 		),

@@ -1,10 +1,6 @@
-import { defined } from "../../bytes/defined.ts";
-import { buildIdWords } from "../../criu/build-id.ts";
-import { FdTypes, type FileEntry, type FownEntry, type RegFileEntry } from "../../criu/wire/generated/schema.ts";
-import type { MappedFile } from "../../forest/file-identity.ts";
-import type { SignalOwner } from "../../forest/files.ts";
-import type { Credentials, Memory } from "../../forest/task.ts";
-import { O } from "../../linux/open.ts";
+import type { FileEntry } from "../../criu/wire/generated/schema.ts";
+import { regularFile } from "../../descriptors/file.ts";
+import type { Memory } from "../../forest/task.ts";
 import type { GhostRecords } from "./ghosts.ts";
 
 /** Builds files.img. */
@@ -49,39 +45,3 @@ export function filesImage(taken: Pick<ReadonlySet<number>, "has">, ghosts: Ghos
 		},
 	};
 }
-
-/** How a file was opened: flags, offset, owner of its signals. */
-export interface Opening {
-	readonly flags: number;
-	readonly position: bigint;
-	readonly owner: FownEntry;
-}
-
-/** Nobody gets SIGIO: `fown_entry` is required and all zero means unset. */
-export const NO_OWNER: FownEntry = { uid: 0, euid: 0, signum: 0, pid_type: 0, pid: 0 };
-
-/** CRIU becomes the user it names to set the owner: the kernel checks later signals against that. */
-export const fownEntry = (
-	owner: SignalOwner | undefined,
-	{ uid, euid }: Pick<Credentials, "uid" | "euid">,
-): FownEntry =>
-	owner === undefined ? NO_OWNER : { uid, euid, signum: owner.signal, pid_type: owner.type, pid: owner.pid };
-
-const TO_READ: Opening = { flags: O.RDONLY, position: 0n, owner: NO_OWNER };
-
-/** Size, mode and build-id, where known, are what a restore checks. */
-export const regularFile = (id: number, file: MappedFile, opening = TO_READ): FileEntry => ({
-	type: FdTypes.REG,
-	id,
-	reg: regEntry(id, file, opening),
-});
-
-const regEntry = (id: number, file: MappedFile, { flags, position, owner }: Opening): RegFileEntry => ({
-	id,
-	flags,
-	pos: position,
-	fown: owner,
-	name: file.path,
-	...defined({ size: file.size, mode: file.mode }),
-	build_id: file.buildId === undefined ? [] : buildIdWords(file.buildId),
-});

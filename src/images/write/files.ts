@@ -1,11 +1,14 @@
 import { defined } from "../../bytes/defined.ts";
 import type { ImageRecord } from "../../criu/image.ts";
 import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
+import { fownEntry } from "../../descriptors/entries.ts";
+import { regularFile } from "../../descriptors/file.ts";
+import { kindOf, pipeOf } from "../../descriptors/kinds.ts";
+import { type Pipe, type QueueImage, queueImages } from "../../descriptors/pipe-queue.ts";
 import { caution, type Finding } from "../../finding.ts";
-import type { Descriptor, Files, Pipe } from "../../forest/files.ts";
+import type { Descriptor, Files } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
-import { descriptionEntry } from "./descriptions.ts";
-import { type FilesImage, fownEntry, regularFile } from "./files-image.ts";
+import type { FilesImage } from "./files-image.ts";
 
 const FD_CLOEXEC = 1;
 
@@ -17,43 +20,38 @@ export interface FileImages {
 		report: (finding: Finding) => void,
 	): { readonly descriptors: readonly FdinfoEntry[]; readonly fs: FsEntry };
 	/** Of the pipes and FIFOs that were met. */
-	queues(): {
-		readonly pipes: readonly ImageRecord<PipeDataEntry>[];
-		readonly fifos: readonly ImageRecord<PipeDataEntry>[];
-	};
+	queues(): readonly { readonly image: QueueImage; readonly records: readonly ImageRecord<PipeDataEntry>[] }[];
 }
 
 /** @param inode the memfd.img record of a shared object. */
 export function fileImages(fileImage: FilesImage, inode: (object: number) => bigint): FileImages {
 	const types = new Map<number, number>();
-	const pipes = new Map<number, Pipe>();
-	const fifos = new Map<number, Pipe>();
+	const queues = { "pipes-data": new Map<number, Pipe>(), "fifo-data": new Map<number, Pipe>() };
+	const { add, ghosts } = fileImage;
 	return {
 		process: ({ files, threads }, report) => {
 			const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
 			const numbers = new Set(files.descriptors.map(({ number }) => number));
 			const descriptors = files.descriptors.map((descriptor): FdinfoEntry => {
 				const { number, description } = descriptor;
-				const { id, kind } = description;
+				const { id } = description;
+				const { images } = kindOf(description);
 				if (!types.has(id)) {
-					const owner = fownEntry(description.owner, credentials);
-					const entry = descriptionEntry(description, {
-						...{ fileImage, numbers, owner, inode, report },
+					const entry = images.to(description, {
+						...{ add, numbers, inode, report, lost: ghosts.lost, lostNode: ghosts.lostNode },
+						owner: fownEntry(description.owner, credentials),
 						subject: `descriptor ${number}`,
 					});
-					fileImage.add(() => entry, id);
+					add(() => entry, id);
 					types.set(id, entry.type);
 				}
-				if (kind === "pipe") pipes.set(description.pipe.id, description.pipe);
-				if (kind === "fifo") fifos.set(description.pipe.id, description.pipe);
+				const pipe = pipeOf(description);
+				if (images.queue !== undefined && pipe !== undefined) queues[images.queue].set(pipe.id, pipe);
 				return fdinfoEntry(descriptor, types.get(id) ?? 0);
 			});
 			return { descriptors, fs: directories(files, fileImage, report) };
 		},
-		queues: () => ({
-			pipes: [...pipes.values()].flatMap(queueOf),
-			fifos: [...fifos.values()].flatMap(queueOf),
-		}),
+		queues: () => queueImages.map((image) => ({ image, records: [...queues[image].values()].flatMap(queueOf) })),
 	};
 }
 

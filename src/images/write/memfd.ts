@@ -1,11 +1,8 @@
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import { PE } from "../../criu/vma.ts";
-import { FdTypes, type FileEntry, type MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
+import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
 import type { SharedObject, Task } from "../../forest/task.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mman.ts";
-import { O } from "../../linux/open.ts";
-import type { Opening } from "./files-image.ts";
-import { NO_OWNER } from "./files-image.ts";
 
 /** What CRIU calls shared anonymous memory, which it keeps as a memfd. */
 const NAMELESS = "/dev/zero";
@@ -49,15 +46,6 @@ function hugeFlags({ id }: SharedObject, showing: readonly Task[]): number {
 	const flags = shown?.flags ?? 0;
 	return (flags & MAP.HUGETLB) === 0 ? 0 : MFD.HUGETLB | (flags & (MAP_HUGE_MASK << MAP_HUGE_SHIFT));
 }
-
-const TO_MAP: Opening = { flags: O.RDWR | O.LARGEFILE, position: 0n, owner: NO_OWNER };
-
-/** The file entry of a memfd: that which all its mappings name, or that of a description. */
-export const memfdFile = (id: number, inode: bigint, opening = TO_MAP): FileEntry => ({
-	type: FdTypes.MEMFD,
-	id,
-	memfd: { id, flags: opening.flags, pos: opening.position, fown: opening.owner, inode_id: Number(inode) },
-});
 
 /** The bytes of a shared object, at their offsets. */
 export const objectPages = ({ contents }: SharedObject, shmid: number, pagesId: number): PagesPlan => ({

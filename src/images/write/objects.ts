@@ -1,8 +1,9 @@
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { MemfdInodeEntry } from "../../criu/wire/generated/schema.ts";
+import { memfdFile } from "../../descriptors/memfd.ts";
 import type { Forest } from "../../forest/forest.ts";
 import type { FilesImage } from "./files-image.ts";
-import { isSealed, memfdFile, memfdInode, objectPages } from "./memfd.ts";
+import { isSealed, memfdInode, objectPages } from "./memfd.ts";
 import type { ShownObject } from "./mm.ts";
 
 /** Where the images keep shared memory. */

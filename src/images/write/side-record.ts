@@ -10,6 +10,7 @@ import type {
 	NecromancerProcessEntry,
 	NecromancerThreadEntry,
 } from "../../criu/wire/generated/schema.ts";
+import { kindOf } from "../../descriptors/kinds.ts";
 import {
 	type Attributes,
 	entriesOf,
@@ -99,9 +100,11 @@ function bytesOf(value: bigint): Uint8Array {
 const pathEntries = (identities: NonNullable<Files["identities"]>): NecromancerPathEntry[] =>
 	[...identities].map(([path, identity]) => ({ path: bytesFromText(path), ...identity }));
 
-const fileEntries = (descriptors: Files["descriptors"]): NecromancerFileEntry[] => {
-	const semaphores = descriptors.flatMap(({ description }) =>
-		description.kind === "eventfd" && description.semaphore === true ? [description.id] : [],
-	);
-	return [...new Set(semaphores)].map((id) => ({ id, semaphore: true }));
-};
+function fileEntries(descriptors: Files["descriptors"]): NecromancerFileEntry[] {
+	const entries = new Map<number, NecromancerFileEntry>();
+	for (const { description } of descriptors) {
+		const beside = kindOf(description).images.beside?.(description);
+		if (beside !== undefined) entries.set(description.id, { id: description.id, ...beside });
+	}
+	return [...entries.values()];
+}

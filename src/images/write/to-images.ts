@@ -104,9 +104,7 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 	write("inventory.img", "inventory", values([inventory]));
 	write("pstree.img", "pstree", values(pstreeEntries(forest)));
 	write("files.img", "files", values(fileImage.entries));
-	const { pipes, fifos } = files.queues();
-	if (pipes.length > 0) write("pipes-data.img", "pipes-data", pipes);
-	if (fifos.length > 0) write("fifo-data.img", "fifo-data", fifos);
+	for (const { image, records } of files.queues()) if (records.length > 0) write(`${image}.img`, image, records);
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));

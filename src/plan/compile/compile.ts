@@ -13,9 +13,8 @@ import { makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
 import { neededFiles } from "../files/needed-files.ts";
-import { makePipes } from "../files/pipes.ts";
 import { placesOfInputs } from "../files/place-inputs.ts";
-import { leaveWorkshop, madeInWorkshop } from "../files/workshop.ts";
+import { leaveWorkshop, madeInWorkshop, makeDescriptions } from "../files/workshop.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
@@ -60,7 +59,7 @@ type PlanPart = (task: Task, context: Context, given: Given) => Part;
 /** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
 const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
 	["files without a name", (task, context, { options }) => makeGhosts(task, context, options)],
-	["pipes", (task, context, { options }) => makePipes(task, context, options)],
+	["descriptions", (task, context, { options }) => makeDescriptions(task, context, options)],
 	["end of the workshop", (_, context) => leaveWorkshop(context)],
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],

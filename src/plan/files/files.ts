@@ -1,13 +1,12 @@
+import type { Neighbour } from "../../descriptors/kind.ts";
+import { type Kind, kindOf } from "../../descriptors/kinds.ts";
+import { openNode } from "../../descriptors/node.ts";
+import { addDuplicate } from "../../descriptors/steps.ts";
 import type { Task } from "../../forest/task.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
-import { addEpollTargets, openEpoll } from "./epoll.ts";
-import { addDuplicate, fdAllocator } from "./fd-allocator.ts";
-import { openFile, openNode } from "./named.ts";
-import { placePipeEnd } from "./pipes.ts";
-import { type FdSlot, type FilePolicy, highestNumber, slotsOf } from "./slots.ts";
-import { socketPairsOn } from "./socket-pairs.ts";
-import { openEventfd, openSignalfd, openTimerfd } from "./special.ts";
+import { fdTable } from "./fd-allocator.ts";
+import { type FdSlot, type FilePolicy, firstSlots, highestNumber, isOwn, type OwnSlot, slotsOf } from "./slots.ts";
 
 export { type FilePolicy, highestNumber } from "./slots.ts";
 
@@ -21,9 +20,8 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
  */
 export function planFiles({ identity, files }: Task, context: Context, policy: FilePolicy): Part {
 	const { firstWorkFd, firstSpareFd, draft, inputs } = context;
-	const fds = fdAllocator(context);
-	// memfds come with the memory that they show
-	const slots = slotsOf(files, policy, draft.report).filter(({ content }) => content.kind !== "memfd");
+	const fds = fdTable(context, identity.pid);
+	const slots = slotsOf(files, policy, draft.report).filter((slot) => !comesWithMemory(slot));
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	for (const [from, to] of gapsBetween(
@@ -32,52 +30,48 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 	))
 		fds.add("close_range", [BigInt(from), BigInt(to - 1), 0n], "the agent's descriptors");
 
-	const firsts = new Map<string, FdSlot>();
-	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
-	const pairs = socketPairsOn(fds, [...firsts.values()]);
+	const firsts = new Map(firstSlots(slots).map((slot) => [slot.key, slot]));
+	const own = [...firsts.values()].filter(isOwn);
+	const alike = byKind(own);
 	for (const slot of slots) {
 		const { number, closeOnExec, key, content } = slot;
 		const first = firsts.get(key) ?? slot;
 		fds.goTo(number);
-		if (first !== slot) {
+		if (first !== slot)
 			addDuplicate(fds, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
-			continue;
-		}
-		switch (content.kind) {
-			case "pipe":
-				placePipeEnd(fds, slot, content);
-				break;
-			case "socket-pair":
-				pairs.place({ ...slot, content });
-				break;
-			case "fifo":
-				openNode(fds, slot, content.file.path, content.flags);
-				break;
-			case "file":
-				openFile(fds, slot, content, identity.pid);
-				break;
-			case "substitute":
-				openNode(fds, slot, content.path, content.flags);
-				break;
-			case "eventfd":
-				openEventfd(fds, slot, content);
-				break;
-			case "epoll":
-				openEpoll(fds, slot, content);
-				break;
-			case "signalfd":
-				openSignalfd(fds, slot, content);
-				break;
-			case "timerfd":
-				openTimerfd(fds, slot, content);
-				break;
-		}
+		else if (content.kind === "substitute") openNode(fds, slot, content.path, content.flags);
+		else openOwn({ ...slot, content });
 	}
 	context.actor.asCaller("files");
-	addEpollTargets(fds, new Map(slots.map((slot) => [slot.number, slot])));
+	const neighbours = new Map(slots.map((slot) => [slot.number, neighbourOf(slot)]));
+	for (const slot of own) kindOf(slot.content).making.finish?.(slot, fds, neighbours);
 	fds.add("close_range", [BigInt(firstSpareFd), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
 	return context.draft.made();
+
+	function openOwn(slot: OwnSlot): void {
+		const { open } = kindOf(slot.content).making;
+		if (typeof open !== "function") throw new RangeError(`descriptor ${slot.number} is ${open} opened here`);
+		open(slot, fds, alike.get(slot.content.kind) ?? []);
+	}
 }
+
+function byKind(slots: readonly OwnSlot[]): ReadonlyMap<Kind, readonly OwnSlot[]> {
+	const kinds = new Map<Kind, OwnSlot[]>();
+	for (const slot of slots) {
+		const known = kinds.get(slot.content.kind);
+		if (known === undefined) kinds.set(slot.content.kind, [slot]);
+		else known.push(slot);
+	}
+	return kinds;
+}
+
+const comesWithMemory = (slot: FdSlot): boolean =>
+	isOwn(slot) && kindOf(slot.content).making.open === "with its memory";
+
+const neighbourOf = ({ content }: FdSlot): Neighbour => ({
+	named: content.kind === "substitute" || kindOf(content).making.named === true,
+	null: content.kind === "substitute" && content.path === "/dev/null",
+});
 
 /** The stretches of 0 … `end` - 1 that have none of some numbers in them: where each begins, and the number behind it. */
 function gapsBetween(numbers: readonly number[], end: number): (readonly [from: number, to: number])[] {

@@ -1,5 +1,9 @@
 import { held, type Placed, piecesOf } from "../../bytes/extent.ts";
+import { u64Bytes } from "../../bytes/layout.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
+import { kindOf } from "../../descriptors/kinds.ts";
+import { type AddStep, openFlags } from "../../descriptors/steps.ts";
+import { keepAs } from "../../descriptors/workshop.ts";
 import { caution, loss } from "../../finding.ts";
 import type { GhostFile, Task } from "../../forest/task.ts";
 import { AT_FDCWD } from "../../linux/fcntl.ts";
@@ -13,11 +17,10 @@ import { actorOf } from "../opener.ts";
 import { addOwnership } from "../ownership.ts";
 import type { Part } from "../part.ts";
 import { WORKSHOP } from "../plan.ts";
-import { mappedGhost, openGhost } from "./ghost-keys.ts";
-import { keepAs } from "./keep-as.ts";
-import { openFlags } from "./open-flags.ts";
-import { type FilePolicy, slotsOf } from "./slots.ts";
-import { word } from "./special.ts";
+import { type FilePolicy, isOwn, slotsOf } from "./slots.ts";
+
+/** What the workshop keeps a description of a file without a name under that is mapped, or executed. */
+export const mappedGhost = (ghost: number, use: "read" | "write"): string => `file ${ghost} without a name, to ${use}`;
 
 /** The most that one call copies, bytes; the kernel takes 2 GiB less a page. */
 const MOST = 1n << 30n;
@@ -44,9 +47,10 @@ export function ghostDescriptions({ memory, files }: Task, policy: FilePolicy): 
 			show(mappedGhost(backing.ghost, use), backing.ghost, use === "write" ? O.RDWR : O.RDONLY);
 	}
 	if (executableGhost !== undefined) show(mappedGhost(executableGhost, "read"), executableGhost, O.RDONLY);
-	for (const { content, key } of slotsOf(files, policy, () => {}))
-		if (content.kind === "file" && content.ghost !== undefined)
-			show(openGhost(content.ghost, key), content.ghost, openFlags(content.flags & ~O.NOFOLLOW));
+	for (const slot of slotsOf(files, policy, () => {}).filter(isOwn)) {
+		const unlinked = kindOf(slot.content).making.unlinked?.(slot);
+		if (unlinked !== undefined) show(unlinked.key, unlinked.ghost, openFlags(slot.content.flags & ~O.NOFOLLOW));
+	}
 	const names = new Map(ghosts.map(({ id, path }) => [id, path]));
 	return [...found.values()]
 		.sort((a, b) => a.ghost - b.ghost)
@@ -108,27 +112,28 @@ function make(
 ): void {
 	const { path, contents, size, accessed, modified } = ghost;
 	const list = draft.list(WORKSHOP);
+	const add: AddStep = (call, args, why, options) => list.add("workshop", call, args, why, options);
 	const actor = actorOf(() => list, opener, true);
 	const name = `${path.slice(path.lastIndexOf("/") + 1)}, deleted`;
 	const landed = cellDatum(`descriptor of ${name}`);
 	const input = inputs.inAgent.file(directory, "node");
 	if (!input.lent) actor.asUser("workshop");
 	const flags = BigInt(O.TMPFILE | O.RDWR | O.CLOEXEC);
-	list.add("workshop", "openat", [{ input }, pathDatum("the directory itself", "."), flags, 0o600n], name, {
+	add("openat", [{ input }, pathDatum("the directory itself", "."), flags, 0o600n], name, {
 		save: landed,
 	});
 	const whole = inputs.behindAgent;
-	keepAs(list, { valueOf: landed }, whole, name);
+	keepAs(add, { valueOf: landed }, whole, name);
 	const fd = BigInt(whole);
 	for (const source of new Set(contents.map((content) => content.source))) {
 		const from = { input: inputs.inAgent.source(source) };
 		for (const content of contents.filter((content) => content.source === source)) fill(content, from, fd);
 	}
-	list.add("workshop", "ftruncate", [fd, size], `its ${size} bytes`);
+	add("ftruncate", [fd, size], `its ${size} bytes`);
 	for (const { key, flags } of descriptions) {
 		const again = pathDatum(`path of ${name}`, pathOfDescriptor(whole));
-		list.add("workshop", "openat", [AT_FDCWD, again, BigInt(flags | O.CLOEXEC)], key, { save: landed });
-		keepAs(list, { valueOf: landed }, inputs.inAgent.made(key).number, name);
+		add("openat", [AT_FDCWD, again, BigInt(flags | O.CLOEXEC)], key, { save: landed });
+		keepAs(add, { valueOf: landed }, inputs.inAgent.made(key).number, name);
 	}
 	actor.asCaller("workshop");
 	addOwnership(ghost, fd, name, "workshop", { draft, facts }, list);
@@ -137,16 +142,16 @@ function make(
 		times.set(timespec.encode(timespecOf(accessed)));
 		times.set(timespec.encode(timespecOf(modified)), timespec.size);
 		const place = bytesDatum(`times of ${path}`, times);
-		list.add("workshop", "utimensat", [fd, 0n, place, 0n], "when it was read and written last");
+		add("utimensat", [fd, 0n, place, 0n], "when it was read and written last");
 	}
-	list.add("workshop", "close", [fd], `${name} is open as it is needed`);
+	add("close", [fd], `${name} is open as it is needed`);
 
 	function fill(content: Placed<GhostFile["contents"][number]["start"]>, from: Arg, fd: bigint): void {
 		const { start, source } = content;
-		list.add("workshop", "lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
+		add("lseek", [fd, start, 0n], `to ${start} of ${name}`, { expect: { exactly: start } });
 		for (const { offset, length } of piecesOf(held(content), MOST)) {
-			const at = bytesDatum(`offset in ${source.name}`, word(offset));
-			list.add("workshop", "sendfile", [fd, from, at, length], `${length} bytes of ${name}`, {
+			const at = bytesDatum(`offset in ${source.name}`, u64Bytes(offset));
+			add("sendfile", [fd, from, at, length], `${length} bytes of ${name}`, {
 				expect: { exactly: length },
 			});
 		}

@@ -1,6 +1,8 @@
+import { kindOf } from "../../descriptors/kinds.ts";
+import { byOf } from "../../descriptors/node.ts";
 import type { Task } from "../../forest/task.ts";
 import { ownName } from "../../proc/own-paths.ts";
-import { type FileUse, keyOfInput, type NeededFile, useOfMapping, useOfOpen } from "../inputs.ts";
+import { type FileUse, keyOfInput, type NeededFile, useOfMapping } from "../inputs.ts";
 import { ghostDirectories } from "./ghosts.ts";
 import { type FdSlot, type FilePolicy, slotsOf } from "./slots.ts";
 
@@ -23,19 +25,26 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 	if (memory.executable !== "" && memory.executableGhost === undefined) need(memory.executable, "read");
 	for (const directory of ghostDirectories(task, policy)) need(directory, "node");
 	for (const slot of slotsOf(files, policy, () => {})) {
-		const file = fileOfSlot(slot, identity.pid);
-		if (file !== undefined) need(file.path, file.use, file.by);
+		for (const { path, use, by } of filesOfSlot(slot, identity.pid)) need(path, use, by);
 	}
 	for (const path of [files.cwd, files.root]) if (path !== undefined) need(path, "node");
 	return [...needed.values()];
 }
 
-/** The file of the host that a descriptor is made of, if it is made of one. */
-export function fileOfSlot({ content, byCaller }: FdSlot, pid: number): NeededFile | undefined {
-	const by = byCaller === true ? "caller" : "user";
-	if (content.kind === "fifo") return { path: content.file.path, use: "node", by };
-	if (content.kind === "substitute") return { path: content.path, use: "node", by };
-	if (content.kind !== "file" || content.ghost !== undefined || ownName(content.path, pid) !== undefined)
-		return undefined;
-	return { path: content.path, use: useOfOpen(content.flags), by };
+/** The files of the host that a descriptor is made of. */
+export function filesOfSlot(slot: FdSlot, pid: number): readonly SlotFile[] {
+	const by = byOf(slot);
+	const { content } = slot;
+	if (content.kind === "substitute") return [{ path: content.path, use: "node", by, apart: false }];
+	const files = kindOf(content).making.files?.(content) ?? [];
+	return files.flatMap(({ looks: { path }, use, access, apart = false }) =>
+		ownName(path, pid) === undefined ? [{ path, use, by, access, apart }] : [],
+	);
+}
+
+interface SlotFile extends NeededFile {
+	/** What its user does with it, where that is known: R_OK, W_OK of access(2). */
+	readonly access?: number;
+	/** Something opens it besides the process under the descriptor's number. */
+	readonly apart: boolean;
 }

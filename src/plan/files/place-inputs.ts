@@ -1,8 +1,8 @@
+import { kindOf } from "../../descriptors/kinds.ts";
 import type { Task } from "../../forest/task.ts";
 import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
-import { fileOfSlot } from "./needed-files.ts";
-import { endOf } from "./pipes.ts";
-import { type FilePolicy, slotsOf } from "./slots.ts";
+import { filesOfSlot } from "./needed-files.ts";
+import { type FilePolicy, firstSlots, isOwn, slotsOf } from "./slots.ts";
 
 /**
  * The inputs that one descriptor alone is made of, by {@link keyOfInput}, and ends of pipes, by their keys; and its number. They
@@ -18,18 +18,16 @@ export function placesOfInputs(
 		[files.cwd, files.root].flatMap((path) => (path === undefined ? [] : [keyOfInput(path, "node", "user")])),
 	);
 	const ends = new Map<string, number>();
-	const seen = new Set<string>();
-	for (const slot of slotsOf(files, policy, () => {})) {
-		const { number, key: description, content } = slot;
-		if (seen.has(description)) continue;
-		seen.add(description);
-		if (content.kind === "pipe") ends.set(endOf(content, description), number);
-		const file = fileOfSlot(slot, identity.pid);
-		if (file?.use !== "node") continue;
-		const key = keyOfInput(file.path, file.use, file.by);
-		// a FIFO is held open in the workshop too
-		if (content.kind === "fifo" || places.has(key)) shared.add(key);
-		places.set(key, number);
+	for (const slot of firstSlots(slotsOf(files, policy, () => {}))) {
+		const { number } = slot;
+		const end = isOwn(slot) ? kindOf(slot.content).making.workshop?.waits?.(slot) : undefined;
+		if (end !== undefined) ends.set(end, number);
+		for (const { path, use, by, apart } of filesOfSlot(slot, identity.pid)) {
+			if (use !== "node") continue;
+			const key = keyOfInput(path, use, by);
+			if (apart || places.has(key)) shared.add(key);
+			places.set(key, number);
+		}
 	}
 	const known = new Set(needed.map(({ path, use, by }) => keyOfInput(path, use, by)));
 	return new Map([...[...places].filter(([key]) => known.has(key) && !shared.has(key)), ...ends]);

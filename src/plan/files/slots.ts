@@ -1,19 +1,8 @@
+import { type Description, kindOf } from "../../descriptors/kinds.ts";
+import type { Slot } from "../../descriptors/steps.ts";
 import { refuse } from "../../errors.ts";
 import { type Finding, loss } from "../../finding.ts";
-import type {
-	Description,
-	Epoll,
-	Eventfd,
-	Fifo,
-	Files,
-	MemfdDescription,
-	OpenFile,
-	OtherDescription,
-	PipeEnd,
-	Signalfd,
-	SocketPairEnd,
-	Timerfd,
-} from "../../forest/files.ts";
+import type { Files } from "../../forest/files.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 
 /** What is done about descriptors that cannot be opened as they were. */
@@ -28,33 +17,26 @@ export interface FilePolicy {
 	readonly byCaller?: ReadonlySet<number>;
 }
 
-/** One descriptor to be. Slots with equal keys share one description. */
-export interface FdSlot {
-	readonly number: number;
-	readonly closeOnExec: boolean;
-	readonly key: string;
-	readonly content: Openable | Substitute;
-	/** Its file is named by whoever calls us. */
-	readonly byCaller?: boolean;
-}
+/** One descriptor to be, with what its description was, or what takes its place. */
+export type FdSlot = Slot<Description | Substitute>;
 
-/** What this version can open again. */
-export type Openable =
-	| OpenFile
-	| PipeEnd
-	| SocketPairEnd
-	| Fifo
-	| Eventfd
-	| Epoll
-	| Signalfd
-	| Timerfd
-	| MemfdDescription;
+/** One that is as it was. */
+export type OwnSlot = Slot<Description>;
 
 /** Another file in the place of a descriptor's. */
 export interface Substitute {
 	readonly kind: "substitute";
 	readonly path: string;
 	readonly flags: number;
+}
+
+export const isOwn = (slot: FdSlot): slot is OwnSlot => slot.content.kind !== "substitute";
+
+/** The first slot of each description, in their order. */
+export function firstSlots(slots: readonly FdSlot[]): readonly FdSlot[] {
+	const firsts = new Map<string, FdSlot>();
+	for (const slot of slots) if (!firsts.has(slot.key)) firsts.set(slot.key, slot);
+	return [...firsts.values()];
 }
 
 /**
@@ -66,15 +48,15 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 	const refused: { readonly number: number; readonly what: string }[] = [];
 	const slots = descriptors.map(({ number, closeOnExec, description }): FdSlot => {
 		const named = policy.fds.get(number);
-		const known = openable(description);
-		if (named === undefined && typeof known !== "string")
+		const unopenable = kindOf(description).making.unopenable(description);
+		if (named === undefined && unopenable === undefined)
 			return {
-				...{ number, closeOnExec, key: `${description.id}`, content: known },
+				...{ number, closeOnExec, key: `${description.id}`, content: description },
 				...(policy.byCaller?.has(number) === true ? { byCaller: true } : {}),
 			};
 		if (named === undefined) {
-			if (policy.missing === "error") refused.push({ number, what: `${known}` });
-			else report(loss("replaced", `descriptor ${number}`, `was ${known}; /dev/null takes its place`));
+			if (policy.missing === "error") refused.push({ number, what: `${unopenable}` });
+			else report(loss("replaced", `descriptor ${number}`, `was ${unopenable}; /dev/null takes its place`));
 		}
 		const path = named ?? "/dev/null";
 		const flags = description.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK);
@@ -98,44 +80,6 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 /** The highest number that will be taken, -1 for none. */
 export const highestNumber = ({ descriptors }: Files, { fds }: FilePolicy): number =>
 	[...descriptors.map(({ number }) => number), ...fds.keys()].reduce((most, number) => Math.max(most, number), -1);
-
-/** The description, or what it was if this version cannot open that. */
-function openable(description: Description): Openable | string {
-	switch (description.kind) {
-		case "file":
-			if (!description.unlinked || description.ghost !== undefined) return description;
-			return `the deleted file ${description.path}`;
-		case "fifo":
-			return description.unlinked === true ? `the deleted FIFO ${description.file.path}` : description;
-		case "pipe":
-		case "socket-pair":
-		case "eventfd":
-		case "epoll":
-		case "signalfd":
-		case "timerfd":
-		case "memfd":
-			return description;
-		case "tty":
-			return description.path === undefined ? "a terminal" : `the terminal ${description.path}`;
-		default:
-			return otherNames[description.kind];
-	}
-}
-
-const otherNames: Readonly<Record<Exclude<OtherDescription["kind"], "tty">, string>> = {
-	"inet-socket": "an internet socket",
-	"unix-socket": "a unix socket",
-	"packet-socket": "a packet socket",
-	"netlink-socket": "a netlink socket",
-	inotify: "an inotify instance",
-	fanotify: "a fanotify group",
-	namespace: "a namespace",
-	tun: "a network tunnel",
-	external: "a file of a CRIU plugin",
-	"bpf-map": "a BPF map",
-	pidfd: "a pidfd",
-	unknown: "a file of an unknown kind",
-};
 
 function refuseAll(refused: readonly { readonly number: number; readonly what: string }[]): never {
 	const [only] = refused;

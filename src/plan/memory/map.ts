@@ -5,7 +5,7 @@ import { EINVAL } from "../../linux/errno.ts";
 import { MADV, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, PROT_EXEC, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import type { Arg } from "../../program/args.ts";
 import type { Context } from "../context.ts";
-import { mappedGhost } from "../files/ghost-keys.ts";
+import { mappedGhost } from "../files/ghosts.ts";
 import { lastOf, useOfMapping } from "../inputs.ts";
 import { nameOf } from "./classify.ts";
 

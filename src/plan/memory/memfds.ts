@@ -1,5 +1,8 @@
 import { type Address, address, type FileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { lengthOf } from "../../bytes/range.ts";
+import { type MemfdDescription, placeMemfds } from "../../descriptors/memfd.ts";
+import type { Slot } from "../../descriptors/steps.ts";
 import { refuse } from "../../errors.ts";
 import type { Mapping, SharedObject } from "../../forest/task.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
@@ -8,8 +11,6 @@ import { O } from "../../linux/open.ts";
 import type { Arg } from "../../program/args.ts";
 import { cellDatum, pathDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
-import { isMemfdSlot, type MemfdSlot, placeMemfds } from "../files/memfds.ts";
-import { ownFile } from "../files/named.ts";
 import type { FdSlot } from "../files/slots.ts";
 import { addOwnership } from "../ownership.ts";
 import { nameOf } from "./classify.ts";
@@ -37,7 +38,7 @@ interface KeptObject {
 /** memfd_create(2): files without a path. */
 export interface Memfds {
 	/** The first descriptor that shows an object, by the object's id. */
-	readonly shown: ReadonlyMap<number, MemfdSlot>;
+	readonly shown: ReadonlyMap<number, Slot<MemfdDescription>>;
 	/** Makes one and maps it everywhere it was, with room to fill it through. */
 	map(
 		object: SharedObject,
@@ -52,6 +53,8 @@ export interface Memfds {
 	settle(): void;
 }
 
+const isMemfd = (slot: FdSlot): slot is Slot<MemfdDescription> => slot.content.kind === "memfd";
+
 /** A window on an object: what is not written through it takes no memory. */
 const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
@@ -59,8 +62,8 @@ const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 	const { draft, firstSpareFd } = context;
 	const leader = draft.leader;
-	const own = slots.filter(isMemfdSlot);
-	const shown = new Map<number, MemfdSlot>();
+	const own = slots.filter(isMemfd);
+	const shown = new Map<number, Slot<MemfdDescription>>();
 	for (const slot of own) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);
 	const kept = new Map<number, KeptObject>();
 
@@ -102,7 +105,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
 			if (readers.length > 0) {
 				const reader = cellDatum(`descriptor to read memfd ${name}`);
-				const path = pathDatum(`memfd ${name}`, ownFile(kept.get(object.id)?.number ?? 0));
+				const path = pathDatum(`memfd ${name}`, pathOfDescriptor(kept.get(object.id)?.number ?? 0));
 				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)] as const;
 				leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
 				for (const member of readers) mapMember(member, { valueOf: reader });
@@ -114,8 +117,13 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			return window;
 		},
 		settle: () => {
-			const others = slots.filter((slot) => !isMemfdSlot(slot)).map(({ number }) => number);
-			placeMemfds(own, new Set(others), (object) => kept.get(object)?.number ?? 0, context);
+			const others = slots.filter((slot) => !isMemfd(slot)).map(({ number }) => number);
+			placeMemfds(
+				own,
+				new Set(others),
+				(object) => kept.get(object)?.number ?? 0,
+				(call, args, why, options) => leader.add("protect", call, args, why, options),
+			);
 			for (const { object, number } of kept.values()) {
 				const [fd, seals] = [BigInt(number), sealsOf(object)];
 				addOwnership(object, fd, `memfd ${object.name ?? ""}`, "protect", context);

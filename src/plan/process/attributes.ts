@@ -12,9 +12,10 @@ import { IOPRIO_CLASS_RT, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS, REGISTRATIONS 
 import type { Arg, Place } from "../../program/args.ts";
 import type { ArgsOf, CallName } from "../../program/calls.ts";
 import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
+import type { StepOptions } from "../../program/program.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
-import type { ListDraft, Part, StepOptions } from "../part.ts";
+import type { ListDraft, Part } from "../part.ts";
 
 type Give = (value: bigint, context: GivenAttribute) => void;
 

@@ -8,7 +8,7 @@ import { PR, PR_SET_MM, prctlMmMap } from "../../linux/prctl.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, pathDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
-import { mappedGhost } from "../files/ghost-keys.ts";
+import { mappedGhost } from "../files/ghosts.ts";
 import { mayLinkExecutable } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
 

@@ -1,8 +1,9 @@
+import { nodeOf } from "../../descriptors/node.ts";
 import type { Task } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { pathDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
-import { nodeOf } from "../files/named.ts";
+import { actorAt } from "../opener.ts";
 import type { Part } from "../part.ts";
 
 /**
@@ -16,7 +17,7 @@ export function planDirectories({ files: { cwd, root, umask } }: Task, context: 
 	if (umask !== undefined)
 		list.add("directories", "umask", [BigInt(umask)], "permissions that new files lack", { expect: "anything" });
 	const enter = (path: string, what: string): void => {
-		const input = nodeOf(path, "directories", context, { keeping });
+		const input = nodeOf(path, { inputs: context.inputs, actor: actorAt(context.actor, "directories") }, { keeping });
 		list.add("directories", "fchdir", [{ input }], what);
 	};
 	if (root !== undefined && root !== "/") {

@@ -1,7 +1,8 @@
 import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { readAt } from "../../bytes/extent.ts";
+import type { Description } from "../../descriptors/kinds.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { Description, Descriptor } from "../../forest/files.ts";
+import type { Descriptor } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import { canSleepIn } from "../evidence/sleepable.ts";

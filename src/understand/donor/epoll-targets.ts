@@ -1,5 +1,6 @@
+import type { Epoll } from "../../descriptors/epoll.ts";
 import { type Finding, note } from "../../finding.ts";
-import type { Epoll, Files } from "../../forest/files.ts";
+import type { Files } from "../../forest/files.ts";
 import type { DescriptorGuess, GuessedKind } from "../evidence/descriptor-guess.ts";
 
 /**

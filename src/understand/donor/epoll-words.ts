@@ -1,7 +1,9 @@
 import { type Address, address, hex } from "../../bytes/address.ts";
 import { rangeAt } from "../../bytes/range.ts";
+import type { Epoll, EpollTarget } from "../../descriptors/epoll.ts";
+import type { Description } from "../../descriptors/kinds.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { Description, Epoll, EpollTarget, Files } from "../../forest/files.ts";
+import type { Files } from "../../forest/files.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
 import type { BlockingCall } from "../evidence/blocking-calls.ts";

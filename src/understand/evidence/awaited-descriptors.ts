@@ -1,5 +1,5 @@
 import type { Range } from "../../bytes/range.ts";
-import type { EpollTarget } from "../../forest/files.ts";
+import type { EpollTarget } from "../../descriptors/epoll.ts";
 import type { PartialMemory } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";

@@ -1,4 +1,4 @@
-import type { EpollTarget } from "../../forest/files.ts";
+import type { EpollTarget } from "../../descriptors/epoll.ts";
 
 /** What a descriptor must have been, as far as the core proves it. */
 export interface DescriptorGuess {

@@ -1,6 +1,6 @@
 import type { Range } from "../../bytes/range.ts";
+import type { EpollTarget } from "../../descriptors/epoll.ts";
 import { type Finding, loss } from "../../finding.ts";
-import type { EpollTarget } from "../../forest/files.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";

@@ -1,4 +1,4 @@
-import type { Description } from "../../forest/files.ts";
+import type { Description } from "../../descriptors/kinds.ts";
 import type { Wait } from "./waits.ts";
 
 type Kind = Description["kind"];

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import type { Description, Descriptor, Files, Pipe } from "../../../src/forest/files.ts";
+import type { Description } from "../../../src/descriptors/kinds.ts";
+import type { Pipe } from "../../../src/descriptors/pipe-queue.ts";
+import type { Descriptor, Files } from "../../../src/forest/files.ts";
 import type { Memory } from "../../../src/forest/task.ts";
 import { id, looks, nanoseconds, optional, PAGE, path, said, source, u32, u64 } from "./arbitrary-values.ts";
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
-import type { Description, Descriptor, Files } from "../../../src/forest/files.ts";
+import type { Description } from "../../../src/descriptors/kinds.ts";
+import type { Descriptor, Files } from "../../../src/forest/files.ts";
 import { type Forest, forestOf } from "../../../src/forest/forest.ts";
 import type { Backing, Memory, Task } from "../../../src/forest/task.ts";
 import { anyMemory } from "./arbitrary-memory.ts";

@@ -2,7 +2,8 @@ import { initialFx } from "../../../src/arch/x86-64/xstate.ts";
 import { type Address, address, fileOffset } from "../../../src/bytes/address.ts";
 import type { Placed } from "../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
-import type { Description, Files } from "../../../src/forest/files.ts";
+import type { Description } from "../../../src/descriptors/kinds.ts";
+import type { Files } from "../../../src/forest/files.ts";
 import type { Backing, Credentials, Mapping, Memory, Task, Thread } from "../../../src/forest/task.ts";
 
 /* A process with next to nothing, to which a test adds what it is about. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../src/bytes/source.ts";
+import type { OpenFile } from "../../../src/descriptors/file.ts";
 import { caution, loss } from "../../../src/finding.ts";
-import type { Descriptor, OpenFile } from "../../../src/forest/files.ts";
+import type { Descriptor } from "../../../src/forest/files.ts";
 import type { GhostFile, Mapping, Task } from "../../../src/forest/task.ts";
 import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import { stepText } from "../../../src/program/text.ts";

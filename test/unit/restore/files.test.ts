@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { MappedFile } from "../../../src/forest/file-identity.ts";
-import type { Description } from "../../../src/forest/files.ts";
 import type { Task } from "../../../src/forest/task.ts";
 import { differenceText } from "../../../src/inputs/file-findings.ts";
 import { NOT_HERE } from "../../../src/inputs/gone.ts";

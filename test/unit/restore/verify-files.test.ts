@@ -1,6 +1,6 @@
 import { closeSync, openSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Description } from "../../../src/forest/files.ts";
+import type { Description } from "../../../src/descriptors/kinds.ts";
 import { descriptorDifferences } from "../../../src/restore/verify-files.ts";
 import { taskOfThreads, threadOf } from "../../support/builders/thread-task.ts";
 
@@ -13,7 +13,10 @@ afterAll(() => {
 });
 
 const differences = (number: number, path: string): readonly string[] => {
-	const description: Description = { kind: "file", id: 1, flags: 0, path, position: 0n, unlinked: false };
+	return differencesOf(number, { kind: "file", id: 1, flags: 0, path, position: 0n, unlinked: false });
+};
+
+const differencesOf = (number: number, description: Description): readonly string[] => {
 	const { identity } = taskOfThreads([threadOf(once)]);
 	const files = { descriptors: [{ number, description, closeOnExec: false }] };
 	const task = { files, identity: { ...identity, pid: once } };
@@ -27,5 +30,16 @@ describe("what of a process is another descriptor than was planned", () => {
 			`descriptor ${fd} is /proc/${here}/status, expected /proc/${here}/maps`,
 		]);
 		expect(differences(plain, "/proc/uptime")).toEqual([`descriptor ${plain} is /dev/null, expected /proc/uptime`]);
+	});
+
+	it("is told of what has no path by its kind", () => {
+		const common = { id: 1, flags: 0 };
+		expect(differencesOf(plain, { ...common, kind: "eventfd", counter: 0n })).toEqual([
+			`descriptor ${plain} is /dev/null, expected anon_inode:[eventfd]`,
+		]);
+		expect(differencesOf(plain, { ...common, kind: "memfd", object: 1, name: "jit", position: 0n })).toEqual([
+			`descriptor ${plain} is of /dev/null, expected /memfd:jit (deleted)`,
+		]);
+		expect(differencesOf(plain, { ...common, kind: "socket-pair", pair: 1 })).toEqual([]);
 	});
 });

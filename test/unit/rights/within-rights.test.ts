@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../src/bytes/address.ts";
-import type { OpenFile } from "../../../src/forest/files.ts";
+import type { OpenFile } from "../../../src/descriptors/file.ts";
 import type { Backing, GhostFile, Task } from "../../../src/forest/task.ts";
 import { type FileAccess, type RightsOf, usesOf, withinRights } from "../../../src/rights/within-rights.ts";
 import { map, smallTask, smallThread } from "../../support/builders/small-task.ts";

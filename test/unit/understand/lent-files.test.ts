@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { OpenFile } from "../../../src/forest/files.ts";
+import type { OpenFile } from "../../../src/descriptors/file.ts";
 import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import type { ThreadPair } from "../../../src/understand/donor/thread-pairs.ts";
 import { lentFiles } from "../../../src/understand/lent-files.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
-import type { Description } from "../../../../src/forest/files.ts";
+import type { Description } from "../../../../src/descriptors/kinds.ts";
 import type { GhostFile, Task } from "../../../../src/forest/task.ts";
 import { taskFromImages } from "../../../../src/images/read/from-images.ts";
 import {

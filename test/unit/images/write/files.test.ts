@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
-import type { Description } from "../../../../src/forest/files.ts";
+import type { Description } from "../../../../src/descriptors/kinds.ts";
 import type { GhostFile, Task } from "../../../../src/forest/task.ts";
 import { map, smallTask } from "../../../support/builders/small-task.ts";
 import { writeImagesOf } from "../../../support/builders/written-images.ts";

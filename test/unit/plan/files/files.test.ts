@@ -3,15 +3,15 @@ import { afterAll, describe, expect, it } from "vitest";
 import { extent } from "../../../../src/bytes/extent.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
 import { openImageDir } from "../../../../src/criu/image-dir.ts";
+import type { Description } from "../../../../src/descriptors/kinds.ts";
 import { caution, type Finding, loss } from "../../../../src/finding.ts";
-import type { Description, Files } from "../../../../src/forest/files.ts";
+import type { Files } from "../../../../src/forest/files.ts";
 import type { Task } from "../../../../src/forest/task.ts";
 import { taskFromImages } from "../../../../src/images/read/from-images.ts";
 import { type FilePolicy, planFiles } from "../../../../src/plan/files/files.ts";
 import { planArming } from "../../../../src/plan/files/late.ts";
 import { neededFiles } from "../../../../src/plan/files/needed-files.ts";
-import { makePipes } from "../../../../src/plan/files/pipes.ts";
-import { madeInWorkshop } from "../../../../src/plan/files/workshop.ts";
+import { madeInWorkshop, makeDescriptions } from "../../../../src/plan/files/workshop.ts";
 import { sourcesOf } from "../../../../src/plan/inputs.ts";
 import { LEADER, WORKSHOP } from "../../../../src/plan/plan.ts";
 import { planDirectories } from "../../../../src/plan/process/directories.ts";
@@ -60,7 +60,7 @@ function planned(task: Task, policy: FilePolicy = strict): Planned {
 	const [sources, needed] = [sourcesOf(task), neededFiles(task, policy)];
 	const made = madeInWorkshop(task, policy);
 	const context = circumstancesFor(64, sources, needed, made);
-	makePipes(task, context, policy);
+	makeDescriptions(task, context, policy);
 	planFiles(task, context, policy);
 	const { lists, findings } = context.draft.made();
 	const stepsOf = (list: string, firstNeeded: number): string[] =>

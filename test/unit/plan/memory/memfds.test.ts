@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { fileOffset } from "../../../../src/bytes/address.ts";
 import { fromBuffer } from "../../../../src/bytes/source.ts";
-import type { Descriptor, MemfdDescription } from "../../../../src/forest/files.ts";
+import type { MemfdDescription } from "../../../../src/descriptors/memfd.ts";
+import type { Descriptor } from "../../../../src/forest/files.ts";
 import type { Mapping, SharedObject, Task } from "../../../../src/forest/task.ts";
 import { stepText } from "../../../../src/program/text.ts";
 import {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import type { Description } from "../../../../src/descriptors/kinds.ts";
 import { type Finding, note } from "../../../../src/finding.ts";
-import type { Description } from "../../../../src/forest/files.ts";
 import { withProvenTargets } from "../../../../src/understand/donor/epoll-targets.ts";
 import { smallTask } from "../../../support/builders/small-task.ts";
 

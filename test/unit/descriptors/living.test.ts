@@ -1,23 +1,16 @@
 import type { BigIntStats } from "node:fs";
 import { describe as about, expect, it } from "vitest";
-import { describe } from "../../../src/dump/descriptions.ts";
+import { see } from "../../../src/descriptors/kinds.ts";
+import { O } from "../../../src/linux/open.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
+import { asking } from "../../support/builders/asking.ts";
 
 const stat = { mode: 0n, rdev: 0n, ino: 9n, dev: 1n } as BigIntStats;
-const none = { of: () => undefined, linked: () => [], collect: async () => [], close: () => {} };
-const objects = { ...none, ofMapping: () => 0, ofDescriptor: () => 4 };
-const described = (link: string, fdinfo: string) =>
-	describe({
-		...{
-			pid: 1,
-			id: 3,
-			objects,
-			ghosts: { ...none, linked: () => [] },
-			pipes: new Map([["1 9", { id: 9, capacity: 65536 }]]),
-			lost: new Set([8]),
-		},
-		open: { number: 5, link, info: parseFdinfo(fdinfo), stat },
-	});
+const described = (link: string, fdinfo: string) => {
+	const open = { number: 5, link, info: parseFdinfo(fdinfo), stat };
+	const ask = asking();
+	return see(open, ask).describe({ id: 3, flags: open.info.flags & ~O.CLOEXEC }, ask);
+};
 
 about("an open file by what fdinfo says", () => {
 	it.each([
@@ -35,8 +28,8 @@ about("an open file by what fdinfo says", () => {
 			"flags:	02\ntfd:        7 events:       1 data:                a\ntfd:        8 events:       1 data: b",
 			{ targets: [{ number: 7, events: 1, data: 10n }] },
 		],
-	])("%s %s", (link, fdinfo, expected) => {
-		expect(described(link, fdinfo)).toMatchObject({ id: 3, ...expected });
+	])("%s %s", async (link, fdinfo, expected) => {
+		expect(await described(link, fdinfo)).toMatchObject({ id: 3, ...expected });
 	});
 
 	it("leaves out O_CLOEXEC, which is the descriptor's, and a semaphore of which nothing is told", () => {

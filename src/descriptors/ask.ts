@@ -1,0 +1,41 @@
+import type { BigIntStats } from "node:fs";
+import type { Finding } from "../finding.ts";
+import type { Fdinfo } from "../proc/fdinfo.ts";
+import type { Pipe } from "./pipe-queue.ts";
+
+/** A descriptor as /proc shows it. */
+export interface OpenDescriptor {
+	readonly number: number;
+	/** Its path, or a name such as `pipe:[4711]`. */
+	readonly link: string;
+	readonly info: Fdinfo;
+	readonly stat: BigIntStats;
+}
+
+/** What can be asked about a process that still runs. */
+export interface Look {
+	readonly pid: number;
+	/** Whether a path leads to that inode: not unlinked, not replaced, nothing mounted over it. */
+	leadsTo(path: string, inode: Inode): boolean;
+	/** Another name of an unlinked file, in the directory that it was in. */
+	otherName(path: string, inode: Inode): string | undefined;
+	/** What `socket:[4711]` is. */
+	socket(link: string): { readonly family?: SocketFamily; readonly words: string };
+}
+
+export type Inode = Pick<BigIntStats, "ino" | "dev" | "nlink">;
+
+export type SocketFamily = "unix" | "inet" | "netlink" | "packet";
+
+/** What can be asked about a stopped process. What it asks for is collected with the process. */
+export interface Ask extends Look {
+	/** What waits in a pipe or FIFO, which stays there. */
+	pipe(open: OpenDescriptor): Promise<Pipe>;
+	/** The id of the unlinked file that a descriptor shows, which was called `path`; `undefined` where it cannot be read. */
+	ghost(open: OpenDescriptor, path: string): number | undefined;
+	/** The id of the shared memory that a descriptor shows. */
+	object(open: OpenDescriptor, name: string): number;
+	/** Whether a descriptor is not dumped. */
+	isLost(number: number): boolean;
+	readonly report: (finding: Finding) => void;
+}

@@ -1,0 +1,174 @@
+import { defined } from "../bytes/defined.ts";
+import { FdTypes, type FileEntry } from "../criu/wire/generated/schema.ts";
+import { majorOf, S_IFCHR, S_IFMT } from "../linux/stat.ts";
+import type { Look, OpenDescriptor, SocketFamily } from "./ask.ts";
+import type { DescriptionCommon } from "./description.ts";
+import { commonFrom, type EntryCommon, reserved } from "./entries.ts";
+import { nowhere } from "./file.ts";
+import type { DescriptorKind } from "./kind.ts";
+
+/** A description of which nothing but the kind is known. Whoever learns to open one gives it a file of its own. */
+export interface OnlyNamed<K extends string> extends DescriptionCommon {
+	readonly kind: K;
+	/** The device file of a terminal, the name of a socket. */
+	readonly path?: string;
+}
+
+interface Named {
+	readonly type: number;
+	/** The part of its entry. */
+	part(entry: FileEntry): EntryCommon | undefined;
+	/** The file that it was opened by. */
+	path?(entry: FileEntry, entries: ReadonlyMap<number, FileEntry>): string | undefined;
+	/** What it is, in words. */
+	words(path?: string): string;
+	/** The same of a living one; `undefined` where it is of another kind. */
+	see(open: OpenDescriptor, look: Look): string | undefined;
+}
+
+const onlyNamed = <K extends string>(
+	kind: K,
+	{ type, part, path: pathIn, words, see }: Named,
+): DescriptorKind<OnlyNamed<K>> => ({
+	images: {
+		types: [type],
+		from: (entry, { entries }) => ({
+			...{ kind, ...commonFrom({ ...part(entry), id: entry.id }) },
+			...defined({ path: pathIn?.(entry, entries) }),
+		}),
+		to: ({ id, path }, writer) => reserved(id, path === undefined ? kind : `${kind} ${path}`, writer),
+	},
+	living: {
+		see: (open, look) => {
+			const seen = see(open, look);
+			return seen === undefined ? undefined : nowhere(seen);
+		},
+	},
+	making: { unopenable: ({ path }) => words(path), open: "never" },
+	differs: () => undefined,
+	path: ({ path }) => path,
+});
+
+/** @param words of kinds that /proc calls otherwise than we do. */
+const linkedAs =
+	(pattern: RegExp, words: string) =>
+	({ link }: OpenDescriptor): string | undefined =>
+		pattern.test(link) ? words : undefined;
+
+const socketOf =
+	(family: SocketFamily) =>
+	({ link }: OpenDescriptor, look: Look): string | undefined => {
+		const socket = isSocket(link) ? look.socket(link) : undefined;
+		return socket?.family === family ? socket.words : undefined;
+	};
+
+const isSocket = (link: string): boolean => link.startsWith("socket:");
+
+export const inetSocket = onlyNamed("inet-socket", {
+	type: FdTypes.INETSK,
+	part: ({ isk }) => isk,
+	words: () => "an internet socket",
+	see: socketOf("inet"),
+});
+
+export const unixSocket = onlyNamed("unix-socket", {
+	type: FdTypes.UNIXSK,
+	part: ({ usk }) => usk,
+	words: () => "a unix socket",
+	see: socketOf("unix"),
+});
+
+export const packetSocket = onlyNamed("packet-socket", {
+	type: FdTypes.PACKETSK,
+	part: ({ psk }) => psk,
+	words: () => "a packet socket",
+	see: socketOf("packet"),
+});
+
+export const netlinkSocket = onlyNamed("netlink-socket", {
+	type: FdTypes.NETLINKSK,
+	part: ({ nlsk }) => nlsk,
+	words: () => "a netlink socket",
+	see: socketOf("netlink"),
+});
+
+export const inotify = onlyNamed("inotify", {
+	type: FdTypes.INOTIFY,
+	part: ({ ify }) => ify,
+	words: () => "an inotify instance",
+	see: linkedAs(/^anon_inode:\[?inotify/, "an inotify instance"),
+});
+
+export const fanotify = onlyNamed("fanotify", {
+	type: FdTypes.FANOTIFY,
+	part: ({ ffy }) => ffy,
+	words: () => "a fanotify group",
+	see: linkedAs(/^anon_inode:\[?fanotify/, "a fanotify group"),
+});
+
+export const pidfd = onlyNamed("pidfd", {
+	type: FdTypes.PIDFD,
+	part: (entry) => entry.pidfd,
+	words: () => "a pidfd",
+	see: linkedAs(/^anon_inode:\[?pidfd|^pidfd:/, "a pidfd"),
+});
+
+export const bpfMap = onlyNamed("bpf-map", {
+	type: FdTypes.BPFMAP,
+	part: ({ bpf }) => bpf,
+	words: () => "a BPF map",
+	see: linkedAs(/^anon_inode:\[?bpf/, "a BPF object"),
+});
+
+export const namespace = onlyNamed("namespace", {
+	type: FdTypes.NS,
+	part: ({ nsf }) => nsf,
+	words: () => "a namespace",
+	// pipes, sockets and pidfds are called alike
+	see: (open) => linkedAs(/^(?!pipe:|socket:|pidfd:)[a-z_]+:\[\d+\]$/, "a namespace")(open),
+});
+
+export const tty = onlyNamed("tty", {
+	type: FdTypes.TTY,
+	part: (entry) => entry.tty,
+	path: ({ tty }, entries) => (tty === undefined ? undefined : entries.get(tty.regf_id ?? 0)?.reg?.name),
+	words: (path) => (path === undefined ? "a terminal" : `the terminal ${path}`),
+	see: ({ link, stat }) =>
+		link.startsWith("/") && (Number(stat.mode) & S_IFMT) === S_IFCHR && isTerminal(stat.rdev)
+			? `the terminal ${link}`
+			: undefined,
+});
+
+/** Terminals of all kinds, /dev/tty and /dev/ptmx (Documentation/admin-guide/devices.txt). */
+const isTerminal = (device: bigint): boolean => {
+	const major = majorOf(device);
+	return major === 4 || major === 5 || (major >= 136 && major <= 143) || major === 204;
+};
+
+export const tun = onlyNamed("tun", {
+	type: FdTypes.TUNF,
+	part: () => undefined,
+	words: () => "a network tunnel",
+	// of a living process it is a device, which has no kind of its own
+	see: () => undefined,
+});
+
+export const external = onlyNamed("external", {
+	type: FdTypes.EXT,
+	part: ({ ext }) => ext,
+	words: () => "a file of a CRIU plugin",
+	see: () => undefined,
+});
+
+/** What no other kind is. It comes last. */
+export const unknown = onlyNamed("unknown", {
+	type: FdTypes.UND,
+	part: () => undefined,
+	words: () => "a file of an unknown kind",
+	see: ({ link, stat }, look) => {
+		if (isSocket(link)) return look.socket(link).words;
+		if (/^anon_inode:\[?io_uring/.test(link)) return "a ring of io_uring";
+		if (!link.startsWith("/")) return link;
+		return (Number(stat.mode) & S_IFMT) === S_IFCHR ? `the device ${link}` : `the special file ${link}`;
+	},
+});

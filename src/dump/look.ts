@@ -1,0 +1,30 @@
+import { type BigIntStats, statSync } from "node:fs";
+import { bytesFromText } from "../bytes/text.ts";
+import type { Look } from "../descriptors/ask.ts";
+import { socketOf } from "../proc/sockets.ts";
+import { otherName } from "./other-name.ts";
+
+/** What can be asked about a process that still runs. */
+export function lookAt(pid: number): Look {
+	const sockets = new Map<string, ReturnType<Look["socket"]>>();
+	return {
+		pid,
+		leadsTo: isStillThere,
+		otherName,
+		socket: (link) => {
+			const known = sockets.get(link) ?? socketOf(pid, link);
+			sockets.set(link, known);
+			return known;
+		},
+	};
+}
+
+/** Whether its path still leads to it: not unlinked, not replaced, nothing mounted over it. */
+function isStillThere(path: string, { ino, dev }: Pick<BigIntStats, "ino" | "dev">): boolean {
+	try {
+		const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
+		return here.ino === ino && here.dev === dev;
+	} catch {
+		return false;
+	}
+}

@@ -1,0 +1,15 @@
+import type { Ask } from "../../../src/descriptors/ask.ts";
+
+/** A stopped process that answers what a test wants, and has nothing else. */
+export const asking = (answers: Partial<Ask> = {}): Ask => ({
+	pid: 1,
+	leadsTo: () => true,
+	otherName: () => undefined,
+	socket: () => ({ words: "a socket" }),
+	pipe: async () => ({ id: 9, capacity: 65536 }),
+	ghost: () => 2,
+	object: () => 4,
+	isLost: (number) => number === 8,
+	report: () => {},
+	...answers,
+});
