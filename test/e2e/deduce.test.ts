@@ -297,6 +297,19 @@ int main(int c, char **v) {
 }
 `;
 
+// a file to read, one to append to with bytes that wait, one that is closed again, and the log
+const STREAMS = `
+#include <stdio.h>
+#include <unistd.h>
+int main(int c, char **v) {
+	FILE *log = fopen(v[1], "w"), *read = fopen("/proc/version", "r"), *gone = fopen("/dev/null", "r");
+	FILE *append = fopen("/dev/null", "a");
+	fputs("not yet", append); fclose(gone);
+	for (int i = 0; i < 4; i++) fprintf(log, "%d\\n", i);
+	fflush(log); pause();
+}
+`;
+
 describe.skipIf(!able || !gcc)(
 	"what threads tell the kernel (needs gcc, root, unshare, nsenter, a plain core_pattern)",
 	() => {
@@ -319,6 +332,23 @@ describe.skipIf(!able || !gcc)(
 					[tid, clearTid, robustList, rseq?.area ?? 0, stack?.base ?? 0, stack?.size ?? 0].join(" "),
 				);
 				expect(deduced.sort()).toEqual(readFileSync(log, "utf8").trim().split("\n").sort());
+			} finally {
+				source.close();
+			}
+		});
+
+		it("and which files stdio had open is told", async () => {
+			const { core } = await dead("ABRT", (room) => ["log", compiled(room, "streams", STREAMS)]);
+			const source = openFile(core);
+			try {
+				const whole = taskFromCore(readCore(source));
+				const { findings } = understoodAlone(whole, { open: judgedFor(whole, (path) => openFile(path)) });
+				const told = findings.filter(({ text }) => text.startsWith("a file of stdio"));
+				expect(told.map(({ subject, text }) => `${subject}: ${text.split(";")[0]}`)).toEqual([
+					"descriptor 3: a file of stdio was open on it to write",
+					"descriptor 4: a file of stdio was open on it to read",
+					"descriptor 6: a file of stdio was open on it to append with 7 bytes that were not written yet",
+				]);
 			} finally {
 				source.close();
 			}

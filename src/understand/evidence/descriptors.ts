@@ -11,6 +11,7 @@ import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
 import type { OpenObject } from "./program-objects.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
+import { stdioFiles, stdioFinding } from "./stdio.ts";
 import { type Wait, waitsOf } from "./waits.ts";
 
 export interface ProvedDescriptors {
@@ -18,7 +19,7 @@ export interface ProvedDescriptors {
 	readonly loops: readonly DescriptorGuess[];
 	/** And those on which threads were asleep, ascending. */
 	readonly all: readonly DescriptorGuess[];
-	/** Says on which others threads slept. @param known of which something else tells */
+	/** Says on which others threads slept, and which stdio had open. @param known of which something else tells */
 	reportOthers(known: Iterable<number>, report: (finding: Finding) => void): void;
 }
 
@@ -40,7 +41,13 @@ export function provedDescriptors(
 	return {
 		loops: [...loops.values()],
 		all: [...found.values()].sort((a, b) => a.number - b.number),
-		reportOthers: (known, report) => reportUnknown(waits, new Set([...known, ...found.keys()]), report),
+		reportOthers: (known, report) => {
+			const told = new Set([...known, ...found.keys()]);
+			reportUnknown(waits, told, report);
+			const awaited = new Set(waits.map(({ descriptor }) => descriptor));
+			for (const stream of stdioFiles(dead.memory, open))
+				if (stream.number > 2 && !told.has(stream.number) && !awaited.has(stream.number)) report(stdioFinding(stream));
+		},
 	};
 }
 

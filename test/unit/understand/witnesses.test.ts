@@ -339,8 +339,11 @@ function answer({ read }: Matter, { dead, evidence, donor, options = {} }: Scene
 	);
 }
 
-const subsets = <T>(all: readonly T[]): T[][] =>
-	all.reduce<T[][]>((made, one) => [...made, ...made.map((some) => [...some, one])], [[]]);
+function subsets<T>([one, ...rest]: readonly T[]): T[][] {
+	if (one === undefined) return [[]];
+	const without = subsets(rest);
+	return [...without, ...without.map((some) => [one, ...some])];
+}
 
 describe.each(matters)("$of", (matter) => {
 	const heard = witnesses.filter((witness) => matter.told[witness] !== undefined && witness !== "default");
