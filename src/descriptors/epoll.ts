@@ -1,11 +1,12 @@
 import { FdTypes } from "../criu/wire/generated/schema.ts";
-import { loss } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import { EPERM } from "../linux/errno.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
 import { bytesDatum } from "../program/data.ts";
 import type { StepOptions } from "../program/program.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, partOf } from "./entries.ts";
+import { commonOfGuess, type Guess, type StandIn, subjectOf } from "./guess.ts";
 import { type DescriptorKind, linked, type Neighbour } from "./kind.ts";
 import { addNew, addStatusFlags, type Opening, type Slot } from "./steps.ts";
 
@@ -101,4 +102,38 @@ function watch({ number, content }: Slot<Epoll>, { add, report }: Opening, all: 
 			options,
 		);
 	}
+}
+
+/** `complete`: what else it is to watch, the program adds itself. */
+export interface EpollGuess {
+	readonly kind: "epoll";
+	readonly targets: readonly EpollTarget[];
+	readonly complete?: true;
+}
+
+export const epollStandIn = (guess: Guess<EpollGuess>): StandIn<Epoll> => ({
+	description: { ...commonOfGuess(guess), kind: "epoll", targets: guess.what.targets },
+	finding: guessFinding(guess),
+});
+
+function guessFinding(guess: Guess<EpollGuess>): Finding {
+	const { what, why, awaited = false } = guess;
+	const { targets, complete } = what;
+	const subject = subjectOf(guess);
+	const watched = targets.length === 0 ? "nothing yet" : targets.map(({ number }) => number).join(", ");
+	if (complete === true)
+		return note("descriptor-deduced", subject, `an epoll instance (${why}) that watches ${watched}`);
+	if (targets.length === 0 && awaited)
+		return loss(
+			"descriptor-deduced",
+			subject,
+			`an epoll instance (${why}); what it watched is not known, and no timeout ends the wait: it waits for ever`,
+		);
+	return caution(
+		"descriptor-deduced",
+		subject,
+		targets.length === 0
+			? `an epoll instance (${why}); what it watched is not known, so it only wakes for timeouts`
+			: `an epoll instance (${why}) that watches ${watched}; what else it watched is not known`,
+	);
 }

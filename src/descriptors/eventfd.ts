@@ -1,10 +1,11 @@
 import { u64Bytes } from "../bytes/layout.ts";
 import { FdTypes } from "../criu/wire/generated/schema.ts";
-import { note } from "../finding.ts";
+import { caution, note } from "../finding.ts";
 import { O } from "../linux/open.ts";
 import { bytesDatum } from "../program/data.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, partOf } from "./entries.ts";
+import { commonOfGuess, type Guess, type StandIn, subjectOf } from "./guess.ts";
 import { type DescriptorKind, linked } from "./kind.ts";
 import { addNew, addStatusFlags, type FdAllocator, type Slot } from "./steps.ts";
 
@@ -71,3 +72,19 @@ function open(slot: Slot<Eventfd>, fds: FdAllocator): void {
 	}
 	addStatusFlags(fds, number, blocking, flags);
 }
+
+export interface EventfdGuess {
+	readonly kind: "eventfd";
+}
+
+export const eventfdStandIn = (guess: Guess<EventfdGuess>): StandIn<Eventfd> => ({
+	description: { ...commonOfGuess(guess), kind: "eventfd", counter: 0n },
+	finding:
+		guess.guessed === true
+			? caution(
+					"descriptor-deduced",
+					subjectOf(guess),
+					`an eventfd that has counted nothing, as eight bytes were read of it (${guess.why}); a timer or a socket would have been another`,
+				)
+			: note("descriptor-deduced", subjectOf(guess), `an eventfd that has counted nothing (${guess.why})`),
+});

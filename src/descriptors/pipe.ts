@@ -1,13 +1,15 @@
+import { cut, type Extent } from "../bytes/extent.ts";
 import { array, layout, u32 } from "../bytes/layout.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { FdTypes } from "../criu/wire/generated/schema.ts";
-import { loss } from "../finding.ts";
+import { caution, loss, note } from "../finding.ts";
 import { AT_FDCWD, F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import type { Arg, Place } from "../program/args.ts";
 import { cellDatum, pathDatum, spaceDatum } from "../program/data.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, partOf } from "./entries.ts";
+import { commonOfGuess, type Guess, type StandIn, subjectOf } from "./guess.ts";
 import { type DescriptorKind, linked } from "./kind.ts";
 import { fillPipe, type Pipe } from "./pipe-queue.ts";
 import { addDuplicate, addStatusFlags, type FdAllocator, openFlags, type Slot } from "./steps.ts";
@@ -143,4 +145,44 @@ function place(slot: Slot<PipeEnd>, fds: FdAllocator): void {
 	if (input.number === number)
 		fds.add("fcntl", [BigInt(number), BigInt(F.SETFD), BigInt(closeOnExec ? FD_CLOEXEC : 0)], `pipe ${id} waits there`);
 	else addDuplicate(fds, { input }, number, closeOnExec, `descriptor ${number}, pipe ${id}`);
+}
+
+/** One end of a pipe; `lock`: a byte waits in it. */
+export interface EndGuess {
+	readonly kind: "end";
+	readonly pipe: number;
+	readonly access: number;
+	readonly lock?: boolean;
+}
+
+export function endStandIn(guess: Guess<EndGuess>, anyByte: Extent | undefined): StandIn<PipeEnd> {
+	const { what, why, flags } = guess;
+	const content = what.lock === true && anyByte !== undefined ? { content: cut(anyByte, 0n, 1n) } : {};
+	return {
+		description: {
+			...{ ...commonOfGuess(guess), flags: flags | what.access, kind: "pipe" },
+			pipe: { id: what.pipe, ...content },
+		},
+		finding: note(
+			"descriptor-deduced",
+			subjectOf(guess),
+			`the ${what.access === O.RDONLY ? "reading" : "writing"} end of a pipe (${why})`,
+		),
+	};
+}
+
+/** Something to wait on of which the kind is not known: a pipe open both ways, in which nothing ever comes. */
+export interface SilenceGuess {
+	readonly kind: "silence";
+}
+
+export function silenceStandIn(guess: Guess<SilenceGuess>): StandIn<PipeEnd> {
+	const { number, why, awaited = false } = guess;
+	const what = `of a kind that a core does not tell (${why}); a pipe stands in, from which nothing comes`;
+	return {
+		description: { ...commonOfGuess(guess), kind: "pipe", pipe: { id: number } },
+		finding: awaited
+			? loss("descriptor-deduced", subjectOf(guess), `${what}: it waits for ever`)
+			: caution("descriptor-deduced", subjectOf(guess), what),
+	};
 }

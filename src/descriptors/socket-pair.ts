@@ -1,8 +1,10 @@
 import { array, layout, u32 } from "../bytes/layout.ts";
+import { note } from "../finding.ts";
 import { AF_UNIX, SOCK_STREAM } from "../linux/io.ts";
 import { spaceDatum } from "../program/data.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { reserved } from "./entries.ts";
+import { commonOfGuess, type Guess, type StandIn, subjectOf } from "./guess.ts";
 import type { DescriptorKind } from "./kind.ts";
 import { addCloseOnExec, addDuplicate, addStatusFlags, type FdAllocator, type Slot } from "./steps.ts";
 
@@ -52,3 +54,14 @@ function place(slot: Slot<SocketPairEnd>, fds: FdAllocator, own: readonly Slot<S
 	if (ours === number && closeOnExec) addCloseOnExec(fds, ours);
 	fds.moveTo(ours, number, closeOnExec);
 }
+
+/** One of a pair of connected sockets. */
+export interface SocketGuess {
+	readonly kind: "socket";
+	readonly pair: number;
+}
+
+export const socketStandIn = (guess: Guess<SocketGuess>): StandIn<SocketPairEnd> => ({
+	description: { ...commonOfGuess(guess), kind: "socket-pair", pair: guess.what.pair },
+	finding: note("descriptor-deduced", subjectOf(guess), `one of a pair of unix sockets (${guess.why})`),
+});

@@ -1,4 +1,6 @@
 import type { OpenFile } from "../descriptors/file.ts";
+import type { DescriptorGuess } from "../descriptors/stand-ins.ts";
+import { standIn } from "../descriptors/stand-ins.ts";
 import { type Finding, loss } from "../finding.ts";
 import type { Descriptor, Files } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
@@ -10,14 +12,12 @@ import { withProvenTargets } from "./donor/epoll-targets.ts";
 import { withMovedWords } from "./donor/epoll-words.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
 import type { BlockingCall } from "./evidence/blocking-calls.ts";
-import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
 import { type ProvedDescriptors, provedDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
 import { longLived } from "./evidence/search.ts";
 import { waitsOf } from "./evidence/waits.ts";
 import { lentFiles } from "./lent-files.ts";
-import { withProvedFiles } from "./proved-files.ts";
-import { standIn, standInFinding } from "./stand-ins.ts";
+import { anyByteOf, withProvedFiles } from "./proved-files.ts";
 import { understandWorkingDirectory } from "./working-directory.ts";
 
 export interface FilesOptions {
@@ -89,8 +89,9 @@ function ownFiles(
 		// a terminal can be waited on, and writing nowhere is what /dev/null is for; reading there would be the end of the input
 		const standard = what.kind === "silence" && number <= 2 && (number > 0 || tty !== undefined);
 		if (descriptors.has(number) || standard) continue;
-		descriptors.set(number, { number, closeOnExec: guess.closeOnExec, description: standIn(guess, dead) });
-		report(standInFinding(guess));
+		const { description, finding } = standIn(guess, anyByteOf(dead));
+		descriptors.set(number, { number, closeOnExec: guess.closeOnExec, description });
+		report(finding);
 	}
 	const standard = STANDARD.filter((number) => !descriptors.has(number));
 	for (const number of standard) named(number, tty ?? NULL);

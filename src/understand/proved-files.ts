@@ -1,9 +1,10 @@
+import type { Extent } from "../bytes/extent.ts";
 import type { Description } from "../descriptors/kinds.ts";
+import type { DescriptorGuess } from "../descriptors/stand-ins.ts";
+import { standIn } from "../descriptors/stand-ins.ts";
 import type { Finding } from "../finding.ts";
 import type { Descriptor, Files } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
-import type { DescriptorGuess } from "./evidence/descriptor-guess.ts";
-import { standIn, standInFinding } from "./stand-ins.ts";
 
 /**
  * A donor's files, and stand-ins for what the core proves besides: descriptors that a thread sleeps on or an event loop watches, of
@@ -21,8 +22,8 @@ export function withProvedFiles(
 	if (besides.length === 0) return files;
 	const [ids, pipes] = [lastId(files, ({ id }) => id), lastId(files, pipeId)];
 	const added = besides.map((guess): Descriptor => {
-		report(standInFinding(guess));
-		const made = standIn(guess, dead);
+		const { description: made, finding } = standIn(guess, anyByteOf(dead));
+		report(finding);
 		const { number, closeOnExec } = guess;
 		const description: Description =
 			made.kind === "pipe"
@@ -39,3 +40,7 @@ const lastId = ({ descriptors }: Files, idOf: (description: Description) => numb
 
 const pipeId = (description: Description): number =>
 	description.kind === "pipe" || description.kind === "fifo" ? description.pipe.id : 0;
+
+/** A byte of the core, for where any will do. */
+export const anyByteOf = ({ memory }: PartialTask): Extent | undefined =>
+	memory.contents.find(({ available }) => available > 0n);

@@ -1,10 +1,10 @@
 import { syscallName } from "../../arch/x86-64/syscalls.ts";
 import { readAt } from "../../bytes/extent.ts";
 import type { Description } from "../../descriptors/kinds.ts";
+import type { DescriptorGuess } from "../../descriptors/stand-ins.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
 import type { Descriptor } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
-import type { DescriptorGuess } from "../evidence/descriptor-guess.ts";
 import { canSleepIn } from "../evidence/sleepable.ts";
 import { type Wait, waitsOf } from "../evidence/waits.ts";
 

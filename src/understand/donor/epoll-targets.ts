@@ -1,7 +1,7 @@
 import type { Epoll } from "../../descriptors/epoll.ts";
+import type { DescriptorGuess, GuessedKind } from "../../descriptors/stand-ins.ts";
 import { type Finding, note } from "../../finding.ts";
 import type { Files } from "../../forest/files.ts";
-import type { DescriptorGuess, GuessedKind } from "../evidence/descriptor-guess.ts";
 
 /**
  * The donor's epoll instances with what the core proves that they watched, before what the donor's did: an event loop has a list of

@@ -1,9 +1,10 @@
 import type { Range } from "../../bytes/range.ts";
 import type { EpollTarget } from "../../descriptors/epoll.ts";
+import type { DescriptorGuess } from "../../descriptors/stand-ins.ts";
 import type { PartialMemory } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";
-import { type Add, type DescriptorGuess, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
+import { type Add, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
 import { reportedEvents } from "./reported-events.ts";
 import { pairsOf } from "./search.ts";
 import type { Wait } from "./waits.ts";

@@ -1,11 +1,12 @@
 import type { Range } from "../../bytes/range.ts";
 import type { EpollTarget } from "../../descriptors/epoll.ts";
+import type { DescriptorGuess, GuessedKind } from "../../descriptors/stand-ins.ts";
 import { type Finding, loss } from "../../finding.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import { O } from "../../linux/open.ts";
 import { EPOLLIN } from "../../linux/poll.ts";
 import { addAwaited } from "./awaited-descriptors.ts";
-import { type Add, type DescriptorGuess, type GuessedKind, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
+import { type Add, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
 import type { Evidence } from "./evidence.ts";
 import { type GoPoller, goPoller } from "./go-poller.ts";
 import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";

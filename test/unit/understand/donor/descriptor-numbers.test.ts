@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
 import type { UserRegs } from "../../../../src/arch/x86-64/registers.ts";
 import type { Description } from "../../../../src/descriptors/kinds.ts";
+import type { DescriptorGuess } from "../../../../src/descriptors/stand-ins.ts";
 import { caution, type Finding, loss, note } from "../../../../src/finding.ts";
 import { movedNumbers, withNumbers } from "../../../../src/understand/donor/descriptor-numbers.ts";
-import type { DescriptorGuess } from "../../../../src/understand/evidence/descriptor-guess.ts";
 import { waitsOf } from "../../../../src/understand/evidence/waits.ts";
 import { smallTask, smallThread } from "../../../support/builders/small-task.ts";
 
