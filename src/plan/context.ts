@@ -1,6 +1,6 @@
 import type { Address } from "../bytes/address.ts";
 import type { Range } from "../bytes/range.ts";
-import type { Place } from "../program/args.ts";
+import type { InputFile, Place } from "../program/args.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Ids } from "./ids.ts";
 import type { Inputs } from "./inputs.ts";
@@ -27,8 +27,26 @@ export interface Shared {
 	readonly go: Place;
 	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
 	readonly leaderEnded?: Place;
+	/** What it has in common with other processes of the plan; absent where there are none. */
+	readonly common?: CommonThings;
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
+}
+
+/** What several processes have, as it lies there when a process that shares it begins: made before any of them is. */
+export interface CommonThings {
+	/** Open descriptions, by the key of their slots. */
+	readonly descriptions: ReadonlyMap<string, InputFile>;
+	/** Keys of those that another process sees to: sets timers, names owners, says what is watched. */
+	readonly elsewhere: ReadonlySet<string>;
+	/** Shared memory, by the object's id. */
+	readonly objects: ReadonlyMap<number, CommonObject>;
+}
+
+/** Shared memory that is mapped as a whole at a place that is free in all layouts, until each process has it where it was. */
+export interface CommonObject extends Range {
+	/** The process is the one that fills it. */
+	readonly fills: boolean;
 }
 
 /** What a part of the compiler has at hand: what all share, and a draft of its own that it returns. */
@@ -37,8 +55,8 @@ export interface Context extends Shared {
 	readonly actor: Actor;
 }
 
-/** For one part. */
-export function contextOf(shared: Shared): Context {
-	const draft = partDraft();
+/** For one part. @param leader the list of the process's first thread. */
+export function contextOf(shared: Shared, leader?: string): Context {
+	const draft = partDraft(leader);
 	return { ...shared, draft, actor: actorOf(() => draft.leader, shared.opener) };
 }

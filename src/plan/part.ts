@@ -18,7 +18,7 @@ export interface Part {
 
 /** A part in the making. */
 export interface PartDraft {
-	/** What the process's first thread does. */
+	/** What the first thread of the process does that the part is about. */
 	readonly leader: ListDraft;
 	/** Opens (or continues) the list of that name, for somebody else. */
 	list(name: string): ListDraft;
@@ -32,7 +32,8 @@ export interface ListDraft {
 	add<C extends CallName>(stage: Stage, call: C, args: ArgsOf<C, Arg>, why: string, options?: StepOptions): void;
 }
 
-export function partDraft(): PartDraft {
+/** @param leader the list of its first thread. */
+export function partDraft(leader = LEADER): PartDraft {
 	const lists = new Map<string, PlanStep[]>();
 	const findings: Finding[] = [];
 	const list = (name: string): ListDraft => {
@@ -46,7 +47,7 @@ export function partDraft(): PartDraft {
 	};
 	return {
 		get leader() {
-			return list(LEADER);
+			return list(leader);
 		},
 		list,
 		report: (finding) => void findings.push(finding),
@@ -68,6 +69,12 @@ export function joinParts(parts: readonly Part[]): Pick<Part, "findings" | "list
 		findings: parts.flatMap(({ findings }) => findings),
 	};
 }
+
+/** The same in another stage: what one process does early on behalf of all. */
+export const inStage = (stage: Stage, { lists, ...part }: Part): Part => ({
+	...part,
+	lists: lists.map(({ name, steps }) => ({ name, steps: steps.map((step) => ({ ...step, stage })) })),
+});
 
 /** @throws RangeError where a part would bring a list back to an earlier stage than the parts before it. */
 export function requireOrder(part: string, before: readonly Part[], { lists }: Part): void {

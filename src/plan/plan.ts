@@ -14,6 +14,8 @@ export interface Plan extends Program<PlanStep> {
 	readonly tids: readonly number[];
 	/** Memory that shows a file which is not its own, ascending: its bytes lie there. */
 	readonly views: readonly Range[];
+	/** The same of all other processes, parents before children; absent where there are none. */
+	readonly others?: readonly PlannedProcess[];
 	/** Where it tells and waits, until it lives: above all its own descriptors. */
 	readonly reportFd: number;
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
@@ -27,7 +29,11 @@ export interface Plan extends Program<PlanStep> {
 	readonly findings: readonly Finding[];
 }
 
-/** The name of the list that the first thread runs. */
+export interface PlannedProcess extends Pick<Plan, "tids" | "views"> {
+	readonly pid: number;
+}
+
+/** The name of the list that the first thread of the first process runs. */
 export const LEADER = "leader";
 
 /**
@@ -39,10 +45,15 @@ export const WORKSHOP = "workshop";
 /** The name of the list that the agent runs once the process is there, where there was a workshop. */
 export const WORKSHOP_END = "end of the workshop";
 
+/** The name of the list that the first thread of another process runs. */
+export const listOfProcess = (pid: number): string => `process ${pid}`;
+
 /** In the order in which they come, in every list. */
 export const stages = [
 	"workshop",
 	"identity",
+	"shared",
+	"children",
 	"files",
 	"clear",
 	"map",

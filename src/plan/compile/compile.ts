@@ -1,70 +1,71 @@
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
-import type { ByteSource } from "../../bytes/source.ts";
+import { type Forest, forestOf } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
-import { CAP } from "../../linux/credentials.ts";
-import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
-import { contextLayout, REPORT_FD } from "../../program/abi.ts";
-import { bytesDatum, cellDatum, dataOf } from "../../program/data.ts";
+import { dataOf } from "../../program/data.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
-import { type FilePolicy, highestNumber, planFiles } from "../files/files.ts";
+import { planFiles } from "../files/files.ts";
 import { makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
-import { neededFiles } from "../files/needed-files.ts";
-import { placesOfInputs } from "../files/place-inputs.ts";
-import { leaveWorkshop, madeInWorkshop, makeDescriptions } from "../files/workshop.ts";
-import { chooseHole, reserver } from "../hole.ts";
+import { leaveWorkshop, makeDescriptions } from "../files/workshop.ts";
 import type { HostFacts } from "../host-facts.ts";
-import { hasCapability } from "../host-rights.ts";
-import { freshIds, type IdPolicy, reportFreshIds, sameIds } from "../ids.ts";
-import { asIfOpened, inputsFrom, type OpenedInput, roomInAgent, sourcesOf } from "../inputs.ts";
-import { type MemoryOptions, planMemory } from "../memory/memory.ts";
+import { reportFreshIds } from "../ids.ts";
+import { planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
-import { joinParts, type Part, requireOrder } from "../part.ts";
-import type { Plan } from "../plan.ts";
+import { inStage, joinParts, type Part, requireOrder } from "../part.ts";
+import { listOfProcess, type Plan, type PlannedProcess } from "../plan.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "../process/attributes.ts";
 import { planBounds } from "../process/bounds.ts";
 import { planCredentials } from "../process/credentials.ts";
 import { planDirectories } from "../process/directories.ts";
-import { planIdentity, WORK_FDS } from "../process/identity.ts";
+import { planFamily, planWords } from "../process/family.ts";
+import { planBirth, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
-import { planTracer, type TracerPolicy } from "../process/tracer.ts";
-import { type LeavePolicy, planLeave } from "../threads/leave.ts";
+import { planTracer } from "../process/tracer.ts";
+import { planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
 import { planThreads } from "../threads/threads.ts";
 import { planTimers } from "../threads/timers.ts";
-import { countsOf, roomFor } from "./room.ts";
+import { type Bench, benchFor, holeOf } from "./bench.ts";
+import type { CompileOptions } from "./options.ts";
+import { mapCommon, planShelf } from "./shelf.ts";
 
-export interface CompileOptions extends FilePolicy, MemoryOptions, TracerPolicy, IdPolicy, LeavePolicy {
-	/** The files of {@link neededFiles}, as the agent has them open. Absent: as one would that opens one after the other. */
-	readonly opened?: readonly OpenedInput[];
-	/** What the agent was given at its start, from FIRST_INPUT_FD on; what the process's bytes come from when absent. */
-	readonly given?: readonly ByteSource[];
-	/** Where the agent lives: free in the process's layout. Chosen for it when absent. */
-	readonly hole?: Range;
-}
+export type { CompileOptions } from "./options.ts";
 
 /** What parts are told besides the process and the context. */
 interface Given {
 	readonly options: CompileOptions;
-	/** The parts before. */
+	/** The parts before, of this process and of those that it comes from. */
 	readonly before: readonly Part[];
 }
 
 type PlanPart = (task: Task, context: Context, given: Given) => Part;
 
-/** The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own. */
-const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
+type NamedPart = readonly [name: string, plan: PlanPart];
+
+/*
+ * The parts of a plan, in the order in which they come. Each returns what it adds, and sees no draft but its own.
+ */
+
+/** What the agent does, for all processes. */
+const workshop: readonly NamedPart[] = [
 	["files without a name", (task, context, { options }) => makeGhosts(task, context, options)],
 	["descriptions", (task, context, { options }) => makeDescriptions(task, context, options)],
 	["end of the workshop", (_, context) => leaveWorkshop(context)],
+];
+
+/** What a process is before it has anything, where it is alone. */
+const alone: readonly NamedPart[] = [
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],
 	["attributes", planAttributes],
 	["inputs", planInputs],
+];
+
+const body: readonly NamedPart[] = [
 	["files", (task, context, { options }) => planFiles(task, context, options)],
 	["memory", (task, context, { options }) => planMemory(task, context, options)],
 	["vdso", planVdso],
@@ -89,66 +90,98 @@ const parts: readonly (readonly [name: string, plan: PlanPart])[] = [
  *
  * @throws NecromancerError for what cannot be restored: sockets, seccomp filters, registers that would kill it at once.
  */
-export function compilePlan(task: Task, facts: HostFacts, options: CompileOptions): Plan {
-	const shared = sharedBy(task, facts, options);
+export const compilePlan = (task: Task, facts: HostFacts, options: CompileOptions): Plan =>
+	compileForest(forestOf([task]), facts, options);
+
+/**
+ * The same for processes that share things. The workshop and the first process make what several have; each process is made by its
+ * parent, and has the same hole.
+ *
+ * @param options `fds`, `byCaller` and `freshIds` are for one process alone.
+ * @throws NecromancerError as compilePlan and `kinshipOf` do, and ERR_UNSUPPORTED for what several processes have and this version
+ *   restores in one only.
+ */
+export function compileForest(forest: Forest, facts: HostFacts, options: CompileOptions): Plan {
+	const bench = benchFor(forest, facts, options);
+	const { whole, others, sharedOf } = bench;
+	const [root] = forest.processes;
+	if (root === undefined) throw new RangeError("a forest of no process");
+	const shared = sharedOf(root);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
-	const made: Part[] = [];
-	for (const [name, plan] of parts) {
-		const part = plan(task, contextOf(shared), { options, before: made });
-		requireOrder(name, made, part);
-		made.push(part);
-	}
+	const forAll = partsOf(workshop, whole, { ...shared, opener: openerOf(whole, facts) }, { options, before: [] });
+	const named = others.length === 0 ? [...alone, ...body] : firstOfSeveral(bench);
+	const first = partsOf(named, root, shared, { options, before: forAll });
+	const before = [...forAll, ...first];
+	const more = others.map((task) => {
+		const list = listOfProcess(task.identity.pid);
+		return { task, parts: partsOf(oneOfSeveral(bench), task, sharedOf(task), { options, before }, list) };
+	});
+	const made = [...before, ...more.flatMap(({ parts }) => parts)];
 	const { lists, findings } = joinParts(made);
-	const clocks = made.find((part) => part.clocks !== undefined)?.clocks;
 	return {
-		pid: task.identity.pid,
-		tids: task.threads.map(({ tid }) => tid),
+		pid: root.identity.pid,
+		tids: tidsOf(root),
 		hole,
-		views: made.flatMap(({ views = [] }) => views),
+		views: viewsOf(first),
+		...(more.length === 0 ? {} : { others: more.map(({ task, parts }) => plannedOf(task, parts)) }),
 		lists,
 		data: dataOf(lists, [reportTarget]),
 		context: reportTarget,
 		reportFd: firstWorkFd,
-		...defined({ clocks }),
+		...defined({ clocks: made.find((part) => part.clocks !== undefined)?.clocks }),
 		...(options.freshIds === true ? { newIds: ids.cells } : {}),
 		findings,
 	};
 }
 
-function sharedBy(task: Task, facts: HostFacts, options: CompileOptions): Shared {
-	const { hole = holeFor(task) } = options;
-	const sources = sourcesOf(task);
-	const { given = sources } = options;
-	const opened = options.opened ?? asIfOpened(neededFiles(task, options), given);
-	const made = madeInWorkshop(task, options);
-	const least = Math.max(highestNumber(task.files, options) + 1 + IN_PASSING, roomInAgent({ given, opened, made }));
-	const round = Math.max(64, 2 ** Math.ceil(Math.log2(least)));
-	const crowded = round + sources.length + opened.length + made.length + Number(WORK_FDS) > mostNumbers(facts);
-	const placed = crowded ? placesOfInputs(task, options, opened) : new Map<string, number>();
-	const firstWorkFd = crowded ? least : round;
-	const inputs = inputsFrom({ sources, given, opened, made, placed }, firstWorkFd + 1);
-	const firstSpareFd = firstWorkFd + 1 + inputs.all.length;
-	const target = contextLayout.encode({ report_fd: BigInt(REPORT_FD), task: BigInt(task.identity.pid) });
-	return {
-		ids: options.freshIds === true ? freshIds(task) : sameIds,
-		facts,
-		hole,
-		reportTarget: bytesDatum("report socket", target),
-		...{ firstWorkFd, inputs, firstSpareFd, opener: openerOf(task, facts) },
-		go: cellDatum("go"),
-		...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
-		reserve: reserver(task.memory.mappings, hole),
-	};
+/** @param list of the process's first thread. */
+function partsOf(
+	named: readonly NamedPart[],
+	task: Task,
+	shared: Shared,
+	{ options, before }: Given,
+	list?: string,
+): readonly Part[] {
+	const made: Part[] = [];
+	for (const [name, plan] of named) {
+		const part = plan(task, contextOf(shared, list), { options, before: [...before, ...made] });
+		requireOrder(name, made, part);
+		made.push(part);
+	}
+	return made;
 }
 
+const viewsOf = (parts: readonly Part[]): readonly Range[] => parts.flatMap(({ views = [] }) => views);
+
+const tidsOf = ({ threads }: Task): readonly number[] => threads.map(({ tid }) => tid);
+
+const plannedOf = (task: Task, parts: readonly Part[]): PlannedProcess => ({
+	...{ pid: task.identity.pid, tids: tidsOf(task), views: viewsOf(parts) },
+});
+
+/** The first process makes what several have, before it has children: it is all that they begin with. */
+const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
+	["identity", planIdentity],
+	["inputs", planInputs],
+	// whoever is born in a time namespace has its clocks
+	["clocks", (task, context) => inStage("shared", planClocks(task, context))],
+	["words", (_, context) => planWords(bench.making.words, context)],
+	["what several have open", (task, context, { options }) => planShelf(task, context, options, bench)],
+	["memory of several", (_, context) => mapCommon(context, bench)],
+	...amongOthers(bench, true),
+];
+
+const oneOfSeveral = (bench: Bench): readonly NamedPart[] => [
+	["birth", (task, context) => planBirth(task, context, bench.kinOf(task))],
+	...amongOthers(bench, false),
+];
+
+const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
+	["family", (task, context) => planFamily(bench.kinOf(task), isFirst, context, bench.making)],
+	// children inherit some of them
+	["attributes", (task, context) => inStage("files", planAttributes(task, context))],
+	...body.filter(([name]) => name !== "clocks"),
+];
+
 /** Where blob and plan will live while the process is made. The same for the same task. */
-export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(countsOf(task)));
-
-/** The most that land above the highest number on their way to their own. */
-const IN_PASSING = 3;
-
-/** How many descriptors a process of ours can have. */
-const mostNumbers = (facts: HostFacts): number =>
-	hasCapability(facts, CAP.SYS_RESOURCE, "system")
-		? Number.POSITIVE_INFINITY
-		: Number(facts.limits[limitNumber("NOFILE")]?.hard ?? NO_LIMIT);
+export const holeFor = (task: Task): Range => holeOf(forestOf([task]));

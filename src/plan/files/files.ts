@@ -37,14 +37,18 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 		const { number, closeOnExec, key, content } = slot;
 		const first = firsts.get(key) ?? slot;
 		fds.goTo(number);
+		const others = context.common?.descriptions.get(key);
 		if (first !== slot)
 			addDuplicate(fds, BigInt(first.number), number, closeOnExec, `${number} and ${first.number} are one`);
+		else if (others !== undefined)
+			addDuplicate(fds, { input: others }, number, closeOnExec, `${number}, which other processes have too`);
 		else if (content.kind === "substitute") openNode(fds, slot, content.path, content.flags);
 		else openOwn({ ...slot, content });
 	}
 	context.actor.asCaller("files");
 	const neighbours = new Map(slots.map((slot) => [slot.number, neighbourOf(slot)]));
-	for (const slot of own) kindOf(slot.content).making.finish?.(slot, fds, neighbours);
+	for (const slot of own.filter(({ key }) => context.common?.elsewhere.has(key) !== true))
+		kindOf(slot.content).making.finish?.(slot, fds, neighbours);
 	fds.add("close_range", [BigInt(firstSpareFd), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
 	return context.draft.made();
 

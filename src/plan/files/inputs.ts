@@ -27,13 +27,13 @@ export function planInputs(_: Task, { draft, firstWorkFd, firstSpareFd, inputs }
 }
 
 /** When all bytes are in place and all files open. */
-export function closeInputs({ draft, firstWorkFd, inputs }: Context): Part {
+export function closeInputs({ draft, firstWorkFd, firstSpareFd }: Context): Part {
 	const first = firstWorkFd + 1;
-	if (inputs.all.length > 0)
+	if (first < firstSpareFd)
 		draft.leader.add(
 			"directories",
 			"close_range",
-			[BigInt(first), BigInt(first + inputs.all.length - 1), 0n],
+			[BigInt(first), BigInt(firstSpareFd - 1), 0n],
 			"the files that it was made of",
 		);
 	return draft.made();

@@ -18,7 +18,8 @@ export function planArming(task: Task, context: Context, policy: FilePolicy): Pa
 	const { draft } = context;
 	const list = draft.leader;
 	for (const slot of firstSlots(slotsOf(task.files, policy, () => {})).filter(isOwn)) {
-		const { number, content } = slot;
+		const { number, key, content } = slot;
+		if (context.common?.elsewhere.has(key) === true) continue;
 		kindOf(content).making.arm?.(slot, {
 			add: (call, args, why, options) => list.add("leave", call, args, why, options),
 			report: draft.report,

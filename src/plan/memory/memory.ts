@@ -1,6 +1,6 @@
 import { address, TASK_SIZE } from "../../bytes/address.ts";
 import { rangeOf } from "../../bytes/extent.ts";
-import { lengthOf, type Range } from "../../bytes/range.ts";
+import { byStart, gaps, lengthOf, type Range } from "../../bytes/range.ts";
 import type { Mapping, Memory, Task } from "../../forest/task.ts";
 import { MADV, MAP } from "../../linux/mman.ts";
 import type { Context } from "../context.ts";
@@ -58,13 +58,19 @@ export function planMemory(
 	return context.draft.made({ views: views.map(rangeOf) });
 }
 
-/** The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. */
-function clear({ draft, hole }: Context): void {
-	const leader = draft.leader;
-	const below: Range = { start: address(0n), end: hole.start };
-	const above: Range = { start: hole.end, end: TASK_SIZE };
-	leader.add("clear", "munmap", [below.start, lengthOf(below)], "everything below the hole");
-	leader.add("clear", "munmap", [above.start, lengthOf(above)], "everything above the hole");
+/**
+ * The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. What other processes have too
+ * lies there already.
+ */
+function clear({ draft, hole, common }: Context): void {
+	const kept = [...(common?.objects.values() ?? []), hole].sort(byStart);
+	for (const { start, end } of gaps({ start: address(0n), end: TASK_SIZE }, kept)) {
+		const where =
+			kept.length > 1
+				? "everything that is not shared"
+				: `everything ${start < hole.start ? "below" : "above"} the hole`;
+		draft.leader.add("clear", "munmap", [start, end - start], where);
+	}
 }
 
 /** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */

@@ -45,6 +45,13 @@ export function mapObjects(
 	const windows: { readonly start: Address; readonly length: bigint }[] = [];
 	for (const { object, members } of objectsOf(memory, mappings, memfds.shown, context)) {
 		requireWithin(object);
+		const common = context.common?.objects.get(object.id);
+		if (common !== undefined) {
+			mapMembers(common.start, members, prots, context);
+			windows.push({ start: common.start, length: lengthOf(common) });
+			if (common.fills) contents.push(...contentsAt(common.start, object));
+			continue;
+		}
 		const window =
 			memfds.shown.has(object.id) || needsDescriptor(object, members)
 				? memfds.map(object, members, filled, prots)
@@ -82,14 +89,25 @@ function mapShared(
 		whole ? "shared memory" : "shared memory, made aside",
 		{ expect: { exactly: start } },
 	);
+	mapMembers(whole ? undefined : start, members, prots, context);
+	return { start, length, aside: !whole };
+}
+
+/** @param from where the object is mapped aside; absent where the mappings are there already. */
+function mapMembers(
+	from: Address | undefined,
+	members: readonly Member[],
+	prots: Map<Mapping, number>,
+	{ draft: { leader } }: Context,
+): void {
 	for (const { mapping, offset } of members) {
 		const size = lengthOf(mapping);
 		prots.set(mapping, PROT_READ | PROT_WRITE);
-		if (!whole)
+		if (from !== undefined)
 			leader.add(
 				"map",
 				"mremap",
-				[plus(start, offset), 0n, size, BigInt(MREMAP.MAYMOVE | MREMAP.FIXED), mapping.start],
+				[plus(from, offset), 0n, size, BigInt(MREMAP.MAYMOVE | MREMAP.FIXED), mapping.start],
 				"the same memory here",
 				{ expect: { exactly: mapping.start } },
 			);
@@ -97,10 +115,10 @@ function mapShared(
 			leader.add("map", "mlock2", [mapping.start, size, MLOCK_ONFAULT], "its pages are locked as they come");
 		else if ((mapping.flags & MAP.LOCKED) !== 0) leader.add("map", "mlock", [mapping.start, size], "locked in memory");
 	}
-	return { start, length, aside: !whole };
 }
 
-const needsDescriptor = (object: SharedObject, members: readonly Member[]): boolean =>
+/** Whether only a memfd can be it: it has a name, or is mapped in a way that takes a descriptor. */
+export const needsDescriptor = (object: SharedObject, members: readonly Member[]): boolean =>
 	object.name !== undefined ||
 	members.some(
 		({ mapping, offset }) =>

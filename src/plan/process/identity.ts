@@ -14,6 +14,7 @@ import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
+import type { Kin } from "./kinship.ts";
 
 /**
  * What the carrier is before it becomes anything: deaf to signals, bound to the restorer's life, in a session of its own, and
@@ -23,7 +24,7 @@ import type { ListDraft, Part } from "../part.ts";
  * hung up on as an orphan (SIGHUP, SIGCONT) when the restorer ends.
  */
 export function planIdentity({ identity }: Task, context: Context): Part {
-	const { pid, sid, pgid, oomScoreAdjust, childSubreaper } = identity;
+	const { pid, sid, pgid } = identity;
 	const { draft, reportTarget, firstWorkFd, ids } = context;
 	const leader = draft.leader;
 	ids.introduce(leader, "identity", pid);
@@ -43,9 +44,7 @@ export function planIdentity({ identity }: Task, context: Context): Part {
 		draft.report(
 			caution("session", `process ${pid}`, `was in ${lost.join(" and ")}; now it leads its own, without a terminal`),
 		);
-	if (childSubreaper === true)
-		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
-	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust);
+	addSelf(leader, identity);
 	raiseLimits(leader, context);
 	leader.add(
 		"identity",
@@ -55,6 +54,33 @@ export function planIdentity({ identity }: Task, context: Context): Part {
 		{ expect: { exactly: BigInt(firstWorkFd) }, save: reportTarget },
 	);
 	return context.draft.made();
+}
+
+/** The same of a process that another of the plan makes: what that one has done is done for it too. */
+export function planBirth({ identity }: Task, { draft }: Context, { sid, pgid }: Pick<Kin, "sid" | "pgid">): Part {
+	const leader = draft.leader;
+	const lost = [
+		identity.sid === sid ? "" : `session ${identity.sid}`,
+		identity.pgid === pgid ? "" : `process group ${identity.pgid}`,
+	].filter(Boolean);
+	if (lost.length > 0)
+		draft.report(
+			caution(
+				"session",
+				`process ${identity.pid}`,
+				`was in ${lost.join(" and ")}, as the first process; now it is in its`,
+			),
+		);
+	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with its parent");
+	addSelf(leader, identity);
+	return draft.made();
+}
+
+/** What none inherits but by its own doing. */
+function addSelf(leader: ListDraft, { oomScoreAdjust, childSubreaper }: Task["identity"]): void {
+	if (childSubreaper === true)
+		leader.add("identity", "prctl", [BigInt(PR.SET_CHILD_SUBREAPER), 1n, 0n, 0n, 0n], "adopts orphans among its own");
+	if (oomScoreAdjust !== undefined) adjustOomScore(leader, oomScoreAdjust);
 }
 
 /** How soon it is sacrificed when memory runs out. Less than the restorer's own takes CAP_SYS_RESOURCE. */

@@ -7,6 +7,8 @@
 export interface ModelMemory {
 	read(at: bigint, length: number): Uint8Array;
 	write(at: bigint, bytes: Uint8Array): void;
+	/** What a new process gets, where there is more than one. */
+	fork?(): ModelMemory;
 }
 
 /** Who makes a call. */
@@ -36,7 +38,9 @@ export interface Model {
 		step: ModelStep,
 	): bigint | undefined;
 	/** Told of each task before its first step. */
-	spawned?(task: ModelTask, cloneArgs: Uint8Array, memory: ModelMemory): void;
+	spawned?(task: ModelTask, cloneArgs: Uint8Array, memory: ModelMemory, parent?: ModelTask): void;
+	/** The error of clone3, where a task cannot be made. */
+	refused?(task: ModelTask, cloneArgs: Uint8Array, parent: ModelTask): bigint | undefined;
 }
 
 export interface Report {
@@ -106,33 +110,39 @@ const REPORT_FDS = 64n;
 interface Running extends ModelTask {
 	step: bigint;
 	readonly context: bigint;
-	readonly awaits?: { readonly at: bigint; readonly value: number };
+	readonly memory: ModelMemory;
 }
 
 /** Runs a plan's tasks until each has left, ended or waits for ever. They take turns only where one waits. */
-export function runModel({ pieces, memory, models, pid, steps, context }: ModelRun): Outcome {
-	for (const { at, bytes } of pieces) memory.write(at, bytes);
+export function runModel({ pieces, memory: first, models, pid, steps, context }: ModelRun): Outcome {
+	for (const { at, bytes } of pieces) first.write(at, bytes);
 	const calls: Called[] = [];
 	const reports: Report[] = [];
 	const left: { tid: number; frame: bigint }[] = [];
 	const exited: { tid: number; status: number; group: boolean }[] = [];
 	const reportFds = new Set([REPORT_FD]);
 	let nextTid = pid + 1000;
-	let running: Running[] = [{ pid, tid: pid, step: steps, context }];
-	for (const task of running) for (const model of models) model.spawned?.(task, new Uint8Array(), memory);
+	let running: Running[] = [{ pid, tid: pid, step: steps, context, memory: first }];
+	for (const task of running) for (const model of models) model.spawned?.(task, new Uint8Array(), first);
 
-	const word = (at: bigint): bigint => viewOf(memory.read(at, 8)).getBigUint64(0, true);
+	const word = (memory: ModelMemory, at: bigint): bigint => viewOf(memory.read(at, 8)).getBigUint64(0, true);
 	const tell = (report: Report): void => void reports.push(report);
 
 	const spawn = (parent: Running, [args = 0n, size = 0n, context = 0n, steps = 0n]: readonly bigint[]): bigint => {
-		const raw = memory.read(args, Number(size));
+		const { memory: from } = parent;
+		const raw = from.read(args, Number(size));
 		const view = viewOf(raw);
 		const [flags, setTid, setTidSize] = [0, 64, 72].map((at) => view.getBigUint64(at, true));
-		const tid = setTidSize === 0n ? nextTid++ : viewOf(memory.read(setTid ?? 0n, 4)).getInt32(0, true);
+		const tid = setTidSize === 0n ? nextTid++ : viewOf(from.read(setTid ?? 0n, 4)).getInt32(0, true);
 		if (running.some((task) => task.tid === tid)) return -17n;
 		const thread = ((flags ?? 0n) & CLONE_THREAD) !== 0n;
-		const task = { pid: thread ? parent.pid : tid, tid, step: steps, context };
-		for (const model of models) model.spawned?.(task, raw, memory);
+		const memory = thread ? from : (from.fork?.() ?? from);
+		const task = { pid: thread ? parent.pid : tid, tid, step: steps, context, memory };
+		for (const model of models) {
+			const error = model.refused?.(task, raw, parent);
+			if (error !== undefined) return error;
+		}
+		for (const model of models) model.spawned?.(task, raw, memory, parent);
 		running.push(task);
 		return BigInt(tid);
 	};
@@ -143,6 +153,7 @@ export function runModel({ pieces, memory, models, pid, steps, context }: ModelR
 		[a = 0n, b = 0n, c = 0n, , e = 0n, f = 0n]: readonly bigint[],
 		task: Running,
 	): bigint => {
+		const { memory } = task;
 		if (number === GETTID) return BigInt(task.tid);
 		// a wake: whoever waits looks again anyway. FUTEX_WAKE_OP stores first
 		if (number === FUTEX) {
@@ -173,6 +184,7 @@ export function runModel({ pieces, memory, models, pid, steps, context }: ModelR
 
 	/** One step; false when the task waits or is gone. */
 	const advance = (task: Running): boolean => {
+		const { memory } = task;
 		const step = viewOf(memory.read(task.step, STEP));
 		const number = step.getUint16(0, true);
 		const indirect = step.getUint8(2);
@@ -184,7 +196,7 @@ export function runModel({ pieces, memory, models, pid, steps, context }: ModelR
 		}
 		const args = Array.from({ length: 6 }, (_, i) => {
 			const value = step.getBigUint64(8 + 8 * i, true);
-			return ((indirect >> i) & 1) === 1 ? word(value) : value;
+			return ((indirect >> i) & 1) === 1 ? word(memory, value) : value;
 		});
 		const want = step.getBigUint64(56, true);
 		const store = step.getBigUint64(64, true);
@@ -212,7 +224,7 @@ export function runModel({ pieces, memory, models, pid, steps, context }: ModelR
 		} while (expect === REPEAT && !failed(result));
 		if (store !== 0n) memory.write(store, bytesOf(result));
 		if (!satisfied(expect, result, want)) {
-			tell({ task: word(task.context + 8n), id: BigInt(id), result });
+			tell({ task: word(memory, task.context + 8n), id: BigInt(id), result });
 			end(task, FAILED, true);
 			return false;
 		}

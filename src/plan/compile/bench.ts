@@ -1,0 +1,185 @@
+import { address } from "../../bytes/address.ts";
+import type { Range } from "../../bytes/range.ts";
+import { refuse } from "../../errors.ts";
+import { type Forest, isShared } from "../../forest/forest.ts";
+import type { Task } from "../../forest/task.ts";
+import { CAP } from "../../linux/credentials.ts";
+import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
+import { contextLayout, REPORT_FD } from "../../program/abi.ts";
+import type { InputFile, Place } from "../../program/args.ts";
+import { bytesDatum, cellDatum } from "../../program/data.ts";
+import type { CommonObject, CommonThings, Shared } from "../context.ts";
+import { highestNumber } from "../files/files.ts";
+import { neededFiles } from "../files/needed-files.ts";
+import { placesOfInputs } from "../files/place-inputs.ts";
+import { madeInWorkshop } from "../files/workshop.ts";
+import { chooseHole, reserver } from "../hole.ts";
+import type { HostFacts } from "../host-facts.ts";
+import { hasCapability } from "../host-rights.ts";
+import { freshIds, sameIds } from "../ids.ts";
+import { asIfOpened, inputsFrom, keyOfInput, type NeededFile, roomInAgent, sourcesOf } from "../inputs.ts";
+import { pagesUp } from "../memory/memfds.ts";
+import { openerOf } from "../opener.ts";
+import { groupWord, type Making, wordsFor } from "../process/family.ts";
+import { WORK_FDS } from "../process/identity.ts";
+import { type Kin, kinshipOf } from "../process/kinship.ts";
+import { type CommonDescription, type CommonMemory, commonDescriptions, commonMemory } from "./of-several.ts";
+import type { CompileOptions } from "./options.ts";
+import { countsOf, roomFor } from "./room.ts";
+
+/** All that the plans of the processes of a forest have in common. */
+export interface Bench {
+	/** What the processes are together, for those who make things for all of them. */
+	readonly whole: Task;
+	/** All but the first. */
+	readonly others: readonly Task[];
+	readonly kinOf: (task: Task) => Kin;
+	readonly making: Making;
+	readonly descriptions: readonly CommonDescription[];
+	/** The number that the first of them waits under. */
+	readonly firstCommon: number;
+	readonly memory: readonly CommonMemory[];
+	/** By object. */
+	readonly places: ReadonlyMap<number, Range>;
+	/** Once for each. */
+	readonly sharedOf: (task: Task) => Shared;
+}
+
+export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptions): Bench {
+	const { processes } = forest;
+	const several = processes.length > 1;
+	if (several) requirePlannable(forest, options);
+	const whole = wholeOf(forest);
+	const { hole = holeOf(forest) } = options;
+	const sources = sourcesOf(whole);
+	const { given = sources } = options;
+	const opened = options.opened ?? asIfOpened(neededByAll(processes, options), given);
+	const made = madeInWorkshop(whole, options);
+	const least = Math.max(highestNumber(whole.files, options) + 1 + IN_PASSING, roomInAgent({ given, opened, made }));
+	const round = Math.max(64, 2 ** Math.ceil(Math.log2(least)));
+	const crowded =
+		!several && round + sources.length + opened.length + made.length + Number(WORK_FDS) > mostNumbers(facts);
+	const placed = crowded ? placesOfInputs(whole, options, opened) : new Map<string, number>();
+	const firstWorkFd = crowded ? least : round;
+	const inputs = inputsFrom({ sources, given, opened, made, placed }, firstWorkFd + 1);
+	const descriptions = several ? commonDescriptions(forest, options) : [];
+	const firstCommon = firstWorkFd + 1 + inputs.all.length;
+	const memory = several ? commonMemory(forest) : [];
+	const place = reserver(whole.memory.mappings, hole);
+	const places = new Map(
+		memory.map(({ object }): [number, Range] => {
+			const length = pagesUp(object.size);
+			const start = place(length);
+			return [object.id, { start, end: address(start + length) }];
+		}),
+	);
+	const kinship = kinshipOf(forest);
+	const kins = new Map(allKin(kinship.root).map((kin) => [kin.pid, kin]));
+	const targets = new Map(
+		processes.map(({ identity: { pid } }, i): [number, Place] => {
+			const fd = i === 0 ? REPORT_FD : firstWorkFd;
+			const name = i === 0 ? "report socket" : `report socket of process ${pid}`;
+			return [pid, bytesDatum(name, contextLayout.encode({ report_fd: BigInt(fd), task: BigInt(pid) }))];
+		}),
+	);
+	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
+	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
+		descriptions: new Map(
+			descriptions.map(({ key, description }, i): [string, InputFile] => [
+				key,
+				{ name: description.kind, number: firstCommon + i },
+			]),
+		),
+		elsewhere: new Set(descriptions.filter(({ first }) => first.pid !== pid).map(({ key }) => key)),
+		objects: new Map(
+			memory.flatMap(({ object, pids }): [number, CommonObject][] => {
+				const range = places.get(object.id);
+				return range === undefined || !pids.includes(pid) ? [] : [[object.id, { ...range, fills: pids[0] === pid }]];
+			}),
+		),
+	});
+	return {
+		...{ whole, others: processes.slice(1), descriptions, firstCommon, memory, places },
+		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
+		making: { reportTarget: targetOf, words: wordsFor(kinship.awaited.map(groupWord)) },
+		sharedOf: (task) => ({
+			ids: options.freshIds === true ? freshIds(task) : sameIds,
+			facts,
+			hole,
+			reportTarget: targetOf(task.identity.pid),
+			...{ firstWorkFd, inputs, firstSpareFd: firstCommon + descriptions.length, opener: openerOf(task, facts) },
+			go: cellDatum("go"),
+			...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
+			...(several ? { common: commonOf(task) } : {}),
+			reserve: reserver([...task.memory.mappings, ...places.values()], hole),
+		}),
+	};
+}
+
+/** Where blob and plan will live while the processes are made: free in the layouts of all. The same for the same forest. */
+export const holeOf = (forest: Forest): Range => {
+	const whole = wholeOf(forest);
+	return chooseHole(whole.memory.mappings, roomFor(countsOf(whole)));
+};
+
+/** @throws NecromancerError ERR_UNSUPPORTED for what is planned of one process only. */
+function requirePlannable({ processes, zombies, shared }: Forest, { fds, freshIds: fresh }: CompileOptions): void {
+	const count = `and there are ${processes.length} processes`;
+	const refuseAll = (subject: string, finding: string, expectation = count): never =>
+		refuse("ERR_UNSUPPORTED", { subject, finding, expectation });
+	if (fds.size > 0) refuseAll("--fd", "names a descriptor of one process");
+	if (fresh === true) refuseAll("--fresh-ids", "gives one process an id of the kernel's choice");
+	for (const { pid, comm } of zombies)
+		refuseAll(`process ${pid} (${comm})`, "is a zombie", "which this version does not restore");
+	for (const [table, held] of shared.tables)
+		if (isShared(held))
+			refuseAll(
+				`descriptor table ${table}`,
+				`is that of processes ${held.by.join(", ")} (CLONE_FILES)`,
+				"which this version restores in one process only",
+			);
+}
+
+/** All that the processes have, as if one had it. */
+function wholeOf({ processes, shared }: Forest): Task {
+	const [root, ...others] = processes;
+	if (root === undefined) throw new RangeError("a forest of no process");
+	if (others.length === 0) return root;
+	return {
+		...root,
+		threads: processes.flatMap(({ threads }) => threads),
+		memory: {
+			...root.memory,
+			mappings: processes.flatMap(({ memory }) => memory.mappings),
+			contents: processes.flatMap(({ memory }) => memory.contents),
+			objects: [...shared.objects.values()].map(({ thing }) => thing),
+			ghosts: [...shared.ghosts.values()].map(({ thing }) => thing),
+		},
+		files: { ...root.files, descriptors: processes.flatMap(({ files }) => files.descriptors) },
+	};
+}
+
+function neededByAll(processes: readonly Task[], options: CompileOptions): NeededFile[] {
+	const needed = new Map<string, NeededFile>();
+	for (const task of processes)
+		for (const file of neededFiles(task, options)) {
+			const key = keyOfInput(file.path, file.use, file.by);
+			if (!needed.has(key)) needed.set(key, file);
+		}
+	return [...needed.values()];
+}
+
+const allKin = (kin: Kin): Kin[] => [kin, ...[...kin.early, ...kin.late].flatMap(allKin)];
+
+const unknown = (pid: number): never => {
+	throw new RangeError(`no process ${pid} in the forest`);
+};
+
+/** The most that land above the highest number on their way to their own. */
+const IN_PASSING = 3;
+
+/** How many descriptors a process of ours can have. */
+const mostNumbers = (facts: HostFacts): number =>
+	hasCapability(facts, CAP.SYS_RESOURCE, "system")
+		? Number.POSITIVE_INFINITY
+		: Number(facts.limits[limitNumber("NOFILE")]?.hard ?? NO_LIMIT);

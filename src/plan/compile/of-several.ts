@@ -1,0 +1,95 @@
+import { type Description, kindOf } from "../../descriptors/kinds.ts";
+import { refuse } from "../../errors.ts";
+import type { Descriptor } from "../../forest/files.ts";
+import { type Forest, type Held, isShared } from "../../forest/forest.ts";
+import type { Mapping, SharedObject, Task } from "../../forest/task.ts";
+import { ownName } from "../../proc/own-paths.ts";
+import { type FilePolicy, isOwn, slotsOf } from "../files/slots.ts";
+import type { Member } from "../memory/memfds.ts";
+import { needsDescriptor } from "../memory/objects.ts";
+
+/** An open description that several processes have, and the one that sees to it: the first. */
+export interface CommonDescription {
+	/** Of its slots. */
+	readonly key: string;
+	readonly description: Description;
+	readonly first: { readonly pid: number; readonly number: number };
+}
+
+/** Shared memory of several processes. */
+export interface CommonMemory {
+	readonly object: SharedObject;
+	/** Wherever it is mapped. */
+	readonly mappings: readonly Mapping[];
+	/** Who shows it; the first fills it. */
+	readonly pids: readonly number[];
+}
+
+/**
+ * What several processes have open. Not pipes and files without a name, which the workshop makes for all; an end of a pair of
+ * sockets brings the other along.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for what a process finds about itself in /proc and others have, and for memfds.
+ */
+export function commonDescriptions({ processes, shared }: Forest, policy: FilePolicy): readonly CommonDescription[] {
+	const apart = ({ kind, id, ...rest }: Description & { readonly pair?: number }): boolean => {
+		const held = shared.descriptions.get(id);
+		const pair = kind === "socket-pair" ? shared.pairs.get(rest.pair ?? 0) : undefined;
+		return (held !== undefined && isShared(held)) || (pair !== undefined && isShared(pair));
+	};
+	const found = new Map<string, CommonDescription>();
+	for (const { identity, files } of processes) {
+		const { pid } = identity;
+		const known = new Map(files.descriptors.map(({ number, description }) => [number, description]));
+		for (const slot of slotsOf(files, policy, () => {})) {
+			const { number, key } = slot;
+			const description = known.get(number);
+			if (found.has(key) || description === undefined || !apart(description)) continue;
+			if (isOwn(slot)) {
+				const { making } = kindOf(slot.content);
+				if (making.workshop?.waits !== undefined || making.unlinked?.(slot) !== undefined) continue;
+				const own = making.files?.(slot.content).find(({ looks }) => ownName(looks.path, pid) !== undefined);
+				const what = making.open === "with its memory" ? "a memfd" : own?.looks.path;
+				if (what !== undefined) refuseCommon(`descriptor ${number}`, what, shared.descriptions.get(description.id));
+			}
+			found.set(key, { key, description, first: { pid, number } });
+		}
+	}
+	return [...found.values()];
+}
+
+/**
+ * What memory several processes show.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED for memfds.
+ */
+export function commonMemory({ processes, shared }: Forest): readonly CommonMemory[] {
+	const found: CommonMemory[] = [];
+	for (const held of shared.objects.values()) {
+		if (!isShared(held)) continue;
+		const { thing: object, by } = held;
+		const showing = processes.filter(({ identity }) => by.includes(identity.pid));
+		const members = showing.flatMap(({ memory }) => membersOf(memory, object));
+		const open = showing.some(({ files }) => files.descriptors.some((it) => isOf(it, object)));
+		if (open || needsDescriptor(object, members))
+			refuseCommon(`shared object ${object.id}`, `the memfd ${object.name ?? "of shared memory"}`, held);
+		found.push({ object, mappings: members.map(({ mapping }) => mapping), pids: by });
+	}
+	return found;
+}
+
+const membersOf = (memory: Task["memory"], { id }: SharedObject): Member[] =>
+	memory.mappings.flatMap((mapping) => {
+		const { backing } = mapping;
+		return backing.kind === "object" && backing.object === id ? [{ mapping, offset: backing.offset }] : [];
+	});
+
+const isOf = ({ description }: Descriptor, { id }: SharedObject): boolean =>
+	description.kind === "memfd" && description.object === id;
+
+const refuseCommon = (subject: string, what: string, held: Held<unknown> | undefined): never =>
+	refuse("ERR_UNSUPPORTED", {
+		subject,
+		finding: `is ${what}, of processes ${held?.by.join(", ") ?? ""}`,
+		expectation: "which this version restores in one process only",
+	});

@@ -1,0 +1,143 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { Forest } from "../../src/forest/forest.ts";
+import { compileForest } from "../../src/plan/compile/compile.ts";
+import { neededFiles } from "../../src/plan/files/needed-files.ts";
+import type { HostFacts } from "../../src/plan/host-facts.ts";
+import { asIfOpened, keyOfInput, sourcesOf } from "../../src/plan/inputs.ts";
+import { type Plan, WORKSHOP } from "../../src/plan/plan.ts";
+import { FIRST_INPUT_FD, REPORT_FD } from "../../src/program/abi.ts";
+import { assemble } from "../../src/program/assemble.ts";
+import { letterOf, smallForest } from "../support/builders/small-forest.ts";
+import { type ForestKernel, type ModelFd, type ModelOpen, modelForest } from "../support/models/model-forest.ts";
+import { agreeable, type Outcome, runModel } from "../support/models/model-kernel.ts";
+import { modelSpace } from "../support/models/model-space.ts";
+import { present } from "../support/present.ts";
+
+// Whatever processes are to one another, a kernel that carries out their plan has them so.
+
+const AGENT = 100_000;
+const POLICY = { fds: new Map<number, string>(), missing: "error" as const };
+
+const facts: HostFacts = {
+	...{ xstate: { size: 576, places: new Map(), origin: "note" }, xcr0: 3n, hugePages: "never", processors: 1 },
+	...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, limits: [] },
+};
+
+interface CarriedOut {
+	readonly kernel: ForestKernel;
+	readonly outcome: Outcome;
+	readonly plan: Plan;
+}
+
+function carriedOut(forest: Forest): CarriedOut {
+	const { processes } = forest;
+	const given = [...new Set(processes.flatMap(sourcesOf))];
+	const files = processes.flatMap((task) => neededFiles(task, POLICY));
+	const needed = [...new Map(files.map((it) => [keyOfInput(it.path, it.use, it.by), it])).values()];
+	const opened = asIfOpened(needed, given);
+	const plan = compileForest(forest, facts, { ...POLICY, given, opened });
+	const { pieces, firstStep, contextAt } = assemble(plan);
+	const kernel = modelForest();
+	const openFile = (more: Partial<ModelOpen>): ModelFd => ({
+		description: { kind: "file", deeds: [], ...more },
+		closeOnExec: true,
+	});
+	const table = new Map<number, ModelFd>([[REPORT_FD, openFile({ kind: "report" })]]);
+	for (const [i, source] of given.entries())
+		table.set(FIRST_INPUT_FD + i, openFile({ content: present(source.read(0n as never, Number(source.size))) }));
+	for (const { number, path } of opened) table.set(number, openFile({ path, node: true }));
+	const agent = modelSpace(plan.hole);
+	kernel.adopt(AGENT, undefined, agent, table);
+	const run = { models: [kernel.model, agreeable], context: contextAt };
+	if (plan.lists.some(({ name }) => name === WORKSHOP)) {
+		const { reports } = runModel({ ...run, pieces, memory: agent, pid: AGENT, steps: firstStep(WORKSHOP) });
+		expect(reports).toEqual([]);
+	} else for (const { at, bytes } of pieces) agent.write(at, bytes);
+	const first = agent.fork();
+	kernel.adopt(plan.pid, AGENT, first, present(kernel.processes.get(AGENT)).table);
+	const outcome = runModel({ ...run, pieces: [], memory: first, pid: plan.pid, steps: firstStep("leader") });
+	return { kernel, outcome, plan };
+}
+
+/** Which of some things are the same, as numbers in the order of the first of each. */
+function sameness(things: readonly unknown[]): number[] {
+	const met = [...new Set(things)];
+	return things.map((it) => met.indexOf(it));
+}
+
+test("parents, sessions, groups, descriptions and memory are those of the forest", () => {
+	fc.assert(
+		fc.property(smallForest, (forest) => {
+			const { processes } = forest;
+			const { kernel, outcome } = carriedOut(forest);
+			expect(outcome.reports.filter(({ id }) => id !== 0n)).toEqual([]);
+			expect(outcome.waiting).toEqual([]);
+			const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
+			expect(outcome.left.map(({ tid }) => tid).sort()).toEqual(tids.sort());
+
+			const [root] = processes;
+			const rootPid = present(root).identity.pid;
+			const pids = processes.map(({ identity }) => identity.pid);
+			const inside = (id: number): number => (pids.includes(id) ? id : rootPid);
+			const madeOf = (pid: number) => present(kernel.processes.get(pid));
+			expect(pids.map((pid) => [pid, madeOf(pid).ppid, madeOf(pid).sid, madeOf(pid).pgid])).toEqual(
+				processes.map(({ identity: { pid, ppid, sid, pgid } }) => [
+					pid,
+					pid === rootPid ? AGENT : ppid,
+					pid === rootPid ? pid : inside(sid),
+					pid === rootPid ? pid : inside(pgid),
+				]),
+			);
+
+			const wanted = processes.flatMap(({ identity, files }) =>
+				files.descriptors.map((it) => ({ pid: identity.pid, ...it })),
+			);
+			const got = wanted.map(({ pid, number }) => madeOf(pid).table.get(number));
+			expect(got.map((it) => [it?.description.kind, it?.closeOnExec])).toEqual(
+				wanted.map(({ description, closeOnExec }) => [description.kind, closeOnExec]),
+			);
+			expect(sameness(got.map((it) => it?.description))).toEqual(
+				sameness(wanted.map(({ description }) => description.id)),
+			);
+			const channels = wanted.flatMap(({ description: it }, i) => {
+				const id =
+					it.kind === "pipe" ? `pipe ${it.pipe.id}` : it.kind === "socket-pair" ? `pair ${it.pair}` : undefined;
+				return id === undefined ? [] : [{ id, channel: got[i]?.description.channel }];
+			});
+			expect(sameness(channels.map(({ channel }) => channel))).toEqual(sameness(channels.map(({ id }) => id)));
+			for (const { description } of got.flatMap((it) => it ?? []))
+				expect(description.deeds).toEqual(description.kind === "timerfd" ? ["timer"] : []);
+			for (const { identity, files } of processes)
+				expect([...madeOf(identity.pid).table.keys()].sort()).toEqual(
+					files.descriptors.map(({ number }) => number).sort(),
+				);
+
+			const shown = processes.flatMap(({ identity, memory }) =>
+				memory.mappings.flatMap((it) => (it.backing.kind === "object" ? [{ pid: identity.pid, ...it }] : [])),
+			);
+			const inodes: unknown[] = [];
+			for (const { pid, start, end, backing } of shown) {
+				if (backing.kind !== "object") continue;
+				const { pages, page } = madeOf(pid).space;
+				inodes.push(pages.get(start)?.inode);
+				for (let at: bigint = start; at < end; at += 4096n) {
+					const index = (backing.offset + at - start) / 4096n;
+					expect(pages.get(at)).toEqual({ inode: pages.get(start)?.inode, index, shared: true });
+					expect(page(at).toString("latin1", 0, 1)).toBe(letterOf(backing.object, index));
+				}
+			}
+			expect(sameness(inodes)).toEqual(
+				sameness(shown.map(({ backing }) => backing.kind === "object" && backing.object)),
+			);
+			for (const { identity, memory } of processes) {
+				const { pages, page } = madeOf(identity.pid).space;
+				const mapped = memory.mappings.reduce((sum, { start, end }) => sum + Number((end - start) / 4096n), 0);
+				expect(pages.size).toBe(mapped);
+				const [own] = memory.mappings;
+				expect(page(present(own).start).toString("latin1", 0, 1)).toBe(String.fromCharCode(97 + (identity.pid % 26)));
+			}
+		}),
+		{ numRuns: 300 },
+	);
+});

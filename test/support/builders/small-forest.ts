@@ -1,0 +1,139 @@
+import fc from "fast-check";
+import { address, fileOffset } from "../../../src/bytes/address.ts";
+import type { Description } from "../../../src/descriptors/kinds.ts";
+import type { Descriptor } from "../../../src/forest/files.ts";
+import { type Forest, forestOf } from "../../../src/forest/forest.ts";
+import type { Mapping, SharedObject, Task } from "../../../src/forest/task.ts";
+import { lettered, map, smallTask, smallThread } from "./small-task.ts";
+
+/* Small processes of all kinds of kin, with things in common. */
+
+const P = 4096n;
+const PRIVATE = 0x10_0000n;
+const SHARED = 0x20_0000n;
+
+/** Shared memory of two pages and of three. */
+const OBJECTS: readonly SharedObject[] = ["pq", "xyz"].map((letters, i) => ({
+	id: i + 1,
+	size: BigInt(letters.length) * P,
+	contents: [{ ...lettered(0n, letters), start: fileOffset(0) }],
+}));
+
+const DESCRIPTIONS: readonly Description[] = [
+	...[0, 1].map((flags): Description => ({ kind: "pipe", id: 10 + flags, flags, pipe: { id: 1 } })),
+	...[0, 1].map((flags): Description => ({ kind: "pipe", id: 20 + flags, flags, pipe: { id: 2, capacity: 4096 } })),
+	...[30, 31].map((id): Description => ({ kind: "socket-pair", id, flags: 2, pair: 1 })),
+	{ kind: "eventfd", id: 40, flags: 2, counter: 3n },
+	{ kind: "timerfd", id: 41, flags: 2, clock: 1, ticks: 0n, settings: 0, remaining: 5n, interval: 0n },
+	{ kind: "signalfd", id: 42, flags: 2, mask: 5n },
+	{ kind: "epoll", id: 43, flags: 2, targets: [] },
+	...[50, 51].map(
+		(id): Description => ({ kind: "file", id, flags: 0, path: "/tmp/log", position: 7n, unlinked: false }),
+	),
+];
+
+interface Seed {
+	readonly parent: number;
+	readonly leadsSession: boolean;
+	readonly early: boolean;
+	readonly group: number;
+	readonly leadsGroup: boolean;
+	readonly threads: number;
+	readonly open: readonly number[];
+	readonly maps: readonly (readonly [object: number, page: number])[];
+}
+
+const seed: fc.Arbitrary<Seed> = fc.record({
+	...{ parent: fc.nat(4), leadsSession: fc.boolean(), early: fc.boolean(), group: fc.nat(4), leadsGroup: fc.boolean() },
+	threads: fc.constantFrom(1, 1, 2),
+	open: fc.array(fc.oneof(fc.nat(DESCRIPTIONS.length - 1), fc.constant(-1)), { maxLength: 8 }),
+	maps: fc.array(fc.tuple(fc.nat(1), fc.nat(1)), { maxLength: 2 }),
+});
+
+const UNSEEDED: Seed = {
+	...{ parent: 0, leadsSession: false, early: false, group: 0, leadsGroup: false, threads: 1, open: [], maps: [] },
+};
+
+/** One to five processes. */
+export const smallForest: fc.Arbitrary<Forest> = fc
+	.record({
+		seeds: fc.array(seed, { minLength: 1, maxLength: 5 }),
+		pids: fc.uniqueArray(fc.integer({ min: 2, max: 400 }), { minLength: 10, maxLength: 10 }),
+		foreign: fc.boolean(),
+	})
+	.map(({ seeds, pids, foreign }) => {
+		const born: number[] = [];
+		const kin: Omit<Task["identity"], "comm" | "pgid">[] = [];
+		for (const [i, it] of seeds.entries()) {
+			const pid = pids[i] ?? 0;
+			const above = it.parent % Math.max(1, i);
+			const parent = kin[above];
+			const early = it.early && above > 0 && parent !== undefined && parent.sid === parent.pid;
+			const inherited = early ? (born[above] ?? 0) : (parent?.sid ?? 0);
+			born.push(inherited);
+			const sid = parent === undefined ? (foreign ? 1 : pid) : it.leadsSession ? pid : inherited;
+			kin.push({ pid, ppid: parent?.pid ?? 0, sid });
+		}
+		const leads = seeds.map((it, i) => it.leadsGroup || kin[i]?.sid === kin[i]?.pid);
+		const tasks = kin.map(({ pid, ppid, sid }, i) => {
+			const it = seeds[i] ?? UNSEEDED;
+			// any in its session, also of who comes after it
+			const groups = kin.filter((other, n) => other.sid === sid && leads[n] === true).map((other) => other.pid);
+			const joined = groups[it.group % Math.max(1, groups.length)] ?? sid;
+			const pgid = leads[i] === true && (i > 0 || !foreign) ? pid : i === 0 && foreign ? 1 : joined;
+			return withThings(it, { pid, ppid, sid, pgid, comm: "small" }, pids[5 + i] ?? 0);
+		});
+		return forestOf(tasks);
+	});
+
+function withThings({ threads, open, maps }: Seed, identity: Task["identity"], second: number): Task {
+	const { pid } = identity;
+	const chosen = maps.filter(([object], i) => maps.findIndex(([other]) => other === object) === i);
+	const mappings = chosen.map(
+		([object, page], i): Mapping =>
+			map(
+				SHARED + BigInt(i * 16) * P,
+				2 - page + object,
+				{ kind: "object", object: object + 1, offset: fileOffset(page * 4096) },
+				{
+					shared: true,
+				},
+			),
+	);
+	const shown = new Set(chosen.map(([object]) => object));
+	const descriptors = open.flatMap((index, number): Descriptor[] => {
+		const description = index < 0 ? alone(pid, number) : DESCRIPTIONS[index];
+		return description === undefined
+			? []
+			: [{ number: 2 * number + (pid & 1), closeOnExec: number % 2 === 1, description }];
+	});
+	return {
+		...smallTask({
+			threads: [pid, second].slice(0, threads).map((tid) => smallThread({ tid, registers: USER })),
+			memory: {
+				mappings: [map(PRIVATE, 1, { kind: "anonymous" }), ...mappings],
+				contents: [lettered(PRIVATE, String.fromCharCode(97 + (pid % 26)))],
+				objects: OBJECTS.filter((_, i) => shown.has(i)),
+				bounds: BOUNDS,
+			},
+			files: { descriptors },
+		}),
+		identity,
+	};
+}
+
+const USER = { ...smallThread().registers, cs: 0x33n, ss: 0x2bn };
+
+const [at, end] = [address(PRIVATE), address(PRIVATE + P)];
+const BOUNDS = {
+	...{ startCode: at, endCode: end, startData: at, endData: end, startStack: at, startBrk: end, brk: end },
+	...{ argStart: at, argEnd: at, envStart: at, envEnd: at },
+};
+
+/** What nobody else has. */
+const alone = (pid: number, number: number): Description => ({
+	...{ kind: "eventfd", id: 1000 + pid * 100 + number, flags: 2, counter: 1n },
+});
+
+/** What a page of shared memory holds. */
+export const letterOf = (object: number, page: bigint): string => ["pq", "xyz"][object - 1]?.[Number(page)] ?? "";
