@@ -1,15 +1,10 @@
+import { defined } from "../bytes/defined.ts";
 import { buildIdText, buildIdWords, sameBuildId } from "../criu/build-id.ts";
 import { VMA } from "../criu/vma.ts";
-import {
-	type FdinfoEntry,
-	FdTypes,
-	type FileEntry,
-	type MmEntry,
-	type RegFileEntry,
-} from "../criu/wire/generated/schema.ts";
-import { NO_OWNER } from "../descriptors/entries.ts";
+import type { FileEntry, MmEntry } from "../criu/wire/generated/schema.ts";
+import { regularFile } from "../descriptors/file.ts";
+import type { MappedFile } from "../descriptors/mapped-file.ts";
 import { isOther } from "../forest/verdict.ts";
-import { O, O_ACCMODE } from "../linux/open.ts";
 import type { Binary } from "./binaries.ts";
 
 /** Builds files.img: the donor's entries, edited, then new ones. */
@@ -22,13 +17,8 @@ export interface FileTable {
 	remove(id: number): void;
 }
 
-export function fileTable(
-	donor: readonly FileEntry[],
-	mm: MmEntry,
-	descriptors: readonly FdinfoEntry[],
-	binaries: ReadonlyMap<string, Binary>,
-): FileTable {
-	const entries = withoutSizes(donor, descriptors).map((entry) => withBuildId(entry, binaries));
+export function fileTable(donor: readonly FileEntry[], mm: MmEntry, binaries: ReadonlyMap<string, Binary>): FileTable {
+	const entries = donor.map((entry) => withBuildId(entry, binaries));
 	const removed = new Set<number>();
 	let last = donor.reduce((max, { id }) => Math.max(max, id), 0);
 	const ids = new Map<string, number>();
@@ -46,11 +36,7 @@ export function fileTable(
 		mapped: (path) => {
 			const known = ids.get(path);
 			if (known !== undefined) return known;
-			const id = table.add((fresh) => ({
-				type: FdTypes.REG,
-				id: fresh,
-				reg: regular(fresh, path, binaries.get(path)),
-			}));
+			const id = table.add((fresh) => regularFile(fresh, looksOf(path, binaries.get(path))));
 			ids.set(path, id);
 			return id;
 		},
@@ -64,37 +50,10 @@ export function fileTable(
 	return table;
 }
 
-/** A file the donor had not mapped. What this host's file says is recorded only if it is not known to be another one. */
-function regular(id: number, path: string, binary: Binary | undefined): RegFileEntry {
+/** Of a file that the donor had not mapped, what this host's says is recorded only if it is not known to be another one. */
+function looksOf(path: string, binary: Binary | undefined): MappedFile {
 	const here = binary === undefined || isOther(binary.verdict) ? undefined : binary.here;
-	const buildId = binary?.expected.buildId;
-	return {
-		id,
-		flags: O.RDONLY,
-		pos: 0n,
-		fown: NO_OWNER,
-		name: path,
-		...(here === undefined ? {} : { size: here.source.size, mode: here.mode }),
-		build_id: buildId === undefined ? [] : buildIdWords(buildId),
-	};
-}
-
-/**
- * Files the process had open for writing may have grown since the donor was dumped, and CRIU refuses a file whose size is
- * not the recorded one; so for those none is recorded.
- */
-function withoutSizes(entries: readonly FileEntry[], descriptors: readonly FdinfoEntry[]): FileEntry[] {
-	const open = new Set(descriptors.map(({ id }) => id));
-	const written = new Set(
-		entries.flatMap(({ id, reg }) =>
-			reg !== undefined && open.has(id) && (reg.flags & O_ACCMODE) !== O.RDONLY ? [reg.name] : [],
-		),
-	);
-	return entries.map((entry) => {
-		if (entry.reg === undefined || !open.has(entry.id) || !written.has(entry.reg.name)) return entry;
-		const { size: _size, ...reg } = entry.reg;
-		return { ...entry, reg };
-	});
+	return { path, ...defined({ size: here?.source.size, mode: here?.mode, buildId: binary?.expected.buildId }) };
 }
 
 /** With --allow-mismatch the donor's entry may name another build; the dead process's is what a restore has to find. */

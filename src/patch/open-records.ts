@@ -54,21 +54,17 @@ export function openRecords({ entries, table }: OpenRecords, patch: OpenPatch): 
 	};
 }
 
-/**
- * The size of a file that is written to is dropped by whoever writes its entry; which object is behind a memfd is said in memfd.img,
- * and its number here is none of the images.
- */
-function isAsBefore(lent: Description, description: Description): boolean {
-	const { size: _lent, object: _lents, ...one } = { size: 0n, object: 0, ...lent };
-	const { size: _own, object: _owns, ...other } = { size: 0n, object: 0, ...description };
-	return isDeepStrictEqual(one, other);
-}
+/** Which object is behind a memfd is said in memfd.img, and its number here is none of the images. */
+const isAsBefore = (lent: Description, description: Description): boolean =>
+	isDeepStrictEqual({ ...lent, object: 0 }, { ...description, object: 0 });
 
 function onTopOf(record: FileEntry, written: FileEntry, description: Description): FileEntry {
 	if (record.reg !== undefined && written.reg !== undefined) {
 		// an unlinked file's entry has CRIU's name for it
 		const name = description.kind === "file" && description.unlinked ? record.reg.name : written.reg.name;
-		return { ...record, reg: { ...record.reg, ...written.reg, name, build_id: record.reg.build_id } };
+		// CRIU refuses a file whose size is not the recorded one: one that was written to has none
+		const { size: _size, ...kept } = record.reg;
+		return { ...record, reg: { ...kept, ...written.reg, name, build_id: record.reg.build_id } };
 	}
 	if (record.epfd !== undefined && written.epfd !== undefined) {
 		const tfd = written.epfd.tfd.map((target) => ({ ...sameTarget(record.epfd?.tfd ?? [], target), ...target }));

@@ -139,7 +139,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			credentials: task.threads[0]?.credentials ?? { uid: 0, euid: 0 },
 		},
 	);
-	const files = fileTable(open.entries, mmDonor, open.table, binaries);
+	const files = fileTable(open.entries, mmDonor, binaries);
 	const objects = objectImages(
 		task,
 		{
