@@ -32,6 +32,12 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 			: `${tree.length} processes`;
 	yield `${paint.bold(escapeText(name))}: CRIU images of ${who}, ${sizeText(bytes)} in ${counted(fileCount, "file")}\n`;
 	if (tree.length > 1) yield section("tree", `${tree.length}`, foldedLines(treeLines(tree), paint, verbose), paint);
+	const common = (view.shared ?? []).map(({ kind, id, what, processes: by }) => [
+		`${kind} ${id}`,
+		escapeText(what),
+		`of ${by.join(", ")}`,
+	]);
+	yield section("shared", `${common.length}`, foldedLines(tableLines("lll", common), paint, verbose), paint);
 	for (const process of processes) yield* processText(process, clock, paint, verbose, tree.length > 1);
 	const rows = others.map(({ name: file, kind, size }) => [
 		escapeText(file),
@@ -42,19 +48,30 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 	yield findingsSection("findings", view.findings, paint, verbose);
 }
 
-/** Children below their parents, indented. The root's parent is not in the images. */
+/** Children below their parents, indented; session and group where they are not the parent's. The root's parent is not in the images. */
 function treeLines(tree: readonly TreeEntry[]): string[] {
 	const depths = new Map<number, number>();
-	return tree.map(({ pid, ppid, comm, state, threads }) => {
+	const entries = new Map(tree.map((entry) => [entry.pid, entry]));
+	return tree.map((entry) => {
+		const { pid, ppid, comm } = entry;
 		const depth = (depths.get(ppid) ?? -1) + 1;
 		depths.set(pid, depth);
-		const remark = [
-			state === "running" ? [] : [state],
-			threads.length === 1 ? [] : [counted(threads.length, "thread")],
-		].flat();
-		return `  ${"  ".repeat(Math.min(depth, 32))}${pid} ${escapeText(comm)}${remark.length === 0 ? "" : ` (${remark.join(", ")})`}`;
+		const remarks = remarksOn(entry, entries.get(ppid));
+		return `  ${"  ".repeat(Math.min(depth, 32))}${pid} ${escapeText(comm)}${remarks.length === 0 ? "" : ` (${remarks.join(", ")})`}`;
 	});
 }
+
+const remarksOn = ({ sid, pgid, state, status, threads }: TreeEntry, parent: TreeEntry | undefined): string[] => [
+	...(state === "running" ? [] : [state]),
+	...(status === undefined ? [] : [statusText(status)]),
+	...(threads.length === 1 ? [] : [counted(threads.length, "thread")]),
+	...(sid === parent?.sid ? [] : [`session ${sid}`]),
+	...(pgid === parent?.pgid ? [] : [`group ${pgid}`]),
+];
+
+/** wait(2): seven bits of a signal, then eight of what was returned. */
+const statusText = (status: number): string =>
+	(status & 0x7f) === 0 ? `exit status ${(status >> 8) & 0xff}` : `killed by ${signalName(status & 0x7f)}`;
 
 function* processText(
 	process: ProcessView,

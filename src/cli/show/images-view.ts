@@ -8,9 +8,10 @@ import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/w
 import { refuse } from "../../errors.ts";
 import { type Finding, loss, note } from "../../finding.ts";
 import type { Task } from "../../forest/task.ts";
-import { taskFromImages } from "../../images/read/from-images.ts";
+import { forestFromImages, taskFromImages } from "../../images/read/from-images.ts";
 import { treeOf } from "../../images/read/tree.ts";
 import { x86View } from "./registers.ts";
+import { type SharedView, sharedIn } from "./shared.ts";
 import { argumentsOf, mappingsOfTask } from "./task-memory.ts";
 import { type FileView, filesOf, type MappingView, type ThreadView } from "./view.ts";
 
@@ -27,6 +28,8 @@ export interface ImagesView {
 	readonly tree: readonly TreeEntry[];
 	/** Those that were asked for and are not zombies. */
 	readonly processes: readonly ProcessView[];
+	/** What several of all processes have; absent where one was asked for. */
+	readonly shared?: readonly SharedView[];
 	/** Readings of the clocks at the dump. */
 	readonly clock?: TimensEntry;
 	/** Images of which nothing is shown. */
@@ -37,9 +40,14 @@ export interface ImagesView {
 export interface TreeEntry {
 	readonly pid: number;
 	readonly ppid: number;
+	/** Process group and session. */
+	readonly pgid: number;
+	readonly sid: number;
 	readonly comm: string;
 	readonly state: "running" | "stopped" | "zombie" | "unknown";
 	readonly threads: readonly number[];
+	/** Of a zombie, as wait(2) gives it. */
+	readonly status?: number;
 }
 
 export interface ProcessView extends TreeEntry {
@@ -72,6 +80,8 @@ export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView
 		});
 	}
 	const sizes = new Map(dir.names.map((name) => [name, attempt(name, () => statSync(join(dir.path, name)).size)]));
+	const forest = pid === undefined ? forestFromImages(dir) : undefined;
+	const tasks = forest?.processes ?? [];
 	const clock = dir.names.find((name) => kindOfFile(name)?.name === "timens");
 	return {
 		name: basename(resolve(dir.path)),
@@ -82,7 +92,11 @@ export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView
 		tree,
 		processes: tree
 			.filter((entry) => entry.state !== "zombie" && (pid === undefined || entry.pid === pid))
-			.map((entry) => processOf(dir, entry, inventory)),
+			.map((entry) => {
+				const task = tasks.find(({ identity }) => identity.pid === entry.pid) ?? taskFromImages(dir, entry.pid);
+				return processOf(dir, entry, task, inventory);
+			}),
+		...(forest === undefined ? {} : { shared: sharedIn(forest) }),
 		...(clock === undefined ? {} : { clock: dir.one(clock, "timens") }),
 		others: othersIn(sizes),
 		findings: findingsOf(dir, tree),
@@ -93,14 +107,14 @@ export function viewOfImages(dir: ImageDir, pid: number | undefined): ImagesView
 const states: Readonly<Record<number, TreeEntry["state"]>> = { 1: "running", 2: "zombie", 3: "stopped" };
 
 const entriesOf = (dir: ImageDir): TreeEntry[] =>
-	treeOf(dir).map(({ pid, ppid, threads }) => {
+	treeOf(dir).map(({ pid, ppid, pgid, sid, threads }) => {
 		const { tc, thread_info } = dir.one(`core-${pid}.img`, "core");
 		const state = tc !== undefined && thread_info === undefined ? "zombie" : (states[tc?.task_state ?? 0] ?? "unknown");
-		return { pid, ppid, comm: tc?.comm ?? "", state, threads };
+		const status = state === "zombie" ? tc?.exit_code : undefined;
+		return { pid, ppid, pgid, sid, comm: tc?.comm ?? "", state, threads, ...defined({ status }) };
 	});
 
-function processOf(dir: ImageDir, entry: TreeEntry, { root_ids }: InventoryEntry): ProcessView {
-	const task = taskFromImages(dir, entry.pid);
+function processOf(dir: ImageDir, entry: TreeEntry, task: Task, { root_ids }: InventoryEntry): ProcessView {
 	const { memory } = task;
 	const mappings = mappingsOfTask(task);
 	const ids = dir.has(`ids-${entry.pid}.img`) ? dir.one(`ids-${entry.pid}.img`, "ids") : undefined;

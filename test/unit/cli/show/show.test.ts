@@ -258,7 +258,7 @@ function family(): string {
 		number(1, 1),
 		delimited(
 			3,
-			[number(1, 2), number(2, 0), number(3, 0), number(4, 0), number(5, 0), delimited(6, "z\u001b")].flat(),
+			[number(1, 2), number(2, 11), number(3, 0), number(4, 0), number(5, 0), delimited(6, "z\u001b")].flat(),
 		),
 	].flat();
 	writeFileSync(join(directory, "core-8.img"), imageBytes(0x55053847, framed(zombie)));
@@ -279,9 +279,17 @@ images: CRIU images of 3 processes, `.slice(1),
 		);
 		expect(text).toContain(`
 tree (3)
-  ${PID} counter-static
-    7 counter-static
-      8 z\\x1b (zombie)
+  ${PID} counter-static (session ${PID}, group ${PID})
+    7 counter-static (session 7, group 7)
+      8 z\\x1b (zombie, killed by SIGSEGV, session 8, group 8)
+
+shared (6)
+  descriptor table 2                                            of ${PID}, 7
+  pipe 247523                                                   of ${PID}, 7
+  description 2       file /dev/null                            of ${PID}, 7
+  description 3       file /dev/null                            of ${PID}, 7
+  description 4       file /opt/victims/run/counter-static/log  of ${PID}, 7
+  description 5       file /dev/null                            of ${PID}, 7
 
 process ${PID} (counter-static)
 `);
@@ -290,7 +298,17 @@ process ${PID} (counter-static)
 		const one = await shown(directory, { pid: 7 });
 		expect(one).toContain("\nprocess 7 (counter-static)\n");
 		expect(one).not.toContain(`\nprocess ${PID} (`);
+		const whole = JSON.parse(await shown(directory, { json: true }));
+		expect(whole.tree[2]).toEqual({
+			...{ pid: 8, ppid: 7, pgid: 8, sid: 8, comm: "z\u001b", state: "zombie", threads: [8], status: 11 },
+		});
+		expect(whole.shared.slice(0, 3)).toEqual([
+			{ kind: "descriptor table", id: 2, what: "", processes: [PID, 7] },
+			{ kind: "pipe", id: 247523, what: "", processes: [PID, 7] },
+			{ kind: "description", id: 2, what: "file /dev/null", processes: [PID, 7] },
+		]);
 		const json = JSON.parse(await shown(directory, { json: true, pid: 7 }));
+		expect(json.shared).toBeNull();
 		expect(json.tree.map(({ pid, state }: { pid: number; state: string }) => [pid, state])).toEqual([
 			[PID, "running"],
 			[7, "running"],
