@@ -9,7 +9,7 @@ import { newestBetween, newestInBothForms } from "./evidence/clock-readings.ts";
 import { deadlinesOf } from "./evidence/deadlines.ts";
 import type { Evidence } from "./evidence/evidence.ts";
 import { goPollsUntil } from "./evidence/go-poller.ts";
-import { type UvLoop, uvLoops } from "./evidence/libuv.ts";
+import type { UvLoop } from "./evidence/libuv.ts";
 
 /*
  * No note of a core says what the clock showed. There are two witnesses: this host, if the core was written on this boot; and
@@ -57,7 +57,7 @@ const SHORTLY = SECOND / 10n;
 export function clockTrace(
 	dead: PartialTask,
 	places: readonly Range[],
-	{ open, calls }: Pick<Evidence, "open" | "calls">,
+	{ open, calls, loopsIn }: Pick<Evidence, "open" | "calls" | "loopsIn">,
 	host?: Clocks,
 ): ClockTrace | undefined {
 	const { memory } = dead;
@@ -76,7 +76,7 @@ export function clockTrace(
 	}
 	const polls = goPollsUntil(memory, open);
 	if (polls !== undefined) return asleep(polls, "Go's runtime slept");
-	const loop = newestLoop(uvLoops(memory, places));
+	const loop = newestLoop(loopsIn(places));
 	if (loop !== undefined) {
 		const since = loop.time * MILLISECOND;
 		const by = `libuv's loop had come to ${secondsText(since)}`;

@@ -1,4 +1,5 @@
 import { defined } from "../bytes/defined.ts";
+import type { Range } from "../bytes/range.ts";
 import { type Finding, note } from "../finding.ts";
 import { LATEST_CLOCK, type ProcessClocks } from "../forest/clocks.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
@@ -6,13 +7,14 @@ import type { Task } from "../forest/task.ts";
 import { clockTrace, decideClocks, type HostClocksThen, secondsText } from "./clocks.ts";
 import { wasReadLately } from "./evidence/clock-readings.ts";
 import type { Evidence } from "./evidence/evidence.ts";
-import { longLived } from "./evidence/search.ts";
 
 /** What CLOCK_MONOTONIC is to show, nanoseconds; or that of the host as it is. */
 export type GivenClock = bigint | "host";
 
 export interface DeadClockOptions {
-	readonly evidence: Pick<Evidence, "open" | "calls">;
+	readonly evidence: Pick<Evidence, "open" | "calls" | "loopsIn">;
+	/** Where readings of the clock are searched for. */
+	readonly places: readonly Range[];
 	/** This host's clocks when the core was written; absent where the core is older than this boot, or of unknown age. */
 	readonly host?: HostClocksThen;
 	/** What other clocks of this boot showed then, by which it may have lived. */
@@ -23,14 +25,13 @@ export interface DeadClockOptions {
 	readonly donor?: ProcessClocks;
 }
 
-/** The process of a core with its clocks, which the core does not tell: see deduce/clocks.ts. */
+/** The process of a core with its clocks, which the core does not tell: see clocks.ts. */
 export function withDeadClocks(
 	task: Task,
 	dead: PartialTask,
-	{ evidence, host, others = [], given, donor }: DeadClockOptions,
+	{ evidence, places, host, others = [], given, donor }: DeadClockOptions,
 ): { readonly task: Task; readonly finding: Finding } {
 	if (given !== undefined) return withGivenClock(task, given);
-	const places = longLived(dead, task.memory.bounds);
 	const trace = clockTrace(dead, places, evidence, host);
 	const { clocks, finding } = decideClocks({
 		others,

@@ -1,3 +1,4 @@
+import type { Range } from "../bytes/range.ts";
 import type { OpenFile } from "../descriptors/file.ts";
 import type { DescriptorGuess } from "../descriptors/stand-ins.ts";
 import { standIn } from "../descriptors/stand-ins.ts";
@@ -14,7 +15,6 @@ import type { MovedDonor } from "./donor/moved-donor.ts";
 import type { BlockingCall } from "./evidence/blocking-calls.ts";
 import { type ProvedDescriptors, provedDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
-import { longLived } from "./evidence/search.ts";
 import { waitsOf } from "./evidence/waits.ts";
 import { lentFiles } from "./lent-files.ts";
 import { anyByteOf, withProvedFiles } from "./proved-files.ts";
@@ -39,11 +39,11 @@ export function understandFiles(
 	dead: PartialTask,
 	evidence: Evidence,
 	donor: MovedDonor | undefined,
-	bounds: Bounds,
+	{ bounds, places }: { readonly bounds: Bounds; readonly places: readonly Range[] },
 	options: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
-	const proved = provedDescriptors(dead, longLived(dead, bounds), evidence);
+	const proved = provedDescriptors(dead, places, evidence);
 	if (donor !== undefined) return filesOfDonor(dead, evidence.calls, proved, donor, report);
 	proved.reportOthers(options.fds?.keys() ?? [], report);
 	return {

@@ -13,6 +13,7 @@ import type { Evidence } from "./evidence/evidence.ts";
 import { reportNotDumped, requireCode } from "./evidence/not-in-core.ts";
 import { reportProcessPending } from "./evidence/pending.ts";
 import { reportRuntimes } from "./evidence/runtimes.ts";
+import { longLived } from "./evidence/search.ts";
 import { withStackGuards } from "./evidence/stack-guards.ts";
 import { type FilesOptions, understandFiles } from "./files.ts";
 import { understandIdentity } from "./identity.ts";
@@ -29,7 +30,7 @@ export interface UnderstandOptions extends FilesOptions {
 	/** For all threads, instead of the dead process's own. */
 	readonly credentials?: Credentials;
 	/** What besides core and donor tells its clocks. Absent: it is to have those of its host, whatever they show. */
-	readonly clocks?: Omit<DeadClockOptions, "evidence" | "donor">;
+	readonly clocks?: Omit<DeadClockOptions, "evidence" | "places" | "donor">;
 }
 
 /** A whole process, and what had to be said on the way. */
@@ -68,6 +69,7 @@ export function understand(
 	requireCode(dead, allowMismatch);
 	reportNotDumped(dead, report);
 	const bounds = understandBounds(dead, evidence, donor, report);
+	const places = longLived(dead, bounds);
 	const lender = donor === undefined ? undefined : movedDonor(donor, dead, bounds, report);
 	const memory = understandMemory(dead, lender, bounds, report);
 	const credentialsOf =
@@ -77,7 +79,7 @@ export function understand(
 	const signalActions = understandSignalActions(dead, evidence, lender, report);
 	if (donor === undefined) reportRuntimes(dead.memory, report);
 	for (const { subject, text } of donor?.losses ?? []) report(lostAtDump("the donor", subject, text));
-	const files = understandFiles(dead, evidence, lender, bounds, options, report);
+	const files = understandFiles(dead, evidence, lender, { bounds, places }, options, report);
 	const matched = donor === undefined ? { memory, files } : matchMemfds(memory, files, donor, report);
 	const timers = understandTimers(dead, lender, report);
 	if (donor === undefined)
@@ -106,7 +108,7 @@ export function understand(
 	if (options.clocks === undefined) return { task, findings, donorThreads };
 	const clocked = withDeadClocks(task, dead, {
 		...options.clocks,
-		evidence,
+		...{ evidence, places },
 		...defined({ donor: donor?.clocks }),
 	});
 	report(clocked.finding);

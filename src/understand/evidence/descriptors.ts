@@ -9,7 +9,7 @@ import { addAwaited } from "./awaited-descriptors.ts";
 import { type Add, MOST_DESCRIPTORS } from "./descriptor-guess.ts";
 import type { Evidence } from "./evidence.ts";
 import { type GoPoller, goPoller } from "./go-poller.ts";
-import { type UvLoop, uvLockPipe, uvLoops } from "./libuv.ts";
+import { type UvLoop, uvLockPipe } from "./libuv.ts";
 import type { OpenObject } from "./program-objects.ts";
 import { type SelfPipe, selfPipes } from "./python-sockets.ts";
 import { stdioFiles, stdioFinding } from "./stdio.ts";
@@ -31,9 +31,9 @@ export interface ProvedDescriptors {
 export function provedDescriptors(
 	dead: PartialTask,
 	places: readonly Range[],
-	{ open, calls }: Pick<Evidence, "open" | "calls">,
+	{ open, calls, loopsIn }: Pick<Evidence, "open" | "calls" | "loopsIn">,
 ): ProvedDescriptors {
-	const { found, add, pipes } = ofLoops(dead, places, open);
+	const { found, add, pipes } = ofLoops(dead, loopsIn(places), open);
 	const loops = new Map(found);
 	watchSelfPipes(pipes, loops);
 	const waits = waitsOf(calls, dead.memory);
@@ -54,7 +54,7 @@ export function provedDescriptors(
 
 function ofLoops(
 	dead: PartialTask,
-	places: readonly Range[],
+	loops: readonly UvLoop[],
 	open: OpenObject,
 ): { readonly found: Map<number, DescriptorGuess>; readonly add: Add; readonly pipes: readonly SelfPipe[] } {
 	const found = new Map<number, DescriptorGuess>();
@@ -62,7 +62,6 @@ function ofLoops(
 		const { number } = deduced;
 		if (number >= 0 && number < MOST_DESCRIPTORS && !found.has(number)) found.set(number, deduced);
 	};
-	const loops = uvLoops(dead.memory, places);
 	for (const [i, loop] of loops.entries()) addLoop(loop, `libuv's loop ${i + 1}`, add);
 	const lock = loops.length === 0 ? undefined : uvLockPipe(dead.memory, open, loops);
 	if (lock !== undefined) addPipe(lock, { flags: 0, why: "libuv's lock around signal handlers", lock: true }, add);

@@ -1,11 +1,13 @@
 import type { Address } from "../../bytes/address.ts";
 import { once } from "../../bytes/once.ts";
+import type { Range } from "../../bytes/range.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { AlternateStack, SignalAction } from "../../forest/task.ts";
 import { type BlockingCall, blockingCalls } from "./blocking-calls.ts";
 import { goSignalStacks } from "./go-stacks.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
 import { libcHandlers } from "./libc-handlers.ts";
+import { type UvLoop, uvLoops } from "./libuv.ts";
 import { type Program, programOf, withLinkedProtections } from "./program-headers.ts";
 import { type OpenObject, programBreak } from "./program-objects.ts";
 import { type FrameOf, signalFrames } from "./signal-frame.ts";
@@ -23,6 +25,8 @@ export interface Evidence {
 	readonly frameOf: FrameOf;
 	/** The system calls that threads were in. */
 	readonly calls: readonly BlockingCall[];
+	/** The event loops of libuv in some places. Whoever asks again of the same gets what the first got. */
+	loopsIn(places: readonly Range[]): readonly UvLoop[];
 	/** The signal stacks of Go's threads, by thread id. */
 	readonly goStacks: ReadonlyMap<number, AlternateStack>;
 	/** The handlers of libc's own signals, where it has them. */
@@ -40,9 +44,14 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 	const calls = once(() => blockingCalls(linked, frames(), open));
 	const goStacks = once(() => goSignalStacks(linked));
 	const handlers = once(() => libcHandlers(memory, open));
+	let searched: { readonly places: readonly Range[]; readonly loops: readonly UvLoop[] } | undefined;
 	return {
 		open,
 		linked,
+		loopsIn: (places) => {
+			if (searched?.places !== places) searched = { places, loops: uvLoops(memory, places) };
+			return searched.loops;
+		},
 		get program() {
 			return program();
 		},

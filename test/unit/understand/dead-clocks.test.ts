@@ -13,7 +13,7 @@ test("what the user says goes before all else", () => {
 	const dead = { memory: wordMemory([]), threads: [] } as unknown as PartialTask;
 	const host = { monotonic: 70n * SECOND, boottime: 70n * SECOND };
 	const { task: made, finding } = withDeadClocks(task, dead, {
-		evidence: clockEvidence(dead),
+		...{ evidence: clockEvidence(dead), places: [] },
 		host,
 		given: 9n * SECOND,
 	});
