@@ -35,7 +35,26 @@ export interface Ask extends Look {
 	ghost(open: OpenDescriptor, path: string): number | undefined;
 	/** The id of the shared memory that a descriptor shows. */
 	object(open: OpenDescriptor, name: string): number;
+	/** Bytes that wait to be read (FIONREAD). */
+	unread(open: OpenDescriptor): Promise<number>;
+	/** Where an inode is found now; `undefined` where it is not. */
+	find(inode: WatchedInode): Promise<string | undefined>;
 	/** Whether a descriptor is not dumped. */
 	isLost(number: number): boolean;
 	readonly report: (finding: Finding) => void;
+}
+
+/** An inode as the kernel tells of one that has no descriptor. */
+export interface WatchedInode {
+	readonly inode: bigint;
+	/** Of its file system: the major number in the bits from 20 on, the minor one below. */
+	readonly device: number;
+	/** Empty where its file system knows none. */
+	readonly handle: FileHandle;
+}
+
+/** name_to_handle_at(2) */
+export interface FileHandle {
+	readonly type: number;
+	readonly bytes: Uint8Array;
 }

@@ -92,13 +92,6 @@ export const netlinkSocket = onlyNamed("netlink-socket", {
 	see: socketOf("netlink"),
 });
 
-export const inotify = onlyNamed("inotify", {
-	type: FdTypes.INOTIFY,
-	part: ({ ify }) => ify,
-	words: () => "an inotify instance",
-	see: linkedAs(/^anon_inode:\[?inotify/, "an inotify instance"),
-});
-
 export const fanotify = onlyNamed("fanotify", {
 	type: FdTypes.FANOTIFY,
 	part: ({ ffy }) => ffy,

@@ -1,3 +1,4 @@
+import type { Agent } from "../agent/agent.ts";
 import { extent } from "../bytes/extent.ts";
 import { fromBuffer } from "../bytes/source.ts";
 import type { Ask, Look, OpenDescriptor } from "../descriptors/ask.ts";
@@ -6,12 +7,14 @@ import type { Finding } from "../finding.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { DescriptorCopies } from "../trace/descriptors.ts";
+import { findInode } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import type { LiveObjects } from "./objects.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
 
 /** What a stopped process's descriptors are asked with. */
 export interface Asked {
+	readonly agent: Agent;
 	readonly look: Look;
 	/** The first descriptor of each open file. */
 	readonly firsts: readonly OpenDescriptor[];
@@ -24,13 +27,16 @@ export interface Asked {
 }
 
 /** What can be asked about a stopped process. Pipes get their ids in the order in which they are asked for. */
-export function askOf({ look, firsts, copies, objects, ghosts, lost, report }: Asked): Ask {
+export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, report }: Asked): Ask {
 	const pipes = new Map<string, Pipe>();
 	const { pid } = look;
+	const near = firsts.map(({ link: name }) => name).filter((name) => name.startsWith("/"));
 	const link = ({ number }: OpenDescriptor): string => pathOfLink(pid, `fd/${number}`);
 	return {
 		...look,
 		report,
+		unread: ({ number }) => copies.unread(number),
+		find: (inode) => findInode(agent, pid, inode, near),
 		isLost: (number) => lost.has(number),
 		ghost: (open, path) => ghosts.of(link(open), path, true),
 		object: ({ number, stat }, name) => objects.ofDescriptor(number, name, deviceText(stat.dev), stat.ino),

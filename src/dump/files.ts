@@ -46,7 +46,7 @@ export async function filesOf(agent: Agent, pid: number, status: ProcStatus, pol
 		const seen = new Map(open.map((one) => [one.number, see(one, look)]));
 		const lost = new Set([...seen].flatMap(([number, { undumpable }]) => (undumpable === undefined ? [] : [number])));
 		const firsts = groups.map(([first]) => first);
-		const ask = askOf({ look, firsts, copies, objects, ghosts, lost, report });
+		const ask = askOf({ agent, look, firsts, copies, objects, ghosts, lost, report });
 		const descriptors: Descriptor[] = [];
 		for (const [i, group] of groups.entries()) {
 			const [first] = group;

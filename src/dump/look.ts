@@ -1,8 +1,7 @@
-import { type BigIntStats, statSync } from "node:fs";
-import { bytesFromText } from "../bytes/text.ts";
+import type { BigIntStats } from "node:fs";
 import type { Look } from "../descriptors/ask.ts";
 import { socketOf } from "../proc/sockets.ts";
-import { otherName } from "./other-name.ts";
+import { otherName, lookAt as pathLooks } from "./other-name.ts";
 
 /** What can be asked about a process that still runs. */
 export function lookAt(pid: number): Look {
@@ -21,10 +20,6 @@ export function lookAt(pid: number): Look {
 
 /** Whether its path still leads to it: not unlinked, not replaced, nothing mounted over it. */
 function isStillThere(path: string, { ino, dev }: Pick<BigIntStats, "ino" | "dev">): boolean {
-	try {
-		const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true });
-		return here.ino === ino && here.dev === dev;
-	} catch {
-		return false;
-	}
+	const here = pathLooks(path);
+	return here?.ino === ino && here.dev === dev;
 }

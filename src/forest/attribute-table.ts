@@ -147,6 +147,11 @@ export const attributeTable: readonly AttributeRow[] = [
 		status: "FDSize",
 		proc: "fd fdinfo",
 	},
+	{
+		name: "inotify",
+		fate: "kept",
+		remark: "watches of what is found by a path, by the same numbers; events that nobody had read are told",
+	},
 	{ name: "EFD_SEMAPHORE", fate: "kept by ours" },
 	{
 		name: "files without a name",
@@ -165,7 +170,7 @@ export const attributeTable: readonly AttributeRow[] = [
 		remark: "or given up with --missing-fds; those about itself and its first thread are kept",
 	},
 	{
-		name: "sockets, terminals, inotify, fanotify, pidfds, BPF, io_uring, namespaces, devices",
+		name: "sockets, terminals, fanotify, pidfds, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},

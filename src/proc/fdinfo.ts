@@ -9,6 +9,8 @@ export interface Fdinfo {
 	readonly flags: number;
 	/** Lines about file locks that were taken by way of this descriptor. */
 	readonly locks: readonly string[];
+	/** All lines, for kinds that tell several things in one. */
+	readonly lines: readonly string[];
 	/** One line's value, by its name; `undefined` where there is none. */
 	field(name: string): string | undefined;
 	/** Every `tfd:` line of an epoll instance. */
@@ -24,7 +26,8 @@ export function parseFdinfo(text: string): Fdinfo {
 	const fields = new Map<string, string>();
 	const locks: string[] = [];
 	const targets: { number: number; events: number; data: bigint }[] = [];
-	for (const line of text.split("\n")) {
+	const lines = text.split("\n");
+	for (const line of lines) {
 		const target = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)/.exec(line);
 		if (target !== null) {
 			const [, number, events, data] = target;
@@ -42,6 +45,7 @@ export function parseFdinfo(text: string): Fdinfo {
 		flags: Number.parseInt(fields.get("flags") ?? "0", 8),
 		locks,
 		targets,
+		lines,
 		field: (name) => fields.get(name),
 	};
 }

@@ -24,6 +24,7 @@ export const agentCalls = {
 	kcmp: { args: [int, int, int, hexadecimal, hexadecimal] },
 	modify_ldt: { args: [int, pointer, count] },
 	nanosleep: { args: [pointer, pointer] },
+	open_by_handle_at: { args: [descriptor, pointer, hexadecimal] },
 	pause: { args: [] },
 	pidfd_getfd: { args: [descriptor, int, hexadecimal] },
 	pidfd_open: { args: [int, hexadecimal] },

@@ -1,4 +1,5 @@
 import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../linux/fcntl.ts";
+import { INOTIFY_IOC_SETNEXTWD } from "../linux/inotify.ts";
 import { F_SEAL } from "../linux/mman.ts";
 import { O, openFlagsText } from "../linux/open.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
@@ -34,6 +35,13 @@ const EPOLL = {
 	...{ ET: 0x8000_0000n },
 };
 
+/** include/uapi/linux/inotify.h */
+const IN = {
+	...{ ACCESS: 0x1, MODIFY: 0x2, ATTRIB: 0x4, CLOSE_WRITE: 0x8, CLOSE_NOWRITE: 0x10, OPEN: 0x20, MOVED_FROM: 0x40 },
+	...{ MOVED_TO: 0x80, CREATE: 0x100, DELETE: 0x200, DELETE_SELF: 0x400, MOVE_SELF: 0x800 },
+	...{ EXCL_UNLINK: 0x400_0000n, ONESHOT: 0x8000_0000n },
+};
+
 const openFlags = known((value) => openFlagsText(Number(value)));
 const statusFlags = flags({ O_APPEND: O.APPEND, O_NONBLOCK: O.NONBLOCK, O_CLOEXEC: O.CLOEXEC, O_DIRECT: O.DIRECT });
 
@@ -53,7 +61,11 @@ const fcntlSpells: ReadonlyMap<number, Spell> = new Map([
 ]);
 
 const ioctlArgument: Spell = (arg: Arg, args) =>
-	literalOf(args[1]) === BigInt(TFD_IOC_SET_TICKS) ? ticks(arg, args) : pointer(arg, args);
+	literalOf(args[1]) === BigInt(TFD_IOC_SET_TICKS)
+		? ticks(arg, args)
+		: literalOf(args[1]) === BigInt(INOTIFY_IOC_SETNEXTWD)
+			? int(arg, args)
+			: pointer(arg, args);
 const ticks = pointerTo((place) => `[${u64At(place)}]`);
 
 const epollOps = oneOf({ EPOLL_CTL_ADD, EPOLL_CTL_DEL: 2, EPOLL_CTL_MOD: 3 });
@@ -99,7 +111,9 @@ export const fileCalls = {
 			remedy("EPERM", "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE"),
 		],
 	},
-	ioctl: { args: [descriptor, oneOf({ TFD_IOC_SET_TICKS }), ioctlArgument] },
+	inotify_add_watch: { args: [descriptor, text, flags(IN, "IN_")] },
+	inotify_init1: { args: [statusFlags] },
+	ioctl: { args: [descriptor, oneOf({ TFD_IOC_SET_TICKS, INOTIFY_IOC_SETNEXTWD }), ioctlArgument] },
 	open: {
 		args: [text, openFlags, octal],
 		least: 2,

@@ -24,6 +24,8 @@ export interface DescriptorCopies {
 	 * expiration until it is read or timerfd_gettime(2) is called (fs/timerfd.c); until then fdinfo shows no time left.
 	 */
 	wind(numbers: readonly number[]): Promise<void>;
+	/** Bytes that wait to be read (FIONREAD). */
+	unread(number: number): Promise<number>;
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
@@ -93,6 +95,18 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 				(batch, copy) => batch.call("timerfd_gettime", copy, batch.space(itimerspec.size)),
 				() => undefined,
 			);
+		},
+		unread: async (number) => {
+			const [waiting = 0] = await each(
+				[number],
+				(batch, copy) => {
+					const count = batch.space(u32.size);
+					batch.call("ioctl", copy, FIONREAD, count);
+					return count;
+				},
+				(bytes, _, count) => u32.read(viewOf(bytes(count)), 0),
+			);
+			return waiting;
 		},
 		pipe: async (number, readable) => {
 			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);

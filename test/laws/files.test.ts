@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fileOffset } from "../../src/bytes/address.ts";
 import { fromBuffer } from "../../src/bytes/source.ts";
+import type { InotifyWatch } from "../../src/descriptors/inotify.ts";
 import type { Description } from "../../src/descriptors/kinds.ts";
 import type { Pipe } from "../../src/descriptors/pipe-queue.ts";
 import type { Descriptor, Files } from "../../src/forest/files.ts";
@@ -50,6 +51,12 @@ const owner = fc.option(
 	{ nil: undefined },
 );
 
+/** Odd numbers watch a file, even ones what nobody has found. */
+const watching = (number: number): InotifyWatch => ({
+	...{ number, mask: number << 8, inode: 7n, device: 1, handle: { type: 1, bytes: Buffer.of() } },
+	...(number % 2 === 0 ? {} : { path: number < 5 ? "/log" : "/data" }),
+});
+
 /** Bodies of descriptions that share the given pipes. */
 const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<object> =>
 	fc.oneof(
@@ -93,6 +100,13 @@ const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<ob
 			remaining: fc.bigInt({ min: 0n, max: 2n ** 60n }),
 			interval: fc.bigInt({ min: 0n, max: 2n ** 60n }),
 			flags: flagsOf(fc.constant(2), NONBLOCK),
+		}),
+		fc.record({
+			kind: fc.constant("inotify"),
+			flags: flagsOf(fc.constant(0), NONBLOCK),
+			watches: fc
+				.uniqueArray(fc.nat(9), { maxLength: 3 })
+				.map((numbers) => numbers.map((i) => watching(i + 1)).sort((a, b) => a.number - b.number)),
 		}),
 		fc.record({
 			kind: fc.constantFrom("tty", "unix-socket", "memfd"),
@@ -190,6 +204,12 @@ function expected({ description }: Descriptor, substitute: string | undefined): 
 		case "timerfd": {
 			const { clock, ticks, remaining, interval } = description;
 			return { ...common, kind: "timerfd", clock, counter: ticks, value: remaining, interval };
+		}
+		case "inotify": {
+			const found = description.watches.flatMap(({ number, mask, path }) =>
+				path === undefined ? [] : [[number, { mask, path }] as const],
+			);
+			return { ...common, kind: "inotify", watches: new Map(found) };
 		}
 		default:
 			return { ...common, kind: description.kind === "pipe" ? "pipe" : "epoll" };

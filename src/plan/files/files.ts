@@ -49,6 +49,7 @@ export function planFiles({ identity, files }: Task, context: Context, policy: F
 	const neighbours = new Map(slots.map((slot) => [slot.number, neighbourOf(slot)]));
 	for (const slot of own.filter(({ key }) => context.common?.elsewhere.has(key) !== true))
 		kindOf(slot.content).making.finish?.(slot, fds, neighbours);
+	context.actor.asCaller("files");
 	fds.add("close_range", [BigInt(firstSpareFd), LAST_DESCRIPTOR, 0n], "what was only needed meanwhile");
 	return context.draft.made();
 

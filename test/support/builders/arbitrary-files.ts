@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { fileOffset } from "../../../src/bytes/address.ts";
+import type { InotifyWatch } from "../../../src/descriptors/inotify.ts";
 import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { Pipe } from "../../../src/descriptors/pipe-queue.ts";
 import type { Descriptor, Files } from "../../../src/forest/files.ts";
@@ -11,6 +12,14 @@ const queued = fc
 	.map((it) => ({ ...it, source, available: it.length }));
 const pipe = (number: number): fc.Arbitrary<Pipe> =>
 	fc.record({ capacity: optional(u32), content: optional(queued) }).map((it) => said({ id: number, ...it }) as Pipe);
+
+const watch = fc
+	.record({
+		...{ number: u32, mask: u32, inode: u64, device: u32, path: optional(path) },
+		handle: fc.record({ type: u32, bytes: fc.uint8Array({ maxLength: 128 }).map((bytes) => Buffer.from(bytes)) }),
+	})
+	.map((it) => said(it) as InotifyWatch);
+const byNumber = { selector: ({ number }: InotifyWatch) => number };
 
 const description = (
 	pipes: readonly Pipe[],
@@ -55,6 +64,12 @@ const description = (
 					...{ kind: fc.constant("timerfd"), clock: u32, ticks: u64, settings: u32 },
 					...{ remaining: nanoseconds, interval: nanoseconds },
 				}),
+				fc
+					.record({ kind: fc.constant("inotify"), watches: fc.uniqueArray(watch, { ...byNumber, maxLength: 4 }) })
+					.map((it) => ({
+						...it,
+						watches: [...it.watches].sort((a, b) => a.number - b.number),
+					})),
 				...named.map((it) =>
 					fc.record({
 						kind: fc.constant("memfd"),

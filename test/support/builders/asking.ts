@@ -9,6 +9,8 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	pipe: async () => ({ id: 9, capacity: 65536 }),
 	ghost: () => 2,
 	object: () => 4,
+	unread: async () => 0,
+	find: async () => undefined,
 	isLost: (number) => number === 8,
 	report: () => {},
 	...answers,

@@ -39,7 +39,7 @@ describe("what a descriptor refers to", () => {
 		["anon_inode:[timerfd]", "timerfd"],
 		["/memfd:a name (deleted)", "memfd"],
 		["socket:[4711]", ["unknown", "a socket"]],
-		["anon_inode:inotify", ["inotify", "an inotify instance"]],
+		["anon_inode:inotify", "inotify"],
 		["anon_inode:[fanotify]", ["fanotify", "a fanotify group"]],
 		["anon_inode:[io_uring]", ["unknown", "a ring of io_uring"]],
 		["anon_inode:[pidfd]", ["pidfd", "a pidfd"]],

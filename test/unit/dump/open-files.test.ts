@@ -8,14 +8,14 @@ import { refusal } from "../../support/refusal.ts";
 const nothing = { mode: 0n, rdev: 0n, ino: 0n, dev: 0n } as BigIntStats;
 
 it("refuses what cannot be dumped by number and name, unless it need not be dumped", () => {
-	const open = ["pipe:[1]", "anon_inode:inotify", "anon_inode:[fanotify]"].map((link, number) => ({
+	const open = ["pipe:[1]", "anon_inode:[pidfd]", "anon_inode:[fanotify]"].map((link, number) => ({
 		...{ number, link, stat: nothing, info: parseFdinfo("") },
 	}));
 	expect(refusal(() => requireDumpable(process.pid, open, "error"))).toBe(
-		"ERR_UNSUPPORTED descriptors 1, 2: 1 is an inotify instance, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
+		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a pidfd, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	);
 	expect(refusal(() => requireDumpable(process.pid, open.slice(0, 2), "error"))).toMatch(
-		/^ERR_UNSUPPORTED descriptor 1: is an inotify instance, which this version cannot dump; /,
+		/^ERR_UNSUPPORTED descriptor 1: is a pidfd, which this version cannot dump; /,
 	);
 	for (const policy of ["null", "skip"] as const) requireDumpable(process.pid, open, policy);
 	requireDumpable(process.pid, open.slice(0, 1), "error");

@@ -342,7 +342,7 @@ describe("descriptors that cannot be opened", () => {
 
 	it.each(
 		[
-			...["inet-socket", "packet-socket", "netlink-socket", "inotify", "fanotify", "namespace"],
+			...["inet-socket", "packet-socket", "netlink-socket", "fanotify", "namespace"],
 			...["tun", "external", "bpf-map", "pidfd", "unknown", "tty"],
 		].map((kind) => [kind]),
 	)("%s is refused by name", (kind) => {
