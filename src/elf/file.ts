@@ -14,7 +14,7 @@ export const ELF_MAGIC = 0x7f454c46;
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 
 /** Segment types, `p_type`. */
-export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, PHDR: 6 } as const;
+export const PT = { LOAD: 1, DYNAMIC: 2, NOTE: 4, PHDR: 6, GNU_RELRO: 0x6474e552 } as const;
 
 /** Segment permissions, `p_flags`. */
 export const PF = { X: 1, W: 2, R: 4 } as const;

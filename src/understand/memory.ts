@@ -11,10 +11,11 @@ import { withOneVvar } from "../forest/vvar.ts";
 import { MADV, MAP, PROT_WRITE } from "../linux/mman.ts";
 import { type MappingCounterparts, mappingCounterparts } from "./donor/mapping-counterparts.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
-import { protectionOf } from "./donor/protection.ts";
+import type { Evidence } from "./evidence/evidence.ts";
 import { mappedFileOf } from "./mapped-file.ts";
 import { kindOfMapping } from "./mapping-kind.ts";
 import { groupObjects } from "./objects.ts";
+import { understandProtections } from "./protections.ts";
 import { linkedPaths } from "./relocate.ts";
 import { singleObjects } from "./single-objects.ts";
 
@@ -27,6 +28,7 @@ const RESERVATION = 1n << 30n;
  */
 export function understandMemory(
 	dead: PartialTask,
+	evidence: Evidence,
 	lender: MovedDonor | undefined,
 	bounds: Bounds,
 	report: (finding: Finding) => void,
@@ -36,7 +38,8 @@ export function understandMemory(
 	const donor = lender?.task.memory;
 	const objects = groupObjects(dead.memory, singleObjects(dead.memory, donor, report), report);
 	const counterpartOf: MappingCounterparts =
-		lender === undefined ? () => undefined : mappingCounterparts(dead, lender.task.memory, bounds, lender.pairs);
+		lender === undefined ? () => undefined : mappingCounterparts(dead, lender.task, bounds, lender.pairs);
+	const protectionOf = understandProtections(dead, evidence, donor, counterpartOf, report);
 	const [, ...others] = dead.threads;
 	const stacks = new Set(others.map(({ registers }) => rangeAt(dead.memory.mappings, address(registers.sp))));
 	const mappings: Mapping[] = [];
@@ -48,7 +51,7 @@ export function understandMemory(
 		mappings.push({
 			start: mapping.start,
 			end: mapping.end,
-			prot: protectionOf(mapping, dead, donor, counterpart, report),
+			prot: protectionOf(mapping),
 			shared: kind.shared,
 			backing,
 			flags: flagsOf(mapping, backing, kind.shared, counterpart, bounds, stacks.has(mapping)) | (kind.flags ?? 0),

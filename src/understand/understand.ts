@@ -71,7 +71,7 @@ export function understand(
 	const bounds = understandBounds(dead, evidence, donor, report);
 	const places = longLived(dead, bounds);
 	const lender = donor === undefined ? undefined : movedDonor(donor, dead, bounds, report);
-	const memory = understandMemory(dead, lender, bounds, report);
+	const memory = understandMemory(dead, evidence, lender, bounds, report);
 	const credentialsOf =
 		credentials === undefined ? understandCredentials(dead, donor, report) : (): Credentials => credentials;
 	const threads = understandThreads(dead, { evidence, donor: lender, credentialsOf, report });

@@ -1,8 +1,9 @@
 import { address } from "../../bytes/address.ts";
 import { contains, lengthOf, overlaps, rangeAt } from "../../bytes/range.ts";
 import type { PartialMapping, PartialTask } from "../../forest/partial-task.ts";
-import type { Bounds, Mapping, Memory } from "../../forest/task.ts";
+import type { Bounds, Mapping, Memory, Task } from "../../forest/task.ts";
 import { MAP } from "../../linux/mman.ts";
+import { namedAfter } from "./named-after-process.ts";
 import { shownByGdb } from "./protection.ts";
 import type { ThreadPair } from "./thread-pairs.ts";
 
@@ -15,7 +16,7 @@ export type MappingCounterparts = (mapping: PartialMapping) => Mapping | undefin
  */
 export function mappingCounterparts(
 	dead: PartialTask,
-	donor: Memory,
+	{ identity: { pid: donorPid }, memory: donor }: Pick<Task, "identity" | "memory">,
 	bounds: Bounds,
 	threads: readonly ThreadPair[],
 ): MappingCounterparts {
@@ -26,7 +27,7 @@ export function mappingCounterparts(
 		if (name === undefined) continue;
 		for (const key of [name, withProt(name, mapping.prot)]) if (!named.has(key)) named.set(key, mapping);
 	}
-	const deadNames = deadNamesOf(dead, donor, bounds);
+	const deadNames = deadNamesOf(dead, donor, donorPid, bounds);
 	const placed = nameless(dead, donor, deadNames, donorNames);
 	const stacks = threadStacks(dead, donor, threads);
 	return (mapping) => {
@@ -54,19 +55,25 @@ const namesOf = (donor: Memory): NameOf<Mapping> => {
 	};
 };
 
-const deadNamesOf =
-	(dead: PartialTask, donor: Memory, bounds: Bounds): NameOf<PartialMapping> =>
-	(mapping) => {
+function deadNamesOf(dead: PartialTask, donor: Memory, donorPid: number, bounds: Bounds): NameOf<PartialMapping> {
+	const theirs = new Set(donor.mappings.flatMap(({ backing }) => (backing.kind === "file" ? [backing.path] : [])));
+	const donorPath = (path: string): string => {
+		if (path === dead.memory.executable) return donor.executable;
+		const renamed = namedAfter(path, dead.pid, donorPid);
+		return !theirs.has(path) && theirs.has(renamed) ? renamed : path;
+	};
+	return (mapping) => {
 		const { kernel, file } = mapping;
 		if (kernel !== undefined) return `[${kernel}]`;
 		if (file !== undefined) {
 			if (file.deleted && file.path.startsWith("/memfd:")) return objectName(file.path.slice("/memfd:".length));
 			if (file.deleted && /^\/(?:SYSV|dev\/zero$)/.test(file.path)) return objectName(undefined);
-			return `${file.path === dead.memory.executable ? donor.executable : file.path}+${file.offset}`;
+			return `${donorPath(file.path)}+${file.offset}`;
 		}
 		if (contains(mapping, bounds.startStack)) return "[stack]";
 		return overlaps(mapping, { start: bounds.startBrk, end: bounds.brk }) ? "[heap]" : undefined;
 	};
+}
 
 /**
  * Pairs nameless mappings by their place: programs map in one order, so between the same two named neighbours the lists run

@@ -8,6 +8,7 @@ import { goSignalStacks } from "./go-stacks.ts";
 import { type KernelRecords, kernelRecords } from "./kernel-records.ts";
 import { libcHandlers } from "./libc-handlers.ts";
 import { type UvLoop, uvLoops } from "./libuv.ts";
+import { noAccess } from "./no-access.ts";
 import { type Program, programOf, withLinkedProtections } from "./program-headers.ts";
 import { type OpenObject, programBreak } from "./program-objects.ts";
 import { type FrameOf, signalFrames } from "./signal-frame.ts";
@@ -22,6 +23,8 @@ export interface Evidence {
 	/** libc's own variable. */
 	readonly programBreak: Address | undefined;
 	readonly records: KernelRecords;
+	/** Where anonymous memory begins that nothing may access, as glibc has it. */
+	readonly noAccess: ReadonlySet<bigint>;
 	readonly frameOf: FrameOf;
 	/** The system calls that threads were in. */
 	readonly calls: readonly BlockingCall[];
@@ -40,6 +43,7 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 	const program = once(() => programOf(memory, open));
 	const at = once(() => programBreak(memory, open));
 	const records = once(() => kernelRecords(linked, open));
+	const closed = once(() => noAccess(linked));
 	const frames = once(() => signalFrames(threads, memory));
 	const calls = once(() => blockingCalls(linked, frames(), open));
 	const goStacks = once(() => goSignalStacks(linked));
@@ -60,6 +64,9 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 		},
 		get records() {
 			return records();
+		},
+		get noAccess() {
+			return closed();
 		},
 		frameOf: (thread) => frames()(thread),
 		get calls() {

@@ -1,4 +1,4 @@
-import { address, hex, isPageAligned, plus } from "../../bytes/address.ts";
+import { type Address, address, hex, isPageAligned, plus } from "../../bytes/address.ts";
 import { byStart, rangeAt } from "../../bytes/range.ts";
 import { type Finding, note } from "../../finding.ts";
 import type { PartialMemory, PartialTask } from "../../forest/partial-task.ts";
@@ -17,7 +17,7 @@ const LARGEST = 1n << 20n;
  * touched; its own record of the stack says that they are a guard. Of other guard regions nothing tells.
  */
 export function withStackGuards(memory: Memory, dead: PartialTask, report: (finding: Finding) => void): Memory {
-	const guards = controlBlocks(dead.threads, dead.memory).flatMap((block) => guardOf(block, dead.memory, memory));
+	const guards = stackRecords(dead).flatMap((record) => guardOf(record, dead.memory, memory));
 	const [first] = guards;
 	if (first === undefined) return memory;
 	report(
@@ -30,21 +30,44 @@ export function withStackGuards(memory: Memory, dead: PartialTask, report: (find
 	return { ...memory, mappings: [...memory.mappings, ...guards].sort(byStart) };
 }
 
-function guardOf({ at, bytes }: ControlBlock, dead: PartialMemory, { mappings }: Memory): Mapping[] {
+/** The memory of a thread's stack, as glibc's record of it has it. */
+export interface StackRecord {
+	readonly tid: number;
+	readonly start: Address;
+	/** Bytes, with the guard. */
+	readonly size: bigint;
+	/** Bytes from `start` on; 0 for a stack that the program brought itself. */
+	readonly guard: bigint;
+	/** The thread's control block, at its top. */
+	readonly block: Address;
+}
+
+/** The stacks of threads but the first, where their control blocks tell. */
+export const stackRecords = ({ threads, memory }: Pick<PartialTask, "threads" | "memory">): StackRecord[] =>
+	controlBlocks(threads, memory).flatMap((block) => recordOf(block, threads));
+
+function recordOf({ tid, at, bytes }: ControlBlock, threads: PartialTask["threads"]): StackRecord[] {
+	const sp = threads.find((thread) => thread.tid === tid)?.registers.sp ?? 0n;
 	for (let row = 0; row + ROW <= bytes.length; row += 8) {
 		const start = address(bytes.readBigUInt64LE(row));
 		const size = bytes.readBigUInt64LE(row + SIZE);
 		const guard = bytes.readBigUInt64LE(row + GUARD);
-		const pages = isPageAligned(start) && isPageAligned(size) && isPageAligned(guard) && guard > 0n && guard <= LARGEST;
+		const pages = isPageAligned(start) && isPageAligned(size) && isPageAligned(guard) && guard <= LARGEST;
 		// the block itself lies at the top of the stack that it describes
 		if (!pages || start >= at || start + size <= at || guard >= size) continue;
 		if (bytes.readBigUInt64LE(row + REPORTED) > guard) continue;
-		const mapping = rangeAt(mappings, start);
-		// where access was taken it is another mapping, and what is written to is no guard
-		if (mapping === undefined || mapping.end < at || mapping.shared || mapping.prot === 0) return [];
-		if (dead.read(start, Number(guard))?.some((byte) => byte !== 0) === true) return [];
-		const end = plus(start, guard);
-		return [{ start, end, prot: 0, shared: false, backing: { kind: "guard" }, flags: 0, advice: 0n }];
+		// with no guard to speak for it, the thread must be on it
+		if (guard === 0n && (sp < start || sp >= at)) continue;
+		return [{ tid, start, size, guard, block: at }];
 	}
 	return [];
+}
+
+function guardOf({ start, guard, block }: StackRecord, dead: PartialMemory, { mappings }: Memory): Mapping[] {
+	const mapping = rangeAt(mappings, start);
+	// where access was taken it is another mapping, and what is written to is no guard
+	if (guard === 0n || mapping === undefined || mapping.end < block || mapping.shared || mapping.prot === 0) return [];
+	if (dead.read(start, Number(guard))?.some((byte) => byte !== 0) === true) return [];
+	const end = plus(start, guard);
+	return [{ start, end, prot: 0, shared: false, backing: { kind: "guard" }, flags: 0, advice: 0n }];
 }
