@@ -20,7 +20,22 @@ export interface Look {
 	/** Another name of an unlinked file, in the directory that it was in. */
 	otherName(path: string, inode: Inode): string | undefined;
 	/** What `socket:[4711]` is. */
-	socket(link: string): { readonly family?: SocketFamily; readonly words: string };
+	socket(link: string): SocketSight;
+}
+
+/** What is known of a socket before anything is done. */
+export interface SocketSight {
+	readonly family?: SocketFamily;
+	/** Of a TCP socket, where it is known. */
+	readonly tcpState?: number;
+	readonly words: string;
+}
+
+/** An option of a socket that is asked for: level and number of getsockopt(2), and the most bytes that it has. */
+export interface AskedOption {
+	readonly level: number;
+	readonly option: number;
+	readonly size: number;
 }
 
 export type Inode = Pick<BigIntStats, "ino" | "dev" | "nlink">;
@@ -39,6 +54,10 @@ export interface Ask extends Look {
 	unread(open: OpenDescriptor): Promise<number>;
 	/** Where an inode is found now; `undefined` where it is not. */
 	find(inode: WatchedInode): Promise<string | undefined>;
+	/** Options of a socket, in the order in which they are asked for; `undefined` for those that it has not. */
+	socketOptions(open: OpenDescriptor, asked: readonly AskedOption[]): Promise<readonly (Buffer | undefined)[]>;
+	/** getsockname(2) */
+	socketName(open: OpenDescriptor): Promise<Buffer | undefined>;
 	/** Whether a descriptor is not dumped. */
 	isLost(number: number): boolean;
 	readonly report: (finding: Finding) => void;

@@ -13,6 +13,8 @@ export interface Guess<What> {
 	readonly why: string;
 	/** A thread waits for it without a timeout. */
 	readonly awaited?: boolean;
+	/** It was open once, and may have been closed since. */
+	readonly past?: true;
 	/** The kind is what is most likely, not what is proved. */
 	readonly guessed?: boolean;
 }

@@ -67,6 +67,8 @@ export interface Making<D> {
 	finish?(slot: Slot<D>, opening: Opening, all: ReadonlyMap<number, Neighbour>): void;
 	/** What it does by itself, set going when the process is whole. */
 	arm?(slot: Slot<D>, late: Late): void;
+	/** The same, made with no more rights than its user has. */
+	unaided?(description: D): D;
 	/** The files of the host that it is made of. */
 	files?(description: D): readonly HostFile[];
 	/** The file without a name that it shows, and what the workshop keeps that under. */

@@ -3,6 +3,7 @@ import { epoll } from "./epoll.ts";
 import { eventfd } from "./eventfd.ts";
 import { fifo } from "./fifo.ts";
 import { file } from "./file.ts";
+import { inetSocket } from "./inet-socket.ts";
 import { inotify } from "./inotify.ts";
 import type { DescriptorKind, Sighting } from "./kind.ts";
 import { memfd } from "./memfd.ts";
@@ -10,7 +11,6 @@ import {
 	bpfMap,
 	external,
 	fanotify,
-	inetSocket,
 	namespace,
 	netlinkSocket,
 	packetSocket,

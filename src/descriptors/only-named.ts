@@ -64,13 +64,6 @@ const socketOf =
 
 const isSocket = (link: string): boolean => link.startsWith("socket:");
 
-export const inetSocket = onlyNamed("inet-socket", {
-	type: FdTypes.INETSK,
-	part: ({ isk }) => isk,
-	words: () => "an internet socket",
-	see: socketOf("inet"),
-});
-
 export const unixSocket = onlyNamed("unix-socket", {
 	type: FdTypes.UNIXSK,
 	part: ({ usk }) => usk,

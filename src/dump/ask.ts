@@ -39,6 +39,8 @@ export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, repo
 		find: (inode) => findInode(agent, pid, inode, near),
 		isLost: (number) => lost.has(number),
 		ghost: (open, path) => ghosts.of(link(open), path, true),
+		socketOptions: ({ number }, asked) => copies.socketOptions(number, asked),
+		socketName: ({ number }) => copies.socketName(number),
 		object: ({ number, stat }, name) => objects.ofDescriptor(number, name, deviceText(stat.dev), stat.ino),
 		pipe: async (open) => {
 			const key = pipeKey(open);

@@ -26,6 +26,8 @@ export const timevalOf = (microseconds: bigint): Struct<typeof timeval> => ({
 	tv_usec: microseconds % MICROSECONDS,
 });
 
+export const microsecondsOf = ({ tv_sec, tv_usec }: Struct<typeof timeval>): bigint => tv_sec * MICROSECONDS + tv_usec;
+
 /** First argument of setitimer(2). */
 export const ITIMER = { REAL: 0, VIRTUAL: 1, PROF: 2 } as const;
 

@@ -6,9 +6,13 @@ import { fileCalls } from "./file-calls.ts";
 import { memoryCalls } from "./memory-calls.ts";
 import { processCalls } from "./process-calls.ts";
 import { signalCalls } from "./signal-calls.ts";
+import { socketCalls } from "./socket-calls.ts";
 
 /** Every call that the blob is ever told to make. */
-const systemCalls = { ...memoryCalls, ...fileCalls, ...processCalls, ...signalCalls, ...agentCalls } as const;
+const systemCalls = {
+	...{ ...memoryCalls, ...fileCalls, ...socketCalls },
+	...{ ...processCalls, ...signalCalls, ...agentCalls },
+} as const;
 
 /** Ends a list of steps. */
 export const DO_END = 0xff00;

@@ -75,7 +75,6 @@ const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
 const DESCRIPTORS = "raise RLIMIT_NOFILE (ulimit -n) above the numbers of its descriptors";
 
 export const fileCalls = {
-	socketpair: { args: [int, int, int, pointer] },
 	chdir: {
 		args: [text],
 		remedies: [

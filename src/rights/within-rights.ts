@@ -199,7 +199,9 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	const kept = descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
 		const use = fds.has(number) ? undefined : openingsOf(description, rights, pid).find((it) => !mayUse(it));
-		if (use === undefined) return descriptor;
+		const { unaided } = kindOf(description).making;
+		if (use === undefined)
+			return unaided === undefined ? descriptor : { ...descriptor, description: unaided(description) };
 		const { path } = use;
 		if (missing === "error")
 			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });

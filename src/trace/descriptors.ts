@@ -9,6 +9,7 @@ import { F, fOwnerEx } from "../linux/fcntl.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
 import { KCMP } from "../linux/sched.ts";
+import { MOST_SOCKADDR } from "../linux/socket.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's fds in the agent (pidfd_getfd(2)), for what can only be asked of an open fd. */
@@ -26,6 +27,13 @@ export interface DescriptorCopies {
 	wind(numbers: readonly number[]): Promise<void>;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(number: number): Promise<number>;
+	/** Options of a socket, each with the most bytes that it has; `undefined` for those that it has not. */
+	socketOptions(
+		number: number,
+		asked: readonly { readonly level: number; readonly option: number; readonly size: number }[],
+	): Promise<readonly (Buffer | undefined)[]>;
+	/** Its own address, as getsockname(2) gives it. */
+	socketName(number: number): Promise<Buffer | undefined>;
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
@@ -108,6 +116,28 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			);
 			return waiting;
 		},
+		socketOptions: async (number, asked) => {
+			const batch = agent.batch();
+			const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
+			const answers = asked.map(({ level, option, size }) => {
+				const [value, length] = [batch.space(size), batch.put(intBytes(size))];
+				return { value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
+			});
+			batch.call("close", copy);
+			const done = await agent.perform(batch, { patience: PATIENCE, doing: "asking a socket" });
+			return answers.map(({ value, length, result }) =>
+				done.result(result) < 0n ? undefined : filled(done.bytes(value), done.bytes(length)),
+			);
+		},
+		socketName: async (number) => {
+			const batch = agent.batch();
+			const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
+			const [name, length] = [batch.space(MOST_SOCKADDR), batch.put(intBytes(MOST_SOCKADDR))];
+			const result = batch.call("getsockname", copy, name, length);
+			batch.call("close", copy);
+			const done = await agent.perform(batch, { patience: PATIENCE, doing: "asking a socket" });
+			return done.result(result) < 0n ? undefined : filled(done.bytes(name), done.bytes(length));
+		},
 		pipe: async (number, readable) => {
 			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);
 			if (copy < 0n) refuseCall(`descriptor ${number}`, "pidfd_getfd", copy);
@@ -122,6 +152,15 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 		close: once(async () => void (await agent.call("close", pidfd))),
 	};
 }
+
+function intBytes(value: number): Uint8Array {
+	const bytes = new Uint8Array(u32.size);
+	u32.write(viewOf(bytes), 0, value);
+	return bytes;
+}
+
+/** As much of a buffer as the kernel says it has filled. */
+const filled = (bytes: Buffer, length: Buffer): Buffer => Buffer.from(bytes.subarray(0, u32.read(viewOf(length), 0)));
 
 /** A copy of the bytes in a pipe, by tee(2), which leaves them there. */
 async function copyOf(agent: Agent, number: number, from: bigint, capacity: number): Promise<Buffer> {

@@ -17,8 +17,10 @@ export function withProvedFiles(
 	report: (finding: Finding) => void,
 ): Files {
 	const open = new Set(files.descriptors.map(({ number }) => number));
-	// a pair of sockets is nothing that images can hold
-	const besides = guesses.filter(({ number, what }) => !open.has(number) && what.kind !== "socket");
+	// a pair of sockets is nothing that images can hold; what was there once is better closed where all others are as they were
+	const besides = guesses.filter(
+		({ number, what, past }) => !open.has(number) && what.kind !== "socket" && past !== true,
+	);
 	if (besides.length === 0) return files;
 	const [ids, pipes] = [lastId(files, ({ id }) => id), lastId(files, pipeId)];
 	const added = besides.map((guess): Descriptor => {

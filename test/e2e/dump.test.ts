@@ -411,17 +411,17 @@ describe.skipIf(!able)(`what cannot be dumped is refused and not touched${needs}
 	it("sockets, by number and kind; /dev/null can take their place", async () => {
 		const where = await room();
 		const script = fresh("script.cjs");
-		const line = `require("node:net").createServer().listen(0, "127.0.0.1", () => setInterval(() => console.log("on"), 50))`;
+		const line = `require("node:dgram").createSocket("udp4").bind(0, "127.0.0.1", () => setInterval(() => console.log("on"), 50))`;
 		writeFileSync(script, line);
 		const node = await started(where, [process.execPath, script]);
 		const { status, stderr } = refusal(where, node.pid);
 		expect(status).toBe(6);
 		expect(stderr).toMatch(
-			/^necromancer: descriptor \d+: is a TCP socket, which this version cannot dump; let \/dev\/null take its place with --missing-fds null, or leave it out with --missing-fds skip \[ERR_UNSUPPORTED\]\n$/,
+			/^necromancer: descriptor \d+: is a UDP socket, which this version cannot dump; let \/dev\/null take its place with --missing-fds null, or leave it out with --missing-fds skip \[ERR_UNSUPPORTED\]\n$/,
 		);
 		expect(tracerOf(where, node)).toBe("0");
 		const replaced = refusal(where, node.pid, "--missing-fds", "null", "-R");
-		expect(replaced.stdout).toMatch(/^loss +descriptor \d+: was a TCP socket; \/dev\/null takes its place$/m);
+		expect(replaced.stdout).toMatch(/^loss +descriptor \d+: was a UDP socket; \/dev\/null takes its place$/m);
 		expect(replaced.status).toBe(0);
 	});
 

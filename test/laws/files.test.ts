@@ -109,6 +109,17 @@ const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<ob
 				.map((numbers) => numbers.map((i) => watching(i + 1)).sort((a, b) => a.number - b.number)),
 		}),
 		fc.record({
+			kind: fc.constant("inet-socket"),
+			...{ inode: fc.constant(9), family: fc.constant(2), type: fc.constant(1), protocol: fc.constant(6) },
+			state: fc.constant(7),
+			source: fc.constant({ port: 0, address: Uint8Array.of(0, 0, 0, 0) }),
+			target: fc.constant({ port: 0, address: Uint8Array.of(0, 0, 0, 0) }),
+			backlog: fc.constant(0),
+			options: fc.record({ "reuse address": fc.constantFrom(0, 1), "no delay": fc.constantFrom(0, 1) }),
+			timeouts: fc.constant({ send: 0n, receive: 0n }),
+			flags: flagsOf(fc.constant(2), NONBLOCK),
+		}),
+		fc.record({
 			kind: fc.constantFrom("tty", "unix-socket", "memfd"),
 			flags: flagsOf(anyAccess),
 			name: fc.constant("m"),
@@ -201,6 +212,14 @@ function expected({ description }: Descriptor, substitute: string | undefined): 
 			return { ...common, kind: "eventfd", counter: description.counter };
 		case "signalfd":
 			return { ...common, kind: "signalfd", mask: description.mask };
+		case "inet-socket": {
+			const { "reuse address": reused = 0, "no delay": prompt = 0 } = description.options;
+			const options = new Map([
+				...(reused === 0 ? [] : [["1 2", "01000000"]]),
+				...(prompt === 0 ? [] : [["6 1", "01000000"]]),
+			] as [string, string][]);
+			return { ...common, kind: "socket", socket: { made: [2, 1, 6], options } };
+		}
 		case "timerfd": {
 			const { clock, ticks, remaining, interval } = description;
 			return { ...common, kind: "timerfd", clock, counter: ticks, value: remaining, interval };

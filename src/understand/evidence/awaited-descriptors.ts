@@ -75,6 +75,7 @@ function addEpoll(wait: Wait, memory: PartialMemory, add: Add): void {
 			...{ number, flags: O.NONBLOCK, closeOnExec: false },
 			what: { kind: "silence" },
 			why: `reported last by epoll ${wait.descriptor}`,
+			past: true,
 		});
 }
 

@@ -20,6 +20,41 @@ const watch = fc
 	})
 	.map((it) => said(it) as InotifyWatch);
 const byNumber = { selector: ({ number }: InotifyWatch) => number };
+const flag = fc.constantFrom(0, 1);
+const addressOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+
+/** TCP sockets that are not connected, and sockets of UDP. What CRIU's entry leaves out is not 0. */
+const inetSocket = fc.constantFrom(4, 16).chain((length) =>
+	fc
+		.record({
+			kind: fc.constant("inet-socket"),
+			...{ inode: u32, family: fc.constant(length === 4 ? 2 : 10), backlog: u32 },
+			kindOf: fc.constantFrom(
+				{ type: 1, protocol: 6, state: 10 },
+				{ type: 1, protocol: 6, state: 7 },
+				{ type: 2, protocol: 17, state: 7 },
+			),
+			source: fc.record({ port: fc.integer({ min: 1, max: 65_535 }), address: addressOf(length) }),
+			target: fc.constant({ port: 0, address: new Uint8Array(length) }),
+			onlyV6: length === 4 ? fc.constant(undefined) : fc.boolean(),
+			common: fc.record({
+				"send buffer": u32,
+				"receive buffer": u32,
+				"reuse address": flag,
+				"reuse port": flag,
+				priority: fc.nat(6),
+			}),
+			tcp: fc.record({ "no delay": flag, cork: flag, "keep alive idle": u32 }),
+			tos: optional(fc.integer({ min: 1, max: 255 })),
+			timeouts: fc.record({ send: fc.nat().map(BigInt), receive: fc.nat().map(BigInt) }),
+			...{ linger: optional(u32), device: optional(fc.constantFrom("lo", "eth0")), namespace: optional(u32) },
+		})
+		.map(({ kindOf, common, tcp, tos, ...it }) => {
+			const service = length === 4 && tos !== undefined ? { "type of service": tos } : {};
+			const options = { ...common, ...(kindOf.protocol === 6 ? tcp : {}), ...service };
+			return said({ ...it, ...kindOf, options });
+		}),
+);
 
 const description = (
 	pipes: readonly Pipe[],
@@ -60,6 +95,7 @@ const description = (
 					.map(said),
 				fc.constant({ kind: "epoll", targets: [] }),
 				fc.record({ kind: fc.constant("signalfd"), mask: u64 }),
+				inetSocket,
 				fc.record({
 					...{ kind: fc.constant("timerfd"), clock: u32, ticks: u64, settings: u32 },
 					...{ remaining: nanoseconds, interval: nanoseconds },

@@ -11,6 +11,8 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	object: () => 4,
 	unread: async () => 0,
 	find: async () => undefined,
+	socketOptions: async (_, asked) => asked.map(() => undefined),
+	socketName: async () => undefined,
 	isLost: (number) => number === 8,
 	report: () => {},
 	...answers,

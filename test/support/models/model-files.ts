@@ -35,6 +35,7 @@ export interface ModelDescription {
 	/** Of an inotify instance: by number, and the lowest number that was never given. */
 	watches?: Map<number, { readonly path: string; readonly mask: number }>;
 	next?: number;
+	socket?: ModelSocket;
 	owner?: { readonly type: number; readonly pid: number };
 	signal?: number;
 }
@@ -49,6 +50,14 @@ export interface ModelNameless {
 	times?: readonly [bigint, bigint];
 }
 
+/** How it was made, what was set (level and option; bytes in hexadecimal), and where it listens. */
+export interface ModelSocket {
+	readonly made: readonly [family: number, type: number, protocol: number];
+	readonly options: Map<string, string>;
+	bound?: string;
+	backlog?: number;
+}
+
 export interface ModelPipe {
 	capacity: number;
 	content: Buffer;
@@ -57,7 +66,18 @@ export interface ModelPipe {
 /** What stands under a path. */
 export type ModelFile = Buffer | "device" | "fifo" | "directory";
 
-const E = { PERM: -1, BADF: -9, AGAIN: -11, EXIST: -17, INVAL: -22, SPIPE: -29, NOSYS: -38, NOENT: -2, BUSY: -16 };
+const E = {
+	PERM: -1,
+	BADF: -9,
+	AGAIN: -11,
+	EXIST: -17,
+	INVAL: -22,
+	SPIPE: -29,
+	NOSYS: -38,
+	NOENT: -2,
+	BUSY: -16,
+	NOTSOCK: -88,
+};
 const [APPEND, NONBLOCK, ASYNC, DIRECT, NOATIME, CLOEXEC, PATH] = [
 	0x400, 0x800, 0x2000, 0x4000, 0x40000, 0x80000, 0x200000,
 ];
@@ -230,6 +250,29 @@ export function modelKernel(
 				return anonymous("timerfd", 2, int(b), { clock: int(a), counter: 0n, value: 0n, interval: 0n });
 			case "inotify_init1":
 				return anonymous("inotify", 0, int(a), { watches: new Map(), next: 1 });
+			case "socket": {
+				const [made, options] = [[int(a), int(b) & 0xf, int(c)] as const, new Map<string, string>()];
+				return anonymous("socket", 2, int(b) & ~0xf, { socket: { made, options } });
+			}
+			case "setsockopt":
+			case "bind":
+			case "listen": {
+				const socket = table.get(int(a))?.description.socket;
+				if (socket === undefined) return table.has(int(a)) ? E.NOTSOCK : E.BADF;
+				if (call === "setsockopt") {
+					socket.options.set(`${int(b)} ${int(c)}`, place(d).subarray(0, int(args[4])).toString("hex"));
+					return 0;
+				}
+				if (call === "listen") {
+					socket.backlog = int(b);
+					return 0;
+				}
+				const address = place(b).subarray(0, int(c)).toString("hex");
+				const taken = [...table.values()].some(({ description }) => description.socket?.bound === address);
+				if (socket.bound !== undefined || taken) return E.INVAL;
+				socket.bound = address;
+				return 0;
+			}
 			case "chroot":
 				model.root = text(a) === "." ? model.cwd : text(a);
 				return 0;

@@ -182,6 +182,36 @@ describe("descriptors in a plan", () => {
 		]);
 	});
 
+	it("a socket that listens, and one that was never bound", () => {
+		const socket = (more: object): object => ({
+			...{ kind: "inet-socket", inode: 9, family: 2, type: 1, protocol: 6, state: 7, backlog: 0 },
+			source: { port: 0, address: Uint8Array.of(0, 0, 0, 0) },
+			target: { port: 0, address: Uint8Array.of(0, 0, 0, 0) },
+			...{ options: {}, timeouts: { send: 0n, receive: 0n }, flags: 2, ...more },
+		});
+		const source = { port: 80, address: Uint8Array.of(127, 0, 0, 1) };
+		const options = { "send buffer": 16384, "receive buffer": 8192, "buffer lock": 2, "keep alive": 1, priority: 0 };
+		const { steps } = planned(
+			taskOf([
+				[0, socket({ state: 10, backlog: 511, source, options, flags: 0o4002 }), true],
+				[1, socket({ family: 10, onlyV6: true, options: { "reuse port": 1 }, linger: 5 })],
+			]),
+		);
+		expect(steps).toEqual([
+			"socket(2, 0x80801, 6) = 0",
+			"setsockopt(0, 1, 2, [01000000], 4)",
+			"bind(0, [020000507f0000010000000000000000], 16)",
+			"listen(0, 511)",
+			"setsockopt(0, 1, 2, [00000000], 4)",
+			"setsockopt(0, 1, 8, [00100000], 4)",
+			"setsockopt(0, 1, 9, [01000000], 4)",
+			"socket(10, 1, 6) = 1",
+			"setsockopt(1, 41, 26, [01000000], 4)",
+			"setsockopt(1, 1, 15, [01000000], 4)",
+			"setsockopt(1, 1, 13, [0100000005000000], 8)",
+		]);
+	});
+
 	it("a pipe with the ends the other way round", () => {
 		const open: Open[] = [
 			[0, pipe(9, 1)],

@@ -29,7 +29,7 @@ const make: Readonly<Record<string, (id: number) => Description>> = {
 	epoll: (id) => ({ ...common, kind: "epoll", id, targets: [] }),
 	eventfd: (id) => ({ ...common, kind: "eventfd", id, counter: 0n }),
 	timerfd: (id) => ({ ...common, kind: "timerfd", id, clock: 1, ticks: 0n, settings: 0, remaining: 0n, interval: 0n }),
-	"inet-socket": (id) => ({ ...common, kind: "inet-socket", id }),
+	"unix-socket": (id) => ({ ...common, kind: "unix-socket", id }),
 };
 
 /** @param open what the donor has, by kind, from 0 on. */
@@ -95,8 +95,8 @@ it("moves one descriptor where that alone makes all fit", () => {
 		["epoll_wait", 4],
 		["accept", 3],
 	];
-	expect(compare([...FILES, "epoll", "inet-socket"], [["futex", 0]], own)).toMatchObject({
-		after: ["0 file", "1 file", "2 file", "3 inet-socket", "4 epoll"],
+	expect(compare([...FILES, "epoll", "unix-socket"], [["futex", 0]], own)).toMatchObject({
+		after: ["0 file", "1 file", "2 file", "3 unix-socket", "4 epoll"],
 		findings: [
 			caution(
 				"files-from-donor",
@@ -144,7 +144,7 @@ it("does not take half of what it needs for all", () => {
 });
 
 it("follows all threads where more than one descriptor was opened at another time", () => {
-	const open = [...FILES, "epoll", "timerfd", "inet-socket", "eventfd"];
+	const open = [...FILES, "epoll", "timerfd", "unix-socket", "eventfd"];
 	const theirs: Sleeper[] = [
 		["epoll_wait", 3],
 		["accept", 5],
@@ -156,7 +156,7 @@ it("follows all threads where more than one descriptor was opened at another tim
 		["read", 4, 8n],
 	];
 	expect(compare(open, theirs, own)).toMatchObject({
-		after: ["0 file", "1 file", "2 file", "3 inet-socket", "4 timerfd", "5 epoll", "6 eventfd"],
+		after: ["0 file", "1 file", "2 file", "3 unix-socket", "4 timerfd", "5 epoll", "6 eventfd"],
 		findings: [
 			caution(
 				"files-from-donor",
@@ -168,7 +168,7 @@ it("follows all threads where more than one descriptor was opened at another tim
 });
 
 it("takes two threads that have changed places for what they are", () => {
-	const open = [...FILES, "epoll", "epoll", "inet-socket", "eventfd"];
+	const open = [...FILES, "epoll", "epoll", "unix-socket", "eventfd"];
 	const theirs: Sleeper[] = [
 		["epoll_wait", 3],
 		["epoll_wait", 4],
@@ -189,7 +189,7 @@ it("believes an event loop in the core, of which nobody needs to sleep in it", (
 		...{ number: 4, what: { kind: "epoll", targets: [], complete: true }, flags: 0, closeOnExec: true },
 		why: "libuv's loop 1",
 	};
-	const open = [...FILES, "epoll", "inet-socket"];
+	const open = [...FILES, "epoll", "unix-socket"];
 	expect(compare(open, [], [], [loop])).toMatchObject({ numbers: { 3: 4, 4: 3 } });
 	expect(compare([...FILES, "epoll", "epoll"], [], [], [loop])).toMatchObject({ numbers: {}, findings: [] });
 	expect(compare([...FILES, "file", "file"], [], [], [loop]).findings).toEqual([

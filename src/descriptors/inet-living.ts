@@ -1,0 +1,99 @@
+import { i32, viewOf } from "../bytes/layout.ts";
+import { loss } from "../finding.ts";
+import {
+	AF,
+	decodeSocketAddress,
+	IPPROTO,
+	IPV6,
+	linger,
+	SO,
+	SOL_SOCKET,
+	TCP,
+	TCP_STATE,
+	tcpInfo,
+} from "../linux/socket.ts";
+import { microsecondsOf, timeval } from "../linux/time.ts";
+import type { Ask, Look, OpenDescriptor } from "./ask.ts";
+import type { DescriptionCommon } from "./description.ts";
+import { nowhere } from "./file.ts";
+import { type InetSocket, isListening } from "./inet-description.ts";
+import type { Sighting } from "./kind.ts";
+import { optionsOf } from "./socket-options.ts";
+
+/** What a living socket is, where it is one of the internet: one that is connected cannot be dumped. */
+export function seeInetSocket(open: OpenDescriptor, look: Look): Sighting<InetSocket> | undefined {
+	if (!open.link.startsWith("socket:[")) return undefined;
+	const { family, words, tcpState } = look.socket(open.link);
+	if (family !== "inet") return undefined;
+	const single = tcpState === TCP_STATE.LISTEN || tcpState === TCP_STATE.CLOSE;
+	return single ? { describe: (common, ask) => describe(common, open, ask) } : nowhere(words);
+}
+
+/** Options that CRIU's entry has no place for, and that change how a listener answers. */
+const UNKEPT = [
+	["TCP_DEFER_ACCEPT", TCP.DEFER_ACCEPT],
+	["TCP_USER_TIMEOUT", TCP.USER_TIMEOUT],
+	["TCP_FASTOPEN", TCP.FASTOPEN],
+] as const;
+
+async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: Ask): Promise<InetSocket | undefined> {
+	const int = (level: number, option: number) => ({ level, option, size: i32.size });
+	const own = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((option) => int(SOL_SOCKET, option));
+	const [family = 0, type = 0, protocol = 0] = (await ask.socketOptions(open, own)).map(intIn);
+	const named = optionsOf(family, protocol);
+	const [info, sending, receiving, lingers, device, filter, v6, ...rest] = await ask.socketOptions(open, [
+		{ level: IPPROTO.TCP, option: TCP.INFO, size: tcpInfo.size },
+		{ level: SOL_SOCKET, option: SO.SNDTIMEO, size: timeval.size },
+		{ level: SOL_SOCKET, option: SO.RCVTIMEO, size: timeval.size },
+		{ level: SOL_SOCKET, option: SO.LINGER, size: linger.size },
+		{ level: SOL_SOCKET, option: SO.BINDTODEVICE, size: IFNAMSIZ },
+		{ level: SOL_SOCKET, option: SO.ATTACH_FILTER, size: MOST_FILTER },
+		int(IPPROTO.IPV6, IPV6.V6ONLY),
+		...named.map(({ level, option }) => int(level, option)),
+		...UNKEPT.map(([, option]) => int(IPPROTO.TCP, option)),
+	]);
+	const bytes = await ask.socketName(open);
+	const source = bytes && decodeSocketAddress(bytes);
+	if (info === undefined || source === undefined) return undefined;
+	const { tcpi_state: state, tcpi_unacked: waiting, tcpi_sacked: backlog } = tcpInfo.decode(info);
+	const subject = `descriptor ${open.number}`;
+	for (const [i, [name]] of UNKEPT.entries())
+		if ((intIn(rest[named.length + i]) ?? 0) !== 0)
+			ask.report(loss("attribute", subject, `is a socket with ${name}, which is not kept`));
+	// getsockopt(2) tells how many instructions there are
+	if ((filter?.length ?? 0) > 0)
+		ask.report(loss("attribute", subject, "is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept"));
+	if (isListening({ state }) && waiting > 0)
+		ask.report(loss("queued-data", subject, `has ${waiting} connections that nobody accepted yet; they are closed`));
+	const interfaceName = device?.toString("latin1").replace(/\0.*$/s, "");
+	const lingering = lingers === undefined ? undefined : linger.decode(lingers);
+	return {
+		kind: "inet-socket",
+		...common,
+		...{ inode: Number(open.stat.ino), family, type, protocol, state, source },
+		target: { port: 0, address: new Uint8Array(source.address.length) },
+		backlog: isListening({ state }) ? backlog : 0,
+		options: Object.fromEntries(
+			named.flatMap(({ name }, i) => {
+				const value = intIn(rest[i]);
+				return value === undefined ? [] : [[name, value]];
+			}),
+		),
+		timeouts: { send: timeIn(sending), receive: timeIn(receiving) },
+		...(family === AF.INET6 ? { onlyV6: (intIn(v6) ?? 0) !== 0 } : {}),
+		...(lingering === undefined || lingering.l_onoff === 0 ? {} : { linger: lingering.l_linger }),
+		...(interfaceName === undefined || interfaceName === "" ? {} : { device: interfaceName }),
+	};
+}
+
+/** Bytes of an interface's name (include/uapi/linux/if.h), and of the filters that are looked for. */
+const IFNAMSIZ = 16;
+const MOST_FILTER = 4096;
+
+const intIn = (bytes: Uint8Array | undefined): number | undefined =>
+	bytes === undefined || bytes.length < i32.size ? undefined : i32.read(viewOf(bytes), 0);
+
+function timeIn(bytes: Uint8Array | undefined): bigint {
+	if (bytes === undefined || bytes.length < timeval.size) return 0n;
+	return microsecondsOf(timeval.decode(bytes));
+}
