@@ -41,6 +41,17 @@ export interface CommonThings {
 	readonly elsewhere: ReadonlySet<string>;
 	/** Shared memory, by the object's id. */
 	readonly objects: ReadonlyMap<number, CommonObject>;
+	/** How it hears of what the restorer says to the first process, who alone reads it: for all of them. */
+	readonly words: ToldWords;
+}
+
+/** Words in memory that all processes share; each holds the first process's id once it is said. */
+export interface ToldWords {
+	readonly first: number;
+	/** The restorer has looked at what they have. */
+	readonly seen: Place;
+	/** They may go. */
+	readonly go: Place;
 }
 
 /** Shared memory that is mapped as a whole at a place that is free in all layouts, until each process has it where it was. */

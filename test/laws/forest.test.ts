@@ -17,6 +17,7 @@ import { present } from "../support/present.ts";
 // Whatever processes are to one another, a kernel that carries out their plan has them so.
 
 const AGENT = 100_000;
+const READ = 0;
 const POLICY = { fds: new Map<number, string>(), missing: "error" as const };
 
 const facts: HostFacts = {
@@ -70,9 +71,12 @@ test("parents, sessions, groups, descriptions and memory are those of the forest
 	fc.assert(
 		fc.property(smallForest, (forest) => {
 			const { processes } = forest;
-			const { kernel, outcome } = carriedOut(forest);
+			const { kernel, outcome, plan } = carriedOut(forest);
 			expect(outcome.reports.filter(({ id }) => id !== 0n)).toEqual([]);
 			expect(outcome.waiting).toEqual([]);
+			// what the restorer says is for all of them: were each to read a byte of its own, a quick one would take two
+			const heard = outcome.calls.filter(({ number, args }) => number === READ && args[0] === BigInt(plan.reportFd));
+			expect(heard.map(({ tid }) => tid)).toEqual([plan.pid, plan.pid]);
 			const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
 			expect(outcome.left.map(({ tid }) => tid).sort()).toEqual(tids.sort());
 

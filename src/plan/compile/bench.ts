@@ -20,7 +20,7 @@ import { freshIds, sameIds } from "../ids.ts";
 import { asIfOpened, inputsFrom, keyOfInput, type NeededFile, roomInAgent, sourcesOf } from "../inputs.ts";
 import { pagesUp } from "../memory/memfds.ts";
 import { openerOf } from "../opener.ts";
-import { groupWord, type Making, wordsFor } from "../process/family.ts";
+import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
 import { type Kin, kinshipOf } from "../process/kinship.ts";
 import { type CommonDescription, type CommonMemory, commonDescriptions, commonMemory } from "./of-several.ts";
@@ -82,8 +82,10 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			return [pid, bytesDatum(name, contextLayout.encode({ report_fd: BigInt(fd), task: BigInt(pid) }))];
 		}),
 	);
+	const words = wordsFor(kinship.root.pid, kinship.awaited);
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
+		words: words.told,
 		descriptions: new Map(
 			descriptions.map(({ key, description }, i): [string, InputFile] => [
 				key,
@@ -101,7 +103,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	return {
 		...{ whole, others: processes.slice(1), descriptions, firstCommon, memory, places },
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
-		making: { reportTarget: targetOf, words: wordsFor(kinship.awaited.map(groupWord)) },
+		making: { reportTarget: targetOf, words },
 		sharedOf: (task) => ({
 			ids: options.freshIds === true ? freshIds(task) : sameIds,
 			facts,

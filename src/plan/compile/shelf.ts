@@ -19,12 +19,13 @@ export function planShelf(
 	task: Task,
 	context: Context,
 	policy: FilePolicy,
-	{ descriptions, firstCommon }: Pick<Bench, "descriptions" | "firstCommon">,
+	{ descriptions, firstCommon, making }: Pick<Bench, "descriptions" | "firstCommon" | "making">,
 ): Part {
 	if (descriptions.length === 0) return context.draft.made();
 	const descriptors = descriptions.map(({ description }, number) => ({ number, closeOnExec: true, description }));
 	const elsewhere = new Set(descriptions.map(({ key }) => key));
-	const apart: Context = { ...context, common: { descriptions: new Map(), objects: new Map(), elsewhere } };
+	const words = making.words.told;
+	const apart: Context = { ...context, common: { descriptions: new Map(), objects: new Map(), elsewhere, words } };
 	const { lists, findings } = planFiles({ ...task, files: { descriptors } }, apart, policy);
 	const steps = [...lists.flatMap(({ steps }) => steps), ...putAway(descriptions, firstCommon)];
 	return inStage("shared", {

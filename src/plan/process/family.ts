@@ -1,13 +1,13 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
-import { ALL_WAITERS, FUTEX } from "../../linux/futex.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { cloneArgs } from "../../linux/sched.ts";
 import { SIGCHLD } from "../../linux/signal.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, spaceDatum } from "../../program/data.ts";
-import type { Context } from "../context.ts";
+import type { Context, ToldWords } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 import { listOfProcess } from "../plan.ts";
+import { addWord } from "./hearing.ts";
 import type { Kin } from "./kinship.ts";
 
 /** A process's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
@@ -18,18 +18,26 @@ const WORD = 8;
 
 /** Words that all processes of a plan share, each for one thing that is waited for: its process's id once it is so. */
 export interface Words {
-	/** Absent for what nobody waits for. */
-	word(what: string): Place | undefined;
+	/** That the leader of a group is there; absent where nobody waits for that. */
+	readonly groups: ReadonlyMap<number, Place>;
+	readonly told: ToldWords;
 	/** The memory that they lie in. */
 	readonly page: Place;
 }
 
-/** @param awaited whatever is waited for, each once. */
-export function wordsFor(awaited: readonly string[]): Words {
-	const size = Math.max(1, Math.ceil((awaited.length * WORD) / PAGE)) * PAGE;
-	const page = spaceDatum("words between processes", size, PAGE);
-	const places = new Map(awaited.map((what, i) => [what, { ...page, offset: i * WORD }]));
-	return { page, word: (what) => places.get(what) };
+/**
+ * @param first the process that the restorer talks to.
+ * @param awaited groups that somebody waits for.
+ */
+export function wordsFor(first: number, awaited: readonly number[]): Words {
+	const count = awaited.length + 2;
+	const page = spaceDatum("words between processes", Math.ceil((count * WORD) / PAGE) * PAGE, PAGE);
+	const word = (i: number): Place => ({ ...page, offset: i * WORD });
+	return {
+		page,
+		told: { first, seen: word(0), go: word(1) },
+		groups: new Map(awaited.map((pgid, i) => [pgid, word(i + 2)])),
+	};
 }
 
 /** Maps them, in the process that is there first: all others inherit them. */
@@ -49,8 +57,6 @@ export function planWords({ page }: Words, { draft }: Context): Part {
 	);
 	return draft.made();
 }
-
-export const groupWord = (pgid: number): string => `group ${pgid}`;
 
 /** How a child is made. */
 export interface Making {
@@ -73,22 +79,15 @@ export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: 
 	if (leadsSession && !isRoot)
 		list.add("children", "setsid", [], "leads its session", { expect: { exactly: BigInt(pid) } });
 	if (leadsGroup) list.add("children", "setpgid", [0n, 0n], "leads its process group");
-	const led = leadsSession || leadsGroup ? making.words.word(groupWord(pid)) : undefined;
-	if (led !== undefined) addWord(list, pid, led, "others may join its group");
+	const led = leadsSession || leadsGroup ? making.words.groups.get(pid) : undefined;
+	if (led !== undefined) addWord(list, "children", pid, led, "others may join its group");
 	for (const child of kin.late) addChild(list, child.pid, making);
-	const group = joins === undefined ? undefined : making.words.word(groupWord(joins));
+	const group = joins === undefined ? undefined : making.words.groups.get(joins);
 	if (joins !== undefined && group !== undefined) {
 		list.add("children", "await", [group, BigInt(joins)], `until group ${joins} is there`);
 		list.add("children", "setpgid", [0n, BigInt(joins)], `in process group ${joins}`);
 	}
 	return draft.made();
-}
-
-/** Says in a word that something is so, and wakes who waits for it. */
-function addWord(list: ListDraft, pid: number, word: Place, why: string): void {
-	// what it returns is what the word holds then
-	list.add("children", "gettid", [], why, { expect: { exactly: BigInt(pid) }, save: word });
-	list.add("children", "futex", [word, BigInt(FUTEX.WAKE), ALL_WAITERS, 0n, 0n, 0n], why);
 }
 
 function addChild(list: ListDraft, pid: number, { reportTarget }: Making): void {

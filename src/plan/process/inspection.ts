@@ -2,9 +2,10 @@ import type { Task } from "../../forest/task.ts";
 import { PR } from "../../linux/prctl.ts";
 import { reportLayout } from "../../program/abi.ts";
 import type { CallName } from "../../program/calls.ts";
-import { bytesDatum, spaceDatum } from "../../program/data.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
+import { addHearing } from "./hearing.ts";
 
 /**
  * All that it shows of files is there, and it is still the restorer's: it says so and waits, while he looks at what it got. Only
@@ -12,9 +13,10 @@ import type { Part } from "../part.ts";
  */
 export function planInspection(
 	{ identity: { pid } }: Pick<Task, "identity">,
-	{ draft, reportTarget }: Context,
+	context: Context,
 	before: readonly Part[],
 ): Part {
+	const { draft, reportTarget } = context;
 	const leader = draft.leader;
 	// it was somebody else for a while; now it is nobody's but the restorer's, who may lack CAP_SYS_PTRACE
 	if (before.some(changesHands))
@@ -25,9 +27,7 @@ export function planInspection(
 	leader.add("inspection", "write", [socket, made, size], "tells that its files are there", {
 		expect: { exactly: size },
 	});
-	leader.add("inspection", "read", [socket, spaceDatum("the word that they are right", 8), 1n], "until they are seen", {
-		expect: { exactly: 1n },
-	});
+	addHearing("inspection", "seen", pid, context, "until they are seen");
 	return draft.made();
 }
 

@@ -4,10 +4,11 @@ import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
 import { PR } from "../../linux/prctl.ts";
 import { SIGSTOP, signalName } from "../../linux/signal.ts";
 import { READY, reportLayout } from "../../program/abi.ts";
-import { bytesDatum, spaceDatum } from "../../program/data.ts";
+import { bytesDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { addDumpable } from "../process/bounds.ts";
+import { addHearing } from "../process/hearing.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
 
@@ -33,9 +34,7 @@ export function planLeave(task: Task, context: Context, { stopsItself }: LeavePo
 	const size = BigInt(reportLayout.size);
 	const ready = bytesDatum("ready", reportLayout.encode({ task: BigInt(pid), id: 0n, result: READY }));
 	leader.add("leave", "write", [socket, ready, size], "tells that all is ready", { expect: { exactly: size } });
-	leader.add("leave", "read", [socket, spaceDatum("the word to go", 8), 1n], "until it may go", {
-		expect: { exactly: 1n },
-	});
+	addHearing("leave", "go", pid, context, "until it may go");
 	addTimerStarts(leader, task);
 	const { parentDeathSignal } = thread;
 	leader.add(
