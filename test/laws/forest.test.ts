@@ -3,11 +3,11 @@ import { expect, test } from "vitest";
 import type { Forest } from "../../src/forest/forest.ts";
 import { compileForest } from "../../src/plan/compile/compile.ts";
 import { neededFiles } from "../../src/plan/files/needed-files.ts";
-import type { HostFacts } from "../../src/plan/host-facts.ts";
 import { asIfOpened, keyOfInput, sourcesOf } from "../../src/plan/inputs.ts";
 import { type Plan, WORKSHOP } from "../../src/plan/plan.ts";
 import { FIRST_INPUT_FD, REPORT_FD } from "../../src/program/abi.ts";
 import { assemble } from "../../src/program/assemble.ts";
+import { SIMPLE } from "../support/builders/several.ts";
 import { letterOf, smallForest } from "../support/builders/small-forest.ts";
 import { type ForestKernel, type ModelFd, type ModelOpen, modelForest } from "../support/models/model-forest.ts";
 import { agreeable, type Outcome, runModel } from "../support/models/model-kernel.ts";
@@ -19,11 +19,6 @@ import { present } from "../support/present.ts";
 const AGENT = 100_000;
 const READ = 0;
 const POLICY = { fds: new Map<number, string>(), missing: "error" as const };
-
-const facts: HostFacts = {
-	...{ xstate: { size: 576, places: new Map(), origin: "note" }, xcr0: 3n, hugePages: "never", processors: 1 },
-	...{ vdso: { image: new Uint8Array(), vvarLength: 0n }, limits: [] },
-};
 
 interface CarriedOut {
 	readonly kernel: ForestKernel;
@@ -37,7 +32,7 @@ function carriedOut(forest: Forest): CarriedOut {
 	const files = processes.flatMap((task) => neededFiles(task, POLICY));
 	const needed = [...new Map(files.map((it) => [keyOfInput(it.path, it.use, it.by), it])).values()];
 	const opened = asIfOpened(needed, given);
-	const plan = compileForest(forest, facts, { ...POLICY, given, opened });
+	const plan = compileForest(forest, SIMPLE.facts, { ...POLICY, given, opened });
 	const { pieces, firstStep, contextAt } = assemble(plan);
 	const kernel = modelForest();
 	const openFile = (more: Partial<ModelOpen>): ModelFd => ({

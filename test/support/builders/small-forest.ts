@@ -1,9 +1,10 @@
 import fc from "fast-check";
-import { address, fileOffset } from "../../../src/bytes/address.ts";
+import { fileOffset } from "../../../src/bytes/address.ts";
 import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { Descriptor } from "../../../src/forest/files.ts";
 import { type Forest, forestOf } from "../../../src/forest/forest.ts";
 import type { Mapping, SharedObject, Task } from "../../../src/forest/task.ts";
+import { BOUNDS, USER } from "./several.ts";
 import { lettered, map, smallTask, smallThread } from "./small-task.ts";
 
 /* Small processes of all kinds of kin, with things in common. */
@@ -121,14 +122,6 @@ function withThings({ threads, open, maps }: Seed, identity: Task["identity"], s
 		identity,
 	};
 }
-
-const USER = { ...smallThread().registers, cs: 0x33n, ss: 0x2bn };
-
-const [at, end] = [address(PRIVATE), address(PRIVATE + P)];
-const BOUNDS = {
-	...{ startCode: at, endCode: end, startData: at, endData: end, startStack: at, startBrk: end, brk: end },
-	...{ argStart: at, argEnd: at, envStart: at, envEnd: at },
-};
 
 /** What nobody else has. */
 const alone = (pid: number, number: number): Description => ({

@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import type { Description } from "../../../../src/descriptors/kinds.ts";
+import { type Forest, forestOf } from "../../../../src/forest/forest.ts";
+import type { Task } from "../../../../src/forest/task.ts";
+import { compileForest } from "../../../../src/plan/compile/compile.ts";
+import type { CompileOptions } from "../../../../src/plan/compile/options.ts";
+import { planSteps, SIMPLE } from "../../../support/builders/several.ts";
+import { refusal } from "../../../support/refusal.ts";
+
+const LENIENT: CompileOptions = { fds: new Map(), missing: "null" };
+const compile = (forest: Forest, options: Partial<CompileOptions> = {}) =>
+	compileForest(forest, SIMPLE.facts, { ...LENIENT, ...options });
+
+describe("a plan of several processes", () => {
+	it("makes what they share first, then children, by their parents", () => {
+		const log: Description = { kind: "file", id: 3, flags: 1, path: "/tmp/log", position: 0n, unlinked: false };
+		const plan = compile(
+			forestOf([SIMPLE.process(5, 0, 5, 5, [log]), SIMPLE.process(6, 5, 5, 7, [log]), SIMPLE.process(7, 6, 5, 7)]),
+		);
+		expect(plan.others).toEqual([
+			{ pid: 6, tids: [6], views: [] },
+			{ pid: 7, tids: [7], views: [] },
+		]);
+		expect(planSteps(plan, ["shared", "children"])).toEqual([
+			"leader: mmap words by which its processes wait for one another",
+			"leader: close_range the agent's descriptors",
+			"leader: openat descriptor 0, /tmp/log",
+			"leader: close_range what was only needed meanwhile",
+			"leader: dup3 file, for all that have it",
+			"leader: close_range their numbers are free again",
+			"leader: spawn process 6",
+			"process 6: spawn process 7",
+			"process 6: await until group 7 is there",
+			"process 6: setpgid in process group 7",
+			"process 7: setpgid leads its process group",
+			"process 7: gettid others may join its group",
+			"process 7: futex others may join its group",
+		]);
+	});
+
+	const zombie = { pid: 9, ppid: 5, pgid: 5, sid: 5, comm: "late", status: 0 };
+	const two = (change: (task: Task) => Task = (task) => task): Task[] => [
+		change(SIMPLE.process(5, 0, 5, 5)),
+		change(SIMPLE.process(6, 5, 5, 5)),
+	];
+	const object = { id: 4, name: "zone", size: 4096n, contents: [] };
+	const memfd: Description = { kind: "memfd", id: 8, flags: 2, name: "zone", object: 4, position: 0n };
+	const opened =
+		(description: Description) =>
+		(task: Task): Task => ({
+			...task,
+			memory: { ...task.memory, objects: description.kind === "memfd" ? [object] : [] },
+			files: { ...task.files, descriptors: [{ number: 3, closeOnExec: false, description }] },
+		});
+	const table = [] as const;
+	it.each<[string, () => unknown]>([
+		[
+			"ERR_UNSUPPORTED process 9 (late): is a zombie, which this version does not restore",
+			() => compile(forestOf(two(), [zombie])),
+		],
+		[
+			"ERR_UNSUPPORTED descriptor table 3: is that of processes 5, 6 (CLONE_FILES), which this version restores in one process only",
+			() => compile(forestOf(two((task) => ({ ...task, files: { ...task.files, descriptors: table, table: 3 } })))),
+		],
+		[
+			"ERR_UNSUPPORTED descriptor 3: is a memfd, of processes 5, 6, which this version restores in one process only",
+			() => compile(forestOf(two(opened(memfd)))),
+		],
+		[
+			"ERR_UNSUPPORTED descriptor 3: is /proc/5/status, of processes 5, 6, which this version restores in one process only",
+			() =>
+				compile(
+					forestOf(
+						two(opened({ kind: "file", id: 8, flags: 0, path: "/proc/5/status", position: 0n, unlinked: false })),
+					),
+				),
+		],
+		[
+			"ERR_UNSUPPORTED --fd: names a descriptor of one process, and there are 2 processes",
+			() => compile(forestOf(two()), { fds: new Map([[3, "/dev/null"]]) }),
+		],
+		[
+			"ERR_UNSUPPORTED --fresh-ids: gives one process an id of the kernel's choice, and there are 2 processes",
+			() => compile(forestOf(two()), { freshIds: true }),
+		],
+	])("refuses: %s", (text, deed) => {
+		expect(refusal(deed)).toBe(text);
+	});
+});
