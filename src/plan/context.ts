@@ -41,6 +41,8 @@ export interface CommonThings {
 	readonly elsewhere: ReadonlySet<string>;
 	/** Shared memory, by the object's id. */
 	readonly objects: ReadonlyMap<number, CommonObject>;
+	/** Its descriptors are those of its parent, which opens and closes them (CLONE_FILES). */
+	readonly borrowsTable: boolean;
 	/** How it hears of what the restorer says to the first process, who alone reads it: for all of them. */
 	readonly words: ToldWords;
 }

@@ -107,6 +107,9 @@ test("parents, sessions, groups, descriptions and memory are those of the forest
 			expect(sameness(channels.map(({ channel }) => channel))).toEqual(sameness(channels.map(({ id }) => id)));
 			for (const { description } of got.flatMap((it) => it ?? []))
 				expect(description.deeds).toEqual(description.kind === "timerfd" ? ["timer"] : []);
+			expect(sameness(pids.map((pid) => madeOf(pid).table))).toEqual(
+				sameness(processes.map(({ identity, files }) => files.table ?? `of ${identity.pid}`)),
+			);
 			for (const { identity, files } of processes)
 				expect([...madeOf(identity.pid).table.keys()].sort()).toEqual(
 					files.descriptors.map(({ number }) => number).sort(),

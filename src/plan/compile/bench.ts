@@ -1,7 +1,7 @@
 import { address } from "../../bytes/address.ts";
 import type { Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
-import { type Forest, isShared } from "../../forest/forest.ts";
+import type { Forest } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
@@ -23,7 +23,13 @@ import { openerOf } from "../opener.ts";
 import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
 import { type Kin, kinshipOf } from "../process/kinship.ts";
-import { type CommonDescription, type CommonMemory, commonDescriptions, commonMemory } from "./of-several.ts";
+import {
+	borrowersIn,
+	type CommonDescription,
+	type CommonMemory,
+	commonDescriptions,
+	commonMemory,
+} from "./of-several.ts";
 import type { CompileOptions } from "./options.ts";
 import { countsOf, roomFor } from "./room.ts";
 
@@ -82,10 +88,12 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			return [pid, bytesDatum(name, contextLayout.encode({ report_fd: BigInt(fd), task: BigInt(pid) }))];
 		}),
 	);
-	const words = wordsFor(kinship.root.pid, kinship.awaited);
+	const borrowers = several ? borrowersIn(forest) : [];
+	const words = wordsFor(kinship.root.pid, kinship.awaited, borrowers);
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
+		borrowsTable: borrowers.includes(pid),
 		descriptions: new Map(
 			descriptions.map(({ key, description }, i): [string, InputFile] => [
 				key,
@@ -125,7 +133,7 @@ export const holeOf = (forest: Forest): Range => {
 };
 
 /** @throws NecromancerError ERR_UNSUPPORTED for what is planned of one process only. */
-function requirePlannable({ processes, zombies, shared }: Forest, { fds, freshIds: fresh }: CompileOptions): void {
+function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh }: CompileOptions): void {
 	const count = `and there are ${processes.length} processes`;
 	const refuseAll = (subject: string, finding: string, expectation = count): never =>
 		refuse("ERR_UNSUPPORTED", { subject, finding, expectation });
@@ -133,13 +141,6 @@ function requirePlannable({ processes, zombies, shared }: Forest, { fds, freshId
 	if (fresh === true) refuseAll("--fresh-ids", "gives one process an id of the kernel's choice");
 	for (const { pid, comm } of zombies)
 		refuseAll(`process ${pid} (${comm})`, "is a zombie", "which this version does not restore");
-	for (const [table, held] of shared.tables)
-		if (isShared(held))
-			refuseAll(
-				`descriptor table ${table}`,
-				`is that of processes ${held.by.join(", ")} (CLONE_FILES)`,
-				"which this version restores in one process only",
-			);
 }
 
 /** All that the processes have, as if one had it. */

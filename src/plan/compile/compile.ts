@@ -21,7 +21,7 @@ import { planAttributes, planLateAttributes, planMemoryAttributes } from "../pro
 import { planBounds } from "../process/bounds.ts";
 import { planCredentials } from "../process/credentials.ts";
 import { planDirectories } from "../process/directories.ts";
-import { planFamily, planWords } from "../process/family.ts";
+import { planFamily, planReturn, planWords } from "../process/family.ts";
 import { planBirth, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
 import { planTracer } from "../process/tracer.ts";
@@ -114,7 +114,7 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 	const before = [...forAll, ...first];
 	const more = others.map((task) => {
 		const list = listOfProcess(task.identity.pid);
-		return { task, parts: partsOf(oneOfSeveral(bench), task, sharedOf(task), { options, before }, list) };
+		return { task, parts: partsOf(oneOfSeveral(bench, task), task, sharedOf(task), { options, before }, list) };
 	});
 	const made = [...before, ...more.flatMap(({ parts }) => parts)];
 	const { lists, findings } = joinParts(made);
@@ -171,10 +171,19 @@ const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
 	...amongOthers(bench, true),
 ];
 
-const oneOfSeveral = (bench: Bench): readonly NamedPart[] => [
+const oneOfSeveral = (bench: Bench, task: Task): readonly NamedPart[] => [
 	["birth", (task, context) => planBirth(task, context, bench.kinOf(task))],
-	...amongOthers(bench, false),
+	...(bench.making.words.tables.has(task.identity.pid) ? withParentsTable(bench) : amongOthers(bench, false)),
 ];
+
+/** Files are opened, armed and closed by the parent. */
+const withParentsTable = (bench: Bench): readonly NamedPart[] =>
+	amongOthers(bench, false).flatMap((part): readonly NamedPart[] => {
+		const [name] = part;
+		if (name === "files" || name === "arming") return [];
+		if (name !== "end of inputs") return [part];
+		return [["return of the table", (task, context) => planReturn(bench.kinOf(task), context, bench.making)]];
+	});
 
 const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
 	["family", (task, context) => planFamily(bench.kinOf(task), isFirst, context, bench.making)],

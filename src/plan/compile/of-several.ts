@@ -26,17 +26,17 @@ export interface CommonMemory {
 }
 
 /**
- * What several processes have open. Not pipes and files without a name, which the workshop makes for all; an end of a pair of
+ * What several descriptor tables have open. Not pipes and files without a name, which the workshop makes for all; an end of a pair of
  * sockets brings the other along.
  *
  * @throws NecromancerError ERR_UNSUPPORTED for what a process finds about itself in /proc and others have, and for memfds.
  */
 export function commonDescriptions({ processes, shared }: Forest, policy: FilePolicy): readonly CommonDescription[] {
-	const apart = ({ kind, id, ...rest }: Description & { readonly pair?: number }): boolean => {
-		const held = shared.descriptions.get(id);
-		const pair = kind === "socket-pair" ? shared.pairs.get(rest.pair ?? 0) : undefined;
-		return (held !== undefined && isShared(held)) || (pair !== undefined && isShared(pair));
-	};
+	const tables = new Map(processes.map(({ identity: { pid }, files }) => [pid, files.table ?? `of ${pid}`]));
+	const inSeveral = (held: Held<unknown> | undefined): boolean =>
+		new Set(held?.by.map((pid) => tables.get(pid))).size > 1;
+	const apart = ({ kind, id, ...rest }: Description & { readonly pair?: number }): boolean =>
+		inSeveral(shared.descriptions.get(id)) || (kind === "socket-pair" && inSeveral(shared.pairs.get(rest.pair ?? 0)));
 	const found = new Map<string, CommonDescription>();
 	for (const { identity, files } of processes) {
 		const { pid } = identity;
@@ -93,3 +93,26 @@ const refuseCommon = (subject: string, what: string, held: Held<unknown> | undef
 		finding: `is ${what}, of processes ${held?.by.join(", ") ?? ""}`,
 		expectation: "which this version restores in one process only",
 	});
+
+/**
+ * Processes that have the descriptor table of their parents. Whoever has none of these has its own.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED where a table is that of processes which are not parents and children.
+ */
+export function borrowersIn({ processes }: Pick<Forest, "processes">): readonly number[] {
+	const tables = new Map(processes.map(({ identity, files }) => [identity.pid, files.table]));
+	const owners = new Map<number, number>();
+	return processes.flatMap(({ identity: { pid, ppid }, files: { table } }) => {
+		if (table === undefined) return [];
+		if (tables.get(ppid) === table) return [pid];
+		const owner = owners.get(table);
+		if (owner !== undefined)
+			refuse("ERR_UNSUPPORTED", {
+				subject: `descriptor table ${table}`,
+				finding: `is that of processes ${owner} and ${pid} (CLONE_FILES)`,
+				expectation: "expected one of them to be the other's parent",
+			});
+		owners.set(table, pid);
+		return [];
+	});
+}

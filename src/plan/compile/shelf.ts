@@ -25,7 +25,10 @@ export function planShelf(
 	const descriptors = descriptions.map(({ description }, number) => ({ number, closeOnExec: true, description }));
 	const elsewhere = new Set(descriptions.map(({ key }) => key));
 	const words = making.words.told;
-	const apart: Context = { ...context, common: { descriptions: new Map(), objects: new Map(), elsewhere, words } };
+	const apart: Context = {
+		...context,
+		common: { descriptions: new Map(), objects: new Map(), elsewhere, words, borrowsTable: false },
+	};
 	const { lists, findings } = planFiles({ ...task, files: { descriptors } }, apart, policy);
 	const steps = [...lists.flatMap(({ steps }) => steps), ...putAway(descriptions, firstCommon)];
 	return inStage("shared", {

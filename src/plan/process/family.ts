@@ -1,12 +1,12 @@
 import { i32, viewOf } from "../../bytes/layout.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
-import { cloneArgs } from "../../linux/sched.ts";
+import { CLONE, cloneArgs } from "../../linux/sched.ts";
 import { SIGCHLD } from "../../linux/signal.ts";
 import type { Place } from "../../program/args.ts";
 import { bytesDatum, spaceDatum } from "../../program/data.ts";
 import type { Context, ToldWords } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
-import { listOfProcess } from "../plan.ts";
+import { listOfProcess, type Stage } from "../plan.ts";
 import { addWord } from "./hearing.ts";
 import type { Kin } from "./kinship.ts";
 
@@ -21,6 +21,8 @@ export interface Words {
 	/** That the leader of a group is there; absent where nobody waits for that. */
 	readonly groups: ReadonlyMap<number, Place>;
 	readonly told: ToldWords;
+	/** That a process which has its parent's descriptor table needs no number of it any more, by the process. */
+	readonly tables: ReadonlyMap<number, Place>;
 	/** The memory that they lie in. */
 	readonly page: Place;
 }
@@ -28,15 +30,17 @@ export interface Words {
 /**
  * @param first the process that the restorer talks to.
  * @param awaited groups that somebody waits for.
+ * @param borrowers processes that have their parents' descriptor tables.
  */
-export function wordsFor(first: number, awaited: readonly number[]): Words {
-	const count = awaited.length + 2;
+export function wordsFor(first: number, awaited: readonly number[], borrowers: readonly number[]): Words {
+	const count = awaited.length + borrowers.length + 2;
 	const page = spaceDatum("words between processes", Math.ceil((count * WORD) / PAGE) * PAGE, PAGE);
 	const word = (i: number): Place => ({ ...page, offset: i * WORD });
 	return {
 		page,
 		told: { first, seen: word(0), go: word(1) },
 		groups: new Map(awaited.map((pgid, i) => [pgid, word(i + 2)])),
+		tables: new Map(borrowers.map((pid, i) => [pid, word(i + 2 + awaited.length)])),
 	};
 }
 
@@ -74,7 +78,7 @@ export interface Making {
 export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: Making): Part {
 	const { draft } = context;
 	const list = draft.leader;
-	const { pid, leadsSession, leadsGroup, joins } = kin;
+	const { pid, leadsSession, leadsGroup } = kin;
 	for (const child of kin.early) addChild(list, child.pid, making);
 	if (leadsSession && !isRoot)
 		list.add("children", "setsid", [], "leads its session", { expect: { exactly: BigInt(pid) } });
@@ -82,19 +86,41 @@ export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: 
 	const led = leadsSession || leadsGroup ? making.words.groups.get(pid) : undefined;
 	if (led !== undefined) addWord(list, "children", pid, led, "others may join its group");
 	for (const child of kin.late) addChild(list, child.pid, making);
-	const group = joins === undefined ? undefined : making.words.groups.get(joins);
-	if (joins !== undefined && group !== undefined) {
-		list.add("children", "await", [group, BigInt(joins)], `until group ${joins} is there`);
-		list.add("children", "setpgid", [0n, BigInt(joins)], `in process group ${joins}`);
-	}
+	// until it gives the table back its parent waits, which may be about to make the group's leader
+	if (!making.words.tables.has(pid)) addJoining("children", kin, list, making);
 	return draft.made();
 }
 
-function addChild(list: ListDraft, pid: number, { reportTarget }: Making): void {
+/** What a process that has its parent's descriptor table says when it needs no number of it any more. */
+export function planReturn(kin: Kin, { draft }: Context, making: Making): Part {
+	const word = making.words.tables.get(kin.pid);
+	if (word !== undefined)
+		addWord(draft.leader, "directories", kin.pid, word, "its parent may use the descriptor table");
+	addJoining("directories", kin, draft.leader, making);
+	return draft.made();
+}
+
+function addJoining(stage: Stage, { joins }: Kin, list: ListDraft, { words }: Making): void {
+	const group = joins === undefined ? undefined : words.groups.get(joins);
+	if (joins === undefined || group === undefined) return;
+	list.add(stage, "await", [group, BigInt(joins)], `until group ${joins} is there`);
+	list.add(stage, "setpgid", [0n, BigInt(joins)], `in process group ${joins}`);
+}
+
+/** One that has the same descriptor table is waited for: numbers that two use are nobody's. */
+function addChild(list: ListDraft, pid: number, { reportTarget, words }: Making): void {
+	const returned = words.tables.get(pid);
 	const id = new Uint8Array(i32.size);
 	i32.write(viewOf(id), 0, pid);
 	const args = cloneArgs.encode({
-		...{ flags: 0n, pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: BigInt(SIGCHLD), stack: 0n },
+		...{
+			flags: BigInt(returned === undefined ? 0 : CLONE.FILES),
+			pidfd: 0n,
+			child_tid: 0n,
+			parent_tid: 0n,
+			exit_signal: BigInt(SIGCHLD),
+			stack: 0n,
+		},
 		...{ stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: 1n, cgroup: 0n },
 	});
 	const place = bytesDatum(`clone_args of process ${pid}`, args, {
@@ -107,4 +133,6 @@ function addChild(list: ListDraft, pid: number, { reportTarget }: Making): void 
 	list.add("children", "spawn", [place, BigInt(cloneArgs.size), reportTarget(pid), { list: name }], name, {
 		expect: { exactly: BigInt(pid) },
 	});
+	if (returned !== undefined)
+		list.add("children", "await", [returned, BigInt(pid)], `until ${name} needs its numbers no more`);
 }

@@ -52,7 +52,7 @@ export function planLeave(task: Task, context: Context, { stopsItself }: LeavePo
 			),
 		);
 	addDumpable(leader, task, context);
-	leader.add("leave", "close", [socket], "nothing more to tell");
+	if (context.common?.borrowsTable !== true) leader.add("leave", "close", [socket], "nothing more to tell");
 	if (stopsItself === true)
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");

@@ -39,6 +39,8 @@ interface Seed {
 	readonly early: boolean;
 	readonly group: number;
 	readonly leadsGroup: boolean;
+	/** It has its parent's descriptor table. */
+	readonly borrows: boolean;
 	readonly threads: number;
 	readonly open: readonly number[];
 	readonly maps: readonly (readonly [object: number, page: number])[];
@@ -46,13 +48,23 @@ interface Seed {
 
 const seed: fc.Arbitrary<Seed> = fc.record({
 	...{ parent: fc.nat(4), leadsSession: fc.boolean(), early: fc.boolean(), group: fc.nat(4), leadsGroup: fc.boolean() },
-	threads: fc.constantFrom(1, 1, 2),
+	...{ threads: fc.constantFrom(1, 1, 2), borrows: fc.constantFrom(false, false, true) },
 	open: fc.array(fc.oneof(fc.nat(DESCRIPTIONS.length - 1), fc.constant(-1)), { maxLength: 8 }),
 	maps: fc.array(fc.tuple(fc.nat(1), fc.nat(1)), { maxLength: 2 }),
 });
 
 const UNSEEDED: Seed = {
-	...{ parent: 0, leadsSession: false, early: false, group: 0, leadsGroup: false, threads: 1, open: [], maps: [] },
+	...{
+		parent: 0,
+		leadsSession: false,
+		early: false,
+		group: 0,
+		leadsGroup: false,
+		borrows: false,
+		threads: 1,
+		open: [],
+		maps: [],
+	},
 };
 
 /** One to five processes. */
@@ -84,8 +96,23 @@ export const smallForest: fc.Arbitrary<Forest> = fc
 			const pgid = leads[i] === true && (i > 0 || !foreign) ? pid : i === 0 && foreign ? 1 : joined;
 			return withThings(it, { pid, ppid, sid, pgid, comm: "small" }, pids[5 + i] ?? 0);
 		});
-		return forestOf(tasks);
+		return forestOf(withTables(tasks, seeds));
 	});
+
+function withTables(tasks: readonly Task[], seeds: readonly Seed[]): readonly Task[] {
+	const files = new Map<number, Task["files"]>();
+	for (const [i, task] of tasks.entries()) {
+		const { pid, ppid } = task.identity;
+		const lent = i > 0 && seeds[i]?.borrows === true ? files.get(ppid) : undefined;
+		if (lent === undefined) files.set(pid, task.files);
+		else {
+			const table = lent.table ?? ppid;
+			files.set(ppid, { ...lent, table });
+			files.set(pid, { ...lent, table });
+		}
+	}
+	return tasks.map((task) => ({ ...task, files: files.get(task.identity.pid) ?? task.files }));
+}
 
 function withThings({ threads, open, maps }: Seed, identity: Task["identity"], second: number): Task {
 	const { pid } = identity;

@@ -59,8 +59,12 @@ describe("a plan of several processes", () => {
 			() => compile(forestOf(two(), [zombie])),
 		],
 		[
-			"ERR_UNSUPPORTED descriptor table 3: is that of processes 5, 6 (CLONE_FILES), which this version restores in one process only",
-			() => compile(forestOf(two((task) => ({ ...task, files: { ...task.files, descriptors: table, table: 3 } })))),
+			"ERR_UNSUPPORTED descriptor table 3: is that of processes 6 and 7 (CLONE_FILES), expected one of them to be the other's parent",
+			() => {
+				const [first, ...others] = [...two(), SIMPLE.process(7, 5, 5, 5)];
+				const sharing = others.map((task) => ({ ...task, files: { ...task.files, descriptors: table, table: 3 } }));
+				return compile(forestOf(first === undefined ? [] : [first, ...sharing]));
+			},
 		],
 		[
 			"ERR_UNSUPPORTED descriptor 3: is a memfd, of processes 5, 6, which this version restores in one process only",
