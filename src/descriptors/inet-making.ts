@@ -39,6 +39,7 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 	};
 	const bound = source.port !== 0;
 	const guarded = bound && source.port < FIRST_OPEN_PORT && socket.unaided !== true;
+	if (guarded) fds.actor.asCaller();
 	fds.actor.asUser(guarded ? 1n << BigInt(CAP.NET_BIND_SERVICE) : 0n);
 	const what = `${subject}, a socket${bound ? ` of ${socketAddressText(source)}` : ""}`;
 	const blocking = flags & O.NONBLOCK;
@@ -57,6 +58,9 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 		fds.add("bind", [fd, place, BigInt(address.length)], socketAddressText(source));
 		if (isListening(socket)) fds.add("listen", [fd, BigInt(backlog)], `up to ${backlog} connections may wait`);
 	}
+	// whoever comes next has only the rights of the user again
+	if (guarded) fds.actor.asCaller();
+	if (guarded) fds.actor.asUser();
 	if (bound ? shared !== 1 : shared !== 0) set(SOL_SOCKET, SO.REUSEADDR, shared, "as it was");
 	if (!bound && (options["reuse port"] ?? 0) !== 0) set(SOL_SOCKET, SO.REUSEPORT, 1, "as it was");
 	setBuffers(socket, subject, fds, set);

@@ -25,7 +25,6 @@ const rows = {
 	"buffer lock": { level: SOL_SOCKET, option: SO.BUF_LOCK, field: ["opts", "so_buf_lock"], usual: 0 },
 	"reuse address": { level: SOL_SOCKET, option: SO.REUSEADDR, field: ["opts", "reuseaddr"], flag: true, usual: 0 },
 	"reuse port": { level: SOL_SOCKET, option: SO.REUSEPORT, field: ["opts", "so_reuseport"], flag: true, usual: 0 },
-	priority: { level: SOL_SOCKET, option: SO.PRIORITY, field: ["opts", "so_priority"], usual: 0 },
 	"receive low water": { level: SOL_SOCKET, option: SO.RCVLOWAT, field: ["opts", "so_rcvlowat"], usual: 1 },
 	mark: { level: SOL_SOCKET, option: SO.MARK, field: ["opts", "so_mark"], usual: 0 },
 	"do not route": { level: SOL_SOCKET, option: SO.DONTROUTE, field: ["opts", "so_dontroute"], flag: true, usual: 0 },
@@ -52,7 +51,7 @@ const rows = {
 	},
 	"time to live": {
 		...{ level: IPPROTO.IP, option: IP.TTL, family: AF.INET },
-		...{ field: ["ip_opts", "ttl"] },
+		...{ field: ["ip_opts", "ttl"], usual: 64 },
 	},
 	"free bind of IPv6": {
 		...{ level: IPPROTO.IPV6, option: IPV6.FREEBIND, family: AF.INET6 },
@@ -62,6 +61,8 @@ const rows = {
 		...{ level: IPPROTO.IPV6, option: IPV6.RECVPKTINFO, family: AF.INET6 },
 		...{ field: ["ip_opts", "pktinfo"], flag: true, usual: 0 },
 	},
+	// behind the type of service, which sets it
+	priority: { level: SOL_SOCKET, option: SO.PRIORITY, field: ["opts", "so_priority"], usual: 0 },
 } as const satisfies Readonly<Record<string, OptionRow>>;
 
 export type SocketOption = keyof typeof rows;

@@ -1,4 +1,4 @@
-import type { OpenDescriptor } from "../descriptors/ask.ts";
+import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
 import { see } from "../descriptors/kinds.ts";
 import { refuse } from "../errors.ts";
 import { lookAt } from "./look.ts";
@@ -17,9 +17,14 @@ export type MissingDescriptors =
  *
  * @throws NecromancerError ERR_UNSUPPORTED for all of them at once.
  */
-export function requireDumpable(pid: number, open: readonly OpenDescriptor[], policy: MissingDescriptors): void {
+export function requireDumpable(
+	pid: number,
+	open: readonly OpenDescriptor[],
+	policy: MissingDescriptors,
+	unlisted: ReadonlyMap<string, SocketSight> = new Map(),
+): void {
 	if (policy !== "error") return;
-	const look = lookAt(pid);
+	const look = lookAt(pid, unlisted);
 	const refused = open.flatMap((descriptor) => {
 		const words = see(descriptor, look).undumpable;
 		return words === undefined ? [] : [{ number: descriptor.number, words }];

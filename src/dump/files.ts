@@ -19,6 +19,7 @@ import type { LiveGhosts } from "./ghosts.ts";
 import { lookAt } from "./look.ts";
 import type { LiveObjects } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
+import { unlistedSockets } from "./unlisted-sockets.ts";
 
 /** What to do about fds that cannot be dumped, and where to report it. */
 export interface FilesPolicy {
@@ -35,7 +36,7 @@ export interface FilesPolicy {
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, ghosts, report } = policy;
-	const look = lookAt(pid);
+	const look = lookAt(pid, await unlistedSockets(agent, pid, openDescriptors(pid)));
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
 		const counting = openDescriptors(pid).filter((one) => kinds[see(one, look).kind].living.before !== undefined);

@@ -1,11 +1,11 @@
 import type { BigIntStats } from "node:fs";
-import type { Look } from "../descriptors/ask.ts";
+import type { Look, SocketSight } from "../descriptors/ask.ts";
 import { socketOf } from "../proc/sockets.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 
-/** What can be asked about a process that still runs. */
-export function lookAt(pid: number): Look {
-	const sockets = new Map<string, ReturnType<Look["socket"]>>();
+/** What can be asked about a process that still runs. @param unlisted sockets that were asked themselves, by their links. */
+export function lookAt(pid: number, unlisted: ReadonlyMap<string, SocketSight> = new Map()): Look {
+	const sockets = new Map(unlisted);
 	return {
 		pid,
 		leadsTo: isStillThere,

@@ -4,7 +4,7 @@ import { accessOf } from "../descriptors/file.ts";
 import { type Description, kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Files } from "../forest/files.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import type { Limit, Mapping, Memory, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
@@ -84,7 +84,7 @@ export function withinRights(task: Task, rights: RightsOf): { readonly task: Tas
 		task: {
 			...modest,
 			memory: { ...modest.memory, mappings },
-			files: filesOf(task.files, rights, task.identity.pid, tell),
+			files: filesOf(modest.files, rights, task.identity.pid, tell),
 		},
 		findings,
 	};
@@ -110,10 +110,19 @@ export function withinMeans(
 				...(thread.attributes === undefined ? {} : { attributes: unprivileged(thread.attributes) }),
 			})),
 			memory: unlocked(memoryOf(task.memory, reader), limits, tell),
+			files: { ...task.files, descriptors: task.files.descriptors.map(unaided) },
 			limits: task.limits.map((limit, number) => belowOurs(limit, limits[number])),
 		},
 		findings,
 	};
+}
+
+/** Made with its user's rights alone: no port that takes more. */
+function unaided(descriptor: Descriptor): Descriptor {
+	const { making } = kindOf(descriptor.description);
+	return making.unaided === undefined
+		? descriptor
+		: { ...descriptor, description: making.unaided(descriptor.description) };
 }
 
 /** Without what takes CAP_SYS_NICE, CAP_SYS_ADMIN or CAP_SYS_RESOURCE: real-time input and output, and what reclaim spares. */
@@ -199,9 +208,7 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 	const kept = descriptors.map((descriptor) => {
 		const { number, description } = descriptor;
 		const use = fds.has(number) ? undefined : openingsOf(description, rights, pid).find((it) => !mayUse(it));
-		const { unaided } = kindOf(description).making;
-		if (use === undefined)
-			return unaided === undefined ? descriptor : { ...descriptor, description: unaided(description) };
+		if (use === undefined) return descriptor;
 		const { path } = use;
 		if (missing === "error")
 			faults.push({ subject: path, finding: closed, expectation: `descriptor ${number} had it open` });

@@ -2,11 +2,12 @@
  * A server in the manner of nginx: connection objects on the heap, each with two events, and epoll's data is the address of
  * the connection with a flag of its read event in the lowest bit. `set WORD` keeps a word, `get` says it.
  *
- *   keeps PORT [VARYING]   VARYING bytes, by which the heap differs, come before the connections
+ *   keeping PORT [VARYING [UID]]   VARYING bytes, by which the heap differs, come before the connections; UID is who it becomes
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
+#include <grp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,8 @@ int main(int argc, char **argv) {
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 16) != 0) return 1;
+	if (argc > 3 && (setresgid(atoi(argv[3]), atoi(argv[3]), atoi(argv[3])) != 0 || setgroups(0, NULL) != 0)) return 3;
+	if (argc > 3 && setresuid(atoi(argv[3]), atoi(argv[3]), atoi(argv[3])) != 0) return 3;
 	set = epoll_create1(EPOLL_CLOEXEC);
 	watch(listener, greet, 1);
 	for (;;) {

@@ -1,0 +1,49 @@
+import type { Agent } from "../agent/agent.ts";
+import { i32, viewOf } from "../bytes/layout.ts";
+import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
+import { AF, IPPROTO, SO, SOL_SOCKET, TCP, tcpInfo } from "../linux/socket.ts";
+import { socketOf } from "../proc/sockets.ts";
+import { copyDescriptorsOf } from "../trace/descriptors.ts";
+
+/**
+ * What sockets say of themselves that no table of /proc/PID/net has, by their links: those of TCP that were never bound or do not
+ * listen, and of families that have no table.
+ *
+ * @throws NecromancerError ERR_HOST
+ */
+export async function unlistedSockets(
+	agent: Agent,
+	pid: number,
+	open: readonly OpenDescriptor[],
+): Promise<ReadonlyMap<string, SocketSight>> {
+	const sockets = new Map(open.filter(({ link }) => link.startsWith("socket:")).map((one) => [one.link, one.number]));
+	const unlisted = [...sockets].filter(([link]) => socketOf(pid, link).family === undefined);
+	const found = new Map<string, SocketSight>();
+	if (unlisted.length === 0) return found;
+	const copies = await copyDescriptorsOf(agent, pid);
+	try {
+		for (const [link, number] of unlisted) {
+			const [domain, protocol, info] = await copies.socketOptions(number, [
+				...[SO.DOMAIN, SO.PROTOCOL].map((option) => ({ level: SOL_SOCKET, option, size: i32.size })),
+				{ level: IPPROTO.TCP, option: TCP.INFO, size: tcpInfo.size },
+			]);
+			const sight = sightOf(intIn(domain), intIn(protocol), info);
+			if (sight !== undefined) found.set(link, sight);
+		}
+	} finally {
+		await copies.close();
+	}
+	return found;
+}
+
+function sightOf(domain: number, protocol: number, info: Buffer | undefined): SocketSight | undefined {
+	if (domain !== AF.INET && domain !== AF.INET6) return undefined;
+	if (protocol !== IPPROTO.TCP || info === undefined)
+		return {
+			family: "inet",
+			words: protocol === IPPROTO.UDP ? "a UDP socket" : "an internet socket that is not of TCP",
+		};
+	return { family: "inet", words: "a TCP socket", tcpState: tcpInfo.decode(info).tcpi_state };
+}
+
+const intIn = (bytes: Buffer | undefined): number => (bytes?.length === i32.size ? i32.read(viewOf(bytes), 0) : -1);

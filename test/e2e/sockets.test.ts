@@ -1,0 +1,126 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { built } from "../support/lives/built.ts";
+import { soon } from "../support/lives/living.ts";
+import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { hasGcc, hasTool } from "../support/tools.ts";
+
+// Sockets that are not connected: what the kernel says of them is the same before a dump and after the restore.
+
+const able = canHaveRooms() && hasTool("python3") && hasGcc();
+const needs = able ? "" : " (needs root, unshare, nsenter, python3 and gcc)";
+
+const directory = mkdtempSync(join(tmpdir(), "necromancer-sockets-"));
+const [script, keeping] = [join(directory, "sockets.py"), join(directory, "keeping")];
+let main = "";
+let room: Room;
+beforeAll(async () => {
+	if (!able) return;
+	main = join(built(), "cli/main.js");
+	chmodSync(directory, 0o777);
+	copyFileSync(join(import.meta.dirname, "../support/lives/sockets.py"), script);
+	execFileSync("gcc", [
+		"-O1",
+		"-Wall",
+		"-Wextra",
+		"-o",
+		keeping,
+		join(import.meta.dirname, "../support/lives/keeping.c"),
+	]);
+	room = await openRoom();
+});
+afterAll(async () => {
+	if (able) await room.close();
+	rmSync(directory, { recursive: true, force: true });
+});
+
+const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
+
+async function clear(): Promise<void> {
+	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
+	expect(await soon(() => room.pids().length === 0)).toBe(true);
+}
+
+/** A process of the script's, and what it said of its four sockets. */
+async function born(log: string): Promise<{ readonly pid: number; readonly said: string[] }> {
+	writeFileSync(log, "", { mode: 0o666 });
+	chmodSync(log, 0o666);
+	const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
+	const { stdout } = room.run(["sh", "-c", begin, "sh", "python3", script, log]);
+	return { pid: Number(stdout), said: await linesOf(log, 4) };
+}
+
+/** A port that takes CAP_NET_BIND_SERVICE, and that nobody has. */
+async function lowPort(): Promise<number> {
+	for (let port = 1023; ; port--) {
+		const server = createServer().listen(port, "127.0.0.1");
+		const free = await Promise.race([
+			once(server, "listening").then(() => true),
+			once(server, "error").then(() => false),
+		]);
+		server.close();
+		if (free) return port;
+	}
+}
+
+const answers = (port: number): Promise<boolean> =>
+	new Promise((done) => {
+		const client = createConnection({ port, host: "127.0.0.1" }, () => client.write("get\n"));
+		client.on("error", () => done(false));
+		client.on("data", () => {
+			client.destroy();
+			done(true);
+		});
+	});
+
+describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
+	it("come back with their addresses and options: IPv4 and IPv6, listening, bound and fresh", async () => {
+		const [log, images] = [join(directory, "log"), join(directory, "images")];
+		const { pid, said } = await born(log);
+		expect(said.map((line) => line.split(" ")[0])).toEqual(["v4", "v6", "bound", "fresh"]);
+		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
+		expect(await soon(() => room.pids().length === 0)).toBe(true);
+		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
+		room.run(["kill", "-USR1", `${pid}`]);
+		expect((await linesOf(log, 8)).slice(4)).toEqual(said);
+		await clear();
+	});
+
+	it("have a port that their user may not take, where root's word is enough, and not by anybody else's", async () => {
+		const images = join(directory, "low");
+		const port = await lowPort();
+		const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
+		const pid = Number(room.run(["sh", "-c", begin, "sh", keeping, `${port}`, "16", "65534"]).stdout);
+		const isUser = (): boolean =>
+			/^Uid:\t65534\t65534.*^CapEff:\t0+$/ms.test(readFileSync(room.path(`/proc/${pid}/status`), "latin1"));
+		expect(await soon(() => isUser() && room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("4"))).toBe(true);
+		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
+		expect(await soon(() => room.pids().length === 0)).toBe(true);
+		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
+		expect(isUser()).toBe(true);
+		expect(await answers(port)).toBe(true);
+		await clear();
+		room.run(["chown", "-R", "65534:65534", images]);
+		const refused = necromancer("restore", "-d", "-i", images);
+		expect(refused.status).not.toBe(0);
+		expect(refused.stderr).toMatch(/bind.*EACCES.*CAP_NET_BIND_SERVICE/s);
+		expect(room.pids()).toEqual([]);
+	});
+
+	it("are not bound beside somebody who listens there", async () => {
+		const [log, images] = [join(directory, "log"), join(directory, "taken")];
+		const { pid } = await born(log);
+		expect(necromancer("dump", "-q", "-R", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
+		const refused = necromancer("restore", "-d", "--fresh-ids", "-i", images);
+		expect(refused.status).not.toBe(0);
+		expect(refused.stderr).toMatch(/EADDRINUSE.*end whoever has that port/s);
+		room.run(["kill", "-USR1", `${pid}`]);
+		expect(readFileSync(log, "utf8")).toContain("state=10 backlog=7");
+		await clear();
+	});
+});
