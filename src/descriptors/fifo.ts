@@ -77,6 +77,7 @@ export const fifo: DescriptorKind<Fifo> = {
 		},
 	},
 	differs: () => undefined,
+	shares: ({ pipe }) => ({ of: "fifos", id: pipe.id }),
 	path: ({ file }) => file.path,
 };
 

@@ -82,7 +82,7 @@ export const file: DescriptorKind<OpenFile> = {
 		const expected = nameInProc(path, found.was, found.is);
 		return found.link === expected ? undefined : `is ${found.link}, expected ${expected}`;
 	},
-	shows: ({ path, ghost }) => (ghost === undefined ? undefined : `file ${path}`),
+	shares: ({ path, ghost }) => (ghost === undefined ? undefined : { of: "ghosts", id: ghost, inode: `file ${path}` }),
 	path: ({ path }) => path,
 };
 

@@ -74,6 +74,10 @@ export const inotify: DescriptorKind<Inotify> = {
 			),
 	},
 	differs,
+	remark: ({ watches }) =>
+		watches.length === 0
+			? undefined
+			: `watches ${watches.map(({ number, path = "what has no path" }) => `${path} (${number})`).join(", ")}`,
 };
 
 const ascending = (watches: readonly InotifyWatch[]): readonly InotifyWatch[] =>

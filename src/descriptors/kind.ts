@@ -19,10 +19,21 @@ export interface DescriptorKind<D extends DescriptionCommon> {
 	 * not, or when there is nothing to see.
 	 */
 	differs(description: D, found: FoundDescriptor): string | undefined;
-	/** What of the process it shows that something else may show too, in words. */
-	shows?(description: D): string | undefined;
+	/** What it has in common with others, mappings among them. */
+	shares?(description: D): SharedPart | undefined;
 	/** The file that it was opened by, for people. */
 	path?(description: D): string | undefined;
+	/** What else there is to show of it, for people. */
+	remark?(description: D): string | undefined;
+}
+
+/** A thing that several descriptions, mappings or processes show. */
+export interface SharedPart {
+	/** Pipes, named ones, pairs of sockets, shared memory, files without a name: their ids are apart. */
+	readonly of: "pipes" | "fifos" | "pairs" | "objects" | "ghosts";
+	readonly id: number;
+	/** What whoever shows it must have one inode with. */
+	readonly inode?: string;
 }
 
 /** From and to CRIU's images. */

@@ -59,7 +59,7 @@ export const memfd: DescriptorKind<MemfdDescription> = {
 		const planned = `/memfd:${name} (deleted)`;
 		return link === planned ? undefined : `is of ${link}, expected ${planned}`;
 	},
-	shows: ({ object }) => `object ${object}`,
+	shares: ({ object }) => ({ of: "objects", id: object, inode: `object ${object}` }),
 };
 
 /** `memfd` of `/memfd:memfd (deleted)`. */

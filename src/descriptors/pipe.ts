@@ -59,6 +59,7 @@ export const pipe: DescriptorKind<PipeEnd> = {
 		},
 	},
 	differs: linked(LINK),
+	shares: ({ pipe }) => ({ of: "pipes", id: pipe.id }),
 };
 
 /**

@@ -27,6 +27,7 @@ export const socketPair: DescriptorKind<SocketPairEnd> = {
 	living: { see: () => undefined },
 	making: { unopenable: () => undefined, open: place },
 	differs: () => undefined,
+	shares: ({ pair }) => ({ of: "pairs", id: pair }),
 };
 
 /** What socketpair(2) fills; nobody reads it, since the numbers are known. */

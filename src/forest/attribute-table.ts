@@ -170,7 +170,13 @@ export const attributeTable: readonly AttributeRow[] = [
 		remark: "or given up with --missing-fds; those about itself and its first thread are kept",
 	},
 	{
-		name: "sockets, terminals, fanotify, pidfds, BPF, io_uring, namespaces, devices",
+		name: "TCP sockets that listen, or are not connected",
+		fate: "kept",
+		remark:
+			"connections that nobody had accepted are told; so are TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_FASTOPEN and packet filters",
+	},
+	{
+		name: "other sockets, terminals, fanotify, pidfds, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},

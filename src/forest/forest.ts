@@ -1,4 +1,4 @@
-import type { Description } from "../descriptors/kinds.ts";
+import { type Description, kindOf, pipeOf } from "../descriptors/kinds.ts";
 import type { Pipe } from "../descriptors/pipe-queue.ts";
 import type { Descriptor } from "./files.ts";
 import type { GhostFile, Identity, SharedObject, Task } from "./task.ts";
@@ -69,9 +69,10 @@ export function forestOf(processes: readonly Task[], zombies: readonly Zombie[] 
 		if (files.table !== undefined) tables.count(files.table, files.descriptors, pid);
 		for (const { description } of files.descriptors) {
 			descriptions.count(description.id, description, pid);
-			if (description.kind === "pipe") pipes.count(description.pipe.id, description.pipe, pid);
-			if (description.kind === "fifo") fifos.count(description.pipe.id, description.pipe, pid);
-			if (description.kind === "socket-pair") pairs.count(description.pair, description.pair, pid);
+			const common = kindOf(description).shares?.(description);
+			const pipe = pipeOf(description);
+			if (pipe !== undefined) (common?.of === "fifos" ? fifos : pipes).count(pipe.id, pipe, pid);
+			if (common?.of === "pairs") pairs.count(common.id, common.id, pid);
 		}
 	}
 	return {

@@ -34,8 +34,8 @@ export function otherInodes(
 		if (backing.kind === "file" && backing.ghost !== undefined) same(`file ${backing.path}`, who, inode);
 	}
 	for (const { number, description } of task.files.descriptors) {
-		const shown = replaced.has(number) ? undefined : kindOf(description).shows?.(description);
-		if (shown !== undefined) same(shown, `descriptor ${number}`, statLink(living, `fd/${number}`).ino);
+		const shared = replaced.has(number) ? undefined : kindOf(description).shares?.(description)?.inode;
+		if (shared !== undefined) same(shared, `descriptor ${number}`, statLink(living, `fd/${number}`).ino);
 	}
 	return differences;
 }

@@ -1,5 +1,5 @@
 import type { Extent } from "../bytes/extent.ts";
-import type { Description } from "../descriptors/kinds.ts";
+import { type Description, pipeOf } from "../descriptors/kinds.ts";
 import type { DescriptorGuess } from "../descriptors/stand-ins.ts";
 import { standIn } from "../descriptors/stand-ins.ts";
 import type { Finding } from "../finding.ts";
@@ -40,8 +40,7 @@ export function withProvedFiles(
 const lastId = ({ descriptors }: Files, idOf: (description: Description) => number): number =>
 	descriptors.reduce((last, { description }) => Math.max(last, idOf(description)), 0);
 
-const pipeId = (description: Description): number =>
-	description.kind === "pipe" || description.kind === "fifo" ? description.pipe.id : 0;
+const pipeId = (description: Description): number => pipeOf(description)?.id ?? 0;
 
 /** A byte of the core, for where any will do. */
 export const anyByteOf = ({ memory }: PartialTask): Extent | undefined =>

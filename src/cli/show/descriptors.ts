@@ -1,4 +1,4 @@
-import { pathOf, positionOf } from "../../descriptors/kinds.ts";
+import { kindOf, pathOf, positionOf } from "../../descriptors/kinds.ts";
 import type { Descriptor } from "../../forest/files.ts";
 import { O, openFlagsText } from "../../linux/open.ts";
 import { escapeText } from "../escape-text.ts";
@@ -22,9 +22,11 @@ export function* descriptorsText(
 		const position = positionOf(description);
 		const same = first.get(id);
 		const how = openFlagsText((flags & ~O.LARGEFILE) | (closeOnExec ? O.CLOEXEC : 0));
+		const remark = kindOf(description).remark?.(description);
 		const remarks = [
 			...(path === undefined ? [] : [escapeText(path)]),
 			...(position === undefined || position === 0n ? [] : [`at ${position}`]),
+			...(remark === undefined ? [] : [escapeText(remark)]),
 			...(same === undefined || same === number ? [] : [`the description of ${same}`]),
 		];
 		return [`${number}`, kind, how, remarks.join("  ")];

@@ -1,5 +1,6 @@
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
+import { kindOf } from "../../descriptors/kinds.ts";
 import { refuse } from "../../errors.ts";
 import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
@@ -85,9 +86,11 @@ function withShared(task: Task, { objects, ghosts }: SharedTables): Task {
 	for (const { backing } of mappings)
 		if (backing.kind === "object") shown.add(backing.object);
 		else if (backing.kind === "file" && backing.ghost !== undefined) lost.add(backing.ghost);
-	for (const { description } of task.files.descriptors)
-		if (description.kind === "memfd") shown.add(description.object);
-		else if (description.kind === "file" && description.ghost !== undefined) lost.add(description.ghost);
+	for (const { description } of task.files.descriptors) {
+		const shared = kindOf(description).shares?.(description);
+		if (shared?.of === "objects") shown.add(shared.id);
+		if (shared?.of === "ghosts") lost.add(shared.id);
+	}
 	const nameless = ghosts.list().filter(({ id }) => lost.has(id));
 	return {
 		...task,

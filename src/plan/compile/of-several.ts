@@ -35,8 +35,11 @@ export function commonDescriptions({ processes, shared }: Forest, policy: FilePo
 	const tables = new Map(processes.map(({ identity: { pid }, files }) => [pid, files.table ?? `of ${pid}`]));
 	const inSeveral = (held: Held<unknown> | undefined): boolean =>
 		new Set(held?.by.map((pid) => tables.get(pid))).size > 1;
-	const apart = ({ kind, id, ...rest }: Description & { readonly pair?: number }): boolean =>
-		inSeveral(shared.descriptions.get(id)) || (kind === "socket-pair" && inSeveral(shared.pairs.get(rest.pair ?? 0)));
+	const apart = (description: Description): boolean => {
+		const common = kindOf(description).shares?.(description);
+		const pair = common?.of === "pairs" ? shared.pairs.get(common.id) : undefined;
+		return inSeveral(shared.descriptions.get(description.id)) || inSeveral(pair);
+	};
 	const found = new Map<string, CommonDescription>();
 	for (const { identity, files } of processes) {
 		const { pid } = identity;
@@ -84,8 +87,10 @@ const membersOf = (memory: Task["memory"], { id }: SharedObject): Member[] =>
 		return backing.kind === "object" && backing.object === id ? [{ mapping, offset: backing.offset }] : [];
 	});
 
-const isOf = ({ description }: Descriptor, { id }: SharedObject): boolean =>
-	description.kind === "memfd" && description.object === id;
+function isOf({ description }: Descriptor, { id }: SharedObject): boolean {
+	const common = kindOf(description).shares?.(description);
+	return common?.of === "objects" && common.id === id;
+}
 
 const refuseCommon = (subject: string, what: string, held: Held<unknown> | undefined): never =>
 	refuse("ERR_UNSUPPORTED", {

@@ -91,6 +91,11 @@ describe("an inotify instance", () => {
 		expect(reports).toEqual(["its watch 8 is on inode 7 of device 0:44, of which no path is known; the watch is gone"]);
 	});
 
+	it("is shown with what it watches", () => {
+		expect(inotify.remark?.(instance([watch(1), watch(3, { path: "/tmp/f" })]))).toBe("watches /tmp/d (1), /tmp/f (3)");
+		expect(inotify.remark?.(instance([]))).toBeUndefined();
+	});
+
 	it("differs by its watches, not by those that were lost", () => {
 		const found = { link: open.link, info: open.info, was: 1, is: 1 };
 		const all = [watch(1, { mask: 2 }), watch(3, { mask: 0x8000_0100 }), watch(31, { mask: 0x106 })];
