@@ -20,6 +20,7 @@ import { mmEntry } from "../images/write/mm.ts";
 import { noSessionLeader, reportLostRegisters } from "../images/write/representable.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../images/write/side-record.ts";
 import { NO_LIMIT } from "../linux/resource.ts";
+import { S_IFREG } from "../linux/stat.ts";
 import { evidenceIn } from "../understand/evidence/evidence.ts";
 import { type UnderstandOptions, understand } from "../understand/understand.ts";
 import { type HostFiles, inspectBinaries, judgedHost } from "./binaries.ts";
@@ -77,7 +78,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		donorThreads,
 		findings: understood,
 	} = understand(dead, evidenceIn(dead, judged.open), donorTask, {
-		modeOf: () => undefined,
+		modeOf: (path) => (options.host.sizeOf?.(path) === undefined ? undefined : S_IFREG),
 		clocks: options.clock ?? {},
 		...defined({ allowMismatch: options.allowMismatch }),
 	});

@@ -7,6 +7,7 @@ import { absentText, differenceText, doubtsAbout, placeOf } from "../inputs/file
 import { isGone, NOT_HERE } from "../inputs/gone.ts";
 import type { OpenFiles } from "../inputs/open-files.ts";
 import { type WantedFile, wantedFiles } from "../inputs/wanted-files.ts";
+import { isPassing } from "../understand/donor/named-after-process.ts";
 import type { Relocation } from "../understand/relocate.ts";
 import { candidatesFound, candidatesIn, type FileCandidate } from "./file-candidates.ts";
 import type { FileSearch, SearchPlaces } from "./file-search.ts";
@@ -74,8 +75,8 @@ export async function openMappedFiles(
 			findings.push(fromCore(file, first));
 		} else {
 			const fault = faultOf(file, first);
-			// reported by `complete`, like deleted files
-			if (fault.dispensable && search.missingFiles === "zeros") gone.add(file.path);
+			// reported with the mappings, like deleted files; what a process names after itself goes with it
+			if (fault.dispensable && (search.missingFiles === "zeros" || isPassing(file.path, dead.pid))) gone.add(file.path);
 			else faults.push(fault);
 		}
 	}

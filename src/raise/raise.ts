@@ -24,6 +24,7 @@ import {
 } from "../restore/restore.ts";
 import { ourRights } from "../rights/our-rights.ts";
 import { openUsesOf } from "../rights/within-rights.ts";
+import { namedAfter } from "../understand/donor/named-after-process.ts";
 import { taskFromCore } from "../understand/from-core/from-core.ts";
 import { startDirectory } from "../understand/working-directory.ts";
 import type { SearchPlaces } from "./file-search.ts";
@@ -154,7 +155,12 @@ async function openOthers(dead: PartialTask, files: OpenFiles, { fds, tty, donor
 	const started = donor === undefined ? startDirectory(dead) : undefined;
 	const paths = new Set(["/dev/null", ...(started === undefined ? [] : [started])]);
 	const links = new Set(uses.flatMap(({ path, link }) => (link ? [path] : [])));
-	for (const { path, link } of uses) if (!link) paths.add(path);
+	for (const { path, link } of uses) {
+		if (link) continue;
+		paths.add(path);
+		// what is named after the donor's process may be there under the dead one's
+		if (donor !== undefined) paths.add(namedAfter(path, donor.identity.pid, dead.pid));
+	}
 	await files.asUser([...paths].map((path) => ({ path, access: 0 })));
 	await files.asUser([...links].map((path) => ({ path, access: 0, link: true })));
 }

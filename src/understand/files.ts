@@ -12,6 +12,7 @@ import { movedNumbers, withNumbers } from "./donor/descriptor-numbers.ts";
 import { withProvenTargets } from "./donor/epoll-targets.ts";
 import { withMovedWords } from "./donor/epoll-words.ts";
 import type { MovedDonor } from "./donor/moved-donor.ts";
+import { withOwnNames } from "./donor/named-after-process.ts";
 import type { BlockingCall } from "./evidence/blocking-calls.ts";
 import { type ProvedDescriptors, provedDescriptors } from "./evidence/descriptors.ts";
 import type { Evidence } from "./evidence/evidence.ts";
@@ -44,7 +45,7 @@ export function understandFiles(
 	report: (finding: Finding) => void,
 ): Files {
 	const proved = provedDescriptors(dead, places, evidence);
-	if (donor !== undefined) return filesOfDonor(dead, evidence.calls, proved, donor, report);
+	if (donor !== undefined) return filesOfDonor(dead, evidence.calls, proved, donor, options, report);
 	proved.reportOthers(options.fds?.keys() ?? [], report);
 	return {
 		descriptors: ownFiles(dead, proved.all, options, report),
@@ -57,13 +58,15 @@ function filesOfDonor(
 	dead: PartialTask,
 	calls: readonly BlockingCall[],
 	proved: ProvedDescriptors,
-	donor: MovedDonor,
+	{ task, moved, pairs }: MovedDonor,
+	{ fds, modeOf }: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
-	const { task, moved, pairs } = donor;
 	const numbers = movedNumbers(waitsOf(calls, dead.memory), task, proved.loops, report);
 	const lent = lentFiles(dead, { task: withNumbers(task, numbers), pairs }, report);
-	const words = withMovedWords(lent, { dead, calls, donor: task, moved, numbers }, report);
+	const pids = { donorPid: task.identity.pid, deadPid: dead.pid };
+	const own = withOwnNames(lent, { ...pids, named: new Set(fds?.keys()), modeOf }, report);
+	const words = withMovedWords(own, { dead, calls, donor: task, moved, numbers }, report);
 	proved.reportOthers(
 		words.descriptors.map(({ number }) => number),
 		report,

@@ -120,4 +120,18 @@ describe.skipIf(!able)(`gdb's core of a program whose files it leaves out${needs
 		await expectCounting(from);
 		await clear();
 	});
+
+	it("goes on where the file in /dev/shm that is named after it went with it: what was in it is lost, and no more", async () => {
+		const { core, pid } = await killed();
+		const from = readFileSync(log, "utf8").split("\n").length - 1;
+		room.run(["rm", `/dev/shm/left-out.${pid}`]);
+		const { status, stdout } = necromancer("raise", "--trust", "--json", "--run", "--fd", `3=${log}`, core);
+		expect(status).toBe(0);
+		expect(JSON.parse(stdout).findings).toContainEqual({
+			...{ weight: "loss", code: "contents-lost", subject: expect.stringMatching(/^mapping 0x\w+$/) },
+			text: `/dev/shm/left-out.${pid} is not here; shared memory of its own takes its place: 4096 of 4096 bytes are not in the core; they read as zeros`,
+		});
+		expect((await linesOf(log, from + 3)).slice(from, from + 3)).toEqual(["tick 1", "tick 2", "tick 3"]);
+		await clear();
+	});
 });

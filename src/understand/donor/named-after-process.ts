@@ -1,6 +1,89 @@
+import type { OpenFile } from "../../descriptors/file.ts";
+import type { Description } from "../../descriptors/kinds.ts";
+import { caution, type Finding, loss, note } from "../../finding.ts";
+import type { Files } from "../../forest/files.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
+import { ownerInProc } from "../../proc/own-paths.ts";
+
 /**
  * What a file that is named after one process would be called by another of the same program: the id of the one, where it
  * stands alone, is that of the other. HotSpot has /tmp/hsperfdata_USER/PID, Mono /dev/shm/mono.PID.
  */
 export const namedAfter = (path: string, pid: number, other: number): string =>
 	path.replace(new RegExp(`(?<![0-9])${pid}(?![0-9])`, "g"), `${other}`);
+
+/** Where programs keep what ends with them, or with the machine's uptime. */
+const PASSING = /^\/(?:dev\/shm|tmp|run|var\/tmp)\//;
+
+/** Whether a file is one that a process makes for its own lifetime: it is named after it. Mono's statistics in /dev/shm are. */
+export const isPassing = (path: string, pid: number): boolean =>
+	PASSING.test(path) && namedAfter(path, pid, pid + 1) !== path;
+
+interface OwnNames {
+	readonly donorPid: number;
+	readonly deadPid: number;
+	/** Descriptors that the user gives a file. */
+	readonly named: ReadonlySet<number>;
+	/** How a path looks on this host: st_mode; `undefined` where there is nothing. */
+	modeOf(path: string): number | undefined;
+}
+
+/**
+ * The descriptors with the dead process's own files for those of the donor that are named after it. Programs delete theirs at
+ * their end: where neither is left, nothing stands in for it, for the dead process had it not; any other file that is gone it
+ * may have had, and the user has to say.
+ */
+export function withOwnNames(files: Files, names: OwnNames, report: (finding: Finding) => void): Files {
+	const done = new Map<number, Description>();
+	const descriptors = files.descriptors.map((descriptor) => {
+		const { number, description: lent } = descriptor;
+		if (lent.kind !== "file" || names.named.has(number)) return descriptor;
+		const description = done.get(lent.id) ?? ownFile(number, lent, names, report);
+		done.set(lent.id, description);
+		return { ...descriptor, description };
+	});
+	return { ...files, descriptors };
+}
+
+function ownFile(
+	number: number,
+	file: OpenFile,
+	{ donorPid, deadPid, modeOf }: OwnNames,
+	report: (finding: Finding) => void,
+): OpenFile {
+	const { path, unlinked, ghost } = file;
+	// what has no name any more is in the donor's images, and names in /proc were moved
+	if (unlinked || ghost !== undefined || ownerInProc(path) !== undefined) return file;
+	const own = namedAfter(path, donorPid, deadPid);
+	if (own === path) return file;
+	const subject = `descriptor ${number} (${path})`;
+	// how large the donor's was says nothing of it
+	const { size: _size, buildId: _buildId, ...common } = file;
+	if (modeOf(own) !== undefined) {
+		report(note("files-from-donor", subject, `is named after the donor's process; ${own} is that of the dead process`));
+		return { ...common, path: own };
+	}
+	if (modeOf(path) !== undefined) {
+		report(
+			caution(
+				"files-from-donor",
+				subject,
+				`is named after the donor's process and may be its own; that of the dead process, ${own}, is not here`,
+			),
+		);
+		return file;
+	}
+	report(
+		loss(
+			"files-from-donor",
+			subject,
+			`was named after the donor's process and is gone; that of the dead process, ${own}, is not here either: /dev/null takes its place`,
+		),
+	);
+	const { id, owner, flags } = file;
+	return {
+		...{ kind: "file", id, flags: flags & (O_ACCMODE | O.APPEND | O.NONBLOCK), path: "/dev/null" },
+		...{ position: 0n, unlinked: false },
+		...(owner === undefined ? {} : { owner }),
+	};
+}

@@ -3,7 +3,6 @@ import { address, fileOffset } from "../../../src/bytes/address.ts";
 import type { Finding } from "../../../src/finding.ts";
 import type { PartialMapping, PartialTask } from "../../../src/forest/partial-task.ts";
 import type { Mapping, Memory } from "../../../src/forest/task.ts";
-import { namedAfter } from "../../../src/understand/donor/named-after-process.ts";
 import { noAccess } from "../../../src/understand/evidence/no-access.ts";
 import { understandProtections } from "../../../src/understand/protections.ts";
 import { pageAt, wordMemory } from "../../support/builders/clock-memory.ts";
@@ -157,10 +156,4 @@ describe("what an arena of glibc has in reserve", () => {
 	] as const)("is not where %s", (_, record, end) => {
 		expect(of(record, end)).toEqual([]);
 	});
-});
-
-test("a file is named after a process where its id stands alone", () => {
-	expect(namedAfter("/tmp/hsperfdata_me/80", 80, 4711)).toBe("/tmp/hsperfdata_me/4711");
-	expect(namedAfter("/dev/shm/mono.80", 80, 4711)).toBe("/dev/shm/mono.4711");
-	expect(namedAfter("/dev/shm/mono.8080-180", 80, 4711)).toBe("/dev/shm/mono.8080-180");
 });
