@@ -64,7 +64,7 @@ function treeLines(tree: readonly TreeEntry[]): string[] {
 const remarksOn = ({ sid, pgid, state, status, threads }: TreeEntry, parent: TreeEntry | undefined): string[] => [
 	...(state === "running" ? [] : [state]),
 	...(status === undefined ? [] : [statusText(status)]),
-	...(threads.length === 1 ? [] : [counted(threads.length, "thread")]),
+	...(threads.length < 2 ? [] : [counted(threads.length, "thread")]),
 	...(sid === parent?.sid ? [] : [`session ${sid}`]),
 	...(pgid === parent?.pgid ? [] : [`group ${pgid}`]),
 ];

@@ -110,8 +110,10 @@ const entriesOf = (dir: ImageDir): TreeEntry[] =>
 	treeOf(dir).map(({ pid, ppid, pgid, sid, threads }) => {
 		const { tc, thread_info } = dir.one(`core-${pid}.img`, "core");
 		const state = tc !== undefined && thread_info === undefined ? "zombie" : (states[tc?.task_state ?? 0] ?? "unknown");
-		const status = state === "zombie" ? tc?.exit_code : undefined;
-		return { pid, ppid, pgid, sid, comm: tc?.comm ?? "", state, threads, ...defined({ status }) };
+		const common = { pid, ppid, pgid, sid, comm: tc?.comm ?? "", state };
+		return state === "zombie"
+			? { ...common, threads: [], ...defined({ status: tc?.exit_code }) }
+			: { ...common, threads };
 	});
 
 function processOf(dir: ImageDir, entry: TreeEntry, task: Task, { root_ids }: InventoryEntry): ProcessView {

@@ -248,7 +248,7 @@ const process = (pid: number, ppid: number, threads: readonly number[]): number[
 		[number(1, pid), number(2, ppid), number(3, pid), number(4, pid), ...threads.map((tid) => number(5, tid))].flat(),
 	);
 
-/** Gives a copy a second process, which is the first one's twin, and a zombie. */
+/** Gives a copy a second process, which is the first one's twin, and a zombie, of which CRIU 4.2 writes a thread at random. */
 function family(): string {
 	const directory = images();
 	for (const kind of ["core", "ids", "mm", "fs", "pagemap"]) {
@@ -264,7 +264,7 @@ function family(): string {
 	writeFileSync(join(directory, "core-8.img"), imageBytes(0x55053847, framed(zombie)));
 	writeFileSync(
 		join(directory, "pstree.img"),
-		imageBytes(0x50273030, process(PID, 0, [PID]), process(7, PID, [7]), process(8, 7, [8])),
+		imageBytes(0x50273030, process(PID, 0, [PID]), process(7, PID, [7]), process(8, 7, [PID])),
 	);
 	return directory;
 }
@@ -300,7 +300,7 @@ process ${PID} (counter-static)
 		expect(one).not.toContain(`\nprocess ${PID} (`);
 		const whole = JSON.parse(await shown(directory, { json: true }));
 		expect(whole.tree[2]).toEqual({
-			...{ pid: 8, ppid: 7, pgid: 8, sid: 8, comm: "z\u001b", state: "zombie", threads: [8], status: 11 },
+			...{ pid: 8, ppid: 7, pgid: 8, sid: 8, comm: "z\u001b", state: "zombie", threads: [], status: 11 },
 		});
 		expect(whole.shared.slice(0, 3)).toEqual([
 			{ kind: "descriptor table", id: 2, what: "", processes: [PID, 7] },

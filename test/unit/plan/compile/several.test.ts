@@ -5,6 +5,7 @@ import type { Task } from "../../../../src/forest/task.ts";
 import { compileForest } from "../../../../src/plan/compile/compile.ts";
 import type { CompileOptions } from "../../../../src/plan/compile/options.ts";
 import { planSteps, SIMPLE } from "../../../support/builders/several.ts";
+import { map } from "../../../support/builders/small-task.ts";
 import { refusal } from "../../../support/refusal.ts";
 
 const LENIENT: CompileOptions = { fds: new Map(), missing: "null" };
@@ -36,6 +37,14 @@ describe("a plan of several processes", () => {
 			"process 7: gettid others may join its group",
 			"process 7: futex others may join its group",
 		]);
+	});
+
+	it("is made from a place that is free in the layouts of all", () => {
+		const favourite = compile(forestOf([SIMPLE.process(5, 0, 5, 5)])).hole;
+		const other = SIMPLE.process(6, 5, 5, 5);
+		const mappings = [...other.memory.mappings, map(favourite.start, 1, { kind: "anonymous" })];
+		const plan = compile(forestOf([SIMPLE.process(5, 0, 5, 5), { ...other, memory: { ...other.memory, mappings } }]));
+		expect(plan.hole.start).toBe(favourite.start + 0x2000n);
 	});
 
 	const zombie = { pid: 9, ppid: 5, pgid: 5, sid: 5, comm: "late", status: 0 };
