@@ -38,9 +38,10 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 		fds.add("setsockopt", [fd, BigInt(level), BigInt(option), datum, BigInt(bytes.length)], why);
 	};
 	const bound = source.port !== 0;
-	const guarded = bound && source.port < FIRST_OPEN_PORT && socket.unaided !== true;
-	if (guarded) fds.actor.asCaller();
-	fds.actor.asUser(guarded ? 1n << BigInt(CAP.NET_BIND_SERVICE) : 0n);
+	const lent = socket.unaided === true ? 0n : rightsFor(socket);
+	// who stands as the user already has none of these
+	if (lent !== 0n) fds.actor.asCaller();
+	fds.actor.asUser(lent);
 	const what = `${subject}, a socket${bound ? ` of ${socketAddressText(source)}` : ""}`;
 	const blocking = flags & O.NONBLOCK;
 	addNew(fds, slot, "socket", (closing) => [BigInt(family), BigInt(type | blocking | closing), BigInt(protocol)], what);
@@ -58,9 +59,6 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 		fds.add("bind", [fd, place, BigInt(address.length)], socketAddressText(source));
 		if (isListening(socket)) fds.add("listen", [fd, BigInt(backlog)], `up to ${backlog} connections may wait`);
 	}
-	// whoever comes next has only the rights of the user again
-	if (guarded) fds.actor.asCaller();
-	if (guarded) fds.actor.asUser();
 	if (bound ? shared !== 1 : shared !== 0) set(SOL_SOCKET, SO.REUSEADDR, shared, "as it was");
 	if (!bound && (options["reuse port"] ?? 0) !== 0) set(SOL_SOCKET, SO.REUSEPORT, 1, "as it was");
 	setBuffers(socket, subject, fds, set);
@@ -79,7 +77,18 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 	if (socket.filter !== undefined)
 		fds.report(loss("attribute", subject, "was a socket with a packet filter (SO_ATTACH_FILTER); it has none now"));
 	addStatusFlags(fds, fd, blocking, flags);
+	if (lent !== 0n) fds.actor.asCaller();
 }
+
+/** Capabilities that it takes, bit n for capability n: its user may have given them up since (socket(7), capabilities(7)). */
+function rightsFor({ source, options }: InetSocket): bigint {
+	const bind = source.port !== 0 && source.port < FIRST_OPEN_PORT ? 1n << BigInt(CAP.NET_BIND_SERVICE) : 0n;
+	const marked = (options.mark ?? 0) !== 0 || (options.priority ?? 0) > MOST_PRIORITY;
+	return bind | (marked ? 1n << BigInt(CAP.NET_ADMIN) : 0n);
+}
+
+/** Of those that anybody may set. */
+const MOST_PRIORITY = 6;
 
 /** Done by steps of their own. */
 const SET_APART: ReadonlySet<string> = new Set([

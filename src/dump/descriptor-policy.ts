@@ -21,10 +21,10 @@ export function requireDumpable(
 	pid: number,
 	open: readonly OpenDescriptor[],
 	policy: MissingDescriptors,
-	unlisted: ReadonlyMap<string, SocketSight> = new Map(),
+	sights: ReadonlyMap<string, SocketSight> = new Map(),
 ): void {
 	if (policy !== "error") return;
-	const look = lookAt(pid, unlisted);
+	const look = lookAt(pid, sights);
 	const refused = open.flatMap((descriptor) => {
 		const words = see(descriptor, look).undumpable;
 		return words === undefined ? [] : [{ number: descriptor.number, words }];

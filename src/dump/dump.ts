@@ -25,7 +25,7 @@ import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { registerImagesRemoval } from "./register-removal.ts";
 import { type DumpCandidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
-import { unlistedSockets } from "./unlisted-sockets.ts";
+import { socketSights } from "./socket-sights.ts";
 
 export interface DumpOptions extends WriteOptions {
 	/** The directory: absent or empty. */
@@ -65,7 +65,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	requireAllowed(lostEnvironment(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
 	return await withAgent(async (agent) => {
 		const open = openDescriptors(pid);
-		requireDumpable(pid, open, options.missing, await unlistedSockets(agent, pid, open));
+		requireDumpable(pid, open, options.missing, await socketSights(agent, pid, open));
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();

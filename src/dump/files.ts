@@ -19,7 +19,7 @@ import type { LiveGhosts } from "./ghosts.ts";
 import { lookAt } from "./look.ts";
 import type { LiveObjects } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
-import { unlistedSockets } from "./unlisted-sockets.ts";
+import { socketSights } from "./socket-sights.ts";
 
 /** What to do about fds that cannot be dumped, and where to report it. */
 export interface FilesPolicy {
@@ -36,10 +36,11 @@ export interface FilesPolicy {
  */
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, ghosts, report } = policy;
-	const look = lookAt(pid, await unlistedSockets(agent, pid, openDescriptors(pid)));
+	const before = openDescriptors(pid);
+	const look = lookAt(pid, await socketSights(agent, pid, before));
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const counting = openDescriptors(pid).filter((one) => kinds[see(one, look).kind].living.before !== undefined);
+		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		await copies.wind(counting.map(({ number }) => number));
 		const open = openDescriptors(pid);
 		const groups = await groupsOf(open, copies);

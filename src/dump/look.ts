@@ -3,9 +3,9 @@ import type { Look, SocketSight } from "../descriptors/ask.ts";
 import { socketOf } from "../proc/sockets.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 
-/** What can be asked about a process that still runs. @param unlisted sockets that were asked themselves, by their links. */
-export function lookAt(pid: number, unlisted: ReadonlyMap<string, SocketSight> = new Map()): Look {
-	const sockets = new Map(unlisted);
+/** What can be asked about a process that still runs. @param sights of its sockets, as far as they were looked at, by their links. */
+export function lookAt(pid: number, sights: ReadonlyMap<string, SocketSight> = new Map()): Look {
+	const sockets = new Map(sights);
 	return {
 		pid,
 		leadsTo: isStillThere,

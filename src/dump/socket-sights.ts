@@ -6,19 +6,19 @@ import { socketOf } from "../proc/sockets.ts";
 import { copyDescriptorsOf } from "../trace/descriptors.ts";
 
 /**
- * What sockets say of themselves that no table of /proc/PID/net has, by their links: those of TCP that were never bound or do not
- * listen, and of families that have no table.
+ * What each socket of a process is, by its link. Those that no table of /proc/PID/net has are asked themselves: those of TCP that were
+ * never bound or do not listen, and of families that have no table.
  *
  * @throws NecromancerError ERR_HOST
  */
-export async function unlistedSockets(
+export async function socketSights(
 	agent: Agent,
 	pid: number,
 	open: readonly OpenDescriptor[],
 ): Promise<ReadonlyMap<string, SocketSight>> {
 	const sockets = new Map(open.filter(({ link }) => link.startsWith("socket:")).map((one) => [one.link, one.number]));
-	const unlisted = [...sockets].filter(([link]) => socketOf(pid, link).family === undefined);
-	const found = new Map<string, SocketSight>();
+	const found = new Map([...sockets.keys()].map((link): [string, SocketSight] => [link, socketOf(pid, link)]));
+	const unlisted = [...sockets].filter(([link]) => found.get(link)?.family === undefined);
 	if (unlisted.length === 0) return found;
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
