@@ -33,7 +33,7 @@ export { type ImageOptions, imagesFromForest, imagesFromTask, type TaskImages } 
 export type { HostFile, HostFiles } from "./patch/binaries.ts";
 export { hostFiles } from "./patch/host-files.ts";
 export { type Patched, type PatchOptions, patch } from "./patch/patch.ts";
-export { type CompileOptions, compilePlan } from "./plan/compile/compile.ts";
+export { type CompileOptions, compileForest, compilePlan } from "./plan/compile/compile.ts";
 export type { HostFacts } from "./plan/host-facts.ts";
 export type { Plan, PlanStep } from "./plan/plan.ts";
 export type { Step, StepList } from "./program/program.ts";

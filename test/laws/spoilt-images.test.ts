@@ -8,7 +8,7 @@ import { openTerminal } from "../../src/cli/terminal.ts";
 import { readCore } from "../../src/core/core.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { NecromancerError } from "../../src/errors.ts";
-import { taskFromImages } from "../../src/images/read/from-images.ts";
+import { forestFromImages, taskFromImages } from "../../src/images/read/from-images.ts";
 import { patch } from "../../src/patch/patch.ts";
 import { compilePlan } from "../../src/plan/compile/compile.ts";
 import { assemble } from "../../src/program/assemble.ts";
@@ -42,6 +42,7 @@ async function readEverything(path: string): Promise<void> {
 	const dir = await orRefused(() => openImageDir(path));
 	if (dir === undefined) return;
 	try {
+		await orRefused(() => forestFromImages(dir));
 		const task = await orRefused(() => taskFromImages(dir));
 		if (task !== undefined)
 			await orRefused(() => assemble(compilePlan(task, facts, { fds: new Map(), missing: "null" })));

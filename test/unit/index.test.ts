@@ -18,6 +18,7 @@ it("exports what README's verbs are made of", () => {
 		"NecromancerError",
 		"USUAL_MAX_SIZE",
 		"commitInPlace",
+		"compileForest",
 		"compilePlan",
 		"coreMemory",
 		"coreOfTask",
