@@ -41,6 +41,7 @@ export interface CommonThings {
 	readonly elsewhere: ReadonlySet<string>;
 	/** Shared memory, by the object's id. */
 	readonly objects: ReadonlyMap<number, CommonObject>;
+	readonly children: readonly number[];
 	/** Its descriptors are those of its parent, which opens and closes them (CLONE_FILES). */
 	readonly borrowsTable: boolean;
 	/** How it hears of what the restorer says to the first process, who alone reads it: for all of them. */
@@ -54,6 +55,8 @@ export interface ToldWords {
 	readonly seen: Place;
 	/** They may go. */
 	readonly go: Place;
+	/** That a process does not end with its parent any more, by the process; none of the first. */
+	readonly free: ReadonlyMap<number, Place>;
 }
 
 /** Shared memory that is mapped as a whole at a place that is free in all layouts, until each process has it where it was. */

@@ -17,7 +17,7 @@ import { present } from "../support/present.ts";
 // Whatever processes are to one another, a kernel that carries out their plan has them so.
 
 const AGENT = 100_000;
-const READ = 0;
+const [READ, PRCTL, LEAVE, SET_PDEATHSIG] = [0, 157, 0xff03, 1n] as const;
 const POLICY = { fds: new Map<number, string>(), missing: "error" as const };
 
 interface CarriedOut {
@@ -72,6 +72,13 @@ test("parents, sessions, groups, descriptions and memory are those of the forest
 			// what the restorer says is for all of them: were each to read a byte of its own, a quick one would take two
 			const heard = outcome.calls.filter(({ number, args }) => number === READ && args[0] === BigInt(plan.reportFd));
 			expect(heard.map(({ tid }) => tid)).toEqual([plan.pid, plan.pid]);
+			// a program that ends at once would take along whoever still ends with it
+			const last = (tid: number, call: number, first: bigint | undefined): number =>
+				outcome.calls.findLastIndex(
+					(it) => it.tid === tid && it.number === call && (first === undefined || it.args[0] === first),
+				);
+			for (const { identity } of processes.slice(1))
+				expect(last(identity.ppid, LEAVE, undefined)).toBeGreaterThan(last(identity.pid, PRCTL, SET_PDEATHSIG));
 			const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
 			expect(outcome.left.map(({ tid }) => tid).sort()).toEqual(tids.sort());
 

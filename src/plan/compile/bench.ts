@@ -89,10 +89,18 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		}),
 	);
 	const borrowers = several ? borrowersIn(forest) : [];
-	const words = wordsFor(kinship.root.pid, kinship.awaited, borrowers);
+	const words = wordsFor(
+		kinship.root.pid,
+		processes.slice(1).map(({ identity }) => identity.pid),
+		kinship.awaited,
+		borrowers,
+	);
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
+		children: processes.flatMap(({ identity }) =>
+			identity.ppid === pid && identity.pid !== pid ? [identity.pid] : [],
+		),
 		borrowsTable: borrowers.includes(pid),
 		descriptions: new Map(
 			descriptions.map(({ key, description }, i): [string, InputFile] => [

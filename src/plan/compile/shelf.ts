@@ -27,7 +27,7 @@ export function planShelf(
 	const words = making.words.told;
 	const apart: Context = {
 		...context,
-		common: { descriptions: new Map(), objects: new Map(), elsewhere, words, borrowsTable: false },
+		common: { descriptions: new Map(), objects: new Map(), elsewhere, words, children: [], borrowsTable: false },
 	};
 	const { lists, findings } = planFiles({ ...task, files: { descriptors } }, apart, policy);
 	const steps = [...lists.flatMap(({ steps }) => steps), ...putAway(descriptions, firstCommon)];

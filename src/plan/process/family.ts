@@ -29,19 +29,23 @@ export interface Words {
 
 /**
  * @param first the process that the restorer talks to.
+ * @param others all but that.
  * @param awaited groups that somebody waits for.
  * @param borrowers processes that have their parents' descriptor tables.
  */
-export function wordsFor(first: number, awaited: readonly number[], borrowers: readonly number[]): Words {
-	const count = awaited.length + borrowers.length + 2;
+export function wordsFor(
+	first: number,
+	others: readonly number[],
+	awaited: readonly number[],
+	borrowers: readonly number[],
+): Words {
+	const count = 2 + others.length + awaited.length + borrowers.length;
 	const page = spaceDatum("words between processes", Math.ceil((count * WORD) / PAGE) * PAGE, PAGE);
-	const word = (i: number): Place => ({ ...page, offset: i * WORD });
-	return {
-		page,
-		told: { first, seen: word(0), go: word(1) },
-		groups: new Map(awaited.map((pgid, i) => [pgid, word(i + 2)])),
-		tables: new Map(borrowers.map((pid, i) => [pid, word(i + 2 + awaited.length)])),
-	};
+	let given = 0;
+	const word = (): Place => ({ ...page, offset: given++ * WORD });
+	const wordsOf = (ids: readonly number[]): ReadonlyMap<number, Place> => new Map(ids.map((id) => [id, word()]));
+	const told = { first, seen: word(), go: word(), free: wordsOf(others) };
+	return { page, told, groups: wordsOf(awaited), tables: wordsOf(borrowers) };
 }
 
 /** Maps them, in the process that is there first: all others inherit them. */

@@ -27,6 +27,19 @@ export function addHearing(
 	if (words !== undefined) addWord(list, stage, pid, words[what], "so may the others");
 }
 
+/** Until its children do not end with it any more, a process does not run: it may be about to end. */
+export function addFreeing(stage: Stage, pid: number, { draft, common }: Pick<Context, "draft" | "common">): void {
+	if (common === undefined) return;
+	const list = draft.leader;
+	const { free } = common.words;
+	const own = free.get(pid);
+	if (own !== undefined) addWord(list, stage, pid, own, "does not end with its parent any more");
+	for (const child of common.children) {
+		const word = free.get(child);
+		if (word !== undefined) list.add(stage, "await", [word, BigInt(child)], `until process ${child} lives by itself`);
+	}
+}
+
 /** Says in a word that something is so, by the id of whose it is, and wakes who waits for it. */
 export function addWord(list: ListDraft, stage: Stage, pid: number, word: Place, why: string): void {
 	// what it returns is what the word holds then

@@ -8,7 +8,7 @@ import { bytesDatum } from "../../program/data.ts";
 import type { Context } from "../context.ts";
 import type { Part } from "../part.ts";
 import { addDumpable } from "../process/bounds.ts";
-import { addHearing } from "../process/hearing.ts";
+import { addFreeing, addHearing } from "../process/hearing.ts";
 import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
 
@@ -43,6 +43,7 @@ export function planLeave(task: Task, context: Context, { stopsItself }: LeavePo
 		[BigInt(PR.SET_PDEATHSIG), BigInt(parentDeathSignal), 0n, 0n, 0n],
 		parentDeathSignal === 0 ? "lives without the restorer" : "its signal when the parent dies",
 	);
+	addFreeing("leave", pid, context);
 	if (parentDeathSignal !== 0)
 		draft.report(
 			caution(
