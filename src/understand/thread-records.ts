@@ -41,7 +41,8 @@ export function understandRecords(
 		default: () => undefined,
 	});
 	if (clearTid.by === "donor") confirmTid(memory, clearTid.value, thread.tid, report);
-	if (clearTid.by === "default" && lent !== undefined)
+	// where the donor's thread had none either, nobody joins threads by it: Go's runtime has its own ways
+	if (clearTid.by === "default" && lent?.donor.clearTid !== undefined)
 		report(
 			caution(
 				"thread-state",

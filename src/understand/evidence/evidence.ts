@@ -1,7 +1,7 @@
 import type { Address } from "../../bytes/address.ts";
 import { once } from "../../bytes/once.ts";
 import type { Range } from "../../bytes/range.ts";
-import type { PartialTask } from "../../forest/partial-task.ts";
+import type { PartialTask, PartialThread } from "../../forest/partial-task.ts";
 import type { AlternateStack, SignalAction } from "../../forest/task.ts";
 import { type BlockingCall, blockingCalls } from "./blocking-calls.ts";
 import { goSignalStacks } from "./go-stacks.ts";
@@ -45,7 +45,8 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 	const records = once(() => kernelRecords(linked, open));
 	const closed = once(() => noAccess(linked));
 	const frames = once(() => signalFrames(threads, memory));
-	const calls = once(() => blockingCalls(linked, frames(), open));
+	const frameOf = remembered((thread: PartialThread) => frames()(thread));
+	const calls = once(() => blockingCalls(linked, frameOf, open));
 	const goStacks = once(() => goSignalStacks(linked));
 	const handlers = once(() => libcHandlers(memory, open));
 	let searched: { readonly places: readonly Range[]; readonly loops: readonly UvLoop[] } | undefined;
@@ -68,7 +69,7 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 		get noAccess() {
 			return closed();
 		},
-		frameOf: (thread) => frames()(thread),
+		frameOf,
 		get calls() {
 			return calls();
 		},
@@ -78,5 +79,15 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 		get handlers() {
 			return handlers();
 		},
+	};
+}
+
+/** Asks once of each; stacks are long. */
+function remembered<K extends object, V>(ask: (key: K) => V): (key: K) => V {
+	const known = new Map<K, { readonly answer: V }>();
+	return (key) => {
+		const answered = known.get(key) ?? { answer: ask(key) };
+		known.set(key, answered);
+		return answered.answer;
 	};
 }

@@ -103,6 +103,14 @@ describe("what lies in a thread's control block", () => {
 		expect(told).toEqual((await patchPair({})).told);
 	});
 
+	test("is none where the donor had none, and nothing is missing", async () => {
+		const donor = livingDonor();
+		const threads = donor.threads.map((thread) => ({ ...thread, clearTid: 0n }));
+		const { core: image, told } = await patchPair({ donor: { ...donor, threads } });
+		expect(image(500).message(2).number(1)).toBe(0n);
+		expect(told).toEqual((await patchPair({})).told);
+	});
+
 	test("without a place in the dead process is given up, and that is said", async () => {
 		const foreign = { start: 0x7f20_0100_0000n, end: 0x7f20_0100_7000n, prot: 3, flags: 0x22, status: 0x201 };
 		const donor = withVma(livingDonor(), foreign);
