@@ -85,10 +85,11 @@ const OWNERS_ONLY = 0o600;
 const PERMISSIONS = 0o7777;
 
 /** The first of each FIFO. */
-const each = (slots: readonly Slot<Fifo>[]): readonly Slot<Fifo>[] => {
-	const ids = slots.map(({ content }) => content.pipe.id);
-	return slots.filter(({ content }, i) => ids.indexOf(content.pipe.id) === i);
-};
+function each(slots: readonly Slot<Fifo>[]): readonly Slot<Fifo>[] {
+	const firsts = new Map<number, Slot<Fifo>>();
+	for (const slot of slots) if (!firsts.has(slot.content.pipe.id)) firsts.set(slot.content.pipe.id, slot);
+	return [...firsts.values()];
+}
 
 /** What the workshop keeps it under. */
 const bothOf = ({ pipe }: Fifo): string => `both ends of FIFO ${pipe.id}`;

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { extent } from "../bytes/extent.ts";
+import { once } from "../bytes/once.ts";
 import { fromBuffer } from "../bytes/source.ts";
 import type { Ask, Look, OpenDescriptor } from "../descriptors/ask.ts";
 import type { Pipe } from "../descriptors/pipe-queue.ts";
@@ -7,7 +8,7 @@ import type { Finding } from "../finding.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { DescriptorCopies } from "../trace/descriptors.ts";
-import { findInode } from "./find-inode.ts";
+import { inodeFinder } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import type { LiveObjects } from "./objects.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
@@ -31,12 +32,13 @@ export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, repo
 	const pipes = new Map<string, Pipe>();
 	const { pid } = look;
 	const near = firsts.map(({ link: name }) => name).filter((name) => name.startsWith("/"));
+	const readers = once(() => new Map(firsts.filter(isReadable).map((open) => [pipeKey(open), open])));
 	const link = ({ number }: OpenDescriptor): string => pathOfLink(pid, `fd/${number}`);
 	return {
 		...look,
 		report,
 		unread: ({ number }) => copies.unread(number),
-		find: (inode) => findInode(agent, pid, inode, near),
+		find: inodeFinder(agent, pid, near),
 		isLost: (number) => lost.has(number),
 		ghost: (open, path) => ghosts.of(link(open), path, true),
 		socketOptions: ({ number }, asked) => copies.socketOptions(number, asked),
@@ -46,7 +48,7 @@ export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, repo
 			const key = pipeKey(open);
 			const known = pipes.get(key);
 			if (known !== undefined) return known;
-			const from = firsts.find((other) => pipeKey(other) === key && isReadable(other));
+			const from = readers().get(key);
 			const { number } = from ?? open;
 			const { capacity, content } = await copies.pipe(number, from !== undefined);
 			const length = BigInt(content.length);

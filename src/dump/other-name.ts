@@ -6,24 +6,21 @@ import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 const MOST_NAMES = 20_000;
 
 /** Another hard link of an unlinked file, searched in the directory that it was in: links elsewhere cannot be found. */
-export const otherName = (
+export function otherName(
 	lost: string,
 	{ ino, dev, nlink }: Pick<BigIntStats, "ino" | "dev" | "nlink">,
-): string | undefined =>
-	nlink === 0n
-		? undefined
-		: nameIn(
-				dirname(lost),
-				(look) => look.ino === ino && look.dev === dev,
-				(entry) => entry.isFile(),
-			);
-
-/** The first path in a directory whose file is the one that is wanted. */
-export function nameIn(
-	directory: string,
-	isWanted: (look: BigIntStats) => boolean,
-	isLike: (entry: Dirent) => boolean = () => true,
 ): string | undefined {
+	if (nlink === 0n) return undefined;
+	for (const { path, look } of namesIn(dirname(lost), (entry) => entry.isFile()))
+		if (look.ino === ino && look.dev === dev) return path;
+	return undefined;
+}
+
+/** What is in a directory, as far as it may be looked at. */
+export function* namesIn(
+	directory: string,
+	isWanted: (entry: Dirent) => boolean = () => true,
+): Generator<{ readonly path: string; readonly look: BigIntStats }, void, undefined> {
 	try {
 		const names = opendirSync(Buffer.from(bytesFromText(directory)) as unknown as string, {
 			encoding: "buffer" as never,
@@ -31,11 +28,11 @@ export function nameIn(
 		try {
 			for (let n = 0; n < MOST_NAMES; n++) {
 				const entry = names.readSync();
-				if (entry === null) return undefined;
-				if (!isLike(entry)) continue;
+				if (entry === null) return;
+				if (!isWanted(entry)) continue;
 				const path = join(directory, textFromBytes(entry.name as unknown as Buffer));
 				const look = lookAt(path);
-				if (look !== undefined && isWanted(look)) return path;
+				if (look !== undefined) yield { path, look };
 			}
 		} finally {
 			names.closeSync();
@@ -43,7 +40,6 @@ export function nameIn(
 	} catch {
 		// the directory is gone too, or may not be read
 	}
-	return undefined;
 }
 
 /** How what a path leads to looks. */
