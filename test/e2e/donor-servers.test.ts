@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -127,12 +127,19 @@ const freePort = (): number => {
 	return Number(execFileSync(process.execPath, ["-e", script], { encoding: "utf8" }));
 };
 
-async function born({ command }: Server, port: number, varying: number, at: string): Promise<number> {
+async function born({ command, fetch }: Server, port: number, varying: number, at: string): Promise<number> {
 	const begin = 'cd "$1"; shift; ulimit -c unlimited; setsid "$@" </dev/null >log 2>&1 & echo $!';
 	const { stdout } = room.run(["sh", "-c", begin, "sh", at, ...command(port, varying)]);
 	for (let i = 0; i < 200 && !(await isUp(port)); i++) await sleep(20);
-	expect(await isUp(port)).toBe(true);
-	return Number(stdout);
+	// whoever is answered stood behind all who came before, and left as they did
+	expect(await ask(port, fetch[0], /\n$/)).toMatch(/\n$/);
+	const pid = Number(stdout);
+	const sockets = (): number =>
+		readdirSync(room.path(`/proc/${pid}/fd`)).filter((fd) =>
+			readlinkSync(room.path(`/proc/${pid}/fd/${fd}`)).startsWith("socket:"),
+		).length;
+	expect(await soon(() => sockets() === 1)).toBe(true);
+	return pid;
 }
 
 /** The images of the dead process, made of its core and of the images of a living one. */
