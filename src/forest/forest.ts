@@ -96,10 +96,14 @@ function census<T>(what: string) {
 	return { held, count };
 }
 
+/** A thing, and what it is made of, such as the place of its bytes in a source: sources are compared as they are. */
+const DEEP = 2;
+
 /** The very same, or made of the very same: both ends of a pipe may say what waits in it. */
-function isSame(one: unknown, other: unknown): boolean {
+function isSame(one: unknown, other: unknown, deep = DEEP): boolean {
 	if (one === other) return true;
-	if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return false;
+	if (deep === 0 || typeof one !== "object" || typeof other !== "object" || one === null || other === null)
+		return false;
 	const [a, b] = [Object.entries(one), new Map(Object.entries(other))];
-	return a.length === b.size && a.every(([name, value]) => b.has(name) && b.get(name) === value);
+	return a.length === b.size && a.every(([name, value]) => b.has(name) && isSame(value, b.get(name), deep - 1));
 }

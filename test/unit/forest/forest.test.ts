@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { fileOffset } from "../../../src/bytes/address.ts";
+import { fromBuffer } from "../../../src/bytes/source.ts";
 import { forestOf, isShared } from "../../../src/forest/forest.ts";
 import type { Task } from "../../../src/forest/task.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
@@ -26,6 +28,16 @@ describe("a forest", () => {
 	it("takes ends of a pipe that say the same of it for one pipe", () => {
 		const ends = [0, 1].map((flags) => ({ kind: "pipe" as const, id: flags + 1, flags, pipe: { id: 9, capacity: 7 } }));
 		expect(forestOf([smallTask({ open: ends })]).shared.pipes.size).toBe(1);
+	});
+
+	it("also where both say what waits in it, as the byte of libuv's lock", () => {
+		const source = fromBuffer("core", Buffer.alloc(8));
+		const end = (flags: number, offset: number) => {
+			const content = { source, offset: fileOffset(offset), length: 1n, available: 1n };
+			return { kind: "pipe" as const, id: flags + 1, flags, pipe: { id: 9, content } };
+		};
+		expect(forestOf([smallTask({ open: [end(0, 3), end(1, 3)] })]).shared.pipes.size).toBe(1);
+		expect(() => forestOf([smallTask({ open: [end(0, 3), end(1, 4)] })])).toThrow(RangeError);
 	});
 
 	it("has one thing behind one id", () => {
