@@ -19,6 +19,8 @@ export interface Look {
 	leadsTo(path: string, inode: Inode): boolean;
 	/** Another name of an unlinked file, in the directory that it was in. */
 	otherName(path: string, inode: Inode): string | undefined;
+	/** What /proc/sys says of this host; `undefined` where it does not. */
+	sysctl(name: string): string | undefined;
 	/** What `socket:[4711]` is. */
 	socket(link: string): SocketSight;
 }

@@ -29,12 +29,26 @@ export function seeInetSocket(open: OpenDescriptor, look: Look): Sighting<InetSo
 	return single ? { describe: (common, ask) => describe(common, open, ask) } : nowhere(words);
 }
 
-/** Options that CRIU's entry has no place for, and that change how a listener answers. */
-const UNKEPT = [
-	["TCP_DEFER_ACCEPT", TCP.DEFER_ACCEPT],
-	["TCP_USER_TIMEOUT", TCP.USER_TIMEOUT],
-	["TCP_FASTOPEN", TCP.FASTOPEN],
-] as const;
+/** An option that CRIU's entry has no place for, and what a socket has that nobody set it for. */
+interface UnkeptOption {
+	readonly name: string;
+	readonly option: number;
+	/** 0, or what a file of /proc/sys says. */
+	readonly usual?: string;
+}
+
+const UNKEPT: readonly UnkeptOption[] = [
+	{ name: "TCP_DEFER_ACCEPT", option: TCP.DEFER_ACCEPT },
+	{ name: "TCP_USER_TIMEOUT", option: TCP.USER_TIMEOUT },
+	{ name: "TCP_FASTOPEN", option: TCP.FASTOPEN },
+	{ name: "TCP_NOTSENT_LOWAT", option: TCP.NOTSENT_LOWAT },
+	{ name: "TCP_WINDOW_CLAMP", option: TCP.WINDOW_CLAMP },
+	{ name: "TCP_SYNCNT", option: TCP.SYNCNT, usual: "net/ipv4/tcp_syn_retries" },
+	{ name: "TCP_LINGER2", option: TCP.LINGER2, usual: "net/ipv4/tcp_fin_timeout" },
+];
+
+/** Bytes of the longest name (TCP_CA_NAME_MAX, include/net/tcp.h). */
+const LONGEST_CONGESTION = 16;
 
 async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: Ask): Promise<InetSocket | undefined> {
 	const int = (level: number, option: number) => ({ level, option, size: i32.size });
@@ -50,16 +64,24 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 		{ level: SOL_SOCKET, option: SO.ATTACH_FILTER, size: MOST_FILTER },
 		int(IPPROTO.IPV6, IPV6.V6ONLY),
 		...named.map(({ level, option }) => int(level, option)),
-		...UNKEPT.map(([, option]) => int(IPPROTO.TCP, option)),
+		...UNKEPT.map(({ option }) => int(IPPROTO.TCP, option)),
+		{ level: IPPROTO.TCP, option: TCP.CONGESTION, size: LONGEST_CONGESTION },
 	]);
 	const bytes = await ask.socketName(open);
 	const source = bytes && decodeSocketAddress(bytes);
 	if (info === undefined || source === undefined) return undefined;
 	const { tcpi_state: state, tcpi_unacked: waiting, tcpi_sacked: backlog } = tcpInfo.decode(info);
 	const subject = `descriptor ${open.number}`;
-	for (const [i, [name]] of UNKEPT.entries())
-		if ((intIn(rest[named.length + i]) ?? 0) !== 0)
-			ask.report(loss("attribute", subject, `is a socket with ${name}, which is not kept`));
+	const unkept = (name: string): void =>
+		ask.report(loss("attribute", subject, `is a socket with ${name}, which is not kept`));
+	for (const [i, { name, usual }] of UNKEPT.entries()) {
+		const value = intIn(rest[named.length + i]);
+		const expected = usual === undefined ? 0 : Number(ask.sysctl(usual) ?? value);
+		if (value !== undefined && value !== expected) unkept(name);
+	}
+	const congestion = rest.at(-1)?.toString("latin1").replace(/\0.*$/s, "");
+	if (congestion !== undefined && congestion !== (ask.sysctl("net/ipv4/tcp_congestion_control") ?? congestion))
+		unkept(`TCP_CONGESTION ${congestion}`);
 	// getsockopt(2) tells how many instructions there are
 	if ((filter?.length ?? 0) > 0)
 		ask.report(loss("attribute", subject, "is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept"));

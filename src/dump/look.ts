@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import type { Look, SocketSight } from "../descriptors/ask.ts";
 import { socketOf } from "../proc/sockets.ts";
+import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 
 /** What can be asked about a process that still runs. @param sights of its sockets, as far as they were looked at, by their links. */
@@ -10,6 +11,7 @@ export function lookAt(pid: number, sights: ReadonlyMap<string, SocketSight> = n
 		pid,
 		leadsTo: isStillThere,
 		otherName,
+		sysctl: readSwitch,
 		socket: (link) => {
 			const known = sockets.get(link) ?? socketOf(pid, link);
 			sockets.set(link, known);

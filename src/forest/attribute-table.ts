@@ -173,7 +173,7 @@ export const attributeTable: readonly AttributeRow[] = [
 		name: "TCP sockets that listen, or are not connected",
 		fate: "kept",
 		remark:
-			"connections that nobody had accepted are told; so are TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_FASTOPEN and packet filters",
+			"connections that nobody had accepted are told; so are congestion control, TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT, TCP_WINDOW_CLAMP, TCP_SYNCNT, TCP_LINGER2 and packet filters",
 	},
 	{
 		name: "other sockets, terminals, fanotify, pidfds, BPF, io_uring, namespaces, devices",

@@ -14,6 +14,10 @@ export function readMaxMapCount(): number | undefined {
 	return Number.isInteger(most) ? most : undefined;
 }
 
+/** The value of a switch; `undefined` where /proc/sys has none of that name, or does not show it. */
+export const readSwitch = (name: string): string | undefined =>
+	isThere(`sys/${name}`) ? ifShown(() => sysctl(name))?.trim() : undefined;
+
 /** A UUID that is another after each boot. */
 export const readBootId = (): string => sysctl("kernel/random/boot_id").trim();
 

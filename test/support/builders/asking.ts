@@ -5,6 +5,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	pid: 1,
 	leadsTo: () => true,
 	otherName: () => undefined,
+	sysctl: () => undefined,
 	socket: () => ({ words: "a socket" }),
 	pipe: async () => ({ id: 9, capacity: 65536 }),
 	ghost: () => 2,

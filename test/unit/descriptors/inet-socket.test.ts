@@ -104,12 +104,16 @@ describe("a living socket", () => {
 			...[
 				["1 13", Buffer.concat([int(1), int(5)])],
 				["6 9", int(1)],
+				["6 7", int(6)],
+				["6 8", int(20)],
+				["6 13", Buffer.from("reno\0\0\0\0")],
 				["1 25", Buffer.from("eth0\0")],
 			],
 		] as [string, Buffer][]);
 		const ask = asking({
 			socket: socket(10),
 			socketOptions: async (_, asked) => asked.map(({ level, option }) => answers.get(`${level} ${option}`)),
+			sysctl: (name) => ({ "net/ipv4/tcp_syn_retries": "6", "net/ipv4/tcp_fin_timeout": "60" })[name] ?? "cubic",
 			socketName: async () => Buffer.from("02002c247f0000010000000000000000", "hex"),
 			report: (finding) => findings.push(finding),
 		});
@@ -123,6 +127,8 @@ describe("a living socket", () => {
 		});
 		expect(findings).toEqual([
 			loss("attribute", "descriptor 3", "is a socket with TCP_DEFER_ACCEPT, which is not kept"),
+			loss("attribute", "descriptor 3", "is a socket with TCP_LINGER2, which is not kept"),
+			loss("attribute", "descriptor 3", "is a socket with TCP_CONGESTION reno, which is not kept"),
 			loss("queued-data", "descriptor 3", "has 2 connections that nobody accepted yet; they are closed"),
 		]);
 	});
