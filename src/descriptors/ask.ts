@@ -33,7 +33,10 @@ export interface SocketSight {
 	readonly words: string;
 }
 
-/** An option of a socket that is asked for: level and number of getsockopt(2), and the most bytes that it has. */
+/**
+ * An option of a socket that is asked for: level and number of getsockopt(2), and the most bytes that it has. 0 asks how many there
+ * are: the answer is that number, an int.
+ */
 export interface AskedOption {
 	readonly level: number;
 	readonly option: number;

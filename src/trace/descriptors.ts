@@ -27,7 +27,10 @@ export interface DescriptorCopies {
 	wind(numbers: readonly number[]): Promise<void>;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(number: number): Promise<number>;
-	/** Options of a socket, each with the most bytes that it has; `undefined` for those that it has not. */
+	/**
+	 * Options of a socket, each with the most bytes that it has; `undefined` for those that it has not. 0 bytes ask how many there are,
+	 * and the answer is that number, an int.
+	 */
 	socketOptions(
 		number: number,
 		asked: readonly { readonly level: number; readonly option: number; readonly size: number }[],
@@ -120,14 +123,15 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			const batch = agent.batch();
 			const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
 			const answers = asked.map(({ level, option, size }) => {
-				const [value, length] = [batch.space(size), batch.put(intBytes(size))];
-				return { value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
+				const [value, length] = [batch.space(Math.max(size, u32.size)), batch.put(intBytes(size))];
+				return { size, value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
 			});
 			batch.call("close", copy);
 			const done = await agent.perform(batch, { patience: PATIENCE, doing: "asking a socket" });
-			return answers.map(({ value, length, result }) =>
-				done.result(result) < 0n ? undefined : filled(done.bytes(value), done.bytes(length)),
-			);
+			return answers.map(({ size, value, length, result }) => {
+				if (done.result(result) < 0n) return undefined;
+				return size === 0 ? done.bytes(length) : filled(done.bytes(value), done.bytes(length));
+			});
 		},
 		socketName: async (number) => {
 			const batch = agent.batch();

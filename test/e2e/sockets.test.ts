@@ -46,6 +46,15 @@ async function clear(): Promise<void> {
 	expect(await soon(() => room.pids().length === 0)).toBe(true);
 }
 
+/** Listens with a filter of the most instructions, each of which says to take the packet; descriptor 9 says that it does. */
+const FILTERED = `
+import ctypes, os, socket, struct, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+code = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xffffffff) * 4096)
+s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("H6xQ", 4096, ctypes.addressof(code)))
+os.dup2(s.fileno(), 9); time.sleep(1000)
+`;
+
 /** A process of the script's, and what it said of its four sockets. */
 async function born(log: string): Promise<{ readonly pid: number; readonly said: string[] }> {
 	writeFileSync(log, "", { mode: 0o666 });
@@ -88,6 +97,25 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
 		room.run(["kill", "-USR1", `${pid}`]);
 		expect((await linesOf(log, 8)).slice(4)).toEqual(said);
+		await clear();
+	});
+
+	it("tell of a packet filter, however long, and whoever looks is not overwritten by it", async () => {
+		const images = join(directory, "filtered");
+		const { stdout } = room.run([
+			"sh",
+			"-c",
+			'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!',
+			"sh",
+			"python3",
+			"-c",
+			FILTERED,
+		]);
+		const pid = Number(stdout);
+		expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
+		const { status, stdout: said } = necromancer("dump", "-R", "-t", `${pid}`, "-i", images);
+		expect(status).toBe(0);
+		expect(said).toContain("is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept");
 		await clear();
 	});
 
