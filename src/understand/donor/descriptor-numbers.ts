@@ -35,10 +35,13 @@ export function movedNumbers(
 		return !claims.some((claim) => contradicts(claim, moved));
 	};
 	const known = sameSleepers(waits, donorWaits(donor));
-	const ways = orders(descriptors, known).filter((order) => fits(order) && agrees(order, known));
+	// any order has to change these first
+	const right = claims.filter((claim) => !contradicts(claim, kinds));
+	const ways = orders(descriptors, [...wrong, ...right], known);
 	const [only] = ways;
 	const subject = "numbers of descriptors";
-	const told = wrong.every(({ number }) => [...known.values()].includes(number));
+	const toldOf = new Set(known.values());
+	const told = wrong.every(({ number }) => toldOf.has(number));
 	const all = told && ways.length === 0 ? around(descriptors, known) : undefined;
 	if (only !== undefined && ways.length === 1) {
 		report(
@@ -125,12 +128,13 @@ const donorWaits = ({ threads, memory }: Task): Wait[] =>
 /** The dead process's numbers by the donor's, of calls in which as many threads sleep here and there. */
 function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbers {
 	const found = new Map<number, number>();
-	for (const role of new Set(own.map(roleOf))) {
-		const here = own.filter((wait) => roleOf(wait) === role);
-		const there = theirs.filter((wait) => roleOf(wait) === role);
+	const roles = byRole(theirs);
+	for (const [role, here] of byRole(own)) {
+		const there = roles.get(role) ?? [];
 		if (here.length !== there.length) continue;
 		// the same numbers in both: threads may have started in another order
-		const unmoved = there.every((wait) => here.some(({ descriptor }) => descriptor === wait.descriptor));
+		const numbers = new Set(here.map(({ descriptor }) => descriptor));
+		const unmoved = there.every((wait) => numbers.has(wait.descriptor));
 		for (const [i, { descriptor }] of there.entries()) {
 			const number = unmoved ? descriptor : (here[i]?.descriptor ?? descriptor);
 			// two that cannot both be right: neither is known
@@ -141,23 +145,74 @@ function sameSleepers(own: readonly Wait[], theirs: readonly Wait[]): MovedNumbe
 	return new Set(found.values()).size === found.size ? found : new Map();
 }
 
-const roleOf = ({ call, count }: Wait): string => (count === undefined ? call : `${call} ${count}`);
-
-/** All orders in which one descriptor was opened earlier or later than in the donor. */
-function orders(descriptors: readonly Descriptor[], known: MovedNumbers): MovedNumbers[] {
-	const ways = new Map<string, MovedNumbers>();
-	// standard ones were open before the program began
-	const numbers = descriptors.map(({ number }) => number).filter((number) => number > 2);
-	for (const from of numbers)
-		for (const to of known.has(from) ? [known.get(from) ?? from] : numbers) {
-			const order = around(descriptors, new Map([[from, to]]));
-			if (order !== undefined) ways.set(wordsOf(order), order);
-		}
-	return [...ways.values()];
+function byRole(waits: readonly Wait[]): ReadonlyMap<string, readonly Wait[]> {
+	const roles = new Map<string, Wait[]>();
+	for (const wait of waits) {
+		const role = roles.get(roleOf(wait));
+		if (role === undefined) roles.set(roleOf(wait), [wait]);
+		else role.push(wait);
+	}
+	return roles;
 }
 
-const agrees = (order: MovedNumbers, known: MovedNumbers): boolean =>
-	[...known].every(([from, to]) => (order.get(from) ?? from) === to);
+const roleOf = ({ call, count }: Wait): string => (count === undefined ? call : `${call} ${count}`);
+
+/** A descriptor that was opened earlier or later than in the donor, by its place in the donor's list; those between make room. */
+interface Move {
+	readonly from: number;
+	readonly to: number;
+}
+
+/** Which of the donor's is at a place after the move. */
+function cameTo(at: number, { from, to }: Move): number {
+	if (at === to) return from;
+	if (from <= at && at < to) return at + 1;
+	return to < at && at <= from ? at - 1 : at;
+}
+
+/** So often a claim is looked at: a server's donor has thousands of descriptors, and as many squared orders. */
+const MOST_LOOKS = 1 << 25;
+
+/**
+ * The orders in which one descriptor was opened earlier or later than in the donor, and which fit: two at most, for of several none
+ * is known. None where there are too many to try.
+ */
+function orders(
+	descriptors: readonly Descriptor[],
+	claims: readonly Claim[],
+	known: MovedNumbers,
+): readonly MovedNumbers[] {
+	const places = new Map(descriptors.map(({ number }, place) => [number, place]));
+	const placed = claims.flatMap((claim) => {
+		const place = places.get(claim.number);
+		return place === undefined ? [] : [{ place, claim }];
+	});
+	const told = [...known].map(([from, to]) => ({ from: places.get(from), to: places.get(to), same: from === to }));
+	let looks = 0;
+	const fits = (move: Move): boolean =>
+		placed.every(({ place, claim }) => {
+			looks++;
+			const kind = descriptors[cameTo(place, move)]?.description.kind;
+			return kind === undefined || claim.allows(kind);
+		}) &&
+		told.every(({ from, to, same }) => (from === undefined ? same : to !== undefined && cameTo(to, move) === from));
+	const ways = new Map<string, MovedNumbers>();
+	// standard ones were open before the program began
+	const movable = [...places].filter(([number]) => number > 2);
+	const all = movable.map(([, place]) => place);
+	for (const [number, from] of movable) {
+		const own = known.get(number);
+		const targets = own === undefined ? all : [places.get(own)];
+		for (const to of targets) {
+			if (looks > MOST_LOOKS) return [];
+			if (to === undefined || !fits({ from, to })) continue;
+			const order = around(descriptors, new Map([[number, descriptors[to]?.number ?? number]]));
+			if (order !== undefined) ways.set(wordsOf(order), order);
+			if (ways.size > 1) return [...ways.values()];
+		}
+	}
+	return [...ways.values()];
+}
 
 /** All numbers, where some are known: the others keep their order. */
 function around(descriptors: readonly Descriptor[], known: MovedNumbers): MovedNumbers | undefined {

@@ -200,3 +200,25 @@ it("believes an event loop in the core, of which nobody needs to sleep in it", (
 		),
 	]);
 });
+
+it("does not keep every order of the thousands of descriptors of a server", () => {
+	const logs = Array.from({ length: 4000 }, () => "file");
+	const own: Sleeper[] = [
+		["epoll_wait", 4],
+		["accept", 3],
+	];
+	expect(compare([...FILES, "epoll", "unix-socket", ...logs], [["futex", 0]], own)).toMatchObject({
+		numbers: { 3: 4, 4: 3 },
+		findings: [{ weight: "caution" }],
+	});
+	// any of them may have been accepted first
+	const connections = logs.map(() => "unix-socket");
+	expect(compare([...FILES, "epoll", ...connections], [["futex", 0]], own)).toMatchObject({
+		numbers: {},
+		findings: [{ weight: "loss" }, { weight: "loss" }],
+	});
+	expect(compare([...FILES, ...connections], [["futex", 0]], [["epoll_wait", 9]])).toMatchObject({
+		numbers: {},
+		findings: [{ weight: "loss" }],
+	});
+});
