@@ -6,6 +6,7 @@ import { regularFile } from "../descriptors/file.ts";
 import type { MappedFile } from "../descriptors/mapped-file.ts";
 import { isOther } from "../forest/verdict.ts";
 import type { Binary } from "./binaries.ts";
+import { freshIds } from "./fresh-ids.ts";
 
 /** Builds files.img: the donor's entries, edited, then new ones. */
 export interface FileTable {
@@ -20,7 +21,7 @@ export interface FileTable {
 export function fileTable(donor: readonly FileEntry[], mm: MmEntry, binaries: ReadonlyMap<string, Binary>): FileTable {
 	const entries = donor.map((entry) => withBuildId(entry, binaries));
 	const removed = new Set<number>();
-	let last = donor.reduce((max, { id }) => Math.max(max, id), 0);
+	const fresh = freshIds(donor.map(({ id }) => id));
 	const ids = new Map<string, number>();
 	const used = new Set([
 		mm.exe_file_id,
@@ -41,9 +42,9 @@ export function fileTable(donor: readonly FileEntry[], mm: MmEntry, binaries: Re
 			return id;
 		},
 		add: (make) => {
-			last++;
-			entries.push(make(last));
-			return last;
+			const id = fresh();
+			entries.push(make(id));
+			return id;
 		},
 		remove: (id) => void removed.add(id),
 	};

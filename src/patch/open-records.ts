@@ -3,9 +3,10 @@ import type { EventpollTfdEntry, FdinfoEntry, FileEntry } from "../criu/wire/gen
 import { type EntryWriter, fownEntry } from "../descriptors/entries.ts";
 import { type Description, kindOf } from "../descriptors/kinds.ts";
 import type { Finding } from "../finding.ts";
-import type { Files } from "../forest/files.ts";
+import type { Descriptor, Files } from "../forest/files.ts";
 import type { Credentials } from "../forest/task.ts";
 import { fdinfoEntry } from "../images/write/files.ts";
+import { freshIds, LARGEST_ID } from "./fresh-ids.ts";
 
 /** Of what a process has open: file entries and its table of descriptors. */
 export interface OpenRecords {
@@ -25,19 +26,19 @@ export interface OpenPatch {
  * The donor's records, as the dead process's files are, by the writers of a dump. What is as the donor had it keeps its record; of
  * what differs, that says what the writer does not know.
  *
- * @throws RangeError where a new description has the id of one of the donor's, or is of a kind that is written with more than an entry.
+ * @throws RangeError where a new description is of a kind that is written with more than an entry.
  */
 export function openRecords({ entries, table }: OpenRecords, patch: OpenPatch): OpenRecords {
 	const { before, after } = patch;
 	const known = new Map(before.descriptors.map(({ description }) => [description.id, description]));
 	const records = new Map(entries.map((entry) => [entry.id, entry]));
-	const numbers = new Set(after.descriptors.map(({ number }) => number));
-	for (const { number, description } of after.descriptors) {
+	const descriptors = withOwnIds(after.descriptors, before.descriptors, entries);
+	const numbers = new Set(descriptors.map(({ number }) => number));
+	for (const { number, description } of descriptors) {
 		const { id } = description;
 		const lent = known.get(id);
 		const record = records.get(id);
 		if (lent !== undefined && isAsBefore(lent, description)) continue;
-		if (lent === undefined && record !== undefined) throw new RangeError(`file ${id} is the donor's`);
 		known.set(id, description);
 		const written = kindOf(description).images.to(description, writerOf(number, numbers, description, patch, records));
 		records.set(id, record === undefined ? written : onTopOf(record, written, description));
@@ -45,12 +46,66 @@ export function openRecords({ entries, table }: OpenRecords, patch: OpenPatch): 
 	const rows = new Map(table.map((row) => [row.fd, row]));
 	return {
 		entries: [...records.values()],
-		table: after.descriptors.map((descriptor) => {
+		table: descriptors.map((descriptor) => {
 			const { number, description } = descriptor;
 			const row = rows.get(number);
 			const written = fdinfoEntry(descriptor, records.get(description.id)?.type ?? 0);
 			return row?.id === description.id ? { ...row, ...written } : written;
 		}),
+	};
+}
+
+/**
+ * The same with ids that are nobody else's: what is new has one that none of the donor's open files and pipes has, but the images
+ * know more files than these (programs, directories, what other processes have open).
+ */
+function withOwnIds(
+	after: readonly Descriptor[],
+	before: readonly Descriptor[],
+	entries: readonly FileEntry[],
+): readonly Descriptor[] {
+	const own = descriptionIds(
+		entries.map(({ id }) => id),
+		before,
+		after,
+		({ id }) => id,
+	);
+	const ownPipe = descriptionIds(
+		entries.flatMap(({ pipe }) => (pipe === undefined ? [] : [pipe.pipe_id])),
+		before,
+		after,
+		(description) => (description.kind === "pipe" ? description.pipe.id : undefined),
+	);
+	const lent = new Set(before.map(({ description }) => description.id));
+	const done = new Map<number, Description>();
+	return after.map((descriptor) => {
+		const { description: made } = descriptor;
+		if (lent.has(made.id)) return descriptor;
+		const id = own(made.id);
+		const description =
+			done.get(id) ??
+			(made.kind === "pipe" ? { ...made, id, pipe: { ...made.pipe, id: ownPipe(made.pipe.id) } } : { ...made, id });
+		done.set(id, description);
+		return { ...descriptor, description };
+	});
+}
+
+/** The id that something is to have in the images: its own where it is the donor's thing, or where nobody has that. */
+function descriptionIds(
+	taken: readonly number[],
+	before: readonly Descriptor[],
+	after: readonly Descriptor[],
+	idOf: (description: Description) => number | undefined,
+): (id: number) => number {
+	const idsOf = (descriptors: readonly Descriptor[]): Set<number> =>
+		new Set(descriptors.flatMap(({ description }) => idOf(description) ?? []));
+	const [others, lent] = [new Set(taken), idsOf(before)];
+	const fresh = freshIds([...others, ...idsOf(after)]);
+	const known = new Map<number, number>();
+	return (id) => {
+		const own = known.get(id) ?? (lent.has(id) || (!others.has(id) && id <= LARGEST_ID) ? id : fresh());
+		known.set(id, own);
+		return own;
 	};
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { BuiltCore } from "../../support/builders/core-builder.ts";
 import { asleepIn } from "../../support/builders/deduced-core.ts";
 import { type BuiltDonor, memfdFile, pipeFile } from "../../support/builders/donor-builder.ts";
 import {
@@ -35,6 +36,17 @@ const withExtra = (bytes?: Buffer) =>
 		{ path: EXTRA, offset: 0n },
 	);
 const extraFile = program(EXTRA_ID, 0x30);
+
+/** The pipe that stands in for descriptor 9. */
+async function made(core: BuiltCore, donor: BuiltDonor): Promise<{ readonly id: number; readonly pipe: number }> {
+	const { images } = await patchPair({ core, donor });
+	const row = present(images.records("fdinfo-2.img").find((entry) => entry.number(4) === 9n));
+	const entries = images.records("files.img").filter((entry) => entry.number(2) === row.number(1));
+	expect(entries).toHaveLength(1);
+	const pipe = present(entries[0]).message(18);
+	expect(pipe.number(1)).toBe(row.number(1));
+	return { id: Number(row.number(1)), pipe: Number(pipe.number(2)) };
+}
 
 describe("a file that the donor had not mapped", () => {
 	test("gets an entry of its own, with what CRIU will check", async () => {
@@ -189,6 +201,20 @@ describe("descriptors", () => {
 		expect(told).toContain(
 			"caution descriptor 9: an eventfd that has counted nothing, as eight bytes were read of it (thread 500 sleeps in read on it); a timer or a socket would have been another",
 		);
+	});
+
+	test("that are made have ids that nothing of the images has, whatever these are", async () => {
+		const core = asleepIn(deadCore(), 500, 0, 9n, deadPlaces.heap, 100n);
+		const donor = livingDonor();
+		const { id, pipe } = await made(core, donor);
+		const others = [
+			{ id, name: "/opt/mapped", mode: 0o100644 },
+			{ id: 0xffff_ffff, type: 2, body: pipeFile(0xffff_ffff, pipe, 0) },
+		];
+		const another = await made(core, { ...donor, files: [...donor.files, ...others] });
+		expect(donor.files.map((file) => file.id)).not.toContain(another.id);
+		expect(another.id).not.toBe(id);
+		expect(another.pipe).not.toBe(pipe);
 	});
 
 	test.each([
