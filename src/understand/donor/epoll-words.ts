@@ -10,7 +10,7 @@ import type { BlockingCall } from "../evidence/blocking-calls.ts";
 import { reportedWords } from "../evidence/reported-events.ts";
 import type { MovedNumbers } from "./descriptor-numbers.ts";
 import { type BothMemories, bothMemories, compareObjects, type Likeness, type ObjectPair } from "./likeness.ts";
-import { findObjects } from "./object-search.ts";
+import { type ObjectSearch, objectSearch } from "./object-search.ts";
 import type { Rebase } from "./rebase.ts";
 
 /** How a word of the donor's came to its place in the dead process. */
@@ -32,6 +32,7 @@ export interface EpollPlaces {
 
 interface EpollWords {
 	readonly memories: BothMemories;
+	readonly search: ObjectSearch;
 	/** The number in the dead process, by the donor's. */
 	number(donor: number): number;
 	/** Words that epoll reported to the dead process last, by the number of the epoll descriptor there. */
@@ -49,9 +50,15 @@ export function withMovedWords(
 	report: (finding: Finding) => void,
 ): Files {
 	if (!files.descriptors.some(({ description }) => description.kind === "epoll")) return files;
+	const memories = bothMemories(donor.memory, dead.memory, moved);
+	const own = (number: number): number => numbers.get(number) ?? number;
+	const watched = files.descriptors.flatMap(({ description }) =>
+		description.kind === "epoll" ? description.targets.map((target) => own(target.number)) : [],
+	);
 	const words: EpollWords = {
-		memories: bothMemories(donor.memory, dead.memory, moved),
-		number: (number) => numbers.get(number) ?? number,
+		memories,
+		search: objectSearch(watched, memories),
+		number: own,
 		reported: reportedWords(calls, dead.memory),
 	};
 	const done = new Map<number, Description>();
@@ -90,7 +97,7 @@ function moveAll(number: number, epoll: Epoll, words: EpollWords, report: (findi
 }
 
 function moveWord(epoll: number, { number, data }: EpollTarget, words: EpollWords): Outcome {
-	const { memories, reported } = words;
+	const { memories, search, reported } = words;
 	const numbers = { donor: number, dead: words.number(number) };
 	const pointer = readPointer(data, memories);
 	if (pointer === undefined) return { kind: "kept", data: renumbered(data, numbers) };
@@ -109,7 +116,7 @@ function moveWord(epoll: number, { number, data }: EpollTarget, words: EpollWord
 		// what is in a file has one place only
 		if (fixed) return { kind: "unconfirmed", data: word };
 	}
-	const places = findObjects({ donor, number: numbers }, memories, isAlike);
+	const places = search({ donor, number: numbers }, isAlike);
 	const known = places.filter((dead) => proven.includes(wordAt(dead)));
 	const elsewhere = known.length > 0 ? known : places;
 	const [only] = elsewhere;

@@ -52,6 +52,9 @@ function pages({ code, heap, libs }: Layout, { data = {}, heap: onHeap = {} }: B
 	];
 }
 
+/** How often the dead process's heap was looked through. */
+let searches = 0;
+
 /** `data` of what the donor's epoll instance 4 watches, by number; the dead process sleeps in it. */
 function move(
 	words: Readonly<Record<number, bigint>>,
@@ -87,6 +90,7 @@ function move(
 			mappings,
 			read: (at: bigint, length: number) => {
 				const one = contents.find(({ start, length: bytes }) => start <= at && at < start + bytes);
+				if (at === DEAD.heap && length === 0x2000) searches++;
 				if (one?.start === address(DEAD.libs))
 					return Buffer.concat([events, Buffer.alloc(0x1000)])
 						.subarray(Number(at - DEAD.libs))
@@ -227,4 +231,19 @@ it("renumbers what is watched, and the numbers among the words", () => {
 			"note epoll descriptor 4: watches 3 with addresses, moved to this layout; what they lead to looks as in the donor",
 		],
 	});
+});
+
+it("looks through the memory once, however many are watched", () => {
+	const watched = Array.from({ length: 20 }, (_, i) => 10 + i);
+	const objects = (layout: Layout, first: number) =>
+		Object.assign(
+			{},
+			...watched.map((number, i) => connection(layout, first + i * 32, number, 0xc00 + first + i * 32)),
+		);
+	const words = Object.fromEntries(watched.map((number, i) => [number, DONOR.heap + 0x100n + BigInt(i) * 32n]));
+	searches = 0;
+	expect(move(words, { heap: objects(DONOR, 0x100) }, { heap: objects(DEAD, 0x390) }).data).toEqual(
+		Object.fromEntries(watched.map((number, i) => [number, DEAD.heap + 0x390n + BigInt(i) * 32n])),
+	);
+	expect(searches).toBe(1);
 });
