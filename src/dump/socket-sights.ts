@@ -7,7 +7,7 @@ import { copyDescriptorsOf } from "../trace/descriptors.ts";
 
 /**
  * What each socket of a process is, by its link. Those that no table of /proc/PID/net has are asked themselves: those of TCP that were
- * never bound or do not listen, and of families that have no table.
+ * never bound or do not listen, and of families that have no table; and those that only the table of unix sockets has.
  *
  * @throws NecromancerError ERR_HOST
  */
@@ -18,7 +18,8 @@ export async function socketSights(
 ): Promise<ReadonlyMap<string, SocketSight>> {
 	const sockets = new Map(open.filter(({ link }) => link.startsWith("socket:")).map((one) => [one.link, one.number]));
 	const found = new Map([...sockets.keys()].map((link): [string, SocketSight] => [link, socketOf(pid, link)]));
-	const unlisted = [...sockets].filter(([link]) => found.get(link)?.family === undefined);
+	// the rows of unix sockets are not the kernel's word alone (see socketOf)
+	const unlisted = [...sockets].filter(([link]) => [undefined, "unix"].includes(found.get(link)?.family));
 	if (unlisted.length === 0) return found;
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {

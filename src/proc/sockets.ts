@@ -9,13 +9,14 @@ type Family = "unix" | "inet" | "netlink" | "packet";
 
 /** Files of /proc/PID/net, the column of the inode in each, and what its sockets are. */
 const tables: readonly (readonly [file: string, inode: number, family: Family, words: string])[] = [
-	["unix", 6, "unix", "a unix socket"],
 	["tcp", 9, "inet", "a TCP socket"],
 	["tcp6", 9, "inet", "a TCP socket"],
 	["udp", 9, "inet", "a UDP socket"],
 	["udp6", 9, "inet", "a UDP socket"],
 	["netlink", 9, "netlink", "a netlink socket"],
 	["packet", 8, "packet", "a packet socket"],
+	// last: a unix socket's name is anything, and with a line break in it a row of its own, about a socket of somebody else's
+	["unix", 6, "unix", "a unix socket"],
 ];
 
 /** What `socket:[4711]` of a process is; for people too. Without a family where no table has it. */

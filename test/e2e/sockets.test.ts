@@ -55,6 +55,27 @@ s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("H6xQ", 4096, ctypes.addressof(c
 os.dup2(s.fileno(), 9); time.sleep(1000)
 `;
 
+/**
+ * Has a socket that is not bound and one that listens; an orphan of another user has unix sockets in whose names are rows of
+ * /proc/net/unix about them. Descriptor 9 says that all is done.
+ */
+const SLANDERED = `
+import os, socket, time
+idle = socket.socket(); listening = socket.socket(); listening.bind(("127.0.0.1", 0)); listening.listen()
+inodes = [os.fstat(s.fileno()).st_ino for s in (idle, listening)]
+done, say = os.pipe()
+if os.fork() == 0:
+    if os.fork() == 0:
+        idle.close(); listening.close(); os.setuid(65534)
+        liars = [socket.socket(socket.AF_UNIX) for _ in inodes]
+        for liar, inode in zip(liars, inodes):
+            liar.bind(f"\\0liar\\n0: 00000002 00000000 00010000 0001 01 {inode} @lie")
+        os.write(say, b"."); time.sleep(1000)
+    os._exit(0)
+os.wait(); os.read(done, 1); os.close(done); os.close(say)
+os.dup2(idle.fileno(), 9); time.sleep(1000)
+`;
+
 /** A process of the script's, and what it said of its four sockets. */
 async function born(log: string): Promise<{ readonly pid: number; readonly said: string[] }> {
 	writeFileSync(log, "", { mode: 0o666 });
@@ -62,6 +83,15 @@ async function born(log: string): Promise<{ readonly pid: number; readonly said:
 	const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
 	const { stdout } = room.run(["sh", "-c", begin, "sh", "python3", script, log]);
 	return { pid: Number(stdout), said: await linesOf(log, 4) };
+}
+
+/** Dumps a process of Python that has descriptor 9 when it may be looked at. */
+async function dumped(program: string, images: string): Promise<Ran> {
+	const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
+	const { stdout } = room.run(["sh", "-c", begin, "sh", "python3", "-c", program]);
+	const pid = Number(stdout);
+	expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
+	return necromancer("dump", "-R", "-t", `${pid}`, "-i", images);
 }
 
 /** A port that takes CAP_NET_BIND_SERVICE, and that nobody has. */
@@ -101,21 +131,16 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 	});
 
 	it("tell of a packet filter, however long, and whoever looks is not overwritten by it", async () => {
-		const images = join(directory, "filtered");
-		const { stdout } = room.run([
-			"sh",
-			"-c",
-			'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!',
-			"sh",
-			"python3",
-			"-c",
-			FILTERED,
-		]);
-		const pid = Number(stdout);
-		expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
-		const { status, stdout: said } = necromancer("dump", "-R", "-t", `${pid}`, "-i", images);
+		const { status, stdout: said } = await dumped(FILTERED, join(directory, "filtered"));
 		expect(status).toBe(0);
 		expect(said).toContain("is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept");
+		await clear();
+	});
+
+	it("are what they are, whatever others write into the table of unix sockets", async () => {
+		const images = join(directory, "slandered");
+		expect(await dumped(SLANDERED, images)).toMatchObject({ status: 0, stderr: "" });
+		expect(necromancer("show", images).stdout).not.toContain("unix");
 		await clear();
 	});
 
