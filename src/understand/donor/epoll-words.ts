@@ -40,9 +40,10 @@ interface EpollWords {
 }
 
 /**
- * The descriptors, under the dead process's numbers, with what epoll instances watch under these and their data words. Epoll hands a program's own word back to it (epoll_ctl(2)), and where that is an
- * address, it is one of the donor's. Each is moved, and what it leads to is compared with what the donor's leads to. What has no
- * place is watched no longer: with a wrong word the process would die at its next event.
+ * The descriptors, under the dead process's numbers, with what epoll instances watch under these and their data words. Epoll hands
+ * a program's own word back to it (epoll_ctl(2)), and where that is an address, it is one of the donor's. Each is moved, and what
+ * it leads to is compared with what the donor's leads to. What has no place is watched no longer: with a wrong word the process
+ * would die at its next event.
  */
 export function withMovedWords(
 	files: Files,
