@@ -97,7 +97,8 @@ function tableFrom(
 			corrupt(`descriptor ${number} names file ${id} of type ${type}`, `which files.img holds as type ${entry.type}`);
 		if (number > LARGEST_DESCRIPTOR) corrupt(`descriptor ${number} is out of range`, "expected a positive int");
 		if (descriptors.has(number)) corrupt(`descriptor ${number} is there twice`, "expected it once");
-		const description = descriptions.get(id) ?? kindOfType(type).images.from(entry, images);
+		// what tells descriptions apart is the entry's id, whatever the part of it says
+		const description = descriptions.get(id) ?? { ...kindOfType(type).images.from(entry, images), id };
 		descriptions.set(id, description);
 		descriptors.set(number, { number, closeOnExec: (flags & 1) !== 0, description });
 	}

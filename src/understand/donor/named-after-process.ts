@@ -5,15 +5,22 @@ import type { Files } from "../../forest/files.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { ownerInProc } from "../../proc/own-paths.ts";
 
-/**
- * What a file that is named after one process would be called by another of the same program: the id of the one, where it
- * stands alone, is that of the other. HotSpot has /tmp/hsperfdata_USER/PID, Mono /dev/shm/mono.PID.
- */
-export const namedAfter = (path: string, pid: number, other: number): string =>
-	path.replace(new RegExp(`(?<![0-9])${pid}(?![0-9])`, "g"), `${other}`);
-
 /** Where programs keep what ends with them, or with the machine's uptime. */
 const PASSING = /^\/(?:dev\/shm|tmp|run|var\/tmp)\//;
+
+/** Elsewhere a smaller number in a name is as often that of a part or a version. */
+const TELLING = 100;
+
+/**
+ * What a file that is named after one process would be called by another of the same program: the id of the one, where it
+ * stands alone in the file's own name, is that of the other. HotSpot has /tmp/hsperfdata_USER/PID, Mono /dev/shm/mono.PID.
+ */
+export function namedAfter(path: string, pid: number, other: number): string {
+	if (pid < TELLING && !PASSING.test(path)) return path;
+	const own = path.lastIndexOf("/") + 1;
+	const name = path.slice(own).replace(new RegExp(`(?<![0-9])${pid}(?![0-9])`, "g"), `${other}`);
+	return `${path.slice(0, own)}${name}`;
+}
 
 /** Whether a file is one that a process makes for its own lifetime: it is named after it. Mono's statistics in /dev/shm are. */
 export const isPassing = (path: string, pid: number): boolean =>

@@ -96,6 +96,15 @@ function described(entry: BuiltFileEntry, extra: Readonly<Record<string, Buffer>
 const refused = (...args: Parameters<typeof tasksOf>): string =>
 	refusal(() => tasksOf(...args)).replace(/\S*\/d\//, "");
 
+it("takes a description's id from its entry, whatever the part of it that describes it says", () => {
+	const { files, close } = tasksOf([
+		{ id: 30, type: 2, body: pipeFile(30, 99, 0) },
+		{ id: 31, type: 2, body: pipeFile(30, 99, 1) },
+	]);
+	close();
+	expect(files.descriptors.map(({ description }) => description.id)).toEqual([30, 31]);
+});
+
 describe("memfds from images", () => {
 	const jit: BuiltMemfd = { inode: 7, shmid: 31, name: "jit", size: 5000 };
 

@@ -28,7 +28,11 @@ test("a file is named after a process where its id stands alone", () => {
 	expect(namedAfter("/tmp/hsperfdata_me/80", 80, 4711)).toBe("/tmp/hsperfdata_me/4711");
 	expect(namedAfter("/dev/shm/mono.80", 80, 4711)).toBe("/dev/shm/mono.4711");
 	expect(namedAfter("/dev/shm/mono.8080-180", 80, 4711)).toBe("/dev/shm/mono.8080-180");
+	expect(namedAfter("/tmp/shared-80/data", 80, 4711)).toBe("/tmp/shared-80/data");
+	expect(namedAfter("/srv/part.80", 80, 4711)).toBe("/srv/part.80");
+	expect(namedAfter("/var/log/prog.INFO.4711", 4711, 80)).toBe("/var/log/prog.INFO.80");
 	expect(isPassing("/dev/shm/mono.80", 80)).toBe(true);
+	expect(isPassing("/tmp/shared-80/data", 80)).toBe(false);
 	expect(isPassing("/dev/shm/mono.81", 80)).toBe(false);
 	expect(isPassing("/srv/data/80", 80)).toBe(false);
 });
