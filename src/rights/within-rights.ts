@@ -5,12 +5,13 @@ import { type Description, kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
 import type { Descriptor, Files } from "../forest/files.ts";
-import type { Limit, Mapping, Memory, Task, Thread } from "../forest/task.ts";
+import type { Limit, Mapping, Memory, PosixTimer, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { limitNumber } from "../linux/resource.ts";
 import { SCHED } from "../linux/sched.ts";
+import { CLOCK } from "../linux/time.ts";
 import { ownProcPath } from "../proc/own-paths.ts";
 
 /** A user without capabilities, in one group. */
@@ -71,6 +72,7 @@ export function openUsesOf(
  * - Files that the user may not open are not opened; a shared mapping of a file that the user may not write to becomes private.
  * - Files without a name and memfds, which we make, belong to the user; a program in them is nobody's set-user-ID program.
  * - No working or root directory behind a directory that is closed to the user.
+ * - No timer that wakes the machine.
  * - No priority above the usual one, no protection from the kernel's choice when memory runs out, no limit above ours, no more
  *   memory locked than that allows.
  *
@@ -110,6 +112,7 @@ export function withinMeans(
 				...(thread.attributes === undefined ? {} : { attributes: unprivileged(thread.attributes) }),
 			})),
 			memory: unlocked(memoryOf(task.memory, reader), limits, tell),
+			posixTimers: task.posixTimers.map((timer) => unalarming(timer, tell)),
 			files: { ...task.files, descriptors: task.files.descriptors.map(unaided) },
 			limits: task.limits.map((limit, number) => belowOurs(limit, limits[number])),
 		},
@@ -134,6 +137,14 @@ function unprivileged(attributes: NonNullable<Thread["attributes"]>): NonNullabl
 
 /** include/uapi/linux/ioprio.h */
 const [IOPRIO_CLASS_SHIFT, IOPRIO_CLASS_RT] = [13n, 1n];
+
+/** The clocks that wake the machine take CAP_WAKE_ALARM (timer_create(2)), and we make timers before the process has its user's rights. */
+function unalarming(timer: PosixTimer, tell: Tell): PosixTimer {
+	const { id, clock } = timer;
+	if (clock !== CLOCK.REALTIME_ALARM && clock !== CLOCK.BOOTTIME_ALARM) return timer;
+	tell(`timer ${id}`, "would wake the machine, which its user may not ask for; it waits until that is awake");
+	return { ...timer, clock: clock === CLOCK.REALTIME_ALARM ? CLOCK.REALTIME : CLOCK.BOOTTIME };
+}
 
 type Tell = (subject: string, text: string) => void;
 

@@ -54,6 +54,15 @@ describe("what a process of somebody else's core may have", () => {
 		expect(within(task, { fds: new Map([[0, "/secret"]]), mayUse }).task).toEqual(task);
 	});
 
+	it("is no timer that wakes the machine", () => {
+		const timer = { id: 3, signal: 14, notify: 0, value: 0n, remaining: 5n, interval: 0n, overrun: 0 };
+		const clocks = [0, 1, 7, 8, 9];
+		const result = within(smallTask({ posixTimers: clocks.map((clock) => ({ ...timer, clock })) }));
+		expect(result.task.posixTimers.map(({ clock }) => clock)).toEqual([0, 1, 7, 0, 7]);
+		const text = "would wake the machine, which its user may not ask for; it waits until that is awake";
+		expect(texts(result)).toEqual([`caution credentials timer 3: ${text}`, `caution credentials timer 3: ${text}`]);
+	});
+
 	it("is what it shows of itself, which nobody has to be asked about", () => {
 		const task = smallTask({ open: [open("/proc/500/maps")] });
 		expect(within(task, { mayUse: closed("/proc") }).task).toEqual(task);
