@@ -17,6 +17,8 @@ export interface HostFiles {
 	open(path: string): HostFile | Gone | undefined;
 	/** Bytes of a regular file now, which may be written to meanwhile; `undefined` where there is none. */
 	sizeOf?(path: string): bigint | undefined;
+	/** Whose it is; `undefined` where there is none. */
+	ownerOf?(path: string): number | undefined;
 }
 
 export interface HostFile {

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { type BigIntStats, statSync } from "node:fs";
 import { attempt, type ByteSource, openFile } from "../bytes/source.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
@@ -27,11 +27,11 @@ export function hostFiles(): OpenedFiles {
 			opened.set(path, here);
 			return here;
 		},
-		sizeOf: (path) =>
-			attempt(path, () => {
-				const stat = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
-				return stat?.isFile() === true ? stat.size : undefined;
-			}),
+		sizeOf: (path) => regularAt(path)?.size,
+		ownerOf: (path) => {
+			const stat = regularAt(path);
+			return stat === undefined ? undefined : Number(stat.uid);
+		},
 		requireUnchanged: () =>
 			requireUnchanged([...opened.values()].flatMap((file) => (isGone(file) ? [] : [file.source]))),
 		close: () => {
@@ -40,6 +40,12 @@ export function hostFiles(): OpenedFiles {
 		},
 	};
 }
+
+const regularAt = (path: string): BigIntStats | undefined =>
+	attempt(path, () => {
+		const stat = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
+		return stat?.isFile() === true ? stat : undefined;
+	});
 
 /** A file of a path that comes from a core or an image, or why no regular one can be opened. */
 export function openRegular(path: string): ByteSource | Gone {

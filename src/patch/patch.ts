@@ -78,6 +78,7 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 		donorThreads,
 		findings: understood,
 	} = understand(dead, evidenceIn(dead, judged.open), donorTask, {
+		ownerOf: (path) => options.host.ownerOf?.(path),
 		modeOf: (path) => (options.host.sizeOf?.(path) === undefined ? undefined : S_IFREG),
 		clocks: options.clock ?? {},
 		...defined({ allowMismatch: options.allowMismatch }),

@@ -112,7 +112,11 @@ async function prepared(core: OpenedCore, options: RaiseOptions): Promise<Prepar
 		const told = understood(
 			whole,
 			whose,
-			{ mapped, open: objectsIn(files, mapped), modeOf: (path) => files.at(path)?.mode },
+			{
+				...{ mapped, open: objectsIn(files, mapped) },
+				modeOf: (path) => files.at(path)?.mode,
+				ownerOf: (path) => files.at(path)?.uid,
+			},
 			core,
 			options,
 		);

@@ -25,13 +25,14 @@ export interface Opened {
 	readonly open: OpenObject;
 	/** st_mode of the other files that were asked for; `undefined` where there is nothing. */
 	modeOf(path: string): number | undefined;
+	ownerOf(path: string): number | undefined;
 }
 
 /** The process of a core: what that does not tell comes from the donor, or is deduced. Pure, but for this host's clocks and limits. */
 export function understood(
 	whole: PartialTask,
 	{ credentials, findings: rights }: Whose,
-	{ mapped, open, modeOf }: Opened,
+	{ mapped, open, modeOf, ownerOf }: Opened,
 	core: OpenedCore,
 	options: RaiseOptions,
 ): RaisePlan {
@@ -43,7 +44,7 @@ export function understood(
 	const donor = options.donor === undefined ? undefined : relocateDonor(believed(options.donor, options), mapped);
 	const credentialsOf = donor === undefined || options.trust !== true ? { credentials } : {};
 	const { task: known, findings: told } = understand(dead, evidenceIn(dead, open), donor, {
-		...{ ...options, ...credentialsOf, modeOf },
+		...{ ...options, ...credentialsOf, modeOf, ownerOf },
 		clocks: clockEvidence(core, options),
 	});
 	findings.push(...told);

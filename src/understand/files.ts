@@ -30,6 +30,8 @@ export interface FilesOptions {
 	readonly cwd?: string;
 	/** How a path looks on this host: st_mode; `undefined` where there is nothing. */
 	modeOf(path: string): number | undefined;
+	/** Whose it is: st_uid; `undefined` where there is nothing. */
+	ownerOf?(path: string): number | undefined;
 }
 
 const NULL = "/dev/null";
@@ -59,13 +61,17 @@ function filesOfDonor(
 	calls: readonly BlockingCall[],
 	proved: ProvedDescriptors,
 	{ task, moved, pairs }: MovedDonor,
-	{ fds, modeOf }: FilesOptions,
+	{ fds, modeOf, ownerOf }: FilesOptions,
 	report: (finding: Finding) => void,
 ): Files {
 	const numbers = movedNumbers(waitsOf(calls, dead.memory), task, proved.loops, report);
 	const lent = lentFiles(dead, { task: withNumbers(task, numbers), pairs }, report);
 	const pids = { donorPid: task.identity.pid, deadPid: dead.pid };
-	const own = withOwnNames(lent, { ...pids, named: new Set(fds?.keys()), modeOf }, report);
+	const isOwn = (path: string): boolean => {
+		const [user, owner] = [dead.owner?.uid, ownerOf?.(path)];
+		return user === undefined || owner === undefined || owner === user;
+	};
+	const own = withOwnNames(lent, { ...pids, named: new Set(fds?.keys()), modeOf, isOwn }, report);
 	const words = withMovedWords(own, { dead, calls, donor: task, moved, numbers }, report);
 	proved.reportOthers(
 		words.descriptors.map(({ number }) => number),

@@ -33,6 +33,8 @@ interface OwnNames {
 	readonly named: ReadonlySet<number>;
 	/** How a path looks on this host: st_mode; `undefined` where there is nothing. */
 	modeOf(path: string): number | undefined;
+	/** Whether a file may be the dead process's: anybody can make one of that name in a directory that is everybody's. */
+	isOwn(path: string): boolean;
 }
 
 /**
@@ -55,7 +57,7 @@ export function withOwnNames(files: Files, names: OwnNames, report: (finding: Fi
 function ownFile(
 	number: number,
 	file: OpenFile,
-	{ donorPid, deadPid, modeOf }: OwnNames,
+	{ donorPid, deadPid, modeOf, isOwn }: OwnNames,
 	report: (finding: Finding) => void,
 ): OpenFile {
 	const { path, unlinked, ghost } = file;
@@ -66,7 +68,7 @@ function ownFile(
 	const subject = `descriptor ${number} (${path})`;
 	// how large the donor's was says nothing of it
 	const { size: _size, buildId: _buildId, ...common } = file;
-	if (modeOf(own) !== undefined) {
+	if (modeOf(own) !== undefined && isOwn(own)) {
 		report(note("files-from-donor", subject, `is named after the donor's process; ${own} is that of the dead process`));
 		return { ...common, path: own };
 	}

@@ -11,11 +11,12 @@ const file = (path: string, more: Partial<OpenFile> = {}): OpenFile => ({
 });
 
 /** What a donor's descriptor 0 becomes where these paths are. */
-function own(lent: OpenFile, here: readonly string[], named: readonly number[] = []) {
+function own(lent: OpenFile, here: readonly string[], named: readonly number[] = [], foreign: readonly string[] = []) {
 	const findings: Finding[] = [];
 	const names = {
 		...{ donorPid, deadPid, named: new Set(named) },
 		modeOf: (path: string) => (here.includes(path) ? 0o100644 : undefined),
+		isOwn: (path: string) => !foreign.includes(path),
 	};
 	const { files } = smallTask({ open: [lent, lent] });
 	const { descriptors } = withOwnNames(files, names, (finding) => findings.push(finding));
@@ -55,6 +56,11 @@ describe("a donor's file that is named after it", () => {
 				"caution: is named after the donor's process and may be its own; that of the dead process, /tmp/count.4711, is not here",
 			],
 		});
+	});
+
+	test("is not one that another user has made under that name", () => {
+		const all = ["/tmp/count.4711", "/tmp/count.80"];
+		expect(own(lent, all, [], ["/tmp/count.4711"]).file).toBe(lent);
 	});
 
 	test("is lost where neither is", () => {
