@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
-import { AF, IPPROTO, SO, SOL_SOCKET, TCP, tcpInfo } from "../linux/socket.ts";
+import { AF, IPPROTO, SO, SOL_SOCKET, TCP, TCP_STATE, TRAFFIC_AT, tcpInfo, tcpTraffic } from "../linux/socket.ts";
 import { socketOf } from "../proc/sockets.ts";
 import { copyDescriptorsOf } from "../trace/descriptors.ts";
 
@@ -26,7 +26,7 @@ export async function socketSights(
 		for (const [link, number] of unlisted) {
 			const [domain, protocol, info] = await copies.socketOptions(number, [
 				...[SO.DOMAIN, SO.PROTOCOL].map((option) => ({ level: SOL_SOCKET, option, size: i32.size })),
-				{ level: IPPROTO.TCP, option: TCP.INFO, size: tcpInfo.size },
+				{ level: IPPROTO.TCP, option: TCP.INFO, size: TRAFFIC_AT + tcpTraffic.size },
 			]);
 			const sight = sightOf(intIn(domain), intIn(protocol), info);
 			if (sight !== undefined) found.set(link, sight);
@@ -44,7 +44,18 @@ function sightOf(domain: number, protocol: number, info: Buffer | undefined): So
 			family: "inet",
 			words: protocol === IPPROTO.UDP ? "a UDP socket" : "an internet socket that is not of TCP",
 		};
-	return { family: "inet", words: "a TCP socket", tcpState: tcpInfo.decode(info).tcpi_state };
+	const state = tcpInfo.decode(info).tcpi_state;
+	// a connection that has come to its end is in the state of a new socket, and reads otherwise
+	if (state === TCP_STATE.CLOSE && wasConnected(info))
+		return { family: "inet", words: "a TCP connection that is closed" };
+	return { family: "inet", words: "a TCP socket", tcpState: state };
+}
+
+/** Linux 4.2 and newer tell. */
+function wasConnected(info: Buffer): boolean {
+	if (info.length < TRAFFIC_AT + tcpTraffic.size) return false;
+	const { tcpi_segs_out, tcpi_segs_in } = tcpTraffic.decode(info.subarray(TRAFFIC_AT));
+	return tcpi_segs_out > 0 || tcpi_segs_in > 0;
 }
 
 const intIn = (bytes: Buffer | undefined): number => (bytes?.length === i32.size ? i32.read(viewOf(bytes), 0) : -1);

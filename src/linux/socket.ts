@@ -46,6 +46,10 @@ export const tcpInfo = layout("tcp_info", {
 	tcpi_sacked: u32,
 });
 
+/** What `struct tcp_info` says of the traffic, from {@link TRAFFIC_AT} on: segments sent and received, 0 of a socket that never was connected. */
+export const tcpTraffic = layout("traffic of tcp_info", { tcpi_segs_out: u32, tcpi_segs_in: u32 });
+export const TRAFFIC_AT = 136;
+
 /** `struct linger` (include/linux/socket.h). */
 export const linger = layout("linger", { l_onoff: i32, l_linger: i32 });
 

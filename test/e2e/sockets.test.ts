@@ -76,6 +76,15 @@ os.wait(); os.read(done, 1); os.close(done); os.close(say)
 os.dup2(idle.fileno(), 9); time.sleep(1000)
 `;
 
+/** Its connection was reset by its own other end; descriptor 9 says that all is done. */
+const ENDED = `
+import os, socket, struct, time
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen()
+c = socket.socket(); c.connect(l.getsockname()); a = l.accept()[0]
+a.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); a.close(); time.sleep(0.1)
+os.dup2(c.fileno(), 9); time.sleep(1000)
+`;
+
 /** A process of the script's, and what it said of its four sockets. */
 async function born(log: string): Promise<{ readonly pid: number; readonly said: string[] }> {
 	writeFileSync(log, "", { mode: 0o666 });
@@ -141,6 +150,16 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 		const images = join(directory, "slandered");
 		expect(await dumped(SLANDERED, images)).toMatchObject({ status: 0, stderr: "" });
 		expect(necromancer("show", images).stdout).not.toContain("unix");
+		await clear();
+	});
+
+	it("are told from a connection that has come to its end, which is refused", async () => {
+		const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
+		const pid = Number(room.run(["sh", "-c", begin, "sh", "python3", "-c", ENDED]).stdout);
+		expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
+		const { status, stderr } = necromancer("dump", "-R", "-t", `${pid}`, "-i", join(directory, "ended"));
+		expect(status).not.toBe(0);
+		expect(stderr).toMatch(/descriptors? .*a TCP connection that is closed/);
 		await clear();
 	});
 
