@@ -20,3 +20,22 @@ export interface Descriptor {
 	readonly closeOnExec: boolean;
 	readonly description: Description;
 }
+
+/**
+ * The same files with other descriptions. Each is changed once, so that descriptors that share one still do.
+ *
+ * @param change is told the lowest number that has the description.
+ */
+export function withDescriptions<F extends Pick<Files, "descriptors">>(
+	files: F,
+	change: (description: Description, number: number) => Description,
+): F {
+	const done = new Map<number, Description>();
+	const descriptors = files.descriptors.map((descriptor) => {
+		const { number, description } = descriptor;
+		const changed = done.get(description.id) ?? change(description, number);
+		done.set(description.id, changed);
+		return changed === description ? descriptor : { ...descriptor, description: changed };
+	});
+	return { ...files, descriptors };
+}

@@ -1,20 +1,15 @@
 import type { OpenFile } from "../descriptors/file.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Files } from "../forest/files.ts";
+import { type Files, withDescriptions } from "../forest/files.ts";
 import type { HostFiles } from "./binaries.ts";
 
 /** The descriptors with offsets "at the end of file" replaced by the file's size now: images can only hold a number. */
-export function withCurrentEnds(files: Files, host: HostFiles, report: (finding: Finding) => void): Files {
-	const known = new Map<number, OpenFile>();
-	const descriptors = files.descriptors.map((descriptor) => {
-		const { number, description } = descriptor;
-		if (description.kind !== "file" || description.atEnd !== true) return descriptor;
-		const moved = known.get(description.id) ?? atEndOf(description, host, number, report);
-		known.set(description.id, moved);
-		return { ...descriptor, description: moved };
-	});
-	return { ...files, descriptors };
-}
+export const withCurrentEnds = (files: Files, host: HostFiles, report: (finding: Finding) => void): Files =>
+	withDescriptions(files, (description, number) =>
+		description.kind === "file" && description.atEnd === true
+			? atEndOf(description, host, number, report)
+			: description,
+	);
 
 function atEndOf(file: OpenFile, host: HostFiles, number: number, report: (finding: Finding) => void): OpenFile {
 	const { atEnd: _atEnd, ...rest } = file;

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import type { EventpollTfdEntry, FdinfoEntry, FileEntry } from "../criu/wire/generated/schema.ts";
+import type { FdinfoEntry, FileEntry } from "../criu/wire/generated/schema.ts";
 import { type EntryWriter, fownEntry } from "../descriptors/entries.ts";
 import { type Description, kindOf } from "../descriptors/kinds.ts";
 import type { Finding } from "../finding.ts";
-import type { Descriptor, Files } from "../forest/files.ts";
+import { type Descriptor, type Files, withDescriptions } from "../forest/files.ts";
 import type { Credentials } from "../forest/task.ts";
 import { fdinfoEntry } from "../images/write/files.ts";
 import { freshIds, LARGEST_ID } from "./fresh-ids.ts";
@@ -77,17 +77,11 @@ function withOwnIds(
 		(description) => (description.kind === "pipe" ? description.pipe.id : undefined),
 	);
 	const lent = new Set(before.map(({ description }) => description.id));
-	const done = new Map<number, Description>();
-	return after.map((descriptor) => {
-		const { description: made } = descriptor;
-		if (lent.has(made.id)) return descriptor;
+	return withDescriptions({ descriptors: after }, (made) => {
+		if (lent.has(made.id)) return made;
 		const id = own(made.id);
-		const description =
-			done.get(id) ??
-			(made.kind === "pipe" ? { ...made, id, pipe: { ...made.pipe, id: ownPipe(made.pipe.id) } } : { ...made, id });
-		done.set(id, description);
-		return { ...descriptor, description };
-	});
+		return made.kind === "pipe" ? { ...made, id, pipe: { ...made.pipe, id: ownPipe(made.pipe.id) } } : { ...made, id };
+	}).descriptors;
 }
 
 /** The id that something is to have in the images: its own where it is the donor's thing, or where nobody has that. */
@@ -122,14 +116,12 @@ function onTopOf(record: FileEntry, written: FileEntry, description: Description
 		return { ...record, reg: { ...kept, ...written.reg, name, build_id: record.reg.build_id } };
 	}
 	if (record.epfd !== undefined && written.epfd !== undefined) {
-		const tfd = written.epfd.tfd.map((target) => ({ ...sameTarget(record.epfd?.tfd ?? [], target), ...target }));
+		const known = new Map([...record.epfd.tfd].reverse().map((target) => [target.tfd, target]));
+		const tfd = written.epfd.tfd.map((target) => ({ ...known.get(target.tfd), ...target }));
 		return { ...record, epfd: { ...record.epfd, ...written.epfd, tfd } };
 	}
 	return { ...record, ...written };
 }
-
-const sameTarget = (records: readonly EventpollTfdEntry[], { tfd }: EventpollTfdEntry): Partial<EventpollTfdEntry> =>
-	records.find((record) => record.tfd === tfd) ?? {};
 
 const writerOf = (
 	number: number,

@@ -2,7 +2,7 @@ import type { SignalOwner } from "../descriptors/description.ts";
 import type { OpenFile } from "../descriptors/file.ts";
 import { type Description, pathOf } from "../descriptors/kinds.ts";
 import { caution, type Finding, note } from "../finding.ts";
-import type { Descriptor, Files } from "../forest/files.ts";
+import { type Descriptor, type Files, withDescriptions } from "../forest/files.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
@@ -49,10 +49,11 @@ export function lentFiles(
 		process: { donor: donor.identity.pid, dead: dead.pid },
 		threads: new Map(pairs.flatMap((pair) => (pair.own ? [[pair.donor.tid, pair.dead.tid] as const] : []))),
 	};
-	return {
-		...donor.files,
-		descriptors: ungrown(descriptors.map((descriptor) => ofDead(descriptor, ids))),
-	};
+	const written = writtenPaths(descriptors);
+	return withDescriptions(donor.files, (lent) => {
+		const own = ofDead(lent, ids);
+		return own.kind === "file" && written.has(pathOf(lent) ?? "") ? withoutSize(own) : own;
+	});
 }
 
 /** The path in /proc/PID of the dead process, for one in the donor's own. */
@@ -76,36 +77,30 @@ interface SameIds {
 }
 
 /** The same description as the dead process is to have it. */
-function ofDead(descriptor: Descriptor, ids: SameIds): Descriptor {
-	const description = { ...descriptor.description, ...ownedBy(descriptor.description, ids) };
-	if (description.kind !== "file") return { ...descriptor, description };
+function ofDead(lent: Description, ids: SameIds): Description {
+	const description = lent.owner === undefined ? lent : { ...lent, owner: ownerOf(lent.owner, ids) };
+	if (description.kind !== "file") return description;
 	const { donor, dead } = ids.process;
 	const owner = ownerInProc(description.path);
 	const path = owner?.pid === donor ? ownName(owner.rest, donor, dead) : description.path;
-	return {
-		...descriptor,
-		description: { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) },
-	};
+	return { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) };
 }
 
 /** Whom a signal about input goes to (fcntl(2), F_SETOWN_EX): where that was the donor, or one of its threads, it is the dead process's. */
-function ownedBy({ owner }: Description, { process, threads }: SameIds): { readonly owner?: SignalOwner } {
-	if (owner === undefined) return {};
-	const pid = owner.pid === process.donor ? process.dead : (threads.get(owner.pid) ?? owner.pid);
-	return { owner: { ...owner, pid } };
-}
+const ownerOf = (owner: SignalOwner, { process, threads }: SameIds): SignalOwner => ({
+	...owner,
+	pid: owner.pid === process.donor ? process.dead : (threads.get(owner.pid) ?? owner.pid),
+});
 
-/** Drops the expected size of files open for writing: they may have grown since the donor's dump. */
-function ungrown(descriptors: readonly Descriptor[]): readonly Descriptor[] {
-	const written = new Set(
+/** Of files that are open for writing. */
+const writtenPaths = (descriptors: readonly Descriptor[]): ReadonlySet<string> =>
+	new Set(
 		descriptors.flatMap(({ description }) =>
 			description.kind === "file" && (description.flags & O_ACCMODE) !== O.RDONLY ? [description.path] : [],
 		),
 	);
-	return descriptors.map((descriptor) => {
-		const { description } = descriptor;
-		if (description.kind !== "file" || !written.has(description.path)) return descriptor;
-		const { size: _size, ...rest } = description;
-		return { ...descriptor, description: rest };
-	});
+
+/** They may have grown since the donor's dump. */
+function withoutSize({ size: _size, ...file }: OpenFile): OpenFile {
+	return file;
 }

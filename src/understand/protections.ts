@@ -1,5 +1,4 @@
 import { address, hex, plus } from "../bytes/address.ts";
-import { once } from "../bytes/once.ts";
 import { contains, firstEndingAbove, lengthOf, type Range, rangeAt } from "../bytes/range.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import type { PartialMapping, PartialTask } from "../forest/partial-task.ts";
@@ -7,7 +6,6 @@ import type { Mapping, Memory } from "../forest/task.ts";
 import { PROT_EXEC, PROT_READ, PROT_WRITE, protText } from "../linux/mman.ts";
 import { isStackGuard, shownByGdb } from "./donor/protection.ts";
 import type { Evidence } from "./evidence/evidence.ts";
-import { type StackRecord, stackRecords } from "./evidence/stack-guards.ts";
 
 /** Whose word the protection of a mapping is, where its core has none, or one that is not to be believed. */
 type Reason = "runs" | "records" | "neighbours" | "shared" | "files" | "unknown";
@@ -26,17 +24,16 @@ interface Protection {
  */
 export function understandProtections(
 	dead: PartialTask,
-	evidence: Pick<Evidence, "linked" | "noAccess">,
+	evidence: Pick<Evidence, "linked" | "noAccess" | "stacks">,
 	donor: Memory | undefined,
 	counterpartOf: (mapping: PartialMapping) => Mapping | undefined,
 	report: (finding: Finding) => void,
 ): (mapping: PartialMapping) => number {
 	const runs = new Set(dead.threads.map(({ registers }) => rangeAt(dead.memory.mappings, address(registers.ip))));
-	const records = once(() => stackRecords(dead));
 	const found = new Map(
 		dead.memory.mappings.map((mapping) => [
 			mapping,
-			protectionOf(mapping, { dead, evidence, donor, records, runs, counterpart: counterpartOf(mapping) }),
+			protectionOf(mapping, { dead, evidence, donor, runs, counterpart: counterpartOf(mapping) }),
 		]),
 	);
 	tell(found, report);
@@ -45,13 +42,11 @@ export function understandProtections(
 
 interface Known {
 	readonly dead: PartialTask;
-	readonly evidence: Pick<Evidence, "linked" | "noAccess">;
+	readonly evidence: Pick<Evidence, "linked" | "noAccess" | "stacks">;
 	readonly donor: Memory | undefined;
 	readonly counterpart: Mapping | undefined;
 	/** Where its threads run. */
 	readonly runs: ReadonlySet<PartialMapping | undefined>;
-	/** Of the dead process's stacks. */
-	records(): readonly StackRecord[];
 }
 
 function protectionOf(mapping: PartialMapping, known: Known): Protection {
@@ -102,13 +97,13 @@ const isCode = ({ file }: PartialMapping, { memory }: PartialTask): boolean =>
 	memory.mappings.some((other) => other.file?.path === file?.path && ((other.prot ?? 0) & PROT_EXEC) !== 0);
 
 /** Readable memory below memory that can be written to: as the donor has guards, or where a thread's stack is above. */
-function isGuard(mapping: PartialMapping, { dead, donor, records }: Known): boolean {
+function isGuard(mapping: PartialMapping, { dead, donor, evidence }: Known): boolean {
 	const { mappings } = dead.memory;
 	const above = mappings[firstEndingAbove(mappings, mapping.end)];
 	if (above === undefined || above.start !== mapping.end || ((above.prot ?? 0) & PROT_WRITE) === 0) return false;
 	if (donor !== undefined) return isStackGuard(mapping, above, donor);
 	// libc knows of its own guards, and where a stack has none that it made, or none at all
-	const recorded = records().find(({ start, size }) => isWithin(above, { start, end: plus(start, size) }));
+	const recorded = evidence.stacks.find(({ start, size }) => isWithin(above, { start, end: plus(start, size) }));
 	if (recorded !== undefined)
 		return isWithin(mapping, { start: recorded.start, end: plus(recorded.start, recorded.size) });
 	return dead.threads.some(({ registers }) => contains(above, address(registers.sp)));

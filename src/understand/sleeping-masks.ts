@@ -40,11 +40,13 @@ export function withoutTemporaryMasks(
 	const handled = actions
 		.filter(({ handler }) => handler !== SIG_DFL && handler !== SIG_IGN)
 		.reduce((set, { signal }) => set | signalBit(signal), 0n);
+	const deadById = new Map(dead.threads.map((thread) => [thread.tid, thread]));
+	// who is in a handler, or was taken out of one, has its own mask of that one's frame
+	const sleeps = new Map(calls.flatMap((call) => (call.handler === undefined ? [[call.tid, call] as const] : [])));
 	return threads.map((thread) => {
-		const died = dead.threads.find(({ tid }) => tid === thread.tid);
+		const died = deadById.get(thread.tid);
 		if (died?.blocked === undefined) return thread;
-		// who is in a handler, or was taken out of one, has its own mask of that one's frame
-		const slept = calls.find(({ tid, handler }) => tid === thread.tid && handler === undefined);
+		const slept = sleeps.get(thread.tid);
 		if (slept === undefined || slept.registers !== died.registers) return thread;
 		if (!INTERRUPTED.includes(BigInt.asIntN(64, slept.registers.ax))) return thread;
 		const { call } = slept;

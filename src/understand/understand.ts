@@ -60,7 +60,7 @@ export function understand(
 	const findings: Finding[] = [];
 	const report = (finding: Finding): void => void findings.push(finding);
 	const { allowMismatch = false, credentials } = options;
-	// a donor knows better which of its segments were made read-only once they were relocated
+	// what a donor had mapped is believed before what the headers of its files say (see protections.ts)
 	const dead = donor === undefined ? evidence.linked : core;
 
 	for (const doubt of dead.doubts ?? []) report(doubt);
@@ -95,7 +95,7 @@ export function understand(
 		// with a donor's handlers alone it is known which signals a thread must not take before it sleeps again
 		threads:
 			donor === undefined ? threads : withoutTemporaryMasks(threads, dead, evidence.calls, signalActions, report),
-		memory: withStackGuards(matched.memory, dead, report),
+		memory: withStackGuards(matched.memory, dead, evidence.stacks, report),
 		signalActions,
 		...timers,
 		files: matched.files,

@@ -1,7 +1,7 @@
-import type { Epoll } from "../../descriptors/epoll.ts";
+import type { Epoll, EpollTarget } from "../../descriptors/epoll.ts";
 import type { DescriptorGuess, GuessedKind } from "../../descriptors/stand-ins.ts";
 import { type Finding, note } from "../../finding.ts";
-import type { Files } from "../../forest/files.ts";
+import { type Files, withDescriptions } from "../../forest/files.ts";
 
 /**
  * The donor's epoll instances with what the core proves that they watched, before what the donor's did: an event loop has a list of
@@ -12,10 +12,10 @@ export function withProvenTargets(
 	proven: readonly DescriptorGuess[],
 	report: (finding: Finding) => void,
 ): Files {
-	const open = new Set(files.descriptors.map(({ number }) => number));
+	const open = new Map(files.descriptors.map(({ number, description }) => [number, description]));
 	const changed = new Map<number, Epoll>();
 	for (const { number, what, why } of proven) {
-		const lent = files.descriptors.find((descriptor) => descriptor.number === number)?.description;
+		const lent = open.get(number);
 		if (what.kind !== "epoll" || lent?.kind !== "epoll") continue;
 		const targets = merged(lent, what, open);
 		if (sameTargets(targets, lent.targets)) continue;
@@ -23,18 +23,13 @@ export function withProvenTargets(
 		report(note("epoll", `epoll descriptor ${number}`, `watches ${watched}, as the core says (${why})`));
 		changed.set(lent.id, { ...lent, targets });
 	}
-	if (changed.size === 0) return files;
-	const descriptors = files.descriptors.map((descriptor) => {
-		const description = changed.get(descriptor.description.id);
-		return description === undefined ? descriptor : { ...descriptor, description };
-	});
-	return { ...files, descriptors };
+	return changed.size === 0 ? files : withDescriptions(files, (lent) => changed.get(lent.id) ?? lent);
 }
 
 function merged(
 	lent: Epoll,
 	{ targets, complete }: Extract<GuessedKind, { readonly kind: "epoll" }>,
-	open: ReadonlySet<number>,
+	open: ReadonlyMap<number, unknown>,
 ): Epoll["targets"] {
 	const own = targets.filter(({ number }) => open.has(number));
 	const known = new Set(targets.map(({ number }) => number));
@@ -42,8 +37,8 @@ function merged(
 	return [...own, ...others].sort((a, b) => a.number - b.number);
 }
 
-const sameTargets = (some: Epoll["targets"], others: Epoll["targets"]): boolean =>
-	some.length === others.length &&
-	some.every(({ number, events, data }) =>
-		others.some((other) => other.number === number && other.events === events && other.data === data),
-	);
+function sameTargets(some: Epoll["targets"], others: Epoll["targets"]): boolean {
+	const wordsOf = ({ number, events, data }: EpollTarget): string => `${number} ${events} ${data}`;
+	const known = new Set(others.map(wordsOf));
+	return some.length === others.length && some.every((target) => known.has(wordsOf(target)));
+}

@@ -1,9 +1,8 @@
 import { type Address, address, hex } from "../../bytes/address.ts";
 import { rangeAt } from "../../bytes/range.ts";
 import type { Epoll, EpollTarget } from "../../descriptors/epoll.ts";
-import type { Description } from "../../descriptors/kinds.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { Files } from "../../forest/files.ts";
+import { type Files, withDescriptions } from "../../forest/files.ts";
 import type { PartialTask } from "../../forest/partial-task.ts";
 import type { Task } from "../../forest/task.ts";
 import type { BlockingCall } from "../evidence/blocking-calls.ts";
@@ -62,15 +61,9 @@ export function withMovedWords(
 		number: own,
 		reported: reportedWords(calls, dead.memory),
 	};
-	const done = new Map<number, Description>();
-	const descriptors = files.descriptors.map((descriptor) => {
-		const { number, description: lent } = descriptor;
-		if (lent.kind !== "epoll") return descriptor;
-		const description = done.get(lent.id) ?? moveAll(number, lent, words, report);
-		done.set(lent.id, description);
-		return { ...descriptor, description };
-	});
-	return { ...files, descriptors };
+	return withDescriptions(files, (lent, number) =>
+		lent.kind === "epoll" ? moveAll(number, lent, words, report) : lent,
+	);
 }
 
 /** @param number the dead process's. */

@@ -1,5 +1,5 @@
 import { caution, type Finding } from "../../finding.ts";
-import type { Descriptor, Files } from "../../forest/files.ts";
+import { type Files, withDescriptions } from "../../forest/files.ts";
 import type { Memory, SharedObject, Task } from "../../forest/task.ts";
 
 /** Memory and descriptors whose memfds refer to the same objects. */
@@ -47,13 +47,12 @@ export function matchMemfds(
 		);
 		return last;
 	};
-	const descriptors = files.descriptors.map((descriptor): Descriptor => {
-		const { description, number } = descriptor;
-		if (description.kind !== "memfd") return descriptor;
-		const object = ids.get(description.object) ?? adopt(description.object, number);
-		return { ...descriptor, description: { ...description, object } };
-	});
-	return { memory: { ...memory, objects }, files: { ...files, descriptors } };
+	const own = withDescriptions(files, (description, number) =>
+		description.kind === "memfd"
+			? { ...description, object: ids.get(description.object) ?? adopt(description.object, number) }
+			: description,
+	);
+	return { memory: { ...memory, objects }, files: own };
 }
 
 /** Those that a mapping shows, in the order of the mappings. */

@@ -1,7 +1,6 @@
 import type { OpenFile } from "../../descriptors/file.ts";
-import type { Description } from "../../descriptors/kinds.ts";
 import { caution, type Finding, loss, note } from "../../finding.ts";
-import type { Files } from "../../forest/files.ts";
+import { type Files, withDescriptions } from "../../forest/files.ts";
 import { O, O_ACCMODE } from "../../linux/open.ts";
 import { ownerInProc } from "../../proc/own-paths.ts";
 
@@ -43,15 +42,12 @@ interface OwnNames {
  * may have had, and the user has to say.
  */
 export function withOwnNames(files: Files, names: OwnNames, report: (finding: Finding) => void): Files {
-	const done = new Map<number, Description>();
-	const descriptors = files.descriptors.map((descriptor) => {
-		const { number, description: lent } = descriptor;
-		if (lent.kind !== "file" || names.named.has(number)) return descriptor;
-		const description = done.get(lent.id) ?? ownFile(number, lent, names, report);
-		done.set(lent.id, description);
-		return { ...descriptor, description };
-	});
-	return { ...files, descriptors };
+	const lentTo = new Set(
+		files.descriptors.flatMap(({ number, description }) => (names.named.has(number) ? [] : [description.id])),
+	);
+	return withDescriptions(files, (lent, number) =>
+		lent.kind === "file" && lentTo.has(lent.id) ? ownFile(number, lent, names, report) : lent,
+	);
 }
 
 function ownFile(

@@ -12,6 +12,7 @@ import { noAccess } from "./no-access.ts";
 import { type Program, programOf, withLinkedProtections } from "./program-headers.ts";
 import { type OpenObject, programBreak } from "./program-objects.ts";
 import { type FrameOf, signalFrames } from "./signal-frame.ts";
+import { type StackRecord, stackRecords } from "./stack-guards.ts";
 
 /** What a core and the files that it had mapped prove of a process. Looked for when it is asked for. */
 export interface Evidence {
@@ -23,6 +24,8 @@ export interface Evidence {
 	/** libc's own variable. */
 	readonly programBreak: Address | undefined;
 	readonly records: KernelRecords;
+	/** The stacks of its threads, as glibc's records of them are. */
+	readonly stacks: readonly StackRecord[];
 	/** Where anonymous memory begins that nothing may access, as glibc has it. */
 	readonly noAccess: ReadonlySet<bigint>;
 	readonly frameOf: FrameOf;
@@ -43,7 +46,8 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 	const program = once(() => programOf(memory, open));
 	const at = once(() => programBreak(memory, open));
 	const records = once(() => kernelRecords(linked, open));
-	const closed = once(() => noAccess(linked));
+	const stacks = once(() => stackRecords(linked));
+	const closed = once(() => noAccess(linked, stacks()));
 	const frames = once(() => signalFrames(threads, memory));
 	const frameOf = remembered((thread: PartialThread) => frames()(thread));
 	const calls = once(() => blockingCalls(linked, frameOf, open));
@@ -65,6 +69,9 @@ export function evidenceIn(dead: PartialTask, open: OpenObject): Evidence {
 		},
 		get records() {
 			return records();
+		},
+		get stacks() {
+			return stacks();
 		},
 		get noAccess() {
 			return closed();

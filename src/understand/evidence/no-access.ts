@@ -2,7 +2,7 @@ import { address, plus } from "../../bytes/address.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import type { PartialMapping, PartialTask } from "../../forest/partial-task.ts";
 import { PROT_WRITE } from "../../linux/mman.ts";
-import { stackRecords } from "./stack-guards.ts";
+import type { StackRecord } from "./stack-guards.ts";
 
 /** A heap of one of glibc's arenas: so large, and aligned so (malloc/arena.c, HEAP_MAX_SIZE on 64-bit machines). */
 const HEAP_MAX = 64n << 20n;
@@ -14,11 +14,9 @@ const HEAP_INFO = { size: 16, accessible: 24, bytes: 32 } as const;
  * Anonymous memory that nothing may access, as glibc's own records have it: the part of an arena's heap that is not in use yet,
  * and the guards of stacks that it made. Cores that do not tell protections show them readable.
  */
-export function noAccess(dead: Pick<PartialTask, "threads" | "memory">): ReadonlySet<bigint> {
+export function noAccess(dead: Pick<PartialTask, "memory">, stacks: readonly StackRecord[]): ReadonlySet<bigint> {
 	const { mappings } = dead.memory;
-	const guards = new Map<bigint, bigint>(
-		stackRecords(dead).flatMap(({ start, guard }) => (guard > 0n ? [[start, guard]] : [])),
-	);
+	const guards = new Map<bigint, bigint>(stacks.flatMap(({ start, guard }) => (guard > 0n ? [[start, guard]] : [])));
 	const closed = (mapping: PartialMapping, below: PartialMapping | undefined): boolean =>
 		guards.get(mapping.start) === lengthOf(mapping) || isReserve(mapping, below, dead);
 	return new Set(

@@ -16,8 +16,13 @@ const LARGEST = 1n << 20n;
  * which a core shows, but marks them as guard regions (MADV_GUARD_INSTALL, Linux 6.13), which look like pages that were never
  * touched; its own record of the stack says that they are a guard. Of other guard regions nothing tells.
  */
-export function withStackGuards(memory: Memory, dead: PartialTask, report: (finding: Finding) => void): Memory {
-	const guards = stackRecords(dead).flatMap((record) => guardOf(record, dead.memory, memory));
+export function withStackGuards(
+	memory: Memory,
+	dead: PartialTask,
+	stacks: readonly StackRecord[],
+	report: (finding: Finding) => void,
+): Memory {
+	const guards = stacks.flatMap((record) => guardOf(record, dead.memory, memory));
 	const [first] = guards;
 	if (first === undefined) return memory;
 	report(
@@ -43,11 +48,12 @@ export interface StackRecord {
 }
 
 /** The stacks of threads but the first, where their control blocks tell. */
-export const stackRecords = ({ threads, memory }: Pick<PartialTask, "threads" | "memory">): StackRecord[] =>
-	controlBlocks(threads, memory).flatMap((block) => recordOf(block, threads));
+export function stackRecords({ threads, memory }: Pick<PartialTask, "threads" | "memory">): StackRecord[] {
+	const pointers = new Map(threads.map(({ tid, registers }) => [tid, registers.sp]));
+	return controlBlocks(threads, memory).flatMap((block) => recordOf(block, pointers.get(block.tid) ?? 0n));
+}
 
-function recordOf({ tid, at, bytes }: ControlBlock, threads: PartialTask["threads"]): StackRecord[] {
-	const sp = threads.find((thread) => thread.tid === tid)?.registers.sp ?? 0n;
+function recordOf({ tid, at, bytes }: ControlBlock, sp: bigint): StackRecord[] {
 	for (let row = 0; row + ROW <= bytes.length; row += 8) {
 		const start = address(bytes.readBigUInt64LE(row));
 		const size = bytes.readBigUInt64LE(row + SIZE);

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import type { OpenFile } from "../../../src/descriptors/file.ts";
+import { forestOf } from "../../../src/forest/forest.ts";
 import type { PartialTask } from "../../../src/forest/partial-task.ts";
 import type { ThreadPair } from "../../../src/understand/donor/thread-pairs.ts";
 import { lentFiles } from "../../../src/understand/lent-files.ts";
@@ -36,4 +37,12 @@ it("names the dead process and its threads where the donor and its own were told
 	const pair = { dead: { tid: 902 }, donor: { tid: 502 }, own: true } as unknown as ThreadPair;
 	const { descriptors } = lentFiles(dying, { task: donor, pairs: [pair] }, () => {});
 	expect(descriptors.map(({ description }) => description.owner?.pid)).toEqual([900, 902, 7]);
+});
+
+it("keeps one description of descriptors that share it: it is one thing to whoever makes the process", () => {
+	const shared: OpenFile = { ...open("/write", WRONLY), owner: { type: 1, pid: 500, signal: 10 } };
+	const donor = smallTask({ open: [shared, shared] });
+	const files = lentFiles({ ...dead, pid: 900 } as PartialTask, { task: donor, pairs: [] }, () => {});
+	expect(files.descriptors[1]?.description).toBe(files.descriptors[0]?.description);
+	expect(() => forestOf([{ ...donor, files }])).not.toThrow();
 });

@@ -4,6 +4,7 @@ import type { Finding } from "../../../src/finding.ts";
 import type { PartialMapping, PartialTask } from "../../../src/forest/partial-task.ts";
 import type { Mapping, Memory } from "../../../src/forest/task.ts";
 import { noAccess } from "../../../src/understand/evidence/no-access.ts";
+import { stackRecords } from "../../../src/understand/evidence/stack-guards.ts";
 import { understandProtections } from "../../../src/understand/protections.ts";
 import { pageAt, wordMemory } from "../../support/builders/clock-memory.ts";
 
@@ -34,6 +35,7 @@ function ask(mappings: readonly PartialMapping[], asked: Asked = {}) {
 	const dead = { writer, threads, memory } as unknown as PartialTask;
 	const [first] = mappings;
 	const evidence = {
+		stacks: stackRecords(dead),
 		noAccess: new Set(closed),
 		linked: {
 			...dead,
@@ -142,7 +144,7 @@ describe("what an arena of glibc has in reserve", () => {
 			mapping(HEAP, accessible / 4096n, 3),
 			mapping(HEAP + accessible, (end - HEAP - accessible) / 4096n, READ),
 		];
-		return [...noAccess({ threads: [], memory: { ...wordMemory([[HEAP, record]]), mappings } })];
+		return [...noAccess({ memory: { ...wordMemory([[HEAP, record]]), mappings } }, [])];
 	};
 
 	test("is known by the record at its start", () => {
