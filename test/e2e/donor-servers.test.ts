@@ -17,6 +17,15 @@ const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern
 const able = canHaveRooms() && need("a core_pattern that is a plain name", coresLandHere) && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter, gcc and a core_pattern that is a plain name)";
 
+/** Where a descriptor leads; nothing for one that its process has closed meanwhile. */
+function linkIfOpen(path: string): string {
+	try {
+		return readlinkSync(path);
+	} catch {
+		return "";
+	}
+}
+
 /** A server, and what is asked of it. */
 interface Server {
 	readonly name: string;
@@ -136,7 +145,7 @@ async function born({ command, fetch }: Server, port: number, varying: number, a
 	const pid = Number(stdout);
 	const sockets = (): number =>
 		readdirSync(room.path(`/proc/${pid}/fd`)).filter((fd) =>
-			readlinkSync(room.path(`/proc/${pid}/fd/${fd}`)).startsWith("socket:"),
+			linkIfOpen(room.path(`/proc/${pid}/fd/${fd}`)).startsWith("socket:"),
 		).length;
 	expect(await soon(() => sockets() === 1)).toBe(true);
 	return pid;
