@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import type { Finding } from "../finding.ts";
 import type { Fdinfo } from "../proc/fdinfo.ts";
+import type { SocketFamily } from "../proc/sockets.ts";
 import type { Pipe } from "./pipe-queue.ts";
 
 /** A descriptor as /proc shows it. */
@@ -44,8 +45,6 @@ export interface AskedOption {
 }
 
 export type Inode = Pick<BigIntStats, "ino" | "dev" | "nlink">;
-
-export type SocketFamily = "unix" | "inet" | "netlink" | "packet";
 
 /** What can be asked about a stopped process. What it asks for is collected with the process. */
 export interface Ask extends Look {

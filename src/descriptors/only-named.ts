@@ -1,7 +1,8 @@
 import { defined } from "../bytes/defined.ts";
 import { FdTypes, type FileEntry } from "../criu/wire/generated/schema.ts";
 import { majorOf, S_IFCHR, S_IFMT } from "../linux/stat.ts";
-import type { Look, OpenDescriptor, SocketFamily } from "./ask.ts";
+import type { SocketFamily } from "../proc/sockets.ts";
+import type { Look, OpenDescriptor } from "./ask.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, type EntryCommon, reserved } from "./entries.ts";
 import { nowhere } from "./file.ts";

@@ -41,7 +41,7 @@ export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, repo
 		find: inodeFinder(agent, pid, near),
 		isLost: (number) => lost.has(number),
 		ghost: (open, path) => ghosts.of(link(open), path, true),
-		socketOptions: ({ number }, asked) => copies.socketOptions(number, asked),
+		socketOptions: async ({ number }, asked) => (await copies.socketOptions([number], asked))[0] ?? [],
 		socketName: ({ number }) => copies.socketName(number),
 		object: ({ number, stat }, name) => objects.ofDescriptor(number, name, deviceText(stat.dev), stat.ino),
 		pipe: async (open) => {

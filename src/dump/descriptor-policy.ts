@@ -1,7 +1,10 @@
-import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
+import type { Agent } from "../agent/agent.ts";
+import type { OpenDescriptor } from "../descriptors/ask.ts";
 import { see } from "../descriptors/kinds.ts";
 import { refuse } from "../errors.ts";
+import { copyDescriptorsOf } from "../trace/descriptors.ts";
 import { lookAt } from "./look.ts";
+import { socketSights } from "./socket-sights.ts";
 
 /** What becomes of descriptors that cannot be dumped yet: sockets above all. */
 export type MissingDescriptors =
@@ -15,16 +18,16 @@ export type MissingDescriptors =
 /**
  * Refuses a process by the names of what it has open, before anything is done to it.
  *
- * @throws NecromancerError ERR_UNSUPPORTED for all of them at once.
+ * @throws NecromancerError ERR_UNSUPPORTED for all of them at once; ERR_HOST.
  */
-export function requireDumpable(
+export async function requireDumpable(
+	agent: Agent,
 	pid: number,
 	open: readonly OpenDescriptor[],
 	policy: MissingDescriptors,
-	sights: ReadonlyMap<string, SocketSight> = new Map(),
-): void {
+): Promise<void> {
 	if (policy !== "error") return;
-	const look = lookAt(pid, sights);
+	const look = lookAt(pid, await sightsOf(agent, pid, open));
 	const refused = open.flatMap((descriptor) => {
 		const words = see(descriptor, look).undumpable;
 		return words === undefined ? [] : [{ number: descriptor.number, words }];
@@ -39,4 +42,13 @@ export function requireDumpable(
 		expectation: "which this version cannot dump",
 		remedy: "let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	});
+}
+
+async function sightsOf(agent: Agent, pid: number, open: readonly OpenDescriptor[]): ReturnType<typeof socketSights> {
+	const copies = await copyDescriptorsOf(agent, pid);
+	try {
+		return await socketSights(pid, open, copies);
+	} finally {
+		await copies.close();
+	}
 }

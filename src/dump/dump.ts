@@ -25,7 +25,6 @@ import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { registerImagesRemoval } from "./register-removal.ts";
 import { type DumpCandidate, requireAlive, requireCandidate, requireSame } from "./requirements.ts";
-import { socketSights } from "./socket-sights.ts";
 
 export interface DumpOptions extends WriteOptions {
 	/** The directory: absent or empty. */
@@ -64,8 +63,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const findings = leftBehind(candidate, afterwards);
 	requireAllowed(lostEnvironment(pid), options.allowLost ?? new Set(), (finding) => findings.push(finding));
 	return await withAgent(async (agent) => {
-		const open = openDescriptors(pid);
-		requireDumpable(pid, open, options.missing, await socketSights(agent, pid, open));
+		await requireDumpable(agent, pid, openDescriptors(pid), options.missing);
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();

@@ -37,9 +37,9 @@ export interface FilesPolicy {
 export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
 	const { missing, objects, ghosts, report } = policy;
 	const before = openDescriptors(pid);
-	const look = lookAt(pid, await socketSights(agent, pid, before));
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
+		const look = lookAt(pid, await socketSights(pid, before, copies));
 		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		await copies.wind(counting.map(({ number }) => number));
 		const open = openDescriptors(pid);

@@ -1,9 +1,8 @@
-import type { Agent } from "../agent/agent.ts";
 import { i32, viewOf } from "../bytes/layout.ts";
 import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
 import { AF, IPPROTO, SO, SOL_SOCKET, TCP, TCP_STATE, TRAFFIC_AT, tcpInfo, tcpTraffic } from "../linux/socket.ts";
-import { socketOf } from "../proc/sockets.ts";
-import { copyDescriptorsOf } from "../trace/descriptors.ts";
+import { listedSockets } from "../proc/sockets.ts";
+import type { DescriptorCopies } from "../trace/descriptors.ts";
 
 /**
  * What each socket of a process is, by its link. Those that no table of /proc/PID/net has are asked themselves: those of TCP that were
@@ -12,27 +11,24 @@ import { copyDescriptorsOf } from "../trace/descriptors.ts";
  * @throws NecromancerError ERR_HOST
  */
 export async function socketSights(
-	agent: Agent,
 	pid: number,
 	open: readonly OpenDescriptor[],
+	copies: DescriptorCopies,
 ): Promise<ReadonlyMap<string, SocketSight>> {
 	const sockets = new Map(open.filter(({ link }) => link.startsWith("socket:")).map((one) => [one.link, one.number]));
-	const found = new Map([...sockets.keys()].map((link): [string, SocketSight] => [link, socketOf(pid, link)]));
-	// the rows of unix sockets are not the kernel's word alone (see socketOf)
+	if (sockets.size === 0) return new Map();
+	const found = new Map<string, SocketSight>(listedSockets(pid));
+	// the rows of unix sockets are not the kernel's word alone (see listedSockets)
 	const unlisted = [...sockets].filter(([link]) => [undefined, "unix"].includes(found.get(link)?.family));
-	if (unlisted.length === 0) return found;
-	const copies = await copyDescriptorsOf(agent, pid);
-	try {
-		for (const [link, number] of unlisted) {
-			const [domain, protocol, info] = await copies.socketOptions(number, [
-				...[SO.DOMAIN, SO.PROTOCOL].map((option) => ({ level: SOL_SOCKET, option, size: i32.size })),
-				{ level: IPPROTO.TCP, option: TCP.INFO, size: TRAFFIC_AT + tcpTraffic.size },
-			]);
-			const sight = sightOf(intIn(domain), intIn(protocol), info);
-			if (sight !== undefined) found.set(link, sight);
-		}
-	} finally {
-		await copies.close();
+	const numbers = unlisted.map(([, number]) => number);
+	const answers = await copies.socketOptions(numbers, [
+		...[SO.DOMAIN, SO.PROTOCOL].map((option) => ({ level: SOL_SOCKET, option, size: i32.size })),
+		{ level: IPPROTO.TCP, option: TCP.INFO, size: TRAFFIC_AT + tcpTraffic.size },
+	]);
+	for (const [i, [domain, protocol, info]] of answers.entries()) {
+		const sight = sightOf(intIn(domain), intIn(protocol), info);
+		const [link] = unlisted[i] ?? [];
+		if (link !== undefined && sight !== undefined) found.set(link, sight);
 	}
 	return found;
 }

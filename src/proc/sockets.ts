@@ -5,10 +5,10 @@ import type { Whose } from "./whose.ts";
 /** The column of the state in /proc/PID/net/tcp, in hexadecimal. */
 const TCP_STATE_COLUMN = 3;
 
-type Family = "unix" | "inet" | "netlink" | "packet";
+export type SocketFamily = "unix" | "inet" | "netlink" | "packet";
 
 /** Files of /proc/PID/net, the column of the inode in each, and what its sockets are. */
-const tables: readonly (readonly [file: string, inode: number, family: Family, words: string])[] = [
+const tables: readonly (readonly [file: string, inode: number, family: SocketFamily, words: string])[] = [
 	["tcp", 9, "inet", "a TCP socket"],
 	["tcp6", 9, "inet", "a TCP socket"],
 	["udp", 9, "inet", "a UDP socket"],
@@ -19,19 +19,25 @@ const tables: readonly (readonly [file: string, inode: number, family: Family, w
 	["unix", 6, "unix", "a unix socket"],
 ];
 
-/** What `socket:[4711]` of a process is; for people too. Without a family where no table has it. */
-export function socketOf(
-	whose: Whose,
-	link: string,
-): { readonly family?: Family; readonly words: string; readonly tcpState?: number } {
-	const [, inode] = /^socket:\[(\d+)\]$/.exec(link) ?? [];
-	for (const [file, column, family, words] of tables) {
-		const rows = (ifShown(() => textIn(whose, `net/${file}`)) ?? "").split("\n");
-		const row = rows.map((line) => line.trim().split(/\s+/)).find((fields) => fields[column] === inode);
-		if (row === undefined) continue;
-		const path = file === "unix" ? row[column + 1] : undefined;
-		const state = file.startsWith("tcp") ? { tcpState: Number.parseInt(row[TCP_STATE_COLUMN] ?? "0", 16) } : {};
-		return { family, words: path === undefined ? words : `${words} (${path})`, ...state };
-	}
-	return { words: "a socket" };
+/** A socket by its row; for people too. */
+export interface ListedSocket {
+	readonly family: SocketFamily;
+	readonly words: string;
+	/** Of a TCP socket. */
+	readonly tcpState?: number;
+}
+
+/** What a process sees of all sockets of its network namespace, by what descriptors of them are called (`socket:[4711]`). */
+export function listedSockets(whose: Whose): ReadonlyMap<string, ListedSocket> {
+	const found = new Map<string, ListedSocket>();
+	for (const [file, column, family, words] of tables)
+		for (const line of (ifShown(() => textIn(whose, `net/${file}`)) ?? "").split("\n")) {
+			const row = line.trim().split(/\s+/);
+			const link = `socket:[${row[column]}]`;
+			if (found.has(link)) continue;
+			const path = file === "unix" ? row[column + 1] : undefined;
+			const state = file.startsWith("tcp") ? { tcpState: Number.parseInt(row[TCP_STATE_COLUMN] ?? "0", 16) } : {};
+			found.set(link, { family, words: path === undefined ? words : `${words} (${path})`, ...state });
+		}
+	return found;
 }

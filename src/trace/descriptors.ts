@@ -28,13 +28,13 @@ export interface DescriptorCopies {
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(number: number): Promise<number>;
 	/**
-	 * Options of a socket, each with the most bytes that it has; `undefined` for those that it has not. 0 bytes ask how many there are,
+	 * Options of each socket, with the most bytes that they have; `undefined` for those that it has not. 0 bytes ask how many there are,
 	 * and the answer is that number, an int.
 	 */
 	socketOptions(
-		number: number,
+		numbers: readonly number[],
 		asked: readonly { readonly level: number; readonly option: number; readonly size: number }[],
-	): Promise<readonly (Buffer | undefined)[]>;
+	): Promise<readonly (readonly (Buffer | undefined)[])[]>;
 	/** Its own address, as getsockname(2) gives it. */
 	socketName(number: number): Promise<Buffer | undefined>;
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
@@ -119,28 +119,31 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			);
 			return waiting;
 		},
-		socketOptions: async (number, asked) => {
-			const batch = agent.batch();
-			const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
-			const answers = asked.map(({ level, option, size }) => {
-				const [value, length] = [batch.space(Math.max(size, u32.size)), batch.put(intBytes(size))];
-				return { size, value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
-			});
-			batch.call("close", copy);
-			const done = await agent.perform(batch, { patience: PATIENCE, doing: "asking a socket" });
-			return answers.map(({ size, value, length, result }) => {
-				if (done.result(result) < 0n) return undefined;
-				return size === 0 ? done.bytes(length) : filled(done.bytes(value), done.bytes(length));
-			});
-		},
+		socketOptions: (numbers, asked) =>
+			each(
+				numbers,
+				(batch, copy) =>
+					asked.map(({ level, option, size }) => {
+						const [value, length] = [batch.space(Math.max(size, u32.size)), batch.put(intBytes(size))];
+						return { size, value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
+					}),
+				(bytes, result, answers) =>
+					answers.map(({ size, value, length, result: answer }) => {
+						if (result(answer) < 0n) return undefined;
+						return size === 0 ? bytes(length) : filled(bytes(value), bytes(length));
+					}),
+			),
 		socketName: async (number) => {
-			const batch = agent.batch();
-			const copy = { valueOf: batch.call("pidfd_getfd", pidfd, number, 0) };
-			const [name, length] = [batch.space(MOST_SOCKADDR), batch.put(intBytes(MOST_SOCKADDR))];
-			const result = batch.call("getsockname", copy, name, length);
-			batch.call("close", copy);
-			const done = await agent.perform(batch, { patience: PATIENCE, doing: "asking a socket" });
-			return done.result(result) < 0n ? undefined : filled(done.bytes(name), done.bytes(length));
+			const [name] = await each(
+				[number],
+				(batch, copy) => {
+					const [name, length] = [batch.space(MOST_SOCKADDR), batch.put(intBytes(MOST_SOCKADDR))];
+					return { name, length, result: batch.call("getsockname", copy, name, length) };
+				},
+				(bytes, result, { name, length, result: answer }) =>
+					result(answer) < 0n ? undefined : filled(bytes(name), bytes(length)),
+			);
+			return name;
 		},
 		pipe: async (number, readable) => {
 			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);

@@ -1,24 +1,27 @@
 import type { BigIntStats } from "node:fs";
 import { expect, it } from "vitest";
+import type { Agent } from "../../../src/agent/agent.ts";
 import { requireDumpable } from "../../../src/dump/descriptor-policy.ts";
 import { deviceText, openDescriptors } from "../../../src/dump/open-files.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
-import { refusal } from "../../support/refusal.ts";
+import { refusalOf } from "../../support/refusal.ts";
 
 const nothing = { mode: 0n, rdev: 0n, ino: 0n, dev: 0n } as BigIntStats;
 
-it("refuses what cannot be dumped by number and name, unless it need not be dumped", () => {
+it("refuses what cannot be dumped by number and name, unless it need not be dumped", async () => {
 	const open = ["pipe:[1]", "anon_inode:[pidfd]", "anon_inode:[fanotify]"].map((link, number) => ({
 		...{ number, link, stat: nothing, info: parseFdinfo("") },
 	}));
-	expect(refusal(() => requireDumpable(process.pid, open, "error"))).toBe(
+	// none of them is a socket: nothing is asked
+	const agent = { call: async () => 0n } as unknown as Agent;
+	expect(await refusalOf(requireDumpable(agent, process.pid, open, "error"))).toBe(
 		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a pidfd, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	);
-	expect(refusal(() => requireDumpable(process.pid, open.slice(0, 2), "error"))).toMatch(
+	expect(await refusalOf(requireDumpable(agent, process.pid, open.slice(0, 2), "error"))).toMatch(
 		/^ERR_UNSUPPORTED descriptor 1: is a pidfd, which this version cannot dump; /,
 	);
-	for (const policy of ["null", "skip"] as const) requireDumpable(process.pid, open, policy);
-	requireDumpable(process.pid, open.slice(0, 1), "error");
+	for (const policy of ["null", "skip"] as const) await requireDumpable(agent, process.pid, open, policy);
+	await requireDumpable(agent, process.pid, open.slice(0, 1), "error");
 });
 
 it("writes a device as /proc/PID/maps does", () => {
