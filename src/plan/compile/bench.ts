@@ -56,7 +56,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const several = processes.length > 1;
 	if (several) requirePlannable(forest, options);
 	const whole = wholeOf(forest);
-	const { hole = holeOf(forest) } = options;
+	const { hole = holeFor(whole) } = options;
 	const sources = sourcesOf(whole);
 	const { given = sources } = options;
 	const opened = options.opened ?? asIfOpened(neededByAll(processes, options), given);
@@ -134,11 +134,8 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	};
 }
 
-/** Where blob and plan will live while the processes are made: free in the layouts of all. The same for the same forest. */
-export const holeOf = (forest: Forest): Range => {
-	const whole = wholeOf(forest);
-	return chooseHole(whole.memory.mappings, roomFor(countsOf(whole)));
-};
+/** Where blob and plan will live while a process is made, or all that are made of a forest. The same for the same task. */
+export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(countsOf(task)));
 
 /** @throws NecromancerError ERR_UNSUPPORTED for what is planned of one process only. */
 function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh }: CompileOptions): void {

@@ -29,10 +29,11 @@ import { planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
 import { planThreads } from "../threads/threads.ts";
 import { planTimers } from "../threads/timers.ts";
-import { type Bench, benchFor, holeOf } from "./bench.ts";
+import { type Bench, benchFor } from "./bench.ts";
 import type { CompileOptions } from "./options.ts";
 import { mapCommon, planShelf } from "./shelf.ts";
 
+export { holeFor } from "./bench.ts";
 export type { CompileOptions } from "./options.ts";
 
 /** What parts are told besides the process and the context. */
@@ -191,6 +192,3 @@ const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
 	["attributes", (task, context) => inStage("files", planAttributes(task, context))],
 	...body.filter(([name]) => name !== "clocks"),
 ];
-
-/** Where blob and plan will live while the process is made. The same for the same task. */
-export const holeFor = (task: Task): Range => holeOf(forestOf([task]));
