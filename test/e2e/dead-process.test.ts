@@ -9,14 +9,11 @@ import { readCore } from "../../src/core/core.ts";
 import { coreMemory } from "../../src/core/memory.ts";
 import { initialStack } from "../../src/core/stack.ts";
 import { parseMaps } from "../support/builders/fixture-core.ts";
+import { coresLandHere } from "../support/lives/room.ts";
 import { hasTool } from "../support/tools.ts";
 
 const ARGS = ["1000", "0.25", "0"];
 const ENV = { LANG: "C", EMPTY: "", NAME: "größe", LONG: "x".repeat(5000) };
-
-/** Cores that land in the working directory; a handler, or a path, takes them elsewhere. */
-const coresLandHere =
-	!/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8")) && process.getuid?.() !== undefined;
 
 /** A process asleep, what /proc says of it, and its core by `die`. */
 async function dead(die: (pid: number, directory: string) => Promise<void> | void) {
@@ -51,7 +48,7 @@ async function dead(die: (pid: number, directory: string) => Promise<void> | voi
 }
 
 describe.each([
-	["the kernel (core_pattern a plain name)", coresLandHere && hasTool("sleep"), (pid: number) => abort(pid)],
+	["the kernel (core_pattern a plain name)", coresLandHere() && hasTool("sleep"), (pid: number) => abort(pid)],
 	["gcore (gdb)", hasTool("gcore"), (pid: number, directory: string) => gcore(pid, directory)],
 ] as const)("a core that %s writes of a process of today", (writer, possible, die) => {
 	test.skipIf(!possible)("has its stack where /proc/PID/stat said, its mappings where /proc/PID/maps did", async () => {

@@ -10,15 +10,13 @@ import { fixturePath } from "../support/builders/fixture-core.ts";
 import { judgedFor } from "../support/builders/judged.ts";
 import { understoodAlone } from "../support/builders/understood.ts";
 import { built } from "../support/lives/built.ts";
-import { canHaveRooms, linesOf, openRoom, type Room } from "../support/lives/room.ts";
+import { canHaveRooms, coresLandHere, linesOf, openRoom, type Room } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
 import { hasGcc, hasTool, need } from "../support/tools.ts";
 
 // Processes that die, and live again by nothing but their core.
 
-/** Cores that land in the working directory; a handler, or a path, takes them elsewhere. */
-const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8"));
-const able = canHaveRooms() && need("core_pattern to be a plain name", coresLandHere);
+const able = canHaveRooms() && coresLandHere();
 const needs = able ? "" : " (needs root, unshare, nsenter and a core_pattern that is a plain name)";
 const gcc = hasGcc();
 const asyncio = need("python3 with asyncio", hasTool("python3") && runs("python3", "-c", "import asyncio"));

@@ -1,54 +1,34 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
+import { describe, expect, it } from "vitest";
 import { soon } from "../support/lives/living.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, coresLandHere } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
-import { hasGcc, need } from "../support/tools.ts";
+import { hasGcc } from "../support/tools.ts";
 
 // A program whose threads had opened their files in another order than its donor's, elsewhere in memory.
 
-const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8"));
-const able = canHaveRooms() && need("a core_pattern that is a plain name", coresLandHere) && hasGcc();
+const able = canHaveRooms() && coresLandHere() && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter, gcc and a core_pattern that is a plain name)";
 
 const source = join(import.meta.dirname, "../support/lives/racing.c");
-const directory = mkdtempSync(join(tmpdir(), "necromancer-race-"));
-const [program, log, images] = [join(directory, "racing"), join(directory, "log"), join(directory, "donor")];
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	chmodSync(directory, 0o755);
+const { directory, room, necromancer, begin, clear, kill } = ownRoom({ able }, () => {
 	execFileSync("gcc", ["-O1", "-Wall", "-Wextra", "-pthread", "-o", program, source]);
-	room = await openRoom();
 });
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
+const [program, log, images] = [join(directory, "racing"), join(directory, "log"), join(directory, "donor")];
 
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
 const totals = (): number[] =>
 	[...readFileSync(log, "utf8").matchAll(/^total (\d+)\n/gm)].map(([, total]) => Number(total));
 
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-}
-
 /** The kernel's names of its descriptors, from 3 on. */
 const links = (pid: number): string[] =>
-	[4, 5, 6].map((number) => readlinkSync(room.path(`/proc/${pid}/fd/${number}`)).replace("anon_inode:", ""));
+	[4, 5, 6].map((number) => readlinkSync(room().path(`/proc/${pid}/fd/${number}`)).replace("anon_inode:", ""));
 
 async function born(start: number, order: "early" | "late"): Promise<number> {
 	writeFileSync(log, "");
-	const begin = 'cd "$1"; shift; ulimit -c unlimited; setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
-	const pid = Number(room.run(["sh", "-c", begin, "sh", directory, program, log, `${start}`, order]).stdout);
+	const pid = begin([program, log, `${start}`, order]);
 	await soon(() => totals().length > 1);
 	expect(totals().length).toBeGreaterThan(1);
 	return pid;
@@ -59,8 +39,8 @@ async function expectOn(pid: number, from: number, before: number): Promise<void
 	await soon(() => totals().length > before + 1);
 	expect(totals().slice(before)[0]).toBe(from + 1);
 	expect(links(pid)).toEqual(["[timerfd]", "[eventpoll]", "[eventfd]"]);
-	const tid = Math.max(...readdirSync(room.path(`/proc/${pid}/task`)).map(Number));
-	expect(readFileSync(room.path(`/proc/${pid}/timers`), "utf8")).toContain(`ClockID: ${(~tid << 3) | 6}\n`);
+	const tid = Math.max(...readdirSync(room().path(`/proc/${pid}/task`)).map(Number));
+	expect(readFileSync(room().path(`/proc/${pid}/timers`), "utf8")).toContain(`ClockID: ${(~tid << 3) | 6}\n`);
 }
 
 describe.skipIf(!able)(`a donor whose threads had started in another order${needs}`, () => {
@@ -70,11 +50,9 @@ describe.skipIf(!able)(`a donor whose threads had started in another order${need
 		expect(necromancer("dump", "-q", "-t", `${lender}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
 		await clear();
 		// others ids than the donor's
-		for (let i = 0; i < 5; i++) room.run(["true"]);
+		for (let i = 0; i < 5; i++) room().run(["true"]);
 		const pid = await born(70_000, "early");
-		room.run(["kill", "-ABRT", `${pid}`]);
-		expect(await soon(() => room.pids().length === 0)).toBe(true);
-		const core = join(directory, present(readdirSync(directory).find((name) => /^core/.test(name))));
+		const core = await kill(pid, "ABRT");
 		const last = present(totals().at(-1));
 		const patched = join(directory, "patched");
 		const { status, stdout, stderr } = necromancer("--trust", "-v", "-c", core, "-i", images, "-o", patched);
@@ -96,6 +74,5 @@ describe.skipIf(!able)(`a donor whose threads had started in another order${need
 		const again = totals().length;
 		expect(necromancer("raise", "--trust", "-q", "--run", "-i", images, core)).toMatchObject({ status: 0, stderr: "" });
 		await expectOn(pid, last, again);
-		await clear();
 	});
 });

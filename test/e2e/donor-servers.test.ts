@@ -1,20 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
 import { createConnection } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
+import { describe, expect, it } from "vitest";
 import { soon } from "../support/lives/living.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "../support/lives/room.ts";
-import { present } from "../support/present.ts";
-import { hasGcc, hasTool, need } from "../support/tools.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, coresLandHere } from "../support/lives/room.ts";
+import { hasGcc, hasTool } from "../support/tools.ts";
 
 // Servers that listen: a dead one's state with a living one's descriptors, whose addresses are others (ASLR). Then a client is served.
 
-const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8"));
-const able = canHaveRooms() && need("a core_pattern that is a plain name", coresLandHere) && hasGcc();
+const able = canHaveRooms() && coresLandHere() && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter, gcc and a core_pattern that is a plain name)";
 
 /** Where a descriptor leads; nothing for one that its process has closed meanwhile. */
@@ -40,7 +37,10 @@ interface Server {
 	readonly words: RegExp | undefined;
 }
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-servers-"));
+const { directory, room, necromancer, begin, clear, kill } = ownRoom({ able }, () => {
+	const source = join(import.meta.dirname, "../support/lives/keeping.c");
+	execFileSync("gcc", ["-O1", "-Wall", "-Wextra", "-o", keeping, source]);
+});
 const keeping = join(directory, "keeping");
 const moved =
 	/epoll descriptor \d+: watches \d+ with addresses, moved to this layout; what they lead to looks as in the donor/;
@@ -80,28 +80,6 @@ const servers: readonly Server[] = [
 	},
 ];
 
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	chmodSync(directory, 0o755);
-	const source = join(import.meta.dirname, "../support/lives/keeping.c");
-	execFileSync("gcc", ["-O1", "-Wall", "-Wextra", "-o", keeping, source]);
-	room = await openRoom();
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
-
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-}
-
 /** What a new client is answered; as much as came in three seconds where it is not what was expected, or why nothing did. */
 const ask = (port: number, asked: string, answer: RegExp): Promise<string> =>
 	new Promise((done) => {
@@ -137,15 +115,13 @@ const freePort = (): number => {
 };
 
 async function born({ command, fetch }: Server, port: number, varying: number, at: string): Promise<number> {
-	const begin = 'cd "$1"; shift; ulimit -c unlimited; setsid "$@" </dev/null >log 2>&1 & echo $!';
-	const { stdout } = room.run(["sh", "-c", begin, "sh", at, ...command(port, varying)]);
+	const pid = begin(command(port, varying), { at, output: "log" });
 	for (let i = 0; i < 200 && !(await isUp(port)); i++) await sleep(20);
 	// whoever is answered stood behind all who came before, and left as they did
 	expect(await ask(port, fetch[0], /\n$/)).toMatch(/\n$/);
-	const pid = Number(stdout);
 	const sockets = (): number =>
-		readdirSync(room.path(`/proc/${pid}/fd`)).filter((fd) =>
-			linkIfOpen(room.path(`/proc/${pid}/fd/${fd}`)).startsWith("socket:"),
+		readdirSync(room().path(`/proc/${pid}/fd`)).filter((fd) =>
+			linkIfOpen(room().path(`/proc/${pid}/fd/${fd}`)).startsWith("socket:"),
 		).length;
 	expect(await soon(() => sockets() === 1)).toBe(true);
 	return pid;
@@ -159,9 +135,7 @@ async function patched(server: Server, port: number, at: string): Promise<string
 	await clear();
 	const pid = await born(server, port, 4096, at);
 	expect(await ask(port, ...server.keep)).toMatch(server.keep[1]);
-	room.run(["kill", "-ABRT", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-	const core = join(at, present(readdirSync(at).find((name) => /^core/.test(name))));
+	const core = await kill(pid, "ABRT", at);
 	const { status, stdout, stderr } = necromancer("--trust", "-v", "-c", core, "-i", donor, "-o", out);
 	expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
 	expect(stdout).toContain("nothing lost");
@@ -180,7 +154,6 @@ for (const server of servers)
 				const images = await patched(server, port, at);
 				expect(necromancer("restore", "--trust", "-d", "-i", images)).toMatchObject({ status: 0 });
 				expect(await ask(port, ...server.fetch)).toMatch(server.fetch[1]);
-				await clear();
 			});
 		},
 	);

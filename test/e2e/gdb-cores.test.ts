@@ -1,12 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { parseMaps } from "../support/builders/fixture-core.ts";
-import { built } from "../support/lives/built.ts";
 import { soon } from "../support/lives/living.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, linesOf } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
 import { hasGcc, hasTool } from "../support/tools.ts";
 
@@ -15,63 +14,40 @@ import { hasGcc, hasTool } from "../support/tools.ts";
 const able = canHaveRooms() && hasGcc() && hasTool("gcore", ["-h"]);
 const needs = able ? "" : " (needs root, unshare, nsenter, gcc and gcore)";
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-left-out-"));
+const { directory, room, necromancer, begin, clear } = ownRoom({ able }, () => {
+	const source = join(import.meta.dirname, "../support/lives/left-out.c");
+	execFileSync("gcc", ["-O1", "-w", "-pthread", "-o", program, source]);
+});
 const [program, log, images] = ["left-out", "log", "donor"].map((name) => join(directory, name)) as [
 	string,
 	string,
 	string,
 ];
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	const source = join(import.meta.dirname, "../support/lives/left-out.c");
-	execFileSync("gcc", ["-O1", "-w", "-pthread", "-o", program, source]);
-	room = await openRoom();
-});
-afterAll(async () => {
-	if (able) {
-		room.run(["sh", "-c", "rm -f /dev/shm/left-out.*"]);
-		await room.close();
-	}
-	rmSync(directory, { recursive: true, force: true });
+afterAll(() => {
+	if (able) room().run(["sh", "-c", "rm -f /dev/shm/left-out.*"]);
 });
 
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
 const well = { status: 0, stdout: "", stderr: "" };
 
 async function born(): Promise<number> {
 	rmSync(log, { force: true });
-	const { stdout } = room.run([
-		"sh",
-		"-c",
-		'setsid "$1" "$2" </dev/null >/dev/null 2>&1 & echo $!',
-		"sh",
-		program,
-		directory,
-	]);
+	const pid = begin([program, directory]);
 	expect(await soon(() => readdirSync(directory).includes("log"))).toBe(true);
 	expect((await linesOf(log, 3)).length).toBeGreaterThanOrEqual(3);
-	return Number(stdout);
-}
-
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
+	return pid;
 }
 
 /** What is mapped with which protection, but for the kernel's own. */
 const protections = (pid: number): string[] =>
-	parseMaps(readFileSync(room.path(`/proc/${pid}/maps`), "utf8"))
+	parseMaps(readFileSync(room().path(`/proc/${pid}/maps`), "utf8"))
 		.filter(({ name }) => !/^\[v/.test(name))
 		.map(({ start, end, perms, name }) => `${start.toString(16)}-${end.toString(16)} ${perms} ${name}`);
 
 async function killed(): Promise<{ readonly core: string; readonly pid: number; readonly before: readonly string[] }> {
 	const pid = await born();
-	room.run(["kill", "-STOP", `${pid}`]);
+	room().run(["kill", "-STOP", `${pid}`]);
 	const before = protections(pid);
-	expect(room.run(["gcore", "-o", join(directory, "core"), `${pid}`])).toMatchObject({ status: 0 });
+	expect(room().run(["gcore", "-o", join(directory, "core"), `${pid}`])).toMatchObject({ status: 0 });
 	await clear();
 	return { core: join(directory, present(readdirSync(directory).find((name) => name === `core.${pid}`))), pid, before };
 }
@@ -103,9 +79,8 @@ describe.skipIf(!able)(`gdb's core of a program whose files it leaves out${needs
 			`caution: gdb's cores leave out what a file (${directory}/code) has as it was mapped; r-x is assumed, as other parts of it can be executed`,
 			`caution: gdb's cores leave out what a file (/dev/shm/left-out.${pid}) has as it was mapped; rw- is assumed, as that is there to be shared`,
 		]);
-		room.run(["kill", "-CONT", `${pid}`]);
+		room().run(["kill", "-CONT", `${pid}`]);
 		await expectCounting(from);
-		await clear();
 	});
 
 	it("with a donor has the sharing of its file too, which is called after its process", async () => {
@@ -116,15 +91,14 @@ describe.skipIf(!able)(`gdb's core of a program whose files it leaves out${needs
 		const from = readFileSync(log, "utf8").split("\n").length - 1;
 		expect(necromancer("raise", "--trust", "-q", "-i", images, core)).toEqual(well);
 		expect(protections(pid)).toEqual(before);
-		room.run(["kill", "-CONT", `${pid}`]);
+		room().run(["kill", "-CONT", `${pid}`]);
 		await expectCounting(from);
-		await clear();
 	});
 
 	it("goes on where the file in /dev/shm that is named after it went with it: what was in it is lost, and no more", async () => {
 		const { core, pid } = await killed();
 		const from = readFileSync(log, "utf8").split("\n").length - 1;
-		room.run(["rm", `/dev/shm/left-out.${pid}`]);
+		room().run(["rm", `/dev/shm/left-out.${pid}`]);
 		const { status, stdout } = necromancer("raise", "--trust", "--json", "--run", "--fd", `3=${log}`, core);
 		expect(status).toBe(0);
 		expect(JSON.parse(stdout).findings).toContainEqual({
@@ -132,6 +106,5 @@ describe.skipIf(!able)(`gdb's core of a program whose files it leaves out${needs
 			text: `/dev/shm/left-out.${pid} is not here; shared memory of its own takes its place: 4096 of 4096 bytes are not in the core; they read as zeros`,
 		});
 		expect((await linesOf(log, from + 3)).slice(from, from + 3)).toEqual(["tick 1", "tick 2", "tick 3"]);
-		await clear();
 	});
 });

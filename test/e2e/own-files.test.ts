@@ -1,55 +1,34 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
+import { afterEach, describe, expect, it } from "vitest";
 import { soon } from "../support/lives/living.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
-import { present } from "../support/present.ts";
-import { hasGcc, need } from "../support/tools.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, coresLandHere, linesOf } from "../support/lives/room.ts";
+import { hasGcc } from "../support/tools.ts";
 
 // A program that keeps a file which is named after its process, and its donor, which had another.
 
-const coresLandHere = !/^[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8"));
-const able = canHaveRooms() && hasGcc() && need("a core_pattern that is a plain name", coresLandHere);
+const able = canHaveRooms() && hasGcc() && coresLandHere();
 const needs = able ? "" : " (needs root, unshare, nsenter, gcc and a core_pattern that is a plain name)";
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-own-files-"));
+const { directory, room, necromancer, begin, empty, clear, kill } = ownRoom({ able }, () => {
+	execFileSync("gcc", ["-O1", "-w", "-o", program, join(import.meta.dirname, "../support/lives/own-file.c")]);
+});
 const [program, log, images, patched] = ["own-file", "log", "donor", "patched"].map((name) =>
 	join(directory, name),
 ) as [string, string, string, string];
 const own = (pid: number): string => join(directory, `count.${pid}`);
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
-	execFileSync("gcc", ["-O1", "-w", "-o", program, join(import.meta.dirname, "../support/lives/own-file.c")]);
-	room = await openRoom();
-});
 afterEach(async () => {
 	if (!able) return;
 	await clear();
 	for (const name of readdirSync(directory))
 		if (name !== "own-file") rmSync(join(directory, name), { recursive: true });
 });
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
 const well = { status: 0, stdout: "", stderr: "" };
 
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-}
-
 async function born(): Promise<number> {
-	const begin = 'cd "$2"; ulimit -c unlimited; setsid "$1" "$2" </dev/null >/dev/null 2>&1 & echo $!';
-	const pid = Number(room.run(["sh", "-c", begin, "sh", program, directory]).stdout);
+	const pid = begin([program, directory]);
 	expect(await soon(() => existsSync(own(pid)))).toBe(true);
 	return pid;
 }
@@ -63,13 +42,11 @@ async function dead(): Promise<{
 }> {
 	const donor = await born();
 	expect(necromancer("dump", "-q", "-R", "-t", `${donor}`, "-i", images)).toEqual(well);
-	room.run(["kill", "-TERM", `${donor}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
+	room().run(["kill", "-TERM", `${donor}`]);
+	await empty();
 	expect(existsSync(own(donor))).toBe(false);
 	const pid = await born();
-	room.run(["kill", "-ABRT", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-	const core = join(directory, present(readdirSync(directory).find((name) => /^core/.test(name))));
+	const core = await kill(pid, "ABRT");
 	return { pid, donor, core, lines: readFileSync(log, "utf8").split("\n").length - 1 };
 }
 
@@ -82,7 +59,7 @@ describe.skipIf(!able)(`a file that is named after its process${needs}`, () => {
 			...{ weight: "note", code: "files-from-donor", subject: `descriptor 4 (${own(donor)})` },
 			text: `is named after the donor's process; ${own(pid)} is that of the dead process`,
 		});
-		expect(readlinkSync(room.path(`/proc/${pid}/fd/4`))).toBe(own(pid));
+		expect(readlinkSync(room().path(`/proc/${pid}/fd/4`))).toBe(own(pid));
 		expect((await linesOf(log, lines + 3)).at(-1)).toMatch(/^tick \d+ 7$/);
 		expect(existsSync(own(donor))).toBe(false);
 	});
@@ -91,7 +68,7 @@ describe.skipIf(!able)(`a file that is named after its process${needs}`, () => {
 		const { pid, core, lines } = await dead();
 		expect(necromancer("-q", "--trust", "-c", core, "-i", images, "-o", patched)).toEqual(well);
 		expect(necromancer("restore", "-d", "-v0", "--trust", "-i", patched)).toEqual(well);
-		expect(readlinkSync(room.path(`/proc/${pid}/fd/4`))).toBe(own(pid));
+		expect(readlinkSync(room().path(`/proc/${pid}/fd/4`))).toBe(own(pid));
 		expect((await linesOf(log, lines + 3)).at(-1)).toMatch(/^tick \d+ 7$/);
 	});
 
@@ -104,7 +81,7 @@ describe.skipIf(!able)(`a file that is named after its process${needs}`, () => {
 			...{ weight: "loss", code: "files-from-donor", subject: `descriptor 4 (${own(donor)})` },
 			text: `was named after the donor's process and is gone; that of the dead process, ${own(pid)}, is not here either: /dev/null takes its place`,
 		});
-		expect(readlinkSync(room.path(`/proc/${pid}/fd/4`))).toBe("/dev/null");
+		expect(readlinkSync(room().path(`/proc/${pid}/fd/4`))).toBe("/dev/null");
 		expect((await linesOf(log, lines + 3)).at(-1)).toMatch(/^tick \d+ 7$/);
 	});
 });

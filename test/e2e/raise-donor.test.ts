@@ -1,58 +1,36 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, renameSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, readFileSync, readlinkSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { parseMaps } from "../support/builders/fixture-core.ts";
-import { built } from "../support/lives/built.ts";
 import { canBeFaulty, FAULTY_NEEDS, type Faulty, killFaulty, SERVE_PID } from "../support/lives/faulty.ts";
-import { soon } from "../support/lives/living.ts";
-import { linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { linesOf } from "../support/lives/room.ts";
 
 // A core with a donor: memory and registers of the one, descriptors and handlers of the other.
 
 const able = canBeFaulty();
 const needs = able ? "" : ` (${FAULTY_NEEDS})`;
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-faulty-"));
-const donor = join(directory, "donor");
-let dist = "";
-let dead: Faulty;
-let room: Room;
-/** What the donor had mapped. */
-let mapped: string[];
-beforeAll(async () => {
-	if (!able) return;
-	dist = built();
+const { directory, room, necromancer, clear } = ownRoom({ able }, async (there) => {
 	dead = await killFaulty(directory);
-	room = await openRoom();
 	const script = '"$1" live "$2" </dev/null >/dev/null 2>&1 & echo $!';
-	const pid = Number(room.run(["sh", "-c", script, "sh", dead.binary, dead.log]).stdout);
+	const pid = Number(there.run(["sh", "-c", script, "sh", dead.binary, dead.log]).stdout);
 	expect(await linesOf(dead.log, 1)).toEqual(["signal 0 total 1042"]);
-	const names = parseMaps(readFileSync(room.path(`/proc/${pid}/maps`), "utf8")).map(({ name }) => name);
+	const names = parseMaps(readFileSync(there.path(`/proc/${pid}/maps`), "utf8")).map(({ name }) => name);
 	mapped = [...new Set(names.filter((name) => name.startsWith("/")))];
 	expect(necromancer("dump", "-q", "-t", `${pid}`, "--no-pages", "-i", donor)).toEqual(well);
 });
-afterEach(async () => {
-	if (able) await clear();
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
+const donor = join(directory, "donor");
+let dead: Faulty;
+/** What the donor had mapped. */
+let mapped: string[];
 
-const necromancer = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, join(dist, "cli/main.js"), ...args]);
 const well = { status: 0, stdout: "", stderr: "" };
-
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-}
 
 /** It has the donor's log and handler, and its own state. */
 async function expectServing(): Promise<void> {
 	const before = readFileSync(dead.log, "utf8").split("\n").length - 1;
-	room.run(["kill", "-USR1", `${SERVE_PID}`]);
+	room().run(["kill", "-USR1", `${SERVE_PID}`]);
 	expect((await linesOf(dead.log, before + 1)).at(-1)).toBe("signal 10 total 42");
 }
 
@@ -65,7 +43,7 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 		const codes = findings.map(({ code }: { code: string }) => code);
 		expect(codes).toContain("files-from-donor");
 		expect(codes).not.toContain("handlers-default");
-		expect(readlinkSync(room.path(`/proc/${pid}/fd/3`))).toBe(dead.log);
+		expect(readlinkSync(room().path(`/proc/${pid}/fd/3`))).toBe(dead.log);
 		await expectServing();
 		// its log has grown since the donor was dumped: once more
 		await clear();
@@ -94,7 +72,7 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 				dead.serve,
 			);
 			expect(renamed).toEqual(well);
-			expect(readlinkSync(room.path(`/proc/${SERVE_PID}/exe`))).toBe(moved);
+			expect(readlinkSync(room().path(`/proc/${SERVE_PID}/exe`))).toBe(moved);
 			await expectServing();
 		} finally {
 			renameSync(moved, dead.binary);
@@ -108,7 +86,7 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 			copyFileSync(path, root + path);
 		}
 		expect(necromancer("raise", "--trust", "-q", "--run", "-i", donor, "--sysroot", root, dead.serve)).toEqual(well);
-		const names = parseMaps(readFileSync(room.path(`/proc/${SERVE_PID}/maps`), "utf8")).map(({ name }) => name);
+		const names = parseMaps(readFileSync(room().path(`/proc/${SERVE_PID}/maps`), "utf8")).map(({ name }) => name);
 		expect([...new Set(names.filter((name) => name.startsWith("/")))].sort()).toEqual(
 			mapped.map((path) => root + path).sort(),
 		);
@@ -122,6 +100,6 @@ describe.skipIf(!able)(`raise -i DONOR${needs}`, () => {
 			...{ status: 2, stdout: "" },
 			stderr: "necromancer: --donor-pid is for -i; see necromancer raise --help [ERR_USAGE]\n",
 		});
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 });

@@ -1,13 +1,12 @@
 import { spawn } from "node:child_process";
-import { chmodSync, chownSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chmodSync, chownSync, copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
+import { describe, expect, it } from "vitest";
 import { canBeFaulty, FAULTY_NEEDS, FAULTY_PID, type Faulty, killFaulty } from "../support/lives/faulty.ts";
 import { writingGdb } from "../support/lives/gdb.ts";
 import { soon } from "../support/lives/living.ts";
-import { openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import type { Ran } from "../support/lives/room.ts";
 import { present } from "../support/present.ts";
 import { hasTool } from "../support/tools.ts";
 
@@ -18,33 +17,19 @@ const hasSetpriv = hasTool("setpriv");
 const able = canBeFaulty();
 const needs = able ? "" : ` (${FAULTY_NEEDS})`;
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-faulty-"));
-let dist = "";
-let path = process.env["PATH"] ?? "";
-let dead: Faulty;
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	dist = built();
+const { directory, room, command, empty } = ownRoom({ able }, async () => {
 	dead = await killFaulty(directory);
 	if (hasGdb) path = `${writingGdb(directory)}:${process.env["PATH"]}`;
-	room = await openRoom();
 });
-afterEach(async () => {
-	if (!able) return;
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-});
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
+let path = process.env["PATH"] ?? "";
+let dead: Faulty;
 
-const main = (): string => join(dist, "cli/main.js");
-const raise = (...args: readonly string[]): Ran =>
-	room.run([process.execPath, main(), "raise", "--trust", ...args], { PATH: path });
-const proc = (pid: number, name: string): string => readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
-const named = (name: string): number[] => room.pids().filter((pid) => proc(pid, "comm") === `${name}\n`);
+const raise = (...args: readonly string[]): Ran => room().run(command("raise", "--trust", ...args), { PATH: path });
+const proc = (pid: number, name: string): string => readFileSync(room().path(`/proc/${pid}/${name}`), "latin1");
+const named = (name: string): number[] =>
+	room()
+		.pids()
+		.filter((pid) => proc(pid, "comm") === `${name}\n`);
 /** Arguments for gdb, one command after the other. */
 const does = (...commands: readonly string[]): string[] => [
 	...["--", "-batch", "-nx"],
@@ -66,28 +51,28 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		expect(values(stdout)).toEqual(["542", "45", "545", `${FAULTY_PID}`]);
 		expect(stdout.match(/^[* ] +\d+ +Thread 0x[0-9a-f]+ \(LWP \d+\) "faulty"/gm)).toHaveLength(3);
 		expect(stdout).not.toContain("SIGSTOP");
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 
 	it("mends what killed it, and it goes on to its own end", () => {
 		const { stdout } = raise("-q", "--gdb", "-c", dead.fault, ...does("tbreak _exit", "jump +1", "kill"));
 		expect(stdout).toMatch(/_exit \(status=8\)|__GI__exit \(status=\w+\)/);
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 
 	it("--keep: it lives on, with what gdb changed", () => {
 		const { stdout } = raise("--gdb", "--keep", dead.fault, ...does("call add(3)"));
 		expect(stdout).toContain(`process ${FAULTY_PID} is stopped: kill -CONT ${FAULTY_PID} lets it go on\n`);
-		expect(room.pids()).toEqual([FAULTY_PID]);
+		expect(room().pids()).toEqual([FAULTY_PID]);
 		expect(proc(FAULTY_PID, "status")).toMatch(/^State:\tT \(stopped\)$/m);
 		const attach = ["gdb", "-p", `${FAULTY_PID}`, "-iex", "handle SIGSTOP nostop noprint nopass"];
-		const again = room.run([...attach, ...does("print compute(5)").slice(1)], { PATH: path });
+		const again = room().run([...attach, ...does("print compute(5)").slice(1)], { PATH: path });
 		expect(values(again.stdout)).toEqual(["545"]);
 	});
 
 	it("--keep: says so when it ended under gdb", () => {
 		expect(raise("--gdb", "--keep", dead.fault, ...does("kill")).stdout).toContain(`process ${FAULTY_PID} has ended\n`);
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 
 	it("in a pid namespace and with new ids", () => {
@@ -109,22 +94,17 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 		chownSync(core, 65534, 65534);
 		for (const path of [directory, dead.binary]) chmodSync(path, 0o755);
 		for (const mode of [[], ["--fresh-ids"]]) {
-			const command = [...NOBODY, process.execPath, main(), "raise", "--trust", ...mode, "--gdb", core, ...CALLS];
-			const { status, stdout, stderr } = room.run(command, { PATH: path });
+			const words = [...NOBODY, ...command("raise", "--trust", ...mode, "--gdb", core, ...CALLS)];
+			const { status, stdout, stderr } = room().run(words, { PATH: path });
 			expect(values(stdout).slice(0, 3), stderr).toEqual(["542", "45", "545"]);
 			expect(status).toBe(0);
-			expect(await soon(() => room.pids().length === 0)).toBe(true);
+			await empty();
 		}
 	});
 
 	it("ends it when it is told to end itself", async () => {
-		const child = spawn(
-			process.execPath,
-			[main(), "raise", "--trust", "-q", "--fresh-ids", "--gdb", dead.fault, "--", "-q", "-nx"],
-			{
-				stdio: ["pipe", "pipe", "ignore"],
-			},
-		);
+		const [program = "", ...args] = command("raise", "--trust", "-q", "--fresh-ids", "--gdb", dead.fault);
+		const child = spawn(program, [...args, "--", "-q", "-nx"], { stdio: ["pipe", "pipe", "ignore"] });
 		const end = new Promise((done) => child.once("close", done));
 		let said = "";
 		child.stdout.on("data", (bytes: Buffer) => {
@@ -140,20 +120,15 @@ describe.skipIf(!able || !hasGdb)(`raise --gdb${needs}${hasGdb ? "" : " (needs g
 
 describe.skipIf(!able)(`raise --gdb${needs}`, () => {
 	it("makes nothing where there is no gdb", () => {
-		const { status, stdout, stderr } = room.run([
-			"env",
-			`PATH=${directory}`,
-			process.execPath,
-			main(),
-			...["raise", "--trust"],
-			"--gdb",
-			dead.fault,
+		const { status, stdout, stderr } = room().run([
+			...["env", `PATH=${directory}`],
+			...command("raise", "--trust", "--gdb", dead.fault),
 		]);
 		expect({ status, stdout, stderr }).toEqual({
 			...{ status: 6, stdout: "" },
 			stderr:
 				"necromancer: gdb: is in no directory of PATH, expected it for --gdb; install gdb, or leave --gdb out and attach a debugger yourself [ERR_HOST]\n",
 		});
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 });

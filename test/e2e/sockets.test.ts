@@ -1,13 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { createConnection, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
+import { describe, expect, it } from "vitest";
 import { soon } from "../support/lives/living.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, linesOf, type Ran } from "../support/lives/room.ts";
 import { hasGcc, hasTool } from "../support/tools.ts";
 
 // Sockets that are not connected: what the kernel says of them is the same before a dump and after the restore.
@@ -15,36 +14,13 @@ import { hasGcc, hasTool } from "../support/tools.ts";
 const able = canHaveRooms() && hasTool("python3") && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter, python3 and gcc)";
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-sockets-"));
-const [script, keeping] = [join(directory, "sockets.py"), join(directory, "keeping")];
-let main = "";
-let room: Room;
-beforeAll(async () => {
-	if (!able) return;
-	main = join(built(), "cli/main.js");
+const { directory, room, necromancer, begin, empty, clear } = ownRoom({ able }, () => {
 	chmodSync(directory, 0o777);
 	copyFileSync(join(import.meta.dirname, "../support/lives/sockets.py"), script);
-	execFileSync("gcc", [
-		"-O1",
-		"-Wall",
-		"-Wextra",
-		"-o",
-		keeping,
-		join(import.meta.dirname, "../support/lives/keeping.c"),
-	]);
-	room = await openRoom();
+	const source = join(import.meta.dirname, "../support/lives/keeping.c");
+	execFileSync("gcc", ["-O1", "-Wall", "-Wextra", "-o", keeping, source]);
 });
-afterAll(async () => {
-	if (able) await room.close();
-	rmSync(directory, { recursive: true, force: true });
-});
-
-const necromancer = (...args: readonly string[]): Ran => room.run([process.execPath, main, ...args]);
-
-async function clear(): Promise<void> {
-	for (const pid of room.pids()) room.run(["kill", "-KILL", `${pid}`]);
-	expect(await soon(() => room.pids().length === 0)).toBe(true);
-}
+const [script, keeping] = [join(directory, "sockets.py"), join(directory, "keeping")];
 
 /** Listens with a filter of the most instructions, each of which says to take the packet; descriptor 9 says that it does. */
 const FILTERED = `
@@ -89,17 +65,19 @@ os.dup2(c.fileno(), 9); time.sleep(1000)
 async function born(log: string): Promise<{ readonly pid: number; readonly said: string[] }> {
 	writeFileSync(log, "", { mode: 0o666 });
 	chmodSync(log, 0o666);
-	const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
-	const { stdout } = room.run(["sh", "-c", begin, "sh", "python3", script, log]);
-	return { pid: Number(stdout), said: await linesOf(log, 4) };
+	return { pid: begin(["python3", script, log]), said: await linesOf(log, 4) };
 }
 
 /** Dumps a process of Python that has descriptor 9 when it may be looked at. */
 async function dumped(program: string, images: string): Promise<Ran> {
-	const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
-	const { stdout } = room.run(["sh", "-c", begin, "sh", "python3", "-c", program]);
-	const pid = Number(stdout);
-	expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
+	const pid = begin(["python3", "-c", program]);
+	expect(
+		await soon(() =>
+			room()
+				.run(["ls", `/proc/${pid}/fd`])
+				.stdout.includes("9"),
+		),
+	).toBe(true);
 	return necromancer("dump", "-R", "-t", `${pid}`, "-i", images);
 }
 
@@ -132,56 +110,56 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 		const { pid, said } = await born(log);
 		expect(said.map((line) => line.split(" ")[0])).toEqual(["v4", "v6", "bound", "fresh"]);
 		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
-		expect(await soon(() => room.pids().length === 0)).toBe(true);
+		await empty();
 		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
-		room.run(["kill", "-USR1", `${pid}`]);
+		room().run(["kill", "-USR1", `${pid}`]);
 		expect((await linesOf(log, 8)).slice(4)).toEqual(said);
-		await clear();
 	});
 
 	it("tell of a packet filter, however long, and whoever looks is not overwritten by it", async () => {
 		const { status, stdout: said } = await dumped(FILTERED, join(directory, "filtered"));
 		expect(status).toBe(0);
 		expect(said).toContain("is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept");
-		await clear();
 	});
 
 	it("are what they are, whatever others write into the table of unix sockets", async () => {
 		const images = join(directory, "slandered");
 		expect(await dumped(SLANDERED, images)).toMatchObject({ status: 0, stderr: "" });
 		expect(necromancer("show", images).stdout).not.toContain("unix");
-		await clear();
 	});
 
 	it("are told from a connection that has come to its end, which is refused", async () => {
-		const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
-		const pid = Number(room.run(["sh", "-c", begin, "sh", "python3", "-c", ENDED]).stdout);
-		expect(await soon(() => room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("9"))).toBe(true);
-		const { status, stderr } = necromancer("dump", "-R", "-t", `${pid}`, "-i", join(directory, "ended"));
+		const { status, stderr } = await dumped(ENDED, join(directory, "ended"));
 		expect(status).not.toBe(0);
 		expect(stderr).toMatch(/descriptors? .*a TCP connection that is closed/);
-		await clear();
 	});
 
 	it("have a port that their user may not take, where root's word is enough, and not by anybody else's", async () => {
 		const images = join(directory, "low");
 		const port = await lowPort();
-		const begin = 'setsid "$@" </dev/null >/dev/null 2>&1 & echo $!';
-		const pid = Number(room.run(["sh", "-c", begin, "sh", keeping, `${port}`, "16", "65534"]).stdout);
+		const pid = begin([keeping, `${port}`, "16", "65534"]);
 		const isUser = (): boolean =>
-			/^Uid:\t65534\t65534.*^CapEff:\t0+$/ms.test(readFileSync(room.path(`/proc/${pid}/status`), "latin1"));
-		expect(await soon(() => isUser() && room.run(["ls", `/proc/${pid}/fd`]).stdout.includes("4"))).toBe(true);
+			/^Uid:\t65534\t65534.*^CapEff:\t0+$/ms.test(readFileSync(room().path(`/proc/${pid}/status`), "latin1"));
+		expect(
+			await soon(
+				() =>
+					isUser() &&
+					room()
+						.run(["ls", `/proc/${pid}/fd`])
+						.stdout.includes("4"),
+			),
+		).toBe(true);
 		expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
-		expect(await soon(() => room.pids().length === 0)).toBe(true);
+		await empty();
 		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
 		expect(isUser()).toBe(true);
 		expect(await answers(port)).toBe(true);
 		await clear();
-		room.run(["chown", "-R", "65534:65534", images]);
+		room().run(["chown", "-R", "65534:65534", images]);
 		const refused = necromancer("restore", "-d", "-i", images);
 		expect(refused.status).not.toBe(0);
 		expect(refused.stderr).toMatch(/bind.*EACCES.*CAP_NET_BIND_SERVICE/s);
-		expect(room.pids()).toEqual([]);
+		expect(room().pids()).toEqual([]);
 	});
 
 	it("are not bound beside somebody who listens there", async () => {
@@ -191,8 +169,7 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 		const refused = necromancer("restore", "-d", "--fresh-ids", "-i", images);
 		expect(refused.status).not.toBe(0);
 		expect(refused.stderr).toMatch(/EADDRINUSE.*end whoever has that port/s);
-		room.run(["kill", "-USR1", `${pid}`]);
+		room().run(["kill", "-USR1", `${pid}`]);
 		expect(readFileSync(log, "utf8")).toContain("state=10 backlog=7");
-		await clear();
 	});
 });

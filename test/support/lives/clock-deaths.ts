@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hasGcc, hasTool, need } from "../tools.ts";
 import { built } from "./built.ts";
 import { soon } from "./living.ts";
-import { canHaveRooms, openRoom, type Ran, type Room } from "./room.ts";
+import { canHaveRooms, coresLandHere, openRoom, type Ran, type Room } from "./room.ts";
 import { type TickingName, ticking, type User, users, type Way, ways } from "./ticking.ts";
 
 /** A command in front of one that is to run where the clocks are so much ahead of ours, seconds. */
@@ -40,10 +40,7 @@ const able =
 	hasTool("setpriv") &&
 	hasTool("gcore", ["-h"]) &&
 	need("time namespaces", existsSync("/proc/self/timens_offsets") && runs("env", ...shifted(), "true")) &&
-	need(
-		"a kernel.core_pattern that is a plain name",
-		!/[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8")),
-	);
+	coresLandHere();
 const needs = able
 	? ""
 	: " (needs root, unshare, nsenter, setpriv, gcc, gcore, time namespaces and a kernel.core_pattern that is a plain name)";

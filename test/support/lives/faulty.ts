@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { hasGcc, need } from "../tools.ts";
-import { canHaveRooms, openRoom } from "./room.ts";
+import { hasGcc } from "../tools.ts";
+import { canHaveRooms, coresLandHere, openRoom } from "./room.ts";
 
 /** What died of faulty.c, and how. */
 export interface Faulty {
@@ -24,13 +24,7 @@ export const SIGNAL_PID = 6001;
 export const SERVE_PID = 7001;
 
 /** Whether faulty.c can be made and killed here, and its cores found. */
-export const canBeFaulty = (): boolean =>
-	canHaveRooms() &&
-	hasGcc() &&
-	need(
-		"a kernel.core_pattern that is a plain name",
-		!/[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8")),
-	);
+export const canBeFaulty = (): boolean => canHaveRooms() && hasGcc() && coresLandHere();
 
 export const FAULTY_NEEDS = "needs root, unshare, nsenter, gcc and a kernel.core_pattern that is a plain name";
 

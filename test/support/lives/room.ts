@@ -47,6 +47,10 @@ export const canHaveRooms = (): boolean =>
 			spawnSync("nsenter", ["--version"], { stdio: "ignore" }).status === 0,
 	);
 
+/** Whether cores land in the working directory; a handler, or a path, takes them elsewhere. */
+export const coresLandHere = (): boolean =>
+	need("a core_pattern that is a plain name", !/[|@/]/.test(readFileSync("/proc/sys/kernel/core_pattern", "utf8")));
+
 export async function openRoom(): Promise<Room> {
 	const directory = mkdtempSync(join(tmpdir(), "necromancer-room-"));
 	const [base, temporary] = [join(directory, "opt"), join(directory, "tmp")];
