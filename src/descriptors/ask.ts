@@ -56,8 +56,8 @@ export interface Ask extends Look {
 	object(open: OpenDescriptor, name: string): number;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(open: OpenDescriptor): Promise<number>;
-	/** Where an inode is found now; `undefined` where it is not. */
-	find(inode: WatchedInode): Promise<string | undefined>;
+	/** Where inodes are found now; `undefined` for those that are not. */
+	find(inodes: readonly WatchedInode[]): Promise<readonly (string | undefined)[]>;
 	/** Options of a socket, in the order in which they are asked for; `undefined` for those that it has not. */
 	socketOptions(open: OpenDescriptor, asked: readonly AskedOption[]): Promise<readonly (Buffer | undefined)[]>;
 	/** getsockname(2) */

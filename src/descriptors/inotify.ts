@@ -129,8 +129,10 @@ async function watchesOf(open: OpenDescriptor, { unread, find, report }: Ask): P
 	if (waiting > 0)
 		report(loss("inotify", subject, `held ${waiting} bytes of events that nobody had read; they are gone`));
 	const watches: InotifyWatch[] = [];
-	for (const watch of watchesIn(open.info)) {
-		const path = await find(watch);
+	const seen = watchesIn(open.info);
+	const paths = await find(seen);
+	for (const [i, watch] of seen.entries()) {
+		const path = paths[i];
 		if (path === undefined) report(loss("inotify", subject, `${unfound(watch)}; the watch is gone`));
 		else watches.push({ ...watch, path });
 	}

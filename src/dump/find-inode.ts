@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
+import { inBatches } from "../agent/in-batches.ts";
 import { once } from "../bytes/once.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import type { FileHandle, WatchedInode } from "../descriptors/ask.ts";
@@ -8,7 +9,7 @@ import { fileHandle } from "../linux/inotify.ts";
 import { O } from "../linux/open.ts";
 import { majorOf, minorOf } from "../linux/stat.ts";
 import { type Link, readLink, statLink } from "../proc/links.ts";
-import { type Mount, readMounts } from "../proc/mounts.ts";
+import { readMounts } from "../proc/mounts.ts";
 import { lookAt, namesIn } from "./other-name.ts";
 
 /**
@@ -21,37 +22,69 @@ export function inodeFinder(
 	agent: Agent,
 	pid: number,
 	near: readonly string[],
-): (inode: WatchedInode) => Promise<string | undefined> {
+): (inodes: readonly WatchedInode[]) => Promise<readonly (string | undefined)[]> {
 	const mounts = once(() => readMounts(pid));
 	const around = once(() => inodesAround([readLink(pid, "cwd"), ...near]));
-	return async (wanted) =>
-		(await byHandle(
-			agent,
-			mounts().filter(({ device }) => device === wanted.device),
-			wanted.handle,
-		)) ?? around().get(keyOf(wanted.device, wanted.inode));
+	return async (wanted) => {
+		const found = new Map<WatchedInode, string>();
+		const left = new Set(wanted.filter(({ handle }) => handle.bytes.length > 0));
+		for (const { path: mounted, device } of wanted.length === 0 ? [] : mounts()) {
+			const here = [...left].filter((inode) => inode.device === device);
+			if (here.length === 0) continue;
+			for (const [inode, path] of await byHandle(agent, mounted, here)) {
+				found.set(inode, path);
+				left.delete(inode);
+			}
+		}
+		return wanted.map((inode) => found.get(inode) ?? around().get(keyOf(inode.device, inode.inode)));
+	};
 }
 
-async function byHandle(agent: Agent, mounts: readonly Mount[], handle: FileHandle): Promise<string | undefined> {
-	if (handle.bytes.length === 0) return undefined;
-	const { length } = handle.bytes;
-	const encoded = Buffer.concat([fileHandle.encode({ handle_bytes: length, handle_type: handle.type }), handle.bytes]);
-	for (const { path: mounted } of mounts) {
-		const directory = await agent.call("open", zeroEnded(mounted), O.RDONLY | O.DIRECTORY | O.CLOEXEC);
-		if (directory < 0n) continue;
-		const found = await agent.call("open_by_handle_at", directory, encoded, O.PATH | O.CLOEXEC);
-		await agent.call("close", directory);
-		if (found < 0n) continue;
+/** Descriptors that the agent has open at a time. */
+const AT_ONCE = 100;
+
+/** Milliseconds. */
+const PATIENCE = 30_000;
+
+/** Those that their handles lead to on one mount. */
+async function byHandle(
+	agent: Agent,
+	mounted: string,
+	inodes: readonly WatchedInode[],
+): Promise<ReadonlyMap<WatchedInode, string>> {
+	const found = new Map<WatchedInode, string>();
+	const directory = await agent.call("open", zeroEnded(mounted), O.RDONLY | O.DIRECTORY | O.CLOEXEC);
+	if (directory < 0n) return found;
+	const common = { doing: "looking for what is watched", patience: PATIENCE };
+	for (let from = 0; from < inodes.length; from += AT_ONCE) {
+		const opened = new Map<WatchedInode, bigint>();
+		await inBatches(agent, inodes.slice(from, from + AT_ONCE), {
+			...common,
+			add: (batch, { handle }) =>
+				batch.call("open_by_handle_at", directory, batch.put(bytesOf(handle)), O.PATH | O.CLOEXEC),
+			read: (done, result, inode) => {
+				if (done.result(result) >= 0n) opened.set(inode, done.result(result));
+			},
+		});
 		try {
-			const link: Link = `fd/${Number(found)}`;
-			const path = readLink(agent.pid, link);
-			if (isSame(lookAt(path), statLink(agent.pid, link))) return path;
+			for (const [inode, number] of opened) {
+				const link: Link = `fd/${Number(number)}`;
+				const path = readLink(agent.pid, link);
+				if (isSame(lookAt(path), statLink(agent.pid, link))) found.set(inode, path);
+			}
 		} finally {
-			await agent.call("close", found);
+			await inBatches(agent, [...opened.values()], {
+				...{ ...common, read: () => {} },
+				add: (batch, number) => batch.call("close", number),
+			});
 		}
 	}
-	return undefined;
+	await agent.call("close", directory);
+	return found;
 }
+
+const bytesOf = ({ type, bytes }: FileHandle): Buffer =>
+	Buffer.concat([fileHandle.encode({ handle_bytes: bytes.length, handle_type: type }), bytes]);
 
 const zeroEnded = (path: string): Buffer => Buffer.concat([bytesFromText(path), Buffer.of(0)]);
 

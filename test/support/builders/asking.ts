@@ -11,7 +11,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	ghost: () => 2,
 	object: () => 4,
 	unread: async () => 0,
-	find: async () => undefined,
+	find: async (inodes) => inodes.map(() => undefined),
 	socketOptions: async (_, asked) => asked.map(() => undefined),
 	socketName: async () => undefined,
 	isLost: (number) => number === 8,

@@ -31,7 +31,7 @@ describe("an inotify instance", () => {
 	it("is read from fdinfo, with the path of each watch", async () => {
 		const reports: Finding[] = [];
 		const ask = asking({
-			find: async ({ inode }) => (inode === 2n ? undefined : `/found/${inode.toString(16)}`),
+			find: async (inodes) => inodes.map(({ inode }) => (inode === 2n ? undefined : `/found/${inode.toString(16)}`)),
 			unread: async () => 32,
 			report: (finding) => void reports.push(finding),
 		});
