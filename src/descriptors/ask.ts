@@ -34,10 +34,7 @@ export interface SocketSight {
 	readonly words: string;
 }
 
-/**
- * An option of a socket that is asked for: level and number of getsockopt(2), and the most bytes that it has. 0 asks how many there
- * are: the answer is that number, an int.
- */
+/** An option of a socket that is asked for: level and number of getsockopt(2), and the most bytes that it has. */
 export interface AskedOption {
 	readonly level: number;
 	readonly option: number;
@@ -60,6 +57,8 @@ export interface Ask extends Look {
 	find(inodes: readonly WatchedInode[]): Promise<readonly (string | undefined)[]>;
 	/** Options of a socket, in the order in which they are asked for; `undefined` for those that it has not. */
 	socketOptions(open: OpenDescriptor, asked: readonly AskedOption[]): Promise<readonly (Buffer | undefined)[]>;
+	/** Whether it has a packet filter. */
+	isFiltered(open: OpenDescriptor): Promise<boolean>;
 	/** getsockname(2) */
 	socketName(open: OpenDescriptor): Promise<Buffer | undefined>;
 	/** Whether a descriptor is not dumped. */

@@ -55,15 +55,12 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 	const own = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((option) => int(SOL_SOCKET, option));
 	const [family = 0, type = 0, protocol = 0] = (await ask.socketOptions(open, own)).map(intIn);
 	const named = optionsOf(family, protocol);
-	const [info, sending, receiving, lingers, device, filter, v6, ...rest] = await ask.socketOptions(open, [
+	const [info, sending, receiving, lingers, device, v6, ...rest] = await ask.socketOptions(open, [
 		{ level: IPPROTO.TCP, option: TCP.INFO, size: tcpInfo.size },
 		{ level: SOL_SOCKET, option: SO.SNDTIMEO, size: timeval.size },
 		{ level: SOL_SOCKET, option: SO.RCVTIMEO, size: timeval.size },
 		{ level: SOL_SOCKET, option: SO.LINGER, size: linger.size },
 		{ level: SOL_SOCKET, option: SO.BINDTODEVICE, size: IFNAMSIZ },
-		// folklore: its length is counted in instructions, and so many are written, whatever room there is (net/core/filter.c,
-		// sk_get_filter): whoever asks for them by bytes has his own memory overwritten with what another user chose
-		{ level: SOL_SOCKET, option: SO.ATTACH_FILTER, size: 0 },
 		int(IPPROTO.IPV6, IPV6.V6ONLY),
 		...named.map(({ level, option }) => int(level, option)),
 		...UNKEPT.map(({ option }) => int(IPPROTO.TCP, option)),
@@ -84,7 +81,7 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 	const congestion = rest.at(-1)?.toString("latin1").replace(/\0.*$/s, "");
 	if (congestion !== undefined && congestion !== (ask.sysctl("net/ipv4/tcp_congestion_control") ?? congestion))
 		unkept(`TCP_CONGESTION ${congestion}`);
-	if ((intIn(filter) ?? 0) > 0)
+	if (await ask.isFiltered(open))
 		ask.report(loss("attribute", subject, "is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept"));
 	if (isListening({ state }) && waiting > 0)
 		ask.report(loss("queued-data", subject, `has ${waiting} connections that nobody accepted yet; they are closed`));

@@ -42,6 +42,7 @@ export function askOf({ agent, look, firsts, copies, objects, ghosts, lost, repo
 		isLost: (number) => lost.has(number),
 		ghost: (open, path) => ghosts.of(link(open), path, true),
 		socketOptions: async ({ number }, asked) => (await copies.socketOptions([number], asked))[0] ?? [],
+		isFiltered: ({ number }) => copies.isFiltered(number),
 		socketName: ({ number }) => copies.socketName(number),
 		object: ({ number, stat }, name) => objects.ofDescriptor(number, name, deviceText(stat.dev), stat.ino),
 		pipe: async (open) => {

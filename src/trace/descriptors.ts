@@ -4,12 +4,12 @@ import { inBatches } from "../agent/in-batches.ts";
 import { u32, viewOf } from "../bytes/layout.ts";
 import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
-import { errnoName } from "../linux/errno.ts";
+import { EACCES, errnoName, failedWith } from "../linux/errno.ts";
 import { F, fOwnerEx } from "../linux/fcntl.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
 import { KCMP } from "../linux/sched.ts";
-import { MOST_SOCKADDR } from "../linux/socket.ts";
+import { MOST_SOCKADDR, SO, SOL_SOCKET } from "../linux/socket.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's fds in the agent (pidfd_getfd(2)), for what can only be asked of an open fd. */
@@ -27,14 +27,13 @@ export interface DescriptorCopies {
 	wind(numbers: readonly number[]): Promise<void>;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(number: number): Promise<number>;
-	/**
-	 * Options of each socket, with the most bytes that they have; `undefined` for those that it has not. 0 bytes ask how many there are,
-	 * and the answer is that number, an int.
-	 */
+	/** Options of each socket, with the most bytes that they have; `undefined` for those that it has not. */
 	socketOptions(
 		numbers: readonly number[],
 		asked: readonly { readonly level: number; readonly option: number; readonly size: number }[],
 	): Promise<readonly (readonly (Buffer | undefined)[])[]>;
+	/** Whether a socket has a packet filter: of classic BPF, or of eBPF, which the kernel does not show (EACCES). */
+	isFiltered(number: number): Promise<boolean>;
 	/** Its own address, as getsockname(2) gives it. */
 	socketName(number: number): Promise<Buffer | undefined>;
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
@@ -124,15 +123,29 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 				numbers,
 				(batch, copy) =>
 					asked.map(({ level, option, size }) => {
-						const [value, length] = [batch.space(Math.max(size, u32.size)), batch.put(intBytes(size))];
-						return { size, value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
+						const [value, length] = [batch.space(size), batch.put(intBytes(size))];
+						return { value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
 					}),
 				(bytes, result, answers) =>
-					answers.map(({ size, value, length, result: answer }) => {
-						if (result(answer) < 0n) return undefined;
-						return size === 0 ? bytes(length) : filled(bytes(value), bytes(length));
-					}),
+					answers.map(({ value, length, result: answer }) =>
+						result(answer) < 0n ? undefined : filled(bytes(value), bytes(length)),
+					),
 			),
+		isFiltered: async (number) => {
+			const [filtered = false] = await each(
+				[number],
+				(batch, copy) => {
+					// folklore: its length is counted in instructions, and so many are written, whatever room there is (net/core/filter.c,
+					// sk_get_filter): whoever asks for them by bytes has his own memory overwritten with what another user chose. 0 asks
+					// how many there are
+					const [nothing, length] = [batch.space(u32.size), batch.put(intBytes(0))];
+					return { length, result: batch.call("getsockopt", copy, SOL_SOCKET, SO.ATTACH_FILTER, nothing, length) };
+				},
+				(bytes, result, { length, result: answer }) =>
+					failedWith(result(answer), EACCES) || u32.read(viewOf(bytes(length)), 0) > 0,
+			);
+			return filtered;
+		},
 		socketName: async (number) => {
 			const [name] = await each(
 				[number],

@@ -31,6 +31,18 @@ s.setsockopt(socket.SOL_SOCKET, 26, struct.pack("H6xQ", 4096, ctypes.addressof(c
 os.dup2(s.fileno(), 9); time.sleep(1000)
 `;
 
+/** The same with a program of eBPF. */
+const FILTERED_BY_EBPF = `
+import ctypes, os, socket, struct, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
+code = ctypes.create_string_buffer(struct.pack("<BBhi", 0xb7, 0, 0, 0x7fffffff) + struct.pack("<BBhi", 0x95, 0, 0, 0))
+license = ctypes.create_string_buffer(b"GPL")
+load = ctypes.create_string_buffer(struct.pack("IIQQ", 1, 2, ctypes.addressof(code), ctypes.addressof(license)), 128)
+program = ctypes.CDLL(None).syscall(321, 5, load, 128)
+s.setsockopt(socket.SOL_SOCKET, 50, program); os.close(program)
+os.dup2(s.fileno(), 9); time.sleep(1000)
+`;
+
 /**
  * Has a socket that is not bound and one that listens; an orphan of another user has unix sockets in whose names are rows of
  * /proc/net/unix about them. Descriptor 9 says that all is done.
@@ -116,8 +128,11 @@ describe.skipIf(!able)(`TCP sockets that are not connected${needs}`, () => {
 		expect((await linesOf(log, 8)).slice(4)).toEqual(said);
 	});
 
-	it("tell of a packet filter, however long, and whoever looks is not overwritten by it", async () => {
-		const { status, stdout: said } = await dumped(FILTERED, join(directory, "filtered"));
+	it.each([
+		["however long, and whoever looks is not overwritten by it", FILTERED, "filtered"],
+		["also of eBPF, which the kernel does not show", FILTERED_BY_EBPF, "filtered-by-ebpf"],
+	])("tell of a packet filter, %s", async (_, program, images) => {
+		const { status, stdout: said } = await dumped(program, join(directory, images));
 		expect(status).toBe(0);
 		expect(said).toContain("is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept");
 	});

@@ -13,6 +13,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	unread: async () => 0,
 	find: async (inodes) => inodes.map(() => undefined),
 	socketOptions: async (_, asked) => asked.map(() => undefined),
+	isFiltered: async () => false,
 	socketName: async () => undefined,
 	isLost: (number) => number === 8,
 	report: () => {},
