@@ -83,6 +83,13 @@ export function u64Bytes(value: bigint): Uint8Array {
 	return bytes;
 }
 
+/** An int in memory. */
+export function i32Bytes(value: number): Uint8Array {
+	const bytes = new Uint8Array(i32.size);
+	i32.write(viewOf(bytes), 0, value);
+	return bytes;
+}
+
 /** `count` values in a row. Writing fewer leaves zeros. */
 export const array = <T>(item: Codec<T>, count: number): Codec<readonly T[]> => ({
 	size: item.size * count,

@@ -35,6 +35,9 @@ export function bytesFromText(text: string): Uint8Array {
 	return new Uint8Array(Buffer.concat(parts));
 }
 
+/** The same with a NUL behind them, as system calls take them. */
+export const zeroEnded = (text: string): Uint8Array => Buffer.concat([bytesFromText(text), Buffer.of(0)]);
+
 const loneSurrogate = /\p{Surrogate}/u;
 
 const sequenceLength = (lead: number): number => (lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4);

@@ -1,4 +1,4 @@
-import { i32, viewOf } from "../bytes/layout.ts";
+import { i32 } from "../bytes/layout.ts";
 import { loss } from "../finding.ts";
 import {
 	AF,
@@ -6,6 +6,7 @@ import {
 	IPPROTO,
 	IPV6,
 	linger,
+	optionInt,
 	SO,
 	SOL_SOCKET,
 	TCP,
@@ -53,7 +54,7 @@ const LONGEST_CONGESTION = 16;
 async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: Ask): Promise<InetSocket | undefined> {
 	const int = (level: number, option: number) => ({ level, option, size: i32.size });
 	const own = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((option) => int(SOL_SOCKET, option));
-	const [family = 0, type = 0, protocol = 0] = (await ask.socketOptions(open, own)).map(intIn);
+	const [family = 0, type = 0, protocol = 0] = (await ask.socketOptions(open, own)).map(optionInt);
 	const named = optionsOf(family, protocol);
 	const [info, sending, receiving, lingers, device, v6, ...rest] = await ask.socketOptions(open, [
 		{ level: IPPROTO.TCP, option: TCP.INFO, size: tcpInfo.size },
@@ -74,18 +75,18 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 	const unkept = (name: string): void =>
 		ask.report(loss("attribute", subject, `is a socket with ${name}, which is not kept`));
 	for (const [i, { name, usual }] of UNKEPT.entries()) {
-		const value = intIn(rest[named.length + i]);
+		const value = optionInt(rest[named.length + i]);
 		const expected = usual === undefined ? 0 : Number(ask.sysctl(usual) ?? value);
 		if (value !== undefined && value !== expected) unkept(name);
 	}
-	const congestion = rest.at(-1)?.toString("latin1").replace(/\0.*$/s, "");
+	const congestion = nameIn(rest.at(-1));
 	if (congestion !== undefined && congestion !== (ask.sysctl("net/ipv4/tcp_congestion_control") ?? congestion))
 		unkept(`TCP_CONGESTION ${congestion}`);
 	if (await ask.isFiltered(open))
 		ask.report(loss("attribute", subject, "is a socket with a packet filter (SO_ATTACH_FILTER), which is not kept"));
 	if (isListening({ state }) && waiting > 0)
 		ask.report(loss("queued-data", subject, `has ${waiting} connections that nobody accepted yet; they are closed`));
-	const interfaceName = device?.toString("latin1").replace(/\0.*$/s, "");
+	const interfaceName = nameIn(device);
 	const lingering = lingers === undefined ? undefined : linger.decode(lingers);
 	return {
 		kind: "inet-socket",
@@ -95,12 +96,12 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 		backlog: isListening({ state }) ? backlog : 0,
 		options: Object.fromEntries(
 			named.flatMap(({ name }, i) => {
-				const value = intIn(rest[i]);
+				const value = optionInt(rest[i]);
 				return value === undefined ? [] : [[name, value]];
 			}),
 		),
 		timeouts: { send: timeIn(sending), receive: timeIn(receiving) },
-		...(family === AF.INET6 ? { onlyV6: (intIn(v6) ?? 0) !== 0 } : {}),
+		...(family === AF.INET6 ? { onlyV6: (optionInt(v6) ?? 0) !== 0 } : {}),
 		...(lingering === undefined || lingering.l_onoff === 0 ? {} : { linger: lingering.l_linger }),
 		...(interfaceName === undefined || interfaceName === "" ? {} : { device: interfaceName }),
 	};
@@ -109,8 +110,8 @@ async function describe(common: DescriptionCommon, open: OpenDescriptor, ask: As
 /** Bytes of an interface's name (include/uapi/linux/if.h). */
 const IFNAMSIZ = 16;
 
-const intIn = (bytes: Uint8Array | undefined): number | undefined =>
-	bytes === undefined || bytes.length < i32.size ? undefined : i32.read(viewOf(bytes), 0);
+/** Up to the first NUL. */
+const nameIn = (bytes: Buffer | undefined): string | undefined => bytes?.toString("latin1").replace(/\0.*$/s, "");
 
 function timeIn(bytes: Uint8Array | undefined): bigint {
 	if (bytes === undefined || bytes.length < timeval.size) return 0n;

@@ -1,4 +1,4 @@
-import { i32, viewOf } from "../bytes/layout.ts";
+import { i32Bytes } from "../bytes/layout.ts";
 import { caution, loss } from "../finding.ts";
 import { CAP } from "../linux/credentials.ts";
 import { O } from "../linux/open.ts";
@@ -33,7 +33,7 @@ export function openInetSocket(slot: Slot<InetSocket>, fds: FdAllocator): void {
 	const fd = BigInt(number);
 	const subject = `descriptor ${number}`;
 	const set = (level: number, option: number, value: number | Uint8Array, why: string): void => {
-		const bytes = typeof value === "number" ? intBytes(value) : value;
+		const bytes = typeof value === "number" ? i32Bytes(value) : value;
 		const datum = bytesDatum(`option ${option} of ${number}`, bytes);
 		fds.add("setsockopt", [fd, BigInt(level), BigInt(option), datum, BigInt(bytes.length)], why);
 	};
@@ -113,12 +113,6 @@ function setBuffers(
 		if (size > MOST_BUFFER)
 			fds.report(caution("attribute", subject, `had a ${name} of ${size} bytes; the host may give it less`));
 	}
-}
-
-function intBytes(value: number): Uint8Array {
-	const bytes = new Uint8Array(i32.size);
-	i32.write(viewOf(bytes), 0, value);
-	return bytes;
 }
 
 const timeBytes = (microseconds: bigint): Uint8Array => timeval.encode(timevalOf(microseconds));

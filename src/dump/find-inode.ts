@@ -3,11 +3,11 @@ import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
 import { inBatches } from "../agent/in-batches.ts";
 import { once } from "../bytes/once.ts";
-import { bytesFromText } from "../bytes/text.ts";
+import { zeroEnded } from "../bytes/text.ts";
 import type { FileHandle, WatchedInode } from "../descriptors/ask.ts";
 import { fileHandle } from "../linux/inotify.ts";
 import { O } from "../linux/open.ts";
-import { majorOf, minorOf } from "../linux/stat.ts";
+import { kernelDevice, majorOf, minorOf } from "../linux/stat.ts";
 import { type Link, readLink, statLink } from "../proc/links.ts";
 import { readMounts } from "../proc/mounts.ts";
 import { lookAt, namesIn } from "./other-name.ts";
@@ -86,8 +86,6 @@ async function byHandle(
 const bytesOf = ({ type, bytes }: FileHandle): Buffer =>
 	Buffer.concat([fileHandle.encode({ handle_bytes: bytes.length, handle_type: type }), bytes]);
 
-const zeroEnded = (path: string): Buffer => Buffer.concat([bytesFromText(path), Buffer.of(0)]);
-
 const isSame = (look: BigIntStats | undefined, { ino, dev }: BigIntStats): boolean =>
 	look?.ino === ino && look.dev === dev;
 
@@ -97,7 +95,7 @@ const keyOf = (device: number, inode: bigint): string => `${device} ${inode}`;
 function inodesAround(near: readonly string[]): ReadonlyMap<string, string> {
 	const found = new Map<string, string>();
 	const note = (path: string, { ino, dev }: BigIntStats): void => {
-		const key = keyOf(majorOf(dev) * (1 << 20) + minorOf(dev), ino);
+		const key = keyOf(kernelDevice(majorOf(dev), minorOf(dev)), ino);
 		if (!found.has(key)) found.set(key, path);
 	};
 	const directories = new Set<string>();

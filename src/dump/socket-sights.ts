@@ -1,6 +1,17 @@
-import { i32, viewOf } from "../bytes/layout.ts";
+import { i32 } from "../bytes/layout.ts";
 import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
-import { AF, IPPROTO, SO, SOL_SOCKET, TCP, TCP_STATE, TRAFFIC_AT, tcpInfo, tcpTraffic } from "../linux/socket.ts";
+import {
+	AF,
+	IPPROTO,
+	optionInt,
+	SO,
+	SOL_SOCKET,
+	TCP,
+	TCP_STATE,
+	TRAFFIC_AT,
+	tcpInfo,
+	tcpTraffic,
+} from "../linux/socket.ts";
 import { listedSockets } from "../proc/sockets.ts";
 import type { DescriptorCopies } from "../trace/descriptors.ts";
 
@@ -26,14 +37,14 @@ export async function socketSights(
 		{ level: IPPROTO.TCP, option: TCP.INFO, size: TRAFFIC_AT + tcpTraffic.size },
 	]);
 	for (const [i, [domain, protocol, info]] of answers.entries()) {
-		const sight = sightOf(intIn(domain), intIn(protocol), info);
+		const sight = sightOf(optionInt(domain), optionInt(protocol), info);
 		const [link] = unlisted[i] ?? [];
 		if (link !== undefined && sight !== undefined) found.set(link, sight);
 	}
 	return found;
 }
 
-function sightOf(domain: number, protocol: number, info: Buffer | undefined): SocketSight | undefined {
+function sightOf(domain?: number, protocol?: number, info?: Buffer): SocketSight | undefined {
 	if (domain !== AF.INET && domain !== AF.INET6) return undefined;
 	if (protocol !== IPPROTO.TCP || info === undefined)
 		return {
@@ -53,5 +64,3 @@ function wasConnected(info: Buffer): boolean {
 	const { tcpi_segs_out, tcpi_segs_in } = tcpTraffic.decode(info.subarray(TRAFFIC_AT));
 	return tcpi_segs_out > 0 || tcpi_segs_in > 0;
 }
-
-const intIn = (bytes: Buffer | undefined): number => (bytes?.length === i32.size ? i32.read(viewOf(bytes), 0) : -1);

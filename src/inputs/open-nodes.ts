@@ -4,7 +4,7 @@ import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { defined } from "../bytes/defined.ts";
 import { type ByteSource, openFile } from "../bytes/source.ts";
-import { bytesFromText } from "../bytes/text.ts";
+import { bytesFromText, zeroEnded } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import type { FileIdentity } from "../forest/file-identity.ts";
 import type { Gone } from "../forest/verdict.ts";
@@ -214,7 +214,7 @@ async function openInto(
 }
 
 function addOpen(batch: SyscallBatch, path: string, flags: number, way: Way, root: NodeOptions["root"]): Slot {
-	const name = batch.put(Buffer.concat([bytesFromText(path), Buffer.of(0)]), 1);
+	const name = batch.put(zeroEnded(path), 1);
 	if ("old" in way) {
 		const whole = root === undefined || root.path === "/" ? name : batch.put(Buffer.from(`${root.path}${path}\0`), 1);
 		return batch.call("openat", AT_FDCWD, whole, flags, 0);

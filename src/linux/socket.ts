@@ -50,6 +50,10 @@ export const tcpInfo = layout("tcp_info", {
 export const tcpTraffic = layout("traffic of tcp_info", { tcpi_segs_out: u32, tcpi_segs_in: u32 });
 export const TRAFFIC_AT = 136;
 
+/** The value of an option that is an int; `undefined` for one that a socket has not. */
+export const optionInt = (value: Uint8Array | undefined): number | undefined =>
+	value === undefined || value.length < i32.size ? undefined : i32.read(viewOf(value), 0);
+
 /** `struct linger` (include/linux/socket.h). */
 export const linger = layout("linger", { l_onoff: i32, l_linger: i32 });
 

@@ -29,6 +29,9 @@ export const majorOf = (device: bigint): number =>
 	Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn & 0xffff_ffffn));
 export const minorOf = (device: bigint): number => Number((device & 0xffn) | ((device >> 12n) & 0xffff_ff00n));
 
+/** `dev_t` as the kernel has it (include/linux/kdev_t.h): the major number in the bits from 20 on, the minor one below. */
+export const kernelDevice = (major: number, minor: number): number => major * (1 << 20) + minor;
+
 /** `struct linux_dirent64` of getdents64(2) (include/linux/dirent.h), up to the first byte of its name. */
 export const dirent64 = layout("linux_dirent64", { d_ino: u64, d_off: u64, d_reclen: u16, d_type: u8, d_name: u8 });
 

@@ -1,10 +1,11 @@
 import { bytesFromText, textFromBytes } from "../bytes/text.ts";
+import { kernelDevice } from "../linux/stat.ts";
 import { textIn } from "./read.ts";
 import type { Whose } from "./whose.ts";
 
 /** A line of /proc/PID/mountinfo (proc_pid_mountinfo(5)). */
 export interface Mount {
-	/** The major number in the bits from 20 on, the minor one below. */
+	/** {@link kernelDevice} */
 	readonly device: number;
 	/** Where it is, from the root of the process. */
 	readonly path: string;
@@ -17,7 +18,7 @@ export const parseMounts = (text: string): readonly Mount[] =>
 	text.split("\n").flatMap((line) => {
 		const [, , device = "", , path = ""] = line.split(" ");
 		const [, major, minor] = /^(\d+):(\d+)$/.exec(device) ?? [];
-		return major === undefined ? [] : [{ device: Number(major) * (1 << 20) + Number(minor), path: unescaped(path) }];
+		return major === undefined ? [] : [{ device: kernelDevice(Number(major), Number(minor)), path: unescaped(path) }];
 	});
 
 /** Space, tab, newline and backslash are written in octal. */

@@ -1,7 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Slot, SyscallBatch } from "../agent/batch.ts";
 import { inBatches } from "../agent/in-batches.ts";
-import { u32, viewOf } from "../bytes/layout.ts";
+import { i32Bytes, u32, viewOf } from "../bytes/layout.ts";
 import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
 import { EACCES, errnoName, failedWith } from "../linux/errno.ts";
@@ -123,7 +123,7 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 				numbers,
 				(batch, copy) =>
 					asked.map(({ level, option, size }) => {
-						const [value, length] = [batch.space(size), batch.put(intBytes(size))];
+						const [value, length] = [batch.space(size), batch.put(i32Bytes(size))];
 						return { value, length, result: batch.call("getsockopt", copy, level, option, value, length) };
 					}),
 				(bytes, result, answers) =>
@@ -138,7 +138,7 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 					// folklore: its length is counted in instructions, and so many are written, whatever room there is (net/core/filter.c,
 					// sk_get_filter): whoever asks for them by bytes has his own memory overwritten with what another user chose. 0 asks
 					// how many there are
-					const [nothing, length] = [batch.space(u32.size), batch.put(intBytes(0))];
+					const [nothing, length] = [batch.space(u32.size), batch.put(i32Bytes(0))];
 					return { length, result: batch.call("getsockopt", copy, SOL_SOCKET, SO.ATTACH_FILTER, nothing, length) };
 				},
 				(bytes, result, { length, result: answer }) =>
@@ -150,7 +150,7 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			const [name] = await each(
 				[number],
 				(batch, copy) => {
-					const [name, length] = [batch.space(MOST_SOCKADDR), batch.put(intBytes(MOST_SOCKADDR))];
+					const [name, length] = [batch.space(MOST_SOCKADDR), batch.put(i32Bytes(MOST_SOCKADDR))];
 					return { name, length, result: batch.call("getsockname", copy, name, length) };
 				},
 				(bytes, result, { name, length, result: answer }) =>
@@ -171,12 +171,6 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 		},
 		close: once(async () => void (await agent.call("close", pidfd))),
 	};
-}
-
-function intBytes(value: number): Uint8Array {
-	const bytes = new Uint8Array(u32.size);
-	u32.write(viewOf(bytes), 0, value);
-	return bytes;
 }
 
 /** As much of a buffer as the kernel says it has filled. */
