@@ -7,7 +7,8 @@ import { MADV } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import { CLONE, CLONE_AS_THREAD, cloneArgs } from "../../linux/sched.ts";
 import type { Place } from "../../program/args.ts";
-import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
+import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
+import { cloneArgsOf } from "../clone-args.ts";
 import type { Context } from "../context.ts";
 import type { ListDraft } from "../part.ts";
 import { chunkOf, HUGE_PAGE, type PlannedRead, readsOf, type Spacious } from "./read-plan.ts";
@@ -72,24 +73,14 @@ function spawnFiller(number: number, share: readonly PlannedRead[], context: Con
 	const name = `filler ${number}`;
 	const list = draft.list(name);
 	for (const read of share) addRead(list, read, context);
-	const stack = spaceDatum(`stack of ${name}`, STACK_SIZE);
 	const running = cellDatum(`whether ${name} runs`);
 	const tid = cellDatum(`thread id of ${name}`);
-	const args = bytesDatum(
-		`clone_args of ${name}`,
-		cloneArgs.encode({
-			...{ flags: BigInt(CLONE_AS_THREAD | CLONE.PARENT_SETTID | CLONE.CHILD_CLEARTID) },
-			...{ pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n, stack: 0n, stack_size: BigInt(STACK_SIZE) },
-			...{ tls: 0n, set_tid: 0n, set_tid_size: 0n, cgroup: 0n },
-		}),
-		{
-			pointers: [
-				{ at: cloneArgs.offsetOf("child_tid"), to: running },
-				{ at: cloneArgs.offsetOf("parent_tid"), to: running },
-				{ at: cloneArgs.offsetOf("stack"), to: stack },
-			],
-		},
-	);
+	const args = cloneArgsOf({
+		name,
+		flags: CLONE_AS_THREAD | CLONE.PARENT_SETTID | CLONE.CHILD_CLEARTID,
+		running,
+		stackSize: STACK_SIZE,
+	});
 	draft.leader.add(
 		"fill",
 		facts.clone3 === false ? "clone" : "spawn",

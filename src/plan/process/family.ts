@@ -1,17 +1,14 @@
-import { i32, viewOf } from "../../bytes/layout.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { CLONE, cloneArgs } from "../../linux/sched.ts";
 import { SIGCHLD } from "../../linux/signal.ts";
 import type { Place } from "../../program/args.ts";
-import { bytesDatum, spaceDatum } from "../../program/data.ts";
+import { spaceDatum } from "../../program/data.ts";
+import { cloneArgsOf } from "../clone-args.ts";
 import type { Context, ToldWords } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 import { listOfProcess, type Stage } from "../plan.ts";
 import { addWord } from "./hearing.ts";
 import type { Kin } from "./kinship.ts";
-
-/** A process's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
-const STACK_SIZE = 4096;
 
 const PAGE = 4096;
 const WORD = 8;
@@ -114,25 +111,8 @@ function addJoining(stage: Stage, { joins }: Kin, list: ListDraft, { words }: Ma
 /** One that has the same descriptor table is waited for: numbers that two use are nobody's. */
 function addChild(list: ListDraft, pid: number, { reportTarget, words }: Making): void {
 	const returned = words.tables.get(pid);
-	const id = new Uint8Array(i32.size);
-	i32.write(viewOf(id), 0, pid);
-	const args = cloneArgs.encode({
-		...{
-			flags: BigInt(returned === undefined ? 0 : CLONE.FILES),
-			pidfd: 0n,
-			child_tid: 0n,
-			parent_tid: 0n,
-			exit_signal: BigInt(SIGCHLD),
-			stack: 0n,
-		},
-		...{ stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: 1n, cgroup: 0n },
-	});
-	const place = bytesDatum(`clone_args of process ${pid}`, args, {
-		pointers: [
-			{ at: cloneArgs.offsetOf("stack"), to: spaceDatum(`stack of process ${pid}`, STACK_SIZE) },
-			{ at: cloneArgs.offsetOf("set_tid"), to: bytesDatum(`id of process ${pid}`, id, { align: 4 }) },
-		],
-	});
+	const flags = returned === undefined ? 0 : CLONE.FILES;
+	const place = cloneArgsOf({ name: `process ${pid}`, flags, exitSignal: SIGCHLD, tid: pid });
 	const name = listOfProcess(pid);
 	list.add("children", "spawn", [place, BigInt(cloneArgs.size), reportTarget(pid), { list: name }], name, {
 		expect: { exactly: BigInt(pid) },

@@ -8,7 +8,8 @@ import { ARCH, PR } from "../../linux/prctl.ts";
 import { PRIO_PROCESS } from "../../linux/resource.ts";
 import { CLONE_AS_THREAD, cloneArgs, SCHED } from "../../linux/sched.ts";
 import type { Place } from "../../program/args.ts";
-import { bytesDatum, cellDatum, pathDatum, spaceDatum } from "../../program/data.ts";
+import { bytesDatum, cellDatum, pathDatum } from "../../program/data.ts";
+import { cloneArgsOf } from "../clone-args.ts";
 import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import { addTidWords } from "../ids.ts";
@@ -17,9 +18,6 @@ import { addThreadAttributes } from "../process/attributes.ts";
 import { addCredentials } from "../process/credentials.ts";
 import { frameOf, requireRunnable } from "./frame.ts";
 import { addPending } from "./signals.ts";
-
-/** A thread's stack until it leaves for its own; the blob needs a few hundred bytes of it. */
-const STACK_SIZE = 4096;
 
 /**
  * Makes all threads, each with its id, and has each make itself what it was. When the leader goes on, all are complete and
@@ -45,7 +43,7 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
 	const { draft, reportTarget, facts, go, ids, leaderEnded } = context;
 	const { tid, parentDeathSignal } = thread;
 	const name = `thread ${tid}`;
-	const args = cloneArgsOf(thread, context);
+	const args = newcomerOf(thread, context);
 	// an id of our choice is what only clone3 can give: without it the step says that it is missing
 	const deed = facts.clone3 === false && ids.cells.size > 0 ? "clone" : "spawn";
 	leader.add("threads", deed, [args, BigInt(cloneArgs.size), reportTarget, { list: name }], name, {
@@ -82,23 +80,12 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
  * Without CLONE_SETTLS and CLONE_CHILD_CLEARTID, by which pthread_create(3) asks the kernel: the thread itself sets its
  * thread-local storage (arch_prctl) and the word that is cleared at its end (set_tid_address).
  */
-function cloneArgsOf({ tid }: Thread, { ids }: Context): Place {
-	const chosen = ids.cells.size === 0;
-	const id = new Uint8Array(i32.size);
-	i32.write(viewOf(id), 0, tid);
-	const setTid = (): Place => bytesDatum(`id of thread ${tid}`, id, { align: 4 });
-	const stack = spaceDatum(`stack of thread ${tid}`, STACK_SIZE);
-	const args = cloneArgs.encode({
-		...{ flags: BigInt(CLONE_AS_THREAD), pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: 0n },
-		...{ stack: 0n, stack_size: BigInt(STACK_SIZE), tls: 0n, set_tid: 0n, set_tid_size: chosen ? 1n : 0n, cgroup: 0n },
-	});
-	return bytesDatum(`clone_args of thread ${tid}`, args, {
-		pointers: [
-			{ at: cloneArgs.offsetOf("stack"), to: stack },
-			...(chosen ? [{ at: cloneArgs.offsetOf("set_tid"), to: setTid() }] : []),
-		],
-	});
-}
+/**
+ * Without CLONE_SETTLS and CLONE_CHILD_CLEARTID, by which pthread_create(3) asks the kernel: the thread itself sets its
+ * thread-local storage (arch_prctl) and the word that is cleared at its end (set_tid_address).
+ */
+const newcomerOf = ({ tid }: Thread, { ids }: Context): Place =>
+	cloneArgsOf({ name: `thread ${tid}`, flags: CLONE_AS_THREAD, ...(ids.cells.size === 0 ? { tid } : {}) });
 
 /** What the kernel knows of a thread beside its registers and its credentials. */
 function addState(list: ListDraft, task: Task, thread: Thread, context: Context): void {
