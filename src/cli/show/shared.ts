@@ -1,4 +1,4 @@
-import { pathOf } from "../../descriptors/kinds.ts";
+import { type Description, kindOf, pathOf } from "../../descriptors/kinds.ts";
 import { type Forest, type Held, isShared } from "../../forest/forest.ts";
 import { sizeText } from "../size-text.ts";
 
@@ -22,9 +22,7 @@ export function sharedIn({ shared }: Pick<Forest, "shared">): readonly SharedVie
 		[...things].flatMap(([id, held]) =>
 			isShared(held) ? [{ kind, id, what: what(held.thing), processes: held.by }] : [],
 		);
-	const ends = new Set(
-		[...shared.descriptions].flatMap(([id, { thing }]) => ("pipe" in thing || "pair" in thing ? [id] : [])),
-	);
+	const whole = [...shared.descriptions].filter(([, { thing }]) => !isEnd(thing));
 	return [
 		...viewsOf(shared.tables, "descriptor table", () => ""),
 		...viewsOf(shared.objects, "memory", ({ name, size }) =>
@@ -34,8 +32,12 @@ export function sharedIn({ shared }: Pick<Forest, "shared">): readonly SharedVie
 		...viewsOf(shared.pipes, "pipe", () => ""),
 		...viewsOf(shared.fifos, "FIFO", () => ""),
 		...viewsOf(shared.pairs, "socket pair", () => ""),
-		...viewsOf(shared.descriptions, "description", (it) => [it.kind, pathOf(it) ?? []].flat().join(" ")).filter(
-			({ id }) => !ends.has(id),
-		),
+		...viewsOf(new Map(whole), "description", (it) => [it.kind, pathOf(it) ?? []].flat().join(" ")),
 	];
+}
+
+/** What it is an end of stands for it. */
+function isEnd(description: Description): boolean {
+	const common = kindOf(description).shares?.(description);
+	return common !== undefined && ["pipes", "fifos", "pairs"].includes(common.of);
 }
