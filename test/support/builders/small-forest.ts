@@ -4,6 +4,7 @@ import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { Descriptor } from "../../../src/forest/files.ts";
 import { type Forest, forestOf } from "../../../src/forest/forest.ts";
 import type { Mapping, SharedObject, Task } from "../../../src/forest/task.ts";
+import { present } from "../present.ts";
 import { BOUNDS, USER } from "./several.ts";
 import { lettered, map, smallTask, smallThread } from "./small-task.ts";
 
@@ -53,20 +54,6 @@ const seed: fc.Arbitrary<Seed> = fc.record({
 	maps: fc.array(fc.tuple(fc.nat(1), fc.nat(1)), { maxLength: 2 }),
 });
 
-const UNSEEDED: Seed = {
-	...{
-		parent: 0,
-		leadsSession: false,
-		early: false,
-		group: 0,
-		leadsGroup: false,
-		borrows: false,
-		threads: 1,
-		open: [],
-		maps: [],
-	},
-};
-
 /** One to five processes. */
 export const smallForest: fc.Arbitrary<Forest> = fc
 	.record({
@@ -89,7 +76,7 @@ export const smallForest: fc.Arbitrary<Forest> = fc
 		}
 		const leads = seeds.map((it, i) => it.leadsGroup || kin[i]?.sid === kin[i]?.pid);
 		const tasks = kin.map(({ pid, ppid, sid }, i) => {
-			const it = seeds[i] ?? UNSEEDED;
+			const it = present(seeds[i]);
 			// any in its session, also of who comes after it
 			const groups = kin.filter((other, n) => other.sid === sid && leads[n] === true).map((other) => other.pid);
 			const joined = groups[it.group % Math.max(1, groups.length)] ?? sid;
