@@ -1,6 +1,7 @@
 import { defined } from "../bytes/defined.ts";
 import { u32, viewOf } from "../bytes/layout.ts";
 import { FdTypes, type FileEntry, type InetSkEntry } from "../criu/wire/generated/schema.ts";
+import { refuse } from "../errors.ts";
 import { AF, IPPROTO, socketAddressText } from "../linux/socket.ts";
 import { microsecondsOf, timevalOf } from "../linux/time.ts";
 import { commonFrom, type EntryImages, type EntryWriter, partOf, reserved } from "./entries.ts";
@@ -26,8 +27,8 @@ function from(entry: FileEntry, images: EntryImages): InetSocket {
 		kind: "inet-socket",
 		...commonFrom(isk),
 		...{ inode: isk.ino, family, type: isk.type, protocol, state: isk.state, backlog: isk.backlog },
-		source: { port: isk.src_port, address: bytesOfWords(isk.src_addr, length) },
-		target: { port: isk.dst_port, address: bytesOfWords(isk.dst_addr, length) },
+		source: { port: portIn(isk.src_port, entry, images), address: bytesOfWords(isk.src_addr, length) },
+		target: { port: portIn(isk.dst_port, entry, images), address: bytesOfWords(isk.dst_addr, length) },
 		options: optionsIn({ opts, ...defined({ tcp_opts: isk.tcp_opts, ip_opts: isk.ip_opts }) }, family, protocol),
 		timeouts: {
 			send: microsecondsOf({ tv_sec: opts.so_snd_tmo_sec, tv_usec: opts.so_snd_tmo_usec }),
@@ -63,6 +64,17 @@ function to(socket: InetSocket, writer: EntryWriter): FileEntry {
 		...defined({ v6only: socket.onlyV6, ns_id: socket.namespace, shutdown: socket.shutdown }),
 	};
 	return { type: FdTypes.INETSK, id, isk };
+}
+
+const MOST_PORT = 0xffff;
+
+function portIn(port: number, { id }: FileEntry, { subject }: EntryImages): number {
+	if (port <= MOST_PORT) return port;
+	return refuse("ERR_IMAGE_CORRUPT", {
+		subject,
+		finding: `socket ${id} has port ${port}`,
+		expectation: `expected at most ${MOST_PORT}`,
+	});
 }
 
 /** The words are as they lie in memory, in network order. */

@@ -20,12 +20,14 @@ export function bothMemories(
 	dead: Pick<PartialMemory, "mappings" | "read">,
 	moved: Rebase,
 ): BothMemories {
-	const known = new Map<Address, Buffer | undefined>();
+	// by place and length: two objects that lie one behind the other are read to different ends
+	const known = new Map<string, Buffer | undefined>();
 	return {
 		...{ donor, dead, moved },
 		ofDonor: (at, most) => {
-			if (!known.has(at)) known.set(at, donorBytes(donor, at, most));
-			return known.get(at)?.subarray(0, most);
+			const key = `${at} ${most}`;
+			if (!known.has(key)) known.set(key, donorBytes(donor, at, most));
+			return known.get(key);
 		},
 		ofDead: (at, most) => {
 			const place = rangeAt(dead.mappings, at);

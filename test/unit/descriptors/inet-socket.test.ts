@@ -64,6 +64,13 @@ describe("a socket in images", () => {
 		expect(kinds["inet-socket"].images.to(listener, writer)).toEqual(entry);
 	});
 
+	it.each(["src_port", "dst_port"] as const)("has no port beyond the last (%s)", (field) => {
+		const beyond = { ...entry, isk: { ...isk, [field]: 65_536 } };
+		expect(() => kinds["inet-socket"].images.from(beyond, images)).toThrow(
+			"files.img: socket 7 has port 65536, expected at most 65535",
+		);
+	});
+
 	it.each([
 		["a TCP connection to 127.0.0.1:80", { state: 1, target: { port: 80, address: words(127, 0, 0, 1) } }],
 		["a TCP connection that is closed", { state: 7, shutdown: 3 }],
