@@ -12,9 +12,9 @@ static void *brief(void *unused) {
 
 static void *restless(void *unused) {
 	for (;;) {
-		pthread_t threads[20];
+		pthread_t threads[8];
 		int made = 0;
-		while (made < 20 && pthread_create(&threads[made], 0, brief, 0) == 0) made++;
+		while (made < 8 && pthread_create(&threads[made], 0, brief, 0) == 0) made++;
 		while (made > 0) pthread_join(threads[--made], 0);
 	}
 	return unused;
@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
 		if (file < 0 || mmap(0, 4096, PROT_READ, MAP_PRIVATE, file, 0) == MAP_FAILED) return 1;
 		close(file);
 	}
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 4; i++) {
 		pthread_t thread;
 		pthread_create(&thread, 0, restless, 0);
 	}
