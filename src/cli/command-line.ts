@@ -10,6 +10,24 @@ export type AddCommand = (program: Command, end: (status: number) => void) => vo
 /** `--pid 5739`: a process id. */
 export const pidOption = (flags: string, text: string): Option => new Option(flags, text).argParser(pidOf);
 
+/** Which process of a donor a core belongs to. */
+export interface DonorChoice {
+	/** As it was given; absent where there is one. */
+	readonly core?: string;
+	readonly pid: number;
+}
+
+/** `--donor-pid 5739`, or of several cores `--donor-pid core.1=5739`, gathered into a list. */
+export const donorChoiceOption = (): Option =>
+	new Option(
+		"--donor-pid <pid>",
+		"which process of the donor, where it holds several that may have been it; of several cores CORE=PID (may be repeated)",
+	).argParser((text: string, before: readonly DonorChoice[] = []) => {
+		const at = text.lastIndexOf("=");
+		const choice = { pid: pidOf(text.slice(at + 1)), ...(at > 0 ? { core: text.slice(0, at) } : {}) };
+		return [...before, choice];
+	});
+
 /** `--fd 5=/tmp/log`, gathered into a map. */
 export const descriptorOption = (flags: string, text: string): Option =>
 	new Option(flags, text).argParser(descriptorOf);

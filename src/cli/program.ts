@@ -5,11 +5,13 @@ import {
 	Command,
 	CommanderError,
 	clockOption,
+	type DonorChoice,
+	donorChoiceOption,
 	type ImagesOptions,
 	imagesOf,
 	limitOption,
+	listOption,
 	maxSizeOption,
-	pidOption,
 } from "./command-line.ts";
 import { addDump } from "./dump/command.ts";
 import { escapeText } from "./escape-text.ts";
@@ -42,12 +44,17 @@ export async function run(args: readonly string[]): Promise<number> {
 		.configureOutput({ outputError: (text, write) => write(usageText(text, verbIn(program, args))) })
 		.configureHelp({ showGlobalOptions: false, subcommandTerm: (verb) => verb.name() })
 		.optionsGroup("Without a verb:")
-		.option("-c, --core <file>", "the core of the dead process (the kernel's or gdb's)")
+		.addOption(
+			listOption(
+				"-c, --core <file>",
+				"the core of the dead process (the kernel's or gdb's); of each that died, where the donor is a tree (may be repeated)",
+			),
+		)
 		.option("-i, --images <dir>", "CRIU images of a donor: the same program, dumped alive; patched in place")
 		.option("-D, --images-dir <dir>", "the same: -i by the name that CRIU gives it")
 		.option("-o, --output <dir>", "write the patched images here instead and leave the donor alone")
 		.option("--check", "report findings and write nothing")
-		.addOption(pidOption("--donor-pid <pid>", "which process of the donor, where it holds several"))
+		.addOption(donorChoiceOption())
 		.option("--allow-mismatch", "go on although a library of the donor is another build")
 		.addOption(limitOption())
 		.addOption(clockOption())
@@ -58,14 +65,18 @@ export async function run(args: readonly string[]): Promise<number> {
 		.option("-q, --quiet", "print nothing but errors")
 		.option("-v, --verbose", "print every finding, also the harmless ones")
 		.addHelpText("after", HELP)
-		.action(async (options: Partial<PatchVerb> & ImagesOptions, command: Command) => {
-			const { core, imagesDir } = options;
-			const images = options.images === undefined && imagesDir === undefined ? undefined : imagesOf(options, command);
-			if (core === undefined || images === undefined)
-				return command.error(`error: ${core === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
-			const { patchVerb } = await import("./patch/run.ts");
-			await patchVerb({ ...options, core, images });
-		});
+		.action(
+			async (options: Partial<PatchVerb> & ImagesOptions & { readonly core?: readonly string[] }, command: Command) => {
+				const { core: cores, imagesDir } = options;
+				const images = options.images === undefined && imagesDir === undefined ? undefined : imagesOf(options, command);
+				if (cores === undefined || images === undefined)
+					return command.error(`error: ${cores === undefined ? "-c CORE" : "-i IMGDIR"} is missing`);
+				const wrong = wrongChoice(cores, options.donorPid ?? []);
+				if (wrong !== undefined) return command.error(`error: ${wrong}`);
+				const { patchVerb } = await import("./patch/run.ts");
+				await patchVerb({ ...options, cores, images });
+			},
+		);
 	for (const add of [addRaise, addDump, addRestore, addShow, addPlan, addCheck])
 		add(program, (ended) => {
 			status = ended;
@@ -77,6 +88,20 @@ export async function run(args: readonly string[]): Promise<number> {
 		if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : errorTable.ERR_USAGE.exit;
 		throw error;
 	}
+}
+
+/** What is wrong about which process of the donor each core is. */
+function wrongChoice(cores: readonly string[], choices: readonly DonorChoice[]): string | undefined {
+	const twice = cores.find((core, i) => cores.indexOf(core) !== i);
+	if (twice !== undefined) return `-c ${twice} is given twice`;
+	for (const { core, pid } of choices) {
+		if (core === undefined && cores.length > 1)
+			return `--donor-pid ${pid}: there are ${cores.length} cores, say CORE=${pid}`;
+		if (core !== undefined && !cores.includes(core)) return `--donor-pid ${core}=${pid}: there is no -c ${core}`;
+	}
+	return choices.length > new Set(choices.map(({ core }) => core ?? cores[0])).size
+		? "--donor-pid is given twice for one core"
+		: undefined;
 }
 
 /** The verb of a command line, and a space; nothing where it has none. */
@@ -113,6 +138,7 @@ program, dumped alive. Its addresses need not match.
 As images, for another time or for criu restore (-c and -i without a verb rewrite the donor into the dead process):
   $ necromancer -c core.5739 -i IMGDIR --check        what would be done, and what cannot be known
   $ necromancer -c core.5739 -i IMGDIR                in place; -o PATCHED leaves the donor alone
+  $ necromancer -c core.12 -c core.14 -i IMGDIR       of a tree of processes two that died; the others as the donor had them
   $ necromancer restore -i IMGDIR -d                  it lives again (criu restore -d -D IMGDIR does the same)
 
 A living process, from here to there:

@@ -18,17 +18,24 @@ export interface FileTable {
 	remove(id: number): void;
 }
 
-export function fileTable(donor: readonly FileEntry[], mm: MmEntry, binaries: ReadonlyMap<string, Binary>): FileTable {
+/** @param mms Of the processes whose files these become. */
+export function fileTable(
+	donor: readonly FileEntry[],
+	mms: readonly MmEntry[],
+	binaries: ReadonlyMap<string, Binary>,
+): FileTable {
 	const entries = donor.map((entry) => withBuildId(entry, binaries));
 	const removed = new Set<number>();
 	const fresh = freshIds(donor.map(({ id }) => id));
 	const ids = new Map<string, number>();
-	const used = new Set([
-		mm.exe_file_id,
-		...mm.vmas
-			.filter(({ status }) => (status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)) !== 0)
-			.map(({ shmid }) => Number(shmid)),
-	]);
+	const used = new Set(
+		mms.flatMap((mm) => [
+			mm.exe_file_id,
+			...mm.vmas
+				.filter(({ status }) => (status & (VMA.FILE_PRIVATE | VMA.FILE_SHARED)) !== 0)
+				.map(({ shmid }) => Number(shmid)),
+		]),
+	);
 	for (const { id, reg } of donor) if (reg !== undefined && used.has(id) && !ids.has(reg.name)) ids.set(reg.name, id);
 	const table: FileTable = {
 		get entries() {

@@ -1,60 +1,47 @@
-import { isDeepStrictEqual } from "node:util";
+import { fileOffset } from "../bytes/address.ts";
 import { defined } from "../bytes/defined.ts";
 import type { Extent } from "../bytes/extent.ts";
-import type { FileWriters } from "../bytes/source.ts";
 import { encodeImage, type Image, type ImageRecord } from "../criu/image.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages/pages.ts";
 import type { NewImages } from "../criu/store/new-images.ts";
-import type { FdinfoEntry } from "../criu/wire/generated/schema.ts";
-import { refuse } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
-import { type SoftLimits, withSoftLimits } from "../forest/soft-limits.ts";
 import type { Task } from "../forest/task.ts";
 import { timensName } from "../images/read/clocks.ts";
-import { taskFromImages } from "../images/read/from-images.ts";
-import { leaderCore, threadCore } from "../images/write/cores.ts";
+import { contentsFrom } from "../images/read/contents.ts";
+import { treeOf } from "../images/read/tree.ts";
 import { mmEntry } from "../images/write/mm.ts";
-import { noSessionLeader, reportLostRegisters } from "../images/write/representable.ts";
+import { noSessionLeader } from "../images/write/representable.ts";
 import { patchedSideRecord, SIDE_RECORD } from "../images/write/side-record.ts";
-import { NO_LIMIT } from "../linux/resource.ts";
-import { S_IFREG } from "../linux/stat.ts";
-import { evidenceIn } from "../understand/evidence/evidence.ts";
-import { type UnderstandOptions, understand } from "../understand/understand.ts";
-import { type HostFiles, inspectBinaries, judgedHost } from "./binaries.ts";
-import { patchTimens } from "./clocks.ts";
-import { withCurrentEnds } from "./current-ends.ts";
+import { type Binary, inspectBinaries } from "./binaries.ts";
+import { clocksOfTree, patchTimens } from "./clocks.ts";
+import { patchedDescriptors } from "./descriptor-tables.ts";
+import { memfdsOpenIn } from "./donor-descriptors.ts";
+import { donorProcesses } from "./donor-processes.ts";
 import { fileTable } from "./files.ts";
-import { patchPstree, requireFreeIds } from "./identity.ts";
+import { identityAmong, patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
-import { nameTable } from "./name-table.ts";
+import { type NameTable, nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
-import { openRecords } from "./open-records.ts";
+import { reportOthers, reportQueuedData } from "./others.ts";
+import { threadImages } from "./thread-images.ts";
+import { type DeadProcess, type TreeOptions, type UnderstoodDead, understoodDead } from "./understood.ts";
 
-export interface PatchOptions extends Pick<UnderstandOptions, "allowMismatch"> {
-	/** Which process of the donor to replace, where it holds several. */
-	readonly donorPid?: number;
-	readonly host: HostFiles;
-	/** Soft limits that it gets; without one of its own RLIMIT_CORE is 0. */
-	readonly softLimits?: SoftLimits;
-	/**
-	 * Checks the task before it is written, and returns the users who determine the images besides the writer; the donor's when
-	 * absent.
-	 */
-	readonly writers?: (task: Task, donor: Task) => readonly FileWriters[];
-	/** Evidence of the process's clocks besides core and donor. */
-	readonly clock?: NonNullable<UnderstandOptions["clocks"]>;
-	/** When the core was written, nanoseconds since 1970: a file that changed later is not what was mapped. */
-	readonly writtenAt?: bigint;
-}
+export interface PatchOptions extends TreeOptions, Omit<DeadProcess, "dead"> {}
 
-export interface Patched {
-	/** The process that the new images describe. */
-	readonly task: Task;
+/** What a donor's images become. */
+export interface PatchedTree {
+	/** The processes of the cores, in their order, as the new images describe them. */
+	readonly tasks: readonly Task[];
 	readonly draft: NewImages;
 	readonly findings: readonly Finding[];
+}
+
+/** The same of one core. */
+export interface Patched extends Omit<PatchedTree, "tasks"> {
+	readonly task: Task;
 }
 
 /**
@@ -64,54 +51,38 @@ export interface Patched {
  * @throws NecromancerError where donor and core do not fit, or the images are damaged.
  */
 export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions): Patched {
-	const donorTask = taskFromImages(donor, options.donorPid);
-	if (dead.leaderEnded === true)
-		refuse("ERR_UNSUPPORTED", {
-			subject: `process ${dead.pid}`,
-			finding: "had gone on although its first thread had ended",
-			expectation: "which CRIU's images have no place for",
-			remedy: "raise it from its core: necromancer raise CORE -i IMGDIR",
-		});
-	const judged = judgedHost(dead, donorTask.memory.files, options.host);
-	const {
-		task: completed,
-		donorThreads,
-		findings: understood,
-	} = understand(dead, evidenceIn(dead, judged.open), donorTask, {
-		ownerOf: (path) => options.host.ownerOf?.(path),
-		modeOf: (path) => (options.host.sizeOf?.(path) === undefined ? undefined : S_IFREG),
-		clocks: options.clock ?? {},
-		...defined({ allowMismatch: options.allowMismatch }),
-	});
-	const findings: Finding[] = [...understood];
+	const { tasks, ...patched } = patchTree([{ ...options, dead }], donor, options);
+	const [task] = tasks;
+	if (task === undefined) throw new RangeError("no core");
+	return { ...patched, task };
+}
+
+/**
+ * The same for several that died: each core takes the place of its own process of the donor, and the others of it stay.
+ *
+ * @throws NecromancerError also where it is not clear whose place a core takes.
+ */
+export function patchTree(cores: readonly DeadProcess[], donor: ImageDir, options: TreeOptions): PatchedTree {
+	const findings: Finding[] = [];
 	const report = (finding: Finding): void => void findings.push(finding);
-	const writers = options.writers?.(completed, donorTask);
-	const limited = withSoftLimits(completed, options.softLimits ?? new Map(), () => NO_LIMIT, report);
-	const task = { ...limited, files: withCurrentEnds(limited.files, options.host, report) };
-	const donorPid = donorTask.identity.pid;
-	const { pid, sid } = task.identity;
-	if (sid !== pid) report(noSessionLeader(sid));
-
-	const names = nameTable(donor);
-	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
-	const write = <K extends KindName>(name: string, from: string, kind: K, edit: Edit<K>): void => {
-		const image = donor.image(from, kind);
-		names.drop(from);
-		images.set(name, encodeImage({ ...image, records: edit(image.records) }));
-	};
-	const one =
-		<K extends KindName>(edit: (value: RecordOf<K>) => RecordOf<K>): Edit<K> =>
-		(records) =>
-			records.slice(0, 1).map((record) => ({ ...record, value: edit(record.value) }));
-
-	const pstree = donor.image("pstree.img", "pstree").records.map(({ value }) => value);
-	requireFreeIds(task, donorPid, pstree, dead.name);
-	const mmDonor = donor.one(`mm-${donorPid}.img`, "mm");
-	const others = pstree.filter((entry) => entry.pid !== donorPid && donor.has(`mm-${entry.pid}.img`));
-	const descriptors = donor.names
-		.filter((name) => /^fdinfo-\d+\.img$/.test(name))
-		.flatMap((name) => descriptorsIn(donor, name));
-	const table = `fdinfo-${donor.one(`ids-${donorPid}.img`, "ids").files_id}.img`;
+	const pstree = treeOf(donor);
+	const lenders = donorProcesses(
+		donor,
+		cores.map(({ dead, donorPid }) => ({ task: dead, ...defined({ donorPid }) })),
+	);
+	const understood = lenders.flatMap((lender, i) => {
+		const core = cores[i];
+		return core === undefined ? [] : [understoodDead(core, lender, options, report)];
+	});
+	const deads = understood.map((one) => {
+		const identity = identityAmong(one, one.core.dead, understood, pstree, report);
+		return { ...one, task: { ...one.task, identity } };
+	});
+	requireFreeIds(deads, pstree, (index) => deads[index]?.core.dead.name ?? "core");
+	const tree = patchPstree(deads, pstree);
+	const [root] = tree;
+	if (root !== undefined && root.sid !== root.pid) report(noSessionLeader(root.sid));
+	reportOthers(donor, deads, report);
 	reportQueuedData(donor, report);
 	if (donor.parent !== undefined)
 		report(
@@ -122,63 +93,68 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 			),
 		);
 
-	// images of the donor's process alone
-	const oldPagemap = `pagemap-${donorPid}.img`;
-	const pagesId = donor.image(oldPagemap, "pagemap").head?.pages_id ?? names.fresh((n) => `pages-${n}.img`);
-	const cores = new Map(donorTask.threads.map(({ tid }) => [tid, donor.one(`core-${tid}.img`, "core")]));
-	for (const { tid } of donorTask.threads) names.drop(`core-${tid}.img`);
-	names.drop(oldPagemap);
-	names.replace(`pages-${pagesId}.img`);
+	const names = nameTable(donor);
+	const images = new Map<string, readonly (Uint8Array | Extent)[]>();
+	const write = <K extends KindName>(name: string, from: string, kind: K, edit: Edit<K>): void => {
+		const image = donor.image(from, kind);
+		images.set(name, encodeImage({ ...image, records: edit(image.records) }));
+	};
+	const one =
+		<K extends KindName>(edit: (value: RecordOf<K>) => RecordOf<K>): Edit<K> =>
+		(records) =>
+			records.slice(0, 1).map((record) => ({ ...record, value: edit(record.value) }));
 
-	const binaries = inspectBinaries(task.memory, judged, report, options.writtenAt);
-	const open = openRecords(
-		{
-			entries: donor.image("files.img", "files").records.map(({ value }) => value),
-			table: descriptorsIn(donor, table),
-		},
-		{
-			...{ before: donorTask.files, after: task.files, report },
-			credentials: task.threads[0]?.credentials ?? { uid: 0, euid: 0 },
-		},
+	const donorMms = new Map(
+		pstree.flatMap(({ pid }) => (donor.has(`mm-${pid}.img`) ? [[pid, donor.one(`mm-${pid}.img`, "mm")]] : [])),
 	);
-	const files = fileTable(open.entries, mmDonor, binaries);
+	const mmOf = ({ donorPid }: UnderstoodDead) => donorMms.get(donorPid) ?? donor.one(`mm-${donorPid}.img`, "mm");
+	const pagesIds = freePages(donor, deads, names);
+
+	const binariesOf = new Map(
+		deads.map((dead) => [dead, inspectBinaries(dead.task.memory, dead.judged, report, dead.core.writtenAt)]),
+	);
+	const open = patchedDescriptors(donor, deads, report);
+	const binaries = new Map<string, Binary>([...binariesOf.values()].flatMap((some) => [...some]));
+	const files = fileTable(open.entries, deads.map(mmOf), binaries);
 	const objects = objectImages(
-		task,
+		deads.map((dead) => ({
+			...{ name: dead.core.dead.name, task: dead.task, donor: dead.donor, mm: mmOf(dead), lent: dead.donorObjects },
+			...defined({ writtenAt: dead.core.writtenAt }),
+		})),
 		{
 			inodes: donor.has("memfd.img") ? donor.image("memfd.img", "memfd").records.map(({ value }) => value) : [],
-			mm: mmDonor,
-			descriptors,
-			otherMms: others.map((entry) => donor.one(`mm-${entry.pid}.img`, "mm")),
+			processes: [...donorMms].map(([pid, mm]) => ({ pid, mm, memfds: memfdsOpenIn(donor, pid) })),
 			pagesOf: (shmid) => pagesFileOf(donor, `pagemap-shmem-${shmid}.img`),
+			contentsOf: (shmid) => contentsFrom(donor, `pagemap-shmem-${shmid}.img`, fileOffset),
 		},
 		files,
 		names,
+		report,
 	);
 
-	write("pstree.img", "pstree.img", "pstree", (records) =>
-		patchPstree(task, donorPid, pstree).map((value, i) => ({ ...records[i], value })),
-	);
-	const leaderImage = donor.image(`core-${donorPid}.img`, "core");
-	for (const [i, thread] of task.threads.entries()) {
-		const base = cores.get(donorThreads.get(thread.tid) ?? donorPid);
-		if (base === undefined) throw new Error(`no donor record for thread ${thread.tid}`);
-		reportLostRegisters(thread, report);
-		const value = i === 0 ? leaderCore(task, thread, base) : threadCore(thread, base);
-		images.set(`core-${thread.tid}.img`, encodeImage({ ...leaderImage, records: [{ value }] }));
+	// under the new names: one core's may be that of another process of the donor
+	const written = deads.map((dead) => threadImages(donor, dead, report));
+	for (const { donorPid, donor: lender } of deads)
+		for (const name of [...lender.threads.map(({ tid }) => `core-${tid}.img`), `mm-${donorPid}.img`]) names.drop(name);
+	for (const cores of written) for (const [name, image] of cores) images.set(name, image);
+	for (const dead of deads) {
+		const { memory, identity } = dead.task;
+		const shown = { file: files.mapped, object: (id: number) => objects.imageOf(dead.task, id) };
+		write(
+			`mm-${identity.pid}.img`,
+			`mm-${dead.donorPid}.img`,
+			"mm",
+			one((mm) => mmEntry(memory, mm, shown, report)),
+		);
 	}
-	write(
-		`mm-${pid}.img`,
-		`mm-${donorPid}.img`,
-		"mm",
-		one((mm) => mmEntry(task.memory, mm, { file: files.mapped, object: objects.imageOf }, report)),
-	);
+	for (const [name, from] of renamedImages(deads, names)) names.kept.set(name, from);
+	names.drop("pstree.img");
+	write("pstree.img", "pstree.img", "pstree", (records) => tree.map((value, i) => ({ ...records[i], value })));
+	names.drop("files.img");
 	write("files.img", "files.img", "files", (records) => files.entries.map((value, i) => ({ ...records[i], value })));
-	if (donor.has(table) && !isDeepStrictEqual(open.table, descriptorsIn(donor, table)))
-		write(table, table, "fdinfo", () => open.table.map((value) => ({ value })));
-	for (const kind of ["fs", "ids"]) {
-		const from = `${kind}-${donorPid}.img`;
-		if (!names.kept.delete(from)) continue;
-		names.kept.set(`${kind}-${pid}.img`, from);
+	for (const [table, rows] of open.tables) {
+		names.drop(table);
+		write(table, table, "fdinfo", () => rows.map((value) => ({ value })));
 	}
 	if (objects.inodes.length > 0) {
 		const image = donor.has("memfd.img") ? donor.image("memfd.img", "memfd") : noImage("memfd");
@@ -186,61 +162,82 @@ export function patch(dead: PartialTask, donor: ImageDir, options: PatchOptions)
 	}
 	names.drop("memfd.img");
 	const timens = timensName(donor);
-	const { clocks } = task;
+	const clocks =
+		timens === undefined ? undefined : clocksOfTree(deads, donor.one(timens, "timens"), pstree.length, report);
 	if (timens !== undefined && clocks === undefined) names.drop(timens);
-	if (timens !== undefined && clocks !== undefined && clocks.witness !== "donor")
+	if (timens !== undefined && clocks !== undefined && clocks !== "donor") {
+		names.drop(timens);
 		write(
 			timens,
 			timens,
 			"timens",
 			one((entry) => patchTimens(entry, clocks)),
 		);
+	}
+	const writers = deads.some((dead) => dead.writers !== undefined)
+		? deads.flatMap((dead) => dead.writers ?? [])
+		: undefined;
 	if (donor.has(SIDE_RECORD) || (writers !== undefined && writers.length > 0)) {
 		const image = donor.has(SIDE_RECORD) ? donor.image(SIDE_RECORD, "necromancer") : noImage("necromancer");
 		const value = patchedSideRecord(image.records[0]?.value, {
-			...{ donorPid, task, sameUser: isSameUser(task, donorTask) },
+			...{ dead: deads, sameUser: deads.every(isSameUser) },
 			...defined({ writers }),
 		});
 		names.drop(SIDE_RECORD);
 		images.set(SIDE_RECORD, encodeImage({ ...image, records: [{ value }] }));
 	}
-	const plan: PagesPlan = {
-		pages: `pages-${pagesId}.img`,
-		pagemap: `pagemap-${pid}.img`,
-		kind: "task",
-		pagesId,
-		runs: patchedRuns(task.memory, binaries),
+	const pages = deads.map((dead, i): PagesPlan => {
+		const { memory, identity } = dead.task;
+		const pagesId = pagesIds[i] ?? 0;
+		return {
+			...{ pages: `pages-${pagesId}.img`, pagemap: `pagemap-${identity.pid}.img`, kind: "task", pagesId },
+			runs: patchedRuns(memory, binariesOf.get(dead) ?? new Map()),
+		};
+	});
+	return {
+		tasks: deads.map(({ task }) => task),
+		findings,
+		draft: { copies: names.kept, images, pages: [...pages, ...objects.pages] },
 	};
-	return { task, findings, draft: { copies: names.kept, images, pages: [plan, ...objects.pages] } };
+}
+
+/** Leaves the donor's pages of dead processes out; their files' numbers are those of the new ones. */
+function freePages(donor: ImageDir, deads: readonly UnderstoodDead[], names: NameTable): readonly number[] {
+	return deads.map(({ donorPid }) => {
+		const pagemap = `pagemap-${donorPid}.img`;
+		const id = donor.image(pagemap, "pagemap").head?.pages_id ?? names.fresh((n) => `pages-${n}.img`);
+		names.drop(pagemap);
+		names.replace(`pages-${id}.img`);
+		return id;
+	});
+}
+
+/** Images that stay as they are, under the new ids. */
+function renamedImages(deads: readonly UnderstoodDead[], { kept }: NameTable): [name: string, from: string][] {
+	return deads.flatMap(({ task, donorPid }) =>
+		["fs", "ids"].flatMap((kind): [string, string][] => {
+			const from = `${kind}-${donorPid}.img`;
+			return kept.delete(from) ? [[`${kind}-${task.identity.pid}.img`, from]] : [];
+		}),
+	);
 }
 
 /** Whether a process has the ids that its donor had. */
-const isSameUser = ({ threads: [own] }: Task, { threads: [lent] }: Task): boolean =>
+const isSameUser = ({
+	task: {
+		threads: [own],
+	},
+	donor: {
+		threads: [lent],
+	},
+}: UnderstoodDead): boolean =>
 	own?.credentials.uid === lent?.credentials.uid && own?.credentials.gid === lent?.credentials.gid;
 
 type Edit<K extends KindName> = (records: readonly ImageRecord<RecordOf<K>>[]) => readonly ImageRecord<RecordOf<K>>[];
 
 const noImage = <K extends KindName>(kind: K): Image<RecordOf<K>> => ({ kind: imageKinds[kind], records: [] });
 
-const descriptorsIn = (donor: ImageDir, table: string): FdinfoEntry[] =>
-	donor.has(table) ? donor.image(table, "fdinfo").records.map(({ value }) => value) : [];
-
 const pagesFileOf = (donor: ImageDir, pagemap: string): string | undefined => {
 	const head = donor.has(pagemap) ? donor.image(pagemap, "pagemap").head : undefined;
 	return head === undefined ? undefined : `pages-${head.pages_id}.img`;
 };
-
-/** Reports data queued in the donor's pipes and sockets: it was never sent to the dead process. */
-function reportQueuedData(donor: ImageDir, report: (finding: Finding) => void): void {
-	for (const kind of ["pipes-data", "fifo-data"] as const) {
-		if (!donor.has(`${kind}.img`)) continue;
-		for (const { value } of donor.image(`${kind}.img`, kind).records)
-			if (value.bytes > 0)
-				report(caution("queued-data", `pipe ${value.pipe_id}`, `holds ${value.bytes} bytes of the donor's`));
-	}
-	if (donor.has("sk-queues.img"))
-		for (const { value } of donor.image("sk-queues.img", "sk-queues").records)
-			report(
-				caution("queued-data", `socket file ${value.id_for}`, `holds a packet of ${value.length} bytes of the donor's`),
-			);
-}

@@ -39,6 +39,8 @@ export interface Understood {
 	readonly findings: readonly Finding[];
 	/** Thread id → the donor's thread that lent it what a core cannot know. */
 	readonly donorThreads: ReadonlyMap<number, number>;
+	/** Ids of shared memory → of the donor's that it is. */
+	readonly donorObjects: ReadonlyMap<number, number>;
 }
 
 /**
@@ -80,7 +82,7 @@ export function understand(
 	if (donor === undefined) reportRuntimes(dead.memory, report);
 	for (const { subject, text } of donor?.losses ?? []) report(lostAtDump("the donor", subject, text));
 	const files = understandFiles(dead, evidence, lender, { bounds, places }, options, report);
-	const matched = donor === undefined ? { memory, files } : matchMemfds(memory, files, donor, report);
+	const matched = donor === undefined ? { memory, files, lent: new Map() } : matchMemfds(memory, files, donor, report);
 	const timers = understandTimers(dead, lender, report);
 	if (donor === undefined)
 		report(
@@ -105,12 +107,13 @@ export function understand(
 		...defined({ attributes: donor?.attributes, losses: donor?.losses }),
 	};
 	const donorThreads = new Map(lender?.pairs.map((pair) => [pair.dead.tid, pair.donor.tid]));
-	if (options.clocks === undefined) return { task, findings, donorThreads };
+	const lent = { donorThreads, donorObjects: matched.lent };
+	if (options.clocks === undefined) return { task, findings, ...lent };
 	const clocked = withDeadClocks(task, dead, {
 		...options.clocks,
 		...{ evidence, places },
 		...defined({ donor: donor?.clocks }),
 	});
 	report(clocked.finding);
-	return { task: clocked.task, findings, donorThreads };
+	return { task: clocked.task, findings, ...lent };
 }

@@ -221,7 +221,7 @@ async function openScene() {
 }
 
 const patched = (core: string, images: string, more: Partial<Parameters<typeof patchVerb>[0]> = {}) =>
-	patchVerb({ core, images, quiet: true, ...more });
+	patchVerb({ cores: [core], images, quiet: true, ...more });
 
 /** Whom root believes these images to be of, and what of them. */
 function believed(images: string) {

@@ -39,6 +39,7 @@ it("exports what README's verbs are made of", () => {
 		"openFile",
 		"openImageDir",
 		"patch",
+		"patchTree",
 		"raise",
 		"readCore",
 		"readImage",

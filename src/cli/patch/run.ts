@@ -1,7 +1,7 @@
 import { defined } from "../../bytes/defined.ts";
 import { requireUnchanged } from "../../bytes/unchanged.ts";
 import { readCore } from "../../core/core.ts";
-import { openImageDir } from "../../criu/image-dir.ts";
+import { type ImageDir, openImageDir } from "../../criu/image-dir.ts";
 import type { WriteOptions } from "../../criu/pages/pages.ts";
 import {
 	commitInPlace,
@@ -17,11 +17,14 @@ import { holesOf } from "../../host/holes.ts";
 import { clocksFromImages } from "../../images/read/clocks.ts";
 import { writersTold } from "../../images/read/side-record.ts";
 import { hostFiles } from "../../patch/host-files.ts";
-import { type Patched, patch } from "../../patch/patch.ts";
+import { type PatchedTree, patchTree } from "../../patch/patch.ts";
+import type { DeadProcess } from "../../patch/understood.ts";
+import type { OpenedCore } from "../../raise/open-core.ts";
 import { groupsOfUser, isAlone, ourRights } from "../../rights/our-rights.ts";
 import { patchRights } from "../../rights/patch-rights.ts";
 import type { GivenClock } from "../../understand/dead-clocks.ts";
 import { taskFromCore } from "../../understand/from-core/from-core.ts";
+import type { DonorChoice } from "../command-line.ts";
 import { findingsText } from "../findings.ts";
 import { untilInterrupted } from "../interrupt.ts";
 import { openCoreUntil } from "../open-core.ts";
@@ -30,14 +33,15 @@ import { openTerminal, type Terminal } from "../terminal.ts";
 import { patchedJson, recoveryText, summaryText } from "./text.ts";
 
 export interface PatchVerb {
-	readonly core: string;
+	/** One for each process that died. */
+	readonly cores: readonly string[];
 	/** The donor's image directory. */
 	readonly images: string;
 	/** Where to write instead of in place. */
 	readonly output?: string;
 	/** Write nothing. */
 	readonly check?: boolean;
-	readonly donorPid?: number;
+	readonly donorPid?: readonly DonorChoice[];
 	readonly allowMismatch?: boolean;
 	readonly limit?: ReadonlyMap<number, bigint>;
 	readonly clock?: GivenClock;
@@ -67,33 +71,15 @@ export async function patchVerb(verb: PatchVerb): Promise<void> {
 
 async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSignal, lock?: Hold): Promise<void> {
 	const donor = openImageDir(lock?.directory ?? verb.images);
-	const core = await openCoreUntil(signal, verb.core, terminal, verb.maxSize).catch((error: unknown) => {
-		donor.close();
-		throw error;
-	});
+	const cores: OpenedCore[] = [];
 	const host = hostFiles();
 	try {
-		const dead = taskFromCore(readCore(core.source), await holesOf(core.source));
-		const clocks = core.written === undefined ? undefined : clocksWhenWritten(core.written);
-		const patched = patch(dead, donor, {
+		for (const path of verb.cores) cores.push(await openCoreUntil(signal, path, terminal, verb.maxSize));
+		const deads: DeadProcess[] = [];
+		for (const [i, core] of cores.entries()) deads.push(await deadProcess(core, verb.cores[i], donor, verb));
+		const patched = patchTree(deads, donor, {
 			host,
-			writers: (task, lends) =>
-				patchRights(task, {
-					...{ name: core.name, us: ourRights(), trust: verb.trust === true, alone: isAlone, groupsOf: groupsOfUser },
-					writers: [core.writers, ...donor.allWriters(), ...writersTold(donor)],
-					...{ donor: lends.threads.map(({ credentials }) => credentials), lends },
-				}),
-			clock: {
-				...defined({ host: clocks }),
-				others:
-					core.written === undefined
-						? []
-						: otherClocksWhenWritten(core.written, clocksFromImages(donor).clocks?.origin),
-				...defined({ given: verb.clock }),
-			},
-			// not known of our own unpacked copy
-			...(core.temporary ? {} : defined({ writtenAt: core.written })),
-			...defined({ softLimits: verb.limit, donorPid: verb.donorPid, allowMismatch: verb.allowMismatch }),
+			...defined({ softLimits: verb.limit, allowMismatch: verb.allowMismatch }),
 		});
 		const target = verb.check === true ? undefined : (verb.output ?? verb.images);
 		if (target !== undefined) {
@@ -101,7 +87,7 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 			const progress = openProgress(terminal, silent ? 0n : draftWork(patched.draft));
 			const write = () => {
 				const requireSources = (): void => {
-					if (!core.temporary) requireUnchanged([core.source]);
+					requireUnchanged(cores.flatMap(({ temporary, source }) => (temporary ? [] : [source])));
 					donor.requireUnchanged();
 					host.requireUnchanged();
 				};
@@ -116,25 +102,59 @@ async function patchOnce(verb: PatchVerb, terminal: Terminal, signal: AbortSigna
 			signal.throwIfAborted();
 			await write().finally(progress.end);
 		}
-		tell(verb, terminal, dead, patched, target);
+		tell(
+			verb,
+			terminal,
+			deads.map(({ dead }) => dead),
+			patched,
+			target,
+		);
 	} finally {
 		host.close();
 		donor.close();
-		core.close();
+		for (const core of cores) core.close();
 	}
+}
+
+/** A core, with whose word it is and what is known of its time. @param path as it was given. */
+async function deadProcess(
+	core: OpenedCore,
+	path: string | undefined,
+	donor: ImageDir,
+	{ trust, clock, donorPid = [] }: PatchVerb,
+): Promise<DeadProcess> {
+	const { written } = core;
+	const choice = donorPid.find((one) => one.core === undefined || one.core === path);
+	return {
+		dead: taskFromCore(readCore(core.source), await holesOf(core.source)),
+		writers: (task, lends) =>
+			patchRights(task, {
+				...{ name: core.name, us: ourRights(), trust: trust === true, alone: isAlone, groupsOf: groupsOfUser },
+				writers: [core.writers, ...donor.allWriters(), ...writersTold(donor)],
+				...{ donor: lends.threads.map(({ credentials }) => credentials), lends },
+			}),
+		clock: {
+			...defined({ host: written === undefined ? undefined : clocksWhenWritten(written) }),
+			others: written === undefined ? [] : otherClocksWhenWritten(written, clocksFromImages(donor).clocks?.origin),
+			...defined({ given: clock }),
+		},
+		// not known of our own unpacked copy
+		...(core.temporary ? {} : defined({ writtenAt: written })),
+		...defined({ donorPid: choice?.pid }),
+	};
 }
 
 function tell(
 	verb: PatchVerb,
 	terminal: Terminal,
-	dead: PartialTask,
-	patched: Patched,
+	deads: readonly PartialTask[],
+	patched: PatchedTree,
 	target: string | undefined,
 ): void {
-	if (verb.json === true) terminal.out(patchedJson(dead, patched, target));
+	if (verb.json === true) terminal.out(patchedJson(deads, patched, target));
 	else if (verb.quiet !== true)
 		terminal.out(
 			findingsText(patched.findings, verb.verbose === true, terminal.paint) +
-				summaryText(dead, patched, target, terminal),
+				summaryText(deads, patched, target, terminal),
 		);
 }

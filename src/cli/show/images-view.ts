@@ -7,12 +7,13 @@ import { type KindName, kindOfFile, rawKindOfFile } from "../../criu/kinds.ts";
 import type { InventoryEntry, TaskKobjIdsEntry, TimensEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { type Finding, loss, note } from "../../finding.ts";
+import { commandLineOf } from "../../forest/command-line.ts";
 import type { Task } from "../../forest/task.ts";
 import { forestFromImages, taskFromImages } from "../../images/read/from-images.ts";
 import { treeOf } from "../../images/read/tree.ts";
 import { x86View } from "./registers.ts";
 import { type SharedView, sharedIn } from "./shared.ts";
-import { argumentsOf, mappingsOfTask } from "./task-memory.ts";
+import { mappingsOfTask } from "./task-memory.ts";
 import { type FileView, filesOf, type MappingView, type ThreadView } from "./view.ts";
 
 /** Everything that is shown of an image directory. */
@@ -123,7 +124,7 @@ function processOf(dir: ImageDir, entry: TreeEntry, task: Task, { root_ids }: In
 	return {
 		...entry,
 		task,
-		arguments: argumentsOf(memory),
+		arguments: commandLineOf(memory),
 		threadViews: task.threads.map(({ tid, name, registers, xstate, blocked, pending }, i) => ({
 			tid,
 			name,

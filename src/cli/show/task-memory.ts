@@ -1,7 +1,6 @@
 import { type Address, type FileOffset, plus } from "../../bytes/address.ts";
-import { type Placed, rangeOf, readAt } from "../../bytes/extent.ts";
+import { type Placed, rangeOf } from "../../bytes/extent.ts";
 import { byStart, firstEndingAbove, lengthOf, type Range } from "../../bytes/range.ts";
-import { textFromBytes } from "../../bytes/text.ts";
 import type { Mapping, Memory, Task } from "../../forest/task.ts";
 import { MADV, mapFlagsText } from "../../linux/mman.ts";
 import { type MappingView, stacksIn } from "./view.ts";
@@ -87,22 +86,3 @@ const remarksOf = ({ flags, advice }: Mapping): string[] => [
 		.filter((n) => ((advice >> BigInt(n)) & 1n) === 1n)
 		.map((n) => advices.get(n) ?? `advice ${n}`),
 ];
-
-/** Longer ones are cut. */
-const MOST_ARGUMENT_BYTES = 65_536n;
-
-/** The command line as it stands in the dumped stack; empty when it is not there. */
-export function argumentsOf({ bounds: { argStart, argEnd }, contents }: Memory): string[] {
-	if (argEnd <= argStart) return [];
-	const length = argEnd - argStart < MOST_ARGUMENT_BYTES ? argEnd - argStart : MOST_ARGUMENT_BYTES;
-	const bytes = readAt(contents, argStart, Number(length));
-	if (bytes === undefined) return [];
-	const words: string[] = [];
-	for (let at = 0; at < bytes.length; ) {
-		const nul = bytes.indexOf(0, at);
-		const end = nul < 0 ? bytes.length : nul;
-		words.push(textFromBytes(bytes.subarray(at, end)));
-		at = end + 1;
-	}
-	return words;
-}

@@ -34,28 +34,29 @@ export function sideRecord(tasks: readonly Task[]): NecromancerEntry | undefined
 }
 
 export interface SideRecordPatch {
-	readonly donorPid: number;
-	readonly task: Task;
-	/** It has the donor's credentials; otherwise the donor's file identities are not taken over. */
+	/** Those that replace processes of the donor, and their ids. */
+	readonly dead: readonly { readonly donorPid: number; readonly task: Task }[];
+	/** They have their donors' credentials; otherwise the donor's file identities are not taken over. */
 	readonly sameUser: boolean;
 	/** The users who determine the contents; absent for the donor's. */
 	readonly writers?: readonly FileWriters[];
 }
 
 /**
- * The record with one process replaced; those of other processes stay. File ids are the same before and after.
+ * The record with some processes replaced; those of other processes stay. File ids are the same before and after.
  *
  * @param donor `undefined` where it has none.
  */
 export function patchedSideRecord(
 	donor: NecromancerEntry | undefined,
-	{ donorPid, task, sameUser, writers }: SideRecordPatch,
+	{ dead, sameUser, writers }: SideRecordPatch,
 ): NecromancerEntry {
 	const { processes, files, paths, writers: said } = donor ?? { processes: [], files: [], paths: [], writers: [] };
-	const others = processes.filter(({ pid }) => pid !== donorPid);
+	const replaced = new Set(dead.map(({ donorPid }) => donorPid));
+	const others = processes.filter(({ pid }) => !replaced.has(pid));
 	return {
 		...donor,
-		processes: [...others, processEntry(task)],
+		processes: [...others, ...dead.map(({ task }) => processEntry(task))],
 		files,
 		paths: sameUser ? paths : [],
 		writers: writers?.map(({ uid, group, anybody }) => ({ uid, anybody, ...defined({ group }) })) ?? said,

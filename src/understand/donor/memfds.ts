@@ -1,11 +1,14 @@
 import { caution, type Finding } from "../../finding.ts";
 import { type Files, withDescriptions } from "../../forest/files.ts";
 import type { Memory, SharedObject, Task } from "../../forest/task.ts";
+import { pairNameless } from "./nameless-objects.ts";
 
 /** Memory and descriptors whose memfds refer to the same objects. */
 export interface MatchedMemfds {
 	readonly memory: Memory;
 	readonly files: Files;
+	/** The donor's object that each of the dead process's is, memory without a name too; none where nothing tells. */
+	readonly lent: ReadonlyMap<number, number>;
 }
 
 /**
@@ -52,7 +55,12 @@ export function matchMemfds(
 			? { ...description, object: ids.get(description.object) ?? adopt(description.object, number) }
 			: description,
 	);
-	return { memory: { ...memory, objects }, files: own };
+	const named = [...ids].map(([lent, object]): [number, number] => [object, lent]);
+	return {
+		memory: { ...memory, objects },
+		files: own,
+		lent: new Map([...named, ...pairNameless(memory, donor.memory)]),
+	};
 }
 
 /** Those that a mapping shows, in the order of the mappings. */

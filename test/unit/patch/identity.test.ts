@@ -275,9 +275,12 @@ describe("a donor of several processes", () => {
 		};
 	};
 
-	test("needs a choice", async () => {
-		expect(await refusalOf(patchPair({ donor: family() }))).toMatch(
-			/^ERR_DONOR_AMBIGUOUS .*pstree\.img: holds 2 processes \(200, 300\), expected one; choose one with --donor-pid$/,
+	test("needs a choice where nothing tells which one died", async () => {
+		const twins = family();
+		expect(
+			await refusalOf(patchPair({ core: { ...deadCore(), process: { pid: 500, name: "renamed" } }, donor: twins })),
+		).toMatch(
+			/^ERR_DONOR_AMBIGUOUS .*pstree\.img: holds 2 processes that core may have been \(200 prog, 300 child\), expected one of its id, or one that alone is like it; choose one with --donor-pid$/,
 		);
 		expect(await refusalOf(patchPair({ donor: family() }, { donorPid: 301 }))).toMatch(
 			/^ERR_IMAGE_MISSING .*pstree\.img: has no process 301, only 200, 300; choose one with --donor-pid$/,
