@@ -64,7 +64,7 @@ async function killCaught(agent: Agent, pid: number, signal: number, path: strin
 		const tids = await stopOthers(tracer, pid, new Set(seized));
 		const core = await writeDying(agent, pid, tids, sink);
 		// the leader last: its death ends the others, traced or not
-		await tracer.detach([...tids.slice(1), pid], false);
+		await tracer.detach([...tids.slice(1), pid]);
 		const end = await waitForExit(agent, pid);
 		// it is reaped: its pid may be reused
 		await clearUndo(agent);

@@ -84,6 +84,10 @@ export function forestOf(processes: readonly Task[], zombies: readonly Zombie[] 
 	};
 }
 
+/** The same processes, each changed: whatever they share is to be changed alike. */
+export const mapForest = ({ processes, zombies }: Forest, change: (task: Task) => Task): Forest =>
+	forestOf(processes.map(change), zombies);
+
 function census<T>(what: string) {
 	const held = new Map<number, { readonly thing: T; readonly by: number[] }>();
 	const count = (id: number, thing: T, pid: number): void => {

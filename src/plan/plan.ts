@@ -29,8 +29,13 @@ export interface Plan extends Program<PlanStep> {
 	readonly findings: readonly Finding[];
 }
 
+/** A process to be, by the ids that it is to have. */
 export interface PlannedProcess extends Pick<Plan, "tids" | "views"> {
 	readonly pid: number;
+	readonly ppid: number;
+	/** Those that it will be in. */
+	readonly sid: number;
+	readonly pgid: number;
 }
 
 /** The name of the list that the first thread of the first process runs. */

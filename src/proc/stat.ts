@@ -16,6 +16,8 @@ export interface ProcStat {
 	readonly startTime: bigint;
 	/** 0, or 1 … 99 for the real-time policies. */
 	readonly realTimePriority: number;
+	/** As wait(2) gives it, of who has ended; 0 for those who may not know. */
+	readonly exitStatus: number;
 	/** Zeros for those who may not know. */
 	readonly bounds: {
 		readonly startCode: Address;
@@ -49,6 +51,7 @@ export function parseStat(text: string): ProcStat {
 		nice: Number(word(19)),
 		startTime: word(22),
 		realTimePriority: Number(word(40)),
+		exitStatus: Number(word(52)),
 		bounds: {
 			...{ startCode: at(26), endCode: at(27), startStack: at(28) },
 			...{ startData: at(45), endData: at(46), startBrk: at(47) },

@@ -12,6 +12,9 @@ export interface ProcStatus {
 	readonly tracer: number;
 	/** Its ids in its pid namespace and those around it; the innermost is the last. */
 	readonly nspids: readonly number[];
+	/** Those of its process group and its session, in the same order. */
+	readonly nspgids: readonly number[];
+	readonly nssids: readonly number[];
 	readonly kernelThread: boolean;
 	/** Real, effective, saved, of file access. */
 	readonly uids: Four;
@@ -61,6 +64,8 @@ export function parseStatus(text: string): ProcStatus {
 		tgid: number("Tgid"),
 		tracer: number("TracerPid"),
 		nspids: numbers("NSpid"),
+		nspgids: numbers("NSpgid"),
+		nssids: numbers("NSsid"),
 		// kernels before 6.7 do not say so, but tell no size of what a kernel thread has not
 		kernelThread: fields.has("Kthread") ? number("Kthread") === 1 : !fields.has("VmSize"),
 		uids: four("Uid"),

@@ -4,6 +4,7 @@ import { defined } from "../bytes/defined.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import { requireUnchanged } from "../bytes/unchanged.ts";
 import { readCore } from "../core/core.ts";
+import { forestOf } from "../forest/forest.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { measureUser } from "../host/facts.ts";
 import { measurePids } from "../host/pids.ts";
@@ -51,7 +52,7 @@ export interface Raised extends RaisePlan {
  */
 export const raise = (core: OpenedCore, options: RaiseOptions): Promise<Raised> =>
 	whenPrepared(core, options, async ({ ready, planned, how }) => {
-		const restored = await restoreWith(ready, planned.task, how);
+		const restored = await restoreWith(ready, forestOf([planned.task]), how);
 		return { ...planned, findings: [...planned.findings, ...restored.findings], restored };
 	});
 
@@ -67,7 +68,7 @@ export interface RehearsedRaise extends RaisePlan {
  */
 export const rehearseRaise = (core: OpenedCore, options: RaiseOptions): Promise<RehearsedRaise> =>
 	whenPrepared(core, options, async ({ ready, planned, how }) => {
-		const plan = await rehearseWith(ready, planned.task, how);
+		const plan = await rehearseWith(ready, forestOf([planned.task]), how);
 		return { ...planned, findings: [...planned.findings, ...plan.findings], plan };
 	});
 

@@ -10,8 +10,12 @@ import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "..
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { type AssembledPlan, LEADER, type Plan, type WORKSHOP, type WORKSHOP_END } from "../plan/plan.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readStat } from "../proc/stat.ts";
+import { threadsOf } from "../proc/tasks.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
 import type { IdChoice } from "./ids.ts";
+import { childrenHere, familyOf } from "./members.ts";
 import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
 
 /**
@@ -36,7 +40,7 @@ export async function makeCarrier(
 	});
 	if (made < 0n) {
 		if (ids === "same") requireFreeIds([pid]);
-		if (ids === "same" && failedWith(made, EEXIST)) requireNoHeirs(pid);
+		if (ids === "same" && failedWith(made, EEXIST)) requireNoHeirs([pid]);
 		refuse("ERR_HOST", {
 			subject: `process ${pid}`,
 			finding: `clone3 failed with ${errnoName(Number(made))}`,
@@ -72,24 +76,61 @@ function remedyFor(
 	};
 }
 
+/** Processes that are being made. */
+export interface Making {
+	/** The one that the agent has made, by its id here. */
+	readonly pid: number;
+	/** How many there are to be. */
+	readonly count: number;
+	readonly encoded: AssembledPlan;
+	/** The offsets for /proc/PID/timens_offsets. */
+	clocks(): Promise<string>;
+}
+
 /**
- * Waits for the report that it is complete, and answers its questions meanwhile.
+ * Waits until each has reported that it has come so far, and answers their questions meanwhile.
  *
- * @param clocks the offsets for /proc/PID/timens_offsets.
  * @throws NecromancerError ERR_STEP_FAILED, ERR_RESTORE_FAILED
  */
-export async function untilReady(
-	agent: Agent,
-	pid: number,
-	encoded: AssembledPlan,
-	clocks: () => Promise<string>,
-): Promise<void> {
-	for (;;) {
-		const report = await agent.reports.next();
+export async function untilReady(agent: Agent, { pid, count, encoded, clocks }: Making): Promise<void> {
+	for (let told = 0; told < count; ) {
+		const report = await nextOf(agent, pid, count);
 		if (report === undefined) return await refuseDead(agent, pid);
 		if (report.id !== 0n) return await refuseStep(encoded, report);
-		if (report.result !== ASKS_FOR_CLOCKS) return;
-		agent.reports.send(Buffer.from(await clocks(), "latin1"));
+		if (report.result === ASKS_FOR_CLOCKS) agent.reports.send(Buffer.from(await clocks(), "latin1"));
+		else told++;
+	}
+}
+
+/** Milliseconds between two looks at processes of which nothing is heard. */
+const LOOK_EVERY = 1000;
+
+/** One of several that dies without a word is a zombie of its parent's, and the others would wait for it. */
+async function nextOf(agent: Agent, root: number, count: number): Promise<Report | undefined> {
+	const next = agent.reports.next();
+	if (count === 1) return next;
+	for (;;) {
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<"late">((done) => {
+			timer = setTimeout(done, LOOK_EVERY, "late");
+		});
+		const first = await Promise.race([next, late]);
+		clearTimeout(timer);
+		if (first !== "late") return first;
+		requireLiving(root);
+	}
+}
+
+function requireLiving(root: number): void {
+	for (const pid of familyOf(root)) {
+		const stat = ifShown(() => readStat(pid));
+		const end = stat?.state === "Z" && threadsOf(pid).length <= 1 ? stat.exitStatus : undefined;
+		if (end === undefined || (end & 0x7f) === 0) continue;
+		refuse("ERR_RESTORE_FAILED", {
+			subject: `process ${pid}`,
+			finding: `was killed by ${signalName(end & 0x7f)} while it was made`,
+			expectation: "expected it to say that it is ready",
+		});
 	}
 }
 
@@ -129,21 +170,26 @@ async function refuseDead(agent: Agent, pid: number): Promise<never> {
 }
 
 /**
- * Kills what was made and reaps it, so that no zombie stays.
+ * Kills what was made and all that it made, and reaps it, so that no zombie stays.
  *
  * @param made by their ids here; of a pid namespace, its first process too.
- * @returns the last report of the process, if there was one.
+ * @returns what a process reported that could not go on, if one did.
  */
 export async function killAll(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
 	try {
 		if (made.length === 0) return undefined;
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);
 		// a process can be reaped once its traced threads are, and a pid namespace ends with its last process
-		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n);
+		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n)
+			// the agent is given what a dead one leaves
+			for (const orphan of childrenHere(agent.pid)) await agent.call("kill", orphan, SIGKILL);
 		await clearUndo(agent);
 		// while the agent holds the other end itself, reading it would never end
 		await agent.call("close", REPORT_FD);
-		return await agent.reports.next();
+		for (;;) {
+			const report = await agent.reports.next();
+			if (report === undefined || report.id !== 0n) return report;
+		}
 	} catch (error) {
 		// the agent is gone, and took with it whatever it traced
 		if (!(error instanceof NecromancerError)) throw error;

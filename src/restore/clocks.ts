@@ -1,7 +1,9 @@
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
 import { sameOrigin } from "../forest/clocks.ts";
+import type { Forest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
+import { rootOf } from "../forest/whole.ts";
 import { measureClocks } from "../host/clocks.ts";
 import { enterPidNamespace, enterUserNamespace, type NamespaceUser } from "../host/namespace.ts";
 import { probeTimeNamespace } from "../host/probe-clocks.ts";
@@ -26,7 +28,8 @@ export type Made = Pick<HostFacts, "userNamespace" | "noTimeNamespace">;
  *
  * Tried in a child first: the first process made in a new pid namespace is its init, so there is no second try.
  */
-export async function enterNamespaces(agent: Agent, task: Task, ids: IdChoice): Promise<Made> {
+export async function enterNamespaces(agent: Agent, forest: Forest, ids: IdChoice): Promise<Made> {
+	const task = rootOf(forest);
 	const user = userOf(task);
 	const plainly = (await needsOwnClocks(agent, task)) ? await probeTimeNamespace(agent) : undefined;
 	const mapped = plainly === undefined ? undefined : await probeTimeNamespace(agent, { withUser: true });
@@ -34,7 +37,9 @@ export async function enterNamespaces(agent: Agent, task: Task, ids: IdChoice): 
 		const made = await enterPidNamespace(agent, user);
 		return made === undefined ? obstacle(plainly) : { userNamespace: made, ...obstacle(mapped) };
 	}
-	const own = task.threads.every(({ credentials: { uid } }) => uid === process.getuid?.());
+	const own = forest.processes.every(({ threads }) =>
+		threads.every(({ credentials: { uid } }) => uid === process.getuid?.()),
+	);
 	if (plainly === undefined || mapped !== undefined || ids !== "fresh" || !own) return obstacle(plainly);
 	return (await enterUserNamespace(agent, user)) < 0n ? obstacle(plainly) : { userNamespace: user };
 }

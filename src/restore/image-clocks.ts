@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { attempt } from "../bytes/source.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import type { Finding } from "../finding.ts";
+import { type Forest, mapForest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
 import { clocksWhenWritten } from "../host/clocks.ts";
 import { timensName } from "../images/read/clocks.ts";
@@ -12,19 +13,24 @@ import { type GivenClock, withGivenClock } from "../understand/dead-clocks.ts";
 const SOON = 10_000_000_000n;
 
 /**
- * A task from images with the clocks that it is to have. CRIU's images do not name the boot that they were made on; if this
+ * Processes from images with the clocks that they are to have. CRIU's images do not name the boot that they were made on; if this
  * host's clocks, at the file's mtime, agree with theirs, it was this one.
  *
  * @param given the user's --clock, which takes precedence.
  */
 export function withImageClocks(
-	task: Task,
+	forest: Forest,
 	dir: ImageDir,
 	given: GivenClock | undefined,
-): { readonly task: Task; readonly findings: readonly Finding[] } {
-	if (given === undefined) return { task: withKnownOrigin(task, dir), findings: [] };
-	const { task: clocked, finding } = withGivenClock(task, given);
-	return { task: clocked, findings: [finding] };
+): { readonly forest: Forest; readonly findings: readonly Finding[] } {
+	if (given === undefined) return { forest: mapForest(forest, (task) => withKnownOrigin(task, dir)), findings: [] };
+	const findings: Finding[] = [];
+	const clocked = mapForest(forest, (task) => {
+		const { task: told, finding } = withGivenClock(task, given);
+		if (findings.length === 0) findings.push(finding);
+		return told;
+	});
+	return { forest: clocked, findings };
 }
 
 function withKnownOrigin(task: Task, dir: ImageDir): Task {

@@ -5,6 +5,7 @@ import type { ImageDir } from "../criu/image-dir.ts";
 import { RemapType } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
+import { type Forest, mapForest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
 import { type ImageLosable, imageLosable } from "./image-losable.ts";
 
@@ -16,13 +17,27 @@ interface Reduced {
 }
 
 /**
- * A task from images without the namespaces and deleted directories that we cannot recreate. Our own dump refuses such a
- * process.
+ * Processes from images without the namespaces and deleted directories that we cannot recreate. Our own dump refuses such
+ * processes.
  *
  * @param allowed what may be dropped (--allow-lost).
  * @throws NecromancerError ERR_UNSUPPORTED for the rest.
  */
-export function withoutUnrestorable(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
+export function withoutUnrestorable(
+	dir: ImageDir,
+	forest: Forest,
+	allowed: ReadonlySet<ImageLosable>,
+): { readonly forest: Forest; readonly findings: readonly Finding[] } {
+	const findings: Finding[] = [];
+	const reduced = mapForest(forest, (task) => {
+		const one = reducedTask(dir, task, allowed);
+		findings.push(...one.findings);
+		return one.task;
+	});
+	return { forest: reduced, findings };
+}
+
+function reducedTask(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
 	const around = unrestorableIn(dir, task);
 	const subject = `process ${task.identity.pid}`;
 	const refused = [...around.own, ...around.gone].filter((what) => !allowed.has(what));

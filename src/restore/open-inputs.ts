@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import { defined } from "../bytes/defined.ts";
 import { refuseAll } from "../errors.ts";
-import type { Task } from "../forest/task.ts";
+import type { GhostFile, Task } from "../forest/task.ts";
 import { performAsUser } from "../inputs/as-user.ts";
 import { NOT_HERE } from "../inputs/gone.ts";
 import { judge } from "../inputs/judge.ts";
@@ -11,14 +11,14 @@ import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from 
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf } from "../plan/files/ghosts.ts";
-import { neededFiles } from "../plan/files/needed-files.ts";
+import { neededByAll, neededFiles } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
 import { accessesOf } from "./file-access.ts";
 import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
 
-/** The files of a process, open, and what is done about those that it cannot have. */
+/** The files of processes, open, and what is done about those that they cannot have. */
 export interface OpenedInputs<P extends FilePolicy> {
 	readonly policy: P;
 	/** All that {@link neededFiles} asks for. */
@@ -26,37 +26,39 @@ export interface OpenedInputs<P extends FilePolicy> {
 }
 
 /**
- * Opens every file of a process that is not open yet, in the agent, with its user's rights, and compares what was opened with
- * what the task says of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time
+ * Opens every file of some processes that is not open yet, in the agent, with their user's rights, and compares what was opened
+ * with what the tasks say of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time
  * prove that it is the file that the process had.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
  */
 export async function openInputs<P extends FilePolicy>(
 	files: OpenFiles,
-	task: Task,
+	tasks: readonly Task[],
 	policy: P,
 	trust: boolean,
 ): Promise<OpenedInputs<P>> {
-	const first = neededFiles(task, policy);
-	const named = await openNamed(files, task, policy, first);
-	const accesses = accessesOf(task, policy, first);
+	const first = neededByAll(tasks, policy);
+	const named = await openNamed(files, tasks, policy, first);
+	const accesses = accessesOfAll(tasks, policy);
 	const links = new Set(first.flatMap(({ path, use }) => (use === "link" ? [path] : [])));
 	const wanted = [...accesses].map(([path, access]): WantedNode => ({ path, access, link: links.has(path) }));
 	const nodes = new Map(await files.asUser(wanted));
 	for (const want of wanted) {
-		const node = await lentTo(files, task, want, nodes.get(want.path), trust);
+		const node = await lentTo(files, tasks, want, nodes.get(want.path), trust);
 		if (node !== undefined) nodes.set(want.path, node);
 	}
 	const { uid } = files.opener.user;
 	const settled = settleMismatches(
-		checkFiles(task, openedIn(files, new Map([...named, ...nodes]), uid), policy.fds),
+		tasks.flatMap((task) => checkFiles(task, openedIn(files, new Map([...named, ...nodes]), uid), policy.fds)),
 		policy,
 	);
-	const directories = await namelessDirectories(files, task, nodes);
-	const placed = { ...policy, ...placeGhosts(task, settled, directories) };
-	const needed = neededFiles(task, placed);
-	for (const [path, node] of await openNamed(files, task, placed, needed)) named.set(path, node);
+	const ghosts = [...new Map(tasks.flatMap(({ memory }) => (memory.ghosts ?? []).map((it) => [it.id, it]))).values()];
+	const directories = await namelessDirectories(files, ghosts, nodes);
+	const places = tasks.flatMap((task) => [...(placeGhosts(task, settled, directories).ghosts ?? [])]);
+	const placed = { ...policy, ...settled, ...(places.length === 0 ? {} : { ghosts: new Map(places) }) };
+	const needed = neededByAll(tasks, placed);
+	for (const [path, node] of await openNamed(files, tasks, placed, needed)) named.set(path, node);
 	const opened = needed.map(({ path, use, by }): OpenedInput => {
 		const node = by === "caller" ? named.get(path) : nodes.get(path);
 		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: isLent(node) };
@@ -72,14 +74,14 @@ const isLent = (node: OwnNode | NoNode | undefined): boolean => isOpened(node) &
 /** What whoever calls us named, opened as he. */
 async function openNamed(
 	files: OpenFiles,
-	task: Task,
+	tasks: readonly Task[],
 	policy: FilePolicy,
 	needed: readonly NeededFile[],
 ): Promise<Map<string, OwnNode | NoNode>> {
 	const paths = needed.flatMap(({ path, by }) => (by === "caller" ? [path] : []));
 	const nodes = await files.asCaller([...new Set(paths)].map((path) => ({ path, access: 0 })));
 	const numbers = new Map<string, number>();
-	for (const { number, content, byCaller } of slotsOf(task.files, policy, () => {}))
+	for (const { number, content, byCaller } of tasks.flatMap((task) => slotsOf(task.files, policy, () => {})))
 		if (byCaller === true && "path" in content && !numbers.has(`${content.path}`))
 			numbers.set(`${content.path}`, number);
 	const faults = [...nodes].flatMap(([path, node]) =>
@@ -99,13 +101,13 @@ async function openNamed(
 
 async function lentTo(
 	files: OpenFiles,
-	{ files: { identities } }: Task,
+	tasks: readonly Task[],
 	want: WantedNode,
 	node: OwnNode | NoNode | undefined,
 	trust: boolean,
 ): Promise<OwnNode | undefined> {
 	if (files.opener.same || node === undefined || isOpened(node) || !CLOSED.includes(node.errno)) return undefined;
-	const known = identities?.get(want.path);
+	const known = tasks.map(({ files: { identities } }) => identities?.get(want.path)).find((it) => it !== undefined);
 	if (!trust && known === undefined) return undefined;
 	return files.lend(want, (ours) => {
 		const verdict = judge(defined({ identity: known }), files.opened(ours, want.path));
@@ -124,7 +126,7 @@ const openedIn =
 /** Which directories a user can make files without a name in: those where the process's files were, and those for temporary ones. */
 async function namelessDirectories(
 	files: OpenFiles,
-	{ memory: { ghosts = [] } }: Task,
+	ghosts: readonly GhostFile[],
 	nodes: Map<string, OwnNode | NoNode>,
 ): Promise<(directory: string) => boolean> {
 	if (ghosts.length === 0) return () => false;
@@ -182,4 +184,13 @@ async function withContents(
 		for (const [i, { input }] of wanted.entries()) numbers.set(input, contents[i] ?? -1);
 	}
 	return opened.map((input) => ({ ...input, number: numbers.get(input) ?? input.number }));
+}
+
+/** What they do with their files, by path. */
+function accessesOfAll(tasks: readonly Task[], policy: FilePolicy): ReadonlyMap<string, number> {
+	const all = new Map<string, number>();
+	for (const task of tasks)
+		for (const [path, access] of accessesOf(task, policy, neededFiles(task, policy)))
+			all.set(path, (all.get(path) ?? 0) | access);
+	return all;
 }

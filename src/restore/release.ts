@@ -5,26 +5,30 @@ import { waitForStop } from "../agent/wait.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
-import type { Task } from "../forest/task.ts";
+import type { Forest } from "../forest/forest.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
 import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
 import { currentIds, type IdChoice, leaderAndThreads } from "./ids.ts";
+import type { Member } from "./members.ts";
 import { registerDifferences } from "./registers.ts";
 import { leftovers, verify } from "./verify.ts";
+import { kinDifferences } from "./verify-kin.ts";
+import { sharedDifferences } from "./verify-shared.ts";
 
-/** A restored process that waits to be released. */
-export interface WaitingProcess {
-	/** Its id here. */
-	readonly pid: number;
-	readonly task: Task;
+/** Restored processes that wait to be released. */
+export interface WaitingForest {
+	/** Parents first. */
+	readonly members: readonly Member[];
+	readonly forest: Forest;
 	readonly facts: HostFacts;
 	readonly plan: Plan;
 	readonly encoded: AssembledPlan;
-	/** How its descriptors were given. */
+	/** How descriptors were given. */
 	readonly policy: FilePolicy;
+	/** All are left stopped; otherwise those that were. */
 	readonly stopped: boolean;
 	readonly ids: IdChoice;
 	readonly requireUnchanged: () => void;
@@ -33,33 +37,43 @@ export interface WaitingProcess {
 const GO = new Uint8Array([1]);
 
 /**
- * Verifies the waiting process against the task, while it still has our credentials. Then lets it go on to
- * take its own.
+ * Verifies the waiting processes against the forest, while they still have our credentials. Then lets them go on to take their
+ * own.
  *
- * @throws NecromancerError ERR_RESTORE_FAILED when it shows anything else.
+ * @throws NecromancerError ERR_RESTORE_FAILED when one shows anything else.
  */
-export function verifyWaiting(agent: Agent, { pid, task, plan, policy }: WaitingProcess): void {
-	requireAsPlanned(pid, verify(pid, task, plan, policy));
+export async function verifyWaiting(
+	agent: Agent,
+	{ members, forest, plan, policy, ids }: WaitingForest,
+): Promise<void> {
+	for (const member of members) {
+		const { pid, task, planned } = member;
+		const ours = { ...plan, views: planned.views };
+		requireAsPlanned(pid, [...verify(pid, task, ours, policy), ...kinDifferences(member, members, ids)]);
+	}
+	const [root] = members;
+	if (root !== undefined) requireAsPlanned(root.pid, await sharedDifferences(agent, members, forest, policy));
 	agent.reports.send(GO);
 }
 
 /**
- * Without ptrace the process resumes by itself, and the blob stays mapped. To be left stopped it sends itself SIGSTOP in the
+ * Without ptrace the processes resume by themselves, and the blob stays mapped. To be left stopped one sends itself SIGSTOP in the
  * blob, just before rt_sigreturn.
  *
  * @returns the memory of ours that stays mapped.
  */
 export async function release(
 	agent: Agent,
-	{ pid, plan, encoded, stopped, requireUnchanged }: WaitingProcess,
+	{ members: [root], plan, encoded, stopped, requireUnchanged }: WaitingForest,
 ): Promise<Range> {
 	requireUnchanged();
 	agent.reports.send(GO);
-	// end of file: the process has closed its report socket and runs on its own
+	// end of file: all have closed the report socket and run on their own
 	const report = await agent.reports.next();
 	if (report !== undefined) await refuseStep(encoded, report);
 	await clearUndo(agent);
-	if (stopped) {
+	if (root !== undefined && (stopped || root.task.stopped)) {
+		const { pid } = root;
 		const end = await waitForStop(agent, pid);
 		if (end.kind !== "signal")
 			refuse("ERR_RESTORE_FAILED", {
@@ -73,29 +87,39 @@ export async function release(
 
 /**
  * With ptrace every thread is stopped at the exit from rt_sigreturn, before its first own instruction. There its register set
- * is compared with the task's, the blob is unmapped, and the process is detached.
+ * is compared with the task's, the blob is unmapped, and the process is detached: none before all are found right.
  */
-export async function releaseTraced(agent: Agent, complete: WaitingProcess): Promise<undefined> {
-	const { pid, task, plan, encoded, stopped, ids, requireUnchanged } = complete;
+export async function releaseTraced(agent: Agent, complete: WaitingForest): Promise<undefined> {
+	const { members, plan, encoded, stopped, ids, requireUnchanged } = complete;
 	const tracer = tracerOn(agent);
-	// a leader that is to be a zombie never gets to rt_sigreturn
-	const ended = task.threads[0]?.ended === true;
-	const tids = leaderAndThreads(pid).filter((tid) => tid !== pid || !ended);
-	const [caught = pid] = tids;
-	await tracer.seize(tids);
-	await tracer.interrupt(tids);
-	const here = currentIds(ids, pid, tids, plan, encoded);
+	const traced = members.map((member) => {
+		const { pid, task } = member;
+		// a leader that is to be a zombie never gets to rt_sigreturn
+		const ended = task.threads[0]?.ended === true;
+		return { member, tids: leaderAndThreads(pid).filter((tid) => tid !== pid || !ended) };
+	});
+	const all = traced.flatMap(({ tids }) => tids);
+	await tracer.seize(all);
+	await tracer.interrupt(all);
+	const here = traced.map(({ member: { pid }, tids }) => currentIds(ids, pid, tids, plan, encoded));
 	agent.reports.send(GO);
 	// the report socket is closed already: reports of the last steps are read from the thread's write(2)
 	const told = (report: Report): Promise<void> => refuseStep(encoded, report);
-	await tracer.toSyscallExit(tids, syscallNumber("rt_sigreturn"), told);
-	await requireRegisters(tracer, tids, here, complete);
-	await tracer.injectMunmap(caught, agent.syscallInstruction, plan.hole);
-	requireAsPlanned(pid, leftovers(pid, task, plan));
+	await tracer.toSyscallExit(all, syscallNumber("rt_sigreturn"), told);
+	for (const [i, { member, tids }] of traced.entries()) {
+		const { pid, task } = member;
+		await requireRegisters(tracer, tids, here[i] ?? new Map(), member, complete);
+		await tracer.injectMunmap(tids[0] ?? pid, agent.syscallInstruction, plan.hole);
+		requireAsPlanned(pid, leftovers(pid, task, plan));
+	}
 	requireUnchanged();
 	// if we end before all are detached, PTRACE_O_EXITKILL kills those that are still traced
 	await clearUndo(agent);
-	await tracer.detach(tids, stopped, pid);
+	// children first: their parents can wait for what they do
+	for (const { member, tids } of traced.reverse()) {
+		const { pid, task, isRoot } = member;
+		await tracer.detach(tids, { stop: stopped || task.stopped, leader: pid, isChild: isRoot });
+	}
 }
 
 function requireAsPlanned(pid: number, differences: readonly string[]): void {
@@ -111,7 +135,8 @@ async function requireRegisters(
 	tracer: Tracer,
 	tids: readonly number[],
 	here: ReadonlyMap<number, number>,
-	{ pid, task, facts }: WaitingProcess,
+	{ pid, task }: Member,
+	{ facts }: WaitingForest,
 ): Promise<void> {
 	const regs = await tracer.getRegs(tids);
 	const areas = await tracer.getXstate(tids, facts.xstate.size);

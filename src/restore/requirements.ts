@@ -1,5 +1,6 @@
 import { type Range, rangeAt } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
+import type { Forest } from "../forest/forest.ts";
 import type { Mapping, Task } from "../forest/task.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
@@ -8,14 +9,16 @@ import { readMaxMapCount } from "../proc/sys.ts";
 import { processes } from "../proc/tasks.ts";
 
 /**
- * Refuses images that hold no memory of the process: zeros would be where its stacks and data were. A living process has
+ * Refuses images that hold no memory of a process: zeros would be where its stacks and data were. A living process has
  * written a page at the least, so such images are a donor (dump --no-pages).
  *
  * @param images their directory.
  * @throws NecromancerError ERR_IMAGE_MISSING
  */
-export function requireMemory({ identity, memory }: Task, images: string): void {
-	if (memory.contents.length > 0) return;
+export function requireMemory({ processes }: Forest, images: string): void {
+	const empty = processes.find(({ memory }) => memory.contents.length === 0);
+	if (empty === undefined) return;
+	const { identity } = empty;
 	refuse("ERR_IMAGE_MISSING", {
 		subject: images,
 		finding: `holds no memory of process ${identity.pid}`,
@@ -99,16 +102,16 @@ export function requireNoFirst(tids: readonly number[]): void {
 }
 
 /**
- * Refuses an id for which clone3 returned EEXIST though no process has it: it is still the session or process group id of
+ * Refuses ids that no process has and that clone3 gives to none (EEXIST): they are still the session or process group id of
  * others.
  *
  * @throws NecromancerError ERR_PID_TAKEN
  */
-export function requireNoHeirs(id: number): void {
-	const heir = heirOf(id);
+export function requireNoHeirs(pids: readonly number[]): void {
+	const heir = heirOf(new Set(pids));
 	if (heir === undefined) return;
 	refuse("ERR_PID_TAKEN", {
-		subject: `pid ${id}`,
+		subject: `pid ${heir.id}`,
 		finding: `is still the ${heir.of} of "${heir.comm}" (process ${heir.pid})`,
 		expectation: "expected it to be free",
 		remedy: `end that one, or ${WAYS_OUT}`,
@@ -116,16 +119,19 @@ export function requireNoHeirs(id: number): void {
 }
 
 interface Heir {
+	readonly id: number;
 	readonly pid: number;
 	readonly comm: string;
 	readonly of: "session" | "process group";
 }
 
-function heirOf(id: number): Heir | undefined {
+function heirOf(ids: ReadonlySet<number>): Heir | undefined {
 	for (const pid of processes()) {
 		const stat = ifShown(() => readStat(pid));
-		if (stat === undefined || (stat.sid !== id && stat.pgid !== id)) continue;
-		return { pid, comm: stat.comm, of: stat.sid === id ? "session" : "process group" };
+		if (stat === undefined) continue;
+		const { comm, sid, pgid } = stat;
+		if (ids.has(sid)) return { id: sid, pid, comm, of: "session" };
+		if (ids.has(pgid)) return { id: pgid, pid, comm, of: "process group" };
 	}
 	return undefined;
 }

@@ -6,14 +6,16 @@ import { once } from "../bytes/once.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
 import type { Finding } from "../finding.ts";
-import type { Task } from "../forest/task.ts";
+import type { Forest } from "../forest/forest.ts";
+import { rootOf, wholeOf } from "../forest/whole.ts";
 import { measureHost } from "../host/facts.ts";
 import { type Init, reapInit, startInit } from "../host/namespace.ts";
 import { type OpenFiles, openFiles } from "../inputs/open-files.ts";
+import { PR } from "../linux/prctl.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
-import { type CompileOptions, compilePlan, holeFor } from "../plan/compile/compile.ts";
+import { type CompileOptions, compileForest, holeFor } from "../plan/compile/compile.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
@@ -24,13 +26,14 @@ import { killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./car
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
+import { membersOf, registerMembers } from "./members.ts";
 import { openInputs } from "./open-inputs.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
-import { requireFreeIds, requireNoFirst, requireRoomForMappings } from "./requirements.ts";
+import { requireFreeIds, requireNoFirst, requireNoHeirs, requireRoomForMappings } from "./requirements.ts";
 import { livingThreadOf, verifyOomScore } from "./verify.ts";
 
 export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "opened" | "given" | "hole"> {
-	/** Leave it stopped, as by SIGSTOP. */
+	/** Leave all of it stopped, as by SIGSTOP; otherwise what was. */
 	readonly stopped: boolean;
 	/** Which ids it gets; the same when absent. */
 	readonly ids?: IdChoice;
@@ -44,10 +47,12 @@ export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stops
 	readonly failStep?: number;
 }
 
-/** A restored process, a child of the agent until released. */
+/** A restored process, a child of the agent until released. Of several, the one that the others come from. */
 export interface Restored {
 	/** Its id here; in a pid namespace of its own it knows itself by another. */
 	readonly pid: number;
+	/** Of all, parents first. */
+	readonly pids: readonly number[];
 	/** The tid to attach a debugger to and to read /proc by: another thread's where the leader had ended. */
 	readonly livingThread: number;
 	readonly ids: IdChoice;
@@ -74,33 +79,36 @@ export interface Ready {
 }
 
 /**
- * Makes the process that a task describes. On any failure nothing of it is left.
+ * Makes the processes of a forest, most often one (`forestOf([task])`). On any failure nothing of them is left.
  *
  * @throws NecromancerError ERR_FILE_MISMATCH, ERR_PID_TAKEN, ERR_UNSUPPORTED, ERR_HOST before anything is made;
  *   ERR_STEP_FAILED, ERR_RESTORE_FAILED after.
  */
-export async function restore(task: Task, options: RestoreOptions): Promise<Restored> {
-	return restoreWith(await readyFor(task, options), task, options);
+export async function restore(forest: Forest, options: RestoreOptions): Promise<Restored> {
+	return restoreWith(await readyFor(forest, options), forest, options);
 }
 
-/** The same with an agent that is there already, in a hole of the process's layout. It is closed on any failure. */
-export async function restoreWith(ready: Ready, task: Task, options: RestoreOptions): Promise<Restored> {
+/** The same with an agent that is there already, in a hole of the processes' layouts. It is closed on any failure. */
+export async function restoreWith(ready: Ready, forest: Forest, options: RestoreOptions): Promise<Restored> {
 	const { ids = "same", stopped, untraced = false, failStep, requireUnchanged = () => {} } = options;
 	const { agent } = ready;
+	const root = rootOf(forest);
+	const count = forest.processes.length;
 	const alive: number[] = [];
 	let init: Init | undefined;
 	let encoded: AssembledPlan | undefined;
 	try {
-		const { plan, facts, policy } = await planWith(ready, task, options);
+		const { plan, facts, policy } = await planWith(ready, forest, options);
 		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
 		const [carrierPid, initPid] = await registerKills(agent, 2);
 		if (ids === "namespace") {
-			init = await startInit(agent, task.identity.pid, initPid);
+			init = await startInit(agent, root.identity.pid, initPid);
 			alive.push(init.pid);
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
 		await runWorkshop(agent, plan, encoded, WORKSHOP);
-		const pid = await makeCarrier(agent, encoded, task, ids, carrierPid);
+		if (count > 1) await adoptOrphans(agent, true);
+		const pid = await makeCarrier(agent, encoded, root, ids, carrierPid);
 		alive.push(pid);
 		await runWorkshop(agent, plan, encoded, WORKSHOP_END);
 		await init?.watch();
@@ -109,15 +117,20 @@ export async function restoreWith(ready: Ready, task: Task, options: RestoreOpti
 			offsets = await offsetsFor(agent, plan);
 			return timensOffsetsText(offsets);
 		};
-		await untilReady(agent, pid, encoded, clocks);
-		const complete = { pid, task, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
-		// while it still has our credentials: without CAP_SYS_PTRACE we cannot read its /proc files later
-		requireClocks(agent, pid, offsets);
-		verifyWaiting(agent, complete);
-		await untilReady(agent, pid, encoded, clocks);
+		const making = { pid, count, encoded, clocks };
+		await untilReady(agent, making);
+		const members = membersOf(pid, forest, plan, ids);
+		if (count > 1) await registerMembers(agent, [...members, ...(init === undefined ? [] : [init])]);
+		const complete = { members, forest, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
+		// while they still have our credentials: without CAP_SYS_PTRACE we cannot read their /proc files later
+		for (const member of members) requireClocks(agent, member.pid, offsets);
+		await verifyWaiting(agent, complete);
+		await untilReady(agent, making);
+		if (count > 1) await adoptOrphans(agent, false);
 		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
-		const findings = [...plan.findings, ...verifyOomScore(pid, task)];
-		return living(agent, { pid, livingThread: livingThreadOf(pid, task), ids, findings }, leftover, init);
+		const findings = [...plan.findings, ...members.flatMap(({ pid, task }) => verifyOomScore(pid, task))];
+		const pids = members.map((member) => member.pid);
+		return living(agent, { pid, pids, livingThread: livingThreadOf(pid, root), ids, findings }, leftover, init);
 	} catch (error) {
 		const report = await killAll(agent, alive);
 		// it died because a step failed: report that instead
@@ -132,9 +145,9 @@ export async function restoreWith(ready: Ready, task: Task, options: RestoreOpti
  *
  * @throws NecromancerError as `restore` does.
  */
-export async function rehearseWith(ready: Ready, task: Task, options: RestoreOptions): Promise<Plan> {
+export async function rehearseWith(ready: Ready, forest: Forest, options: RestoreOptions): Promise<Plan> {
 	try {
-		const { plan } = await planWith(ready, task, options);
+		const { plan } = await planWith(ready, forest, options);
 		assemble(plan);
 		return plan;
 	} finally {
@@ -142,29 +155,37 @@ export async function rehearseWith(ready: Ready, task: Task, options: RestoreOpt
 	}
 }
 
-/** Starts an agent in a hole of the process's layout, with all that its bytes come from. */
-async function readyFor(task: Task, options: RestoreOptions): Promise<Ready> {
-	requireRoom(task, options);
-	const given = sourcesOf(task);
-	return { agent: await startAgent(holeFor(task), { inputs: given.map(descriptorOf) }), given };
+/**
+ * While they are made, the agent is given the children of those that die: it reaps them, whoever else there is for that
+ * (PR_SET_CHILD_SUBREAPER).
+ */
+const adoptOrphans = (agent: Agent, adopts: boolean): Promise<bigint> =>
+	agent.call("prctl", PR.SET_CHILD_SUBREAPER, adopts ? 1 : 0, 0, 0, 0);
+
+/** Starts an agent in a hole of the processes' layouts, with all that their bytes come from. */
+async function readyFor(forest: Forest, options: RestoreOptions): Promise<Ready> {
+	requireRoom(forest, options);
+	const given = sourcesOf(wholeOf(forest));
+	return { agent: await startAgent(holeFor(forest), { inputs: given.map(descriptorOf) }), given };
 }
 
-/** The files that it is to get, open; what is done about the others; and all that will be done. */
+/** The files that they are to get, open; what is done about the others; and all that will be done. */
 async function planWith(
 	{ agent, given, files: known }: Ready,
-	task: Task,
+	forest: Forest,
 	options: RestoreOptions,
 ): Promise<{ readonly plan: Plan; readonly facts: HostFacts; readonly policy: CompileOptions }> {
-	const { ids = "same", stopped, untraced = false, trust = false } = options;
-	requireRoom(task, options);
-	const facts = await factsFor(agent, task, options);
-	const opener = openerOf(task, facts);
+	const { ids = "same", untraced = false, trust = false } = options;
+	requireRoom(forest, options);
+	const facts = await factsFor(agent, forest, options);
+	const opener = openerOf(wholeOf(forest), facts);
 	const files = known?.as(opener) ?? openFiles(agent, opener, trust);
 	try {
-		const wanted = { ...options, freshIds: ids === "fresh", stopsItself: untraced && stopped };
-		const { policy, opened } = await openInputs(files, task, wanted, trust);
-		const plan = compilePlan(task, facts, { ...policy, opened, given, hole: holeOf(agent) });
-		requireRoomForMappings(task, plan.views);
+		const wanted = { ...options, freshIds: ids === "fresh", stopsItself: untraced };
+		const { policy, opened } = await openInputs(files, forest.processes, wanted, trust);
+		const plan = compileForest(forest, facts, { ...policy, opened, given, hole: holeOf(agent) });
+		for (const [i, task] of forest.processes.entries())
+			requireRoomForMappings(task, i === 0 ? plan.views : plan.others?.[i - 1]?.views);
 		return { plan, facts, policy };
 	} finally {
 		files.closeContents();
@@ -172,11 +193,16 @@ async function planWith(
 }
 
 /** Checks of the host that need no agent. */
-function requireRoom(task: Task, { ids = "same" }: RestoreOptions): void {
-	requireRoomForMappings(task);
-	const tids = task.threads.map(({ tid }) => tid);
-	if (ids === "same") requireFreeIds(tids);
-	if (ids === "namespace") requireNoFirst(tids);
+function requireRoom({ processes, zombies }: Forest, { ids = "same" }: RestoreOptions): void {
+	for (const task of processes) requireRoomForMappings(task);
+	const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
+	const pids = [...processes.map(({ identity }) => identity.pid), ...zombies.map(({ pid }) => pid)];
+	const wanted = [...new Set([...tids, ...pids])];
+	if (ids === "same") {
+		requireFreeIds(wanted);
+		requireNoHeirs(pids);
+	}
+	if (ids === "namespace") requireNoFirst(wanted);
 }
 
 const holeOf = ({ layout: { blob, free } }: Agent): Range => ({ start: blob, end: free.end });
@@ -188,14 +214,14 @@ export const descriptorOf = ({ name, fd }: ByteSource): number => {
 };
 
 /** Facts of the namespaces that the process is made in, once the agent has entered them. */
-async function factsFor(agent: Agent, task: Task, { ids = "same" }: RestoreOptions): Promise<HostFacts> {
-	const made = await enterNamespaces(agent, task, ids);
+async function factsFor(agent: Agent, forest: Forest, { ids = "same" }: RestoreOptions): Promise<HostFacts> {
+	const made = await enterNamespaces(agent, forest, ids);
 	return { ...(await measureHost(agent)), ...made };
 }
 
 function living(
 	agent: Agent,
-	known: Pick<Restored, "pid" | "livingThread" | "ids" | "findings">,
+	known: Pick<Restored, "pid" | "pids" | "livingThread" | "ids" | "findings">,
 	leftover: Range | undefined,
 	init: Init | undefined,
 ): Restored {

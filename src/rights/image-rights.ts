@@ -1,6 +1,7 @@
 import type { FileWriters } from "../bytes/source.ts";
 import { refuse, refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
+import { type Forest, mapForest } from "../forest/forest.ts";
 import type { Limit, Task } from "../forest/task.ts";
 import { NOBODY } from "../linux/credentials.ts";
 import { authorsOf, authorsText, loneAuthor, rightsBeyond } from "./authors.ts";
@@ -29,21 +30,21 @@ export interface ImageRightsQuestion {
 }
 
 /**
- * A task from images, limited to the rights of those who can have written them, since they decide what runs, and as whom.
+ * Processes from images, limited to the rights of those who can have written them, since they decide what runs, and as whom.
  * Root's own images are believed. With a chosen root directory or bounding set a set-user-ID program could be misused, so such
  * a process gets no_new_privs.
  *
- * @returns the task, with what its user could not have had taken out, as the findings say.
+ * @returns the processes, with what their user could not have had taken out, as the findings say.
  * @throws NecromancerError ERR_UNTRUSTED for users, groups and capabilities beyond the owner's, for images that several can
  *   have written, and for others' images that would run with our own rights because we cannot lower them.
  */
 export function imageRights(
-	task: Task,
+	forest: Forest,
 	question: ImageRightsQuestion,
-): { readonly task: Task; readonly findings: readonly Finding[] } {
+): { readonly forest: Forest; readonly findings: readonly Finding[] } {
 	const { name, writers, us, trust, runs, alone, groupsOf, limits } = question;
 	const authors = authorsOf(writers, alone);
-	if (trust || (authors.uids.length === 0 && !authors.shared)) return { task, findings: [] };
+	if (trust || (authors.uids.length === 0 && !authors.shared)) return { forest, findings: [] };
 	const lone = loneAuthor(authors);
 	const foreign = (): never =>
 		refuse("ERR_UNTRUSTED", {
@@ -55,7 +56,7 @@ export function imageRights(
 	if (us.capabilities === 0n) {
 		// we cannot change ids, so it would run with our rights: the images must be ours
 		if (runs && lone !== us.uid) foreign();
-		return { task: withoutIdentities(task), findings: [] };
+		return { forest: mapForest(forest, withoutIdentities), findings: [] };
 	}
 	if (lone === undefined)
 		return refuse("ERR_UNTRUSTED", {
@@ -66,7 +67,8 @@ export function imageRights(
 		});
 	const groups = groupsOf(lone);
 	if (runs && !us.mayBecome(lone, groups[0] ?? us.gid)) foreign();
-	const faults = task.threads.flatMap(({ tid, credentials }) => {
+	const threads = forest.processes.flatMap((task) => task.threads);
+	const faults = threads.flatMap(({ tid, credentials }) => {
 		const beyond = rightsBeyond(credentials, lone, groups);
 		return beyond.length === 0
 			? []
@@ -79,9 +81,14 @@ export function imageRights(
 				];
 	});
 	if (faults.length > 0) refuseAll("ERR_UNTRUSTED", "threads", faults, TRUST);
-	const modest = withinMeans(task, { reader: { uid: lone, gid: groups[0] ?? NOBODY }, limits });
-	const { task: closed, findings } = gainingNothing(modest.task, lone, name);
-	return { task: withoutIdentities(closed), findings: [...modest.findings, ...findings] };
+	const findings: Finding[] = [];
+	const modest = mapForest(forest, (task) => {
+		const within = withinMeans(task, { reader: { uid: lone, gid: groups[0] ?? NOBODY }, limits });
+		const closed = gainingNothing(within.task, lone, name);
+		findings.push(...within.findings, ...closed.findings);
+		return withoutIdentities(closed.task);
+	});
+	return { forest: modest, findings };
 }
 
 const TRUST = "give --trust if you would run what they say as whom they say";

@@ -122,11 +122,16 @@ export function withinMeans(
 
 /** Made with its user's rights alone: no port that takes more. */
 function unaided(descriptor: Descriptor): Descriptor {
-	const { making } = kindOf(descriptor.description);
-	return making.unaided === undefined
-		? descriptor
-		: { ...descriptor, description: making.unaided(descriptor.description) };
+	const { description } = descriptor;
+	const { making } = kindOf(description);
+	if (making.unaided === undefined) return descriptor;
+	// processes that share a description share what becomes of it
+	const changed = unaidedOf.get(description) ?? making.unaided(description);
+	unaidedOf.set(description, changed);
+	return { ...descriptor, description: changed };
 }
+
+const unaidedOf = new WeakMap<Description, Description>();
 
 /** Without what takes CAP_SYS_NICE, CAP_SYS_ADMIN or CAP_SYS_RESOURCE: real-time input and output, and what reclaim spares. */
 function unprivileged(attributes: NonNullable<Thread["attributes"]>): NonNullable<Thread["attributes"]> {

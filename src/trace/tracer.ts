@@ -51,12 +51,18 @@ export interface Tracer {
 	 * Its register set and mask are restored. All other threads must be stopped, outside the range.
 	 */
 	injectMunmap(tid: number, instruction: Address, range: Range): Promise<void>;
-	/**
-	 * Lets go of all threads of a process: to run, or stopped as by SIGSTOP before any runs an instruction.
-	 *
-	 * @param leader The process's id, which is that of no thread where its leader had ended; else the first of `tids`.
-	 */
-	detach(tids: readonly number[], stop: boolean, leader?: number): Promise<void>;
+	/** Lets go of all threads of a process. */
+	detach(tids: readonly number[], how?: Detaching): Promise<void>;
+}
+
+/** How a process is let go. */
+export interface Detaching {
+	/** Stopped as by SIGSTOP before any thread runs an instruction. */
+	readonly stop?: boolean;
+	/** The process's id, which is that of no thread where its leader had ended; else the first of the threads. */
+	readonly leader?: number;
+	/** It is the agent's child, which is waited for later. That of another hears of its end when the agent has. */
+	readonly isChild?: boolean;
 }
 
 /** No stop takes longer on a host that is alive. Milliseconds. */
@@ -231,7 +237,7 @@ export function tracerOn(agent: Agent): Tracer {
 				expectation: "expected the restorer's own memory to go",
 			});
 		},
-		detach: async (tids, stop, leader = tids[0] ?? 0) => {
+		detach: async (tids, { stop = false, leader = tids[0] ?? 0, isChild = true } = {}) => {
 			if (stop) await agent.call("kill", leader, SIGSTOP);
 			const gone: number[] = [];
 			await each(
@@ -246,6 +252,7 @@ export function tracerOn(agent: Agent): Tracer {
 			);
 			// the parent is told of the leader's exit only when no dead thread is traced any more: reap them
 			for (const tid of gone) if (tid !== leader) await agent.call("wait4", tid, 0, WAIT.ALL, 0);
+			if (!isChild && gone.includes(leader)) await agent.call("wait4", leader, 0, WAIT.ALL, 0);
 			// Where it is the agent's child, it is stopped when this returns; of another's the agent hears nothing.
 			if (stop) {
 				const batch = agent.batch();

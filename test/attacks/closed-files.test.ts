@@ -19,7 +19,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
-import { taskFromImages } from "../../src/images/read/from-images.ts";
+import { forestFromImages } from "../../src/images/read/from-images.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
 import { soon } from "../support/lives/living.ts";
 import { refusalOf } from "../support/refusal.ts";
@@ -70,7 +70,7 @@ async function restored(trust = false): Promise<Restored> {
 	const dir = openImageDir(images);
 	try {
 		const options = { stopped: true, ids: "fresh", fds: new Map(), missing: "error", trust } as const;
-		alive = await restore(taskFromImages(dir), options);
+		alive = await restore(forestFromImages(dir), options);
 		return alive;
 	} finally {
 		dir.close();

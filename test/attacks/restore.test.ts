@@ -1,6 +1,7 @@
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
+import { forestOf } from "../../src/forest/forest.ts";
 import type { Task } from "../../src/forest/task.ts";
 import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { restore } from "../../src/restore/restore.ts";
@@ -31,7 +32,13 @@ async function restored(images: string, untraced: boolean, change: (task: Task) 
 	const dir = openImageDir(images);
 	try {
 		const task = change(taskFromImages(dir));
-		const alive = await restore(task, { stopped: true, ids: "fresh", untraced, fds: new Map(), missing: "error" });
+		const alive = await restore(forestOf([task]), {
+			stopped: true,
+			ids: "fresh",
+			untraced,
+			fds: new Map(),
+			missing: "error",
+		});
 		made.alive = alive;
 		return alive;
 	} finally {

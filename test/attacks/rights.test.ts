@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { address } from "../../src/bytes/address.ts";
 import type { FileWriters } from "../../src/bytes/source.ts";
+import { forestOf } from "../../src/forest/forest.ts";
 import type { Credentials, Mapping, Task } from "../../src/forest/task.ts";
+import { rootOf } from "../../src/forest/whole.ts";
 import { MAP } from "../../src/linux/mman.ts";
 import { type ImageRightsQuestion, imageRights } from "../../src/rights/image-rights.ts";
 import type { OurRights } from "../../src/rights/privilege.ts";
@@ -31,12 +33,14 @@ const taskWith = (credentials: Partial<Credentials>, more: Partial<Task> = {}): 
 	return { ...taskOfThreads([{ ...thread, credentials: { ...thread.credentials, ...his, ...credentials } }]), ...more };
 };
 
-const ask = (task: Task, more: Partial<ImageRightsQuestion> = {}) =>
-	imageRights(task, {
+const ask = (task: Task, more: Partial<ImageRightsQuestion> = {}) => {
+	const { forest, findings } = imageRights(forestOf([task]), {
 		...{ name: "images", writers: [mine, roots], us: root, trust: false, runs: true, limits: [] },
 		...{ alone: () => false, groupsOf: (uid) => (uid === 1000 ? [1000, 27] : []) },
 		...more,
 	});
+	return { task: rootOf(forest), findings };
+};
 
 const CLOSED =
 	"gets no_new_privs, as images is uid 1000's: what it executes gains nothing by set-user-ID bits or file capabilities; --trust leaves that out";

@@ -16,6 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { believedImages } from "../../src/cli/believed-images.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
+import { rootOf } from "../../src/forest/whole.ts";
 import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
 import { soon } from "../support/lives/living.ts";
@@ -71,8 +72,8 @@ async function executed(
 ): Promise<{ readonly user: string | undefined; readonly said: readonly string[] }> {
 	const dir = openImageDir(images);
 	try {
-		const { task, findings } = believedImages(dir, undefined, { trust, runs: true });
-		alive = await restore(task, { stopped: false, ids: "fresh", fds: new Map(), missing: "error" });
+		const { forest, findings } = believedImages(dir, undefined, { trust, runs: true });
+		alive = await restore(forest, { stopped: false, ids: "fresh", fds: new Map(), missing: "error" });
 		const { pid } = alive;
 		expect(readlinkSync(`/proc/${pid}/root`)).toBe(join(directory, "jail"));
 		process.kill(pid, "SIGUSR1");
@@ -97,8 +98,8 @@ describe.skipIf(!able)(`a set-user-ID program in a root directory of a user's ch
 
 	it("is as it was in root's own", async () => {
 		const dir = openImageDir(images);
-		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
-		expect(task.threads[0]?.credentials.noNewPrivileges).toBe(
+		const { forest } = believedImages(dir, undefined, { trust: false, runs: true });
+		expect(rootOf(forest).threads[0]?.credentials.noNewPrivileges).toBe(
 			taskFromImages(dir).threads[0]?.credentials.noNewPrivileges,
 		);
 		dir.close();

@@ -3,7 +3,7 @@ import { lchownSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs"
 import { join } from "node:path";
 import { describe, it, vi } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
-import { taskFromImages } from "../../src/images/read/from-images.ts";
+import { forestFromImages } from "../../src/images/read/from-images.ts";
 import { type Restored, restore } from "../../src/restore/restore.ts";
 import { able, cleanedUp, needs } from "./moments.ts";
 import { openStage, type Stage, UID } from "./stage.ts";
@@ -40,7 +40,12 @@ function link(target: string, path: string): void {
 async function restored(images: string): Promise<Restored> {
 	const dir = openImageDir(images);
 	try {
-		made.alive = await restore(taskFromImages(dir), { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
+		made.alive = await restore(forestFromImages(dir), {
+			stopped: true,
+			ids: "fresh",
+			fds: new Map(),
+			missing: "error",
+		});
 		return made.alive;
 	} finally {
 		dir.close();

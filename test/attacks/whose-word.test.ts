@@ -20,6 +20,7 @@ import { patchVerb } from "../../src/cli/patch/run.ts";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { dump } from "../../src/dump/dump.ts";
 import type { Credentials, GhostFile, SharedObject } from "../../src/forest/task.ts";
+import { rootOf } from "../../src/forest/whole.ts";
 import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { writersTold } from "../../src/images/read/side-record.ts";
 import { openCoreSource } from "../../src/raise/open-core.ts";
@@ -227,7 +228,7 @@ const patched = (core: string, images: string, more: Partial<Parameters<typeof p
 function believed(images: string) {
 	const dir = openImageDir(images);
 	try {
-		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
+		const task = rootOf(believedImages(dir, undefined, { trust: false, runs: true }).forest);
 		return { task, told: writersTold(dir), identities: task.files.identities?.size ?? 0 };
 	} finally {
 		dir.close();
@@ -319,8 +320,8 @@ const options: RaiseOptions = {
 async function restored(images: string): Promise<Restored> {
 	const dir = openImageDir(images);
 	try {
-		const { task } = believedImages(dir, undefined, { trust: false, runs: true });
-		const alive = await restore(task, { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
+		const { forest } = believedImages(dir, undefined, { trust: false, runs: true });
+		const alive = await restore(forest, { stopped: true, ids: "fresh", fds: new Map(), missing: "error" });
 		made.alive = alive;
 		return alive;
 	} finally {

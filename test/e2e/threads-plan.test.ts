@@ -254,7 +254,7 @@ describe.skipIf(!root)("threads made by a plan (needs root)", () => {
 		expect(timers).toContain(`notify: signal/tid.${second}`);
 		expect(readdirSync(`/proc/${pid}/fd`).filter((fd) => Number(fd) >= 64)).toEqual([]);
 		expect(findings).toEqual([]);
-		await tracer.detach(tids, false);
+		await tracer.detach(tids);
 		expect(await soon(() => stat(pid)[STATE] === "S")).toBe(true);
 	});
 

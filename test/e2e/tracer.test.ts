@@ -84,7 +84,7 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 			expect(await tracer.getRegs(tids)).toEqual(registers);
 			expect(await tracer.getSigmask([leader])).toEqual([MASK]);
 
-			await tracer.detach(tids, true);
+			await tracer.detach(tids, { stop: true });
 			expect(tracerOf(leader)).toBe("0");
 			expect(readdirSync(`/proc/${leader}/task`).map((tid) => stateOf(Number(tid)))).toEqual(tids.map(() => "T"));
 
@@ -103,7 +103,7 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		await tracer.interrupt(tids);
 		agent.reports.send(Uint8Array.of(1));
 		await tracer.toSyscallExit(tids, RT_SIGRETURN);
-		await tracer.detach(tids, false);
+		await tracer.detach(tids);
 		expect(await soon(() => tids.every((tid) => stateOf(tid) === "S"))).toBe(true);
 		expect(tracerOf(tids[0] ?? 0)).toBe("0");
 	});
@@ -167,7 +167,7 @@ describe.skipIf(!allowed)("a tracer (needs root)", () => {
 		await tracer.interrupt(tids);
 		process.kill(leader, "SIGKILL");
 		expect(await soon(() => tids.every(isDead))).toBe(true);
-		await tracer.detach(tids, stop);
+		await tracer.detach(tids, { stop });
 		// its parent, which is the agent, has heard of it by then, or does now
 		if (!stop) {
 			const status = Buffer.alloc(8);

@@ -1,6 +1,6 @@
 import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/store/unfinished.ts";
-import { type CompileOptions, compilePlan } from "../../plan/compile/compile.ts";
+import { type CompileOptions, compileForest } from "../../plan/compile/compile.ts";
 import type { HostFacts } from "../../plan/host-facts.ts";
 import { withImageClocks } from "../../restore/image-clocks.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
@@ -54,11 +54,11 @@ export async function planVerb(
 	refuseUnfinished(images);
 	const dir = openImageDir(images);
 	try {
-		const { task, findings } = believedImages(dir, pid, { trust, runs: false });
-		requireMemory(task, dir.path);
-		const beyond = withoutUnrestorable(dir, task, new Set(allowLost));
-		const { task: clocked, findings: told } = withImageClocks(beyond.task, dir, clock);
-		const compiled = compilePlan(clocked, await facts(), policy);
+		const { forest, findings } = believedImages(dir, pid, { trust, runs: false });
+		requireMemory(forest, dir.path);
+		const beyond = withoutUnrestorable(dir, forest, new Set(allowLost));
+		const { forest: clocked, findings: told } = withImageClocks(beyond.forest, dir, clock);
+		const compiled = compileForest(clocked, await facts(), policy);
 		const plan = { ...compiled, findings: [...findings, ...beyond.findings, ...told, ...compiled.findings] };
 		out(json ? jsonText(planJson(plan)) : planText(plan, paint, verbose));
 	} finally {

@@ -3,6 +3,7 @@ import { openImageDir } from "../../criu/image-dir.ts";
 import { refuseUnfinished } from "../../criu/store/unfinished.ts";
 import { type Finding, lostAtDump } from "../../finding.ts";
 import { reportPointersOf } from "../../forest/pointers.ts";
+import { rootOf } from "../../forest/whole.ts";
 import { withImageClocks } from "../../restore/image-clocks.ts";
 import type { ImageLosable } from "../../restore/image-losable.ts";
 import { withoutUnrestorable } from "../../restore/image-losses.ts";
@@ -64,19 +65,26 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 	try {
 		const failStep = Number(process.env[FAIL_STEP] ?? 0);
 		const stopped = verb.leaveStopped === true;
-		const { task: believed, findings } = believedImages(dir, verb.pid, { trust: verb.trust === true, runs: !stopped });
+		const { forest: believed, findings } = believedImages(dir, verb.pid, {
+			trust: verb.trust === true,
+			runs: !stopped,
+		});
 		requireMemory(believed, dir.path);
 		// before it runs
 		if (verb.verbosity !== 0) terminal.err(findingsText(findings, false, terminal.errPaint));
 		const within = verb.pidNamespace === true ? ["pid" as const] : [];
 		const beyond = withoutUnrestorable(dir, believed, new Set([...(verb.allowLost ?? []), ...within]));
-		const { task, findings: clock } = withImageClocks(beyond.task, dir, verb.clock);
-		known = task.identity.pid;
-		said.push(...(task.losses ?? []).map(({ subject, text }) => lostAtDump("the process", subject, text)));
+		const { forest, findings: clock } = withImageClocks(beyond.forest, dir, verb.clock);
+		const { processes } = forest;
+		known = rootOf(forest).identity.pid;
+		for (const { identity, losses = [] } of processes) {
+			const whose = processes.length === 1 ? "the process" : `process ${identity.pid}`;
+			said.push(...losses.map(({ subject, text }) => lostAtDump(whose, subject, text)));
+		}
 		said.push(...beyond.findings, ...clock);
-		reportPointersOf(task, (finding) => said.push(finding));
-		restored = await restore(task, {
-			stopped: verb.leaveStopped === true || task.stopped,
+		for (const task of processes) reportPointersOf(task, (finding) => said.push(finding));
+		restored = await restore(forest, {
+			stopped: verb.leaveStopped === true,
 			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
 			untraced: verb.ptrace === false,
 			fds: verb.fd ?? new Map(),
@@ -101,15 +109,17 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 
 async function tell(
 	{ verbosity, leaveStopped }: RestoreVerb,
-	{ pid, ids, findings, leftover }: Restored,
+	{ pid, pids, ids, findings, leftover }: Restored,
 	known: number,
 	{ deliver, errPaint }: Terminal,
 ): Promise<void> {
 	if (verbosity === 0) return;
 	const lost = leftover === undefined ? "" : leftoverText(leftover, errPaint);
 	const other = { same: "", namespace: `, which is ${known} in its pid namespace`, fresh: `, which was ${known}` };
+	const more = pids.length === 1 ? "" : ` and ${pids.length - 1} below it`;
+	const still = `, stopped: kill -CONT ${pids.join(" ")} lets ${pids.length === 1 ? "it" : "them"} go on`;
 	await deliver(
 		"err",
-		`${findingsText(findings, (verbosity ?? 0) > 0, errPaint)}${lost}${errPaint.green("restored")} process ${pid}${other[ids]}${leaveStopped === true ? `, stopped: kill -CONT ${pid} lets it go on` : ""}\n`,
+		`${findingsText(findings, (verbosity ?? 0) > 0, errPaint)}${lost}${errPaint.green("restored")} process ${pid}${other[ids]}${more}${leaveStopped === true ? still : ""}\n`,
 	);
 }

@@ -3,6 +3,7 @@ import type { Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import type { Forest } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
+import { wholeOf } from "../../forest/whole.ts";
 import { CAP } from "../../linux/credentials.ts";
 import { limitNumber, NO_LIMIT } from "../../linux/resource.ts";
 import { contextLayout, REPORT_FD } from "../../program/abi.ts";
@@ -10,14 +11,14 @@ import type { InputFile, Place } from "../../program/args.ts";
 import { bytesDatum, cellDatum } from "../../program/data.ts";
 import type { CommonObject, CommonThings, Shared } from "../context.ts";
 import { highestNumber } from "../files/files.ts";
-import { neededFiles } from "../files/needed-files.ts";
+import { neededByAll } from "../files/needed-files.ts";
 import { placesOfInputs } from "../files/place-inputs.ts";
 import { madeInWorkshop } from "../files/workshop.ts";
 import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
 import { freshIds, sameIds } from "../ids.ts";
-import { asIfOpened, inputsFrom, keyOfInput, type NeededFile, roomInAgent, sourcesOf } from "../inputs.ts";
+import { asIfOpened, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
 import { pagesUp } from "../memory/memfds.ts";
 import { openerOf } from "../opener.ts";
 import { type Making, wordsFor } from "../process/family.ts";
@@ -56,7 +57,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const several = processes.length > 1;
 	if (several) requirePlannable(forest, options);
 	const whole = wholeOf(forest);
-	const { hole = holeFor(whole) } = options;
+	const { hole = holeOfWhole(whole) } = options;
 	const sources = sourcesOf(whole);
 	const { given = sources } = options;
 	const opened = options.opened ?? asIfOpened(neededByAll(processes, options), given);
@@ -134,8 +135,10 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	};
 }
 
-/** Where blob and plan will live while a process is made, or all that are made of a forest. The same for the same task. */
-export const holeFor = (task: Task): Range => chooseHole(task.memory.mappings, roomFor(countsOf(task)));
+/** Where blob and plan will live while the processes are made. The same for the same forest. */
+export const holeFor = (forest: Forest): Range => holeOfWhole(wholeOf(forest));
+
+const holeOfWhole = (whole: Task): Range => chooseHole(whole.memory.mappings, roomFor(countsOf(whole)));
 
 /** @throws NecromancerError ERR_UNSUPPORTED for what is planned of one process only. */
 function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh }: CompileOptions): void {
@@ -146,35 +149,6 @@ function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh
 	if (fresh === true) refuseAll("--fresh-ids", "gives one process an id of the kernel's choice");
 	for (const { pid, comm } of zombies)
 		refuseAll(`process ${pid} (${comm})`, "is a zombie", "which this version does not restore");
-}
-
-/** All that the processes have, as if one had it. */
-function wholeOf({ processes, shared }: Forest): Task {
-	const [root, ...others] = processes;
-	if (root === undefined) throw new RangeError("a forest of no process");
-	if (others.length === 0) return root;
-	return {
-		...root,
-		threads: processes.flatMap(({ threads }) => threads),
-		memory: {
-			...root.memory,
-			mappings: processes.flatMap(({ memory }) => memory.mappings),
-			contents: processes.flatMap(({ memory }) => memory.contents),
-			objects: [...shared.objects.values()].map(({ thing }) => thing),
-			ghosts: [...shared.ghosts.values()].map(({ thing }) => thing),
-		},
-		files: { ...root.files, descriptors: processes.flatMap(({ files }) => files.descriptors) },
-	};
-}
-
-function neededByAll(processes: readonly Task[], options: CompileOptions): NeededFile[] {
-	const needed = new Map<string, NeededFile>();
-	for (const task of processes)
-		for (const file of neededFiles(task, options)) {
-			const key = keyOfInput(file.path, file.use, file.by);
-			if (!needed.has(key)) needed.set(key, file);
-		}
-	return [...needed.values()];
 }
 
 const allKin = (kin: Kin): Kin[] => [kin, ...[...kin.early, ...kin.late].flatMap(allKin)];

@@ -2,6 +2,7 @@ import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import { type Forest, forestOf } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
+import { rootOf } from "../../forest/whole.ts";
 import { dataOf } from "../../program/data.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
@@ -105,8 +106,7 @@ export const compilePlan = (task: Task, facts: HostFacts, options: CompileOption
 export function compileForest(forest: Forest, facts: HostFacts, options: CompileOptions): Plan {
 	const bench = benchFor(forest, facts, options);
 	const { whole, others, sharedOf } = bench;
-	const [root] = forest.processes;
-	if (root === undefined) throw new RangeError("a forest of no process");
+	const root = rootOf(forest);
 	const shared = sharedOf(root);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
 	const forAll = partsOf(workshop, whole, { ...shared, opener: openerOf(whole, facts) }, { options, before: [] });
@@ -124,7 +124,7 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 		tids: tidsOf(root),
 		hole,
 		views: viewsOf(first),
-		...(more.length === 0 ? {} : { others: more.map(({ task, parts }) => plannedOf(task, parts)) }),
+		...(more.length === 0 ? {} : { others: more.map(({ task, parts }) => plannedOf(bench, task, parts)) }),
 		lists,
 		data: dataOf(lists, [reportTarget]),
 		context: reportTarget,
@@ -156,9 +156,11 @@ const viewsOf = (parts: readonly Part[]): readonly Range[] => parts.flatMap(({ v
 
 const tidsOf = ({ threads }: Task): readonly number[] => threads.map(({ tid }) => tid);
 
-const plannedOf = (task: Task, parts: readonly Part[]): PlannedProcess => ({
-	...{ pid: task.identity.pid, tids: tidsOf(task), views: viewsOf(parts) },
-});
+function plannedOf({ kinOf }: Bench, task: Task, parts: readonly Part[]): PlannedProcess {
+	const { sid, pgid } = kinOf(task);
+	const { pid, ppid } = task.identity;
+	return { ...{ pid, ppid, sid, pgid }, ...{ tids: tidsOf(task), views: viewsOf(parts) } };
+}
 
 /** The first process makes what several have, before it has children: it is all that they begin with. */
 const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [

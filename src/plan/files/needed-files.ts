@@ -31,6 +31,17 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 	return [...needed.values()];
 }
 
+/** Those of several processes, each once for each use. */
+export function neededByAll(tasks: readonly Task[], policy: FilePolicy): readonly NeededFile[] {
+	const needed = new Map<string, NeededFile>();
+	for (const task of tasks)
+		for (const file of neededFiles(task, policy)) {
+			const key = keyOfInput(file.path, file.use, file.by);
+			if (!needed.has(key)) needed.set(key, file);
+		}
+	return [...needed.values()];
+}
+
 /** The files of the host that a descriptor is made of. */
 export function filesOfSlot(slot: FdSlot, pid: number): readonly SlotFile[] {
 	const by = byOf(slot);

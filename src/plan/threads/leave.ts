@@ -13,8 +13,10 @@ import { frameOf } from "./frame.ts";
 import { addTimerStarts } from "./timers.ts";
 
 export interface LeavePolicy {
-	/** It stops itself before its first instruction: there is nobody to stop it at that moment. */
+	/** What is to be left stopped stops itself before its first instruction: there is nobody to stop it at that moment. */
 	readonly stopsItself?: boolean;
+	/** All are left stopped; otherwise those that were. */
+	readonly stopped?: boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface LeavePolicy {
  * The last that can fail comes before the socket is closed, and the release of the others after it: whoever sees the
  * process live has heard of every failure.
  */
-export function planLeave(task: Task, context: Context, { stopsItself }: LeavePolicy = {}): Part {
+export function planLeave(task: Task, context: Context, { stopsItself, stopped }: LeavePolicy = {}): Part {
 	const { draft, reportTarget, go, ids } = context;
 	const { pid } = task.identity;
 	const leader = draft.leader;
@@ -54,7 +56,7 @@ export function planLeave(task: Task, context: Context, { stopsItself }: LeavePo
 		);
 	addDumpable(leader, task, context);
 	if (context.common?.borrowsTable !== true) leader.add("leave", "close", [socket], "nothing more to tell");
-	if (stopsItself === true)
+	if (stopsItself === true && (stopped === true || task.stopped))
 		leader.add("leave", "kill", [ids.arg(pid), BigInt(SIGSTOP)], "stopped, until it is continued");
 	leader.add("leave", "futex", [go, BigInt(FUTEX.WAKE_OP), ALL_WAITERS, 0n, go, futexStore(1)], "all threads go");
 	if (thread.ended === true) leader.add("leave", "exit", [0n], "had ended before the others");

@@ -6,13 +6,13 @@ import { join } from "node:path";
 const [, , dist, images, count, stride = "1", ids = "same"] = process.argv;
 const { restore } = await import(join(dist, "restore/restore.js"));
 const { openImageDir } = await import(join(dist, "criu/image-dir.js"));
-const { taskFromImages } = await import(join(dist, "images/read/from-images.js"));
+const { forestFromImages } = await import(join(dist, "images/read/from-images.js"));
 
 const dir = openImageDir(images);
-const task = taskFromImages(dir);
+const forest = forestFromImages(dir);
 const walk = [];
 for (let failStep = 1; failStep <= Number(count); failStep += Number(stride)) {
-	const failure = await restore(task, { stopped: false, fds: new Map(), missing: "error", failStep, ids }).then(
+	const failure = await restore(forest, { stopped: false, fds: new Map(), missing: "error", failStep, ids }).then(
 		() => ({ code: "restored", exitStatus: 0, message: "" }),
 		({ code, exitStatus, message }) => ({ code, exitStatus, message }),
 	);

@@ -10,6 +10,7 @@ const { judge, openedFile } = await load("inputs/judge");
 const { wantedFiles } = await load("inputs/wanted-files");
 const { evidenceIn } = await load("understand/evidence/evidence");
 const { understand } = await load("understand/understand");
+const { forestOf } = await load("forest/forest");
 const { restore } = await load("restore/restore");
 
 const orNothing = (look) => {
@@ -28,6 +29,6 @@ const evidence = evidenceIn(dead, (path) => {
 });
 const modeOf = (path) => orNothing(() => statSync(path).mode);
 const { task } = understand(dead, evidence, undefined, { fds, modeOf });
-const { pid, release } = await restore(task, { stopped: false, fds: new Map(), missing: "error" });
+const { pid, release } = await restore(forestOf([task]), { stopped: false, fds: new Map(), missing: "error" });
 await release();
 console.log(pid);

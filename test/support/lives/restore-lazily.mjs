@@ -5,9 +5,9 @@ import { join } from "node:path";
 const [, , dist, images] = process.argv;
 const { restore } = await import(join(dist, "restore/restore.js"));
 const { openImageDir } = await import(join(dist, "criu/image-dir.js"));
-const { taskFromImages } = await import(join(dist, "images/read/from-images.js"));
+const { forestFromImages } = await import(join(dist, "images/read/from-images.js"));
 
 const dir = openImageDir(images);
-const restored = await restore(taskFromImages(dir), { stopped: true, lazy: true, fds: new Map(), missing: "error" });
+const restored = await restore(forestFromImages(dir), { stopped: true, lazy: true, fds: new Map(), missing: "error" });
 await restored.release();
 dir.close();

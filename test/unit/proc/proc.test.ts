@@ -37,7 +37,17 @@ untag_mask:	0x7fffffffffffffff
 
 	it("reads ids, sets and states", () => {
 		expect(parseStatus(text)).toEqual({
-			...{ name: "a)\tb", state: "T", tgid: 12, tracer: 7, nspids: [4012, 12], kernelThread: false, umask: 0o27 },
+			...{
+				name: "a)\tb",
+				state: "T",
+				tgid: 12,
+				tracer: 7,
+				nspids: [4012, 12],
+				nspgids: [],
+				nssids: [],
+				kernelThread: false,
+				umask: 0o27,
+			},
 			...{ uids: [1, 2, 3, 4], gids: [5, 6, 7, 8], groups: [10, 20], pending: 0x400n, sharedPending: 1n << 63n },
 			...{ inheritable: 1n, permitted: 0x1fffeffffffn, effective: 2n, bounding: 4n, ambient: 8n },
 			...{ noNewPrivileges: true, seccomp: 2, processors: 0x1_8000_0000n, untagMask: (1n << 63n) - 1n },
@@ -63,7 +73,17 @@ describe("parseStat", () => {
 		fields[18] = "-5";
 		fields[27] = "140737488347136";
 		expect(parseStat(`${fields.join(" ")}\n`)).toEqual({
-			...{ comm: "x) S 1 (y", state: "S", ppid: 4, pgid: 5, sid: 6, nice: -5, startTime: 22n, realTimePriority: 40 },
+			...{
+				comm: "x) S 1 (y",
+				state: "S",
+				ppid: 4,
+				pgid: 5,
+				sid: 6,
+				nice: -5,
+				startTime: 22n,
+				realTimePriority: 40,
+				exitStatus: 52,
+			},
 			bounds: {
 				...{ startCode: 26n, endCode: 27n, startStack: 140737488347136n, startData: 45n, endData: 46n, startBrk: 47n },
 				...{ argStart: 48n, argEnd: 49n, envStart: 50n, envEnd: 51n },

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { ImageDir } from "../../../src/criu/image-dir.ts";
 import type { ProcessClocks } from "../../../src/forest/clocks.ts";
+import { forestOf } from "../../../src/forest/forest.ts";
+import { rootOf } from "../../../src/forest/whole.ts";
 import { clockOriginOf } from "../../../src/host/clocks.ts";
 import { withImageClocks } from "../../../src/restore/image-clocks.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
@@ -23,7 +25,7 @@ function originOf(clocks: ProcessClocks, { ago = 0, name = "timens-0.img" } = {}
 	const when = Date.now() / 1000 - ago;
 	utimesSync(join(path, name), when, when);
 	const dir = { path, names: [name] } as unknown as ImageDir;
-	return withImageClocks(smallTask({ clocks }), dir, undefined).task.clocks?.origin;
+	return rootOf(withImageClocks(forestOf([smallTask({ clocks })]), dir, undefined).forest).clocks?.origin;
 }
 
 test("images that were written when this host's clocks showed what they say are of this boot", () => {
@@ -45,7 +47,7 @@ test("an origin that is known stays", () => {
 
 test("what the user says goes before, and is noted", () => {
 	const dir = { path: "", names: [] } as unknown as ImageDir;
-	const { task, findings } = withImageClocks(smallTask({ clocks: here() }), dir, 7n * SECOND);
-	expect(task.clocks).toEqual({ monotonic: 7n * SECOND, witness: "given" });
+	const { forest, findings } = withImageClocks(forestOf([smallTask({ clocks: here() })]), dir, 7n * SECOND);
+	expect(rootOf(forest).clocks).toEqual({ monotonic: 7n * SECOND, witness: "given" });
 	expect(findings).toMatchObject([{ weight: "note", code: "clock", text: "goes on from 7.000 s, as was asked for" }]);
 });

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { ImageDir } from "../../../src/criu/image-dir.ts";
 import type { Files } from "../../../src/forest/files.ts";
+import { forestOf } from "../../../src/forest/forest.ts";
+import { rootOf } from "../../../src/forest/whole.ts";
 import type { ImageLosable } from "../../../src/restore/image-losable.ts";
 import { withoutUnrestorable } from "../../../src/restore/image-losses.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
@@ -25,7 +27,7 @@ function images(ids: object, remapped: readonly number[] = []): ImageDir {
 
 const task = (files: Partial<Files> = {}) => {
 	const made = smallTask();
-	return { ...made, identity: { ...made.identity, pid: 100 }, files: { ...made.files, ...files } };
+	return forestOf([{ ...made, identity: { ...made.identity, pid: 100 }, files: { ...made.files, ...files } }]);
 };
 const shared = { net_ns_id: 2, uts_ns_id: 4, mnt_ns_id: 5 };
 const none: ReadonlySet<ImageLosable> = new Set();
@@ -33,7 +35,7 @@ const none: ReadonlySet<ImageLosable> = new Set();
 describe("what CRIU's images have around a process", () => {
 	test("is nothing where it shared the namespaces of whoever dumped it", () => {
 		const plain = task();
-		expect(withoutUnrestorable(images(shared), plain, none)).toEqual({ task: plain, findings: [] });
+		expect(withoutUnrestorable(images(shared), plain, none)).toEqual({ forest: plain, findings: [] });
 		expect(withoutUnrestorable(images({}), plain, none).findings).toEqual([]);
 	});
 
@@ -48,12 +50,13 @@ describe("what CRIU's images have around a process", () => {
 		const there = scratch();
 		mkdirSync(join(there, "kept"));
 		const cwd = join(there, "kept/gone/deeper");
-		const { task: made, findings } = withoutUnrestorable(
+		const { forest, findings } = withoutUnrestorable(
 			images({ ...shared, uts_ns_id: 9 }, [7, 8]),
 			task({ cwd, root: "/gone" }),
 			new Set(["uts", "cwd", "root"] as const),
 		);
-		expect([made.files.cwd, made.files.root]).toEqual([join(there, "kept"), "/"]);
+		const { files: made } = rootOf(forest);
+		expect([made.cwd, made.root]).toEqual([join(there, "kept"), "/"]);
 		expect(findings.map(({ weight, subject, text }) => `${weight} ${subject}: ${text}`)).toEqual([
 			"loss process 100: had its UTS namespace (names of host and domain); it has ours when it comes back",
 			"loss process 100: had its working directory, which was deleted; it comes back in the nearest directory that is there",

@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from "vitest";
 import { type Address, address } from "../../../src/bytes/address.ts";
+import { forestOf } from "../../../src/forest/forest.ts";
 import type { Mapping, Task } from "../../../src/forest/task.ts";
 import { requireMemory, requireRoomForMappings } from "../../../src/restore/requirements.ts";
 import { smallTask } from "../../support/builders/small-task.ts";
@@ -8,9 +9,9 @@ import { refusal } from "../../support/refusal.ts";
 test("images without any memory are no process, but a donor", () => {
 	const task = smallTask();
 	expect(task.memory.contents).not.toEqual([]);
-	requireMemory(task, "dir");
+	requireMemory(forestOf([task]), "dir");
 	const donor = { ...task, memory: { ...task.memory, contents: [] } };
-	expect(refusal(() => requireMemory(donor, "dir"))).toBe(
+	expect(refusal(() => requireMemory(forestOf([donor]), "dir"))).toBe(
 		`ERR_IMAGE_MISSING dir: holds no memory of process ${task.identity.pid}, expected more than a donor (dump --no-pages); give it the memory of a core first (necromancer -c CORE -i DIR), or raise that core with it (necromancer raise CORE -i DIR)`,
 	);
 });

@@ -41,7 +41,7 @@ const raised = (
 	task: smallTask({ threads: Array.from({ length: threads }, (_, i) => smallThread({ tid: 500 + i })) }),
 	findings,
 	restored: {
-		...{ pid, ids, findings: [] },
+		...{ pid, pids: [pid], ids, findings: [] },
 		wait: () => Promise.reject(new Error("not here")),
 		livingThread: pid,
 		earlyEnd: () => Promise.resolve(undefined),
