@@ -74,7 +74,6 @@ export const findingCodes = {
 	"file-owner": "whose a file is that was made again",
 	"file-locks": "locks on files are not kept",
 	"others-from-donor": "processes of the donor's tree that did not die are as it had them",
-	"children-left": "processes that a process has made are not dumped with it",
 	"incremental-donor": "the donor continues from a parent directory",
 	"thread-deduced": "what a thread had told the kernel, as its libc's own records in the core prove it",
 	"descriptor-deduced": "a descriptor that threads or event loops name gets a stand-in of its kind",
@@ -162,7 +161,6 @@ const matters = {
 	"file-owner": "open files",
 	"file-locks": "open files",
 	"others-from-donor": "other attributes",
-	"children-left": "other attributes",
 	"incremental-donor": "memory",
 	"thread-deduced": "threads",
 	"descriptor-deduced": "open files",
@@ -207,3 +205,7 @@ export const loss = (code: FindingCode, subject: string, text: string): Finding 
 /** What `who` had lost when its images were made, said again when they are used. */
 export const lostAtDump = (who: string, subject: string, text: string): Finding =>
 	loss("lost-at-dump", subject, `${who} lost it at its dump: ${text}`);
+
+/** The same of one of several processes: whose the subject is. */
+export const ofProcess = (finding: Finding, pid: number): Finding =>
+	finding.subject === `process ${pid}` ? finding : { ...finding, subject: `${finding.subject} of process ${pid}` };

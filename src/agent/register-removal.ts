@@ -13,39 +13,22 @@ export interface DirectoryIdentity {
 }
 
 /**
- * Registers an undo list that removes a directory and the files in it, if our process ends before it is renamed.
+ * Adds to an undo list that a directory and the files in it are removed, if it is not renamed before.
  *
- * @param around a descriptor of ours: the directory that it is in.
+ * @param around The directory that it is in, as the agent knows it: see {@link hold}.
  * @param directory absent before it is made: then it is removed only if it is empty.
- * @param also adds what is to be undone before.
  */
-export async function registerRemoval(
-	agent: Agent,
-	around: number,
-	entry: string,
-	{
-		directory,
-		also,
-	}: {
-		readonly directory?: DirectoryIdentity | undefined;
-		readonly also?: ((undo: SyscallBatch) => void) | undefined;
-	} = {},
-): Promise<void> {
-	const undo = agent.undoList();
-	also?.(undo);
-	const batch = agent.batch();
+export function addRemoval(undo: SyscallBatch, around: bigint, entry: string, directory?: DirectoryIdentity): void {
 	const name = undo.put(Buffer.from(`${entry}\0`), 1);
 	const end = label("the end");
-	const parent = addHeld(batch, undo, around);
 	if (directory !== undefined) {
 		const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC;
-		const fd = { valueOf: undo.call("openat", { valueOf: parent }, name, flags) };
+		const fd = { valueOf: undo.call("openat", around, name, flags) };
 		requireIdentity(undo, fd, directory, end);
 		addToEach(undo, fd, (file) => undo.call("unlinkat", fd, file, 0));
 	}
-	undo.call("unlinkat", { valueOf: parent }, name, AT.REMOVEDIR);
+	undo.call("unlinkat", around, name, AT.REMOVEDIR);
 	undo.mark(end);
-	await agent.perform(batch, { undo });
 }
 
 /** Jumps to `end` when the name leads to another directory. */
@@ -65,14 +48,10 @@ function requireIdentity(undo: SyscallBatch, fd: BatchArg, { dev, ino }: Directo
  * Has the agent open a directory that we hold open, by our fd and not by its name.
  *
  * @param fd a descriptor of ours.
- * @returns where its own goes, in the memory of the undo list.
+ * @returns its own; what the call said where that failed, and then nothing is undone.
  */
-export function addHeld(batch: SyscallBatch, undo: SyscallBatch, fd: number): Slot {
-	const held = undo.space(8);
-	const ours = batch.put(Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`), 1);
-	batch.callInto(held, "open", ours, O.PATH | O.DIRECTORY | O.CLOEXEC);
-	return held;
-}
+export const hold = (agent: Agent, fd: number): Promise<bigint> =>
+	agent.call("open", Buffer.from(`${pathOfLink(process.pid, `fd/${fd}`)}\0`), O.PATH | O.DIRECTORY | O.CLOEXEC);
 
 /**
  * Adds a loop that makes a call for each entry of a directory, which removes or moves it. Entries that stay, such as `.` and

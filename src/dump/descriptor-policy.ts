@@ -15,30 +15,43 @@ export type MissingDescriptors =
 	/** The number is free. */
 	| "skip";
 
+/** What a running process has open. */
+export interface OpenOf {
+	readonly pid: number;
+	readonly open: readonly OpenDescriptor[];
+}
+
 /**
- * Refuses a process by the names of what it has open, before anything is done to it.
+ * Refuses processes by the names of what they have open, before anything is done to them.
  *
- * @throws NecromancerError ERR_UNSUPPORTED for all of them at once; ERR_HOST.
+ * @throws NecromancerError ERR_UNSUPPORTED for all that one of them has, ERR_HOST.
  */
 export async function requireDumpable(
 	agent: Agent,
-	pid: number,
-	open: readonly OpenDescriptor[],
+	processes: readonly OpenOf[],
 	policy: MissingDescriptors,
 ): Promise<void> {
 	if (policy !== "error") return;
-	const look = lookAt(pid, await sightsOf(agent, pid, open));
-	const refused = open.flatMap((descriptor) => {
-		const words = see(descriptor, look).undumpable;
-		return words === undefined ? [] : [{ number: descriptor.number, words }];
-	});
+	for (const { pid, open } of processes) {
+		const look = lookAt(pid, await sightsOf(agent, pid, open));
+		const refused = open.flatMap((descriptor) => {
+			const words = see(descriptor, look).undumpable;
+			return words === undefined ? [] : [{ number: descriptor.number, words }];
+		});
+		if (refused.length > 0) refuseDescriptors(refused, processes.length > 1 ? ` of process ${pid}` : "");
+	}
+}
+
+function refuseDescriptors(
+	refused: readonly { readonly number: number; readonly words: string }[],
+	whose: string,
+): never {
 	const [only] = refused;
-	if (only === undefined) return;
 	const one = refused.length === 1;
 	const numbers = refused.map(({ number }) => number).join(", ");
-	refuse("ERR_UNSUPPORTED", {
-		subject: one ? `descriptor ${numbers}` : `descriptors ${numbers}`,
-		finding: one ? `is ${only.words}` : refused.map(({ number, words }) => `${number} is ${words}`).join(", "),
+	return refuse("ERR_UNSUPPORTED", {
+		subject: `${one ? `descriptor ${numbers}` : `descriptors ${numbers}`}${whose}`,
+		finding: one ? `is ${only?.words}` : refused.map(({ number, words }) => `${number} is ${words}`).join(", "),
 		expectation: "which this version cannot dump",
 		remedy: "let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	});

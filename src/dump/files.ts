@@ -5,129 +5,165 @@ import { defined } from "../bytes/defined.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import type { OpenDescriptor } from "../descriptors/ask.ts";
 import type { DescriptionCommon } from "../descriptors/description.ts";
-import { type Description, kinds, see } from "../descriptors/kinds.ts";
+import type { Description } from "../descriptors/kinds.ts";
 import { caution, type Finding, loss } from "../finding.ts";
 import type { Descriptor, Files } from "../forest/files.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { readLink } from "../proc/links.ts";
-import type { ProcStatus } from "../proc/status.ts";
-import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
-import { askOf } from "./ask.ts";
+import { type Class, classesOf, compareByKernel } from "../trace/kcmp.ts";
+import { type AskedTogether, askOf, pipeTable, type TableEntry } from "./ask.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
+import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tables.ts";
 import type { LiveGhosts } from "./ghosts.ts";
-import { lookAt } from "./look.ts";
-import type { LiveObjects } from "./objects.ts";
-import { openDescriptors } from "./open-files.ts";
-import { socketSights } from "./socket-sights.ts";
 
-/** What to do about fds that cannot be dumped, and where to report it. */
+/** What to do about fds that cannot be dumped, and where to look for files without a name. */
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
-	readonly objects: LiveObjects;
 	readonly ghosts: LiveGhosts;
-	readonly report: (finding: Finding) => void;
 }
 
 /**
- * What a stopped process has open, as it is: bytes that wait in pipes are copied and stay there.
+ * What stopped processes have open, as it is: bytes that wait in pipes are copied and stay there. An open file is described once,
+ * whoever has it.
  *
+ * @param tables Processes that have one descriptor table (CLONE_FILES) each in a list, the lists in the order of the first of each.
+ * @returns by process id.
  * @throws NecromancerError ERR_IO, ERR_HOST.
  */
-export async function filesOf(agent: Agent, pid: number, status: ProcStatus, policy: FilesPolicy): Promise<Files> {
-	const { missing, objects, ghosts, report } = policy;
-	const before = openDescriptors(pid);
-	const copies = await copyDescriptorsOf(agent, pid);
+export async function filesOf(
+	agent: Agent,
+	tables: readonly Class<OpeningProcess>[],
+	{ missing, ghosts }: FilesPolicy,
+): Promise<ReadonlyMap<number, Files>> {
+	const open: OpenTable[] = [];
 	try {
-		const look = lookAt(pid, await socketSights(pid, before, copies));
-		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
-		await copies.wind(counting.map(({ number }) => number));
-		const open = openDescriptors(pid);
-		const groups = await groupsOf(open, copies);
-		const owners = await copies.owners(groups.map(([{ number }]) => number));
-		const seen = new Map(open.map((one) => [one.number, see(one, look)]));
-		const lost = new Set([...seen].flatMap(([number, { undumpable }]) => (undumpable === undefined ? [] : [number])));
-		const firsts = groups.map(([first]) => first);
-		const ask = askOf({ agent, look, firsts, copies, objects, ghosts, lost, report });
-		const descriptors: Descriptor[] = [];
-		for (const [i, group] of groups.entries()) {
-			const [first] = group;
-			const owner = owners[i];
-			const common: DescriptionCommon = {
-				...{ id: i + 1, flags: first.info.flags & ~O.CLOEXEC },
-				...(owner === undefined || (owner.pid === 0 && owner.signal === 0) ? {} : { owner }),
-			};
-			const sighting = seen.get(first.number);
-			const known = sighting?.undumpable === undefined ? await sighting?.describe(common, ask) : undefined;
-			const description = known ?? substitute(first, i + 1, sighting?.undumpable ?? first.link, missing, report);
-			for (const { number, info, link } of group) {
-				if (description !== undefined)
-					descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
-				if (info.locks.length > 0)
-					report(loss("file-locks", `descriptor ${number}`, `holds a lock on ${link}; whoever comes back does not`));
-			}
+		for (const [process] of tables) open.push(await openTable(agent, process));
+		const groups = await groupsOf(agent, open);
+		const pipes = pipeTable(groups.map(([first]) => first));
+		const described = await describe(groups, { agent, ghosts, pipes }, missing);
+		const files = new Map<number, Files>();
+		for (const [i, processes] of tables.entries()) {
+			const descriptors = (described.get(open[i]) ?? []).sort((a, b) => a.number - b.number);
+			for (const process of processes)
+				files.set(process.pid, {
+					descriptors,
+					...(processes.length > 1 ? { table: FIRST_TABLE + i } : {}),
+					cwd: directoryOf(process, "cwd"),
+					root: directoryOf(process, "root"),
+					...defined({ umask: process.status.umask }),
+				});
 		}
-		return {
-			descriptors: descriptors.sort((a, b) => a.number - b.number),
-			cwd: directoryOf(pid, "cwd", report),
-			root: directoryOf(pid, "root", report),
-			...defined({ umask: status.umask }),
-		};
+		return files;
 	} finally {
-		await copies.close();
+		for (const { copies } of open) await copies.close();
 	}
 }
 
-type SameDescription = readonly [OpenDescriptor, ...OpenDescriptor[]];
+/** Images keep 1 for whoever restores them. */
+const FIRST_TABLE = 2;
 
-/** Descriptors that are one open file, each with its first number: dup(2) made them, or inheritance. */
-async function groupsOf(
-	open: readonly OpenDescriptor[],
-	copies: DescriptorCopies,
-): Promise<readonly SameDescription[]> {
-	const alike = new Map<string, OpenDescriptor[][]>();
-	const groups: OpenDescriptor[][] = [];
+/** Descriptors that are one open file: dup(2) made them, or inheritance. In the order of tables and numbers, as in each. */
+async function groupsOf(agent: Agent, tables: readonly OpenTable[]): Promise<readonly Class<TableEntry>[]> {
+	const alike = new Map<string, TableEntry[]>();
+	const place = new Map<OpenDescriptor, number>();
 	// one open file has one offset and one set of flags: only what looks the same needs to be compared
-	for (const descriptor of open) {
-		const { link, info } = descriptor;
-		const look = `${link} ${info.position} ${info.flags & ~O.CLOEXEC}`;
-		const candidates = alike.get(look) ?? [];
-		alike.set(look, candidates);
-		const pairs = candidates.map(([first]): [number, number] => [first?.number ?? 0, descriptor.number]);
-		const same = pairs.length === 0 ? [] : await copies.same(pairs);
-		// where the kernel does not tell, what looks the same is taken for it
-		const group = candidates[same.findIndex((answer) => answer !== false)];
-		if (group !== undefined) group.push(descriptor);
-		else {
-			const fresh = [descriptor];
-			candidates.push(fresh);
-			groups.push(fresh);
+	for (const table of tables)
+		for (const open of table.open) {
+			const { link, info } = open;
+			const look = `${link} ${info.position} ${info.flags & ~O.CLOEXEC}`;
+			const entries = alike.get(look) ?? [];
+			entries.push({ table, open });
+			alike.set(look, entries);
+			place.set(open, place.size);
+		}
+	const groups = await classesOf([...alike.values()], (pairs) =>
+		compareByKernel(
+			agent,
+			"FILE",
+			pairs.map(([a, b]) => [comparedIn(a), comparedIn(b)] as const),
+		),
+	);
+	const placeOf = ([{ open }]: Class<TableEntry>): number => place.get(open) ?? 0;
+	return [...groups].sort((a, b) => placeOf(a) - placeOf(b));
+}
+
+const comparedIn = ({ table, open: { number } }: TableEntry) => ({ pid: table.process.pid, number });
+
+/** Each open file once, and the descriptors of it in all tables. */
+async function describe(
+	groups: readonly Class<TableEntry>[],
+	together: AskedTogether,
+	missing: MissingDescriptors,
+): Promise<ReadonlyMap<OpenTable | undefined, Descriptor[]>> {
+	const described = new Map<OpenTable | undefined, Descriptor[]>();
+	const firsts = new Map<OpenTable, OpenDescriptor[]>();
+	for (const [{ table, open }] of groups) {
+		const own = firsts.get(table) ?? [];
+		own.push(open);
+		firsts.set(table, own);
+	}
+	const asks = new Map([...firsts.keys()].map((table) => [table, askOf(table, together)]));
+	const owners = new Map<OpenDescriptor, Owner>();
+	for (const [{ copies }, opens] of firsts) {
+		const found = await copies.owners(opens.map(({ number }) => number));
+		for (const [i, owner] of found.entries()) {
+			const open = opens[i];
+			if (open !== undefined && (owner.pid !== 0 || owner.signal !== 0)) owners.set(open, owner);
 		}
 	}
-	return groups.filter((group): group is [OpenDescriptor, ...OpenDescriptor[]] => group.length > 0);
+	for (const [i, group] of groups.entries()) {
+		const [{ table, open }] = group;
+		const common: DescriptionCommon = {
+			...{ id: i + 1, flags: open.info.flags & ~O.CLOEXEC },
+			...defined({ owner: owners.get(open) }),
+		};
+		const sighting = table.seen.get(open.number);
+		const ask = asks.get(table);
+		const known =
+			sighting?.undumpable === undefined && ask !== undefined ? await sighting?.describe(common, ask) : undefined;
+		const description = known ?? substitute(group, i + 1, sighting?.undumpable ?? open.link, missing);
+		for (const { table, open } of group) {
+			const { number, info, link } = open;
+			const descriptors = described.get(table) ?? [];
+			described.set(table, descriptors);
+			if (description !== undefined)
+				descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
+			if (info.locks.length > 0)
+				table.process.report(
+					loss("file-locks", `descriptor ${number}`, `holds a lock on ${link}; whoever comes back does not`),
+				);
+		}
+	}
+	return described;
 }
 
-/** What takes the place of an fd that cannot be dumped: another file, or nothing. */
+type Owner = NonNullable<DescriptionCommon["owner"]>;
+
+/** What takes the place of an fd that cannot be dumped: another file, or nothing. Each process is told of its first. */
 function substitute(
-	{ number, info }: OpenDescriptor,
+	group: Class<TableEntry>,
 	id: number,
 	words: string,
 	missing: MissingDescriptors,
-	report: (finding: Finding) => void,
 ): Description | undefined {
-	const subject = `descriptor ${number}`;
+	const told = new Map([...group].reverse().map((entry) => [entry.table, entry]));
+	const tell = (finding: (subject: string) => Finding): void => {
+		for (const { table, open } of told.values()) table.process.report(finding(`descriptor ${open.number}`));
+	};
 	if (missing !== "null") {
-		report(loss("descriptor-dropped", subject, `was ${words}; it is closed`));
+		tell((subject) => loss("descriptor-dropped", subject, `was ${words}; it is closed`));
 		return undefined;
 	}
-	report(loss("replaced", subject, `was ${words}; /dev/null takes its place`));
-	const flags = info.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK | O.LARGEFILE);
+	tell((subject) => loss("replaced", subject, `was ${words}; /dev/null takes its place`));
+	const [{ open }] = group;
+	const flags = open.info.flags & (O_ACCMODE | O.APPEND | O.NONBLOCK | O.LARGEFILE);
 	const path = "/dev/null";
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
 }
 
 /** Where a directory was deleted, the nearest around it that is there. */
-function directoryOf(pid: number, which: "cwd" | "root", report: (finding: Finding) => void): string {
+function directoryOf({ pid, report }: OpeningProcess, which: "cwd" | "root"): string {
 	const link = readLink(pid, which);
 	if (isDirectory(link)) return link;
 	let path = withoutDeleted(link).path;

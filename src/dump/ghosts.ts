@@ -2,20 +2,21 @@ import { type BigIntStats, statSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
 import type { GhostFile } from "../forest/task.ts";
+import { type Link, pathOfLink } from "../proc/links.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
-/** Unlinked files of a process, each once: mappings and fds of one inode share it. */
+/** Unlinked files of processes, each once: mappings and fds of one inode share it. */
 export interface LiveGhosts {
 	/**
-	 * The id of the file that a link of /proc leads to, and that was called `path`; `undefined` where the link may not be
+	 * The id of the file that a link of a process leads to, and that was called `path`; `undefined` where the link may not be
 	 * followed, or leads to no regular file.
 	 *
 	 * @param shown Whether writes through it reach the file (a shared mapping or an fd).
 	 */
-	readonly of: (link: string, path: string, shown: boolean) => number | undefined;
-	/** Former names of those files that other processes can still reach by another hard link. */
-	readonly linked: () => readonly string[];
+	readonly of: (pid: number, link: Link, path: string, shown: boolean) => number | undefined;
+	/** Those that others can still reach by another hard link: who has it, and its former name. */
+	readonly linked: () => readonly { readonly pid: number; readonly path: string }[];
 	/** All that were asked for, with references to their bytes. @throws NecromancerError ERR_IO */
 	readonly collect: (agent: Agent) => Promise<readonly GhostFile[]>;
 	/** Closes the files that contents refer to. */
@@ -24,6 +25,7 @@ export interface LiveGhosts {
 
 interface Nameless {
 	readonly id: number;
+	readonly pid: number;
 	readonly link: string;
 	readonly path: string;
 	linked: boolean;
@@ -33,16 +35,17 @@ export function ghostTable(): LiveGhosts {
 	const ghosts = new Map<string, Nameless>();
 	const opened: ProcFile[] = [];
 	return {
-		of: (link, path, shown) => {
+		of: (pid, name, path, shown) => {
+			const link = pathOfLink(pid, name);
 			const look = lookAt(link);
 			if (look === undefined || !look.isFile()) return undefined;
 			const key = `${look.dev} ${look.ino}`;
-			const known = ghosts.get(key) ?? { id: ghosts.size + 1, link, path, linked: false };
+			const known = ghosts.get(key) ?? { id: ghosts.size + 1, pid, link, path, linked: false };
 			ghosts.set(key, known);
 			if (shown && look.nlink > 0n) known.linked = true;
 			return known.id;
 		},
-		linked: () => [...ghosts.values()].filter(({ linked }) => linked).map(({ path }) => path),
+		linked: () => [...ghosts.values()].filter(({ linked }) => linked),
 		collect: async (agent) => {
 			const found: GhostFile[] = [];
 			for (const { id, path, link } of ghosts.values()) {

@@ -19,7 +19,8 @@ export interface Lost {
 }
 
 /**
- * Reports as losses what --allow-lost names, and refuses the rest in one error.
+ * Reports as losses what --allow-lost names, and refuses the rest in one error: of several processes what the first has, and by its
+ * remedy what all have.
  *
  * @throws NecromancerError ERR_UNSUPPORTED
  */
@@ -33,9 +34,10 @@ export function requireAllowed(
 	const [first] = refused;
 	if (first !== undefined) {
 		const names = [...new Set(refused.map(({ what }) => what))];
+		const own = refused.filter(({ subject }) => subject === first.subject);
 		refuse("ERR_UNSUPPORTED", {
 			subject: first.subject,
-			finding: `has ${refused.map(told).join(", ")}`,
+			finding: `has ${own.map(told).join(", ")}`,
 			expectation: "which would not come back",
 			remedy: `${hasNamespace(names) ? "run us in its namespaces (nsenter), or " : ""}go on without: --allow-lost ${names.join(",")}`,
 		});

@@ -20,7 +20,7 @@ import type { LiveGhosts } from "./ghosts.ts";
 import { mappedFiles } from "./mapped-files.ts";
 import { type Behind, type Classified, classify, isSystemV } from "./mappings.ts";
 import { withPolicies } from "./memory-policies.ts";
-import type { LiveObjects } from "./objects.ts";
+import type { ObjectsOfProcess } from "./objects.ts";
 import { otherName } from "./other-name.ts";
 import type { Answers } from "./parasite-queries.ts";
 
@@ -30,7 +30,7 @@ export interface Subject {
 	readonly stat: ProcStat;
 	readonly answers: Answers;
 	readonly memory: ProcessMemory;
-	readonly objects: LiveObjects;
+	readonly objects: ObjectsOfProcess;
 	readonly ghosts: LiveGhosts;
 	/** Without its pages, it is a donor. */
 	readonly pages: boolean;
@@ -104,13 +104,13 @@ function executableOf(pid: number, ghosts: LiveGhosts): { readonly path: string;
 	const link = readLink(pid, "exe");
 	const { path, deleted } = withoutDeleted(link);
 	if (!deleted) return { path };
-	return { path, ghost: ghosts.of(pathOfLink(pid, "exe"), path, false) };
+	return { path, ghost: ghosts.of(pid, "exe", path, false) };
 }
 
-const behindOf = (pid: number, objects: LiveObjects, ghosts: LiveGhosts): Behind => ({
+const behindOf = (pid: number, objects: ObjectsOfProcess, ghosts: LiveGhosts): Behind => ({
 	objectOf: objects.ofMapping,
 	isWritable: (entry) => isWritable(pid, entry),
-	ghostOf: (entry, path) => ghosts.of(pathOfLink(pid, mapLink(entry)), path, entry.shared),
+	ghostOf: (entry, path) => ghosts.of(pid, mapLink(entry), path, entry.shared),
 	otherNameOf: (entry, path) => {
 		const look = lookAt(pid, entry);
 		return look === undefined ? undefined : otherName(path, look);

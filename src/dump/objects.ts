@@ -13,16 +13,21 @@ import type { SmapsEntry } from "../proc/smaps.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
-/** Shared memory of a process, each object once: mappings and fds of one inode share it. */
+/** Shared memory of processes, each object once: mappings and fds of one inode share it. */
 export interface LiveObjects {
+	/** As one process shows them. */
+	readonly of: (pid: number, memory: ByteSource) => ObjectsOfProcess;
+	/** All that were asked for, with references to their bytes unless `pages` is false. */
+	readonly collect: (agent: Agent, pages: boolean) => Promise<readonly SharedObject[]>;
+	/** Closes the files that contents refer to. */
+	readonly close: () => void;
+}
+
+export interface ObjectsOfProcess {
 	/** The id of the object that a mapping shows. */
 	readonly ofMapping: (entry: SmapsEntry) => number;
 	/** The id of a memfd that is open as descriptor `number`. */
 	readonly ofDescriptor: (number: number, name: string, device: string, inode: bigint) => number;
-	/** All that were asked for, with references to their bytes unless `pages` is false. */
-	readonly collect: (agent: Agent, pages: boolean, memory: ByteSource) => Promise<readonly SharedObject[]>;
-	/** Closes the files that contents refer to. */
-	readonly close: () => void;
 }
 
 interface Found {
@@ -31,10 +36,16 @@ interface Found {
 	name?: string;
 	/** A link in /proc to open it by: of an fd for whoever may trace, of map_files with privileges. */
 	path: string;
-	readonly entries: SmapsEntry[];
+	readonly entries: ShowingMapping[];
 }
 
-export function objectTable(pid: number): LiveObjects {
+/** A mapping, and the memory that it is part of. */
+interface ShowingMapping {
+	readonly entry: SmapsEntry;
+	readonly memory: ByteSource;
+}
+
+export function objectTable(): LiveObjects {
 	const objects = new Map<string, Found>();
 	const opened: ProcFile[] = [];
 	const find = (device: string, inode: bigint, path: string): Found => {
@@ -44,28 +55,30 @@ export function objectTable(pid: number): LiveObjects {
 		return known;
 	};
 	return {
-		ofMapping: (entry) => {
-			const { device, inode, name } = entry;
-			const object = find(device, inode, pathOfLink(pid, mapLink(entry)));
-			object.entries.push(entry);
-			const memfd = memfdName(name);
-			if (memfd !== undefined) object.name = memfd;
-			return object.id;
-		},
-		ofDescriptor: (number, name, device, inode) => {
-			const path = pathOfLink(pid, `fd/${number}`);
-			const object = find(device, inode, path);
-			object.path = path;
-			object.name = name;
-			return object.id;
-		},
-		collect: async (agent, pages, memory) => {
+		of: (pid, memory) => ({
+			ofMapping: (entry) => {
+				const { device, inode, name } = entry;
+				const object = find(device, inode, pathOfLink(pid, mapLink(entry)));
+				object.entries.push({ entry, memory });
+				const memfd = memfdName(name);
+				if (memfd !== undefined) object.name = memfd;
+				return object.id;
+			},
+			ofDescriptor: (number, name, device, inode) => {
+				const path = pathOfLink(pid, `fd/${number}`);
+				const object = find(device, inode, path);
+				object.path = path;
+				object.name = name;
+				return object.id;
+			},
+		}),
+		collect: async (agent, pages) => {
 			const found: SharedObject[] = [];
 			for (const object of objects.values()) {
 				const { id, name, path } = object;
 				const file = openProcFile(path);
 				if (file === undefined) {
-					found.push(throughMappings(object, pages ? memory : undefined));
+					found.push(throughMappings(object, pages));
 					continue;
 				}
 				opened.push(file);
@@ -98,8 +111,8 @@ async function sealsOf(
 	const told = await agent.call("fcntl", fd, F.GET_SEALS, 0);
 	await agent.call("close", fd);
 	const seals = told < 0n ? F_SEAL.SEAL : Number(told);
-	const huge = entries.some(({ flags }) => flags.has("ht"))
-		? MFD.HUGETLB | ((Math.log2(entries[0]?.pageSize ?? 0) & MAP_HUGE_MASK) << MAP_HUGE_SHIFT)
+	const huge = entries.some(({ entry: { flags } }) => flags.has("ht"))
+		? MFD.HUGETLB | ((Math.log2(entries[0]?.entry.pageSize ?? 0) & MAP_HUGE_MASK) << MAP_HUGE_SHIFT)
 		: 0;
 	// a memfd made without MFD_ALLOW_SEALING has exactly F_SEAL_SEAL
 	return { seals, memfdFlags: huge | (seals === F_SEAL.SEAL ? 0 : MFD.ALLOW_SEALING) };
@@ -109,15 +122,17 @@ async function sealsOf(
  * When its file may not be opened, an object is taken as large as its mappings, and read through them: holes become pages of
  * zeros.
  */
-function throughMappings({ id, name, entries }: Found, memory: ByteSource | undefined): SharedObject {
+function throughMappings({ id, name, entries }: Found, pages: boolean): SharedObject {
 	const contents: Placed<FileOffset>[] = [];
 	let size = 0n;
-	for (const { start, end, offset } of [...entries].sort((a, b) => (a.offset < b.offset ? -1 : 1))) {
+	const ascending = [...entries].sort((a, b) => (a.entry.offset < b.entry.offset ? -1 : 1));
+	for (const { entry, memory } of ascending) {
+		const { start, end, offset } = entry;
 		const last = offset + lengthOf({ start, end });
 		if (last <= size) continue;
 		const from = offset > size ? BigInt(offset) : size;
 		size = last;
-		if (memory === undefined) continue;
+		if (!pages) continue;
 		contents.push(place(fileOffset(from), extent(memory, start + (from - offset), last - from)));
 	}
 	return { id, size, contents, ...defined({ name }) };

@@ -1,6 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { type BatchArg, EVERY_BIT, label, type SyscallBatch } from "../agent/batch.ts";
-import { addHeld, addToEach, registerRemoval } from "../agent/register-removal.ts";
+import { addRemoval, addToEach, hold } from "../agent/register-removal.ts";
 import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages/pages.ts";
 import { INVENTORY } from "../criu/store/new-images.ts";
@@ -8,26 +8,53 @@ import { NEW } from "../criu/store/recover.ts";
 import { AT } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 
-/**
- * Registers an undo list that removes the files of an unfinished dump if our process ends.
- *
- * @param also adds calls to the undo list that come first.
- */
-export async function registerImagesRemoval(
-	agent: Agent,
+/** What the agent undoes if our process ends during a dump, one list in force at a time. */
+export interface DumpUndo {
+	/** Registers what to remove of the images. */
+	leaving(left: LeftOver): Promise<void>;
+	/** Adds what is to be removed to an undo list that takes the place of the one in force. */
+	addRemoval(undo: SyscallBatch): void;
+	/** What else is to be undone from now on, and first, with whatever is left then; registered with the next list. */
+	also?: ((undo: SyscallBatch) => void) | undefined;
+}
+
+/** @throws NecromancerError ERR_HOST, from its functions, where the agent is lost. */
+export function dumpUndo(agent: Agent): DumpUndo {
+	let removal: ((undo: SyscallBatch) => void) | undefined;
+	const held: { readonly directory: object; readonly number: bigint }[] = [];
+	const holding = async (directory: { readonly fd: number }): Promise<bigint> => {
+		const known = held.find((one) => one.directory === directory);
+		if (known !== undefined) return known.number;
+		const number = await hold(agent, directory.fd);
+		held.push({ directory, number });
+		return number;
+	};
+	const self: DumpUndo = {
+		leaving: async (left) => {
+			removal = await removalOf(left, holding);
+			const undo = agent.undoList();
+			self.also?.(undo);
+			removal(undo);
+			await agent.perform(agent.batch(), { undo });
+		},
+		addRemoval: (undo) => removal?.(undo),
+	};
+	return self;
+}
+
+async function removalOf(
 	left: LeftOver,
-	also?: (undo: SyscallBatch) => void,
-): Promise<void> {
+	holding: (directory: { readonly fd: number }) => Promise<bigint>,
+): Promise<(undo: SyscallBatch) => void> {
 	if (left.kind === "directory") {
-		const { around, entry, made: directory } = left;
-		return registerRemoval(agent, around.fd, entry, { directory, also });
+		const around = await holding(left.around);
+		return (undo) => addRemoval(undo, around, left.entry, left.made);
 	}
-	const [undo, batch] = [agent.undoList(), agent.batch()];
-	also?.(undo);
-	const directory = { valueOf: addHeld(batch, undo, left.directory.fd) };
-	if (left.kind === "installation") endInstallation(undo, directory);
-	undo.call("unlinkat", directory, text(undo, left.lock), 0);
-	await agent.perform(batch, { undo });
+	const directory = await holding(left.directory);
+	return (undo) => {
+		if (left.kind === "installation") endInstallation(undo, directory);
+		undo.call("unlinkat", directory, text(undo, left.lock), 0);
+	};
 }
 
 /** See install.ts. The directory is ours alone, so each name in it leads to what we have made. */

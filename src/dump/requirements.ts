@@ -5,7 +5,7 @@ import { readLink } from "../proc/links.ts";
 import { type Namespace, readNamespace } from "../proc/namespaces.ts";
 import { type ProcStat, readStat } from "../proc/stat.ts";
 import { type ProcStatus, readStatus } from "../proc/status.ts";
-import { childrenOf, threadsOf } from "../proc/tasks.ts";
+import { threadsOf } from "../proc/tasks.ts";
 import { refuseTraced } from "../trace/seize-all.ts";
 
 /** A process that can be dumped, as far as can be seen while it runs. */
@@ -13,8 +13,6 @@ export interface DumpCandidate {
 	readonly pid: number;
 	readonly stat: ProcStat;
 	readonly status: ProcStatus;
-	/** Its child processes. */
-	readonly children: readonly number[];
 }
 
 /**
@@ -48,8 +46,7 @@ export function requireCandidate(pid: number): DumpCandidate {
 	if (status.tracer !== 0) refuseTraced(pid, status.tracer);
 	requireNamespaces(pid);
 	requireNoSeccomp(pid);
-	const stat = readStat(pid);
-	return { pid, stat, status, children: childrenOf(pid) };
+	return { pid, stat: readStat(pid), status };
 }
 
 /**
@@ -74,14 +71,19 @@ export function requireSame({ pid, stat }: DumpCandidate): void {
  *
  * @throws NecromancerError ERR_PROCESS
  */
-export function requireAlive({ pid }: DumpCandidate, cause: unknown): void {
-	const state = ifShown(() => readStatus(pid))?.state;
-	if (state !== undefined && state !== "Z" && state !== "X") return;
+export function requireAlive(pid: number, cause: unknown): void {
+	if (!hasEnded(pid)) return;
 	refuse(
 		"ERR_PROCESS",
 		{ subject: `process ${pid}`, finding: "ended while it was dumped", expectation: "expected it to live" },
 		{ cause },
 	);
+}
+
+/** Whether nothing is left of a process but how it ended, or nothing at all. */
+export function hasEnded(pid: number): boolean {
+	const state = ifShown(() => readStatus(pid))?.state;
+	return state === undefined || state === "X" || (state === "Z" && (ifShown(() => threadsOf(pid)) ?? []).length <= 1);
 }
 
 /** Refuses a process that we may not trace: the kernel uses the same check for its links in /proc. */

@@ -34,9 +34,15 @@ export const attributeTable: readonly AttributeRow[] = [
 		name: "session, process group, parent",
 		fate: "told",
 		status: "PPid NSpgid NSsid Ngid",
-		remark: "it leads its own, and its parent is the restorer",
+		remark: "the root leads its own, and its parent is the restorer; of all that come from it kept",
 	},
-	{ name: "child processes", fate: "refused", remark: "told with -R" },
+	{
+		name: "child processes, and all that come from them",
+		fate: "kept",
+		remark:
+			"also what they share: open files, descriptor tables, memory; CLONE_VM, CLONE_FS and CLONE_SIGHAND are refused",
+	},
+	{ name: "children that have ended", fate: "kept", remark: "with their status" },
 	{
 		name: "user, groups, capabilities, securebits, no_new_privs",
 		fate: "kept",

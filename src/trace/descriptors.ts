@@ -8,14 +8,11 @@ import { EACCES, errnoName, failedWith } from "../linux/errno.ts";
 import { F, fOwnerEx } from "../linux/fcntl.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
-import { KCMP } from "../linux/sched.ts";
 import { MOST_SOCKADDR, SO, SOL_SOCKET } from "../linux/socket.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's fds in the agent (pidfd_getfd(2)), for what can only be asked of an open fd. */
 export interface DescriptorCopies {
-	/** Whether the two descriptors of each pair are one open file; `undefined` where the kernel does not tell (CONFIG_KCMP). */
-	same(pairs: readonly (readonly [number, number])[]): Promise<readonly (boolean | undefined)[]>;
 	/** Whom F_SETOWN_EX and F_SETSIG named, in the order of the numbers; zeros for nobody. */
 	owners(
 		numbers: readonly number[],
@@ -73,19 +70,6 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 	};
 
 	return {
-		same: async (pairs) => {
-			const found: (boolean | undefined)[] = [];
-			await inBatches(agent, pairs, {
-				doing: "comparing descriptors",
-				patience: PATIENCE,
-				add: (batch, [a, b]) => batch.call("kcmp", pid, pid, KCMP.FILE, a, b),
-				read: (done, result) => {
-					const order = done.result(result);
-					found.push(order < 0n ? undefined : order === 0n);
-				},
-			});
-			return found;
-		},
 		owners: (numbers) =>
 			each(
 				numbers,

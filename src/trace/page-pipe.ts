@@ -10,7 +10,7 @@ import { addInjectedCalls, type CallInRow, type InjectedCalls } from "./inject.t
 import type { Chunk } from "./page-chunks.ts";
 import type { ProcessMemory } from "./process-memory.ts";
 import { requireStopped } from "./stepping.ts";
-import { mapInVictim, requireUnmapped, type VictimThread } from "./victim-memory.ts";
+import { type AlsoUndone, mapInVictim, requireUnmapped, type VictimThread } from "./victim-memory.ts";
 
 /**
  * Two pipes in a stopped process, by which its pages come to a file without being copied twice: it hands them over by reference
@@ -50,6 +50,7 @@ const NONE = [NO_DESCRIPTOR, NO_DESCRIPTOR, NO_DESCRIPTOR, NO_DESCRIPTOR] as con
 /**
  * Opens the pipes in a stopped process. Should we be gone, the agent takes them out.
  *
+ * @param also What it is to undo besides, also when they are closed.
  * @returns `undefined` where the process may have no more memory or descriptors, or no pipes of a size that is worth it.
  * @throws NecromancerError ERR_PROCESS, ERR_HOST
  */
@@ -57,9 +58,10 @@ export async function openPagePipe(
 	agent: Agent,
 	caller: VictimThread,
 	memory: ProcessMemory,
+	also: AlsoUndone = () => {},
 ): Promise<PagePipe | undefined> {
 	const { leader, syscallInstruction } = caller;
-	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROWS_SIZE));
+	const lent = await mapInVictim(agent, caller, PAGE_SIZE + BigInt(ROWS_SIZE), also);
 	if (typeof lent === "bigint") return undefined;
 	const unmap = { name: "munmap", args: [lent.start, lengthOf(lent)] } as const;
 	const addClosing = (batch: SyscallBatch, ends: readonly number[]): InjectedCalls =>
@@ -71,6 +73,7 @@ export async function openPagePipe(
 	memory.write(lent.start, new Uint8Array(Int32Array.from(NONE).buffer));
 	const undo = agent.undoList();
 	const { firsts } = addClosing(undo, NONE);
+	also(undo);
 	const batch = agent.batch();
 	const pipes = [0, 1].map((i): CallInRow => {
 		const place = (end: number) => plus(lent.start, BigInt((2 * i + end) * i32.size));
@@ -92,7 +95,9 @@ export async function openPagePipe(
 		const batch = agent.batch();
 		for (const fd of own?.fds ?? []) batch.call("close", fd);
 		const { results, lastStop } = addTakingOut(batch);
-		const done = await agent.perform(batch, { doing: "taking pipes back", undo: undefined });
+		const undo = agent.undoList();
+		also(undo);
+		const done = await agent.perform(batch, { doing: "taking pipes back", undo });
 		requireStopped(done, lastStop, leader.tid);
 		const last = results.at(-1);
 		if (last !== undefined) requireUnmapped(leader.tid, lent, done.result(last));

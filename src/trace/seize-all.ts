@@ -4,8 +4,8 @@ import { syscallNames } from "../arch/x86-64/syscalls.ts";
 import { refuse } from "../errors.ts";
 import { EPERM, ESRCH, errnoName, failedWith } from "../linux/errno.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
-import { SIGKILL } from "../linux/signal.ts";
-import { WAIT, waitStatus } from "../linux/wait.ts";
+import { SIGKILL, SIGTRAP } from "../linux/signal.ts";
+import { WAIT, type WaitStatus, waitStatus } from "../linux/wait.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { type ProcStatus, readStatus } from "../proc/status.ts";
 import { readSyscall, threadsOf } from "../proc/tasks.ts";
@@ -19,18 +19,34 @@ const UNTIL_STOPPED = 5_000;
 /** wait4 calls without a pause (most threads stop at once), then milliseconds between two. */
 const [AT_ONCE, AGAIN] = [20, 2] as const;
 
+/** A process all threads of which are stopped for us. */
+export interface Seized {
+	/** Leader first. */
+	readonly tids: readonly number[];
+	/** Job control had stopped it before we did. */
+	readonly stopped: boolean;
+}
+
+/** What has become of the threads of a process that is seized. */
+interface Seizing {
+	readonly held: Set<number>;
+	readonly gone: Set<number>;
+	/** How the leader ended. */
+	end?: WaitStatus;
+	stopped: boolean;
+}
+
 /**
  * Seizes and stops every thread of another's process, until no thread is left that runs. There is no PTRACE_O_EXITKILL: if the
  * agent dies, the process goes on. A signal that was about to be delivered is delivered, and the thread stops after it.
  *
  * @param within Milliseconds for one thread to stop.
- * @returns thread ids, leader first.
  * @throws NecromancerError ERR_PROCESS where it ends meanwhile, another traces it, or a thread does not stop because the kernel
  *   does not let it; ERR_HOST where we may not.
  */
-export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<readonly number[]> {
-	const held = new Set<number>();
-	const gone = new Set<number>();
+export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<Seized> {
+	const seizing: Seizing = { held: new Set<number>(), gone: new Set<number>(), stopped: false };
+	const { held, gone } = seizing;
 	for (;;) {
 		const fresh = (ifShown(() => threadsOf(pid)) ?? []).filter((tid) => !held.has(tid) && !gone.has(tid));
 		if (fresh.length === 0) break;
@@ -51,30 +67,26 @@ export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED
 			},
 		});
 		for (let waiting = seized, end = performance.now() + within, looks = 0; waiting.length > 0; looks += 1) {
-			const left = await waitForStops(agent, pid, waiting, held, gone);
+			const left = await waitForStops(agent, pid, waiting, seizing);
 			if (left.length < waiting.length) end = performance.now() + within;
 			else if (performance.now() > end) refuseStuck(pid, left);
 			else if (looks > AT_ONCE) await new Promise((done) => setTimeout(done, AGAIN));
 			waiting = left;
 		}
 	}
+	if (seizing.end !== undefined) lostThread(pid, seizing.end, "ERR_PROCESS");
 	if (!held.has(pid))
 		refuse("ERR_PROCESS", {
 			subject: `process ${pid}`,
 			finding: "ended while it was stopped",
 			expectation: "expected it to live",
 		});
-	return [pid, ...[...held].filter((tid) => tid !== pid).sort((a, b) => a - b)];
+	const others = [...held].filter((tid) => tid !== pid).sort((a, b) => a - b);
+	return { tids: [pid, ...others], stopped: seizing.stopped };
 }
 
 /** Looks which threads have stopped that were told to. The others, and those whose signal had to be delivered first, are to be looked at again. */
-async function waitForStops(
-	agent: Agent,
-	pid: number,
-	tids: readonly number[],
-	held: Set<number>,
-	gone: Set<number>,
-): Promise<number[]> {
+async function waitForStops(agent: Agent, pid: number, tids: readonly number[], seizing: Seizing): Promise<number[]> {
 	const again: { readonly tid: number; readonly signal: number }[] = [];
 	const running: number[] = [];
 	await inBatches(agent, tids, {
@@ -88,10 +100,15 @@ async function waitForStops(
 			if (done.result(result) === 0n) return void running.push(tid);
 			const what = waitStatus(done.bytes(status).readUInt32LE());
 			if (done.result(result) < 0n || what.kind === "exited" || what.kind === "killed") {
-				if (tid === pid) lostThread(tid, what, "ERR_PROCESS");
-				gone.add(tid);
+				// its other threads have ended too: who has seized them has to hear of each, lest its parent never hears of it
+				if (tid === pid) seizing.end = what;
+				seizing.gone.add(tid);
 			} else if (what.kind === "signal") again.push({ tid, signal: what.signal });
-			else held.add(tid);
+			else {
+				seizing.held.add(tid);
+				// with its group, and not for us (kernel/signal.c, do_jobctl_trap)
+				if (what.kind === "event" && what.signal !== SIGTRAP) seizing.stopped = true;
+			}
 		},
 	});
 	await inBatches(agent, again, {
@@ -131,28 +148,50 @@ function callOf(pid: number, tid: number): string | undefined {
 }
 
 /**
- * Detaches from a process that {@link seizeAll} stopped: it runs, or stays stopped if job control had stopped it.
+ * Detaches from processes that {@link seizeAll} stopped: they run, or stay stopped if job control had stopped them.
  *
- * @param signals Signals to leave pending for it, such as SIGSTOP.
+ * @param signals Signals to leave pending for each, such as SIGSTOP.
  */
-export async function detachAll(agent: Agent, tids: readonly number[], signals: Iterable<number> = []): Promise<void> {
-	for (const signal of signals) await agent.call("kill", tids[0] ?? 0, signal);
-	await inBatches(agent, tids, {
-		doing: "letting threads go",
+export async function detachAll(
+	agent: Agent,
+	processes: readonly Pick<Seized, "tids">[],
+	signals: readonly number[] = [],
+): Promise<void> {
+	const owed = processes.flatMap(({ tids: [pid = 0] }) => signals.map((signal) => ({ pid, signal })));
+	await inBatches(agent, owed, {
+		doing: "leaving signals",
 		patience: PATIENCE,
-		add: (batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, 0),
-		// a thread that has ended need not be detached
+		add: (batch, { pid, signal }) => batch.call("kill", pid, signal),
 		read: () => {},
 	});
+	await inBatches(
+		agent,
+		processes.flatMap(({ tids }) => tids),
+		{
+			doing: "letting threads go",
+			patience: PATIENCE,
+			add: (batch, tid) => batch.call("ptrace", PTRACE.DETACH, tid, 0, 0),
+			// a thread that has ended need not be detached
+			read: () => {},
+		},
+	);
 }
 
-/** Ends a process that {@link seizeAll} stopped; when this returns it is for its parent to reap. */
-export async function kill(agent: Agent, pid: number): Promise<void> {
-	await agent.call("kill", pid, SIGKILL);
+/**
+ * Ends processes that {@link seizeAll} stopped, and none of them sees another end. When this returns each is for its parent to reap.
+ */
+export async function killAll(agent: Agent, processes: readonly Pick<Seized, "tids">[]): Promise<void> {
+	await inBatches(agent, processes, {
+		doing: "ending processes",
+		patience: PATIENCE,
+		add: (batch, { tids: [pid = 0] }) => batch.call("kill", pid, SIGKILL),
+		read: () => {},
+	});
 	for (let ended = 0n; ended >= 0n; ) {
 		const batch = agent.batch();
-		const result = batch.call("wait4", -1, 0, WAIT.ALL, 0);
-		ended = (await agent.perform(batch, { patience: PATIENCE, doing: `ending process ${pid}` })).result(result);
+		const results = Array.from({ length: AT_ONCE }, () => batch.call("wait4", -1, 0, WAIT.ALL, 0));
+		const done = await agent.perform(batch, { patience: PATIENCE, doing: "waiting for their end" });
+		for (const result of results) ended = done.result(result);
 	}
 }
 

@@ -1,4 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
+import type { SyscallBatch } from "../agent/batch.ts";
 import { type Address, address, hex, isPageAligned } from "../bytes/address.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
@@ -15,6 +16,9 @@ export interface VictimThread {
 /** mmap(2) flags of anonymous memory, not charged until it is touched. */
 export const FRESH = MAP.PRIVATE | MAP.ANONYMOUS | MAP.NORESERVE;
 
+/** Adds to an undo list what else is to be undone, behind what is its own. */
+export type AlsoUndone = (undo: SyscallBatch) => void;
+
 /**
  * Maps read-write memory in a stopped process. The same batch registers an undo list that unmaps it.
  *
@@ -25,9 +29,11 @@ export async function mapInVictim(
 	agent: Agent,
 	{ leader, syscallInstruction }: VictimThread,
 	length: bigint,
+	also: AlsoUndone = () => {},
 ): Promise<Range | bigint> {
 	const undo = agent.undoList();
 	const start = addInjectedUnmap(undo, leader, syscallInstruction, length);
+	also(undo);
 	const args = [0n, length, BigInt(PROT_READ | PROT_WRITE), BigInt(FRESH), -1n, 0n] as const;
 	const at = await injectCall(agent, leader, syscallInstruction, { name: "mmap", args, copies: [start] }, { undo });
 	if (at < 0n || !isPageAligned(at)) return at;

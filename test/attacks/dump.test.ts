@@ -77,25 +77,25 @@ describe.skipIf(!able)(`who shares the descriptors of a process that is dumped${
 		const scene = openScene();
 		const [home, images] = [join(scene.directory, "u"), join(scene.directory, "images")];
 		const { pid = 0 } = spawn(compile("sharing"), [home], { cwd: "/", env: {}, detached: true, stdio: "ignore" });
-		const comrade = () => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1"));
+		const shared = () => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1"));
 		const fifo = join(home, "fifo");
 		let release: NodeJS.Timeout | undefined;
 		try {
-			expect(await soon(() => comrade() > 0 && readlinkSync(`/proc/${comrade()}/cwd`) === "/tmp")).toBe(true);
+			expect(await soon(() => shared() > 0 && readlinkSync(`/proc/${shared()}/cwd`) === "/tmp")).toBe(true);
 			moments.strike = (now) => {
 				if (now !== "its files have been described") return;
-				process.kill(comrade(), "SIGUSR1");
+				process.kill(pid, "SIGUSR1");
 				while (readlinkSync(`/proc/${pid}/fd/3`) !== fifo)
 					Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
 				// whoever waits is let go
 				release = setTimeout(() => closeSync(openSync(fifo, "r+")), 2000);
 			};
 			const options = { images, afterwards: "run", pages: true, missing: "error" } as const;
-			await expect(dump(pid, options)).rejects.toThrow(/nameless, deleted/);
+			await expect(dump(shared(), options)).rejects.toThrow(/nameless, deleted/);
 			expect(existsSync(images)).toBe(false);
 		} finally {
 			clearTimeout(release);
-			for (const one of [comrade(), pid]) process.kill(one, "SIGKILL");
+			for (const one of [shared(), pid]) process.kill(one, "SIGKILL");
 		}
 	});
 });

@@ -1,4 +1,7 @@
-/* sharing DIR: has the file DIR/nameless without its name, 3, and a child with the same table of descriptors, which puts a FIFO there. */
+/*
+ * sharing DIR: has the file DIR/nameless without its name, 3, and a child with the same table of descriptors. When the child is
+ * dumped, the parent puts a FIFO there.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sched.h>
@@ -17,7 +20,6 @@ static void put(int signal)
 static int comrade(void *none)
 {
 	(void)none;
-	signal(SIGUSR1, put);
 	if (chdir("/tmp"))
 		return 1;
 	for (;;)
@@ -26,6 +28,7 @@ static int comrade(void *none)
 
 int main(int argc, char **argv)
 {
+	signal(SIGUSR1, put);
 	if (argc < 2 || chdir(argv[1]) || open("nameless", O_RDWR | O_CREAT, 0600) != 3 || unlink("nameless"))
 		return 1;
 	if (mkfifo("fifo", 0600) || open("fifo", O_PATH) != 4 || clone(comrade, stack + sizeof stack, CLONE_FILES | SIGCHLD, 0) < 0)

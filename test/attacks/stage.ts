@@ -172,7 +172,7 @@ export function openStage(user = UID): Stage {
 			try {
 				const task = taskFromImages(dir);
 				const files = { ...task.files, root: own("r") };
-				const { draft } = imagesFromTask({ ...task, files }, { pages: true, lost: [] });
+				const { draft } = imagesFromTask({ ...task, files }, { pages: true, lost: new Map() });
 				await writeNewDirectory(draft, undefined, path);
 			} finally {
 				dir.close();

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Agent } from "../../src/agent/agent.ts";
 import { label, type SyscallBatch } from "../../src/agent/batch.ts";
-import { registerRemoval } from "../../src/agent/register-removal.ts";
+import { addRemoval, hold } from "../../src/agent/register-removal.ts";
 import { type AgentOptions, startAgent } from "../../src/agent/start-agent.ts";
 import { address, plus } from "../../src/bytes/address.ts";
 import { openDirectory } from "../../src/bytes/open-directory.ts";
@@ -284,7 +284,9 @@ describe("a draft that is left to an agent to remove", () => {
 				writeFileSync(join(path, "file"), "");
 			}
 			const context = openDirectory(room);
-			await registerRemoval(agent, context.fd, "draft", { directory: lstatSync(draft, { bigint: true }) });
+			const undo = agent.undoList();
+			addRemoval(undo, await hold(agent, context.fd), "draft", lstatSync(draft, { bigint: true }));
+			await agent.perform(agent.batch(), { undo });
 			context.close();
 			// swapped when nothing but the removal is left to do
 			if (what !== "nothing") renameSync(draft, join(room, "moved"));

@@ -425,17 +425,6 @@ describe.skipIf(!able)(`what cannot be dumped is refused and not touched${needs}
 		expect(replaced.status).toBe(0);
 	});
 
-	it("processes with children, unless they are left running", async () => {
-		const where = await room();
-		const shell = await started(where, ["sh", "-c", "sleep 1000 & echo up; wait"]);
-		const { status, stderr } = refusal(where, shell.pid);
-		expect(status).toBe(6);
-		expect(stderr).toMatch(/: has child processes \(\d+\), which this version does not dump with it; /);
-		const left = refusal(where, shell.pid, "-R");
-		expect(left.status).toBe(0);
-		expect(left.stdout).toMatch(/its child processes \(\d+\) are not dumped/);
-	});
-
 	it("processes in another pid namespace", async () => {
 		const where = await room();
 		const inner = await started(where, ["unshare", "-pf", "sh", "-c", "echo up; exec sleep 1000"]);

@@ -33,7 +33,9 @@ describe.skipIf(!allowed)("an injected call (needs root)", () => {
 		const pid = victim.pid ?? 0;
 		expect(threadsOf(pid).length).toBeGreaterThan(1);
 
-		const [leader = 0] = await seizeAll(agent, pid);
+		const {
+			tids: [leader = 0],
+		} = await seizeAll(agent, pid);
 		const tracer = tracerOn(agent);
 		const [[regs], [mask]] = [await tracer.getRegs([leader]), await tracer.getSigmask([leader])];
 		if (regs === undefined || mask === undefined) throw new Error("no registers");

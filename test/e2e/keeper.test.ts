@@ -118,7 +118,7 @@ describe.skipIf(!able)(`a keeper${able ? "" : " (needs gcc)"}`, () => {
 		expect(stops.map(({ what }) => what)).toEqual(
 			kept.tids.map(() => ({ kind: "event", event: PTRACE_EVENT_STOP, signal: SIGSTOP })),
 		);
-		await detachAll(agent, kept.tids);
+		await detachAll(agent, [kept]);
 		kept.child.kill("SIGCONT");
 		expect(await kept.line()).toBe(`${COUNT} once, ${COUNT} in all, 0 strange`);
 		expect(await kept.exited).toEqual([0, null]);

@@ -6,15 +6,15 @@ export const addDump: AddCommand = (program) => {
 	program
 		.command("dump")
 		.usage("-t PID -i IMGDIR [options]")
-		.description("write the images of a living process; no CRIU is needed")
-		.addOption(pidOption("-t, --tree <pid>", "the process").makeOptionMandatory())
+		.description("write the images of a living process and of all that come from it; no CRIU is needed")
+		.addOption(pidOption("-t, --tree <pid>", "the process, the root of its tree").makeOptionMandatory())
 		.option("-i, --images <dir>", "where to write: a directory that is empty or not there")
 		.addOption(new Option("-D, --images-dir <dir>", "the same, as criu has it").hideHelp())
 		.optionsGroup("How it is left:")
-		.option("-R, --leave-running", "let it go on; otherwise it is ended when its images are complete")
-		.option("-s, --leave-stopped", "leave it stopped")
+		.option("-R, --leave-running", "let them go on; otherwise they are ended when their images are complete")
+		.option("-s, --leave-stopped", "leave them stopped")
 		.optionsGroup("What is written:")
-		.option("--no-pages", "without its memory: a donor for a core, in milliseconds")
+		.option("--no-pages", "without memory: donors for cores, in milliseconds")
 		.addOption(
 			new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be dumped, such as sockets")
 				.choices(["error", "null", "skip"])
@@ -25,7 +25,7 @@ export const addDump: AddCommand = (program) => {
 				namesOf(losable),
 			),
 		)
-		.option("--sync", "wait until the images are on the disk before it is ended")
+		.option("--sync", "wait until the images are on the disk before they are ended")
 		.optionsGroup("Output:")
 		.option("--json", "print the outcome as JSON")
 		.option("-q, --quiet", "print nothing but errors")
@@ -40,18 +40,20 @@ export const addDump: AddCommand = (program) => {
 };
 
 const HELP = `
-  $ necromancer dump -t 5739 -i DIR                 to images; the process is ended when they are complete
-  $ necromancer dump -t 5739 -i DIR -R              it goes on
-  $ necromancer dump -t 5739 -i DONOR -R --no-pages a donor for later cores: no memory, milliseconds
+  $ necromancer dump -t 5739 -i DIR                 to images; the processes are ended when they are complete
+  $ necromancer dump -t 5739 -i DIR -R              they go on
+  $ necromancer dump -t 5739 -i DONOR -R --no-pages donors for later cores: no memory, milliseconds
 
-All threads, memory, descriptors, signals, timers, limits and credentials of one process. The images are CRIU's:
-necromancer restore and criu restore take them. The process stands still while its memory is written. If
-anything fails, or this program is killed, it goes on as it was.
+All threads, memory, descriptors, signals, timers, limits and credentials of a process and of all that come from it, and what
+they share. Those that have ended and were not waited for keep their status. The images are CRIU's: necromancer restore and
+criu restore take them. The processes stand still, all of them, while their memory is written. If anything fails, or this
+program is killed, they go on as they were.
 
-It takes the right to trace the process: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
-Refused by name, before it is touched: sockets, terminals and other descriptors without a place in images (see
---missing-fds), seccomp filters, other namespaces than ours, and, without -R, child processes. Network, UTS, IPC and cgroup
-namespaces, labels of security modules, a local descriptor table and the like are let go with --allow-lost. Whether Landlock
-confines it cannot be seen: if it does, it does no more afterwards. It gets a new session keyring.
+It takes the right to trace each of them: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
+Refused by name, before any is touched: sockets, terminals and other descriptors without a place in images (see
+--missing-fds), seccomp filters, other namespaces than ours; and processes that share memory, directories or signal handlers
+(CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network, UTS, IPC and cgroup namespaces, labels of security modules, a
+local descriptor table and the like are let go with --allow-lost. Whether Landlock confines one cannot be seen: if it does, it
+does no more afterwards. Each gets a new session keyring.
 
 Exit status: 0 done, 1 there is no such process, or no space; 2 usage, 6 this host cannot, or this version.`;

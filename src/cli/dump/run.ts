@@ -3,6 +3,7 @@ import { defined } from "../../bytes/defined.ts";
 import type { MissingDescriptors } from "../../dump/descriptor-policy.ts";
 import { type Dumped, dump } from "../../dump/dump.ts";
 import type { Losable } from "../../dump/losable.ts";
+import type { Task } from "../../forest/task.ts";
 import { findingsText } from "../findings.ts";
 import { untilInterrupted } from "../interrupt.ts";
 import { jsonText } from "../json-text.ts";
@@ -26,7 +27,7 @@ export interface DumpVerb {
 	readonly verbose?: boolean;
 }
 
-/** `necromancer dump -t PID -i DIR`: a living process as images. Interrupted, it leaves the process as it was, and no images. */
+/** `necromancer dump -t PID -i DIR`: a living process and all that come from it as images. Interrupted, it leaves them as they were, and no images. */
 export async function dumpVerb(verb: DumpVerb): Promise<void> {
 	const terminal = openTerminal(process);
 	const silent = verb.quiet === true || verb.json === true;
@@ -53,45 +54,71 @@ export async function dumpVerb(verb: DumpVerb): Promise<void> {
 		);
 }
 
-/** What was dumped, what became of the process, and what to do next. */
+/** What was dumped, what became of it, and what to do next. */
 function summaryText(verb: DumpVerb, dumped: Dumped, { paint }: Terminal): string {
-	const { task, frozen } = dumped;
-	const { pid, comm } = task.identity;
-	const [threads, mappings] = [task.threads.length, task.memory.mappings.length];
-	const memory = verb.pages === false ? "without its memory" : sizeText(writtenBytes(dumped));
+	const { processes, zombies } = dumped.forest;
+	const pid = verb.tree;
+	const several = processes.length + zombies.length > 1;
+	const parts = [
+		`pid ${pid}`,
+		...(several ? [counted(processes.length, "process", "processes")] : []),
+		...(zombies.length === 0 ? [] : [`${zombies.length} that had ended`]),
+		counted(
+			sumOver(dumped, ({ threads }) => threads.length),
+			"thread",
+			"threads",
+		),
+		`${sumOver(dumped, ({ memory }) => memory.mappings.length)} mappings`,
+		verb.pages === false ? `without ${several ? "their" : "its"} memory` : sizeText(writtenBytes(dumped)),
+	];
 	const images = escapeText(verb.images);
+	const gone = several ? "when they are gone" : `when process ${pid} is gone`;
 	const next =
 		verb.pages === false
 			? `necromancer -c CORE -i ${images}`
-			: `necromancer restore -i ${images} -d${verb.leaveRunning === true ? `, when process ${pid} is gone` : ""}`;
+			: `necromancer restore -i ${images} -d${verb.leaveRunning === true ? `, ${gone}` : ""}`;
 	return (
-		`${paint.green("dumped")} ${escapeText(comm)} (pid ${pid}, ${threads} thread${threads === 1 ? "" : "s"}, ` +
-		`${mappings} mappings, ${memory}) to ${images}; it stood still for ${frozen} ms and ${fateOf(verb)}\nnext: ${next}\n`
+		`${paint.green("dumped")} ${escapeText(processes[0]?.identity.comm ?? "")} (${parts.join(", ")}) to ${images}; ` +
+		`${several ? "they" : "it"} stood still for ${dumped.frozen} ms and ${fateOf(verb, dumped)}\nnext: ${next}\n`
 	);
 }
 
-const fateOf = ({ leaveStopped, leaveRunning, tree }: DumpVerb): string => {
-	if (leaveStopped === true) return `is stopped: kill -CONT ${tree} lets it go on`;
-	return leaveRunning === true ? "goes on" : "was ended";
-};
+function fateOf({ leaveStopped, leaveRunning }: DumpVerb, { forest: { processes } }: Dumped): string {
+	const several = processes.length > 1;
+	const ids = processes.map(({ identity }) => identity.pid).join(" ");
+	if (leaveStopped === true)
+		return `${several ? "are" : "is"} stopped: kill -CONT ${ids} lets ${several ? "them" : "it"} go on`;
+	if (leaveRunning === true) return several ? "go on" : "goes on";
+	return several ? "were ended" : "was ended";
+}
+
+const counted = (count: number, one: string, many: string): string => `${count} ${count === 1 ? one : many}`;
+
+const sumOver = ({ forest }: Dumped, count: (task: Task) => number): number =>
+	forest.processes.reduce((sum, task) => sum + count(task), 0);
 
 const writtenBytes = ({ written }: Dumped): bigint =>
 	[...written.pages.values()].reduce((sum, { bytes }) => sum + BigInt(bytes), 0n);
 
-/** The outcome for programs. */
+/** The outcome for programs: of the process itself, and of each that comes from it. */
 const dumpedJson = (verb: DumpVerb, dumped: Dumped): string => {
-	const { identity, threads, memory } = dumped.task;
+	const { processes, zombies } = dumped.forest;
+	const told = processes.map(({ identity: { pid, ppid, pgid, sid, comm }, threads, memory }) => ({
+		...{ pid, ppid, pgid, sid, comm },
+		threads: threads.map(({ tid }) => tid),
+		mappings: memory.mappings.length,
+	}));
+	const [{ pid, comm, threads, mappings } = { pid: verb.tree }] = told;
 	return jsonText({
 		schema: 1,
 		kind: "dump",
 		written: verb.images,
-		pid: identity.pid,
-		comm: identity.comm,
-		threads: threads.map(({ tid }) => tid),
-		mappings: memory.mappings.length,
+		...{ pid, comm, threads, mappings },
 		bytes: Number(writtenBytes(dumped)),
 		frozen: dumped.frozen,
 		process: verb.leaveStopped === true ? "stopped" : verb.leaveRunning === true ? "running" : "ended",
+		processes: told,
+		zombies,
 		findings: dumped.findings,
 	});
 };

@@ -1,9 +1,9 @@
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
-import { kindOf } from "../../descriptors/kinds.ts";
 import { refuse } from "../../errors.ts";
 import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
+import { withThingsShown } from "../../forest/things-shown.ts";
 import { fileEntries, queuesIn, type SharedTables } from "./files.ts";
 import { ghostsOf } from "./ghosts.ts";
 import { objectsOf } from "./objects.ts";
@@ -79,25 +79,5 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 }
 
 /** Memory objects and files without a name: how large they are is known when all that show them are read. */
-function withShared(task: Task, { objects, ghosts }: SharedTables): Task {
-	const { mappings, executableGhost } = task.memory;
-	const shown = new Set<number>();
-	const lost = new Set(executableGhost === undefined ? [] : [executableGhost]);
-	for (const { backing } of mappings)
-		if (backing.kind === "object") shown.add(backing.object);
-		else if (backing.kind === "file" && backing.ghost !== undefined) lost.add(backing.ghost);
-	for (const { description } of task.files.descriptors) {
-		const shared = kindOf(description).shares?.(description);
-		if (shared?.of === "objects") shown.add(shared.id);
-		if (shared?.of === "ghosts") lost.add(shared.id);
-	}
-	const nameless = ghosts.list().filter(({ id }) => lost.has(id));
-	return {
-		...task,
-		memory: {
-			...task.memory,
-			objects: objects.list().filter(({ id }) => shown.has(id)),
-			...(nameless.length === 0 ? {} : { ghosts: nameless }),
-		},
-	};
-}
+const withShared = (task: Task, { objects, ghosts }: SharedTables): Task =>
+	withThingsShown(task, { objects: objects.list(), ghosts: ghosts.list() });

@@ -4,7 +4,7 @@ import { imageKinds, type KindName, type RecordOf } from "../../criu/kinds.ts";
 import type { PagesPlan } from "../../criu/pages/pages.ts";
 import type { NewImages } from "../../criu/store/new-images.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
-import type { Finding } from "../../finding.ts";
+import { type Finding, ofProcess } from "../../finding.ts";
 import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import type { LossAtDump, Task } from "../../forest/task.ts";
 import { timensEntry } from "./clocks.ts";
@@ -26,10 +26,10 @@ export interface ImageOptions {
 	 */
 	readonly pages: boolean;
 	/**
-	 * What is lost before the images are made, told of the root. With it, and what the images cannot hold, whoever uses them is
-	 * told again.
+	 * What is lost before the images are made, by process id. With it, and what the images cannot hold, whoever uses them is told
+	 * again.
 	 */
-	readonly lost?: readonly Finding[];
+	readonly lost?: ReadonlyMap<number, readonly Finding[]>;
 }
 
 export interface TaskImages {
@@ -94,9 +94,10 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 			...{ pages: `pages-${i + 1}.img`, pagemap: `pagemap-${pid}.img`, pagesId: i + 1 },
 			...{ kind: "task", runs: pages ? pageRuns(memory) : [] },
 		});
-		const before = i === 0 ? (lost ?? []) : [];
-		told.push(lost === undefined ? task : { ...task, losses: lossesIn([...before, ...own]) });
-		findings.push(...own);
+		const named = (finding: Finding): Finding => (processes.length > 1 ? ofProcess(finding, pid) : finding);
+		const all = [...(lost?.get(pid) ?? []), ...own].map(named);
+		told.push(lost === undefined ? task : { ...task, losses: lossesIn(all) });
+		findings.push(...own.map(named));
 	}
 	for (const zombie of zombies) write(`core-${zombie.pid}.img`, "core", values([zombieCore(zombie)]));
 	plans.push(...objects.pages);

@@ -1,7 +1,7 @@
 import type { BigIntStats } from "node:fs";
 import { expect, it } from "vitest";
 import type { Agent } from "../../../src/agent/agent.ts";
-import { requireDumpable } from "../../../src/dump/descriptor-policy.ts";
+import { type MissingDescriptors, type OpenOf, requireDumpable } from "../../../src/dump/descriptor-policy.ts";
 import { deviceText, openDescriptors } from "../../../src/dump/open-files.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { refusalOf } from "../../support/refusal.ts";
@@ -14,14 +14,21 @@ it("refuses what cannot be dumped by number and name, unless it need not be dump
 	}));
 	// none of them is a socket: nothing is asked
 	const agent = { call: async () => 0n } as unknown as Agent;
-	expect(await refusalOf(requireDumpable(agent, process.pid, open, "error"))).toBe(
+	const { pid } = process;
+	const required = (shown: typeof open, policy: MissingDescriptors, more: readonly OpenOf[] = []) =>
+		requireDumpable(agent, [...more, { pid, open: shown }], policy);
+	expect(await refusalOf(required(open, "error"))).toBe(
 		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a pidfd, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	);
-	expect(await refusalOf(requireDumpable(agent, process.pid, open.slice(0, 2), "error"))).toMatch(
+	expect(await refusalOf(required(open.slice(0, 2), "error"))).toMatch(
 		/^ERR_UNSUPPORTED descriptor 1: is a pidfd, which this version cannot dump; /,
 	);
-	for (const policy of ["null", "skip"] as const) await requireDumpable(agent, process.pid, open, policy);
-	await requireDumpable(agent, process.pid, open.slice(0, 1), "error");
+	const parent = { pid: process.ppid, open: open.slice(0, 1) };
+	expect(await refusalOf(required(open.slice(0, 2), "error", [parent]))).toMatch(
+		new RegExp(`^ERR_UNSUPPORTED descriptor 1 of process ${pid}: is a pidfd, `),
+	);
+	for (const policy of ["null", "skip"] as const) await required(open, policy);
+	await required(open.slice(0, 1), "error");
 });
 
 it("writes a device as /proc/PID/maps does", () => {

@@ -62,7 +62,7 @@ describe("around the process", () => {
 	test("what was lost at the dump, and what images cannot hold, is in them for whoever uses them", async () => {
 		const seccomp = smallTask({ threads: [smallThread({ seccomp: "filter" })] });
 		const lost = [loss("descriptor-dropped", "descriptor 7", "was a socket; it is closed"), note("lazy", "x", "y")];
-		expect((await anew(seccomp, { lost })).again.losses).toEqual([
+		expect((await anew(seccomp, { lost: new Map([[PID, lost]]) })).again.losses).toEqual([
 			{ subject: "descriptor 7", text: "was a socket; it is closed" },
 			{ subject: "thread 500", text: "its seccomp filters; that it had some stops a restore" },
 		]);
