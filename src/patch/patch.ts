@@ -25,7 +25,7 @@ import { identityAmong, patchPstree, requireFreeIds } from "./identity.ts";
 import { patchedRuns } from "./memory.ts";
 import { type NameTable, nameTable } from "./name-table.ts";
 import { objectImages } from "./objects.ts";
-import { reportOthers, reportQueuedData } from "./others.ts";
+import { reportOthers, reportQueuedData, withSizesOfNow } from "./others.ts";
 import { threadImages } from "./thread-images.ts";
 import { type DeadProcess, type TreeOptions, type UnderstoodDead, understoodDead } from "./understood.ts";
 
@@ -115,7 +115,8 @@ export function patchTree(cores: readonly DeadProcess[], donor: ImageDir, option
 	);
 	const open = patchedDescriptors(donor, deads, report);
 	const binaries = new Map<string, Binary>([...binariesOf.values()].flatMap((some) => [...some]));
-	const files = fileTable(open.entries, deads.map(mmOf), binaries);
+	const entries = withSizesOfNow(open.entries, donor, deads, options.host, report);
+	const files = fileTable(entries, deads.map(mmOf), binaries);
 	const objects = objectImages(
 		deads.map((dead) => ({
 			...{ name: dead.core.dead.name, task: dead.task, donor: dead.donor, mm: mmOf(dead), lent: dead.donorObjects },
