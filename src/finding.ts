@@ -73,7 +73,7 @@ export const findingCodes = {
 	inotify: "what an inotify descriptor watches, and events that nobody had read",
 	"file-owner": "whose a file is that was made again",
 	"file-locks": "locks on files are not kept",
-	"others-from-donor": "processes of the donor's tree that did not die are as it had them",
+	"others-from-donor": "processes of a donor's tree that did not die",
 	"incremental-donor": "the donor continues from a parent directory",
 	"thread-deduced": "what a thread had told the kernel, as its libc's own records in the core prove it",
 	"descriptor-deduced": "a descriptor that threads or event loops name gets a stand-in of its kind",

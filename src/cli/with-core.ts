@@ -1,15 +1,21 @@
 import { resolve } from "node:path";
 import { isatty } from "node:tty";
 import { defined } from "../bytes/defined.ts";
+import { readCore } from "../core/core.ts";
 import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/store/unfinished.ts";
 import { refuse } from "../errors.ts";
-import { taskFromImages } from "../images/read/from-images.ts";
+import type { Task } from "../forest/task.ts";
+import { forestFromImages, taskFromImages } from "../images/read/from-images.ts";
 import { writersTold } from "../images/read/side-record.ts";
+import { treeOf } from "../images/read/tree.ts";
+import { donorProcesses } from "../patch/donor-processes.ts";
 import { readLink } from "../proc/links.ts";
 import { type OpenedCore, openCoreSource } from "../raise/open-core.ts";
 import type { RaiseOptions } from "../raise/raise-options.ts";
+import { withoutRelatives } from "../raise/relatives.ts";
 import { donorWithoutUnrestorable } from "../restore/image-losses.ts";
+import { taskFromCore } from "../understand/from-core/from-core.ts";
 import { openProgress } from "./progress.ts";
 import type { RaiseChoices } from "./raise-choices.ts";
 import type { Terminal } from "./terminal.ts";
@@ -28,7 +34,7 @@ export async function withCore<T>(
 	let donor: ImageDir | undefined;
 	try {
 		donor = openDonor(choices.images);
-		return await use(core, optionsFrom(choices, donor));
+		return await use(core, optionsFrom(choices, core, donor));
 	} finally {
 		donor?.close();
 		core.close();
@@ -41,7 +47,7 @@ function openDonor(images: string | undefined): ImageDir | undefined {
 	return openImageDir(resolve(images));
 }
 
-function optionsFrom(choices: RaiseChoices, donor: ImageDir | undefined): RaiseOptions {
+function optionsFrom(choices: RaiseChoices, core: OpenedCore, donor: ImageDir | undefined): RaiseOptions {
 	const { sysroot, mapFile, search, clock } = choices;
 	return {
 		stopped: choices.run !== true && choices.wait !== true,
@@ -57,18 +63,37 @@ function optionsFrom(choices: RaiseChoices, donor: ImageDir | undefined): RaiseO
 		...(choices.pidNamespace === true ? { ids: "namespace" as const } : {}),
 		...(choices.freshIds === true ? { ids: "fresh" as const } : {}),
 		...(choices.tty === true ? { tty: ourTerminal() } : {}),
-		...(donor === undefined ? {} : lentBy(donor, choices)),
+		...(donor === undefined ? {} : lentBy(donor, core, choices)),
 		...defined({ softLimits: choices.limit, clock, sysroot, mapFiles: mapFile, search }),
 	};
 }
 
 function lentBy(
 	dir: ImageDir,
-	{ donorPid }: RaiseChoices,
+	core: OpenedCore,
+	choices: RaiseChoices,
 ): Pick<RaiseOptions, "donor" | "donorImages" | "donorFindings" | "requireUnchanged"> {
-	const { task: donor, findings: donorFindings } = donorWithoutUnrestorable(dir, taskFromImages(dir, donorPid));
+	const several = treeOf(dir).length > 1;
+	const { task: donor, findings } = donorWithoutUnrestorable(
+		dir,
+		several ? ofTree(dir, core, choices) : taskFromImages(dir, choices.donorPid),
+	);
 	const writers = [...dir.writers, ...writersTold(dir)];
-	return { donor, donorImages: { name: dir.path, writers }, donorFindings, requireUnchanged: dir.requireUnchanged };
+	return {
+		donor,
+		donorImages: { name: dir.path, writers },
+		donorFindings: several ? [...findings, ...withoutRelatives(forestFromImages(dir), donor.identity.pid)] : findings,
+		requireUnchanged: dir.requireUnchanged,
+	};
+}
+
+/** The process of a donor's tree that a core belongs to. */
+function ofTree(dir: ImageDir, core: OpenedCore, { donorPid, truncated }: RaiseChoices): Task {
+	if (donorPid !== undefined) return taskFromImages(dir, donorPid);
+	const dead = taskFromCore(readCore(core.source, { truncated: truncated === true }));
+	const [chosen] = donorProcesses(dir, [{ task: dead }]);
+	if (chosen === undefined) throw new RangeError("a core without a process");
+	return chosen;
 }
 
 /** The device file of the terminal that one of our standard streams is. */
