@@ -3,6 +3,7 @@ import { defined } from "../bytes/defined.ts";
 import type { Finding } from "../finding.ts";
 import type { ProcessClocks } from "../forest/clocks.ts";
 import { type Forest, forestOf } from "../forest/forest.ts";
+import type { IpcNamespace } from "../forest/ipc.ts";
 import type { Task } from "../forest/task.ts";
 import { withThingsShown } from "../forest/things-shown.ts";
 import { clockOriginOf } from "../host/clocks.ts";
@@ -27,6 +28,8 @@ export interface Reading {
 	readonly memoryOf: (pid: number) => ProcessMemory;
 	readonly objects: LiveObjects;
 	readonly ghosts: LiveGhosts;
+	/** That of all of them, where it is not ours. */
+	readonly ipc?: IpcNamespace | undefined;
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
 	readonly allowLost: ReadonlySet<Losable>;

@@ -1,6 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
 import type { Finding } from "../finding.ts";
+import type { IpcNamespace } from "../forest/ipc.ts";
 import type { Identity, Task } from "../forest/task.ts";
 import type { CpuState } from "../host/cpu.ts";
 import { readLimits } from "../proc/limits.ts";
@@ -29,6 +30,8 @@ export interface StoppedProcess extends Seized {
 	readonly memory: ProcessMemory;
 	readonly objects: ObjectsOfProcess;
 	readonly ghosts: LiveGhosts;
+	/** Its IPC namespace, where it is not ours. */
+	readonly ipc?: IpcNamespace | undefined;
 	readonly pages: boolean;
 	readonly allowLost: ReadonlySet<Losable>;
 	readonly report: (finding: Finding) => void;
@@ -57,7 +60,7 @@ export interface ClocksRead extends Pick<Answers, "clocks"> {
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Collected> {
-	const { pid, tids, cpu, memory, objects, ghosts, pages, allowLost, report } = stopped;
+	const { pid, tids, cpu, memory, objects, ghosts, ipc, pages, allowLost, report } = stopped;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const queries = parasiteQueries(threads.map(askedOf), readTimers(pid), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
@@ -69,7 +72,8 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 	const status = readStatus(pid);
 	reportUnrestored(pid, answers.beyond, status.noNewPrivileges, report);
 	const stat = readStat(pid);
-	const own = await memoryOf(agent, { pid, stat, answers, memory, objects, ghosts, pages, report });
+	const around = { objects, ghosts, ownIpc: ipc !== undefined };
+	const own = await memoryOf(agent, { pid, stat, answers, memory, ...around, pages, report });
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
 	return {
 		task: {
@@ -82,6 +86,7 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 			files: { descriptors: [] },
 			stopped: stopped.stopped,
 			...attributesOf(pid, answers),
+			...defined({ ipc }),
 		},
 		status,
 		caller: callerOf({ atStop, syscallInstruction }),

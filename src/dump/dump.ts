@@ -16,6 +16,7 @@ import { collectTree } from "./collect-tree.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { candidatesOf, type FrozenTree, freezeTree } from "./freeze.ts";
 import { ghostTable } from "./ghosts.ts";
+import { collectIpc, hasOwnIpc, type LiveIpc } from "./ipc.ts";
 import type { Losable } from "./losable.ts";
 import { lostEnvironment, requireAllowed } from "./losses.ts";
 import { objectTable } from "./objects.ts";
@@ -94,7 +95,10 @@ async function requireAcceptable(
 	{ missing, allowLost = new Set() }: DumpOptions,
 	told: Told,
 ): Promise<void> {
-	const lost = candidates.flatMap(({ pid }) => lostEnvironment(pid).map((one) => ({ pid, one })));
+	// an IPC namespace is dumped, unless it is to be lost
+	const lost = candidates.flatMap(({ pid }) =>
+		lostEnvironment(pid).flatMap((one) => (one.what !== "ipc" || allowLost.has("ipc") ? [{ pid, one }] : [])),
+	);
 	requireAllowed(
 		lost.map(({ one }) => one),
 		allowLost,
@@ -121,7 +125,12 @@ async function write(
 	const poured = new Map<number, Poured>();
 	const memories = new Map<number, ProcessMemory>();
 	const [objects, ghosts] = [objectTable(), ghostTable()];
+	let ipc: LiveIpc | undefined;
 	try {
+		const pids = tree.processes.map(({ candidate }) => candidate.pid);
+		const [root = 0] = pids;
+		if (!allowLost.has("ipc") && pids.some(hasOwnIpc))
+			ipc = await collectIpc(agent, pids, pages, (finding) => told.report(root, finding));
 		const memoryOf = (pid: number): ProcessMemory => {
 			const memory = openMemory(pid, async (extents, into) => {
 				const process = poured.get(pid);
@@ -131,7 +140,8 @@ async function write(
 			memories.set(pid, memory);
 			return memory;
 		};
-		const reading = { cpu, memoryOf, objects, ghosts, pages, missing, allowLost, report: told.report };
+		const around = { objects, ghosts, ipc: ipc?.namespace };
+		const reading = { cpu, memoryOf, ...around, pages, missing, allowLost, report: told.report };
 		const { forest, callers } = await collectTree(agent, tree, reading);
 		const { draft, findings } = imagesFromForest(forest, { pages, lost: told.by });
 		for (const { identity, memory } of forest.processes) {
@@ -146,6 +156,7 @@ async function write(
 	} finally {
 		objects.close();
 		ghosts.close();
+		ipc?.close();
 		for (const memory of memories.values()) memory.close();
 	}
 }

@@ -31,6 +31,8 @@ export interface Behind {
 	readonly otherNameOf: (entry: SmapsEntry, path: string) => string | undefined;
 	/** Whether a shared mapping's file was opened for writing. */
 	readonly isWritable: (entry: SmapsEntry) => boolean;
+	/** Whether System V's segments keep their ids: the namespace that they are in is dumped too. */
+	readonly segments: boolean;
 }
 
 /**
@@ -102,6 +104,8 @@ function backingOf(
 	if (name === "[vdso]") return { backing: { kind: "vdso" } };
 	if (isVvar(entry)) return { backing: { kind: "vvar" } };
 	if (name === "[vsyscall]") return { backing: { kind: "vsyscall" } };
+	// the kernel gives it its id for an inode (ipc/shm.c, newseg)
+	if (behind.segments && shared && isSystemV(name)) return { backing: { kind: "sysv", id: entry.inode, offset } };
 	if (isSharedMemory(entry))
 		return { backing: { kind: "object", object: behind.objectOf(entry), offset, ...readOnly() } };
 	if (entry.inode === 0n || !name.startsWith("/") || name === HUGE_PAGES)

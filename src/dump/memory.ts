@@ -32,6 +32,8 @@ export interface Subject {
 	readonly memory: ProcessMemory;
 	readonly objects: ObjectsOfProcess;
 	readonly ghosts: LiveGhosts;
+	/** Its IPC namespace is dumped with it. */
+	readonly ownIpc: boolean;
 	/** Without its pages, it is a donor. */
 	readonly pages: boolean;
 	readonly report: (finding: Finding) => void;
@@ -56,7 +58,7 @@ export type PrivateMemory = Omit<Memory, "objects" | "ghosts">;
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_IO, ERR_HOST.
  */
 export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateMemory> {
-	const { pid, stat, answers, memory, objects, ghosts, pages, report } = subject;
+	const { pid, stat, answers, memory, objects, ghosts, ownIpc, pages, report } = subject;
 	const { path: executable, ghost: executableGhost } = executableOf(pid, ghosts);
 	const bounds: Bounds = { ...stat.bounds, brk: answers.brk };
 	// both walk all pages: run them at the same time
@@ -64,7 +66,7 @@ export async function memoryOf(agent: Agent, subject: Subject): Promise<PrivateM
 	scanned?.catch(() => undefined);
 	const entries = readSmaps(pid).map((entry) => certain(pid, entry));
 	for (const finding of memoryLosses(entries)) report(finding);
-	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts)), report);
+	const classified = withWholeFiles(pid, classify(entries, bounds, behindOf(pid, objects, ghosts, ownIpc)), report);
 	const looked = pages || entries.some(({ flags }) => flags.has("gu"));
 	const ranges = entries.filter(({ touched }) => touched > 0n);
 	const { contents, guards } = touchedOf(
@@ -107,7 +109,8 @@ function executableOf(pid: number, ghosts: LiveGhosts): { readonly path: string;
 	return { path, ghost: ghosts.of(pid, "exe", path, false) };
 }
 
-const behindOf = (pid: number, objects: ObjectsOfProcess, ghosts: LiveGhosts): Behind => ({
+const behindOf = (pid: number, objects: ObjectsOfProcess, ghosts: LiveGhosts, segments: boolean): Behind => ({
+	segments,
 	objectOf: objects.ofMapping,
 	isWritable: (entry) => isWritable(pid, entry),
 	ghostOf: (entry, path) => ghosts.of(pid, mapLink(entry), path, entry.shared),
@@ -125,8 +128,14 @@ function withWholeFiles(
 ): readonly Classified[] {
 	for (const { entry, mapping, orphan } of classified) {
 		const name = `mapping ${hex(entry.start)}`;
-		if (isSystemV(entry.name))
-			report(caution("replaced", name, "was System V shared memory; it comes back as shared memory without an id"));
+		if (mapping.backing.kind === "object" && isSystemV(entry.name))
+			report(
+				loss(
+					"replaced",
+					name,
+					`was System V segment ${entry.inode} of our IPC namespace, which stays as it is; it comes back as a copy without an id`,
+				),
+			);
 		if (orphan === undefined) continue;
 		const what = mapping.shared ? "shared memory" : "memory of its own";
 		report(

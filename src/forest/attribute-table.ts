@@ -206,11 +206,19 @@ export const attributeTable: readonly AttributeRow[] = [
 		remark: "run it there; of those that CRIU's images have, restore says so, and --allow-lost goes on",
 	},
 	{
-		name: "network, UTS, IPC and cgroup namespaces other than ours",
+		name: "an IPC namespace other than ours",
+		fate: "kept",
+		ns: "ipc",
+		clone: "NEWIPC",
+		remark:
+			"a new one, with System V's segments, semaphores, queues and settings by their ids; what semaphores were to undo (SEM_UNDO), and segments of ours, are losses",
+	},
+	{
+		name: "network, UTS and cgroup namespaces other than ours",
 		fate: "refused",
-		ns: "net uts ipc cgroup",
+		ns: "net uts cgroup",
 		proc: "net",
-		clone: "NEWNET NEWUTS NEWIPC NEWCGROUP",
+		clone: "NEWNET NEWUTS NEWCGROUP",
 		remark: "or given up with --allow-lost; by restore too, where CRIU's images have them",
 	},
 	{ name: "namespaces for its children", fate: "refused", ns: "pid_for_children time_for_children" },

@@ -6,6 +6,7 @@ import type { Attributes, MappingAttribute, ProcessAttribute } from "./attribute
 import type { ProcessClocks } from "./clocks.ts";
 import type { MappedFile } from "./file-identity.ts";
 import type { Files } from "./files.ts";
+import type { IpcNamespace } from "./ipc.ts";
 import type { Thread } from "./thread.ts";
 
 export type { AlternateStack, Credentials, Rseq, Scheduling, Thread } from "./thread.ts";
@@ -36,6 +37,8 @@ export interface Task {
 	readonly losses?: readonly LossAtDump[];
 	/** Absent where nothing tells them, or where those of the host are wanted. */
 	readonly clocks?: ProcessClocks;
+	/** Its IPC namespace, which mappings of the kind `sysv` show; absent where it has that of whoever restores it. */
+	readonly ipc?: IpcNamespace;
 }
 
 export interface Identity {

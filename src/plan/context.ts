@@ -29,6 +29,8 @@ export interface Shared {
 	readonly leaderEnded?: Place;
 	/** What it has in common with other processes of the plan; absent where there are none. */
 	readonly common?: CommonThings;
+	/** What it sees to of System V's segments; absent where the process has the IPC namespace of the restorer. */
+	readonly segments?: { readonly fills: ReadonlySet<number>; readonly first: boolean };
 	/** A free range of the dead process's layout outside the hole, page aligned, not given twice. */
 	readonly reserve: (length: bigint) => Address;
 }

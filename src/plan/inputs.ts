@@ -45,10 +45,11 @@ export interface MovedInput extends InputFile {
  * What the caller named and the process's bytes come from, in the order in which the agent has them open, from FIRST_INPUT_FD
  * on: the core, or the images.
  */
-export function sourcesOf({ memory, files }: Pick<Task, "memory" | "files">): readonly ByteSource[] {
+export function sourcesOf({ memory, files, ipc }: Pick<Task, "memory" | "files" | "ipc">): readonly ByteSource[] {
 	const sources = new Set<ByteSource>();
 	for (const { source } of memory.contents) sources.add(source);
 	for (const { contents } of memory.objects) for (const { source } of contents) sources.add(source);
+	for (const { contents } of ipc?.segments ?? []) for (const { source } of contents) sources.add(source);
 	for (const { contents } of memory.ghosts ?? []) for (const { source } of contents) sources.add(source);
 	for (const { description } of files.descriptors) {
 		const content = pipeOf(description)?.content;

@@ -1,5 +1,5 @@
 import type { Clocks } from "../linux/time.ts";
-import { linkIn, textIn, writeIn } from "./read.ts";
+import { linkIn, placeOf, textIn, writeIn } from "./read.ts";
 import type { Whose } from "./whose.ts";
 
 /** Links of /proc/PID/ns (namespaces(7)). */
@@ -9,6 +9,9 @@ export type Namespace =
 
 /** `net:[4026531840]`: the same for all who live in it. */
 export const readNamespace = (whose: Whose, name: Namespace): string => linkIn(whose, `ns/${name}`);
+
+/** Where to open it, for setns(2). */
+export const pathOfNamespace = (whose: Whose, name: Namespace): string => placeOf(whose, `ns/${name}`);
 
 const NANOSECONDS = 1_000_000_000n;
 

@@ -5,6 +5,9 @@ import { isThere, sysctl } from "./read.ts";
  * What /proc/sys says of the kernel (proc_sys(5)).
  */
 
+/** Where a setting is, for whoever opens it himself: some are those of his namespaces. */
+export const pathOfSetting = (name: string): string => `/proc/sys/${name}`;
+
 /** Ids of processes are below it. */
 export const readPidMax = (): number => Number(sysctl("kernel/pid_max"));
 

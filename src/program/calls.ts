@@ -3,6 +3,7 @@ import { agentCalls } from "./agent-calls.ts";
 import { type CallRow, type FailedCall, usualRemedies } from "./call-row.ts";
 import { deedCalls } from "./deed-calls.ts";
 import { fileCalls } from "./file-calls.ts";
+import { ipcCalls } from "./ipc-calls.ts";
 import { memoryCalls } from "./memory-calls.ts";
 import { processCalls } from "./process-calls.ts";
 import { signalCalls } from "./signal-calls.ts";
@@ -10,7 +11,7 @@ import { socketCalls } from "./socket-calls.ts";
 
 /** Every call that the blob is ever told to make. */
 const systemCalls = {
-	...{ ...memoryCalls, ...fileCalls, ...socketCalls },
+	...{ ...memoryCalls, ...fileCalls, ...socketCalls, ...ipcCalls },
 	...{ ...processCalls, ...signalCalls, ...agentCalls },
 } as const;
 

@@ -77,8 +77,4 @@ export const memoryCalls = {
 	preadv: { args: [descriptor, pieces(2), count, hexadecimal, hexadecimal] },
 	process_vm_writev: { args: [known(String), pieces(2), count, pieces(4), count, count] },
 	pwrite64: { args: [descriptor, buffer(2), count, hexadecimal] },
-	shmat: {
-		args: [count, pointer, flags({ SHM_RDONLY: 0o10000, SHM_RND: 0o20000, SHM_REMAP: 0o40000, SHM_EXEC: 0o100000 })],
-		returns: "address",
-	},
 } as const satisfies SystemCallRows;

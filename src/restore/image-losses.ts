@@ -38,7 +38,7 @@ export function withoutUnrestorable(
 }
 
 function reducedTask(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
-	const around = unrestorableIn(dir, task);
+	const around = unrestorableIn(dir, task, allowed);
 	const subject = `process ${task.identity.pid}`;
 	const refused = [...around.own, ...around.gone].filter((what) => !allowed.has(what));
 	if (refused.length > 0)
@@ -53,15 +53,25 @@ function reducedTask(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosabl
 
 /** The same for a donor, with findings instead of a refusal. */
 export const donorWithoutUnrestorable = (dir: ImageDir, donor: Task): Reduced =>
-	without(donor, unrestorableIn(dir, donor), `donor, process ${donor.identity.pid}`, "what it is lent to");
+	without(
+		donor,
+		unrestorableIn(dir, donor, new Set(["ipc"])),
+		`donor, process ${donor.identity.pid}`,
+		"what it is lent to",
+	);
 
 interface Unrestorable {
 	readonly own: readonly ImageLosable[];
 	readonly gone: readonly ("cwd" | "root")[];
 }
 
-const unrestorableIn = (dir: ImageDir, { identity: { pid } }: Task): Unrestorable => ({
-	own: ownNamespaces(dir, pid),
+const unrestorableIn = (
+	dir: ImageDir,
+	{ identity: { pid }, ipc }: Task,
+	allowed: ReadonlySet<ImageLosable>,
+): Unrestorable => ({
+	// made again with all that is in it, unless it is to be lost
+	own: ownNamespaces(dir, pid).filter((name) => name !== "ipc" || ipc === undefined || allowed.has(name)),
 	gone: deletedDirectories(dir, pid),
 });
 
@@ -69,11 +79,15 @@ function without(task: Task, { own, gone }: Unrestorable, subject: string, who: 
 	const said = (what: ImageLosable, instead: string): Finding =>
 		loss("confinement", subject, `had ${imageLosable[what]}; ${who} ${instead}`);
 	const { files } = task;
+	const { ipc: _, ...rest } = task;
 	const nearest = Object.fromEntries(
 		gone.map((what) => [what, files[what] === undefined ? "/" : nearestDirectory(files[what])]),
 	);
 	return {
-		task: gone.length === 0 ? task : { ...task, files: { ...files, ...nearest } },
+		task: {
+			...(own.includes("ipc") ? rest : task),
+			...(gone.length === 0 ? {} : { files: { ...files, ...nearest } }),
+		},
 		findings: [
 			...own.map((what) => said(what, "has ours when it comes back")),
 			...gone.map((what) => said(what, "comes back in the nearest directory that is there")),

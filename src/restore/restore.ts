@@ -26,6 +26,7 @@ import { killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./car
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
+import { enterIpcNamespace, verifyIpc } from "./ipc.ts";
 import { membersOf, registerMembers } from "./members.ts";
 import { openInputs } from "./open-inputs.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
@@ -124,6 +125,7 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		const complete = { members, forest, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
 		// while they still have our credentials: without CAP_SYS_PTRACE we cannot read their /proc files later
 		for (const member of members) requireClocks(agent, member.pid, offsets);
+		await verifyIpc(agent, forest);
 		await verifyWaiting(agent, complete);
 		await untilReady(agent, making);
 		if (count > 1) await adoptOrphans(agent, false);
@@ -216,6 +218,7 @@ export const descriptorOf = ({ name, fd }: ByteSource): number => {
 /** Facts of the namespaces that the process is made in, once the agent has entered them. */
 async function factsFor(agent: Agent, forest: Forest, { ids = "same" }: RestoreOptions): Promise<HostFacts> {
 	const made = await enterNamespaces(agent, forest, ids);
+	await enterIpcNamespace(agent, forest);
 	return { ...(await measureHost(agent)), ...made };
 }
 

@@ -30,6 +30,8 @@ export function otherInodes(
 	for (const { start, backing, shared } of task.memory.mappings) {
 		if (!shared) continue;
 		const [who, inode] = [`mapping ${hex(start)}`, rangeAt(maps, start)?.inode];
+		if (backing.kind === "sysv" && task.ipc !== undefined && inode !== backing.id)
+			differences.push(`${who} shows System V segment ${inode}, expected ${backing.id}`);
 		if (backing.kind === "object") same(`object ${backing.object}`, who, inode);
 		if (backing.kind === "file" && backing.ghost !== undefined) same(`file ${backing.path}`, who, inode);
 	}

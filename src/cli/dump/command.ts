@@ -52,7 +52,7 @@ program is killed, they go on as they were.
 It takes the right to trace each of them: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
 Refused by name, before any is touched: sockets, terminals and other descriptors without a place in images (see
 --missing-fds), seccomp filters, other namespaces than ours; and processes that share memory, directories or signal handlers
-(CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network, UTS, IPC and cgroup namespaces, labels of security modules, a
+(CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network, UTS and cgroup namespaces, labels of security modules, a
 local descriptor table and the like are let go with --allow-lost. Whether Landlock confines one cannot be seen: if it does, it
 does no more afterwards. Each gets a new session keyring.
 

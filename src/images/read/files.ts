@@ -9,6 +9,7 @@ import { refuse } from "../../errors.ts";
 import type { Descriptor, Files } from "../../forest/files.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
 import type { ImageGhosts } from "./ghosts.ts";
+import type { ImageIpc } from "./ipc.ts";
 import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
 
@@ -27,6 +28,7 @@ const tables = new WeakMap<object, ReadonlyMap<number, FileEntry>>();
 export interface SharedTables {
 	readonly objects: ImageObjects;
 	readonly ghosts: ImageGhosts;
+	readonly ipc: ImageIpc;
 	/** Descriptor tables that were read, by files_id. */
 	readonly tables: Map<number, readonly Descriptor[]>;
 	/** Descriptions that were, by the id of their file entry: one value each, whoever has it. */

@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
@@ -6,6 +7,7 @@ import type { Task } from "../../forest/task.ts";
 import { withThingsShown } from "../../forest/things-shown.ts";
 import { fileEntries, queuesIn, type SharedTables } from "./files.ts";
 import { ghostsOf } from "./ghosts.ts";
+import { ipcIn } from "./ipc.ts";
 import { objectsOf } from "./objects.ts";
 import { processFrom } from "./process.ts";
 import { isZombie, treeOf } from "./tree.ts";
@@ -69,7 +71,7 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 		}
 	let queues: ReturnType<SharedTables["queues"]> | undefined;
 	return {
-		...{ objects: objectsOf(dir), ghosts: ghostsOf(dir, fileEntries(dir)), common },
+		...{ objects: objectsOf(dir), ghosts: ghostsOf(dir, fileEntries(dir)), ipc: ipcIn(dir), common },
 		...{ tables: new Map(), descriptions: new Map() },
 		queues: () => {
 			queues ??= queuesIn(dir);
@@ -79,5 +81,8 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 }
 
 /** Memory objects and files without a name: how large they are is known when all that show them are read. */
-const withShared = (task: Task, { objects, ghosts }: SharedTables): Task =>
-	withThingsShown(task, { objects: objects.list(), ghosts: ghosts.list() });
+const withShared = (task: Task, { objects, ghosts, ipc }: SharedTables): Task =>
+	withThingsShown(
+		{ ...task, ...defined({ ipc: ipc.of(task.identity.pid) }) },
+		{ objects: objects.list(), ghosts: ghosts.list() },
+	);

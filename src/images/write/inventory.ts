@@ -19,20 +19,26 @@ const NAMESPACES = {
 	cgroup_ns_id: 8,
 } as const;
 
+/** The id of an IPC namespace that is not the restorer's: one that no other namespace has. */
+export const OWN_IPC = 9;
+
 /**
  * Ids of what each process has of its own: memory, directories, handlers; and of its descriptor table, which others may have too,
  * and which names fdinfo.
  */
-export function kernelIdsOf(processes: readonly Pick<Task, "files">[]): readonly TaskKobjIdsEntry[] {
+export function kernelIdsOf(processes: readonly Pick<Task, "files" | "ipc">[]): readonly TaskKobjIdsEntry[] {
 	const taken = new Set(processes.map(({ files }) => files.table));
 	let next = FIRST_ID;
 	const fresh = (): number => {
 		while (taken.has(next)) next++;
 		return next++;
 	};
-	return processes.map(({ files }, i) => {
+	return processes.map(({ files, ipc }, i) => {
 		const id = FIRST_ID + i;
-		return { vm_id: id, files_id: files.table ?? fresh(), fs_id: id, sighand_id: id, ...NAMESPACES };
+		return {
+			...{ vm_id: id, files_id: files.table ?? fresh(), fs_id: id, sighand_id: id, ...NAMESPACES },
+			...(ipc === undefined ? {} : { ipc_ns_id: OWN_IPC }),
+		};
 	});
 }
 

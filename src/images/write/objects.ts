@@ -24,15 +24,25 @@ export function objectImages({ processes, shared }: Forest, fileImage: FilesImag
 	const held = [...shared.objects.values()];
 	const objects = held.map(({ thing }) => thing);
 	const pages = processes.length + 1;
-	const numbers = new Map(objects.map(({ id }, i) => [id, i + 1]));
+	// the pages of System V's segments have names of the same form
+	const taken = new Set(processes[0]?.ipc?.segments.map(({ id }) => id));
+	let last = 0;
+	const numbers = new Map(
+		objects.map(({ id }): [number, number] => {
+			do last++;
+			while (taken.has(last));
+			return [id, last];
+		}),
+	);
 	const files = new Map<number, ShownObject>();
 	const numberOf = (object: number): number => numbers.get(object) ?? absent(object);
 	return {
-		inodes: held.map(({ thing, by }, i) => {
+		inodes: held.map(({ thing, by }) => {
 			const showing = processes.filter(({ identity }) => by.includes(identity.pid));
-			return memfdInode(thing, BigInt(i + 1), i + 1, showing);
+			const number = numberOf(thing.id);
+			return memfdInode(thing, BigInt(number), number, showing);
 		}),
-		pages: objects.map((object, i) => objectPages(object, i + 1, pages + i)),
+		pages: objects.map((object, i) => objectPages(object, numberOf(object.id), pages + i)),
 		inode: (object) => BigInt(numberOf(object)),
 		shown: (object) => {
 			const known = files.get(object);

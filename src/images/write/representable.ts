@@ -24,11 +24,12 @@ export function reportLostRegisters({ tid, xstate }: Thread, report: (finding: F
 }
 
 /** The memory as images hold it: vvar in one piece, and no rings of packet sockets. */
-export function writable(memory: Memory, report: (finding: Finding) => void): Memory {
+export function writable({ memory, ipc }: Pick<Task, "memory" | "ipc">, report: (finding: Finding) => void): Memory {
+	const segments = ipc !== undefined;
 	if (memory.executable === "")
 		report(loss("not-in-images", "executable", "is gone, and CRIU restores no process without one"));
 	const mappings = withOneVvar(memory.mappings).filter(({ backing, start }) => {
-		if (backing.kind === "sysv")
+		if (backing.kind === "sysv" && !segments)
 			report(caution("not-in-images", `mapping ${hex(start)}`, "System V memory; its bytes stay in the kernel"));
 		if (backing.kind !== "socket") return true;
 		report(loss("mapping-dropped", `mapping ${hex(start)}`, "was the ring of a packet socket"));

@@ -12,7 +12,8 @@ import { leaderCore, threadCore, zombieCore } from "./cores.ts";
 import { fileImages } from "./files.ts";
 import { filesImage } from "./files-image.ts";
 import { ghostImage, ghostName, ghostRecords } from "./ghosts.ts";
-import { inventory, kernelIdsOf } from "./inventory.ts";
+import { inventory, kernelIdsOf, OWN_IPC } from "./inventory.ts";
+import { ipcImages, segmentPages } from "./ipc.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
 import { pageRuns } from "./pages.ts";
@@ -44,8 +45,8 @@ export const imagesFromTask = (task: Task, options: ImageOptions): TaskImages =>
 	imagesFromForest(forestOf([task]), options);
 
 /**
- * Processes as the images that CRIU 4.2 would have made of them: the inverse of `forestFromImages`. They have the namespaces and
- * the cgroup of whoever restores them. Ids of file descriptions become those of file entries, ids of descriptor tables name
+ * Processes as the images that CRIU 4.2 would have made of them: the inverse of `forestFromImages`. They have the namespaces (but for
+ * IPC) and the cgroup of whoever restores them. Ids of file descriptions become those of file entries, ids of descriptor tables name
  * fdinfo; what several processes have is there once.
  *
  * @throws NecromancerError ERR_IMAGE_CORRUPT where contents lie outside private memory.
@@ -77,7 +78,7 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 		const { pid, sid } = task.identity;
 		if (task === root && sid !== pid) report(noSessionLeader(sid));
 		reportLosses(task, report);
-		const memory = writable(task.memory, report);
+		const memory = writable(task, report);
 		const file = fileImage.mapped.bind(undefined, memory.files);
 		const mm = mmEntry(memory, undefined, { file, object: objects.shown }, report);
 		const { descriptors, fs } = files.process(task, report);
@@ -101,6 +102,14 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 	}
 	for (const zombie of zombies) write(`core-${zombie.pid}.img`, "core", values([zombieCore(zombie)]));
 	plans.push(...objects.pages);
+	if (root?.ipc !== undefined) {
+		const { settings, segments, semaphores, queues } = ipcImages(root.ipc);
+		write(`ipcns-var-${OWN_IPC}.img`, "ipcns-var", [settings]);
+		write(`ipcns-shm-${OWN_IPC}.img`, "ipcns-shm", segments);
+		write(`ipcns-sem-${OWN_IPC}.img`, "ipcns-sem", semaphores);
+		write(`ipcns-msg-${OWN_IPC}.img`, "ipcns-msg", queues);
+		plans.push(...segmentPages(root.ipc, plans.length + 1));
+	}
 
 	write("inventory.img", "inventory", values([inventory]));
 	write("pstree.img", "pstree", values(pstreeEntries(forest)));

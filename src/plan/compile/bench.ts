@@ -130,6 +130,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			go: cellDatum("go"),
 			...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
 			...(several ? { common: commonOf(task) } : {}),
+			...(task.ipc === undefined ? {} : { segments: segmentsOf(task, processes) }),
 			reserve: reserver([...task.memory.mappings, ...places.values()], hole),
 		}),
 	};
@@ -149,6 +150,16 @@ function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh
 	if (fresh === true) refuseAll("--fresh-ids", "gives one process an id of the kernel's choice");
 	for (const { pid, comm } of zombies)
 		refuseAll(`process ${pid} (${comm})`, "is a zombie", "which this version does not restore");
+}
+
+/** Who shows a segment first fills it; the first process those that nobody shows. */
+function segmentsOf(task: Task, processes: readonly Task[]): NonNullable<Shared["segments"]> {
+	const first = processes[0] === task;
+	const shows = ({ memory }: Task, id: number): boolean =>
+		memory.mappings.some(({ backing }) => backing.kind === "sysv" && backing.id === BigInt(id));
+	const ids = (task.ipc?.segments ?? []).map(({ id }) => id);
+	const fills = ids.filter((id) => (processes.find((candidate) => shows(candidate, id)) ?? processes[0]) === task);
+	return { fills: new Set(fills), first };
 }
 
 const allKin = (kin: Kin): Kin[] => [kin, ...[...kin.early, ...kin.late].flatMap(allKin)];

@@ -25,6 +25,7 @@ import { planDirectories } from "../process/directories.ts";
 import { planFamily, planReturn, planWords } from "../process/family.ts";
 import { planBirth, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
+import { planIpc } from "../process/ipc.ts";
 import { planTracer } from "../process/tracer.ts";
 import { planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
@@ -65,6 +66,7 @@ const alone: readonly NamedPart[] = [
 	["identity", planIdentity],
 	["attributes", planAttributes],
 	["inputs", planInputs],
+	["System V IPC", planIpc],
 ];
 
 const body: readonly NamedPart[] = [
@@ -166,6 +168,7 @@ function plannedOf({ kinOf }: Bench, task: Task, parts: readonly Part[]): Planne
 const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
 	["identity", planIdentity],
 	["inputs", planInputs],
+	["System V IPC", planIpc],
 	// whoever is born in a time namespace has its clocks
 	["clocks", (task, context) => inStage("shared", planClocks(task, context))],
 	["words", (_, context) => planWords(bench.making.words, context)],

@@ -12,6 +12,7 @@ import { addBlanks, addFill } from "./fill.ts";
 import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
 import { mapObjects } from "./objects.ts";
 import type { Spacious } from "./read-plan.ts";
+import { attachSegments } from "./segments.ts";
 import { mapViews, withViews } from "./views.ts";
 
 export interface MemoryOptions {
@@ -43,15 +44,23 @@ export function planMemory(
 	clear(context);
 	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
 	const objects = mapObjects(memory, regular, filled, slots, context);
+	const segments = attachSegments(task, regular, context);
 	mapFiles(regular, filled, context);
 	mapAnonymous(regular, filled, context);
 	mapViews(views, context);
 	advise(regular, context);
 	addMappingPolicies(task, context);
-	addFill([...contents, ...objects.contents], spaciousOf(regular, memory, context), identity.pid, context);
+	addFill(
+		[...contents, ...objects.contents, ...segments.contents],
+		spaciousOf(regular, memory, context),
+		identity.pid,
+		context,
+	);
 	addBlanks(blanks, context);
 	objects.finish();
-	protect(regular, (mapping) => objects.prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
+	segments.finish();
+	const prots = new Map([...objects.prots, ...segments.prots]);
+	protect(regular, (mapping) => prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
 	guard(guards, context);
 	objects.settle();
 	sealMappings(task, context);

@@ -94,7 +94,7 @@ function mapShared(
 }
 
 /** @param from where the object is mapped aside; absent where the mappings are there already. */
-function mapMembers(
+export function mapMembers(
 	from: Address | undefined,
 	members: readonly Member[],
 	prots: Map<Mapping, number>,
@@ -126,14 +126,14 @@ export const needsDescriptor = (object: SharedObject, members: readonly Member[]
 	);
 
 /**
- * Each object with its mappings, in the order of their addresses, then those that only descriptors show. System V segments
- * count as objects without bytes.
+ * Each object with its mappings, in the order of their addresses, then those that only descriptors show. System V segments of a
+ * namespace that nobody knows count as objects without bytes.
  */
 function objectsOf(
 	memory: Pick<Memory, "objects">,
 	mappings: readonly Mapping[],
 	shown: ReadonlyMap<number, FdSlot>,
-	{ draft }: Context,
+	{ draft, segments }: Context,
 ): { readonly object: SharedObject; readonly members: readonly Member[] }[] {
 	const known = new Map(memory.objects.map((object) => [object.id, object]));
 	const groups = new Map<string, { object: SharedObject; members: Member[] }>();
@@ -150,7 +150,7 @@ function objectsOf(
 			const group = groups.get(`${backing.object}`) ?? { object, members: [] };
 			groups.set(`${backing.object}`, group);
 			group.members.push({ mapping, offset: backing.offset });
-		} else if (backing.kind === "sysv") {
+		} else if (backing.kind === "sysv" && segments === undefined) {
 			const group = groups.get(`sysv ${backing.id}`) ?? { object: { id: -1, size: 0n, contents: [] }, members: [] };
 			groups.set(`sysv ${backing.id}`, group);
 			group.members.push({ mapping, offset: backing.offset });

@@ -7,6 +7,7 @@ import { refusal } from "../../support/refusal.ts";
 
 const bounds = { startStack: address(0x7ffe_0000_1000n) } as Bounds;
 const behind = {
+	segments: false,
 	objectOf: ({ inode }: { inode: bigint }) => Number(inode),
 	isWritable: ({ device }: { device: string }) => device !== "0f:0f",
 	otherNameOf: (_: unknown, path: string) => (path === "/linked/lib.so" ? "/linked/other.so" : undefined),
