@@ -21,7 +21,7 @@ export interface SyscallBatch {
 	/** The same, with a place for its result that need not be the batch's own: 8 bytes. */
 	callInto<C extends CallName>(store: Slot, name: C, ...args: ArgsOf<C, BatchArg>): void;
 	/** Goes on at a label when a value, masked, is `wanted`; with the next call otherwise. */
-	branch(value: BatchArg, mask: bigint | number, wanted: bigint | number, to: Label): void;
+	branch(value: BatchArg, mask: bigint | number, wanted: BatchArg, to: Label): void;
 	/** Goes on at a label. */
 	jump(to: Label): void;
 	/** Gives a label to the next call, or to the end. */

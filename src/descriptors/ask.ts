@@ -3,6 +3,7 @@ import type { Finding } from "../finding.ts";
 import type { Fdinfo } from "../proc/fdinfo.ts";
 import type { SocketFamily } from "../proc/sockets.ts";
 import type { Pipe } from "./pipe-queue.ts";
+import type { Terminal, TerminalPlace } from "./terminal.ts";
 
 /** A descriptor as /proc shows it. */
 export interface OpenDescriptor {
@@ -24,6 +25,8 @@ export interface Look {
 	sysctl(name: string): string | undefined;
 	/** What `socket:[4711]` is. */
 	socket(link: string): SocketSight;
+	/** Whether a terminal's other end is that of somebody who is not dumped, and must not be. */
+	isElsewhere(open: OpenDescriptor, place: TerminalPlace): boolean;
 }
 
 /** What is known of a socket before anything is done. */
@@ -61,6 +64,8 @@ export interface Ask extends Look {
 	isFiltered(open: OpenDescriptor): Promise<boolean>;
 	/** getsockname(2) */
 	socketName(open: OpenDescriptor): Promise<Buffer | undefined>;
+	/** What lies behind a descriptor of a terminal, which is as before afterwards. */
+	terminal(open: OpenDescriptor, place: TerminalPlace): Promise<Terminal>;
 	/** Whether a descriptor is not dumped. */
 	isLost(number: number): boolean;
 	readonly report: (finding: Finding) => void;

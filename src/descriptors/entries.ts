@@ -4,6 +4,8 @@ import { type Finding, loss } from "../finding.ts";
 import { O } from "../linux/open.ts";
 import type { DescriptionCommon, SignalOwner } from "./description.ts";
 import type { Pipe, QueueImage } from "./pipe-queue.ts";
+import type { Terminal, TerminalPlace } from "./terminal.ts";
+import type { ImageTerminal } from "./tty-images.ts";
 
 /** What a file entry refers to. */
 export interface EntryImages {
@@ -23,6 +25,8 @@ export interface EntryImages {
 		unlinked(entry: number): boolean;
 	};
 	readonly beside: { file(id: number): BesideEntry | undefined };
+	/** By the ids of tty-info.img. */
+	readonly terminals: () => ReadonlyMap<number, ImageTerminal>;
 }
 
 /** What CRIU's entry has no place for, in our own image. */
@@ -41,6 +45,8 @@ export interface EntryWriter {
 	readonly owner: FownEntry;
 	/** The memfd.img record of a shared object. */
 	inode(object: number): bigint;
+	/** The tty-info.img record of an end of a terminal. */
+	terminal(place: TerminalPlace, terminal: Terminal): number;
 	/** What messages call the descriptor. */
 	readonly subject: string;
 	readonly report: (finding: Finding) => void;

@@ -4,9 +4,10 @@ import type { MappedFile } from "./mapped-file.ts";
 /**
  * What a process needs a file of the host for, and so how it is open before the process exists. `node`: O_PATH, to be opened
  * by the process with flags of its own, or to be entered; `link`: the same of what may be a symbolic link itself. `read` and
- * `write`: to be mapped, O_RDONLY and O_RDWR.
+ * `write`: to be mapped, O_RDONLY and O_RDWR. `terminal`: the master of the pty whose slave has that path; it is made, and only the
+ * workshop has it.
  */
-export type FileUse = "node" | "link" | "read" | "write";
+export type FileUse = "node" | "link" | "read" | "write" | "terminal";
 
 /** A file of the host that a process needs. */
 export interface NeededFile {

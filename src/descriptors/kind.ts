@@ -29,8 +29,8 @@ export interface DescriptorKind<D extends DescriptionCommon> {
 
 /** A thing that several descriptions, mappings or processes show. */
 export interface SharedPart {
-	/** Pipes, named ones, pairs of sockets, shared memory, files without a name: their ids are apart. */
-	readonly of: "pipes" | "fifos" | "pairs" | "objects" | "ghosts";
+	/** Pipes, named ones, pairs of sockets, shared memory, files without a name, terminals: their ids are apart. */
+	readonly of: "pipes" | "fifos" | "pairs" | "objects" | "ghosts" | "terminals";
 	readonly id: number;
 	/** What whoever shows it must have one inode with. */
 	readonly inode?: string;
@@ -80,6 +80,8 @@ export interface Making<D> {
 	arm?(slot: Slot<D>, late: Late): void;
 	/** The same, made with no more rights than its user has. */
 	unaided?(description: D): D;
+	/** The index of the pty that it is an end of, which is made before all else. */
+	pty?(description: D): number | undefined;
 	/** The files of the host that it is made of. */
 	files?(description: D): readonly HostFile[];
 	/** The file without a name that it shows, and what the workshop keeps that under. */
@@ -94,8 +96,8 @@ export type Open<D> = (slot: Slot<D>, fds: FdAllocator, own: readonly Slot<D>[])
 export interface MadeBefore<D> {
 	made(slots: readonly Slot<D>[]): readonly MadeInput[];
 	make(slots: readonly Slot<D>[], workshop: Workshop): void;
-	/** The key of what can wait under the descriptor's own number. */
-	waits?(slot: Slot<D>): string;
+	/** The key of what can wait under the descriptor's own number; `undefined` for what the process makes itself. */
+	waits?(slot: Slot<D>): string | undefined;
 }
 
 /** Another descriptor of the process. */

@@ -15,7 +15,6 @@ import {
 	netlinkSocket,
 	packetSocket,
 	pidfd,
-	tty,
 	tun,
 	unixSocket,
 	unknown,
@@ -25,6 +24,7 @@ import type { Pipe } from "./pipe-queue.ts";
 import { signalfd } from "./signalfd.ts";
 import { socketPair } from "./socket-pair.ts";
 import { timerfd } from "./timerfd.ts";
+import { tty } from "./tty.ts";
 
 /** Every kind, in the order in which a living descriptor is asked whether it is of it. */
 const table = {

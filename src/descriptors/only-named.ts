@@ -1,6 +1,5 @@
-import { defined } from "../bytes/defined.ts";
 import { FdTypes, type FileEntry } from "../criu/wire/generated/schema.ts";
-import { majorOf, S_IFCHR, S_IFMT } from "../linux/stat.ts";
+import { S_IFCHR, S_IFMT } from "../linux/stat.ts";
 import type { SocketFamily } from "../proc/sockets.ts";
 import type { Look, OpenDescriptor } from "./ask.ts";
 import type { DescriptionCommon } from "./description.ts";
@@ -11,33 +10,23 @@ import type { DescriptorKind } from "./kind.ts";
 /** A description of which nothing but the kind is known. Whoever learns to open one gives it a file of its own. */
 export interface OnlyNamed<K extends string> extends DescriptionCommon {
 	readonly kind: K;
-	/** The device file of a terminal, the name of a socket. */
-	readonly path?: string;
 }
 
 interface Named {
 	readonly type: number;
 	/** The part of its entry. */
 	part(entry: FileEntry): EntryCommon | undefined;
-	/** The file that it was opened by. */
-	path?(entry: FileEntry, entries: ReadonlyMap<number, FileEntry>): string | undefined;
 	/** What it is, in words. */
-	words(path?: string): string;
+	words(): string;
 	/** The same of a living one; `undefined` where it is of another kind. */
 	see(open: OpenDescriptor, look: Look): string | undefined;
 }
 
-const onlyNamed = <K extends string>(
-	kind: K,
-	{ type, part, path: pathIn, words, see }: Named,
-): DescriptorKind<OnlyNamed<K>> => ({
+const onlyNamed = <K extends string>(kind: K, { type, part, words, see }: Named): DescriptorKind<OnlyNamed<K>> => ({
 	images: {
 		types: [type],
-		from: (entry, { entries }) => ({
-			...{ kind, ...commonFrom({ ...part(entry), id: entry.id }) },
-			...defined({ path: pathIn?.(entry, entries) }),
-		}),
-		to: ({ id, path }, writer) => reserved(id, path === undefined ? kind : `${kind} ${path}`, writer),
+		from: (entry) => ({ kind, ...commonFrom({ ...part(entry), id: entry.id }) }),
+		to: ({ id }, writer) => reserved(id, kind, writer),
 	},
 	living: {
 		see: (open, look) => {
@@ -45,9 +34,8 @@ const onlyNamed = <K extends string>(
 			return seen === undefined ? undefined : nowhere(seen);
 		},
 	},
-	making: { unopenable: ({ path }) => words(path), open: "never" },
+	making: { unopenable: words, open: "never" },
 	differs: () => undefined,
-	path: ({ path }) => path,
 });
 
 /** @param words of kinds that /proc calls otherwise than we do. */
@@ -114,23 +102,6 @@ export const namespace = onlyNamed("namespace", {
 	// pipes, sockets and pidfds are called alike
 	see: (open) => linkedAs(/^(?!pipe:|socket:|pidfd:)[a-z_]+:\[\d+\]$/, "a namespace")(open),
 });
-
-export const tty = onlyNamed("tty", {
-	type: FdTypes.TTY,
-	part: (entry) => entry.tty,
-	path: ({ tty }, entries) => (tty === undefined ? undefined : entries.get(tty.regf_id ?? 0)?.reg?.name),
-	words: (path) => (path === undefined ? "a terminal" : `the terminal ${path}`),
-	see: ({ link, stat }) =>
-		link.startsWith("/") && (Number(stat.mode) & S_IFMT) === S_IFCHR && isTerminal(stat.rdev)
-			? `the terminal ${link}`
-			: undefined,
-});
-
-/** Terminals of all kinds, /dev/tty and /dev/ptmx (Documentation/admin-guide/devices.txt). */
-const isTerminal = (device: bigint): boolean => {
-	const major = majorOf(device);
-	return major === 4 || major === 5 || (major >= 136 && major <= 143) || major === 204;
-};
 
 export const tun = onlyNamed("tun", {
 	type: FdTypes.TUNF,

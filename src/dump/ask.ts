@@ -8,6 +8,7 @@ import type { OpenTable } from "./descriptor-tables.ts";
 import { inodeFinder } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** A descriptor, and the table that it is in. */
 export interface TableEntry {
@@ -20,6 +21,7 @@ export interface AskedTogether {
 	readonly agent: Agent;
 	readonly ghosts: LiveGhosts;
 	readonly pipes: LivePipes;
+	readonly terminals: LiveTerminals;
 }
 
 /** Pipes and FIFOs of all processes, each once. They get their ids in the order in which they are asked for. */
@@ -50,13 +52,14 @@ export function pipeTable(firsts: readonly TableEntry[]): LivePipes {
 }
 
 /** What can be asked about the descriptors of one table, while whoever has it stands still. */
-export function askOf(table: OpenTable, { agent, ghosts, pipes }: AskedTogether): Ask {
+export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: AskedTogether): Ask {
 	const { process, look, copies, open, lost } = table;
 	const { pid, objects, report } = process;
 	const near = open.map(({ link }) => link).filter((link) => link.startsWith("/"));
 	return {
 		...look,
 		report,
+		terminal: (open, place) => terminals.of(agent, { pid, open }, place),
 		unread: ({ number }) => copies.unread(number),
 		find: inodeFinder(agent, pid, [...new Set(near)]),
 		isLost: (number) => lost.has(number),

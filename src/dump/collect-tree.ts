@@ -20,6 +20,7 @@ import type { Losable } from "./losable.ts";
 import { requireAllowed } from "./losses.ts";
 import type { LiveObjects } from "./objects.ts";
 import { tablesOf } from "./separate.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** What processes that stand still are read with. */
 export interface Reading {
@@ -28,8 +29,12 @@ export interface Reading {
 	readonly memoryOf: (pid: number) => ProcessMemory;
 	readonly objects: LiveObjects;
 	readonly ghosts: LiveGhosts;
+<<<<<<< HEAD
 	/** That of all of them, where it is not ours. */
 	readonly ipc?: IpcNamespace | undefined;
+=======
+	readonly terminals: LiveTerminals;
+>>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
 	readonly allowLost: ReadonlySet<Losable>;
@@ -52,7 +57,7 @@ export async function collectTree(
 	{ processes, zombies }: FrozenTree,
 	reading: Reading,
 ): Promise<CollectedTree> {
-	const { memoryOf, missing, allowLost, ghosts, objects } = reading;
+	const { memoryOf, missing, allowLost, ghosts, objects, terminals } = reading;
 	const collected: Collected[] = [];
 	const opening = [];
 	for (const { candidate, tids, stopped } of processes) {
@@ -65,7 +70,7 @@ export async function collectTree(
 		opening.push({ ...own, status: one.status });
 	}
 	const tables = await tablesOf(agent, opening);
-	const files = await filesOf(agent, tables, { missing, ghosts });
+	const files = await filesOf(agent, tables, { missing, ghosts, terminals });
 	const clocks = clocksOf(collected);
 	const shared = { objects: await objects.collect(agent, reading.pages) };
 	for (const { pid, path } of ghosts.linked())

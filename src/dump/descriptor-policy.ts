@@ -5,6 +5,7 @@ import { refuse } from "../errors.ts";
 import { copyDescriptorsOf } from "../trace/descriptors.ts";
 import { lookAt } from "./look.ts";
 import { socketSights } from "./socket-sights.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** What becomes of descriptors that cannot be dumped yet: sockets above all. */
 export type MissingDescriptors =
@@ -30,10 +31,12 @@ export async function requireDumpable(
 	agent: Agent,
 	processes: readonly OpenOf[],
 	policy: MissingDescriptors,
+	terminals: LiveTerminals,
 ): Promise<void> {
+	for (const { pid, open } of processes) terminals.meet(pid, open);
 	if (policy !== "error") return;
 	for (const { pid, open } of processes) {
-		const look = lookAt(pid, await sightsOf(agent, pid, open));
+		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals);
 		const refused = open.flatMap((descriptor) => {
 			const words = see(descriptor, look).undumpable;
 			return words === undefined ? [] : [{ number: descriptor.number, words }];

@@ -8,6 +8,7 @@ import { lookAt } from "./look.ts";
 import type { ObjectsOfProcess } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { socketSights } from "./socket-sights.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** A stopped process that has descriptors. */
 export interface OpeningProcess {
@@ -32,12 +33,13 @@ export interface OpenTable {
 }
 
 /** @throws NecromancerError ERR_IO, ERR_HOST. */
-export async function openTable(agent: Agent, process: OpeningProcess): Promise<OpenTable> {
+export async function openTable(agent: Agent, process: OpeningProcess, terminals: LiveTerminals): Promise<OpenTable> {
 	const { pid } = process;
 	const before = openDescriptors(pid);
+	terminals.meet(pid, before);
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const look = lookAt(pid, await socketSights(pid, before, copies));
+		const look = lookAt(pid, await socketSights(pid, before, copies), terminals);
 		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		if (counting.length > 0) await copies.wind(counting.map(({ number }) => number));
 		const open = counting.length > 0 ? openDescriptors(pid) : before;

@@ -4,7 +4,7 @@ import { requireFree, writeNewDirectory } from "../criu/store/new-directory.ts";
 import { draftWork, type Written } from "../criu/store/new-images.ts";
 import type { Finding } from "../finding.ts";
 import type { Forest } from "../forest/forest.ts";
-import { type CpuState, measureCpu } from "../host/cpu.ts";
+import { measureCpu } from "../host/cpu.ts";
 import { withAgent } from "../host/facts.ts";
 import { imagesFromForest } from "../images/write/to-images.ts";
 import { PROT_READ } from "../linux/mman.ts";
@@ -12,7 +12,7 @@ import { SIGSTOP } from "../linux/signal.ts";
 import { requireOwnProc } from "../proc/require-own-proc.ts";
 import { openMemory, type ProcessMemory } from "../trace/process-memory.ts";
 import { detachAll, killAll } from "../trace/seize-all.ts";
-import { collectTree } from "./collect-tree.ts";
+import { collectTree, type Reading } from "./collect-tree.ts";
 import { type MissingDescriptors, requireDumpable } from "./descriptor-policy.ts";
 import { candidatesOf, type FrozenTree, freezeTree } from "./freeze.ts";
 import { ghostTable } from "./ghosts.ts";
@@ -25,6 +25,7 @@ import { type Poured, pour } from "./pour.ts";
 import { dumpUndo } from "./register-removal.ts";
 import { type DumpCandidate, requireAlive } from "./requirements.ts";
 import { requireSeparate } from "./separate.ts";
+import { type LiveTerminals, terminalTable } from "./terminals.ts";
 import { type Told, toldOf } from "./told.ts";
 
 export interface DumpOptions extends WriteOptions {
@@ -35,6 +36,8 @@ export interface DumpOptions extends WriteOptions {
 	/** Without their memory, as donors for cores. */
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
+	/** They may have a terminal whose other end is elsewhere: whoever restores them gives them theirs. */
+	readonly shellJob?: boolean;
 	/** What may be lost; the dump of a process that has anything else of {@link losable} is refused. */
 	readonly allowLost?: ReadonlySet<Losable>;
 	/** Told how many bytes there are to write, before the first is. */
@@ -64,19 +67,22 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	requireFree(images);
 	const candidates = candidatesOf(pid);
 	const told = toldOf();
+	const terminals = terminalTable(options.shellJob === true, told.report);
 	return await withAgent(async (agent) => {
-		await requireAcceptable(agent, candidates, options, told);
+		await requireAcceptable(agent, candidates, { ...options, terminals }, told);
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();
-		const tree = await freezeTree(agent, candidates, (met) => requireAcceptable(agent, [met], options, told));
+		const tree = await freezeTree(agent, candidates, (met) =>
+			requireAcceptable(agent, [met], { ...options, terminals }, told),
+		);
 		const { processes } = tree;
 		try {
 			await requireSeparate(
 				agent,
 				processes.map(({ candidate }) => candidate.pid),
 			);
-			const { forest, findings, written } = await write(agent, tree, { ...options, cpu }, told);
+			const { forest, findings, written } = await write(agent, tree, { ...options, cpu, terminals }, told);
 			if (afterwards === "end") await killAll(agent, processes);
 			else await detachAll(agent, processes, afterwards === "stop" ? [SIGSTOP] : []);
 			return { forest, findings, written, frozen: Math.round(performance.now() - since) };
@@ -92,7 +98,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 async function requireAcceptable(
 	agent: Agent,
 	candidates: readonly DumpCandidate[],
-	{ missing, allowLost = new Set() }: DumpOptions,
+	{ missing, terminals, allowLost = new Set() }: DumpOptions & { readonly terminals: LiveTerminals },
 	told: Told,
 ): Promise<void> {
 	// an IPC namespace is dumped, unless it is to be lost
@@ -109,6 +115,7 @@ async function requireAcceptable(
 		agent,
 		candidates.map(({ pid }) => ({ pid, open: openDescriptors(pid) })),
 		missing,
+		terminals,
 	);
 }
 
@@ -117,10 +124,10 @@ interface Outcome extends Pick<Dumped, "forest" | "findings" | "written"> {}
 async function write(
 	agent: Agent,
 	tree: FrozenTree,
-	options: DumpOptions & { readonly cpu: CpuState },
+	options: DumpOptions & Pick<Reading, "cpu" | "terminals">,
 	told: Told,
 ): Promise<Outcome> {
-	const { images, pages, missing, announce, cpu, allowLost = new Set<Losable>() } = options;
+	const { images, pages, missing, announce, cpu, terminals, allowLost = new Set<Losable>() } = options;
 	const undo = dumpUndo(agent);
 	const poured = new Map<number, Poured>();
 	const memories = new Map<number, ProcessMemory>();
@@ -140,8 +147,12 @@ async function write(
 			memories.set(pid, memory);
 			return memory;
 		};
+<<<<<<< HEAD
 		const around = { objects, ghosts, ipc: ipc?.namespace };
 		const reading = { cpu, memoryOf, ...around, pages, missing, allowLost, report: told.report };
+=======
+		const reading = { cpu, memoryOf, objects, ghosts, terminals, pages, missing, allowLost, report: told.report };
+>>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 		const { forest, callers } = await collectTree(agent, tree, reading);
 		const { draft, findings } = imagesFromForest(forest, { pages, lost: told.by });
 		for (const { identity, memory } of forest.processes) {

@@ -16,11 +16,13 @@ import { type AskedTogether, askOf, pipeTable, type TableEntry } from "./ask.ts"
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tables.ts";
 import type { LiveGhosts } from "./ghosts.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** What to do about fds that cannot be dumped, and where to look for files without a name. */
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
 	readonly ghosts: LiveGhosts;
+	readonly terminals: LiveTerminals;
 }
 
 /**
@@ -34,14 +36,14 @@ export interface FilesPolicy {
 export async function filesOf(
 	agent: Agent,
 	tables: readonly Class<OpeningProcess>[],
-	{ missing, ghosts }: FilesPolicy,
+	{ missing, ghosts, terminals }: FilesPolicy,
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
-		for (const [process] of tables) open.push(await openTable(agent, process));
+		for (const [process] of tables) open.push(await openTable(agent, process, terminals));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
-		const described = await describe(groups, { agent, ghosts, pipes }, missing);
+		const described = await describe(groups, { agent, ghosts, pipes, terminals }, missing);
 		const files = new Map<number, Files>();
 		for (const [i, processes] of tables.entries()) {
 			const descriptors = (described.get(open[i]) ?? []).sort((a, b) => a.number - b.number);

@@ -2,13 +2,19 @@ import type { BigIntStats } from "node:fs";
 import type { Look, SocketSight } from "../descriptors/ask.ts";
 import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
+import type { LiveTerminals } from "./terminals.ts";
 
 /** What can be asked about a process that still runs. @param sights of its sockets, by their links. */
-export const lookAt = (pid: number, sights: ReadonlyMap<string, SocketSight>): Look => ({
+export const lookAt = (
+	pid: number,
+	sights: ReadonlyMap<string, SocketSight>,
+	terminals: Pick<LiveTerminals, "isElsewhere">,
+): Look => ({
 	pid,
 	leadsTo: isStillThere,
 	otherName,
 	sysctl: readSwitch,
+	isElsewhere: (open, place) => terminals.isElsewhere(pid, open, place),
 	socket: (link) => sights.get(link) ?? { words: "a socket" },
 });
 

@@ -1,5 +1,6 @@
 import { type Description, kindOf, pipeOf } from "../descriptors/kinds.ts";
 import type { Pipe } from "../descriptors/pipe-queue.ts";
+import type { Terminal } from "../descriptors/terminal.ts";
 import type { Descriptor } from "./files.ts";
 import type { GhostFile, Identity, SharedObject, Task } from "./task.ts";
 
@@ -41,6 +42,8 @@ export interface SharedThings {
 	readonly pairs: ReadonlyMap<number, Held<number>>;
 	readonly objects: ReadonlyMap<number, Held<SharedObject>>;
 	readonly ghosts: ReadonlyMap<number, Held<GhostFile>>;
+	/** By the numbers of their devices. */
+	readonly terminals: ReadonlyMap<number, Held<Terminal>>;
 	/** Descriptor tables that were made with CLONE_FILES. */
 	readonly tables: ReadonlyMap<number, Held<readonly Descriptor[]>>;
 }
@@ -53,13 +56,14 @@ export const isShared = ({ by }: Held<unknown>): boolean => by.length > 1;
  * @throws RangeError where processes give one id to two things: a bug of whoever made them.
  */
 export function forestOf(processes: readonly Task[], zombies: readonly Zombie[] = []): Forest {
-	const [descriptions, pipes, fifos, pairs, objects, ghosts, tables] = [
+	const [descriptions, pipes, fifos, pairs, objects, ghosts, terminals, tables] = [
 		census<Description>("description"),
 		census<Pipe>("pipe"),
 		census<Pipe>("FIFO"),
 		census<number>("pair of sockets"),
 		census<SharedObject>("shared object"),
 		census<GhostFile>("file without a name"),
+		census<Terminal>("terminal"),
 		census<readonly Descriptor[]>("descriptor table"),
 	];
 	for (const { identity, memory, files } of processes) {
@@ -73,13 +77,14 @@ export function forestOf(processes: readonly Task[], zombies: readonly Zombie[] 
 			const pipe = pipeOf(description);
 			if (pipe !== undefined) (common?.of === "fifos" ? fifos : pipes).count(pipe.id, pipe, pid);
 			if (common?.of === "pairs") pairs.count(common.id, common.id, pid);
+			if (description.kind === "tty") terminals.count(description.terminal.id, description.terminal, pid);
 		}
 	}
 	return {
 		...{ processes, zombies },
 		shared: {
 			...{ descriptions: descriptions.held, pipes: pipes.held, fifos: fifos.held, pairs: pairs.held },
-			...{ objects: objects.held, ghosts: ghosts.held, tables: tables.held },
+			...{ objects: objects.held, ghosts: ghosts.held, terminals: terminals.held, tables: tables.held },
 		},
 	};
 }

@@ -132,9 +132,11 @@ const writerOf = (
 ): EntryWriter => ({
 	...{ numbers, report, subject: `descriptor ${number}`, owner: fownEntry(owner, credentials) },
 	inode: () => BigInt(records.get(id)?.memfd?.inode_id ?? unwritten("memfd")),
-	// only a FIFO has a file entry besides its own, with who is told of it
+	terminal: () => records.get(id)?.tty?.tty_info_id ?? unwritten("terminal"),
+	// only a FIFO and a terminal have a file entry besides their own, with who is told of it
 	add: (make) => {
-		const file = records.get(id)?.fifo?.regf_id ?? unwritten("FIFO");
+		const known = records.get(id);
+		const file = known?.fifo?.regf_id ?? known?.tty?.regf_id ?? unwritten("FIFO");
 		const record = records.get(file);
 		const fown = make(file).reg?.fown;
 		if (record?.reg !== undefined && fown !== undefined) records.set(file, { ...record, reg: { ...record.reg, fown } });

@@ -112,12 +112,15 @@ export function inputsFrom({ sources, given, opened, made, placed = new Map() }:
 			name: input.path,
 			agent: input.number,
 			lent: input.lent,
+			// what the workshop makes of it the process has
+			stays: input.use === "terminal",
 		})),
 		...made.map(({ key, name }, i) => ({ key, name, agent: behind + i, lent: false })),
 	].map((row) => {
+		const stays = "stays" in row && row.stays;
 		const place = typeof row.key === "string" ? placed.get(row.key) : undefined;
-		const number = place ?? next++;
-		return { ...row, name: lastOf(row.name), number, waits: place !== undefined };
+		const number = stays ? row.agent : (place ?? next++);
+		return { ...row, name: lastOf(row.name), number, stays, waits: place !== undefined };
 	});
 	const numbers = (choose: (row: (typeof rows)[number]) => number): InputNumbers => {
 		const known = new Map<ByteSource | string, ProcessInput>(
@@ -135,7 +138,9 @@ export function inputsFrom({ sources, given, opened, made, placed = new Map() }:
 		inAgent: numbers(({ agent }) => agent),
 		firstMade: behind,
 		behindAgent: behind + made.length,
-		all: rows.filter(({ waits }) => !waits).map(({ name, number, agent }) => ({ name, number, agent })),
+		all: rows
+			.filter(({ waits, stays }) => !waits && !stays)
+			.map(({ name, number, agent }) => ({ name, number, agent })),
 		placed: rows.filter(({ waits }) => waits).map(({ name, number, agent }) => ({ name, number, agent })),
 	};
 }

@@ -11,6 +11,10 @@ export interface ProcStat {
 	readonly ppid: number;
 	readonly pgid: number;
 	readonly sid: number;
+	/** The device of its controlling terminal, as the kernel has it (`new_encode_dev`); 0 for none. */
+	readonly terminal: number;
+	/** The process group in that one's foreground; -1 for none. */
+	readonly foreground: number;
 	readonly nice: number;
 	/** Clock ticks after boot; tells a process from another that got its id. */
 	readonly startTime: bigint;
@@ -48,6 +52,8 @@ export function parseStat(text: string): ProcStat {
 		ppid: Number(word(4)),
 		pgid: Number(word(5)),
 		sid: Number(word(6)),
+		terminal: Number(BigInt.asUintN(32, word(7))),
+		foreground: Number(word(8)),
 		nice: Number(word(19)),
 		startTime: word(22),
 		realTimePriority: Number(word(40)),

@@ -4,6 +4,7 @@ import { F_SEAL } from "../linux/mman.ts";
 import { O, openFlagsText } from "../linux/open.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/time.ts";
+import { TCSETS, TCSETS2, TIOC, termios2, winsize } from "../linux/tty.ts";
 import type { Arg } from "./args.ts";
 import { has, inStage, remedy, type SystemCallRows } from "./call-row.ts";
 import {
@@ -60,13 +61,26 @@ const fcntlSpells: ReadonlyMap<number, Spell> = new Map([
 	[F.ADD_SEALS, flags(F_SEAL, "F_SEAL_")],
 ]);
 
-const ioctlArgument: Spell = (arg: Arg, args) =>
-	literalOf(args[1]) === BigInt(TFD_IOC_SET_TICKS)
-		? ticks(arg, args)
-		: literalOf(args[1]) === BigInt(INOTIFY_IOC_SETNEXTWD)
-			? int(arg, args)
-			: pointer(arg, args);
 const ticks = pointerTo((place) => `[${u64At(place)}]`);
+const whole = pointerTo((place) => `[${BigInt.asIntN(32, u64At(place))}]`);
+const settings = pointerTo(struct(termios2, { c_cc: { inner: () => "…" }, c_line: int }));
+
+/** What the third argument of ioctl(2) is depends on the second. */
+const ioctlSpells: ReadonlyMap<number, Spell> = new Map([
+	[TFD_IOC_SET_TICKS, ticks],
+	[INOTIFY_IOC_SETNEXTWD, int],
+	...[TIOC.SPTLCK, TIOC.PKT, TIOC.SPGRP].map((request): [number, Spell] => [request, whole]),
+	...[TCSETS, TCSETS2, TIOC.SLCKTRMIOS].map((request): [number, Spell] => [request, settings]),
+	[TIOC.GPTPEER, openFlags],
+	[TIOC.SCTTY, int],
+	[TIOC.SWINSZ, pointerTo(struct(winsize, { ws_row: int, ws_col: int, ws_xpixel: int, ws_ypixel: int }))],
+]);
+
+const ioctlArgument: Spell = (arg: Arg, args) =>
+	ioctlSpells.get(Number(literalOf(args[1]) ?? -1n))?.(arg, args) ?? pointer(arg, args);
+
+const terminalRequests = Object.fromEntries(Object.entries(TIOC).map(([name, number]) => [`TIOC${name}`, number]));
+const requests = { TFD_IOC_SET_TICKS, INOTIFY_IOC_SETNEXTWD, TCSETS, TCSETS2, ...terminalRequests };
 
 const epollOps = oneOf({ EPOLL_CTL_ADD, EPOLL_CTL_DEL: 2, EPOLL_CTL_MOD: 3 });
 const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
@@ -112,7 +126,14 @@ export const fileCalls = {
 	},
 	inotify_add_watch: { args: [descriptor, text, flags(IN, "IN_")] },
 	inotify_init1: { args: [statusFlags] },
-	ioctl: { args: [descriptor, oneOf({ TFD_IOC_SET_TICKS, INOTIFY_IOC_SETNEXTWD }), ioctlArgument] },
+	ioctl: {
+		args: [descriptor, oneOf(requests), ioctlArgument],
+		least: 2,
+		remedies: [
+			remedy("EPERM", "it is the controlling terminal of another session: end that", has(1, TIOC.SCTTY)),
+			remedy("EPERM", "needs CAP_SYS_ADMIN", has(1, TIOC.SLCKTRMIOS)),
+		],
+	},
 	open: {
 		args: [text, openFlags, octal],
 		least: 2,

@@ -19,7 +19,7 @@ export function accessesOf(
 		accesses.set(path, (accesses.get(path) ?? 0) | access);
 	};
 	for (const path of memory.files.keys()) want(path, 0);
-	for (const { path, use, by } of needed) if (by === "user") want(path, accessFor(use));
+	for (const { path, use, by } of needed) if (by === "user" && use !== "terminal") want(path, accessFor(use));
 	for (const slot of slotsOf(files, policy, () => {})) {
 		for (const { path, by, access } of filesOfSlot(slot, identity.pid))
 			if (by === "user" && access !== undefined) want(path, access);

@@ -17,6 +17,7 @@ import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
 import { accessesOf } from "./file-access.ts";
 import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
+import { openTerminals } from "./terminals.ts";
 
 /** The files of processes, open, and what is done about those that they cannot have. */
 export interface OpenedInputs<P extends FilePolicy> {
@@ -59,14 +60,15 @@ export async function openInputs<P extends FilePolicy>(
 	const placed = { ...policy, ...settled, ...(places.length === 0 ? {} : { ghosts: new Map(places) }) };
 	const needed = neededByAll(tasks, placed);
 	for (const [path, node] of await openNamed(files, tasks, placed, needed)) named.set(path, node);
-	const opened = needed.map(({ path, use, by }): OpenedInput => {
+	const opened = needed.flatMap(({ path, use, by }): OpenedInput[] => {
+		if (use === "terminal") return [];
 		const node = by === "caller" ? named.get(path) : nodes.get(path);
-		return { path, use, by, number: isOpened(node) ? node.number : -1, lent: isLent(node) };
+		return [{ path, use, by, number: isOpened(node) ? node.number : -1, lent: isLent(node) }];
 	});
 	requireAll(opened, nodes, uid);
 	const contents = await withContents(files, opened);
 	await files.closeOthers(new Set(contents.map(({ number }) => number)));
-	return { policy: placed, opened: contents };
+	return { policy: placed, opened: [...contents, ...(await openTerminals(files, needed))] };
 }
 
 const isLent = (node: OwnNode | NoNode | undefined): boolean => isOpened(node) && "lent" in node;

@@ -5,6 +5,7 @@ import type { EntryImages } from "../../descriptors/entries.ts";
 import type { Description } from "../../descriptors/kinds.ts";
 import { kindOfType } from "../../descriptors/kinds.ts";
 import { type Pipe, queueImages } from "../../descriptors/pipe-queue.ts";
+import { terminalsIn } from "../../descriptors/tty-images.ts";
 import { refuse } from "../../errors.ts";
 import type { Descriptor, Files } from "../../forest/files.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
@@ -37,6 +38,7 @@ export interface SharedTables {
 	readonly common: ReadonlySet<number>;
 	/** What waits in pipes. */
 	readonly queues: () => EntryImages["queues"];
+	readonly terminals: EntryImages["terminals"];
 }
 
 /** The same for one process. */
@@ -73,7 +75,7 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 function tableFrom(
 	dir: ImageDir,
 	filesId: number,
-	{ objects, ghosts, beside, descriptions, queues }: ProcessTables,
+	{ objects, ghosts, beside, descriptions, queues, terminals }: ProcessTables,
 ): readonly Descriptor[] {
 	const entries = fileEntries(dir);
 	const table = `fdinfo-${filesId}.img`;
@@ -87,6 +89,7 @@ function tableFrom(
 		queues: queues(),
 		ghosts,
 		beside,
+		terminals,
 	};
 	const most = mostDescriptors(dir.size);
 	if (records.length > most) corrupt(`has ${records.length} descriptors`, atMost(most, dir.size));
@@ -128,3 +131,28 @@ export function queuesIn(dir: ImageDir): EntryImages["queues"] {
 }
 
 type Queue = Omit<Pipe, "id">;
+
+/** @throws NecromancerError ERR_IMAGE_CORRUPT for an info that is there twice. */
+export function terminalsOf(dir: ImageDir): ReturnType<EntryImages["terminals"]> {
+	const name = "tty-info.img";
+	if (!dir.has(name)) return new Map();
+	const infos = dir.image(name, "tty-info").records.map(({ value }) => value);
+	const ids = new Set<number>();
+	for (const { id } of infos) {
+		if (ids.has(id))
+			refuse("ERR_IMAGE_CORRUPT", {
+				subject: `${dir.path}/${name}`,
+				finding: `has terminal ${id} twice`,
+				expectation: "expected it once",
+			});
+		ids.add(id);
+	}
+	const data = dir.has("tty-data.img") ? dir.image("tty-data.img", "tty-data").records.map(({ value }) => value) : [];
+	const entries = fileEntries(dir);
+	const modes = new Map<number, number>();
+	for (const { tty } of entries.values()) {
+		const mode = tty && entries.get(tty.regf_id ?? 0)?.reg?.mode;
+		if (tty !== undefined && mode !== undefined) modes.set(tty.tty_info_id, mode);
+	}
+	return terminalsIn(infos, data, modes);
+}

@@ -1,11 +1,15 @@
+<<<<<<< HEAD
 import { defined } from "../../bytes/defined.ts";
+=======
+import { once } from "../../bytes/once.ts";
+>>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
 import { withThingsShown } from "../../forest/things-shown.ts";
-import { fileEntries, queuesIn, type SharedTables } from "./files.ts";
+import { fileEntries, queuesIn, type SharedTables, terminalsOf } from "./files.ts";
 import { ghostsOf } from "./ghosts.ts";
 import { ipcIn } from "./ipc.ts";
 import { objectsOf } from "./objects.ts";
@@ -69,14 +73,11 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 			const { files_id: id } = dir.one(`ids-${pid}.img`, "ids");
 			(met.has(id) ? common : met).add(id);
 		}
-	let queues: ReturnType<SharedTables["queues"]> | undefined;
 	return {
 		...{ objects: objectsOf(dir), ghosts: ghostsOf(dir, fileEntries(dir)), ipc: ipcIn(dir), common },
 		...{ tables: new Map(), descriptions: new Map() },
-		queues: () => {
-			queues ??= queuesIn(dir);
-			return queues;
-		},
+		queues: once(() => queuesIn(dir)),
+		terminals: once(() => terminalsOf(dir)),
 	};
 }
 

@@ -1,10 +1,17 @@
 import { defined } from "../../bytes/defined.ts";
 import type { ImageRecord } from "../../criu/image.ts";
-import type { FdinfoEntry, FsEntry, PipeDataEntry } from "../../criu/wire/generated/schema.ts";
+import type {
+	FdinfoEntry,
+	FsEntry,
+	PipeDataEntry,
+	TtyDataEntry,
+	TtyInfoEntry,
+} from "../../criu/wire/generated/schema.ts";
 import { fownEntry } from "../../descriptors/entries.ts";
 import { regularFile } from "../../descriptors/file.ts";
 import { kindOf, pipeOf } from "../../descriptors/kinds.ts";
 import { type Pipe, type QueueImage, queueImages } from "../../descriptors/pipe-queue.ts";
+import { terminalRecords } from "../../descriptors/tty-images.ts";
 import { caution, type Finding } from "../../finding.ts";
 import type { Descriptor, Files } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
@@ -19,6 +26,8 @@ export interface FileImages {
 		task: Pick<Task, "files" | "threads">,
 		report: (finding: Finding) => void,
 	): { readonly descriptors: readonly FdinfoEntry[]; readonly fs: FsEntry };
+	/** Of the terminals that were met. */
+	terminals(): { readonly infos: readonly TtyInfoEntry[]; readonly data: readonly TtyDataEntry[] };
 	/** Of the pipes and FIFOs that were met. */
 	queues(): readonly { readonly image: QueueImage; readonly records: readonly ImageRecord<PipeDataEntry>[] }[];
 }
@@ -28,7 +37,9 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 	const types = new Map<number, number>();
 	const queues = { "pipes-data": new Map<number, Pipe>(), "fifo-data": new Map<number, Pipe>() };
 	const { add, ghosts } = fileImage;
+	const terminals = terminalRecords();
 	return {
+		terminals: () => terminals,
 		process: ({ files, threads }, report) => {
 			const credentials = threads[0]?.credentials ?? { uid: 0, euid: 0 };
 			const numbers = new Set(files.descriptors.map(({ number }) => number));
@@ -39,6 +50,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 				if (!types.has(id)) {
 					const entry = images.to(description, {
 						...{ add, numbers, inode, report, lost: ghosts.lost, lostNode: ghosts.lostNode },
+						terminal: terminals.add,
 						owner: fownEntry(description.owner, credentials),
 						subject: `descriptor ${number}`,
 					});

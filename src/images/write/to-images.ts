@@ -115,6 +115,9 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 	write("pstree.img", "pstree", values(pstreeEntries(forest)));
 	write("files.img", "files", values(fileImage.entries));
 	for (const { image, records } of files.queues()) if (records.length > 0) write(`${image}.img`, image, records);
+	const { infos, data } = files.terminals();
+	if (infos.length > 0) write("tty-info.img", "tty-info", values(infos));
+	if (data.length > 0) write("tty-data.img", "tty-data", values(data));
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));

@@ -24,6 +24,7 @@ import { openerOf } from "../opener.ts";
 import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
 import { type Kin, kinshipOf } from "../process/kinship.ts";
+import { controlsOf } from "../process/terminals.ts";
 import {
 	borrowersIn,
 	type CommonDescription,
@@ -80,7 +81,11 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			return [object.id, { start, end: address(start + length) }];
 		}),
 	);
-	const kinship = kinshipOf(forest);
+	const controls = controlsOf(forest);
+	const kinship = kinshipOf(
+		forest,
+		[...controls.values()].flatMap(({ foreground }) => foreground ?? []),
+	);
 	const kins = new Map(allKin(kinship.root).map((kin) => [kin.pid, kin]));
 	const targets = new Map(
 		processes.map(({ identity: { pid } }, i): [number, Place] => {
@@ -120,7 +125,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	return {
 		...{ whole, others: processes.slice(1), descriptions, firstCommon, memory, places },
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
-		making: { reportTarget: targetOf, words },
+		making: { reportTarget: targetOf, words, controls },
 		sharedOf: (task) => ({
 			ids: options.freshIds === true ? freshIds(task) : sameIds,
 			facts,

@@ -25,7 +25,11 @@ import { planDirectories } from "../process/directories.ts";
 import { planFamily, planReturn, planWords } from "../process/family.ts";
 import { planBirth, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
+<<<<<<< HEAD
 import { planIpc } from "../process/ipc.ts";
+=======
+import { lostForegrounds, planControl } from "../process/terminals.ts";
+>>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 import { planTracer } from "../process/tracer.ts";
 import { planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
@@ -61,12 +65,16 @@ const workshop: readonly NamedPart[] = [
 ];
 
 /** What a process is before it has anything, where it is alone. */
-const alone: readonly NamedPart[] = [
+const alone = ({ making }: Bench): readonly NamedPart[] => [
 	["fresh ids", reportFreshIds],
 	["identity", planIdentity],
 	["attributes", planAttributes],
 	["inputs", planInputs],
+<<<<<<< HEAD
 	["System V IPC", planIpc],
+=======
+	["terminal", (task, context) => planControl(task, context, making.controls)],
+>>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 ];
 
 const body: readonly NamedPart[] = [
@@ -112,7 +120,7 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 	const shared = sharedOf(root);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
 	const forAll = partsOf(workshop, whole, { ...shared, opener: openerOf(whole, facts) }, { options, before: [] });
-	const named = others.length === 0 ? [...alone, ...body] : firstOfSeveral(bench);
+	const named = others.length === 0 ? [...alone(bench), ...body] : firstOfSeveral(bench);
 	const first = partsOf(named, root, shared, { options, before: forAll });
 	const before = [...forAll, ...first];
 	const more = others.map((task) => {
@@ -133,7 +141,7 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 		reportFd: firstWorkFd,
 		...defined({ clocks: made.find((part) => part.clocks !== undefined)?.clocks }),
 		...(options.freshIds === true ? { newIds: ids.cells } : {}),
-		findings,
+		findings: [...findings, ...lostForegrounds(forest)],
 	};
 }
 

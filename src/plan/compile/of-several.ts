@@ -50,7 +50,7 @@ export function commonDescriptions({ processes, shared }: Forest, policy: FilePo
 			if (found.has(key) || description === undefined || !apart(description)) continue;
 			if (isOwn(slot)) {
 				const { making } = kindOf(slot.content);
-				if (making.workshop?.waits !== undefined || making.unlinked?.(slot) !== undefined) continue;
+				if (making.workshop?.waits?.(slot) !== undefined || making.unlinked?.(slot) !== undefined) continue;
 				const own = making.files?.(slot.content).find(({ looks }) => ownName(looks.path, pid) !== undefined);
 				const what = making.open === "with its memory" ? "a memfd" : own?.looks.path;
 				if (what !== undefined) refuseCommon(`descriptor ${number}`, what, shared.descriptions.get(description.id));

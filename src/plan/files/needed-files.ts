@@ -1,10 +1,11 @@
 import { kindOf } from "../../descriptors/kinds.ts";
 import { byOf } from "../../descriptors/node.ts";
+import { slavePath } from "../../descriptors/terminal.ts";
 import type { Task } from "../../forest/task.ts";
 import { ownName } from "../../proc/own-paths.ts";
 import { type FileUse, keyOfInput, type NeededFile, useOfMapping } from "../inputs.ts";
 import { ghostDirectories } from "./ghosts.ts";
-import { type FdSlot, type FilePolicy, slotsOf } from "./slots.ts";
+import { type FdSlot, type FilePolicy, isOwn, slotsOf } from "./slots.ts";
 
 /**
  * All files of the host that the plan of a process uses, each once for each use: its mapped files, executable and directories,
@@ -26,6 +27,8 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 	for (const directory of ghostDirectories(task, policy)) need(directory, "node");
 	for (const slot of slotsOf(files, policy, () => {})) {
 		for (const { path, use, by } of filesOfSlot(slot, identity.pid)) need(path, use, by);
+		const pty = isOwn(slot) ? kindOf(slot.content).making.pty?.(slot.content) : undefined;
+		if (pty !== undefined) need(slavePath(pty), "terminal");
 	}
 	for (const path of [files.cwd, files.root]) if (path !== undefined) need(path, "node");
 	return [...needed.values()];

@@ -9,6 +9,7 @@ import type { ListDraft, Part } from "../part.ts";
 import { listOfProcess, type Stage } from "../plan.ts";
 import { addWord } from "./hearing.ts";
 import type { Kin } from "./kinship.ts";
+import { addControl, addForeground, type Control } from "./terminals.ts";
 
 const PAGE = 4096;
 const WORD = 8;
@@ -68,6 +69,8 @@ export interface Making {
 	/** The struct context of blob.h that it reports by. */
 	readonly reportTarget: (pid: number) => Place;
 	readonly words: Words;
+	/** The terminals of sessions, by their leaders. */
+	readonly controls: ReadonlyMap<number, Control>;
 }
 
 /**
@@ -78,15 +81,24 @@ export interface Making {
  */
 export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: Making): Part {
 	const { draft } = context;
+	const control = making.controls.get(kin.pid);
 	const list = draft.leader;
 	const { pid, leadsSession, leadsGroup } = kin;
 	for (const child of kin.early) addChild(list, child.pid, making);
 	if (leadsSession && !isRoot)
 		list.add("children", "setsid", [], "leads its session", { expect: { exactly: BigInt(pid) } });
+	if (control !== undefined) addControl(control, "children", list, context);
 	if (leadsGroup) list.add("children", "setpgid", [0n, 0n], "leads its process group");
 	const led = leadsSession || leadsGroup ? making.words.groups.get(pid) : undefined;
 	if (led !== undefined) addWord(list, "children", pid, led, "others may join its group");
 	for (const child of kin.late) addChild(list, child.pid, making);
+	if (control !== undefined) {
+		const { foreground = pid } = control;
+		const there = foreground === pid ? undefined : making.words.groups.get(foreground);
+		if (there !== undefined)
+			list.add("children", "await", [there, BigInt(foreground)], `until group ${foreground} is there`);
+		addForeground(control, "children", list, context);
+	}
 	// until it gives the table back its parent waits, which may be about to make the group's leader
 	if (!making.words.tables.has(pid)) addJoining("children", kin, list, making);
 	return draft.made();

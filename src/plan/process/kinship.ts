@@ -43,8 +43,10 @@ interface Standing {
  *
  * @throws NecromancerError ERR_UNSUPPORTED for sessions and groups whose leaders are not among the processes, or are not where
  * they could be inherited from; ERR_TASK_UNRUNNABLE for parents that are not there.
+ *
+ * @param foregrounds groups that leaders of sessions wait for.
  */
-export function kinshipOf({ processes }: Pick<Forest, "processes">): Kinship {
+export function kinshipOf({ processes }: Pick<Forest, "processes">, foregrounds: readonly number[] = []): Kinship {
 	const standings = standingsOf(processes);
 	const [root] = standings;
 	if (root === undefined) throw new RangeError("a forest of no process");
@@ -86,6 +88,7 @@ export function kinshipOf({ processes }: Pick<Forest, "processes">): Kinship {
 		};
 	};
 	const kin = kinOf(root);
+	for (const group of foregrounds) if (known.has(group)) awaited.add(group);
 	return { root: kin, awaited: [...awaited] };
 }
 

@@ -15,6 +15,8 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	socketOptions: async (_, asked) => asked.map(() => undefined),
 	isFiltered: async () => false,
 	socketName: async () => undefined,
+	isElsewhere: () => false,
+	terminal: async () => ({ id: 0x8803, index: 3, mastered: true }),
 	isLost: (number) => number === 8,
 	report: () => {},
 	...answers,

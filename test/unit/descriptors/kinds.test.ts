@@ -24,7 +24,9 @@ describe("the table of kinds", () => {
 	it("says by which file something was opened", () => {
 		const common = { id: 1, flags: 0 };
 		expect(pathOf({ ...common, kind: "fifo", file: { path: "/fifo" }, pipe: { id: 1 } })).toBe("/fifo");
-		expect(pathOf({ ...common, kind: "tty", path: "/dev/tty" })).toBe("/dev/tty");
+		expect(pathOf({ ...common, kind: "tty", place: "current", path: "/dev/tty", terminal: { id: 0x500 } })).toBe(
+			"/dev/tty",
+		);
 		expect(pathOf({ ...common, kind: "eventfd", counter: 0n })).toBeUndefined();
 	});
 

@@ -20,13 +20,13 @@ const opened = (link: string, stat: BigIntStats): OpenDescriptor => ({ number: 3
 
 /** Its kind, and in words what it is that cannot be dumped. */
 function seen(link: string, stat: BigIntStats): unknown {
-	const { kind, undumpable } = see(opened(link, stat), lookAt(process.pid, new Map()));
+	const { kind, undumpable } = see(opened(link, stat), lookAt(process.pid, new Map(), { isElsewhere: () => false }));
 	return undumpable === undefined ? kind : [kind, undumpable];
 }
 
 /** What it is opened by again, or what its content is kept as. */
 async function found(link: string, stat: BigIntStats): Promise<unknown> {
-	const sighting = see(opened(link, stat), lookAt(process.pid, new Map()));
+	const sighting = see(opened(link, stat), lookAt(process.pid, new Map(), { isElsewhere: () => false }));
 	return sighting.describe({ id: 1, flags: 0 }, asking());
 }
 

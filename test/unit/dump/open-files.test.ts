@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { Agent } from "../../../src/agent/agent.ts";
 import { type MissingDescriptors, type OpenOf, requireDumpable } from "../../../src/dump/descriptor-policy.ts";
 import { deviceText, openDescriptors } from "../../../src/dump/open-files.ts";
+import { terminalTable } from "../../../src/dump/terminals.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { refusalOf } from "../../support/refusal.ts";
 
@@ -16,7 +17,12 @@ it("refuses what cannot be dumped by number and name, unless it need not be dump
 	const agent = { call: async () => 0n } as unknown as Agent;
 	const { pid } = process;
 	const required = (shown: typeof open, policy: MissingDescriptors, more: readonly OpenOf[] = []) =>
-		requireDumpable(agent, [...more, { pid, open: shown }], policy);
+		requireDumpable(
+			agent,
+			[...more, { pid, open: shown }],
+			policy,
+			terminalTable(false, () => {}),
+		);
 	expect(await refusalOf(required(open, "error"))).toBe(
 		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a pidfd, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	);

@@ -19,8 +19,8 @@ describe("a plan of several processes", () => {
 			forestOf([SIMPLE.process(5, 0, 5, 5, [log]), SIMPLE.process(6, 5, 5, 7, [log]), SIMPLE.process(7, 6, 5, 7)]),
 		);
 		expect(plan.others).toEqual([
-			{ pid: 6, tids: [6], views: [] },
-			{ pid: 7, tids: [7], views: [] },
+			{ pid: 6, ppid: 5, pgid: 7, sid: 5, tids: [6], views: [] },
+			{ pid: 7, ppid: 6, pgid: 7, sid: 5, tids: [7], views: [] },
 		]);
 		expect(planSteps(plan, ["shared", "children"])).toEqual([
 			"leader: mmap words by which its processes wait for one another",
