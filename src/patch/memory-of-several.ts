@@ -44,7 +44,9 @@ export function contentsOfSeveral(
 		if (before !== undefined) {
 			const pages = differentPages(before.object.contents, part.object.contents);
 			if (pages > 0)
-				say(`differs in ${pages} pages between ${before.name} and ${part.name}: what ${part.name} holds is taken`);
+				say(
+					`differs in ${pages} page${pages === 1 ? "" : "s"} between ${before.name} and ${part.name}: what ${part.name} holds is taken`,
+				);
 		}
 		contents = onTop(contents, part.object.contents);
 		before = part;

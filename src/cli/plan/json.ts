@@ -23,6 +23,9 @@ export function planJson(plan: Plan) {
 		kind: "plan",
 		pid: plan.pid,
 		tids: plan.tids,
+		...(plan.others === undefined
+			? {}
+			: { others: plan.others.map(({ pid, ppid, pgid, sid, tids }) => ({ pid, ppid, pgid, sid, tids })) }),
 		hole: { start: hex(plan.hole.start), end: hex(plan.hole.end) },
 		end: hex(encoded.end),
 		context: placeJson(plan.context, indices, encoded),

@@ -1,5 +1,5 @@
 import { hex } from "../../bytes/address.ts";
-import { LEADER, type Plan, type PlanStep } from "../../plan/plan.ts";
+import { LEADER, listOfProcess, type Plan, type PlanStep } from "../../plan/plan.ts";
 import { type NumberedStep, numberSteps } from "../../program/assemble.ts";
 import { stepText } from "../../program/text.ts";
 import { escapeText } from "../escape-text.ts";
@@ -20,15 +20,17 @@ const WIDEST = 120;
  */
 export function planText(plan: Plan, paint: Paint, verbose: boolean): string {
 	const steps = numberSteps(plan);
-	const groups = groupsOf(steps);
+	const groups = groupsOf(steps, plan);
 	const lists = fold(
 		plan.lists.map(({ name }) => name).filter((name) => name !== LEADER),
 		verbose,
 	);
 	const shown = new Set([LEADER, ...lists.head, ...lists.tail]);
+	const { others = [] } = plan;
+	const threads = others.reduce((sum, { tids }) => sum + tids.length, plan.tids.length);
 	const visible = groups.filter(({ list }) => shown.has(list));
 	return [
-		`${paint.bold(`pid ${plan.pid}`)}: ${counted(plan.tids.length, "thread")}, ${counted(steps.length, "step")}, made from ${hex(plan.hole.start)}-${hex(plan.hole.end)}\n`,
+		`${paint.bold(`${others.length === 0 ? "pid" : "pids"} ${[plan, ...others].map(({ pid }) => pid).join(", ")}`)}: ${counted(threads, "thread")}, ${counted(steps.length, "step")}, made from ${hex(plan.hole.start)}-${hex(plan.hole.end)}\n`,
 		...visible.map(({ title, steps: members, list }, i) => {
 			const gap =
 				lists.hidden.length > 0 && list === lists.tail[0] && visible[i - 1]?.list !== list
@@ -58,11 +60,13 @@ interface StepGroup {
 	readonly steps: readonly NumberedStep<PlanStep>[];
 }
 
-/** The leader's steps by stage, those of others by who runs them. */
-function groupsOf(steps: readonly NumberedStep<PlanStep>[]): StepGroup[] {
+/** The steps of each process's first thread by stage, those of others by who runs them. */
+function groupsOf(steps: readonly NumberedStep<PlanStep>[], { others = [] }: Pick<Plan, "others">): StepGroup[] {
+	const processes = new Set(others.map(({ pid }) => listOfProcess(pid)));
 	const groups: { title: string; list: string; steps: NumberedStep<PlanStep>[] }[] = [];
 	for (const step of steps) {
-		const title = step.list === LEADER ? step.step.stage : step.list;
+		const { list, step: planned } = step;
+		const title = list === LEADER ? planned.stage : processes.has(list) ? `${list}: ${planned.stage}` : list;
 		const last = groups.at(-1);
 		if (last !== undefined && last.title === title && last.list === step.list) last.steps.push(step);
 		else groups.push({ title, list: step.list, steps: [step] });

@@ -31,7 +31,8 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 			? `${paint.bold(escapeText(only.comm))}, pid ${only.pid}`
 			: `${tree.length} processes`;
 	yield `${paint.bold(escapeText(name))}: CRIU images of ${who}, ${sizeText(bytes)} in ${counted(fileCount, "file")}\n`;
-	if (tree.length > 1) yield section("tree", `${tree.length}`, foldedLines(treeLines(tree), paint, verbose), paint);
+	if (tree.length > 1)
+		yield section("tree", `${tree.length}`, foldedLines(treeLines(tree, processes), paint, verbose), paint);
 	const common = (view.shared ?? []).map(({ kind, id, what, processes: by }) => [
 		`${kind} ${id}`,
 		escapeText(what),
@@ -49,16 +50,25 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 }
 
 /** Children below their parents, indented; session and group where they are not the parent's. The root's parent is not in the images. */
-function treeLines(tree: readonly TreeEntry[]): string[] {
+function treeLines(tree: readonly TreeEntry[], processes: readonly ProcessView[]): string[] {
+	const memory = new Map(processes.map(({ pid, mappings }) => [pid, memoryText(mappings)]));
 	const depths = new Map<number, number>();
 	const entries = new Map(tree.map((entry) => [entry.pid, entry]));
 	return tree.map((entry) => {
 		const { pid, ppid, comm } = entry;
 		const depth = (depths.get(ppid) ?? -1) + 1;
 		depths.set(pid, depth);
-		const remarks = remarksOn(entry, entries.get(ppid));
+		const size = memory.get(pid);
+		const remarks = [...remarksOn(entry, entries.get(ppid)), ...(size === undefined ? [] : [size])];
 		return `  ${"  ".repeat(Math.min(depth, 32))}${pid} ${escapeText(comm)}${remarks.length === 0 ? "" : ` (${remarks.join(", ")})`}`;
 	});
+}
+
+/** Of its address space, and of what the pages files hold for it: shared memory counts for each who has it. */
+function memoryText(mappings: ProcessView["mappings"]): string {
+	const sum = (bytes: (mapping: ProcessView["mappings"][number]) => bigint): string =>
+		sizeText(mappings.reduce((all, mapping) => all + bytes(mapping), 0n));
+	return `${sum(({ start, end }) => end - start)}, ${sum(({ held }) => held)} in the pages files`;
 }
 
 const remarksOn = ({ sid, pgid, state, status, threads }: TreeEntry, parent: TreeEntry | undefined): string[] => [

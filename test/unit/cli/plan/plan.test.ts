@@ -42,6 +42,35 @@ findings (1)
 		);
 	});
 
+	it("has all processes of a tree, each with its stages", () => {
+		const plan = planOf((draft) => {
+			draft.list("leader").add("children", "gettid", [], "makes it");
+			draft.list("process 5742").add("identity", "setsid", [], "leads its session");
+			draft.list("process 5742").add("leave", "gettid", [], "is complete");
+			draft.list("thread 5743").add("leave", "gettid", [], "is complete");
+		});
+		const other = { pid: 5742, ppid: 5739, sid: 5742, pgid: 5742, tids: [5742, 5743], views: [] };
+		const tree = { ...plan, others: [other] };
+		expect(planText(tree, paint, false)).toBe(
+			`pids 5739, 5742: 3 threads, 4 steps, made from 0x200000000000-0x200000100000
+
+children (1)
+  1  gettid() = success  # makes it
+
+process 5742: identity (1)
+  2  setsid() = success  # leads its session
+
+process 5742: leave (1)
+  3  gettid() = success  # is complete
+
+thread 5743 (1)
+  4  gettid() = success  # is complete
+`,
+		);
+		const { views: _views, ...told } = other;
+		expect(planJson(tree)).toMatchObject({ pid: 5739, others: [told] });
+	});
+
 	it("lets no name steer the terminal", () => {
 		const shown = text((draft) => {
 			const path = pathDatum("path of \u001b[2J", "/tmp/\u001b[31m\u202e\n");

@@ -279,8 +279,8 @@ images: CRIU images of 3 processes, `.slice(1),
 		);
 		expect(text).toContain(`
 tree (3)
-  ${PID} counter-static (session ${PID}, group ${PID})
-    7 counter-static (session 7, group 7)
+  ${PID} counter-static (session ${PID}, group ${PID}, 4M, 3.1M in the pages files)
+    7 counter-static (session 7, group 7, 4M, 3.1M in the pages files)
       8 z\\x1b (zombie, killed by SIGSEGV, session 8, group 8)
 
 shared (6)
