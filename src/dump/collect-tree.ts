@@ -29,12 +29,9 @@ export interface Reading {
 	readonly memoryOf: (pid: number) => ProcessMemory;
 	readonly objects: LiveObjects;
 	readonly ghosts: LiveGhosts;
-<<<<<<< HEAD
 	/** That of all of them, where it is not ours. */
 	readonly ipc?: IpcNamespace | undefined;
-=======
 	readonly terminals: LiveTerminals;
->>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
 	readonly allowLost: ReadonlySet<Losable>;

@@ -147,12 +147,8 @@ async function write(
 			memories.set(pid, memory);
 			return memory;
 		};
-<<<<<<< HEAD
-		const around = { objects, ghosts, ipc: ipc?.namespace };
+		const around = { objects, ghosts, terminals, ipc: ipc?.namespace };
 		const reading = { cpu, memoryOf, ...around, pages, missing, allowLost, report: told.report };
-=======
-		const reading = { cpu, memoryOf, objects, ghosts, terminals, pages, missing, allowLost, report: told.report };
->>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 		const { forest, callers } = await collectTree(agent, tree, reading);
 		const { draft, findings } = imagesFromForest(forest, { pages, lost: told.by });
 		for (const { identity, memory } of forest.processes) {

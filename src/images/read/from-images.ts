@@ -1,8 +1,5 @@
-<<<<<<< HEAD
 import { defined } from "../../bytes/defined.ts";
-=======
 import { once } from "../../bytes/once.ts";
->>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";

@@ -25,11 +25,8 @@ import { planDirectories } from "../process/directories.ts";
 import { planFamily, planReturn, planWords } from "../process/family.ts";
 import { planBirth, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
-<<<<<<< HEAD
 import { planIpc } from "../process/ipc.ts";
-=======
 import { lostForegrounds, planControl } from "../process/terminals.ts";
->>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 import { planTracer } from "../process/tracer.ts";
 import { planLeave } from "../threads/leave.ts";
 import { planSignals } from "../threads/signals.ts";
@@ -70,11 +67,8 @@ const alone = ({ making }: Bench): readonly NamedPart[] => [
 	["identity", planIdentity],
 	["attributes", planAttributes],
 	["inputs", planInputs],
-<<<<<<< HEAD
 	["System V IPC", planIpc],
-=======
 	["terminal", (task, context) => planControl(task, context, making.controls)],
->>>>>>> 9ae2141 (Dump, write, read and restore terminals: ptys with both ends, their settings, sizes, locks and what waits in them, and the sessions that they control)
 ];
 
 const body: readonly NamedPart[] = [
