@@ -1,5 +1,6 @@
 import { minorOf } from "../linux/stat.ts";
 import { type Termios, TTY_MAJOR, TTY_MINOR, type Winsize } from "../linux/tty.ts";
+import type { DescriptionCommon } from "./description.ts";
 
 /** What lies behind descriptors of a terminal (tty(4), pty(7)). Both ends of a pty show the same. */
 export interface Terminal {
@@ -54,6 +55,18 @@ export const slavePath = (index: number): string => `/dev/pts/${index}`;
 /** `dev_t` of /dev/pts/N, as stat(2) gives it. */
 export const slaveDevice = (index: number): number =>
 	(TTY_MAJOR.PTY_SLAVE << 8) | (index & 0xff) | ((index & ~0xff) << 12);
+
+/** A terminal (tty(4), pty(7)). */
+export interface Tty extends DescriptionCommon {
+	readonly kind: "tty";
+	/** What of the terminal it shows: either end of a pty, /dev/tty, or a device that is none of these. */
+	readonly place: TerminalPlace;
+	/** The name that it was opened by. */
+	readonly path: string;
+	/** st_mode of that. */
+	readonly mode?: number;
+	readonly terminal: Terminal;
+}
 
 /** What a device is, of those that are terminals. */
 export type TerminalPlace = "master" | "slave" | "current" | "device";

@@ -3,8 +3,7 @@ import { withoutDeleted } from "../proc/deleted.ts";
 import type { Look, OpenDescriptor } from "./ask.ts";
 import { nowhere } from "./file.ts";
 import type { Sighting } from "./kind.ts";
-import { indexOfSlave, placeOfDevice, slavePath, type TerminalPlace } from "./terminal.ts";
-import type { Tty } from "./tty.ts";
+import { indexOfSlave, placeOfDevice, slavePath, type TerminalPlace, type Tty } from "./terminal.ts";
 
 /** The names of the master of every pty of /dev/pts. */
 const MASTERS = ["/dev/ptmx", "/dev/pts/ptmx"];

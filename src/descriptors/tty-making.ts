@@ -22,8 +22,7 @@ import { bytesDatum, cellDatum } from "../program/data.ts";
 import type { MadeInput } from "./inputs.ts";
 import { openByName, openNode } from "./node.ts";
 import { addDuplicate, addStatusFlags, type FdAllocator, openFlags, type Slot } from "./steps.ts";
-import { isControlling, isHungUp, slavePath, type Terminal } from "./terminal.ts";
-import type { Tty } from "./tty.ts";
+import { isControlling, isHungUp, slavePath, type Terminal, type Tty } from "./terminal.ts";
 import { keepAs, type Workshop } from "./workshop.ts";
 
 /** What the workshop keeps an end under. */

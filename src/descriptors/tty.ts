@@ -1,25 +1,12 @@
 import { defined } from "../bytes/defined.ts";
 import { FdTypes, type FileEntry } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
-import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, type EntryImages, type EntryWriter, partOf } from "./entries.ts";
 import { accessOf, regularFile } from "./file.ts";
 import type { DescriptorKind, FoundDescriptor } from "./kind.ts";
-import { isOutside, slavePath, type Terminal, type TerminalPlace } from "./terminal.ts";
+import { isOutside, slavePath, type Terminal, type TerminalPlace, type Tty } from "./terminal.ts";
 import { seeTerminal } from "./tty-living.ts";
 import { madeTerminals, makeTerminals, openTerminal, waitsFor } from "./tty-making.ts";
-
-/** A terminal (tty(4), pty(7)). */
-export interface Tty extends DescriptionCommon {
-	readonly kind: "tty";
-	/** What of the terminal it shows: either end of a pty, /dev/tty, or a device that is none of these. */
-	readonly place: TerminalPlace;
-	/** The name that it was opened by. */
-	readonly path: string;
-	/** st_mode of that. */
-	readonly mode?: number;
-	readonly terminal: Terminal;
-}
 
 export const tty: DescriptorKind<Tty> = {
 	images: { types: [FdTypes.TTY], from, to },

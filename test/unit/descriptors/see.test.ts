@@ -52,8 +52,11 @@ describe("what a descriptor refers to", () => {
 	});
 
 	it("tells terminals from other devices", () => {
-		expect(seen("/dev/pts/3", device(0x8803n))).toEqual(["tty", "the terminal /dev/pts/3"]);
-		expect(seen("/dev/tty", device(0x500n))).toEqual(["tty", "the terminal /dev/tty"]);
+		const elsewhere = "of another mount of devpts than /dev/pts";
+		expect(seen("/other/3", device(0x8803n))).toEqual(["tty", `the terminal /other/3, ${elsewhere}`]);
+		expect(seen("/other/ptmx", device(0x502n))).toEqual(["tty", `the terminal /other/ptmx, ${elsewhere}`]);
+		expect(seen("/dev/pts/3 (deleted)", device(0x8803n))).toEqual("tty");
+		expect(seen("/dev/tty", device(0x500n))).toEqual("tty");
 		expect(seen("/dev/null", look("/dev/null"))).toEqual("file");
 		expect(seen("/dev/kvm", device(0xae8n))).toEqual(["unknown", "the device /dev/kvm"]);
 		expect(seen("/dev/sda", { ...nothing, mode: 0o060660n } as BigIntStats)).toEqual([

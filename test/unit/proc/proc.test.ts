@@ -79,6 +79,8 @@ describe("parseStat", () => {
 				ppid: 4,
 				pgid: 5,
 				sid: 6,
+				terminal: 7,
+				foreground: 8,
 				nice: -5,
 				startTime: 22n,
 				realTimePriority: 40,

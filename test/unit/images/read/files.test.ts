@@ -421,14 +421,52 @@ describe("descriptors from images", () => {
 		expect(described({ id: 50, type, body })).toEqual({ id: 50, ...expected });
 	});
 
-	it("a terminal, by its device", () => {
-		const tty = part(19, number(1, 50), number(2, 3), number(3, 0o100002), flow(4), number(6, 51));
-		const { files, close } = tasksOf([
-			{ id: 50, type: 11, body: tty },
-			{ id: 51, name: "/dev/pts/3" },
-		]);
+	it("a terminal, whose settings both ends have; control characters lie in the first words", () => {
+		const words = [0x157f_1c03, 0x0001_0004, 0x001a_1311, 0x160f_1712, 0xdead_beef];
+		const termios = [0x500, 5, 0xbf, 0x8a3b, 0, 0, 0].flatMap((word, i) => number(i + 1, word));
+		const cc = [...words, ...Array.from({ length: 14 }, () => 0x7f00_0001)].flatMap((word) => number(8, word));
+		const none = [
+			...[1, 2, 3, 4, 5, 6, 7].flatMap((field) => number(field, 0)),
+			...Array(19).fill(number(8, 0)).flat(),
+		];
+		const size = [24, 80, 0, 0].flatMap((word, i) => number(i + 1, word));
+		const info = (id: number, rdev: number, session: number, ...more: Bytes[]): Bytes => [
+			...[number(1, id), number(2, 1), number(3, 0), number(4, 0), number(5, 0), number(6, session)].flat(),
+			...[number(7, session), number(8, rdev), delimited(9, [...termios, ...cc]), delimited(10, none)].flat(),
+			...[delimited(11, size), delimited(12, number(1, 3)), ...more].flat(),
+		];
+		const tty = (id: number, end: number, file: number): Bytes =>
+			part(19, number(1, id), number(2, end), number(3, 0o100002), flow(4), number(6, file));
+		const extra = {
+			"tty-info.img": image(0x59453036, info(7, 0x502, 9), info(6, 0x8803, 0, number(14, 5), number(15, 6))),
+			"tty-data.img": image(0x59413026, [...number(1, 6), ...delimited(2, [...Buffer.from("ls\n")])]),
+		};
+		const { files, close } = tasksOf(
+			[
+				{ id: 50, type: 11, body: tty(50, 6, 51) },
+				{ id: 52, type: 11, body: tty(52, 7, 53) },
+				{ id: 51, name: "/dev/pts/3" },
+				{ id: 53, name: "/dev/ptmx" },
+			],
+			extra,
+		);
 		close();
-		expect(files.descriptors[0]?.description).toEqual({ kind: "tty", id: 50, flags: 0o100002, path: "/dev/pts/3" });
+		const [slave, master] = files.descriptors.map(({ description }) => description);
+		expect(slave).toMatchObject({ kind: "tty", id: 50, flags: 0o100002, place: "slave", path: "/dev/pts/3" });
+		expect(master).toMatchObject({ kind: "tty", place: "master", path: "/dev/ptmx" });
+		expect(slave?.kind === "tty" && master?.kind === "tty" && slave.terminal === master.terminal).toBe(true);
+		expect(slave).toHaveProperty("terminal", {
+			...{ id: 0x8803, index: 3, mastered: true, session: 9, foreground: 9, uid: 5, gid: 6 },
+			settings: {
+				...{ c_iflag: 0x500, c_oflag: 5, c_cflag: 0xbf, c_lflag: 0x8a3b, c_line: 0, c_ispeed: 0, c_ospeed: 0 },
+				c_cc: Uint8Array.from(Buffer.from("031c7f150400010011131a0012170f16efbead", "hex")),
+			},
+			window: { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 },
+			input: new Uint8Array(Buffer.from("ls\n")),
+		});
+		expect(refused([{ id: 50, type: 11, body: tty(50, 8, 51) }], extra)).toBe(
+			"ERR_IMAGE_CORRUPT files.img: file 50 is terminal 8, which tty-info.img does not hold",
+		);
 	});
 
 	it("duplicates share a description, each with its own FD_CLOEXEC; numbers come in order", () => {
