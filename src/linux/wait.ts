@@ -1,7 +1,16 @@
 import { SIGTRAP } from "./signal.ts";
 
-/** Options of wait4(2) (include/uapi/linux/wait.h). */
-export const WAIT = { NOHANG: 1, UNTRACED: 2, CONTINUED: 8, ALL: 0x4000_0000 } as const;
+/** Options of wait4(2) and waitid(2) (include/uapi/linux/wait.h). */
+export const WAIT = { NOHANG: 1, UNTRACED: 2, EXITED: 4, CONTINUED: 8, NOWAIT: 0x100_0000, ALL: 0x4000_0000 } as const;
+
+/** Of waitid(2): the process of that id. */
+export const P_PID = 1n;
+
+/** What of a status word says how a process has ended. */
+export const WAIT_STATUS = 0xff7f;
+
+/** In a status word: who was killed has left a core. */
+export const CORE_DUMPED = 0x80;
 
 /** What a status word of wait4(2) says (WIFEXITED(3) and its kin). */
 export type WaitStatus =

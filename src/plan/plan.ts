@@ -16,6 +16,8 @@ export interface Plan extends Program<PlanStep> {
 	readonly views: readonly Range[];
 	/** The same of all other processes, parents before children; absent where there are none. */
 	readonly others?: readonly PlannedProcess[];
+	/** Those that have ended, and that their parents do not wait for; absent where there are none. */
+	readonly zombies?: readonly PlannedZombie[];
 	/** Where it tells and waits, until it lives: above all its own descriptors. */
 	readonly reportFd: number;
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
@@ -36,6 +38,12 @@ export interface PlannedProcess extends Pick<Plan, "tids" | "views"> {
 	/** Those that it will be in. */
 	readonly sid: number;
 	readonly pgid: number;
+}
+
+/** One that is nothing but its exit status. */
+export interface PlannedZombie extends Pick<PlannedProcess, "pid" | "ppid" | "sid" | "pgid"> {
+	/** As wait(2) gives it. */
+	readonly status: number;
 }
 
 /** The name of the list that the first thread of the first process runs. */

@@ -32,7 +32,6 @@ export const agentCalls = {
 	process_vm_readv: { args: [int, pointer, count, pointer, count, hexadecimal] },
 	ptrace: { args: [oneOf(PTRACE, "PTRACE_"), int, pointer, hexadecimal] },
 	renameat: { args: [descriptor, text, descriptor, text] },
-	rt_sigtimedwait: { args: [pointer, pointer, pointer, count] },
 	sched_getscheduler: { args: [int] },
 	splice: { args: [descriptor, pointer, descriptor, pointer, count, hexadecimal] },
 	statx: { args: [descriptor, text, hexadecimal, hexadecimal, pointer] },

@@ -208,4 +208,5 @@ export const processCalls = {
 		],
 	},
 	wait4: { args: [int, pointer, octal, pointer] },
+	waitid: { args: [oneOf({ P_ALL: 0, P_PID: 1 }), int, pointer, octal, pointer] },
 } as const satisfies SystemCallRows;

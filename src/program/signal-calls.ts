@@ -82,6 +82,7 @@ export const signalCalls = {
 	rt_sigprocmask: { args: [oneOf({ SIG_BLOCK: 0, SIG_UNBLOCK: 1, SIG_SETMASK: 2 }), signalSet, pointer, count] },
 	rt_sigqueueinfo: { args: [int, signal, info], remedies: [remedy("EAGAIN", SIGPENDING)] },
 	rt_tgsigqueueinfo: { args: [int, int, signal, info], remedies: [remedy("EAGAIN", SIGPENDING)] },
+	rt_sigtimedwait: { args: [signalSet, pointer, pointer, count] },
 	setitimer: { args: [oneOf(ITIMER, "ITIMER_"), intervalTimes, pointer] },
 	sigaltstack: { args: [pointerTo(stackAt), pointer] },
 	tgkill: { args: [int, int, signal] },

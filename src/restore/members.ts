@@ -5,7 +5,6 @@ import type { Task } from "../forest/task.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Plan, PlannedProcess } from "../plan/plan.ts";
 import { ifShown } from "../proc/if-shown.ts";
-import { readNamespace } from "../proc/namespaces.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
 import { processes } from "../proc/tasks.ts";
@@ -22,29 +21,40 @@ export interface Member {
 	readonly isRoot: boolean;
 }
 
+/** Those that are there. */
+export interface Members {
+	/** Parents first. */
+	readonly members: readonly Member[];
+	/** The id here of a process, or what has ended, by that which it is to have. */
+	readonly here: (id: number) => number;
+}
+
 /**
- * The processes of a plan when all of them are there, parents first.
+ * The processes of a plan when all of them are there.
  *
  * @param pid the root's id here.
  * @throws NecromancerError ERR_RESTORE_FAILED where one is not to be found.
  */
-export function membersOf(pid: number, { processes: tasks }: Forest, plan: Plan, ids: IdChoice): readonly Member[] {
-	const here = ids === "namespace" ? idsIn(readNamespace(pid, "pid")) : undefined;
+export function membersOf(pid: number, { processes: tasks }: Forest, plan: Plan, ids: IdChoice): Members {
+	const known = ids === "namespace" ? idsIn(pid) : undefined;
+	const here = (id: number): number => {
+		if (id === plan.pid) return pid;
+		return known === undefined ? id : (known.get(id) ?? refuseLost(id));
+	};
 	const planned = [{ ...plan, ppid: 0, sid: plan.pid, pgid: plan.pid }, ...(plan.others ?? [])];
-	return tasks.flatMap((task, i): Member[] => {
+	const members = tasks.map((task, i): Member => {
 		const of = planned[i];
 		if (of === undefined) throw new RangeError(`process ${task.identity.pid} is not in the plan`);
-		if (i === 0) return [{ pid, task, planned: of, isRoot: true }];
-		const found = here === undefined ? of.pid : here.get(of.pid);
-		return found === undefined ? refuseLost(of.pid) : [{ pid: found, task, planned: of, isRoot: false }];
+		return { pid: here(of.pid), task, planned: of, isRoot: i === 0 };
 	});
+	return { members, here };
 }
 
-/** Ids here of all who live in a pid namespace, by those that they have there. */
-function idsIn(namespace: string): ReadonlyMap<number, number> {
+/** Ids here of a process in another pid namespace and of all below it, by those that they have there. */
+function idsIn(root: number): ReadonlyMap<number, number> {
 	const known = new Map<number, number>();
-	for (const pid of processes()) {
-		if (ifShown(() => readNamespace(pid, "pid")) !== namespace) continue;
+	// a zombie has no namespaces to compare
+	for (const pid of familyOf(root)) {
 		const own = ifShown(() => readStatus(pid))?.nspids.at(-1);
 		if (own !== undefined) known.set(own, pid);
 	}

@@ -12,16 +12,14 @@ import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
 import { currentIds, type IdChoice, leaderAndThreads } from "./ids.ts";
-import type { Member } from "./members.ts";
+import type { Member, Members } from "./members.ts";
 import { registerDifferences } from "./registers.ts";
 import { leftovers, verify } from "./verify.ts";
-import { kinDifferences } from "./verify-kin.ts";
+import { endedDifferences, kinDifferences } from "./verify-kin.ts";
 import { sharedDifferences } from "./verify-shared.ts";
 
 /** Restored processes that wait to be released. */
-export interface WaitingForest {
-	/** Parents first. */
-	readonly members: readonly Member[];
+export interface WaitingForest extends Members {
 	readonly forest: Forest;
 	readonly facts: HostFacts;
 	readonly plan: Plan;
@@ -44,15 +42,18 @@ const GO = new Uint8Array([1]);
  */
 export async function verifyWaiting(
 	agent: Agent,
-	{ members, forest, plan, policy, ids }: WaitingForest,
+	{ members, here, forest, plan, policy, ids }: WaitingForest,
 ): Promise<void> {
 	for (const member of members) {
 		const { pid, task, planned } = member;
 		const ours = { ...plan, views: planned.views };
-		requireAsPlanned(pid, [...verify(pid, task, ours, policy), ...kinDifferences(member, members, ids)]);
+		requireAsPlanned(pid, [...verify(pid, task, ours, policy), ...kinDifferences(member, here, ids)]);
 	}
 	const [root] = members;
-	if (root !== undefined) requireAsPlanned(root.pid, await sharedDifferences(agent, members, forest, policy));
+	if (root !== undefined && (members.length > 1 || plan.zombies !== undefined)) {
+		requireAsPlanned(root.pid, endedDifferences({ members, here }, plan, ids));
+		requireAsPlanned(root.pid, await sharedDifferences(agent, members, forest, policy));
+	}
 	agent.reports.send(GO);
 }
 

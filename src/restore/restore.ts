@@ -20,6 +20,7 @@ import type { HostFacts } from "../plan/host-facts.ts";
 import { sourcesOf } from "../plan/inputs.ts";
 import { openerOf } from "../plan/opener.ts";
 import { type AssembledPlan, type Plan, WORKSHOP, WORKSHOP_END } from "../plan/plan.ts";
+import { kinshipOf } from "../plan/process/kinship.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { assemble } from "../program/assemble.ts";
 import { killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./carrier.ts";
@@ -108,7 +109,8 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		}
 		await agent.run({ load: encoded.pieces, doing: "taking in the plan" });
 		await runWorkshop(agent, plan, encoded, WORKSHOP);
-		if (count > 1) await adoptOrphans(agent, true);
+		const several = count > 1 || forest.zombies.length > 0;
+		if (several) await adoptOrphans(agent, true);
 		const pid = await makeCarrier(agent, encoded, root, ids, carrierPid);
 		alive.push(pid);
 		await runWorkshop(agent, plan, encoded, WORKSHOP_END);
@@ -120,15 +122,15 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		};
 		const making = { pid, count, encoded, clocks };
 		await untilReady(agent, making);
-		const members = membersOf(pid, forest, plan, ids);
-		if (count > 1) await registerMembers(agent, [...members, ...(init === undefined ? [] : [init])]);
-		const complete = { members, forest, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
+		const { members, here } = membersOf(pid, forest, plan, ids);
+		if (several) await registerMembers(agent, [...members, ...(init === undefined ? [] : [init])]);
+		const complete = { members, here, forest, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
 		// while they still have our credentials: without CAP_SYS_PTRACE we cannot read their /proc files later
 		for (const member of members) requireClocks(agent, member.pid, offsets);
 		await verifyIpc(agent, forest);
 		await verifyWaiting(agent, complete);
 		await untilReady(agent, making);
-		if (count > 1) await adoptOrphans(agent, false);
+		if (several) await adoptOrphans(agent, false);
 		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
 		const findings = [...plan.findings, ...members.flatMap(({ pid, task }) => verifyOomScore(pid, task))];
 		const pids = members.map((member) => member.pid);
@@ -195,10 +197,12 @@ async function planWith(
 }
 
 /** Checks of the host that need no agent. */
-function requireRoom({ processes, zombies }: Forest, { ids = "same" }: RestoreOptions): void {
+function requireRoom(forest: Forest, { ids = "same" }: RestoreOptions): void {
+	const { processes } = forest;
 	for (const task of processes) requireRoomForMappings(task);
 	const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
-	const pids = [...processes.map(({ identity }) => identity.pid), ...zombies.map(({ pid }) => pid)];
+	// with those of leaders that are gone
+	const pids = kinshipOf(forest).all.map(({ pid }) => pid);
 	const wanted = [...new Set([...tids, ...pids])];
 	if (ids === "same") {
 		requireFreeIds(wanted);

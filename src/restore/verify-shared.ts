@@ -35,7 +35,6 @@ export async function sharedDifferences(
 	forest: Forest,
 	{ fds, byCaller }: Pick<FilePolicy, "fds" | "byCaller">,
 ): Promise<string[]> {
-	if (members.length === 1) return [];
 	const pairs = [...descriptionsOf(members, (number) => fds.has(number) || byCaller?.has(number) === true)];
 	const byPid = new Map(members.map((member) => [member.planned.pid, member]));
 	for (const { by } of forest.shared.tables.values()) {

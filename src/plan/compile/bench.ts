@@ -23,15 +23,9 @@ import { pagesUp } from "../memory/memfds.ts";
 import { openerOf } from "../opener.ts";
 import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
-import { type Kin, kinshipOf } from "../process/kinship.ts";
+import { type Kin, type Kinship, kinshipOf } from "../process/kinship.ts";
 import { controlsOf } from "../process/terminals.ts";
-import {
-	borrowersIn,
-	type CommonDescription,
-	type CommonMemory,
-	commonDescriptions,
-	commonMemory,
-} from "./of-several.ts";
+import { type CommonDescription, type CommonMemory, commonDescriptions, commonMemory } from "./of-several.ts";
 import type { CompileOptions } from "./options.ts";
 import { countsOf, roomFor } from "./room.ts";
 
@@ -41,6 +35,10 @@ export interface Bench {
 	readonly whole: Task;
 	/** All but the first. */
 	readonly others: readonly Task[];
+	/** There is more than one process, if only for a while. */
+	readonly several: boolean;
+	/** Those that do not live. */
+	readonly ended: readonly Kin[];
 	readonly kinOf: (task: Task) => Kin;
 	readonly making: Making;
 	readonly descriptions: readonly CommonDescription[];
@@ -55,8 +53,11 @@ export interface Bench {
 
 export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptions): Bench {
 	const { processes } = forest;
-	const several = processes.length > 1;
-	if (several) requirePlannable(forest, options);
+	const controls = controlsOf(forest);
+	const foregrounds = [...controls.values()].flatMap(({ foreground }) => foreground ?? []);
+	const kinship = kinshipOf(forest, foregrounds);
+	const several = kinship.all.length > 1;
+	if (several) requirePlannable(kinship, options);
 	const whole = wholeOf(forest);
 	const { hole = holeOfWhole(whole) } = options;
 	const sources = sourcesOf(whole);
@@ -81,33 +82,22 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			return [object.id, { start, end: address(start + length) }];
 		}),
 	);
-	const controls = controlsOf(forest);
-	const kinship = kinshipOf(
-		forest,
-		[...controls.values()].flatMap(({ foreground }) => foreground ?? []),
-	);
-	const kins = new Map(allKin(kinship.root).map((kin) => [kin.pid, kin]));
+	const kins = new Map(kinship.all.map((kin) => [kin.pid, kin]));
 	const targets = new Map(
-		processes.map(({ identity: { pid } }, i): [number, Place] => {
+		kinship.all.map(({ pid }, i): [number, Place] => {
 			const fd = i === 0 ? REPORT_FD : firstWorkFd;
 			const name = i === 0 ? "report socket" : `report socket of process ${pid}`;
 			return [pid, bytesDatum(name, contextLayout.encode({ report_fd: BigInt(fd), task: BigInt(pid) }))];
 		}),
 	);
-	const borrowers = several ? borrowersIn(forest) : [];
-	const words = wordsFor(
-		kinship.root.pid,
-		processes.slice(1).map(({ identity }) => identity.pid),
-		kinship.awaited,
-		borrowers,
-	);
+	const words = wordsFor(kinship);
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
 		children: processes.flatMap(({ identity }) =>
 			identity.ppid === pid && identity.pid !== pid ? [identity.pid] : [],
 		),
-		borrowsTable: borrowers.includes(pid),
+		borrowsTable: kins.get(pid)?.borrows === true,
 		descriptions: new Map(
 			descriptions.map(({ key, description }, i): [string, InputFile] => [
 				key,
@@ -123,7 +113,8 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		),
 	});
 	return {
-		...{ whole, others: processes.slice(1), descriptions, firstCommon, memory, places },
+		...{ whole, others: processes.slice(1), several, descriptions, firstCommon, memory, places },
+		ended: kinship.all.filter(({ fate }) => fate.kind !== "lives"),
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
 		making: { reportTarget: targetOf, words, controls },
 		sharedOf: (task) => ({
@@ -147,14 +138,11 @@ export const holeFor = (forest: Forest): Range => holeOfWhole(wholeOf(forest));
 const holeOfWhole = (whole: Task): Range => chooseHole(whole.memory.mappings, roomFor(countsOf(whole)));
 
 /** @throws NecromancerError ERR_UNSUPPORTED for what is planned of one process only. */
-function requirePlannable({ processes, zombies }: Forest, { fds, freshIds: fresh }: CompileOptions): void {
-	const count = `and there are ${processes.length} processes`;
-	const refuseAll = (subject: string, finding: string, expectation = count): never =>
-		refuse("ERR_UNSUPPORTED", { subject, finding, expectation });
+function requirePlannable({ all }: Kinship, { fds, freshIds: fresh }: CompileOptions): void {
+	const refuseAll = (subject: string, finding: string): never =>
+		refuse("ERR_UNSUPPORTED", { subject, finding, expectation: `and there are ${all.length} processes` });
 	if (fds.size > 0) refuseAll("--fd", "names a descriptor of one process");
 	if (fresh === true) refuseAll("--fresh-ids", "gives one process an id of the kernel's choice");
-	for (const { pid, comm } of zombies)
-		refuseAll(`process ${pid} (${comm})`, "is a zombie", "which this version does not restore");
 }
 
 /** Who shows a segment first fills it; the first process those that nobody shows. */
@@ -166,8 +154,6 @@ function segmentsOf(task: Task, processes: readonly Task[]): NonNullable<Shared[
 	const fills = ids.filter((id) => (processes.find((candidate) => shows(candidate, id)) ?? processes[0]) === task);
 	return { fills: new Set(fills), first };
 }
-
-const allKin = (kin: Kin): Kin[] => [kin, ...[...kin.early, ...kin.late].flatMap(allKin)];
 
 const unknown = (pid: number): never => {
 	throw new RangeError(`no process ${pid} in the forest`);

@@ -3,6 +3,7 @@ import type { Range } from "../../bytes/range.ts";
 import { type Forest, forestOf } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
 import { rootOf } from "../../forest/whole.ts";
+import { WAIT_STATUS } from "../../linux/wait.ts";
 import { dataOf } from "../../program/data.ts";
 import { planClocks } from "../clocks.ts";
 import { type Context, contextOf, type Shared } from "../context.ts";
@@ -17,15 +18,17 @@ import { planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
 import { inStage, joinParts, type Part, requireOrder } from "../part.ts";
-import { listOfProcess, type Plan, type PlannedProcess } from "../plan.ts";
+import { listOfProcess, type Plan, type PlannedProcess, type PlannedZombie } from "../plan.ts";
 import { planAttributes, planLateAttributes, planMemoryAttributes } from "../process/attributes.ts";
 import { planBounds } from "../process/bounds.ts";
 import { planCredentials } from "../process/credentials.ts";
 import { planDirectories } from "../process/directories.ts";
+import { planEnd } from "../process/ended.ts";
 import { planFamily, planReturn, planWords } from "../process/family.ts";
-import { planBirth, planIdentity } from "../process/identity.ts";
+import { planBirth, planDying, planIdentity } from "../process/identity.ts";
 import { planInspection } from "../process/inspection.ts";
 import { planIpc } from "../process/ipc.ts";
+import type { Kin } from "../process/kinship.ts";
 import { lostForegrounds, planControl } from "../process/terminals.ts";
 import { planTracer } from "../process/tracer.ts";
 import { planLeave } from "../threads/leave.ts";
@@ -109,26 +112,29 @@ export const compilePlan = (task: Task, facts: HostFacts, options: CompileOption
  */
 export function compileForest(forest: Forest, facts: HostFacts, options: CompileOptions): Plan {
 	const bench = benchFor(forest, facts, options);
-	const { whole, others, sharedOf } = bench;
+	const { whole, others, several, sharedOf } = bench;
 	const root = rootOf(forest);
 	const shared = sharedOf(root);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
 	const forAll = partsOf(workshop, whole, { ...shared, opener: openerOf(whole, facts) }, { options, before: [] });
-	const named = others.length === 0 ? [...alone(bench), ...body] : firstOfSeveral(bench);
+	const named = several ? firstOfSeveral(bench) : [...alone(bench), ...body];
 	const first = partsOf(named, root, shared, { options, before: forAll });
 	const before = [...forAll, ...first];
 	const more = others.map((task) => {
 		const list = listOfProcess(task.identity.pid);
 		return { task, parts: partsOf(oneOfSeveral(bench, task), task, sharedOf(task), { options, before }, list) };
 	});
-	const made = [...before, ...more.flatMap(({ parts }) => parts)];
+	const ended = bench.ended.flatMap((kin) => partsOfEnded(bench, kin, shared));
+	const made = [...before, ...more.flatMap(({ parts }) => parts), ...ended];
 	const { lists, findings } = joinParts(made);
+	const zombies = bench.ended.flatMap(zombieIn);
 	return {
 		pid: root.identity.pid,
 		tids: tidsOf(root),
 		hole,
 		views: viewsOf(first),
 		...(more.length === 0 ? {} : { others: more.map(({ task, parts }) => plannedOf(bench, task, parts)) }),
+		...(zombies.length === 0 ? {} : { zombies }),
 		lists,
 		data: dataOf(lists, [reportTarget]),
 		context: reportTarget,
@@ -166,6 +172,19 @@ function plannedOf({ kinOf }: Bench, task: Task, parts: readonly Part[]): Planne
 	return { ...{ pid, ppid, sid, pgid }, ...{ tids: tidsOf(task), views: viewsOf(parts) } };
 }
 
+const zombieIn = ({ pid, ppid, sid, pgid, fate }: Kin): PlannedZombie[] =>
+	fate.kind === "zombie" ? [{ pid, ppid, sid, pgid, status: fate.status & WAIT_STATUS }] : [];
+
+/** Of who does not live: a place among others, and an end. */
+function partsOfEnded({ making }: Bench, kin: Kin, shared: Shared): readonly Part[] {
+	const context = () => contextOf(shared, listOfProcess(kin.pid));
+	return [
+		planDying(context()),
+		planFamily(kin, false, context(), making),
+		planEnd(kin, context(), making.words.joined),
+	];
+}
+
 /** The first process makes what several have, before it has children: it is all that they begin with. */
 const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
 	["identity", planIdentity],
@@ -181,11 +200,11 @@ const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
 
 const oneOfSeveral = (bench: Bench, task: Task): readonly NamedPart[] => [
 	["birth", (task, context) => planBirth(task, context, bench.kinOf(task))],
-	...(bench.making.words.tables.has(task.identity.pid) ? withParentsTable(bench) : amongOthers(bench, false)),
+	...(bench.kinOf(task).borrows ? withMakersTable(bench) : amongOthers(bench, false)),
 ];
 
-/** Files are opened, armed and closed by the parent. */
-const withParentsTable = (bench: Bench): readonly NamedPart[] =>
+/** Files are opened, armed and closed by whoever made it. */
+const withMakersTable = (bench: Bench): readonly NamedPart[] =>
 	amongOthers(bench, false).flatMap((part): readonly NamedPart[] => {
 		const [name] = part;
 		if (name === "files" || name === "arming") return [];

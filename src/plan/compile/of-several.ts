@@ -98,26 +98,3 @@ const refuseCommon = (subject: string, what: string, held: Held<unknown> | undef
 		finding: `is ${what}, of processes ${held?.by.join(", ") ?? ""}`,
 		expectation: "which this version restores in one process only",
 	});
-
-/**
- * Processes that have the descriptor table of their parents. Whoever has none of these has its own.
- *
- * @throws NecromancerError ERR_UNSUPPORTED where a table is that of processes which are not parents and children.
- */
-export function borrowersIn({ processes }: Pick<Forest, "processes">): readonly number[] {
-	const tables = new Map(processes.map(({ identity, files }) => [identity.pid, files.table]));
-	const owners = new Map<number, number>();
-	return processes.flatMap(({ identity: { pid, ppid }, files: { table } }) => {
-		if (table === undefined) return [];
-		if (tables.get(ppid) === table) return [pid];
-		const owner = owners.get(table);
-		if (owner !== undefined)
-			refuse("ERR_UNSUPPORTED", {
-				subject: `descriptor table ${table}`,
-				finding: `is that of processes ${owner} and ${pid} (CLONE_FILES)`,
-				expectation: "expected one of them to be the other's parent",
-			});
-		owners.set(table, pid);
-		return [];
-	});
-}

@@ -7,8 +7,9 @@ import { cloneArgsOf } from "../clone-args.ts";
 import type { Context, ToldWords } from "../context.ts";
 import type { ListDraft, Part } from "../part.ts";
 import { listOfProcess, type Stage } from "../plan.ts";
+import { addReaping, expectEnds } from "./ended.ts";
 import { addWord } from "./hearing.ts";
-import type { Kin } from "./kinship.ts";
+import type { Kin, Kinship } from "./kinship.ts";
 import { addControl, addForeground, type Control } from "./terminals.ts";
 
 const PAGE = 4096;
@@ -18,32 +19,27 @@ const WORD = 8;
 export interface Words {
 	/** That the leader of a group is there; absent where nobody waits for that. */
 	readonly groups: ReadonlyMap<number, Place>;
+	/** That a process is in its group, whose leader is about to end. */
+	readonly joined: ReadonlyMap<number, Place>;
 	readonly told: ToldWords;
-	/** That a process which has its parent's descriptor table needs no number of it any more, by the process. */
+	/** That a process which has its maker's descriptor table needs no number of it any more, by the process. */
 	readonly tables: ReadonlyMap<number, Place>;
 	/** The memory that they lie in. */
 	readonly page: Place;
 }
 
-/**
- * @param first the process that the restorer talks to.
- * @param others all but that.
- * @param awaited groups that somebody waits for.
- * @param borrowers processes that have their parents' descriptor tables.
- */
-export function wordsFor(
-	first: number,
-	others: readonly number[],
-	awaited: readonly number[],
-	borrowers: readonly number[],
-): Words {
-	const count = 2 + others.length + awaited.length + borrowers.length;
+/** Of all of a kinship. */
+export function wordsFor({ root, all, awaited }: Kinship): Words {
+	const others = all.filter((kin) => kin !== root && kin.fate.kind === "lives").map(({ pid }) => pid);
+	const borrowers = all.filter(({ borrows }) => borrows).map(({ pid }) => pid);
+	const joining = all.flatMap(({ outlasts }) => outlasts);
+	const count = 2 + others.length + awaited.length + borrowers.length + joining.length;
 	const page = spaceDatum("words between processes", Math.ceil((count * WORD) / PAGE) * PAGE, PAGE);
 	let given = 0;
 	const word = (): Place => ({ ...page, offset: given++ * WORD });
 	const wordsOf = (ids: readonly number[]): ReadonlyMap<number, Place> => new Map(ids.map((id) => [id, word()]));
-	const told = { first, seen: word(), go: word(), free: wordsOf(others) };
-	return { page, told, groups: wordsOf(awaited), tables: wordsOf(borrowers) };
+	const told = { first: root.pid, seen: word(), go: word(), free: wordsOf(others) };
+	return { page, told, groups: wordsOf(awaited), joined: wordsOf(joining), tables: wordsOf(borrowers) };
 }
 
 /** Maps them, in the process that is there first: all others inherit them. */
@@ -74,7 +70,7 @@ export interface Making {
 }
 
 /**
- * A process's place among others: its session, its children, its group. Children are made before it has anything that they would
+ * A process's place among others: its session, whom it makes, its group. They are made before it has anything that they would
  * inherit.
  *
  * @param isRoot It leads its session already.
@@ -84,14 +80,15 @@ export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: 
 	const control = making.controls.get(kin.pid);
 	const list = draft.leader;
 	const { pid, leadsSession, leadsGroup } = kin;
-	for (const child of kin.early) addChild(list, child.pid, making);
+	expectEnds(kin, list);
+	for (const child of kin.early) addChild(list, child, making);
 	if (leadsSession && !isRoot)
 		list.add("children", "setsid", [], "leads its session", { expect: { exactly: BigInt(pid) } });
 	if (control !== undefined) addControl(control, "children", list, context);
 	if (leadsGroup) list.add("children", "setpgid", [0n, 0n], "leads its process group");
 	const led = leadsSession || leadsGroup ? making.words.groups.get(pid) : undefined;
 	if (led !== undefined) addWord(list, "children", pid, led, "others may join its group");
-	for (const child of kin.late) addChild(list, child.pid, making);
+	for (const child of kin.late) addChild(list, child, making);
 	if (control !== undefined) {
 		const { foreground = pid } = control;
 		const there = foreground === pid ? undefined : making.words.groups.get(foreground);
@@ -99,36 +96,46 @@ export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: 
 			list.add("children", "await", [there, BigInt(foreground)], `until group ${foreground} is there`);
 		addForeground(control, "children", list, context);
 	}
-	// until it gives the table back its parent waits, which may be about to make the group's leader
-	if (!making.words.tables.has(pid)) addJoining("children", kin, list, making);
+	// until it gives the table back its maker waits, which may be about to make the group's leader
+	if (!kin.borrows) addSettling("children", kin, list, making);
 	return draft.made();
 }
 
-/** What a process that has its parent's descriptor table says when it needs no number of it any more. */
+/** What a process that has its maker's descriptor table says when it needs no number of it any more. */
 export function planReturn(kin: Kin, { draft }: Context, making: Making): Part {
 	const word = making.words.tables.get(kin.pid);
 	if (word !== undefined)
-		addWord(draft.leader, "directories", kin.pid, word, "its parent may use the descriptor table");
-	addJoining("directories", kin, draft.leader, making);
+		addWord(draft.leader, "directories", kin.pid, word, "whoever made it may use the descriptor table");
+	addSettling("directories", kin, draft.leader, making);
 	return draft.made();
 }
 
-function addJoining(stage: Stage, { joins }: Kin, list: ListDraft, { words }: Making): void {
+/** Into its group; then it waits for those of its children that only were to end. */
+function addSettling(stage: Stage, kin: Kin, list: ListDraft, { words }: Making): void {
+	const { pid, joins } = kin;
 	const group = joins === undefined ? undefined : words.groups.get(joins);
-	if (joins === undefined || group === undefined) return;
-	list.add(stage, "await", [group, BigInt(joins)], `until group ${joins} is there`);
-	list.add(stage, "setpgid", [0n, BigInt(joins)], `in process group ${joins}`);
+	if (joins !== undefined && group !== undefined) {
+		list.add(stage, "await", [group, BigInt(joins)], `until group ${joins} is there`);
+		list.add(stage, "setpgid", [0n, BigInt(joins)], `in process group ${joins}`);
+		const joined = words.joined.get(pid);
+		if (joined !== undefined) addWord(list, stage, pid, joined, "its leader may end");
+	}
+	addReaping(stage, kin, list);
 }
 
 /** One that has the same descriptor table is waited for: numbers that two use are nobody's. */
-function addChild(list: ListDraft, pid: number, { reportTarget, words }: Making): void {
-	const returned = words.tables.get(pid);
-	const flags = returned === undefined ? 0 : CLONE.FILES;
-	const place = cloneArgsOf({ name: `process ${pid}`, flags, exitSignal: SIGCHLD, tid: pid });
+function addChild(list: ListDraft, { pid, sibling, borrows, fate }: Kin, { reportTarget, words }: Making): void {
+	const flags = (borrows ? CLONE.FILES : 0) | (sibling ? CLONE.PARENT : 0);
+	// the kernel gives it that of its maker with CLONE_PARENT, and takes no other (clone(2))
+	const exitSignal = sibling ? 0 : SIGCHLD;
+	const place = cloneArgsOf({ name: `process ${pid}`, flags, exitSignal, tid: pid });
 	const name = listOfProcess(pid);
-	list.add("children", "spawn", [place, BigInt(cloneArgs.size), reportTarget(pid), { list: name }], name, {
+	const what = { lives: name, zombie: `${name}, which has ended`, "stand-in": `stands in for process ${pid}` };
+	const why = `${what[fate.kind]}${sibling ? ", a child of its parent" : ""}`;
+	list.add("children", "spawn", [place, BigInt(cloneArgs.size), reportTarget(pid), { list: name }], why, {
 		expect: { exactly: BigInt(pid) },
 	});
+	const returned = words.tables.get(pid);
 	if (returned !== undefined)
 		list.add("children", "await", [returned, BigInt(pid)], `until ${name} needs its numbers no more`);
 }

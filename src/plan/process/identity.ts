@@ -71,10 +71,19 @@ export function planBirth({ identity }: Task, { draft }: Context, { sid, pgid }:
 				`was in ${lost.join(" and ")}, as the first process; now it is in its`,
 			),
 		);
-	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with its parent");
+	addDying(leader);
 	addSelf(leader, identity);
 	return draft.made();
 }
+
+/** Of one that does not live on. */
+export function planDying({ draft }: Context): Part {
+	addDying(draft.leader);
+	return draft.made();
+}
+
+const addDying = (list: ListDraft): void =>
+	list.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with its parent");
 
 /** What none inherits but by its own doing. */
 function addSelf(leader: ListDraft, { oomScoreAdjust, childSubreaper }: Task["identity"]): void {

@@ -19,8 +19,8 @@ describe("a plan of several processes", () => {
 			forestOf([SIMPLE.process(5, 0, 5, 5, [log]), SIMPLE.process(6, 5, 5, 7, [log]), SIMPLE.process(7, 6, 5, 7)]),
 		);
 		expect(plan.others).toEqual([
-			{ pid: 6, ppid: 5, pgid: 7, sid: 5, tids: [6], views: [] },
-			{ pid: 7, ppid: 6, pgid: 7, sid: 5, tids: [7], views: [] },
+			{ pid: 6, ppid: 5, sid: 5, pgid: 7, tids: [6], views: [] },
+			{ pid: 7, ppid: 6, sid: 5, pgid: 7, tids: [7], views: [] },
 		]);
 		expect(planSteps(plan, ["shared", "children"])).toEqual([
 			"leader: mmap words by which its processes wait for one another",
@@ -39,6 +39,32 @@ describe("a plan of several processes", () => {
 		]);
 	});
 
+	it("has those that have ended end before their parent acts on signals, and stand-ins before anybody is looked at", () => {
+		const killed = { pid: 9, ppid: 5, pgid: 5, sid: 5, comm: "late", status: 0x8b };
+		const plan = compile(forestOf([SIMPLE.process(5, 0, 5, 5), SIMPLE.process(6, 5, 4, 4)], [killed]));
+		expect(plan.zombies).toEqual([{ pid: 9, ppid: 5, sid: 5, pgid: 5, status: 11 }]);
+		expect(planSteps(plan, ["children"])).toEqual([
+			"leader: rt_sigaction children that end are kept",
+			"leader: spawn process 9, which has ended",
+			"leader: spawn stands in for process 4",
+			"leader: waitid until process 9 has ended, which stays as it is",
+			"leader: wait4 who stood in for process 4 is gone",
+			"leader: rt_sigtimedwait hears nothing of that",
+			"process 9: prctl its name",
+			"process 9: prlimit64 leaves no core",
+			"process 9: rt_sigaction what kills it",
+			"process 9: rt_sigprocmask nothing is held back",
+			"process 9: kill killed by SIGSEGV",
+			"process 9: exit_group its exit status",
+			"process 4: setsid leads its session",
+			"process 4: spawn process 6, a child of its parent",
+			"process 4: exit_group stood in for somebody",
+		]);
+		expect(plan.findings.map(({ subject, text }) => `${subject}: ${text}`)).toContain(
+			"process 9: is dead, and had left a core: its parent hears only of the signal",
+		);
+	});
+
 	it("is made from a place that is free in the layouts of all", () => {
 		const favourite = compile(forestOf([SIMPLE.process(5, 0, 5, 5)])).hole;
 		const other = SIMPLE.process(6, 5, 5, 5);
@@ -47,7 +73,6 @@ describe("a plan of several processes", () => {
 		expect(plan.hole.start).toBe(favourite.start + 0x2000n);
 	});
 
-	const zombie = { pid: 9, ppid: 5, pgid: 5, sid: 5, comm: "late", status: 0 };
 	const two = (change: (task: Task) => Task = (task) => task): Task[] => [
 		change(SIMPLE.process(5, 0, 5, 5)),
 		change(SIMPLE.process(6, 5, 5, 5)),
@@ -64,15 +89,14 @@ describe("a plan of several processes", () => {
 	const table = [] as const;
 	it.each<[string, () => unknown]>([
 		[
-			"ERR_UNSUPPORTED process 9 (late): is a zombie, which this version does not restore",
-			() => compile(forestOf(two(), [zombie])),
-		],
-		[
-			"ERR_UNSUPPORTED descriptor table 3: is that of processes 6 and 7 (CLONE_FILES), expected one of them to be the other's parent",
+			"ERR_UNSUPPORTED descriptor table 3: is that of processes 6 and 7 (CLONE_FILES), expected one of them to be the other's parent, or both to have one",
 			() => {
-				const [first, ...others] = [...two(), SIMPLE.process(7, 5, 5, 5)];
-				const sharing = others.map((task) => ({ ...task, files: { ...task.files, descriptors: table, table: 3 } }));
-				return compile(forestOf(first === undefined ? [] : [first, ...sharing]));
+				const sharing = [SIMPLE.process(6, 5, 5, 5), SIMPLE.process(7, 8, 5, 5)].map((task) => ({
+					...task,
+					files: { ...task.files, descriptors: table, table: 3 },
+				}));
+				const [first, last] = [SIMPLE.process(5, 0, 5, 5), SIMPLE.process(8, 5, 5, 5)];
+				return compile(forestOf([first, last, ...sharing]));
 			},
 		],
 		[
