@@ -57,11 +57,11 @@ export async function collectTree(
 	const { memoryOf, missing, allowLost, ghosts, objects, terminals } = reading;
 	const collected: Collected[] = [];
 	const opening = [];
-	for (const { candidate, tids, stopped } of processes) {
+	for (const { candidate, ...seized } of processes) {
 		const { pid } = candidate;
 		const memory = memoryOf(pid);
 		const report = (finding: Finding): void => reading.report(pid, finding);
-		const own = { pid, tids, stopped, memory, objects: objects.of(pid, memory.source), report };
+		const own = { pid, ...seized, memory, objects: objects.of(pid, memory.source), report };
 		const one = await collect(agent, { ...reading, ...own });
 		collected.push(one);
 		opening.push({ ...own, status: one.status });

@@ -1,9 +1,11 @@
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
+import { i32, viewOf } from "../bytes/layout.ts";
 import type { Finding } from "../finding.ts";
 import type { IpcNamespace } from "../forest/ipc.ts";
 import type { Identity, Task } from "../forest/task.ts";
 import type { CpuState } from "../host/cpu.ts";
+import { SIGSTOP, STOP_SIGNALS } from "../linux/signal.ts";
 import { readLimits } from "../proc/limits.ts";
 import { readComm, readCoredumpFilter, readOomScoreAdjust } from "../proc/single-values.ts";
 import { type ProcStat, readStat } from "../proc/stat.ts";
@@ -60,7 +62,7 @@ export interface ClocksRead extends Pick<Answers, "clocks"> {
  * @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST, ERR_IO; ERR_PROCESS when it is killed.
  */
 export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Collected> {
-	const { pid, tids, cpu, memory, objects, ghosts, ipc, pages, allowLost, report } = stopped;
+	const { pid, tids, stopSignal, cpu, memory, objects, ghosts, ipc, pages, allowLost, report } = stopped;
 	const threads = await stoppedThreads(agent, pid, tids, memory, cpu);
 	const queries = parasiteQueries(threads.map(askedOf), readTimers(pid), cpu);
 	const syscallInstruction = syscallInstructionOf(pid, memory);
@@ -75,22 +77,40 @@ export async function collect(agent: Agent, stopped: StoppedProcess): Promise<Co
 	const around = { objects, ghosts, ownIpc: ipc !== undefined };
 	const own = await memoryOf(agent, { pid, stat, answers, memory, ...around, pages, report });
 	const { signalActions, intervalTimers, posixTimers, childSubreaper } = answers;
+	const task: Task = {
+		identity: { ...identityOf(pid, stat), ...(childSubreaper ? { childSubreaper } : {}) },
+		threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
+		memory: { ...own, objects: [] },
+		...{ signalActions, intervalTimers, posixTimers },
+		limits: readLimits(pid),
+		pending: status.sharedPending === 0n ? [] : await pendingSignals(agent, pid, "process"),
+		files: { descriptors: [] },
+		stopped: stopSignal !== undefined,
+		...(stopSignal === undefined || stopSignal === SIGSTOP ? {} : { stopSignal }),
+		...attributesOf(pid, answers),
+		...defined({ ipc }),
+	};
 	return {
-		task: {
-			identity: { ...identityOf(pid, stat), ...(childSubreaper ? { childSubreaper } : {}) },
-			threads: threads.map((thread) => threadFrom(pid, thread, questionsAnswered(answers.threads, thread.tid))),
-			memory: { ...own, objects: [] },
-			...{ signalActions, intervalTimers, posixTimers },
-			limits: readLimits(pid),
-			pending: status.sharedPending === 0n ? [] : await pendingSignals(agent, pid, "process"),
-			files: { descriptors: [] },
-			stopped: stopped.stopped,
-			...attributesOf(pid, answers),
-			...defined({ ipc }),
-		},
+		task: stopSignal === undefined ? task : withoutStops(task),
 		status,
 		caller: callerOf({ atStop, syscallInstruction }),
 		clocks: { clocks: answers.clocks, asked },
+	};
+}
+
+/**
+ * Without stop signals that wait: the one that lets it go on takes them all away (kernel/signal.c, prepare_signal).
+ *
+ * folklore: whoever is stopped may be told to stop once more (ZDTM's stopped02), and a restored process that finds that before it is
+ * whole stops there; `criu restore` fails.
+ */
+function withoutStops(task: Task): Task {
+	const isStop = (siginfo: Uint8Array): boolean => STOP_SIGNALS.includes(i32.read(viewOf(siginfo), 0));
+	const kept = (pending: readonly Uint8Array[]): readonly Uint8Array[] => pending.filter((one) => !isStop(one));
+	return {
+		...task,
+		pending: kept(task.pending),
+		threads: task.threads.map((thread) => ({ ...thread, pending: kept(thread.pending) })),
 	};
 }
 

@@ -31,6 +31,8 @@ export interface Task {
 	readonly files: Files;
 	/** Stopped by job control when it was dumped. */
 	readonly stopped: boolean;
+	/** By what, where that is not SIGSTOP. */
+	readonly stopSignal?: number;
 	/** Where they are not those of a new process. */
 	readonly attributes?: Attributes<ProcessAttribute>;
 	/** What was lost when it was dumped. */

@@ -16,6 +16,14 @@ const standardNumbers = Object.fromEntries(standard.map((name, i) => [name, i + 
 export const { SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV } = standardNumbers;
 export const { SIGCHLD, SIGSTOP, SIGIO, SIGSYS } = standardNumbers;
 
+/** What stops a process by default, and SIGCONT takes away (signal(7)). */
+export const STOP_SIGNALS: readonly number[] = [
+	SIGSTOP,
+	standardNumbers.SIGTSTP,
+	standardNumbers.SIGTTIN,
+	standardNumbers.SIGTTOU,
+];
+
 /** The last signal; there is no signal 0. */
 export const SIGNAL_MAX = 64;
 

@@ -1,6 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { inBatches } from "../agent/in-batches.ts";
 import { syscallNames } from "../arch/x86-64/syscalls.ts";
+import { defined } from "../bytes/defined.ts";
 import { refuse } from "../errors.ts";
 import { EPERM, ESRCH, errnoName, failedWith } from "../linux/errno.ts";
 import { PTRACE, PTRACE_O } from "../linux/ptrace.ts";
@@ -23,8 +24,8 @@ const [AT_ONCE, AGAIN] = [20, 2] as const;
 export interface Seized {
 	/** Leader first. */
 	readonly tids: readonly number[];
-	/** Job control had stopped it before we did. */
-	readonly stopped: boolean;
+	/** By what job control had stopped it before we did. */
+	readonly stopSignal?: number;
 }
 
 /** What has become of the threads of a process that is seized. */
@@ -33,7 +34,7 @@ interface Seizing {
 	readonly gone: Set<number>;
 	/** How the leader ended. */
 	end?: WaitStatus;
-	stopped: boolean;
+	stopSignal?: number;
 }
 
 /**
@@ -45,7 +46,7 @@ interface Seizing {
  *   does not let it; ERR_HOST where we may not.
  */
 export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED): Promise<Seized> {
-	const seizing: Seizing = { held: new Set<number>(), gone: new Set<number>(), stopped: false };
+	const seizing: Seizing = { held: new Set<number>(), gone: new Set<number>() };
 	const { held, gone } = seizing;
 	for (;;) {
 		const fresh = (ifShown(() => threadsOf(pid)) ?? []).filter((tid) => !held.has(tid) && !gone.has(tid));
@@ -82,7 +83,7 @@ export async function seizeAll(agent: Agent, pid: number, within = UNTIL_STOPPED
 			expectation: "expected it to live",
 		});
 	const others = [...held].filter((tid) => tid !== pid).sort((a, b) => a - b);
-	return { tids: [pid, ...others], stopped: seizing.stopped };
+	return { tids: [pid, ...others], ...defined({ stopSignal: seizing.stopSignal }) };
 }
 
 /** Looks which threads have stopped that were told to. The others, and those whose signal had to be delivered first, are to be looked at again. */
@@ -107,7 +108,7 @@ async function waitForStops(agent: Agent, pid: number, tids: readonly number[], 
 			else {
 				seizing.held.add(tid);
 				// with its group, and not for us (kernel/signal.c, do_jobctl_trap)
-				if (what.kind === "event" && what.signal !== SIGTRAP) seizing.stopped = true;
+				if (what.kind === "event" && what.signal !== SIGTRAP) seizing.stopSignal = what.signal;
 			}
 		},
 	});

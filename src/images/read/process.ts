@@ -5,6 +5,7 @@ import { ACTION_SIGNALS } from "../../criu/vma.ts";
 import type { PstreeEntry, TaskCoreEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import type { IntervalTimer, PosixTimer, SignalAction, Task } from "../../forest/task.ts";
+import { SIGSTOP } from "../../linux/signal.ts";
 import { clocksFromImages } from "./clocks.ts";
 import { filesFromImages, type SharedTables } from "./files.ts";
 import { memoryFromImages } from "./memory.ts";
@@ -48,6 +49,7 @@ export function processFrom(dir: ImageDir, entry: PstreeEntry, tables: SharedTab
 		pending: (tc.signals_s?.signals ?? []).map(({ siginfo }) => siginfo),
 		files,
 		stopped: tc.task_state === 3,
+		...(tc.task_state !== 3 || tc.stop_signo === SIGSTOP ? {} : defined({ stopSignal: tc.stop_signo })),
 		...(beside.losses.length === 0 ? {} : { losses: beside.losses }),
 		...unlessEmpty({ ...beside.process, ...(membarrier === 0 ? {} : { membarrier: BigInt(membarrier) }) }),
 		...clocksFromImages(dir),

@@ -24,6 +24,7 @@ export function taskCore(task: Task, leader: Thread, base?: TaskCoreEntry): Task
 	return {
 		...kept,
 		task_state: task.stopped ? STOPPED : ALIVE,
+		...(task.stopped ? defined({ stop_signo: task.stopSignal }) : {}),
 		personality: Number(personalityOf(task)),
 		exit_code: 0,
 		comm: task.identity.comm,

@@ -1,4 +1,4 @@
-import { caution } from "../../finding.ts";
+import { caution, note } from "../../finding.ts";
 import type { Task } from "../../forest/task.ts";
 import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
 import { PR } from "../../linux/prctl.ts";
@@ -52,6 +52,14 @@ export function planLeave(task: Task, context: Context, { stopsItself, stopped }
 				"parent",
 				`process ${pid}`,
 				`gets ${signalName(parentDeathSignal)} when its parent ends, and that is now the restorer`,
+			),
+		);
+	if (task.stopped && task.stopSignal !== undefined)
+		draft.report(
+			note(
+				"thread-state",
+				`process ${pid}`,
+				`was stopped by ${signalName(task.stopSignal)}; it comes back stopped by SIGSTOP, as its parent may see`,
 			),
 		);
 	addDumpable(leader, task, context);
