@@ -72,7 +72,7 @@ export const findingCodes = {
 	epoll: "what an epoll descriptor watches",
 	inotify: "what an inotify descriptor watches, and events that nobody had read",
 	"file-owner": "whose a file is that was made again",
-	"file-locks": "locks on files are not kept",
+	"file-locks": "locks on files, and leases",
 	"others-from-donor": "processes of a donor's tree that did not die",
 	"incremental-donor": "the donor continues from a parent directory",
 	"thread-deduced": "what a thread had told the kernel, as its libc's own records in the core prove it",

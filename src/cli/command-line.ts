@@ -67,6 +67,9 @@ export const maxSizeOption = (): Option =>
 		"the most a compressed core may unpack to (64 times its size, at least 1G and at most 64G)",
 	);
 
+/** They are kept without it: for those who are used to criu's. */
+export const fileLocksOption = (): Option => new Option("--file-locks").hideHelp();
+
 /** What becomes of descriptors that cannot be opened. */
 export const missingFdsOption = (): Option =>
 	new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be opened")

@@ -54,6 +54,11 @@ export interface Ask extends Look {
 	ghost(open: OpenDescriptor, path: string): number | undefined;
 	/** The id of the shared memory that a descriptor shows. */
 	object(open: OpenDescriptor, name: string): number;
+	/**
+	 * By which descriptor each file that an epoll instance watches is open, in the order of fdinfo; `undefined` for those that no
+	 * descriptor of the process shows any more.
+	 */
+	watched(epoll: OpenDescriptor): Promise<readonly (number | undefined)[]>;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(open: OpenDescriptor): Promise<number>;
 	/** Where inodes are found now; `undefined` for those that are not. */

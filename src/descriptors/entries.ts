@@ -30,7 +30,7 @@ export interface EntryImages {
 }
 
 /** What CRIU's entry has no place for, in our own image. */
-export type BesideEntry = Omit<NecromancerFileEntry, "id">;
+export type BesideEntry = Partial<Omit<NecromancerFileEntry, "id">>;
 
 /** Where the entry of a description is written, and what it refers to. */
 export interface EntryWriter {

@@ -76,6 +76,8 @@ export interface Making<D> {
 	readonly named?: true;
 	/** What is done to it when all descriptors are there. @param all by number. */
 	finish?(slot: Slot<D>, opening: Opening, all: ReadonlyMap<number, Neighbour>): void;
+	/** Numbers that {@link finish} needs for a moment, whoever has them. */
+	passing?(description: D): readonly number[];
 	/** What it does by itself, set going when the process is whole. */
 	arm?(slot: Slot<D>, late: Late): void;
 	/** The same, made with no more rights than its user has. */
@@ -106,6 +108,7 @@ export interface Neighbour {
 	readonly named: boolean;
 	/** It has been given /dev/null. */
 	readonly null: boolean;
+	readonly closeOnExec: boolean;
 }
 
 /** A descriptor of a process that was made. */

@@ -9,6 +9,7 @@ import { inodeFinder } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
 import type { LiveTerminals } from "./terminals.ts";
+import { watchedBy } from "./watched.ts";
 
 /** A descriptor, and the table that it is in. */
 export interface TableEntry {
@@ -60,6 +61,7 @@ export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: Ask
 		...look,
 		report,
 		terminal: (open, place) => terminals.of(agent, { pid, open }, place),
+		watched: (epoll) => watchedBy(epoll, table.open, copies),
 		unread: ({ number }) => copies.unread(number),
 		find: inodeFinder(agent, pid, [...new Set(near)]),
 		isLost: (number) => lost.has(number),

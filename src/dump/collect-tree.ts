@@ -4,6 +4,7 @@ import type { Finding } from "../finding.ts";
 import type { ProcessClocks } from "../forest/clocks.ts";
 import { type Forest, forestOf } from "../forest/forest.ts";
 import type { IpcNamespace } from "../forest/ipc.ts";
+import { withLocksOnce } from "../forest/locks-once.ts";
 import type { Task } from "../forest/task.ts";
 import { withThingsShown } from "../forest/things-shown.ts";
 import { clockOriginOf } from "../host/clocks.ts";
@@ -34,6 +35,8 @@ export interface Reading {
 	readonly terminals: LiveTerminals;
 	readonly pages: boolean;
 	readonly missing: MissingDescriptors;
+	/** Whether their locks on files are kept. */
+	readonly locks: boolean;
 	readonly allowLost: ReadonlySet<Losable>;
 	readonly report: (pid: number, finding: Finding) => void;
 }
@@ -54,7 +57,7 @@ export async function collectTree(
 	{ processes, zombies }: FrozenTree,
 	reading: Reading,
 ): Promise<CollectedTree> {
-	const { memoryOf, missing, allowLost, ghosts, objects, terminals } = reading;
+	const { memoryOf, missing, locks, allowLost, ghosts, objects, terminals } = reading;
 	const collected: Collected[] = [];
 	const opening = [];
 	for (const { candidate, ...seized } of processes) {
@@ -67,7 +70,7 @@ export async function collectTree(
 		opening.push({ ...own, status: one.status });
 	}
 	const tables = await tablesOf(agent, opening);
-	const files = await filesOf(agent, tables, { missing, ghosts, terminals });
+	const files = await filesOf(agent, tables, { missing, locks, ghosts, terminals });
 	const clocks = clocksOf(collected);
 	const shared = { objects: await objects.collect(agent, reading.pages) };
 	for (const { pid, path } of ghosts.linked())
@@ -81,7 +84,7 @@ export async function collectTree(
 		return { ...whole, files: { ...whole.files, identities: identitiesOf(pid, whole) } };
 	});
 	return {
-		forest: forestOf(tasks, zombies),
+		forest: forestOf(withLocksOnce(tasks), zombies),
 		callers: new Map(collected.map(({ task, caller }) => [task.identity.pid, caller])),
 	};
 }

@@ -38,6 +38,8 @@ export interface DumpOptions extends WriteOptions {
 	readonly missing: MissingDescriptors;
 	/** They may have a terminal whose other end is elsewhere: whoever restores them gives them theirs. */
 	readonly shellJob?: boolean;
+	/** Whether their locks on files are kept; they are when absent. */
+	readonly locks?: boolean;
 	/** What may be lost; the dump of a process that has anything else of {@link losable} is refused. */
 	readonly allowLost?: ReadonlySet<Losable>;
 	/** Told how many bytes there are to write, before the first is. */
@@ -127,7 +129,7 @@ async function write(
 	options: DumpOptions & Pick<Reading, "cpu" | "terminals">,
 	told: Told,
 ): Promise<Outcome> {
-	const { images, pages, missing, announce, cpu, terminals, allowLost = new Set<Losable>() } = options;
+	const { images, pages, missing, announce, locks = true, cpu, terminals, allowLost = new Set<Losable>() } = options;
 	const undo = dumpUndo(agent);
 	const poured = new Map<number, Poured>();
 	const memories = new Map<number, ProcessMemory>();
@@ -148,7 +150,7 @@ async function write(
 			return memory;
 		};
 		const around = { objects, ghosts, terminals, ipc: ipc?.namespace };
-		const reading = { cpu, memoryOf, ...around, pages, missing, allowLost, report: told.report };
+		const reading = { cpu, memoryOf, ...around, pages, missing, locks, allowLost, report: told.report };
 		const { forest, callers } = await collectTree(agent, tree, reading);
 		const { draft, findings } = imagesFromForest(forest, { pages, lost: told.by });
 		for (const { identity, memory } of forest.processes) {

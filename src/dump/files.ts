@@ -8,6 +8,7 @@ import type { DescriptionCommon } from "../descriptors/description.ts";
 import type { Description } from "../descriptors/kinds.ts";
 import { caution, type Finding, loss } from "../finding.ts";
 import type { Descriptor, Files } from "../forest/files.ts";
+import type { FileLock } from "../forest/locks.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { readLink } from "../proc/links.ts";
@@ -16,11 +17,14 @@ import { type AskedTogether, askOf, pipeTable, type TableEntry } from "./ask.ts"
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tables.ts";
 import type { LiveGhosts } from "./ghosts.ts";
+import { locksOf } from "./locks.ts";
 import type { LiveTerminals } from "./terminals.ts";
 
 /** What to do about fds that cannot be dumped, and where to look for files without a name. */
 export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
+	/** Whether their locks on files are kept. */
+	readonly locks: boolean;
 	readonly ghosts: LiveGhosts;
 	readonly terminals: LiveTerminals;
 }
@@ -36,20 +40,22 @@ export interface FilesPolicy {
 export async function filesOf(
 	agent: Agent,
 	tables: readonly Class<OpeningProcess>[],
-	{ missing, ghosts, terminals }: FilesPolicy,
+	{ missing, locks, ghosts, terminals }: FilesPolicy,
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
 		for (const [process] of tables) open.push(await openTable(agent, process, terminals));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
-		const described = await describe(groups, { agent, ghosts, pipes, terminals }, missing);
+		const described = await describe(groups, { agent, ghosts, pipes, terminals }, { missing, locks });
 		const files = new Map<number, Files>();
 		for (const [i, processes] of tables.entries()) {
-			const descriptors = (described.get(open[i]) ?? []).sort((a, b) => a.number - b.number);
+			const { descriptors: found = [], locks = [] } = described.get(open[i]) ?? {};
+			const descriptors = found.sort((a, b) => a.number - b.number);
 			for (const process of processes)
 				files.set(process.pid, {
 					descriptors,
+					...(locks.length === 0 ? {} : { locks }),
 					...(processes.length > 1 ? { table: FIRST_TABLE + i } : {}),
 					cwd: directoryOf(process, "cwd"),
 					root: directoryOf(process, "root"),
@@ -96,9 +102,9 @@ const comparedIn = ({ table, open: { number } }: TableEntry) => ({ pid: table.pr
 async function describe(
 	groups: readonly Class<TableEntry>[],
 	together: AskedTogether,
-	missing: MissingDescriptors,
-): Promise<ReadonlyMap<OpenTable | undefined, Descriptor[]>> {
-	const described = new Map<OpenTable | undefined, Descriptor[]>();
+	{ missing, locks }: Pick<FilesPolicy, "missing" | "locks">,
+): Promise<ReadonlyMap<OpenTable | undefined, Described>> {
+	const described = new Map<OpenTable | undefined, Described>();
 	const firsts = new Map<OpenTable, OpenDescriptor[]>();
 	for (const [{ table, open }] of groups) {
 		const own = firsts.get(table) ?? [];
@@ -125,19 +131,26 @@ async function describe(
 		const known =
 			sighting?.undumpable === undefined && ask !== undefined ? await sighting?.describe(common, ask) : undefined;
 		const description = known ?? substitute(group, i + 1, sighting?.undumpable ?? open.link, missing);
+		const told = new Set<OpenTable>();
 		for (const { table, open } of group) {
-			const { number, info, link } = open;
-			const descriptors = described.get(table) ?? [];
-			described.set(table, descriptors);
+			const { number, info } = open;
+			const { report } = table.process;
+			const here = described.get(table) ?? { descriptors: [], locks: [] };
+			described.set(table, here);
 			if (description !== undefined)
-				descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
-			if (info.locks.length > 0)
-				table.process.report(
-					loss("file-locks", `descriptor ${number}`, `holds a lock on ${link}; whoever comes back does not`),
-				);
+				here.descriptors.push({ number, closeOnExec: (info.flags & O.CLOEXEC) !== 0, description });
+			// all descriptors of one open file in a table show its locks
+			if (!told.has(table)) here.locks.push(...locksOf(open, known !== undefined && locks, report));
+			told.add(table);
 		}
 	}
 	return described;
+}
+
+/** What is open in one table, and locked by way of it. */
+interface Described {
+	readonly descriptors: Descriptor[];
+	readonly locks: FileLock[];
 }
 
 type Owner = NonNullable<DescriptionCommon["owner"]>;

@@ -186,7 +186,11 @@ export const attributeTable: readonly AttributeRow[] = [
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},
-	{ name: "locks and leases on files", fate: "told" },
+	{
+		name: "locks and leases on files",
+		fate: "kept",
+		remark: "unless others hold them by then, who are named; --no-file-locks goes on without",
+	},
 	{ name: "dnotify (F_NOTIFY)", fate: "told", remark: "by its owner: nothing else shows" },
 	{ name: "working directory, root, umask", fate: "kept", status: "Umask", proc: "cwd root" },
 	// limits

@@ -1,5 +1,6 @@
 import type { Description } from "../descriptors/kinds.ts";
 import type { FileIdentity } from "./file-identity.ts";
+import type { FileLock } from "./locks.ts";
 
 /** What a process has open, and where its paths start. */
 export interface Files {
@@ -7,6 +8,8 @@ export interface Files {
 	readonly descriptors: readonly Descriptor[];
 	/** Set where other processes have the same descriptor table (CLONE_FILES): equal numbers are one table. */
 	readonly table?: number;
+	/** Locks on files that it holds, and leases. */
+	readonly locks?: readonly FileLock[];
 	/** As seen from the root of the mount namespace, not from `root`. */
 	readonly cwd?: string;
 	readonly root?: string;

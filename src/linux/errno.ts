@@ -31,8 +31,22 @@ const numbers = Object.fromEntries([
 ]) as Readonly<Record<ErrnoName, number>>;
 
 /** Positive, as in errno(3). What a call returns that fails is {@link errorResult} of it. */
-export const { EPERM, ENOENT, ESRCH, EINTR, EIO, ENXIO, EAGAIN, EACCES, EEXIST, EINVAL, ENOTTY, ENOSYS, EDQUOT } =
-	numbers;
+export const {
+	EPERM,
+	ENOENT,
+	ESRCH,
+	EINTR,
+	EIO,
+	ENXIO,
+	EBADF,
+	EAGAIN,
+	EACCES,
+	EEXIST,
+	EINVAL,
+	ENOTTY,
+	ENOSYS,
+	EDQUOT,
+} = numbers;
 export const { ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK } = numbers;
 
 /** Number to name, kernel-internal restart codes included. */

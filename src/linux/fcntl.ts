@@ -1,4 +1,4 @@
-import { i32, layout } from "../bytes/layout.ts";
+import { i16, i32, i64, layout } from "../bytes/layout.ts";
 import { O } from "./open.ts";
 
 /** Commands of fcntl(2) (include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h). */
@@ -7,16 +7,28 @@ export const F = {
 	SETFD: 2,
 	GETFL: 3,
 	SETFL: 4,
+	SETLK: 6,
 	SETSIG: 10,
 	GETSIG: 11,
 	SETOWN_EX: 15,
 	GETOWN_EX: 16,
+	OFD_SETLK: 37,
+	SETLEASE: 1024,
 	DUPFD_CLOEXEC: 1030,
 	SETPIPE_SZ: 1031,
 	GETPIPE_SZ: 1032,
 	ADD_SEALS: 1033,
 	GET_SEALS: 1034,
 } as const;
+
+/** Types of locks and leases (include/uapi/asm-generic/fcntl.h). */
+export const F_LCK = { RDLCK: 0, WRLCK: 1, UNLCK: 2 } as const;
+
+/** `struct flock` (include/uapi/asm-generic/fcntl.h): 32 bytes. The whence is SEEK_SET. */
+export const flockStruct = layout("flock", { l_type: i16, l_whence: i16, l_start: i64, l_len: i64, l_pid: i32 });
+
+/** Operations of flock(2). */
+export const LOCK = { SH: 1, EX: 2, NB: 4, UN: 8 } as const;
 
 /** The one flag of a descriptor, as opposed to a description. */
 export const FD_CLOEXEC = 1;

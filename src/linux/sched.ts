@@ -1,4 +1,4 @@
-import { layout, u64 } from "../bytes/layout.ts";
+import { layout, u32, u64 } from "../bytes/layout.ts";
 
 /** Policies of sched_setscheduler(2) (include/uapi/linux/sched.h). */
 export const SCHED = { OTHER: 0, FIFO: 1, RR: 2, BATCH: 3, IDLE: 5, DEADLINE: 6, RESET_ON_FORK: 0x4000_0000 } as const;
@@ -51,7 +51,10 @@ export const cloneArgs = layout("clone_args", {
 });
 
 /** What kcmp(2) compares (include/uapi/linux/kcmp.h). Its answer is 0 for one and the same, 1 to 3 for two. */
-export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4 } as const;
+export const KCMP = { FILE: 0, VM: 1, FILES: 2, FS: 3, SIGHAND: 4, EPOLL_TFD: 7 } as const;
+
+/** `struct kcmp_epoll_slot`: the file that an epoll instance watches by a number, the how many-th of these. */
+export const kcmpEpollSlot = layout("kcmp_epoll_slot", { efd: u32, tfd: u32, toff: u32 });
 
 /** Of a thread, by its id; 0 is the caller (include/uapi/linux/ioprio.h). */
 export const IOPRIO_WHO_PROCESS = 1;

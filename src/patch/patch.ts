@@ -6,6 +6,7 @@ import type { ImageDir } from "../criu/image-dir.ts";
 import { imageKinds, type KindName, type RecordOf } from "../criu/kinds.ts";
 import type { PagesPlan } from "../criu/pages/pages.ts";
 import type { NewImages } from "../criu/store/new-images.ts";
+import type { FileLockEntry } from "../criu/wire/generated/schema.ts";
 import { caution, type Finding } from "../finding.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import type { Task } from "../forest/task.ts";
@@ -157,6 +158,13 @@ export function patchTree(cores: readonly DeadProcess[], donor: ImageDir, option
 		names.drop(table);
 		write(table, table, "fdinfo", () => rows.map((value) => ({ value })));
 	}
+	const moved = new Map(deads.map(({ donorPid, task }) => [donorPid, task.identity.pid]));
+	if (donor.has("filelocks.img") && [...moved].some(([from, to]) => from !== to)) {
+		names.drop("filelocks.img");
+		write("filelocks.img", "filelocks.img", "filelocks", (records) =>
+			records.map((record) => ({ ...record, value: withHolder(record.value, moved) })),
+		);
+	}
 	if (objects.inodes.length > 0) {
 		const image = donor.has("memfd.img") ? donor.image("memfd.img", "memfd") : noImage("memfd");
 		images.set("memfd.img", encodeImage({ ...image, records: objects.inodes.map((value) => ({ value })) }));
@@ -222,6 +230,11 @@ function renamedImages(deads: readonly UnderstoodDead[], { kept }: NameTable): [
 		}),
 	);
 }
+
+/** A lock that the donor held, the dead process's. */
+const withHolder = (lock: FileLockEntry, moved: ReadonlyMap<number, number>): FileLockEntry => ({
+	...{ ...lock, pid: moved.get(lock.pid) ?? lock.pid },
+});
 
 /** Whether a process has the ids that its donor had. */
 const isSameUser = ({

@@ -1,3 +1,4 @@
+import { type LockLine, parseLock } from "./locks.ts";
 import { numbersIn, textIn } from "./read.ts";
 import type { Whose } from "./whose.ts";
 
@@ -7,14 +8,20 @@ export interface Fdinfo {
 	readonly position: bigint;
 	/** O_ flags, O_CLOEXEC among them. */
 	readonly flags: number;
-	/** Lines about file locks that were taken by way of this descriptor. */
-	readonly locks: readonly string[];
+	/** Locks on its file that were taken by way of this open file: the process's own, and those of the open file itself. */
+	readonly locks: readonly LockLine[];
 	/** All lines, for kinds that tell several things in one. */
 	readonly lines: readonly string[];
 	/** One line's value, by its name; `undefined` where there is none. */
 	field(name: string): string | undefined;
 	/** Every `tfd:` line of an epoll instance. */
-	readonly targets: readonly { readonly number: number; readonly events: number; readonly data: bigint }[];
+	readonly targets: readonly {
+		readonly number: number;
+		readonly events: number;
+		readonly data: bigint;
+		/** Of the file that is watched. */
+		readonly inode?: bigint;
+	}[];
 }
 
 /** Descriptors, ascending. */
@@ -24,20 +31,23 @@ export const readFdinfo = (whose: Whose, fd: number): Fdinfo => parseFdinfo(text
 
 export function parseFdinfo(text: string): Fdinfo {
 	const fields = new Map<string, string>();
-	const locks: string[] = [];
-	const targets: { number: number; events: number; data: bigint }[] = [];
+	const locks: LockLine[] = [];
+	const targets: Fdinfo["targets"][number][] = [];
 	const lines = text.split("\n");
 	for (const line of lines) {
-		const target = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)/.exec(line);
+		const target = /^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)(?:.* ino:([0-9a-f]+))?/.exec(line);
 		if (target !== null) {
-			const [, number, events, data] = target;
-			targets.push({ number: Number(number), events: Number.parseInt(events ?? "", 16), data: BigInt(`0x${data}`) });
+			const [, number, events, data, inode] = target;
+			targets.push({
+				...{ number: Number(number), events: Number.parseInt(events ?? "", 16), data: BigInt(`0x${data}`) },
+				...(inode === undefined ? {} : { inode: BigInt(`0x${inode}`) }),
+			});
 			continue;
 		}
 		const colon = line.indexOf(":");
 		if (colon < 0) continue;
 		const [name, value] = [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-		if (name === "lock") locks.push(value);
+		if (name === "lock") locks.push(parseLock(value));
 		else fields.set(name, value);
 	}
 	return {

@@ -52,6 +52,9 @@ export function sysctl(name: string): string {
 	return attempt(path, () => readFileSync(path, "latin1"));
 }
 
+/** A file of /proc that is of no process. @throws the errno of node:fs. */
+export const globalText = (name: string): string => textFromBytes(readFileSync(`/proc/${name}`));
+
 /** Whether there is something below /proc: an id that somebody has, a switch that the kernel knows. */
 export const isThere = (name: string): boolean => existsSync(`/proc/${name}`);
 

@@ -1,4 +1,4 @@
-import { F, F_OWNER, FD_CLOEXEC, fOwnerEx } from "../linux/fcntl.ts";
+import { F, F_LCK, F_OWNER, FD_CLOEXEC, flockStruct, fOwnerEx, LOCK } from "../linux/fcntl.ts";
 import { INOTIFY_IOC_SETNEXTWD } from "../linux/inotify.ts";
 import { F_SEAL } from "../linux/mman.ts";
 import { O, openFlagsText } from "../linux/open.ts";
@@ -49,6 +49,9 @@ const statusFlags = flags({ O_APPEND: O.APPEND, O_NONBLOCK: O.NONBLOCK, O_CLOEXE
 const command = oneOf(F, "F_");
 const owner = pointerTo(struct(fOwnerEx, { type: oneOf(F_OWNER, "F_OWNER_"), pid: int }));
 
+const lockType = oneOf(F_LCK, "F_");
+const range = pointerTo(struct(flockStruct, { l_type: lockType, l_start: count, l_len: count }, true));
+
 /** What the third argument of fcntl(2) is depends on the second. */
 const fcntlArgument: Spell = (arg, args) =>
 	fcntlSpells.get(Number(literalOf(args[1]) ?? -1n))?.(arg, args) ?? int(arg, args);
@@ -58,6 +61,9 @@ const fcntlSpells: ReadonlyMap<number, Spell> = new Map([
 	[F.SETFL, openFlags],
 	[F.SETSIG, signal],
 	[F.SETOWN_EX, owner],
+	[F.SETLK, range],
+	[F.OFD_SETLK, range],
+	[F.SETLEASE, lockType],
 	[F.ADD_SEALS, flags(F_SEAL, "F_SEAL_")],
 ]);
 
@@ -87,6 +93,9 @@ const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
 
 /** A number beyond the limit is no error of its own: dup2(2) says EBADF, F_DUPFD_CLOEXEC says EINVAL. */
 const DESCRIPTORS = "raise RLIMIT_NOFILE (ulimit -n) above the numbers of its descriptors";
+
+/** /proc/locks says who. */
+const LOCKED = "end whoever has locked the file (/proc/locks), or go on without: --no-file-locks";
 
 export const fileCalls = {
 	chdir: {
@@ -121,9 +130,17 @@ export const fileCalls = {
 		args: [descriptor, command, fcntlArgument],
 		remedies: [
 			remedy("EINVAL", DESCRIPTORS, has(1, F.DUPFD_CLOEXEC)),
+			...[F.SETLK, F.OFD_SETLK].map((lock) => remedy("EAGAIN", LOCKED, has(1, lock))),
+			remedy(
+				"EAGAIN",
+				"have others close the file: there is no lease of what somebody else has open",
+				has(1, F.SETLEASE),
+			),
+			remedy("EACCES", "a lease takes whoever owns the file, or CAP_LEASE", has(1, F.SETLEASE)),
 			remedy("EPERM", "raise fs.pipe-max-size, or grant CAP_SYS_RESOURCE"),
 		],
 	},
+	flock: { args: [descriptor, flags(LOCK, "LOCK_")], remedies: [remedy("EAGAIN", LOCKED)] },
 	inotify_add_watch: { args: [descriptor, text, flags(IN, "IN_")] },
 	inotify_init1: { args: [statusFlags] },
 	ioctl: {

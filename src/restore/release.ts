@@ -5,6 +5,7 @@ import { waitForStop } from "../agent/wait.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
+import type { Finding } from "../finding.ts";
 import type { Forest } from "../forest/forest.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
@@ -12,6 +13,7 @@ import type { AssembledPlan, Plan } from "../plan/plan.ts";
 import { type Tracer, tracerOn } from "../trace/tracer.ts";
 import { refuseStep } from "./carrier.ts";
 import { currentIds, type IdChoice, leaderAndThreads } from "./ids.ts";
+import { missingLocks } from "./locks.ts";
 import type { Member, Members } from "./members.ts";
 import { registerDifferences } from "./registers.ts";
 import { leftovers, verify } from "./verify.ts";
@@ -38,16 +40,21 @@ const GO = new Uint8Array([1]);
  * Verifies the waiting processes against the forest, while they still have our credentials. Then lets them go on to take their
  * own.
  *
+ * @returns what they need not have, and have not.
  * @throws NecromancerError ERR_RESTORE_FAILED when one shows anything else.
  */
 export async function verifyWaiting(
 	agent: Agent,
 	{ members, here, forest, plan, policy, ids }: WaitingForest,
-): Promise<void> {
+): Promise<readonly Finding[]> {
+	const findings: Finding[] = [];
 	for (const member of members) {
 		const { pid, task, planned } = member;
 		const ours = { ...plan, views: planned.views };
 		requireAsPlanned(pid, [...verify(pid, task, ours, policy), ...kinDifferences(member, here, ids)]);
+		const locks = missingLocks(pid, task, policy);
+		requireAsPlanned(pid, locks.differences);
+		findings.push(...locks.findings);
 	}
 	const [root] = members;
 	if (root !== undefined && (members.length > 1 || plan.zombies !== undefined)) {
@@ -55,6 +62,7 @@ export async function verifyWaiting(
 		requireAsPlanned(root.pid, await sharedDifferences(agent, members, forest, policy));
 	}
 	agent.reports.send(GO);
+	return findings;
 }
 
 /**

@@ -28,6 +28,7 @@ import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
 import { enterIpcNamespace, verifyIpc } from "./ipc.ts";
+import { requireUnlocked } from "./locks.ts";
 import { membersOf, registerMembers } from "./members.ts";
 import { openInputs } from "./open-inputs.ts";
 import { release, releaseTraced, verifyWaiting } from "./release.ts";
@@ -128,11 +129,11 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		// while they still have our credentials: without CAP_SYS_PTRACE we cannot read their /proc files later
 		for (const member of members) requireClocks(agent, member.pid, offsets);
 		await verifyIpc(agent, forest);
-		await verifyWaiting(agent, complete);
+		const unlocked = await verifyWaiting(agent, complete);
 		await untilReady(agent, making);
 		if (several) await adoptOrphans(agent, false);
 		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
-		const findings = [...plan.findings, ...members.flatMap(({ pid, task }) => verifyOomScore(pid, task))];
+		const findings = [...plan.findings, ...unlocked, ...members.flatMap(({ pid, task }) => verifyOomScore(pid, task))];
 		const pids = members.map((member) => member.pid);
 		return living(agent, { pid, pids, livingThread: livingThreadOf(pid, root), ids, findings }, leftover, init);
 	} catch (error) {
@@ -187,6 +188,7 @@ async function planWith(
 	try {
 		const wanted = { ...options, freshIds: ids === "fresh", stopsItself: untraced };
 		const { policy, opened } = await openInputs(files, forest.processes, wanted, trust);
+		for (const task of forest.processes) requireUnlocked(agent.pid, task, policy, opened);
 		const plan = compileForest(forest, facts, { ...policy, opened, given, hole: holeOf(agent) });
 		for (const [i, task] of forest.processes.entries())
 			requireRoomForMappings(task, i === 0 ? plan.views : plan.others?.[i - 1]?.views);

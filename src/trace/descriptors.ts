@@ -4,15 +4,21 @@ import { inBatches } from "../agent/in-batches.ts";
 import { i32Bytes, u32, viewOf } from "../bytes/layout.ts";
 import { once } from "../bytes/once.ts";
 import { refuse } from "../errors.ts";
-import { EACCES, errnoName, failedWith } from "../linux/errno.ts";
+import { EACCES, EBADF, errnoName, failedWith } from "../linux/errno.ts";
 import { F, fOwnerEx } from "../linux/fcntl.ts";
 import { FIONREAD, SPLICE_F_NONBLOCK } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
+import { KCMP, kcmpEpollSlot } from "../linux/sched.ts";
 import { MOST_SOCKADDR, SO, SOL_SOCKET } from "../linux/socket.ts";
 import { itimerspec } from "../linux/time.ts";
 
 /** Copies of a process's fds in the agent (pidfd_getfd(2)), for what can only be asked of an open fd. */
 export interface DescriptorCopies {
+	/**
+	 * Whether a descriptor is the file that an epoll instance watches by a number (the how many-th of these); `undefined` where the
+	 * kernel does not tell.
+	 */
+	isWatched(epoll: number, asked: readonly WatchedFile[]): Promise<readonly (boolean | undefined)[]>;
 	/** Whom F_SETOWN_EX and F_SETSIG named, in the order of the numbers; zeros for nobody. */
 	owners(
 		numbers: readonly number[],
@@ -36,6 +42,12 @@ export interface DescriptorCopies {
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
+}
+
+export interface WatchedFile {
+	readonly descriptor: number;
+	readonly number: number;
+	readonly which: number;
 }
 
 const PATIENCE = 30_000;
@@ -70,6 +82,23 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 	};
 
 	return {
+		isWatched: async (epoll, asked) => {
+			const found: (boolean | undefined)[] = [];
+			await inBatches(agent, asked, {
+				doing: "looking at what is watched",
+				patience: PATIENCE,
+				add: (batch, { descriptor, number, which }) => {
+					const slot = batch.put(kcmpEpollSlot.encode({ efd: epoll, tfd: number, toff: which }));
+					return batch.call("kcmp", pid, pid, KCMP.EPOLL_TFD, descriptor, slot);
+				},
+				read: (done, result) => {
+					const order = done.result(result);
+					// a number that is closed has no file
+					found.push(order >= 0n ? order === 0n : failedWith(order, EBADF) ? false : undefined);
+				},
+			});
+			return found;
+		},
 		owners: (numbers) =>
 			each(
 				numbers,

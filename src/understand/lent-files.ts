@@ -1,8 +1,10 @@
+import { defined } from "../bytes/defined.ts";
 import type { SignalOwner } from "../descriptors/description.ts";
 import type { OpenFile } from "../descriptors/file.ts";
 import { type Description, pathOf } from "../descriptors/kinds.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { type Descriptor, type Files, withDescriptions } from "../forest/files.ts";
+import { type FileLock, lockText } from "../forest/locks.ts";
 import type { PartialTask } from "../forest/partial-task.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { S_IFMT, S_IFREG } from "../linux/stat.ts";
@@ -50,7 +52,16 @@ export function lentFiles(
 		threads: new Map(pairs.flatMap((pair) => (pair.own ? [[pair.donor.tid, pair.dead.tid] as const] : []))),
 	};
 	const written = writtenPaths(descriptors);
-	return withDescriptions(donor.files, (lent) => {
+	const locks = donor.files.locks?.map((lock): FileLock => ({ ...lock, lent: true }));
+	for (const lock of locks ?? [])
+		report(
+			caution(
+				"file-locks",
+				`descriptor ${lock.descriptor}`,
+				`the donor held ${lockText(lock)}; that the process did is not known, and it gets it too`,
+			),
+		);
+	return withDescriptions({ ...donor.files, ...defined({ locks }) }, (lent) => {
 		const own = ofDead(lent, ids);
 		return own.kind === "file" && written.has(pathOf(lent) ?? "") ? withoutSize(own) : own;
 	});

@@ -1,5 +1,5 @@
 import { losable } from "../../dump/losable.ts";
-import { type AddCommand, type Command, namesOf, Option, pidOption } from "../command-line.ts";
+import { type AddCommand, type Command, fileLocksOption, namesOf, Option, pidOption } from "../command-line.ts";
 import type { DumpVerb } from "./run.ts";
 
 export const addDump: AddCommand = (program) => {
@@ -20,6 +20,8 @@ export const addDump: AddCommand = (program) => {
 				.choices(["error", "null", "skip"])
 				.default("error"),
 		)
+		.option("--no-file-locks", "without its locks on files")
+		.addOption(fileLocksOption())
 		.addOption(
 			new Option("--allow-lost <what>", `what may be lost, of ${Object.keys(losable).join(", ")}, or all`).argParser(
 				namesOf(losable),

@@ -20,6 +20,8 @@ export interface DumpVerb {
 	/** `false` for --no-pages. */
 	readonly pages?: boolean;
 	readonly missingFds?: MissingDescriptors;
+	/** `false` for --no-file-locks. */
+	readonly fileLocks?: boolean;
 	readonly allowLost?: ReadonlySet<Losable>;
 	readonly sync?: boolean;
 	readonly json?: boolean;
@@ -38,7 +40,7 @@ export async function dumpVerb(verb: DumpVerb): Promise<void> {
 			afterwards: verb.leaveStopped === true ? "stop" : verb.leaveRunning === true ? "run" : "end",
 			pages: verb.pages !== false,
 			missing: verb.missingFds ?? "error",
-			...defined({ allowLost: verb.allowLost }),
+			...defined({ allowLost: verb.allowLost, locks: verb.fileLocks }),
 			sync: verb.sync ?? false,
 			signal,
 			announce: (bytes) => {

@@ -6,6 +6,7 @@ import {
 	type Command,
 	clockOption,
 	descriptorOption,
+	fileLocksOption,
 	freshIdsOption,
 	type ImagesOptions,
 	imageLossesOption,
@@ -39,6 +40,8 @@ export const addRestore: AddCommand = (program, end) => {
 		.optionsGroup("Its files:")
 		.addOption(descriptorOption("--fd <n=path>", "open PATH as descriptor N (may be repeated)"))
 		.addOption(missingFdsOption())
+		.option("--no-file-locks", "without the locks on files that it held")
+		.addOption(fileLocksOption())
 		.addOption(imageLossesOption())
 		.optionsGroup("Its clock:")
 		.addOption(clockOption())

@@ -30,6 +30,8 @@ export interface RestoreVerb {
 	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
 	readonly missingFds?: "error" | "null";
+	/** `false` for --no-file-locks. */
+	readonly fileLocks?: boolean;
 	/** What may be dropped (--allow-lost). */
 	readonly allowLost?: ReadonlySet<ImageLosable>;
 	/** Nanoseconds. */
@@ -89,6 +91,7 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 			untraced: verb.ptrace === false,
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
+			locks: verb.fileLocks !== false,
 			requireUnchanged: dir.requireUnchanged,
 			trust: verb.trust === true,
 			...(failStep > 0 ? { failStep } : {}),

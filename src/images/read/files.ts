@@ -11,6 +11,7 @@ import type { Descriptor, Files } from "../../forest/files.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
 import type { ImageGhosts } from "./ghosts.ts";
 import type { ImageIpc } from "./ipc.ts";
+import { locksFrom } from "./locks.ts";
 import type { ImageObjects } from "./objects.ts";
 import type { SideRecord } from "./side-record.ts";
 
@@ -63,8 +64,10 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 	known.set(id, descriptors);
 	const cwd = entries.get(fs.cwd_id)?.reg?.name;
 	const root = entries.get(fs.root_id)?.reg?.name;
+	const locks = locksFrom(dir, pid, descriptors);
 	return {
 		descriptors,
+		...(locks.length === 0 ? {} : { locks }),
 		...(common.has(id) ? { table: id } : {}),
 		...defined({ cwd, root, umask: fs.umask }),
 		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),

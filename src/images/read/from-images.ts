@@ -4,6 +4,7 @@ import type { ImageDir } from "../../criu/image-dir.ts";
 import type { PstreeEntry } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
+import { withLocksOnce } from "../../forest/locks-once.ts";
 import type { Task } from "../../forest/task.ts";
 import { withThingsShown } from "../../forest/things-shown.ts";
 import { fileEntries, queuesIn, type SharedTables, terminalsOf } from "./files.ts";
@@ -52,7 +53,7 @@ export function forestFromImages(dir: ImageDir): Forest {
 	const shared = tablesOf(dir, living);
 	const unfinished = living.map((entry) => processFrom(dir, entry, shared));
 	return forestOf(
-		unfinished.map((task) => withShared(task, shared)),
+		withLocksOnce(unfinished.map((task) => withShared(task, shared))),
 		entries.filter((entry) => !living.includes(entry)).map((entry) => zombieFrom(dir, entry)),
 	);
 }

@@ -14,6 +14,7 @@ import { filesImage } from "./files-image.ts";
 import { ghostImage, ghostName, ghostRecords } from "./ghosts.ts";
 import { inventory, kernelIdsOf, OWN_IPC } from "./inventory.ts";
 import { ipcImages, segmentPages } from "./ipc.ts";
+import { lockEntries } from "./locks.ts";
 import { mmEntry } from "./mm.ts";
 import { objectImages } from "./objects.ts";
 import { pageRuns } from "./pages.ts";
@@ -119,6 +120,8 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 	if (infos.length > 0) write("tty-info.img", "tty-info", values(infos));
 	if (data.length > 0) write("tty-data.img", "tty-data", values(data));
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
+	const locks = lockEntries(processes);
+	if (locks.length > 0) write("filelocks.img", "filelocks", values(locks));
 	if (ghosts.remaps.length > 0) write("remap-fpath.img", "remap-fpath", values(ghosts.remaps));
 	for (const ghost of ghosts.files) images.set(ghostName(ghost), ghostImage(ghost));
 	const beside = sideRecord(told);

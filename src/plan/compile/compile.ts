@@ -11,6 +11,7 @@ import { planFiles } from "../files/files.ts";
 import { makeGhosts } from "../files/ghosts.ts";
 import { closeInputs, planInputs } from "../files/inputs.ts";
 import { planArming } from "../files/late.ts";
+import { planLeases, planLocks } from "../files/locks.ts";
 import { leaveWorkshop, makeDescriptions } from "../files/workshop.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { reportFreshIds } from "../ids.ts";
@@ -81,8 +82,10 @@ const body: readonly NamedPart[] = [
 	["bounds", planBounds],
 	["memory attributes", planMemoryAttributes],
 	["clocks", planClocks],
+	["leases", (task, context, { options }) => planLeases(task, context, options)],
 	["directories", planDirectories],
 	["end of inputs", (_, context) => closeInputs(context)],
+	["locks", (task, context, { options }) => planLocks(task, context, options)],
 	["inspection", (task, context, { before }) => planInspection(task, context, before)],
 	["signals", planSignals],
 	["threads", planThreads],
@@ -203,14 +206,16 @@ const oneOfSeveral = (bench: Bench, task: Task): readonly NamedPart[] => [
 	...(bench.kinOf(task).borrows ? withMakersTable(bench) : amongOthers(bench, false)),
 ];
 
-/** Files are opened, armed and closed by whoever made it. */
+/** Files are opened, locked, armed and closed by whoever made it. */
 const withMakersTable = (bench: Bench): readonly NamedPart[] =>
 	amongOthers(bench, false).flatMap((part): readonly NamedPart[] => {
 		const [name] = part;
-		if (name === "files" || name === "arming") return [];
+		if (ofTheTable.includes(name)) return [];
 		if (name !== "end of inputs") return [part];
 		return [["return of the table", (task, context) => planReturn(bench.kinOf(task), context, bench.making)]];
 	});
+
+const ofTheTable: readonly string[] = ["files", "leases", "locks", "arming"];
 
 const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
 	["family", (task, context) => planFamily(bench.kinOf(task), isFirst, context, bench.making)],

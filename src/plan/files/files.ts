@@ -73,7 +73,8 @@ function byKind(slots: readonly OwnSlot[]): ReadonlyMap<Kind, readonly OwnSlot[]
 const comesWithMemory = (slot: FdSlot): boolean =>
 	isOwn(slot) && kindOf(slot.content).making.open === "with its memory";
 
-const neighbourOf = ({ content }: FdSlot): Neighbour => ({
+const neighbourOf = ({ content, closeOnExec }: FdSlot): Neighbour => ({
+	closeOnExec,
 	named: content.kind === "substitute" || kindOf(content).making.named === true,
 	null: content.kind === "substitute" && content.path === "/dev/null",
 });

@@ -13,6 +13,8 @@ export interface FilePolicy {
 	readonly missing: "error" | "null";
 	/** Directories to make files without a name in, by `GhostFile` id; where it was, for the others. */
 	readonly ghosts?: ReadonlyMap<number, string>;
+	/** `false` leaves its locks on files alone. */
+	readonly locks?: boolean;
 	/** Descriptors of the task whose files whoever calls us named: opened as he, not as the process's user. */
 	readonly byCaller?: ReadonlySet<number>;
 }
@@ -79,7 +81,13 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 
 /** The highest number that will be taken, -1 for none. */
 export const highestNumber = ({ descriptors }: Files, { fds }: FilePolicy): number =>
-	[...descriptors.map(({ number }) => number), ...fds.keys()].reduce((most, number) => Math.max(most, number), -1);
+	[
+		...descriptors.flatMap(({ number, description }) => [
+			number,
+			...(kindOf(description).making.passing?.(description) ?? []),
+		]),
+		...fds.keys(),
+	].reduce((most, number) => Math.max(most, number), -1);
 
 function refuseAll(refused: readonly { readonly number: number; readonly what: string }[]): never {
 	const [only] = refused;

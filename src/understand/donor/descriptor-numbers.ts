@@ -1,4 +1,5 @@
 import { syscallName } from "../../arch/x86-64/syscalls.ts";
+import { defined } from "../../bytes/defined.ts";
 import { readAt } from "../../bytes/extent.ts";
 import type { Description } from "../../descriptors/kinds.ts";
 import type { DescriptorGuess } from "../../descriptors/stand-ins.ts";
@@ -112,7 +113,11 @@ export function withNumbers(donor: Task, numbers: MovedNumbers): Task {
 	const descriptors = donor.files.descriptors
 		.map((descriptor) => ({ ...descriptor, number: numbers.get(descriptor.number) ?? descriptor.number }))
 		.sort((a, b) => a.number - b.number);
-	return { ...donor, files: { ...donor.files, descriptors } };
+	const locks = donor.files.locks?.map((lock) => {
+		const descriptor = numbers.get(lock.descriptor) ?? lock.descriptor;
+		return { ...lock, descriptor };
+	});
+	return { ...donor, files: { ...donor.files, descriptors, ...defined({ locks }) } };
 }
 
 /** What a donor's threads sleep in: their calls are wound back, or will return EINTR. */

@@ -4,6 +4,7 @@ import type { InotifyWatch } from "../../../src/descriptors/inotify.ts";
 import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { Pipe } from "../../../src/descriptors/pipe-queue.ts";
 import type { Descriptor, Files } from "../../../src/forest/files.ts";
+import type { FileLock } from "../../../src/forest/locks.ts";
 import type { Memory } from "../../../src/forest/task.ts";
 import { id, looks, nanoseconds, optional, PAGE, path, said, source, u32, u64 } from "./arbitrary-values.ts";
 
@@ -119,6 +120,16 @@ const description = (
 		.map(({ rest, ...it }) => said({ ...it, ...rest }));
 };
 
+/** Some are of a lease: those cover the whole file. */
+const lock = fc
+	.record({
+		...{ kind: fc.constantFrom("posix", "flock", "ofd", "lease"), type: fc.constantFrom("read", "write") },
+		...{ start: fc.nat().map(BigInt), length: fc.nat().map(BigInt), breaking: fc.constantFrom(undefined, true) },
+	})
+	.map(({ breaking, ...it }) =>
+		it.kind !== "lease" ? it : said({ ...it, type: breaking ? "none" : it.type, start: 0n, length: 0n, breaking }),
+	) as fc.Arbitrary<Omit<FileLock, "descriptor">>;
+
 /** Whatever may be open, some of it what the memory shows too. */
 export const anyFiles = (space: Memory): fc.Arbitrary<Files> =>
 	fc
@@ -136,10 +147,11 @@ export const anyFiles = (space: Memory): fc.Arbitrary<Files> =>
 				chosen: fc.array(fc.nat(), { minLength: 10, maxLength: 10 }),
 				closing: fc.nat(1023),
 				targets: fc.array(fc.record({ number: fc.nat(9), events: u32, data: u64 }), { maxLength: 3 }),
+				locked: fc.array(fc.tuple(fc.nat(), lock), { maxLength: 3 }),
 				...{ cwd: path, root: path, umask: optional(u32) },
 			}),
 		)
-		.map(({ descriptions, numbers, chosen, closing, targets, ...rest }) => {
+		.map(({ descriptions, numbers, chosen, closing, targets, locked, ...rest }) => {
 			const sorted = [...numbers].sort((a, b) => a - b);
 			const watched = targets.filter(({ number }) => numbers.includes(number));
 			const all = descriptions.map(([number, it]): Description => {
@@ -150,5 +162,9 @@ export const anyFiles = (space: Memory): fc.Arbitrary<Files> =>
 				const it = all[(chosen[i] ?? 0) % all.length];
 				return it === undefined ? [] : [{ number, closeOnExec: (closing & (1 << i)) !== 0, description: it }];
 			});
-			return said({ ...rest, descriptors }) as Files;
+			const firsts = new Map([...descriptors].reverse().map((it) => [it.description.id, it.number]));
+			const locks = [...firsts.values()].flatMap((descriptor, i): FileLock[] =>
+				locked.flatMap(([which, it]) => (which % 8 === i ? [{ ...it, descriptor }] : [])).slice(0, 1),
+			);
+			return said({ ...rest, descriptors, locks: locks.length === 0 ? undefined : locks }) as Files;
 		});

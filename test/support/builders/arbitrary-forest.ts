@@ -61,7 +61,7 @@ export const anyForest: fc.Arbitrary<Forest> = fc
 				...apart,
 				identity: { ...apart.identity, ppid },
 				memory: withWhatIsOpen(space, open.descriptors, [root, apart]),
-				files: { ...apart.files, ...open },
+				files: files === "own" ? apart.files : { ...unlocked(apart.files), ...open },
 			});
 		}
 		return forestOf(
@@ -71,6 +71,10 @@ export const anyForest: fc.Arbitrary<Forest> = fc
 	});
 
 const process = (tids: readonly number[]): fc.Arbitrary<Task> => anyMemory.chain((space) => anyProcess(tids, space));
+
+function unlocked({ locks: _locks, ...files }: Files): Files {
+	return files;
+}
 
 /** Descriptors bring their objects and files without a name along. */
 function withWhatIsOpen(memory: Memory, descriptors: readonly Descriptor[], from: readonly Task[]): Memory {

@@ -10,6 +10,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	pipe: async () => ({ id: 9, capacity: 65536 }),
 	ghost: () => 2,
 	object: () => 4,
+	watched: async ({ info }) => info.targets.map(({ number }) => number),
 	unread: async () => 0,
 	find: async (inodes) => inodes.map(() => undefined),
 	socketOptions: async (_, asked) => asked.map(() => undefined),

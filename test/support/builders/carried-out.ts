@@ -3,6 +3,7 @@ import { type FilePolicy, planFiles } from "../../../src/plan/files/files.ts";
 import { makeGhosts } from "../../../src/plan/files/ghosts.ts";
 import { closeInputs, planInputs } from "../../../src/plan/files/inputs.ts";
 import { planArming } from "../../../src/plan/files/late.ts";
+import { planLeases, planLocks } from "../../../src/plan/files/locks.ts";
 import { neededFiles } from "../../../src/plan/files/needed-files.ts";
 import { placesOfInputs } from "../../../src/plan/files/place-inputs.ts";
 import { leaveWorkshop, madeInWorkshop, makeDescriptions } from "../../../src/plan/files/workshop.ts";
@@ -24,8 +25,10 @@ function plannedFiles(task: Task, policy: FilePolicy, workFd: number, crowded: b
 	leaveWorkshop(context);
 	planInputs(task, context);
 	planFiles(task, context, policy);
+	planLeases(task, context, policy);
 	planDirectories(task, context);
 	closeInputs(context);
+	planLocks(task, context, policy);
 	planArming(task, context, policy);
 	return context.draft.made();
 }

@@ -36,6 +36,8 @@ export interface ModelDescription {
 	watches?: Map<number, { readonly path: string; readonly mask: number }>;
 	next?: number;
 	socket?: ModelSocket;
+	/** What was locked, by which call and command: types, and the bytes that are locked. */
+	locks?: string[];
 	owner?: { readonly type: number; readonly pid: number };
 	signal?: number;
 }
@@ -85,6 +87,10 @@ const TMPFILE = 0o20200000;
 const SETTABLE = APPEND | NONBLOCK | ASYNC | DIRECT | NOATIME;
 /** O_CREAT, O_EXCL, O_NOCTTY and O_TRUNC are forgotten once a file is open; FD_CLOEXEC is the descriptor's. */
 const FORGOTTEN = 0x40 | 0x80 | 0x100 | 0x200 | CLOEXEC;
+
+function noteLock(description: ModelDescription, lock: string): void {
+	description.locks = [...(description.locks ?? []), lock];
+}
 
 export function modelKernel(
 	files: ReadonlyMap<string, ModelFile>,
@@ -197,12 +203,27 @@ export function modelKernel(
 			case 4:
 				description.flags = (description.flags & ~SETTABLE) | (int(third) & SETTABLE);
 				return 0;
+			case 6:
+			case 37: {
+				const range = place(third);
+				const [type, start, length] = [range.readInt16LE(0), range.readBigInt64LE(8), range.readBigInt64LE(16)];
+				if (range.readInt16LE(2) !== 0 || type > 1) return E.INVAL;
+				noteLock(description, `${int(args[1]) === 6 ? "posix" : "ofd"} ${type} ${start} ${length}`);
+				return 0;
+			}
+			case 1024:
+				noteLock(description, `lease ${int(third)}`);
+				// whoever takes it is told of its end
+				description.owner = { type: 1, pid: -1 };
+				return 0;
 			case 10:
 				description.signal = int(third);
 				return 0;
 			case 15: {
 				const owner = place(third);
-				description.owner = { type: owner.readInt32LE(0), pid: owner.readInt32LE(4) };
+				const pid = owner.readInt32LE(4);
+				if (pid === 0) delete description.owner;
+				else description.owner = { type: owner.readInt32LE(0), pid };
 				return 0;
 			}
 			case 1030:
@@ -289,6 +310,10 @@ export function modelKernel(
 			case "close":
 				table.delete(int(a));
 				return 0;
+			case "flock":
+				if ((int(b) & 4) === 0) throw new Error("a lock that may wait");
+				noteLock(description, `flock ${int(b) & ~4}`);
+				return 0;
 			case "fchdir":
 				model.cwd = description.path ?? "";
 				return 0;
@@ -351,7 +376,8 @@ export function modelKernel(
 				if (targets === undefined || int(b) !== 1) return E.INVAL;
 				if (target === undefined) return E.BADF;
 				if (target.kind === "file") return E.PERM;
-				if (targets.has(int(c))) return E.EXIST;
+				// the kernel knows it by file and number
+				if (targets.get(int(c))?.description === target) return E.EXIST;
 				const event = place(d);
 				targets.set(int(c), {
 					description: target,

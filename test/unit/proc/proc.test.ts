@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { nanosecondsIn, parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { parseLimits } from "../../../src/proc/limits.ts";
+import { parseLock } from "../../../src/proc/locks.ts";
 import { parseMaps, vdsoAreas } from "../../../src/proc/maps.ts";
 import { parseSmaps } from "../../../src/proc/smaps.ts";
 import { parseStat } from "../../../src/proc/stat.ts";
@@ -169,7 +170,7 @@ it_value: (1, 171000000)
 		expect(info).toMatchObject({
 			position: 4096n,
 			flags: 0o102002,
-			locks: ["1: POSIX  ADVISORY  WRITE 5 fe:00:12 0 EOF"],
+			locks: [{ kind: "posix", type: "write", pid: 5, device: 0xfe00000, inode: 12n, start: 0n, length: 0n }],
 			targets: [
 				{ number: 12, events: 0x19, data: 0xabcdef0123456789n },
 				{ number: 3, events: 0x80000001, data: 7n },
@@ -180,6 +181,24 @@ it_value: (1, 171000000)
 		expect(info.field("sigmask")).toBeUndefined();
 		expect(nanosecondsIn(info.field("it_value"))).toBe(1_171_000_000n);
 		expect(nanosecondsIn(undefined)).toBe(0n);
+	});
+});
+
+describe("parseLock", () => {
+	it("reads locks of every kind, and gives what it does not know no kind", () => {
+		const read = (text: string) => parseLock(text);
+		expect(read("2: OFDLCK ADVISORY  READ  -1 00:2a:7 10 19")).toMatchObject({
+			...{ kind: "ofd", type: "read", breaking: false, pid: -1, device: 42, inode: 7n, start: 10n, length: 10n },
+		});
+		expect(read("3: FLOCK  ADVISORY  WRITE 9 08:11:7 0 EOF")).toMatchObject({
+			kind: "flock",
+			type: "write",
+			length: 0n,
+		});
+		expect(read("4: LEASE  ACTIVE    READ  9 00:2a:7 0 EOF")).toMatchObject({ kind: "lease", type: "read" });
+		expect(read("5: LEASE  BREAKING  UNLCK 9 00:2a:7 0 EOF")).toMatchObject({ type: "none", breaking: true });
+		for (const text of ["6: DELEG  ACTIVE    READ  9 00:2a:7 0 EOF", "7: FLOCK  MSNFS     RW    9 00:2a:7 0 EOF", "?"])
+			expect([read(text).text, read(text).kind]).toEqual([text, undefined]);
 	});
 });
 

@@ -2,7 +2,7 @@
 import type { Message, Schema } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "8c3206370e912acdb7fc3dce6a9f8f470fb563f8c51fecd01ed421e734b44cde";
+export const digest = "9ef379d52c7630f1d4eca9cd6be9fea2deaeac492f0636d9afebc25ef40c5b9a";
 
 export const March = {
 	UNKNOWN: 0,
@@ -819,6 +819,15 @@ export interface NecromancerFileEntry extends Message {
 	readonly id: number;
 	/** EFD_SEMAPHORE. */
 	readonly semaphore?: boolean;
+	/** Of an epoll instance: what was added by another number than that by which it is open now. */
+	readonly watches: readonly NecromancerWatchEntry[];
+}
+
+export interface NecromancerWatchEntry extends Message {
+	/** Of the target in its eventpoll_file_entry. */
+	readonly index: number;
+	/** By which it was added. */
+	readonly number: number;
 }
 
 /** A number of any length, little-endian; what it means, the name says. */
@@ -1398,6 +1407,7 @@ export interface Messages {
 	readonly necromancer_mapping_entry: NecromancerMappingEntry;
 	readonly necromancer_path_entry: NecromancerPathEntry;
 	readonly necromancer_file_entry: NecromancerFileEntry;
+	readonly necromancer_watch_entry: NecromancerWatchEntry;
 	readonly necromancer_attribute: NecromancerAttribute;
 	readonly necromancer_writer_entry: NecromancerWriterEntry;
 	readonly inotify_file_entry: InotifyFileEntry;
@@ -2254,7 +2264,14 @@ export const schema: Schema = {
 		"necromancer_file_entry": {
 			"fields": {
 				"id": { "rule": "required", "type": "uint32", "id": 1 },
-				"semaphore": { "type": "bool", "id": 2 }
+				"semaphore": { "type": "bool", "id": 2 },
+				"watches": { "rule": "repeated", "type": "necromancer_watch_entry", "id": 3 }
+			}
+		},
+		"necromancer_watch_entry": {
+			"fields": {
+				"index": { "rule": "required", "type": "uint32", "id": 1 },
+				"number": { "rule": "required", "type": "uint32", "id": 2 }
 			}
 		},
 		"necromancer_attribute": {
