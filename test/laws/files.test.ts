@@ -121,7 +121,7 @@ const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<ob
 			flags: flagsOf(fc.constant(2), NONBLOCK),
 		}),
 		fc.record({
-			kind: fc.constantFrom("tty", "unix-socket", "memfd"),
+			kind: fc.constantFrom("bpf-map", "unix-socket", "memfd"),
 			flags: flagsOf(anyAccess),
 			name: fc.constant("m"),
 		}),
@@ -215,7 +215,7 @@ const taskWith = (those: Files): Task =>
 /** What a number must refer to, by the kinds of the model; links between descriptions aside. */
 function expected({ description }: Descriptor, substitute: string | undefined): Partial<ModelDescription> {
 	const { kind, flags } = description;
-	const path = substitute ?? ("name" in description || kind === "tty" ? "/dev/null" : undefined);
+	const path = substitute ?? ("name" in description || kind === "bpf-map" ? "/dev/null" : undefined);
 	if (substitute !== undefined || !openable(description))
 		return { kind: "file", path: path ?? "/dev/null", flags: flags & (3 | APPEND | NONBLOCK), position: 0n };
 	const common = {
@@ -268,7 +268,7 @@ const lockOf = ({ kind, type, start, length }: FileLock): string => {
 	return kind === "flock" ? `flock ${number + 1}` : `${kind} ${number} ${start} ${length}`;
 };
 
-const openable = ({ kind }: Description): boolean => !["tty", "unix-socket", "memfd"].includes(kind);
+const openable = ({ kind }: Description): boolean => !["bpf-map", "unix-socket", "memfd"].includes(kind);
 
 /** Which numbers belong together, as lists. */
 const groups = <T>(items: readonly (readonly [number, T])[]): number[][] => {
