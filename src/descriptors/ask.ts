@@ -1,9 +1,12 @@
 import type { BigIntStats } from "node:fs";
 import type { Finding } from "../finding.ts";
+import type { UnixDiag } from "../linux/unix-diag.ts";
 import type { Fdinfo } from "../proc/fdinfo.ts";
 import type { SocketFamily } from "../proc/sockets.ts";
 import type { Pipe } from "./pipe-queue.ts";
 import type { Terminal, TerminalPlace } from "./terminal.ts";
+import type { SocketFile, UnixMessage } from "./unix-description.ts";
+import type { UnixSights } from "./unix-sights.ts";
 
 /** A descriptor as /proc shows it. */
 export interface OpenDescriptor {
@@ -27,6 +30,8 @@ export interface Look {
 	socket(link: string): SocketSight;
 	/** Whether a terminal's other end is that of somebody who is not dumped, and must not be. */
 	isElsewhere(open: OpenDescriptor, place: TerminalPlace): boolean;
+	/** Of all that are dumped together. */
+	readonly unix: UnixSights;
 }
 
 /** What is known of a socket before anything is done. */
@@ -71,9 +76,22 @@ export interface Ask extends Look {
 	socketName(open: OpenDescriptor): Promise<Buffer | undefined>;
 	/** What lies behind a descriptor of a terminal, which is as before afterwards. */
 	terminal(open: OpenDescriptor, place: TerminalPlace): Promise<Terminal>;
+	/** The file that a unix socket is bound to; `undefined` where it cannot be found. */
+	socketFile(open: OpenDescriptor, diag: UnixDiag): Promise<BoundFile | undefined>;
+	/** What waits in a unix socket, which stays there. */
+	messages(open: OpenDescriptor, diag: UnixDiag): Promise<readonly UnixMessage[]>;
 	/** Whether a descriptor is not dumped. */
 	isLost(number: number): boolean;
 	readonly report: (finding: Finding) => void;
+}
+
+/** The file of a unix socket. */
+export interface BoundFile {
+	readonly looks: SocketFile;
+	/** Where its name begins, if that is relative. */
+	readonly directory?: string;
+	/** Its path does not lead to it any more. */
+	readonly deleted: boolean;
 }
 
 /** An inode as the kernel tells of one that has no descriptor. */

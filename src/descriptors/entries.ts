@@ -6,6 +6,7 @@ import type { DescriptionCommon, SignalOwner } from "./description.ts";
 import type { Pipe, QueueImage } from "./pipe-queue.ts";
 import type { Terminal, TerminalPlace } from "./terminal.ts";
 import type { ImageTerminal } from "./tty-images.ts";
+import type { UnixMessage } from "./unix-description.ts";
 
 /** What a file entry refers to. */
 export interface EntryImages {
@@ -16,6 +17,8 @@ export interface EntryImages {
 		/** A record of memfd.img, where there is one: its name and its object's id. */
 		memfd(inode: bigint, by: "descriptor"): { readonly name: string; readonly object: number } | undefined;
 	};
+	/** What waits in sockets, by the ids of their file entries. */
+	readonly packets: ReadonlyMap<number, readonly UnixMessage[]>;
 	/** By pipe id. */
 	readonly queues: Readonly<Record<QueueImage, ReadonlyMap<number, Omit<Pipe, "id">>>>;
 	/** By the ids of file entries. */
@@ -43,6 +46,8 @@ export interface EntryWriter {
 	/** Descriptors by which an epoll instance can name what it watches. */
 	readonly numbers: ReadonlySet<number>;
 	readonly owner: FownEntry;
+	/** sk-queues.img: adds what waits in the socket. */
+	packet(message: UnixMessage): void;
 	/** The memfd.img record of a shared object. */
 	inode(object: number): bigint;
 	/** The tty-info.img record of an end of a terminal. */

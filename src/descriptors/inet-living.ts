@@ -13,13 +13,13 @@ import {
 	TCP_STATE,
 	tcpInfo,
 } from "../linux/socket.ts";
-import { microsecondsOf, timeval } from "../linux/time.ts";
+import { timeval } from "../linux/time.ts";
 import type { Ask, Look, OpenDescriptor } from "./ask.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { nowhere } from "./file.ts";
 import { type InetSocket, isListening } from "./inet-description.ts";
 import type { Sighting } from "./kind.ts";
-import { optionsOf } from "./socket-options.ts";
+import { optionsOf, timeIn } from "./socket-options.ts";
 
 /** What a living socket is, where it is one of the internet: one that is connected cannot be dumped. */
 export function seeInetSocket(open: OpenDescriptor, look: Look): Sighting<InetSocket> | undefined {
@@ -112,8 +112,3 @@ const IFNAMSIZ = 16;
 
 /** Up to the first NUL. */
 const nameIn = (bytes: Buffer | undefined): string | undefined => bytes?.toString("latin1").replace(/\0.*$/s, "");
-
-function timeIn(bytes: Uint8Array | undefined): bigint {
-	if (bytes === undefined || bytes.length < timeval.size) return 0n;
-	return microsecondsOf(timeval.decode(bytes));
-}

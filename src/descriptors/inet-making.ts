@@ -96,8 +96,8 @@ const SET_APART: ReadonlySet<string> = new Set([
 ]);
 
 /** Sizes that were asked for; all others are the kernel's, which knows better. It doubles what is set (socket(7)). */
-function setBuffers(
-	{ options }: InetSocket,
+export function setBuffers(
+	{ options }: Pick<InetSocket, "options">,
 	subject: string,
 	fds: FdAllocator,
 	set: (level: number, option: number, value: number, why: string) => void,
@@ -115,4 +115,4 @@ function setBuffers(
 	}
 }
 
-const timeBytes = (microseconds: bigint): Uint8Array => timeval.encode(timevalOf(microseconds));
+export const timeBytes = (microseconds: bigint): Uint8Array => timeval.encode(timevalOf(microseconds));

@@ -1,3 +1,4 @@
+import type { ByteSource } from "../bytes/source.ts";
 import type { InputFile } from "../program/args.ts";
 import type { MappedFile } from "./mapped-file.ts";
 
@@ -48,6 +49,8 @@ export interface ProcessInput extends InputFile {
 export interface OpenInputs {
 	/** @throws RangeError for a file that was not said to be needed: a bug. */
 	file(path: string, use: FileUse, by?: NeededFile["by"]): ProcessInput;
+	/** What the bytes of a source come from. @throws RangeError for one that nothing was said to come from: a bug. */
+	source(source: ByteSource): InputFile;
 	/** @throws RangeError for what the workshop does not make: a bug. */
 	made(key: string): InputFile;
 }

@@ -1,3 +1,4 @@
+import type { Extent } from "../bytes/extent.ts";
 import type { Look, OpenDescriptor } from "./ask.ts";
 import { epoll } from "./epoll.ts";
 import { eventfd } from "./eventfd.ts";
@@ -16,7 +17,6 @@ import {
 	packetSocket,
 	pidfd,
 	tun,
-	unixSocket,
 	unknown,
 } from "./only-named.ts";
 import { pipe } from "./pipe.ts";
@@ -25,6 +25,7 @@ import { signalfd } from "./signalfd.ts";
 import { socketPair } from "./socket-pair.ts";
 import { timerfd } from "./timerfd.ts";
 import { tty } from "./tty.ts";
+import { unixSocket } from "./unix-socket.ts";
 
 /** Every kind, in the order in which a living descriptor is asked whether it is of it. */
 const table = {
@@ -101,6 +102,13 @@ export const pathOf = (description: Description): string | undefined => kindOf(d
 /** Bytes, for kinds with an offset. */
 export const positionOf = (description: Description): bigint | undefined =>
 	"position" in description ? description.position : undefined;
+
+/** What waits in pipes and sockets. */
+export function waitingIn(description: Description): readonly Extent[] {
+	if ("queue" in description) return description.queue.map(({ content }) => content);
+	const content = pipeOf(description)?.content;
+	return content === undefined ? [] : [content];
+}
 
 /** The queue of pipes and FIFOs. */
 export const pipeOf = (description: Description): Pipe | undefined =>

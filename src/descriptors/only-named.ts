@@ -53,13 +53,6 @@ const socketOf =
 
 const isSocket = (link: string): boolean => link.startsWith("socket:");
 
-export const unixSocket = onlyNamed("unix-socket", {
-	type: FdTypes.UNIXSK,
-	part: ({ usk }) => usk,
-	words: () => "a unix socket",
-	see: socketOf("unix"),
-});
-
 export const packetSocket = onlyNamed("packet-socket", {
 	type: FdTypes.PACKETSK,
 	part: ({ psk }) => psk,

@@ -1,5 +1,7 @@
 import type { IpOptsEntry, SkOptsEntry, TcpOptsEntry } from "../criu/wire/generated/schema.ts";
+import { AF_UNIX } from "../linux/io.ts";
 import { AF, IP, IPPROTO, IPV6, SO, SOL_SOCKET, TCP } from "../linux/socket.ts";
+import { microsecondsOf, timeval } from "../linux/time.ts";
 
 /** One option that is an int, and where CRIU's entries have it. */
 interface OptionRow {
@@ -61,6 +63,15 @@ const rows = {
 		...{ level: IPPROTO.IPV6, option: IPV6.RECVPKTINFO, family: AF.INET6 },
 		...{ field: ["ip_opts", "pktinfo"], flag: true, usual: 0 },
 	},
+	// a socket that nobody named gets a name with its first message once these are set
+	"pass credentials": {
+		...{ level: SOL_SOCKET, option: SO.PASSCRED, family: AF_UNIX },
+		...{ field: ["opts", "so_passcred"], flag: true, usual: 0 },
+	},
+	"pass security": {
+		...{ level: SOL_SOCKET, option: SO.PASSSEC, family: AF_UNIX },
+		...{ field: ["opts", "so_passsec"], flag: true, usual: 0 },
+	},
 	// behind the type of service, which sets it
 	priority: { level: SOL_SOCKET, option: SO.PRIORITY, field: ["opts", "so_priority"], usual: 0 },
 } as const satisfies Readonly<Record<string, OptionRow>>;
@@ -108,4 +119,10 @@ export function entriesOf(options: SocketOptions, family: number, protocol: numb
 		if (value !== undefined && value !== unsaid) parts[field[0]][field[1]] = flag === true ? value !== 0 : value;
 	}
 	return parts;
+}
+
+/** Microseconds of a `struct timeval`; 0 for none. */
+export function timeIn(bytes: Uint8Array | undefined): bigint {
+	if (bytes === undefined || bytes.length < timeval.size) return 0n;
+	return microsecondsOf(timeval.decode(bytes));
 }

@@ -33,6 +33,8 @@ export interface Opening {
 	readonly actor: Actor;
 	/** By the numbers that they have in the process. */
 	readonly inputs: OpenInputs;
+	/** The ids of its user. */
+	readonly user: { readonly uid: number; readonly gid: number };
 }
 
 /**

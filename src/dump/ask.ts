@@ -9,6 +9,7 @@ import { inodeFinder } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
 import type { LiveTerminals } from "./terminals.ts";
+import { boundFile, messagesIn } from "./unix-sockets.ts";
 import { watchedBy } from "./watched.ts";
 
 /** A descriptor, and the table that it is in. */
@@ -69,6 +70,8 @@ export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: Ask
 		socketOptions: async ({ number }, asked) => (await copies.socketOptions([number], asked))[0] ?? [],
 		isFiltered: ({ number }) => copies.isFiltered(number),
 		socketName: ({ number }) => copies.socketName(number),
+		socketFile: ({ number }, diag) => copies.borrow(number, (socket) => boundFile(agent, pid, diag, socket)),
+		messages: (open, { type }) => copies.borrow(open.number, (socket) => messagesIn(agent, open, socket, type)),
 		object: ({ number, stat }, name) => objects.ofDescriptor(number, name, deviceText(stat.dev), stat.ino),
 		pipe: (open) => pipes({ table, open }),
 	};

@@ -6,6 +6,7 @@ import { copyDescriptorsOf } from "../trace/descriptors.ts";
 import { lookAt } from "./look.ts";
 import { socketSights } from "./socket-sights.ts";
 import type { LiveTerminals } from "./terminals.ts";
+import { unixSights } from "./unix-sockets.ts";
 
 /** What becomes of descriptors that cannot be dumped yet: sockets above all. */
 export type MissingDescriptors =
@@ -25,6 +26,7 @@ export interface OpenOf {
 /**
  * Refuses processes by the names of what they have open, before anything is done to them.
  *
+ * @param together All that are dumped, by their ids: what connects them is no reason.
  * @throws NecromancerError ERR_UNSUPPORTED for all that one of them has, ERR_HOST.
  */
 export async function requireDumpable(
@@ -32,11 +34,13 @@ export async function requireDumpable(
 	processes: readonly OpenOf[],
 	policy: MissingDescriptors,
 	terminals: LiveTerminals,
+	together: readonly number[],
 ): Promise<void> {
 	for (const { pid, open } of processes) terminals.meet(pid, open);
 	if (policy !== "error") return;
+	const unix = await unixSights(agent, together);
 	for (const { pid, open } of processes) {
-		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals);
+		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals, unix);
 		const refused = open.flatMap((descriptor) => {
 			const words = see(descriptor, look).undumpable;
 			return words === undefined ? [] : [{ number: descriptor.number, words }];

@@ -1,6 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Look, OpenDescriptor } from "../descriptors/ask.ts";
 import { kinds, type Seen, see } from "../descriptors/kinds.ts";
+import type { UnixSights } from "../descriptors/unix-sights.ts";
 import type { Finding } from "../finding.ts";
 import type { ProcStatus } from "../proc/status.ts";
 import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
@@ -32,14 +33,19 @@ export interface OpenTable {
 	readonly lost: ReadonlySet<number>;
 }
 
-/** @throws NecromancerError ERR_IO, ERR_HOST. */
-export async function openTable(agent: Agent, process: OpeningProcess, terminals: LiveTerminals): Promise<OpenTable> {
+/** @param unix of all that are dumped. @throws NecromancerError ERR_IO, ERR_HOST. */
+export async function openTable(
+	agent: Agent,
+	process: OpeningProcess,
+	terminals: LiveTerminals,
+	unix: UnixSights,
+): Promise<OpenTable> {
 	const { pid } = process;
 	const before = openDescriptors(pid);
 	terminals.meet(pid, before);
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const look = lookAt(pid, await socketSights(pid, before, copies), terminals);
+		const look = lookAt(pid, await socketSights(pid, before, copies), terminals, unix);
 		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		if (counting.length > 0) await copies.wind(counting.map(({ number }) => number));
 		const open = counting.length > 0 ? openDescriptors(pid) : before;

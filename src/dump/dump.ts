@@ -71,13 +71,15 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const told = toldOf();
 	const terminals = terminalTable(options.shellJob === true, told.report);
 	return await withAgent(async (agent) => {
-		await requireAcceptable(agent, candidates, { ...options, terminals }, told);
+		const together = candidates.map(({ pid }) => pid);
+		await requireAcceptable(agent, candidates, together, { ...options, terminals }, told);
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();
-		const tree = await freezeTree(agent, candidates, (met) =>
-			requireAcceptable(agent, [met], { ...options, terminals }, told),
-		);
+		const tree = await freezeTree(agent, candidates, (met) => {
+			together.push(met.pid);
+			return requireAcceptable(agent, [met], together, { ...options, terminals }, told);
+		});
 		const { processes } = tree;
 		try {
 			await requireSeparate(
@@ -100,6 +102,7 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 async function requireAcceptable(
 	agent: Agent,
 	candidates: readonly DumpCandidate[],
+	together: readonly number[],
 	{ missing, terminals, allowLost = new Set() }: DumpOptions & { readonly terminals: LiveTerminals },
 	told: Told,
 ): Promise<void> {
@@ -118,6 +121,7 @@ async function requireAcceptable(
 		candidates.map(({ pid }) => ({ pid, open: openDescriptors(pid) })),
 		missing,
 		terminals,
+		together,
 	);
 }
 

@@ -19,6 +19,7 @@ import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tab
 import type { LiveGhosts } from "./ghosts.ts";
 import { locksOf } from "./locks.ts";
 import type { LiveTerminals } from "./terminals.ts";
+import { unixSights } from "./unix-sockets.ts";
 
 /** What to do about fds that cannot be dumped, and where to look for files without a name. */
 export interface FilesPolicy {
@@ -44,7 +45,11 @@ export async function filesOf(
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
-		for (const [process] of tables) open.push(await openTable(agent, process, terminals));
+		const unix = await unixSights(
+			agent,
+			tables.map(([{ pid }]) => pid),
+		);
+		for (const [process] of tables) open.push(await openTable(agent, process, terminals, unix));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
 		const described = await describe(groups, { agent, ghosts, pipes, terminals }, { missing, locks });

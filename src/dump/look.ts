@@ -1,20 +1,23 @@
 import type { BigIntStats } from "node:fs";
 import type { Look, SocketSight } from "../descriptors/ask.ts";
+import type { UnixSights } from "../descriptors/unix-sights.ts";
 import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
 
-/** What can be asked about a process that still runs. @param sights of its sockets, by their links. */
+/** What can be asked about a process that still runs. @param sights of its sockets, by their links; `unix` of all that are dumped. */
 export const lookAt = (
 	pid: number,
 	sights: ReadonlyMap<string, SocketSight>,
 	terminals: Pick<LiveTerminals, "isElsewhere">,
+	unix: UnixSights,
 ): Look => ({
 	pid,
 	leadsTo: isStillThere,
 	otherName,
 	sysctl: readSwitch,
 	isElsewhere: (open, place) => terminals.isElsewhere(pid, open, place),
+	unix,
 	socket: (link) => sights.get(link) ?? { words: "a socket" },
 });
 

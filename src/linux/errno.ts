@@ -31,6 +31,7 @@ const numbers = Object.fromEntries([
 ]) as Readonly<Record<ErrnoName, number>>;
 
 /** Positive, as in errno(3). What a call returns that fails is {@link errorResult} of it. */
+export const { ECONNREFUSED, EPROTOTYPE } = numbers;
 export const {
 	EPERM,
 	ENOENT,

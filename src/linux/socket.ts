@@ -4,7 +4,7 @@ import { i32, layout, u8, u32, viewOf } from "../bytes/layout.ts";
 export const AF = { INET: 2, INET6: 10 } as const;
 
 /** Types (include/linux/net.h); their flags are O_NONBLOCK and O_CLOEXEC. */
-export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3 } as const;
+export const SOCK = { STREAM: 1, DGRAM: 2, RAW: 3, SEQPACKET: 5 } as const;
 
 /** include/uapi/linux/in.h */
 export const IPPROTO = { IP: 0, TCP: 6, UDP: 17, IPV6: 41 } as const;
@@ -15,9 +15,28 @@ export const SOL_SOCKET = 1;
 /** Options of all sockets (include/uapi/asm-generic/socket.h). */
 export const SO = {
 	...{ REUSEADDR: 2, TYPE: 3, DONTROUTE: 5, BROADCAST: 6, SNDBUF: 7, RCVBUF: 8, KEEPALIVE: 9, OOBINLINE: 10 },
-	...{ NO_CHECK: 11, PRIORITY: 12, LINGER: 13, REUSEPORT: 15, RCVLOWAT: 18, RCVTIMEO: 20, SNDTIMEO: 21 },
-	...{ BINDTODEVICE: 25, ATTACH_FILTER: 26, SNDBUFFORCE: 32, RCVBUFFORCE: 33, MARK: 36, PROTOCOL: 38, DOMAIN: 39 },
-	...{ BUF_LOCK: 72 },
+	...{
+		NO_CHECK: 11,
+		PRIORITY: 12,
+		LINGER: 13,
+		REUSEPORT: 15,
+		PASSCRED: 16,
+		PEERCRED: 17,
+		RCVLOWAT: 18,
+		RCVTIMEO: 20,
+		SNDTIMEO: 21,
+	},
+	...{
+		BINDTODEVICE: 25,
+		ATTACH_FILTER: 26,
+		SNDBUFFORCE: 32,
+		RCVBUFFORCE: 33,
+		PASSSEC: 34,
+		MARK: 36,
+		PROTOCOL: 38,
+		DOMAIN: 39,
+	},
+	...{ PEEK_OFF: 42, BUF_LOCK: 72 },
 } as const;
 
 /** Which sizes of {@link SO.BUF_LOCK} were asked for, and are not the kernel's to change. */

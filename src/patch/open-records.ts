@@ -143,6 +143,8 @@ const writerOf = (
 		return file;
 	},
 	// the donor's own records say where a file without a name is
+	// the donor's own sockets have what waits in them
+	packet: () => {},
 	lost: () => {},
 	lostNode: () => true,
 });

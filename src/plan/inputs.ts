@@ -1,6 +1,6 @@
 import type { ByteSource } from "../bytes/source.ts";
 import type { FileUse, MadeInput, NeededFile, OpenInputs, ProcessInput } from "../descriptors/inputs.ts";
-import { pipeOf } from "../descriptors/kinds.ts";
+import { waitingIn } from "../descriptors/kinds.ts";
 import type { Mapping, Task } from "../forest/task.ts";
 import { PROT_WRITE } from "../linux/mman.ts";
 import { FIRST_INPUT_FD } from "../program/abi.ts";
@@ -17,10 +17,7 @@ export interface OpenedInput extends NeededFile {
 }
 
 /** Files that are open before the process exists, by the numbers that they have in the agent, or in the process. */
-export interface InputNumbers extends OpenInputs {
-	/** What the bytes of a source come from. */
-	source(source: ByteSource): InputFile;
-}
+export type InputNumbers = OpenInputs;
 
 /** Whoever made them decided what they are, and nobody opens them by name again. Numbers are those in the process. */
 export interface Inputs extends InputNumbers {
@@ -52,8 +49,7 @@ export function sourcesOf({ memory, files, ipc }: Pick<Task, "memory" | "files" 
 	for (const { contents } of ipc?.segments ?? []) for (const { source } of contents) sources.add(source);
 	for (const { contents } of memory.ghosts ?? []) for (const { source } of contents) sources.add(source);
 	for (const { description } of files.descriptors) {
-		const content = pipeOf(description)?.content;
-		if (content !== undefined) sources.add(content.source);
+		for (const { source } of waitingIn(description)) sources.add(source);
 	}
 	return [...sources];
 }

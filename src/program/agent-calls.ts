@@ -31,7 +31,6 @@ export const agentCalls = {
 	poll: { args: [pointer, count, int] },
 	process_vm_readv: { args: [int, pointer, count, pointer, count, hexadecimal] },
 	ptrace: { args: [oneOf(PTRACE, "PTRACE_"), int, pointer, hexadecimal] },
-	renameat: { args: [descriptor, text, descriptor, text] },
 	sched_getscheduler: { args: [int] },
 	splice: { args: [descriptor, pointer, descriptor, pointer, count, hexadecimal] },
 	statx: { args: [descriptor, text, hexadecimal, hexadecimal, pointer] },
@@ -40,6 +39,5 @@ export const agentCalls = {
 	timer_gettime: { args: [hexadecimal, pointer] },
 	timerfd_gettime: { args: [descriptor, pointer] },
 	uname: { args: [pointer] },
-	unlinkat: { args: [descriptor, text, hexadecimal] },
 	vmsplice: { args: [descriptor, pointer, count, hexadecimal] },
 } as const satisfies SystemCallRows;

@@ -5,6 +5,7 @@ import { O, openFlagsText } from "../linux/open.ts";
 import { EPOLL_CTL_ADD, epollEvent } from "../linux/poll.ts";
 import { TFD_IOC_SET_TICKS, TFD_TIMER_ABSTIME } from "../linux/time.ts";
 import { TCSETS, TCSETS2, TIOC, termios2, winsize } from "../linux/tty.ts";
+import { SIOCUNIXFILE } from "../linux/unix.ts";
 import type { Arg } from "./args.ts";
 import { has, inStage, remedy, type SystemCallRows } from "./call-row.ts";
 import {
@@ -86,7 +87,7 @@ const ioctlArgument: Spell = (arg: Arg, args) =>
 	ioctlSpells.get(Number(literalOf(args[1]) ?? -1n))?.(arg, args) ?? pointer(arg, args);
 
 const terminalRequests = Object.fromEntries(Object.entries(TIOC).map(([name, number]) => [`TIOC${name}`, number]));
-const requests = { TFD_IOC_SET_TICKS, INOTIFY_IOC_SETNEXTWD, TCSETS, TCSETS2, ...terminalRequests };
+const requests = { TFD_IOC_SET_TICKS, INOTIFY_IOC_SETNEXTWD, TCSETS, TCSETS2, SIOCUNIXFILE, ...terminalRequests };
 
 const epollOps = oneOf({ EPOLL_CTL_ADD, EPOLL_CTL_DEL: 2, EPOLL_CTL_MOD: 3 });
 const event = pointerTo(struct(epollEvent, { events: flags(EPOLL, "EPOLL") }));
@@ -126,6 +127,7 @@ export const fileCalls = {
 	fchdir: { args: [descriptor] },
 	fchmod: { args: [descriptor, octal] },
 	fchown: { args: [descriptor, int, int] },
+	fchownat: { args: [descriptor, text, int, int, hexadecimal], remedies: [remedy("EPERM", "needs CAP_CHOWN")] },
 	fcntl: {
 		args: [descriptor, command, fcntlArgument],
 		remedies: [
@@ -150,6 +152,10 @@ export const fileCalls = {
 			remedy("EPERM", "it is the controlling terminal of another session: end that", has(1, TIOC.SCTTY)),
 			remedy("EPERM", "needs CAP_SYS_ADMIN", has(1, TIOC.SLCKTRMIOS)),
 		],
+	},
+	mknodat: {
+		args: [descriptor, text, octal, count],
+		remedies: [remedy("EACCES", "run as a user who may make files in that directory")],
 	},
 	open: {
 		args: [text, openFlags, octal],
@@ -178,6 +184,7 @@ export const fileCalls = {
 	openat2: { args: [descriptor, text, pointer, count] },
 	pipe2: { args: [pointer, statusFlags] },
 	read: { args: [descriptor, pointer, count] },
+	renameat: { args: [descriptor, text, descriptor, text] },
 	sendfile: { args: [descriptor, descriptor, pointerTo((place) => `[${u64At(place)}]`), count] },
 	signalfd4: { args: [descriptor, signalSet, count, statusFlags] },
 	timerfd_create: { args: [clock, statusFlags] },
@@ -185,6 +192,7 @@ export const fileCalls = {
 		args: [descriptor, flags({ TFD_TIMER_ABSTIME, TFD_TIMER_CANCEL_ON_SET: 2 }), timerTimes, pointer],
 	},
 	umask: { args: [octal] },
+	unlinkat: { args: [descriptor, text, hexadecimal] },
 	unlink: { args: [text] },
 	utimensat: { args: [descriptor, text, fileTimes, hexadecimal] },
 	write: { args: [descriptor, buffer(2), count] },

@@ -39,6 +39,8 @@ export interface DescriptorCopies {
 	isFiltered(number: number): Promise<boolean>;
 	/** Its own address, as getsockname(2) gives it. */
 	socketName(number: number): Promise<Buffer | undefined>;
+	/** What is asked of a copy of one. */
+	borrow<T>(number: number, use: (copy: bigint) => Promise<T>): Promise<T>;
 	/** The capacity of a pipe, and a copy of the bytes in it; `number` must be open for reading for the latter. */
 	pipe(number: number, readable: boolean): Promise<{ readonly capacity: number; readonly content: Buffer }>;
 	close(): Promise<void>;
@@ -79,6 +81,16 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			read: (done, asked) => void found.push(read(done.bytes, done.result, asked)),
 		});
 		return found;
+	};
+
+	const borrow: DescriptorCopies["borrow"] = async (number, use) => {
+		const copy = await agent.call("pidfd_getfd", pidfd, number, 0);
+		if (copy < 0n) refuseCall(`descriptor ${number}`, "pidfd_getfd", copy);
+		try {
+			return await use(copy);
+		} finally {
+			await agent.call("close", copy);
+		}
 	};
 
 	return {
@@ -171,17 +183,13 @@ export async function copyDescriptorsOf(agent: Agent, pid: number): Promise<Desc
 			);
 			return name;
 		},
-		pipe: async (number, readable) => {
-			const copy = await agent.call("pidfd_getfd", pidfd, number, 0);
-			if (copy < 0n) refuseCall(`descriptor ${number}`, "pidfd_getfd", copy);
-			try {
+		borrow,
+		pipe: (number, readable) =>
+			borrow(number, async (copy) => {
 				const capacity = Number(await agent.call("fcntl", copy, F.GETPIPE_SZ, 0));
 				const content = readable ? await copyOf(agent, number, copy, capacity) : Buffer.alloc(0);
 				return { capacity, content };
-			} finally {
-				await agent.call("close", copy);
-			}
-		},
+			}),
 		close: once(async () => void (await agent.call("close", pidfd))),
 	};
 }

@@ -121,7 +121,7 @@ const bodies = (pipes: readonly Pipe[], fifos: readonly Pipe[]): fc.Arbitrary<ob
 			flags: flagsOf(fc.constant(2), NONBLOCK),
 		}),
 		fc.record({
-			kind: fc.constantFrom("bpf-map", "unix-socket", "memfd"),
+			kind: fc.constantFrom("bpf-map", "netlink-socket", "memfd"),
 			flags: flagsOf(anyAccess),
 			name: fc.constant("m"),
 		}),
@@ -268,7 +268,7 @@ const lockOf = ({ kind, type, start, length }: FileLock): string => {
 	return kind === "flock" ? `flock ${number + 1}` : `${kind} ${number} ${start} ${length}`;
 };
 
-const openable = ({ kind }: Description): boolean => !["bpf-map", "unix-socket", "memfd"].includes(kind);
+const openable = ({ kind }: Description): boolean => !["bpf-map", "netlink-socket", "memfd"].includes(kind);
 
 /** Which numbers belong together, as lists. */
 const groups = <T>(items: readonly (readonly [number, T])[]): number[][] => {

@@ -1,4 +1,6 @@
 import { defined } from "../../bytes/defined.ts";
+import { extent } from "../../bytes/extent.ts";
+import { fromBuffer } from "../../bytes/source.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
 import type { FileEntry } from "../../criu/wire/generated/schema.ts";
 import type { EntryImages } from "../../descriptors/entries.ts";
@@ -6,6 +8,7 @@ import type { Description } from "../../descriptors/kinds.ts";
 import { kindOfType } from "../../descriptors/kinds.ts";
 import { type Pipe, queueImages } from "../../descriptors/pipe-queue.ts";
 import { terminalsIn } from "../../descriptors/tty-images.ts";
+import type { UnixMessage } from "../../descriptors/unix-description.ts";
 import { refuse } from "../../errors.ts";
 import type { Descriptor, Files } from "../../forest/files.ts";
 import { atMost, mostDescriptors } from "../../linux/process-bounds.ts";
@@ -40,6 +43,8 @@ export interface SharedTables {
 	/** What waits in pipes. */
 	readonly queues: () => EntryImages["queues"];
 	readonly terminals: EntryImages["terminals"];
+	/** What waits in sockets. */
+	readonly packets: () => EntryImages["packets"];
 }
 
 /** The same for one process. */
@@ -78,7 +83,7 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 function tableFrom(
 	dir: ImageDir,
 	filesId: number,
-	{ objects, ghosts, beside, descriptions, queues, terminals }: ProcessTables,
+	{ objects, ghosts, beside, descriptions, queues, terminals, packets }: ProcessTables,
 ): readonly Descriptor[] {
 	const entries = fileEntries(dir);
 	const table = `fdinfo-${filesId}.img`;
@@ -90,6 +95,7 @@ function tableFrom(
 		entries,
 		objects,
 		queues: queues(),
+		packets: packets(),
 		ghosts,
 		beside,
 		terminals,
@@ -159,3 +165,17 @@ export function terminalsOf(dir: ImageDir): ReturnType<EntryImages["terminals"]>
 	}
 	return terminalsIn(infos, data, modes);
 }
+/** What waits in sockets, by the ids of their file entries. */
+export function packetsIn(dir: ImageDir): EntryImages["packets"] {
+	const found = new Map<number, UnixMessage[]>();
+	if (!dir.has("sk-queues.img")) return found;
+	for (const { value, extra } of dir.image("sk-queues.img", "sk-queues").records) {
+		const rights = value.scm.flatMap(({ rights }) => rights);
+		const messages = found.get(value.id_for) ?? [];
+		messages.push({ content: extra ?? NOTHING, ...(rights.length === 0 ? {} : { rights }) });
+		found.set(value.id_for, messages);
+	}
+	return found;
+}
+
+const NOTHING = extent(fromBuffer("an empty message", Buffer.alloc(0)), 0n, 0n);

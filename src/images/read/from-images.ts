@@ -7,7 +7,7 @@ import { type Forest, forestOf, type Zombie } from "../../forest/forest.ts";
 import { withLocksOnce } from "../../forest/locks-once.ts";
 import type { Task } from "../../forest/task.ts";
 import { withThingsShown } from "../../forest/things-shown.ts";
-import { fileEntries, queuesIn, type SharedTables, terminalsOf } from "./files.ts";
+import { fileEntries, packetsIn, queuesIn, type SharedTables, terminalsOf } from "./files.ts";
 import { ghostsOf } from "./ghosts.ts";
 import { ipcIn } from "./ipc.ts";
 import { objectsOf } from "./objects.ts";
@@ -76,6 +76,7 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 		...{ tables: new Map(), descriptions: new Map() },
 		queues: once(() => queuesIn(dir)),
 		terminals: once(() => terminalsOf(dir)),
+		packets: once(() => packetsIn(dir)),
 	};
 }
 

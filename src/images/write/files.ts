@@ -4,6 +4,7 @@ import type {
 	FdinfoEntry,
 	FsEntry,
 	PipeDataEntry,
+	SkPacketEntry,
 	TtyDataEntry,
 	TtyInfoEntry,
 } from "../../criu/wire/generated/schema.ts";
@@ -12,9 +13,11 @@ import { regularFile } from "../../descriptors/file.ts";
 import { kindOf, pipeOf } from "../../descriptors/kinds.ts";
 import { type Pipe, type QueueImage, queueImages } from "../../descriptors/pipe-queue.ts";
 import { terminalRecords } from "../../descriptors/tty-images.ts";
+import type { UnixMessage } from "../../descriptors/unix-description.ts";
 import { caution, type Finding } from "../../finding.ts";
 import type { Descriptor, Files } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
+import { SCM_RIGHTS } from "../../linux/msghdr.ts";
 import type { FilesImage } from "./files-image.ts";
 
 const FD_CLOEXEC = 1;
@@ -28,6 +31,8 @@ export interface FileImages {
 	): { readonly descriptors: readonly FdinfoEntry[]; readonly fs: FsEntry };
 	/** Of the terminals that were met. */
 	terminals(): { readonly infos: readonly TtyInfoEntry[]; readonly data: readonly TtyDataEntry[] };
+	/** Of what waits in sockets. */
+	packets(): readonly ImageRecord<SkPacketEntry>[];
 	/** Of the pipes and FIFOs that were met. */
 	queues(): readonly { readonly image: QueueImage; readonly records: readonly ImageRecord<PipeDataEntry>[] }[];
 }
@@ -38,6 +43,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 	const queues = { "pipes-data": new Map<number, Pipe>(), "fifo-data": new Map<number, Pipe>() };
 	const { add, ghosts } = fileImage;
 	const terminals = terminalRecords();
+	const packets: ImageRecord<SkPacketEntry>[] = [];
 	return {
 		terminals: () => terminals,
 		process: ({ files, threads }, report) => {
@@ -52,6 +58,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 						...{ add, numbers, inode, report, lost: ghosts.lost, lostNode: ghosts.lostNode },
 						terminal: terminals.add,
 						owner: fownEntry(description.owner, credentials),
+						packet: (message) => packets.push(packetOf(id, message)),
 						subject: `descriptor ${number}`,
 					});
 					add(() => entry, id);
@@ -63,6 +70,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 			});
 			return { descriptors, fs: directories(files, fileImage, report) };
 		},
+		packets: () => packets,
 		queues: () => queueImages.map((image) => ({ image, records: [...queues[image].values()].flatMap(queueOf) })),
 	};
 }
@@ -92,6 +100,14 @@ const queueOf = ({ id, capacity, content }: Pipe): ImageRecord<PipeDataEntry>[] 
 					...defined({ extra: content }),
 				},
 			];
+
+const packetOf = (id_for: number, { content, rights = [] }: UnixMessage): ImageRecord<SkPacketEntry> => ({
+	value: {
+		...{ id_for, length: Number(content.length) },
+		scm: rights.length === 0 ? [] : [{ type: SCM_RIGHTS, rights }],
+	},
+	extra: content,
+});
 
 function directories({ cwd, root, umask }: Files, fileImage: FilesImage, report: (finding: Finding) => void): FsEntry {
 	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));

@@ -119,6 +119,8 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 	const { infos, data } = files.terminals();
 	if (infos.length > 0) write("tty-info.img", "tty-info", values(infos));
 	if (data.length > 0) write("tty-data.img", "tty-data", values(data));
+	const packets = files.packets();
+	if (packets.length > 0) write("sk-queues.img", "sk-queues", packets);
 	if (objects.inodes.length > 0) write("memfd.img", "memfd", values(objects.inodes));
 	const locks = lockEntries(processes);
 	if (locks.length > 0) write("filelocks.img", "filelocks", values(locks));

@@ -14,11 +14,12 @@ export interface FdTable extends FdAllocator {
 const MOST_HOLES = 2;
 
 /** What the process does in the stage in which it opens files. */
-export const openingOf = ({ draft, inputs, actor }: Context): Opening => ({
+export const openingOf = ({ draft, inputs, actor, opener }: Context): Opening => ({
 	add: (call, args, why, options) => draft.leader.add("files", call, args, why, options),
 	report: draft.report,
 	actor: actorAt(actor, "files"),
 	inputs,
+	user: opener.user,
 });
 
 /** @param pid the id that the process had. */

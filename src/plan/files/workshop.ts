@@ -54,6 +54,7 @@ export function workshopOf({ draft, inputs, opener }: Context): Workshop {
 		report: draft.report,
 		actor: actorAt(actorOf(list, opener, true), "workshop"),
 		inputs: inputs.inAgent,
+		user: opener.user,
 		behind: inputs.behindAgent,
 		copy: (content, into, what) => {
 			buffer ??= spaceDatum("pipe buffer", CHUNK, 4096);

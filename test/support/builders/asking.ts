@@ -1,4 +1,5 @@
 import type { Ask } from "../../../src/descriptors/ask.ts";
+import { unixSightsOf } from "../../../src/descriptors/unix-sights.ts";
 
 /** A stopped process that answers what a test wants, and has nothing else. */
 export const asking = (answers: Partial<Ask> = {}): Ask => ({
@@ -7,6 +8,9 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	otherName: () => undefined,
 	sysctl: () => undefined,
 	socket: () => ({ words: "a socket" }),
+	unix: unixSightsOf([]),
+	socketFile: async () => undefined,
+	messages: async () => [],
 	pipe: async () => ({ id: 9, capacity: 65536 }),
 	ghost: () => 2,
 	object: () => 4,

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { OpenDescriptor } from "../../../src/descriptors/ask.ts";
 import { see } from "../../../src/descriptors/kinds.ts";
 import { memfdName } from "../../../src/descriptors/memfd.ts";
+import { unixSightsOf } from "../../../src/descriptors/unix-sights.ts";
 import { lookAt } from "../../../src/dump/look.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { asking } from "../../support/builders/asking.ts";
@@ -20,13 +21,19 @@ const opened = (link: string, stat: BigIntStats): OpenDescriptor => ({ number: 3
 
 /** Its kind, and in words what it is that cannot be dumped. */
 function seen(link: string, stat: BigIntStats): unknown {
-	const { kind, undumpable } = see(opened(link, stat), lookAt(process.pid, new Map(), { isElsewhere: () => false }));
+	const { kind, undumpable } = see(
+		opened(link, stat),
+		lookAt(process.pid, new Map(), { isElsewhere: () => false }, unixSightsOf([])),
+	);
 	return undumpable === undefined ? kind : [kind, undumpable];
 }
 
 /** What it is opened by again, or what its content is kept as. */
 async function found(link: string, stat: BigIntStats): Promise<unknown> {
-	const sighting = see(opened(link, stat), lookAt(process.pid, new Map(), { isElsewhere: () => false }));
+	const sighting = see(
+		opened(link, stat),
+		lookAt(process.pid, new Map(), { isElsewhere: () => false }, unixSightsOf([])),
+	);
 	return sighting.describe({ id: 1, flags: 0 }, asking());
 }
 

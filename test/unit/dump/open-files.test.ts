@@ -22,6 +22,7 @@ it("refuses what cannot be dumped by number and name, unless it need not be dump
 			[...more, { pid, open: shown }],
 			policy,
 			terminalTable(false, () => {}),
+			[],
 		);
 	expect(await refusalOf(required(open, "error"))).toBe(
 		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a pidfd, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",

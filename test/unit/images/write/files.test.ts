@@ -191,9 +191,9 @@ describe("files that had lost their names", () => {
 });
 
 describe("what images cannot hold", () => {
-	test("a unix socket leaves its number taken, by something no restorer opens unasked", async () => {
-		const { told, images, entry } = await opened({ kind: "unix-socket", id: 4, flags: 2 });
-		expect(told).toEqual(["loss descriptor 0: unix-socket: its number is kept, to be given something else"]);
+	test("a netlink socket leaves its number taken, by something no restorer opens unasked", async () => {
+		const { told, images, entry } = await opened({ kind: "netlink-socket", id: 4, flags: 2 });
+		expect(told).toEqual(["loss descriptor 0: netlink-socket: its number is kept, to be given something else"]);
 		expect([entry(4).number(1), entry(4).message(15).number(1)]).toEqual([EXT, 4n]);
 		expect(images.records("fdinfo-2.img").map((it) => it.number(3))).toEqual([EXT]);
 	});

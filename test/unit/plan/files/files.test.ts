@@ -353,11 +353,11 @@ describe("descriptors that cannot be opened", () => {
 		terminal: { id: 0x500 },
 	};
 	const words = "the terminal /dev/tty, whose other end none of these processes has (--shell-job gives it yours)";
-	const socket = { kind: "unix-socket", flags: 2 };
+	const socket = { kind: "netlink-socket", flags: 2 };
 
 	it("are refused, all at once", () => {
 		expect(refusal(() => planned(taskOf([[0, socket]])))).toBe(
-			"ERR_UNSUPPORTED descriptor 0: was a unix socket, which this version cannot restore; " +
+			"ERR_UNSUPPORTED descriptor 0: was a netlink socket, which this version cannot restore; " +
 				"name another file with --fd 0=PATH, or let /dev/null take its place with --missing-fds null",
 		);
 		const several: Open[] = [
@@ -370,7 +370,7 @@ describe("descriptors that cannot be opened", () => {
 		expect(refusal(() => planned(taskOf(several)))).toBe(
 			"ERR_UNSUPPORTED descriptors 0, 1, 3, 4, 5: " +
 				`0 was ${words}, 1 was ${words}, ` +
-				"3 was a unix socket, 4 was the deleted FIFO /run/fifo, 5 was the deleted file /tmp/gone, which this version cannot restore; " +
+				"3 was a netlink socket, 4 was the deleted FIFO /run/fifo, 5 was the deleted file /tmp/gone, which this version cannot restore; " +
 				"name another file with --fd 0=PATH, or let /dev/null take its place with --missing-fds null",
 		);
 	});
@@ -399,7 +399,7 @@ describe("descriptors that cannot be opened", () => {
 		expect(findings.map(({ subject, text }) => `${subject} ${text}`)).toEqual([
 			`descriptor 0 was ${words}; /dev/null takes its place`,
 			`descriptor 1 was ${words}; /dev/null takes its place`,
-			"descriptor 2 was a unix socket; /dev/null takes its place",
+			"descriptor 2 was a netlink socket; /dev/null takes its place",
 		]);
 	});
 

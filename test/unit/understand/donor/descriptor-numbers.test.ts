@@ -29,7 +29,10 @@ const make: Readonly<Record<string, (id: number) => Description>> = {
 	epoll: (id) => ({ ...common, kind: "epoll", id, targets: [] }),
 	eventfd: (id) => ({ ...common, kind: "eventfd", id, counter: 0n }),
 	timerfd: (id) => ({ ...common, kind: "timerfd", id, clock: 1, ticks: 0n, settings: 0, remaining: 0n, interval: 0n }),
-	"unix-socket": (id) => ({ ...common, kind: "unix-socket", id }),
+	"unix-socket": (id) => ({
+		...{ ...common, kind: "unix-socket", id, inode: id, group: id, type: 1, state: 7, backlog: 0, shutdown: 0 },
+		...{ options: {}, timeouts: { send: 0n, receive: 0n }, queue: [] },
+	}),
 };
 
 /** @param open what the donor has, by kind, from 0 on. */
