@@ -15,7 +15,7 @@ export type Streams = "inherit" | "ignore";
  * Starts a program from its bytes: from an unnamed file (O_TMPFILE), which leaves nothing behind; where no directory supports
  * that, from a file in a directory of mode 0700 that is removed before this returns. Fds 3 and 4 are stream sockets, the
  * following ones are files of ours. It runs in a session of its own (setsid), so that signals from the terminal or the shell to
- * our process group do not reach it.
+ * our process group do not reach it; or in ours, for jobs of it.
  *
  * @throws NecromancerError ERR_HOST where no directory lets programs run, or no process can be made.
  */
@@ -24,11 +24,12 @@ export async function launch(
 	streams: Streams,
 	places = candidates(),
 	inputs: readonly number[] = [],
+	session: "own" | "callers" = "own",
 ): Promise<ChildProcess> {
 	const tried = new Map<string, string>();
 	for (const open of [openNameless, openNamed])
 		for (const place of new Set(places)) {
-			const child = await launchFrom(open, place, program, streams, inputs);
+			const child = await launchFrom(open, place, program, streams, inputs, session);
 			if (typeof child !== "string") return child;
 			tried.set(place, `${place} (${child})`);
 		}
@@ -102,6 +103,7 @@ async function launchFrom(
 	program: Uint8Array,
 	streams: Streams,
 	inputs: readonly number[],
+	session: "own" | "callers",
 ): Promise<ChildProcess | string> {
 	let file: Runnable | undefined;
 	try {
@@ -112,7 +114,7 @@ async function launchFrom(
 				argv0: "necromancer-agent",
 				env: {},
 				stdio: [streams, streams, streams, "pipe", "pipe", ...inputs, file.fd],
-				detached: true,
+				detached: session === "own",
 			});
 			// Only now is the file not needed any more: spawn() returns when exec has happened, or cannot.
 			if (child.pid !== undefined) return child;

@@ -14,6 +14,8 @@ export interface AgentOptions {
 	readonly streams?: Streams;
 	/** Files of ours that it has open too, from FIRST_INPUT_FD on. They are not opened again. */
 	readonly inputs?: readonly number[];
+	/** Whose session it is in: its own, unless it makes jobs of ours. There it is in a process group of its own. */
+	readonly session?: "own" | "callers";
 	/** Another blob than ours, for tests. */
 	readonly blob?: Blob;
 	/** Directories to run from, in order of preference, for tests. */
@@ -33,10 +35,18 @@ export async function startAgent(hole: Range, options: AgentOptions = {}): Promi
 	const { inputs = [] } = options;
 	const program = agentElf(blob, hole.start, AGENT_ROOM);
 	for (let attempt = 1; ; attempt += 1) {
-		const child: ChildProcess = await launch(program, options.streams ?? "inherit", options.places, inputs);
+		const child: ChildProcess = await launch(
+			program,
+			options.streams ?? "inherit",
+			options.places,
+			inputs,
+			options.session,
+		);
 		const agent = connectAgent(child, blob, layout);
 		try {
-			return { ...agent, ...(await initialise(agent, blob, inputs.length)) };
+			const ready = { ...agent, ...(await initialise(agent, blob, inputs.length)) };
+			if (options.session === "callers") await agent.call("setpgid", 0, 0);
+			return ready;
 		} catch (cause) {
 			await agent.close();
 			// By chance its stack or vdso lay where the hole is. Next time they lie elsewhere.

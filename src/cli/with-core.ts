@@ -1,21 +1,19 @@
 import { resolve } from "node:path";
-import { isatty } from "node:tty";
 import { defined } from "../bytes/defined.ts";
 import { readCore } from "../core/core.ts";
 import { type ImageDir, openImageDir } from "../criu/image-dir.ts";
 import { refuseUnfinished } from "../criu/store/unfinished.ts";
-import { refuse } from "../errors.ts";
 import type { Task } from "../forest/task.ts";
 import { forestFromImages, taskFromImages } from "../images/read/from-images.ts";
 import { writersTold } from "../images/read/side-record.ts";
 import { treeOf } from "../images/read/tree.ts";
 import { donorProcesses } from "../patch/donor-processes.ts";
-import { readLink } from "../proc/links.ts";
 import { type OpenedCore, openCoreSource } from "../raise/open-core.ts";
 import type { RaiseOptions } from "../raise/raise-options.ts";
 import { withoutRelatives } from "../raise/relatives.ts";
 import { donorWithoutUnrestorable } from "../restore/image-losses.ts";
 import { taskFromCore } from "../understand/from-core/from-core.ts";
+import { ourTerminal } from "./our-terminal.ts";
 import { openProgress } from "./progress.ts";
 import type { RaiseChoices } from "./raise-choices.ts";
 import type { Terminal } from "./terminal.ts";
@@ -62,7 +60,7 @@ function optionsFrom(choices: RaiseChoices, core: OpenedCore, donor: ImageDir | 
 		allowMismatch: choices.allowMismatch === true,
 		...(choices.pidNamespace === true ? { ids: "namespace" as const } : {}),
 		...(choices.freshIds === true ? { ids: "fresh" as const } : {}),
-		...(choices.tty === true ? { tty: ourTerminal() } : {}),
+		...(choices.tty === true ? { tty: ourTerminal("--tty") } : {}),
 		...(donor === undefined ? {} : lentBy(donor, core, choices)),
 		...defined({ softLimits: choices.limit, clock, sysroot, mapFiles: mapFile, search }),
 	};
@@ -94,15 +92,4 @@ function ofTree(dir: ImageDir, core: OpenedCore, { donorPid, truncated }: RaiseC
 	const [chosen] = donorProcesses(dir, [{ task: dead }]);
 	if (chosen === undefined) throw new RangeError("a core without a process");
 	return chosen;
-}
-
-/** The device file of the terminal that one of our standard streams is. */
-function ourTerminal(): string {
-	for (const fd of [0, 1, 2]) if (isatty(fd)) return readLink("self", `fd/${fd}`);
-	return refuse("ERR_USAGE", {
-		subject: "--tty",
-		finding: "none of our standard streams is a terminal",
-		expectation: "expected one to hand on",
-		remedy: "name files with --fd N=PATH",
-	});
 }

@@ -27,6 +27,8 @@ export interface Shared {
 	readonly go: Place;
 	/** Where the process's leader had ended: 0 when it has done so again. A cell. */
 	readonly leaderEnded?: Place;
+	/** The first process stays in the session of whoever calls us, and who was in one with it. */
+	readonly joinsCaller?: true;
 	/** What it has in common with other processes of the plan; absent where there are none. */
 	readonly common?: CommonThings;
 	/** What it sees to of System V's segments; absent where the process has the IPC namespace of the restorer. */

@@ -20,6 +20,8 @@ export interface Plan extends Program<PlanStep> {
 	readonly zombies?: readonly PlannedZombie[];
 	/** Where it tells and waits, until it lives: above all its own descriptors. */
 	readonly reportFd: number;
+	/** The first process is in the session of whoever carries it out. */
+	readonly joinsCaller?: true;
 	/** Where the ids appear that the kernel gives to the threads, by those that they had. */
 	readonly newIds?: ReadonlyMap<number, Place>;
 	/**

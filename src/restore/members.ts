@@ -4,6 +4,7 @@ import type { Forest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
 import { SIGKILL } from "../linux/signal.ts";
 import type { Plan, PlannedProcess } from "../plan/plan.ts";
+import { CALLERS_SESSION } from "../plan/process/standings.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
@@ -41,7 +42,8 @@ export function membersOf(pid: number, { processes: tasks }: Forest, plan: Plan,
 		if (id === plan.pid) return pid;
 		return known === undefined ? id : (known.get(id) ?? refuseLost(id));
 	};
-	const planned = [{ ...plan, ppid: 0, sid: plan.pid, pgid: plan.pid }, ...(plan.others ?? [])];
+	const sid = plan.joinsCaller === true ? CALLERS_SESSION : plan.pid;
+	const planned = [{ ...plan, ppid: 0, sid, pgid: plan.pid }, ...(plan.others ?? [])];
 	const members = tasks.map((task, i): Member => {
 		const of = planned[i];
 		if (of === undefined) throw new RangeError(`process ${task.identity.pid} is not in the plan`);

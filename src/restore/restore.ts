@@ -1,7 +1,8 @@
 import type { Agent } from "../agent/agent.ts";
 import { registerKills } from "../agent/spawn.ts";
 import { startAgent } from "../agent/start-agent.ts";
-import { waitForExit } from "../agent/wait.ts";
+import { waitForExit, waitForStop } from "../agent/wait.ts";
+import { defined } from "../bytes/defined.ts";
 import { once } from "../bytes/once.ts";
 import { lengthOf, type Range } from "../bytes/range.ts";
 import type { ByteSource } from "../bytes/source.ts";
@@ -12,7 +13,7 @@ import { measureHost } from "../host/facts.ts";
 import { type Init, reapInit, startInit } from "../host/namespace.ts";
 import { type OpenFiles, openFiles } from "../inputs/open-files.ts";
 import { PR } from "../linux/prctl.ts";
-import { SIGKILL } from "../linux/signal.ts";
+import { SIGKILL, SIGWINCH } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import { type CompileOptions, compileForest, holeFor } from "../plan/compile/compile.ts";
@@ -28,6 +29,7 @@ import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
 import { enterIpcNamespace, verifyIpc } from "./ipc.ts";
+import { type Job, openJob } from "./job.ts";
 import { requireUnlocked } from "./locks.ts";
 import { membersOf, registerMembers } from "./members.ts";
 import { openInputs } from "./open-inputs.ts";
@@ -36,6 +38,8 @@ import { requireFreeIds, requireNoFirst, requireNoHeirs, requireRoomForMappings 
 import { livingThreadOf, verifyOomScore } from "./verify.ts";
 
 export interface RestoreOptions extends Omit<CompileOptions, "freshIds" | "stopsItself" | "opened" | "given" | "hole"> {
+	/** Give it the {@link CompileOptions.terminal}, as a shell does with a job in the foreground. */
+	readonly foreground?: boolean;
 	/** Leave all of it stopped, as by SIGSTOP; otherwise what was. */
 	readonly stopped: boolean;
 	/** Which ids it gets; the same when absent. */
@@ -62,6 +66,10 @@ export interface Restored {
 	readonly findings: readonly Finding[];
 	/** Memory of ours that had to stay in it. */
 	readonly leftover?: Range;
+	/** It has the terminal of whoever called us. */
+	readonly job?: Job;
+	/** Waits until it stops, or ends: `undefined` then, and {@link wait} says how. */
+	stop(): Promise<number | undefined>;
 	/** How it ends. */
 	wait(): Promise<WaitStatus>;
 	/** Its end if it dies right after its release: watches until it sleeps, or has run for a while. */
@@ -132,10 +140,21 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		const unlocked = await verifyWaiting(agent, complete);
 		await untilReady(agent, making);
 		if (several) await adoptOrphans(agent, false);
+		const job =
+			options.foreground === true && options.terminal !== undefined
+				? await openJob(agent, forest, options.terminal, pid)
+				: undefined;
+		const resized = await job?.give();
 		const leftover = untraced ? await release(agent, complete) : await releaseTraced(agent, complete);
 		const findings = [...plan.findings, ...unlocked, ...members.flatMap(({ pid, task }) => verifyOomScore(pid, task))];
 		const pids = members.map((member) => member.pid);
-		return living(agent, { pid, pids, livingThread: livingThreadOf(pid, root), ids, findings }, leftover, init);
+		if (resized === true) await agent.call("kill", -pid, SIGWINCH);
+		return living(
+			agent,
+			{ ...defined({ job }), pid, pids, livingThread: livingThreadOf(pid, root), ids, findings },
+			leftover,
+			init,
+		);
 	} catch (error) {
 		const report = await killAll(agent, alive);
 		// it died because a step failed: report that instead
@@ -171,7 +190,8 @@ const adoptOrphans = (agent: Agent, adopts: boolean): Promise<bigint> =>
 async function readyFor(forest: Forest, options: RestoreOptions): Promise<Ready> {
 	requireRoom(forest, options);
 	const given = sourcesOf(wholeOf(forest));
-	return { agent: await startAgent(holeFor(forest), { inputs: given.map(descriptorOf) }), given };
+	const session = options.terminal === undefined ? "own" : "callers";
+	return { agent: await startAgent(holeFor(forest), { inputs: given.map(descriptorOf), session }), given };
 }
 
 /** The files that they are to get, open; what is done about the others; and all that will be done. */
@@ -230,7 +250,7 @@ async function factsFor(agent: Agent, forest: Forest, { ids = "same" }: RestoreO
 
 function living(
 	agent: Agent,
-	known: Pick<Restored, "pid" | "pids" | "livingThread" | "ids" | "findings">,
+	known: Pick<Restored, "pid" | "pids" | "livingThread" | "ids" | "findings" | "job">,
 	leftover: Range | undefined,
 	init: Init | undefined,
 ): Restored {
@@ -239,6 +259,12 @@ function living(
 	return {
 		...known,
 		...(leftover === undefined || lengthOf(leftover) === 0n ? {} : { leftover }),
+		stop: async () => {
+			const change = early ?? (await waitForStop(agent, known.pid));
+			if (change.kind === "signal") return change.signal;
+			early = change;
+			return undefined;
+		},
 		wait: once(async () => {
 			const end = early ?? (await waitForExit(agent, known.pid));
 			if (init !== undefined) await reapInit(agent, init);

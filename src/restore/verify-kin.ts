@@ -1,6 +1,7 @@
 import { hex } from "../bytes/address.ts";
 import { WAIT_STATUS } from "../linux/wait.ts";
 import type { Plan, PlannedZombie } from "../plan/plan.ts";
+import { CALLERS_SESSION } from "../plan/process/standings.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
 import type { IdChoice } from "./ids.ts";
@@ -58,7 +59,7 @@ function relations(
 		differ("its session", nssids.at(-1), planned.sid);
 	} else {
 		differ("its process group", pgid, here(planned.pgid));
-		differ("its session", sid, here(planned.sid));
+		if (planned.sid !== CALLERS_SESSION) differ("its session", sid, here(planned.sid));
 	}
 	return differences;
 }

@@ -14,6 +14,10 @@ export const addDump: AddCommand = (program) => {
 		.option("-R, --leave-running", "let them go on; otherwise they are ended when their images are complete")
 		.option("-s, --leave-stopped", "leave them stopped")
 		.optionsGroup("What is written:")
+		.option(
+			"--shell-job",
+			"a job of a shell: its terminal, whose other end is elsewhere, is that of whoever restores it",
+		)
 		.option("--no-pages", "without memory: donors for cores, in milliseconds")
 		.addOption(
 			new Option("--missing-fds <policy>", "what becomes of descriptors that cannot be dumped, such as sockets")
@@ -52,7 +56,7 @@ criu restore take them. The processes stand still, all of them, while their memo
 program is killed, they go on as they were.
 
 It takes the right to trace each of them: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
-Refused by name, before any is touched: sockets, terminals and other descriptors without a place in images (see
+Refused by name, before any is touched: sockets, terminals whose other end is elsewhere (--shell-job), and other descriptors without a place in images (see
 --missing-fds), seccomp filters, other namespaces than ours; and processes that share memory, directories or signal handlers
 (CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network, UTS and cgroup namespaces, labels of security modules, a
 local descriptor table and the like are let go with --allow-lost. Whether Landlock confines one cannot be seen: if it does, it

@@ -19,6 +19,7 @@ export interface DumpVerb {
 	readonly leaveStopped?: boolean;
 	/** `false` for --no-pages. */
 	readonly pages?: boolean;
+	readonly shellJob?: boolean;
 	readonly missingFds?: MissingDescriptors;
 	/** `false` for --no-file-locks. */
 	readonly fileLocks?: boolean;
@@ -40,6 +41,7 @@ export async function dumpVerb(verb: DumpVerb): Promise<void> {
 			afterwards: verb.leaveStopped === true ? "stop" : verb.leaveRunning === true ? "run" : "end",
 			pages: verb.pages !== false,
 			missing: verb.missingFds ?? "error",
+			shellJob: verb.shellJob === true,
 			...defined({ allowLost: verb.allowLost, locks: verb.fileLocks }),
 			sync: verb.sync ?? false,
 			signal,

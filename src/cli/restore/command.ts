@@ -34,6 +34,7 @@ export const addRestore: AddCommand = (program, end) => {
 		.option("-d, --detach", "leave it to itself; otherwise its exit status becomes ours")
 		.option("-s, --leave-stopped", "leave it stopped, and to itself")
 		.option("--pidfile <file>", "write its pid there")
+		.option("--shell-job", "a job of ours: in our session, and on our terminal where it had one of its session's")
 		.optionsGroup("Its ids (its own, unless told otherwise):")
 		.addOption(pidNamespaceOption())
 		.addOption(freshIdsOption())
@@ -75,6 +76,7 @@ const HELP = `
   $ necromancer restore -i DIR -d --pidfile FILE    it is left to itself
   $ necromancer restore -i DIR -s                   stopped, for a debugger
   $ necromancer restore -i DIR --fresh-ids          without privileges
+  $ necromancer restore -i DIR --shell-job          on our terminal, as a job in its foreground
 
 It gets the ids that it had, which takes CAP_CHECKPOINT_RESTORE in the pid namespace; --pid-namespace makes it one of its
 own, --fresh-ids lets the kernel choose. Files are opened by the names in the images, and have to be as they were. What

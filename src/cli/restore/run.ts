@@ -14,6 +14,7 @@ import { believedImages } from "../believed-images.ts";
 import { findingsText, leftoverText } from "../findings.ts";
 import { follow } from "../follow.ts";
 import { logged } from "../log-file.ts";
+import { ourTerminal } from "../our-terminal.ts";
 import { killUnlessTold, writePidfile } from "../pidfile.ts";
 import { openTerminal, type Terminal } from "../terminal.ts";
 
@@ -26,6 +27,8 @@ export interface RestoreVerb {
 	readonly ptrace?: boolean;
 	readonly pidNamespace?: boolean;
 	readonly freshIds?: boolean;
+	/** It joins our session and has our terminal. */
+	readonly shellJob?: boolean;
 	/** Believe the images, whoever wrote them. */
 	readonly trust?: boolean;
 	readonly fd?: ReadonlyMap<number, string>;
@@ -89,6 +92,9 @@ async function restoreAs(verb: RestoreVerb, terminal: Terminal): Promise<number>
 			stopped: verb.leaveStopped === true,
 			ids: verb.pidNamespace === true ? "namespace" : verb.freshIds === true ? "fresh" : "same",
 			untraced: verb.ptrace === false,
+			...(verb.shellJob === true
+				? { terminal: ourTerminal("--shell-job"), foreground: verb.detach !== true && !stopped }
+				: {}),
 			fds: verb.fd ?? new Map(),
 			missing: verb.missingFds ?? "error",
 			locks: verb.fileLocks !== false,

@@ -55,7 +55,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const { processes } = forest;
 	const controls = controlsOf(forest);
 	const foregrounds = [...controls.values()].flatMap(({ foreground }) => foreground ?? []);
-	const kinship = kinshipOf(forest, foregrounds);
+	const kinship = kinshipOf(forest, foregrounds, options.terminal !== undefined);
 	const several = kinship.all.length > 1;
 	if (several) requirePlannable(kinship, options);
 	const whole = wholeOf(forest);
@@ -126,6 +126,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			go: cellDatum("go"),
 			...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
 			...(several ? { common: commonOf(task) } : {}),
+			...(options.terminal === undefined ? {} : { joinsCaller: true }),
 			...(task.ipc === undefined ? {} : { segments: segmentsOf(task, processes) }),
 			reserve: reserver([...task.memory.mappings, ...places.values()], hole),
 		}),

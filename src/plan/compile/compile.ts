@@ -142,6 +142,7 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 		data: dataOf(lists, [reportTarget]),
 		context: reportTarget,
 		reportFd: firstWorkFd,
+		...(options.terminal === undefined ? {} : { joinsCaller: true }),
 		...defined({ clocks: made.find((part) => part.clocks !== undefined)?.clocks }),
 		...(options.freshIds === true ? { newIds: ids.cells } : {}),
 		findings: [...findings, ...lostForegrounds(forest)],

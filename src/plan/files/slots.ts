@@ -1,5 +1,6 @@
 import { type Description, kindOf } from "../../descriptors/kinds.ts";
 import type { Slot } from "../../descriptors/steps.ts";
+import { isOutside } from "../../descriptors/terminal.ts";
 import { refuse } from "../../errors.ts";
 import { type Finding, loss } from "../../finding.ts";
 import type { Files } from "../../forest/files.ts";
@@ -17,6 +18,8 @@ export interface FilePolicy {
 	readonly locks?: boolean;
 	/** Descriptors of the task whose files whoever calls us named: opened as he, not as the process's user. */
 	readonly byCaller?: ReadonlySet<number>;
+	/** The terminal of whoever calls us, in the place of one whose other end none of the processes has (--shell-job). */
+	readonly terminal?: string;
 }
 
 /** One descriptor to be, with what its description was, or what takes its place. */
@@ -49,8 +52,9 @@ export function firstSlots(slots: readonly FdSlot[]): readonly FdSlot[] {
 export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (finding: Finding) => void): FdSlot[] {
 	const refused: { readonly number: number; readonly what: string }[] = [];
 	const slots = descriptors.map(({ number, closeOnExec, description }): FdSlot => {
-		const named = policy.fds.get(number);
-		const unopenable = kindOf(description).making.unopenable(description);
+		const callers = isElsewhere(description) ? policy.terminal : undefined;
+		const named = policy.fds.get(number) ?? (isCurrent(description) ? undefined : callers);
+		const unopenable = callers === undefined ? kindOf(description).making.unopenable(description) : undefined;
 		if (named === undefined && unopenable === undefined)
 			return {
 				...{ number, closeOnExec, key: `${description.id}`, content: description },
@@ -78,6 +82,12 @@ export function slotsOf({ descriptors }: Files, policy: FilePolicy, report: (fin
 			});
 	return slots.sort((a, b) => a.number - b.number);
 }
+
+const isElsewhere = (description: Description): boolean =>
+	description.kind === "tty" && isOutside(description.terminal);
+
+/** Whoever is in the session opens it himself. */
+const isCurrent = (description: Description): boolean => description.kind === "tty" && description.place === "current";
 
 /** The highest number that will be taken, -1 for none. */
 export const highestNumber = ({ descriptors }: Files, { fds }: FilePolicy): number =>

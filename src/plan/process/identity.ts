@@ -15,6 +15,7 @@ import type { Context } from "../context.ts";
 import { hasCapability } from "../host-rights.ts";
 import type { ListDraft, Part } from "../part.ts";
 import type { Kin } from "./kinship.ts";
+import { CALLERS_SESSION } from "./standings.ts";
 
 /**
  * What the carrier is before it becomes anything: deaf to signals, bound to the restorer's life, in a session of its own, and
@@ -36,11 +37,15 @@ export function planIdentity({ identity }: Task, context: Context): Part {
 		"no signal before it is complete",
 	);
 	leader.add("identity", "prctl", [BigInt(PR.SET_PDEATHSIG), BigInt(SIGKILL), 0n, 0n, 0n], "dies with the restorer");
-	leader.add("identity", "setsid", [], sid === pid ? "leads its session" : "a session of its own", {
-		...ids.returned(pid),
-	});
+	const { joinsCaller = false } = context;
+	if (joinsCaller) leader.add("identity", "setpgid", [0n, 0n], "a job of ours: leads its process group");
+	else
+		leader.add("identity", "setsid", [], sid === pid ? "leads its session" : "a session of its own", {
+			...ids.returned(pid),
+		});
 	const lost = [sid === pid ? "" : `session ${sid}`, pgid === pid ? "" : `process group ${pgid}`].filter(Boolean);
-	if (lost.length > 0)
+	if (joinsCaller) draft.report(caution("session", `process ${pid}`, joined(identity)));
+	else if (lost.length > 0)
 		draft.report(
 			caution("session", `process ${pid}`, `was in ${lost.join(" and ")}; now it leads its own, without a terminal`),
 		);
@@ -56,11 +61,14 @@ export function planIdentity({ identity }: Task, context: Context): Part {
 	return context.draft.made();
 }
 
+const joined = ({ pid, sid }: Task["identity"]): string =>
+	`${sid === pid ? "led its session" : `was in session ${sid}`}; now it is a job of yours, in your session (--shell-job)`;
+
 /** The same of a process that another of the plan makes: what that one has done is done for it too. */
 export function planBirth({ identity }: Task, { draft }: Context, { sid, pgid }: Pick<Kin, "sid" | "pgid">): Part {
 	const leader = draft.leader;
 	const lost = [
-		identity.sid === sid ? "" : `session ${identity.sid}`,
+		identity.sid === sid || sid === CALLERS_SESSION ? "" : `session ${identity.sid}`,
 		identity.pgid === pgid ? "" : `process group ${identity.pgid}`,
 	].filter(Boolean);
 	if (lost.length > 0)

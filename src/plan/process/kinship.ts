@@ -48,12 +48,14 @@ export interface Kinship {
  * that are not there.
  *
  * @param foregrounds groups that leaders of sessions wait for.
+ * @param joinsCaller see {@link standingsOf}.
  */
 export function kinshipOf(
 	forest: Pick<Forest, "processes"> & Partial<Forest>,
 	foregrounds: readonly number[] = [],
+	joinsCaller = false,
 ): Kinship {
-	const { standings, of } = withGroupLeaders(birthsOf(standingsOf(forest)));
+	const { standings, of } = withGroupLeaders(birthsOf(standingsOf(forest, joinsCaller)));
 	const [root] = standings;
 	if (root === undefined) throw new RangeError("a forest of no process");
 	const joining = new Map<number, number[]>();

@@ -20,31 +20,41 @@ export interface Standing {
 	readonly table?: number;
 }
 
+/** The session of whoever makes the processes. */
+export const CALLERS_SESSION = 0;
+
 /**
  * The processes, parents first; then those that have ended.
  *
  * The root leads a session of its own, also where it had another's: a stopped process that is left alone in the restorer's would be
  * hung up on as an orphan. Who was in that session with it is in its own now.
  *
+ * @param joinsCaller The root is in the session of whoever makes it instead, and so is who was in one with it.
  * @throws NecromancerError ERR_TASK_UNRUNNABLE for parents that are not there, and for session leaders in another's group.
  */
-export function standingsOf({ processes, zombies = [] }: Pick<Forest, "processes"> & Partial<Forest>): Standing[] {
+export function standingsOf(
+	{ processes, zombies = [] }: Pick<Forest, "processes"> & Partial<Forest>,
+	joinsCaller = false,
+): Standing[] {
 	const [root] = processes;
 	if (root === undefined) throw new RangeError("a forest of no process");
 	const own = root.identity;
 	const pids = new Set([...processes.map(({ identity }) => identity.pid), ...zombies.map(({ pid }) => pid)]);
+	const session = (sid: number): number => (joinsCaller && sid === own.sid ? CALLERS_SESSION : inside(sid, own.sid));
 	/** Those that the root was in, and nobody of these leads. */
 	const inside = (id: number, of: number): number => (!pids.has(id) && id === of ? own.pid : id);
 	const there = new Set<number>();
 	const standings: Standing[] = [
 		...processes.map(({ identity: { pid, ppid, sid, pgid }, files: { table } }): Standing => {
 			const at =
-				pid === own.pid ? { sid: pid, pgid: pid } : { sid: inside(sid, own.sid), pgid: inside(pgid, own.pgid) };
+				pid === own.pid
+					? { sid: joinsCaller ? CALLERS_SESSION : pid, pgid: pid }
+					: { sid: session(sid), pgid: inside(pgid, own.pgid) };
 			return { ...{ pid, ppid, ...at, fate: LIVES }, ...(table === undefined ? {} : { table }) };
 		}),
 		...zombies.map(
 			({ pid, ppid, sid, pgid, status, comm }): Standing => ({
-				...{ pid, ppid, sid: inside(sid, own.sid), pgid: inside(pgid, own.pgid) },
+				...{ pid, ppid, sid: session(sid), pgid: inside(pgid, own.pgid) },
 				fate: { kind: "zombie", status, comm },
 			}),
 		),

@@ -42,6 +42,7 @@ const raised = (
 	findings,
 	restored: {
 		...{ pid, pids: [pid], ids, findings: [] },
+		stop: async () => undefined,
 		wait: () => Promise.reject(new Error("not here")),
 		livingThread: pid,
 		earlyEnd: () => Promise.resolve(undefined),
