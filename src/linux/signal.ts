@@ -14,7 +14,7 @@ const standardNumbers = Object.fromEntries(standard.map((name, i) => [name, i + 
 >;
 
 export const { SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV } = standardNumbers;
-export const { SIGCHLD, SIGSTOP, SIGIO, SIGSYS, SIGWINCH, SIGCONT } = standardNumbers;
+export const { SIGCHLD, SIGSTOP, SIGIO, SIGSYS, SIGWINCH } = standardNumbers;
 
 /** What stops a process by default, and SIGCONT takes away (signal(7)). */
 export const STOP_SIGNALS: readonly number[] = [
