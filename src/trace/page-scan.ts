@@ -31,8 +31,8 @@ export async function touchedPages(
 	return (await scanPages(agent, pid)) ?? pagesByPagemap(pid, ranges);
 }
 
-/** Regions that one request brings back. */
-const AT_ONCE = 8000;
+/** Regions that the first request brings back: all of most processes. Then as many as fit: room for them takes time, also empty. */
+const [AT_FIRST, AT_ONCE] = [400, 8000] as const;
 
 /**
  * The same by PAGEMAP_SCAN (Linux 6.7), bit by bit what it knows: guards came with 6.15. The first request is sent before
@@ -51,13 +51,13 @@ export async function scanPages(agent: Agent, pid: number): Promise<readonly Tou
 
 async function scanFor(agent: Agent, pid: number, guard: bigint): Promise<readonly TouchedRange[] | undefined> {
 	const found: TouchedRange[] = [];
-	for (let start = 0n; start < TASK_SIZE; ) {
+	for (let start = 0n, most: number = AT_FIRST; start < TASK_SIZE; most = AT_ONCE) {
 		const batch = agent.batch();
-		const vec = batch.space(AT_ONCE * pageRegion.size);
+		const vec = batch.space(most * pageRegion.size);
 		const arg = batch.put(
 			pmScanArg.encode({
 				...{ size: BigInt(pmScanArg.size), flags: 0n, start, end: TASK_SIZE, walk_end: 0n },
-				...{ vec: vec.at, vec_len: BigInt(AT_ONCE), max_pages: 0n },
+				...{ vec: vec.at, vec_len: BigInt(most), max_pages: 0n },
 				...{ category_inverted: PAGE_IS.PFNZERO, category_mask: PAGE_IS.PFNZERO },
 				category_anyof_mask: PAGE_IS.PRESENT | PAGE_IS.SWAPPED,
 				return_mask: PAGE_IS.FILE | guard,

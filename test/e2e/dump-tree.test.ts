@@ -59,14 +59,13 @@ function kinIn({ room }: Life): Kin[] {
 	});
 }
 
-/** @param all What they do. */
-const whole = async (life: Life, all = "T Z Z runs runs runs runs runs"): Promise<Kin[]> => {
+const whole = async (life: Life): Promise<Kin[]> => {
 	const states = (): string =>
 		kinIn(life)
 			.map(({ state }) => state)
 			.sort()
 			.join(" ");
-	expect(await until(() => states() === all)).toBe(true);
+	expect(await until(() => states() === "T Z Z runs runs runs runs runs")).toBe(true);
 	return kinIn(life);
 };
 
@@ -81,31 +80,18 @@ const tracers = ({ room }: Life): string[] =>
 describe.skipIf(!able)(
 	`a process and all that come from it${able ? "" : " (needs root, unshare, nsenter and gcc)"}`,
 	() => {
-		it("are dumped, end together and come back with what they share", async () => {
-			const life = await begin("living");
-			const before = await whole(life, "T runs runs runs runs runs");
-			expect(await asked(life)).toBe("0 right");
-			const images = fresh();
-			const dumped = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", images, "-q"]);
-			expect([dumped.stderr, dumped.status]).toEqual(["", 0]);
-			expect(await until(() => life.room.pids().length === 0)).toBe(true);
-			const { stderr, status } = necromancer(life, ["restore", "-d", "-i", images]);
-			expect([stderr, status]).toEqual([expect.stringMatching(/restored process/), 0]);
-			const ofRoot = ({ pid }: Kin): boolean => pid === life.pid;
-			expect((await whole(life, "T runs runs runs runs runs")).filter((kin) => !ofRoot(kin))).toEqual(
-				before.filter((kin) => !ofRoot(kin)),
-			);
-			expect(await asked(life)).toBe("1 right");
-		}, 60_000);
-
-		it("are told with those that have ended, parents first, and go on from a dump that is a copy", async () => {
+		it("are dumped, end together and come back, with what they share; and go on from a dump that is a copy", async () => {
 			const life = await begin();
 			const before = await whole(life);
-			const dumped = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", fresh(), "-R", "--json"]);
-			expect([dumped.stderr, dumped.status]).toEqual(["", 0]);
+			const copy = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", fresh(), "-R", "-q"]);
+			expect([copy.stderr, copy.status]).toEqual(["", 0]);
 			expect(new Set(tracers(life))).toEqual(new Set(["0"]));
 			expect(kinIn(life)).toEqual(before);
 			expect(await asked(life)).toBe("0 right");
+
+			const images = fresh();
+			const dumped = necromancer(life, ["dump", "-t", `${life.pid}`, "-i", images, "--json"]);
+			expect([dumped.stderr, dumped.status]).toEqual(["", 0]);
 			const { processes, zombies, findings } = JSON.parse(dumped.stdout) as {
 				readonly processes: readonly Kin[];
 				readonly zombies: readonly (Kin & { readonly status: number })[];
@@ -119,6 +105,13 @@ describe.skipIf(!able)(
 				if (i > 0) expect(told.slice(0, i).some(({ pid }) => pid === ppid)).toBe(true);
 			expect(zombies.map(({ status }) => status)).toEqual([200 << 8, 9]);
 			expect(findings.filter(({ weight }) => weight === "loss")).toEqual([]);
+			expect(await until(() => life.room.pids().length === 0)).toBe(true);
+
+			const { stderr, status } = necromancer(life, ["restore", "-d", "-i", images]);
+			expect([stderr, status]).toEqual([expect.stringMatching(/restored process/), 0]);
+			const others = (all: readonly Kin[]): Kin[] => all.filter(({ pid }) => pid !== life.pid);
+			expect(others(await whole(life))).toEqual(others(before));
+			expect(await asked(life)).toBe("1 right");
 		}, 60_000);
 
 		it("go on as they were, at whatever moment the program is killed", async () => {

@@ -2,7 +2,7 @@
  * A tree: family DIR. A worker in a group of its own that writes to a file which all have open, a leader of a session with a child,
  * one that has stopped, one with its parent's descriptor table, two that have ended. All count in memory that they share. Asked by
  * SIGUSR1, the root says what is not right. Beside them, by argv[2], a child that has its parent's memory (vm) or is traced by it
- * (traced); or none that has ended (living); or nothing but children that come and go (bustle).
+ * (traced); or nothing but children that come and go (bustle).
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -134,8 +134,7 @@ int main(int argc, char **argv)
 	begin(LEADER);
 	begin(STOPPED);
 	clone(comrade, stack[COMRADE] + sizeof stack[COMRADE], CLONE_FILES | SIGCHLD, 0);
-	int none = argc > 2 && !strcmp(argv[2], "living");
-	int exited = none ? 0 : ended(200), killed = none ? 0 : ended(-SIGKILL);
+	int exited = ended(200), killed = ended(-SIGKILL);
 	for (int question = 0; !sigwait(&usr1, &sign); question++) {
 		int before[KINDS], from = lseek(3, 0, SEEK_CUR);
 		for (int i = 0; i < KINDS; i++)
@@ -157,10 +156,8 @@ int main(int argc, char **argv)
 			printf("%d: the comrade's descriptor is not ours; ", question);
 		if (ioctl(ends[0], FIONREAD, &left) || left != 4)
 			printf("%d: %d wait in the pipe; ", question, left);
-		if (!none) {
-			end(exited, CLD_EXITED, 200, question);
-			end(killed, CLD_KILLED, SIGKILL, question);
-		}
+		end(exited, CLD_EXITED, 200, question);
+		end(killed, CLD_KILLED, SIGKILL, question);
 		printf("%d right\n", question);
 		fflush(stdout);
 	}
