@@ -81,6 +81,13 @@ export const memfdFile = (id: number, inode: bigint, opening = TO_MAP): FileEntr
 	memfd: { id, flags: opening.flags, pos: opening.position, fown: opening.owner, inode_id: Number(inode) },
 });
 
+/** Where an object is open until the end. */
+export interface OpenMemfd {
+	readonly number: number;
+	/** The slots of which one may have that very description: those with this key, or any; absent for none. */
+	readonly original?: string;
+}
+
 /**
  * Gives descriptors their numbers, ascending, once their memory is there. A number below that nobody has is what the kernel gives
  * first.
@@ -91,7 +98,7 @@ export const memfdFile = (id: number, inode: bigint, opening = TO_MAP): FileEntr
 export function placeMemfds(
 	slots: readonly Slot<MemfdDescription>[],
 	taken: Set<number>,
-	openAs: (object: number) => number,
+	openAs: (object: number) => OpenMemfd,
 	add: AddStep,
 ): void {
 	const firsts = new Map<string, number>();
@@ -103,7 +110,7 @@ export function placeMemfds(
 		const duplicate = (from: number, why: string): void =>
 			add("dup3", [BigInt(from), BigInt(number), BigInt(closing)], why, { expect: { exactly: BigInt(number) } });
 		const first = firsts.get(key);
-		const from = openAs(object);
+		const { number: from, original: whose } = openAs(object);
 		while (taken.has(lowest)) lowest++;
 		taken.add(number);
 		firsts.set(key, first ?? number);
@@ -112,7 +119,8 @@ export function placeMemfds(
 			continue;
 		}
 		const fd = BigInt(number);
-		if ((flags & (O_ACCMODE | O.PATH)) === O.RDWR && !original.has(object)) {
+		const may = whose === "any" || whose === key;
+		if ((flags & (O_ACCMODE | O.PATH)) === O.RDWR && may && !original.has(object)) {
 			// the description that memfd_create(2) made: another one for writing would keep it from being executed
 			original.add(object);
 			duplicate(from, `memfd ${name}`);

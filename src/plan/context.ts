@@ -63,10 +63,22 @@ export interface ToldWords {
 	readonly free: ReadonlyMap<number, Place>;
 }
 
-/** Shared memory that is mapped as a whole at a place that is free in all layouts, until each process has it where it was. */
-export interface CommonObject extends Range {
+/** Shared memory that is there before any process is. */
+export interface CommonObject {
+	/**
+	 * A place that is free in all layouts. All of it is mapped there until each process has it where it was; of a memfd, by who fills
+	 * it. Absent for a memfd without bytes.
+	 */
+	readonly window?: Range;
 	/** The process is the one that fills it. */
 	readonly fills: boolean;
+	/** Of a memfd. */
+	readonly memfd?: {
+		/** The descriptor that it is open as meanwhile, in all processes. */
+		readonly number: number;
+		/** The key of the slot whose description that is, where it is one of this process's. */
+		readonly original?: string;
+	};
 }
 
 /** What a part of the compiler has at hand: what all share, and a draft of its own that it returns. */

@@ -132,13 +132,22 @@ test("parents, sessions, groups, descriptions and memory are those of the forest
 				inodes.push(pages.get(start)?.inode);
 				for (let at: bigint = start; at < end; at += 4096n) {
 					const index = (backing.offset + at - start) / 4096n;
-					expect(pages.get(at)).toEqual({ inode: pages.get(start)?.inode, index, shared: true });
+					expect(pages.get(at)).toMatchObject({ index, shared: true });
+					expect(pages.get(at)?.inode).toBe(pages.get(start)?.inode);
 					expect(page(at).toString("latin1", 0, 1)).toBe(letterOf(backing.object, index));
 				}
 			}
-			expect(sameness(inodes)).toEqual(
-				sameness(shown.map(({ backing }) => backing.kind === "object" && backing.object)),
-			);
+			const ids = shown.map(({ backing }) => backing.kind === "object" && backing.object);
+			for (const [i, { description }] of wanted.entries()) {
+				if (description.kind !== "memfd") continue;
+				const { inode, readOnly = false } = present(got[i]).description;
+				inodes.push(inode);
+				ids.push(description.object);
+				expect(readOnly).toBe(description.flags === 0);
+				const { seals = 0, mode, uid = 0, gid = 0 } = present(forest.shared.objects.get(description.object)).thing;
+				expect(inode).toMatchObject({ seals, mode, owner: [BigInt(uid), BigInt(gid)] });
+			}
+			expect(sameness(inodes)).toEqual(sameness(ids));
 			for (const { identity, memory } of processes) {
 				const { pages, page } = madeOf(identity.pid).space;
 				const mapped = memory.mappings.reduce((sum, { start, end }) => sum + Number((end - start) / 4096n), 0);

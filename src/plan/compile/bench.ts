@@ -1,4 +1,5 @@
-import { address } from "../../bytes/address.ts";
+import { address, PAGE_SIZE } from "../../bytes/address.ts";
+import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
 import type { Forest } from "../../forest/forest.ts";
@@ -19,7 +20,7 @@ import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
 import { freshIds, sameIds } from "../ids.ts";
 import { asIfOpened, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
-import { pagesUp } from "../memory/memfds.ts";
+import { pagesUp, windowRoom } from "../memory/memfd-looks.ts";
 import { openerOf } from "../opener.ts";
 import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
@@ -45,8 +46,10 @@ export interface Bench {
 	/** The number that the first of them waits under. */
 	readonly firstCommon: number;
 	readonly memory: readonly CommonMemory[];
-	/** By object. */
+	/** By object: where it can be written to; none of a memfd without bytes. */
 	readonly places: ReadonlyMap<number, Range>;
+	/** By object: the number that a memfd waits under. */
+	readonly memfds: ReadonlyMap<number, number>;
 	/** Once for each. */
 	readonly sharedOf: (task: Task) => Shared;
 }
@@ -73,13 +76,18 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const inputs = inputsFrom({ sources, given, opened, made, placed }, firstWorkFd + 1);
 	const descriptions = several ? commonDescriptions(forest, options) : [];
 	const firstCommon = firstWorkFd + 1 + inputs.all.length;
-	const memory = several ? commonMemory(forest) : [];
+	const memory = several ? commonMemory(forest, descriptions) : [];
+	const firstMemfd = firstCommon + descriptions.length;
+	const memfds = new Map(memory.filter(({ memfd }) => memfd).map(({ object }, i) => [object.id, firstMemfd + i]));
 	const place = reserver(whole.memory.mappings, hole);
 	const places = new Map(
-		memory.map(({ object }): [number, Range] => {
-			const length = pagesUp(object.size);
-			const start = place(length);
-			return [object.id, { start, end: address(start + length) }];
+		memory.flatMap(({ object, mappings, memfd }): [number, Range][] => {
+			const whole = { length: pagesUp(object.size), page: PAGE_SIZE };
+			const { length, page } = memfd ? windowRoom(object, mappings) : whole;
+			if (length === 0n) return [];
+			const room = place(page === PAGE_SIZE ? length : length + page);
+			const start = address((room + page - 1n) & ~(page - 1n));
+			return [[object.id, { start, end: address(start + length) }]];
 		}),
 	);
 	const kins = new Map(kinship.all.map((kin) => [kin.pid, kin]));
@@ -90,7 +98,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			return [pid, bytesDatum(name, contextLayout.encode({ report_fd: BigInt(fd), task: BigInt(pid) }))];
 		}),
 	);
-	const words = wordsFor(kinship);
+	const words = wordsFor(kinship, memfds.size > 0);
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
@@ -106,14 +114,17 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		),
 		elsewhere: new Set(descriptions.filter(({ first }) => first.pid !== pid).map(({ key }) => key)),
 		objects: new Map(
-			memory.flatMap(({ object, pids }): [number, CommonObject][] => {
-				const range = places.get(object.id);
-				return range === undefined || !pids.includes(pid) ? [] : [[object.id, { ...range, fills: pids[0] === pid }]];
+			memory.flatMap(({ object: { id }, pids, original }): [number, CommonObject][] => {
+				const number = memfds.get(id);
+				const key = original?.pid === pid ? original.key : undefined;
+				const memfd = number === undefined ? undefined : { number, ...defined({ original: key }) };
+				const common = { fills: pids[0] === pid, ...defined({ window: places.get(id), memfd }) };
+				return pids.includes(pid) ? [[id, common]] : [];
 			}),
 		),
 	});
 	return {
-		...{ whole, others: processes.slice(1), several, descriptions, firstCommon, memory, places },
+		...{ whole, others: processes.slice(1), several, descriptions, firstCommon, memory, places, memfds },
 		ended: kinship.all.filter(({ fate }) => fate.kind !== "lives"),
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
 		making: { reportTarget: targetOf, words, controls },
@@ -122,7 +133,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			facts,
 			hole,
 			reportTarget: targetOf(task.identity.pid),
-			...{ firstWorkFd, inputs, firstSpareFd: firstCommon + descriptions.length, opener: openerOf(task, facts) },
+			...{ firstWorkFd, inputs, firstSpareFd: firstMemfd + memfds.size, opener: openerOf(task, facts) },
 			go: cellDatum("go"),
 			...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
 			...(several ? { common: commonOf(task) } : {}),

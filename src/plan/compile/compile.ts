@@ -38,7 +38,7 @@ import { planThreads } from "../threads/threads.ts";
 import { planTimers } from "../threads/timers.ts";
 import { type Bench, benchFor } from "./bench.ts";
 import type { CompileOptions } from "./options.ts";
-import { mapCommon, planShelf } from "./shelf.ts";
+import { mapCommon, planShelf, sayMapped, settleCommon } from "./shelf.ts";
 
 export { holeFor } from "./bench.ts";
 export type { CompileOptions } from "./options.ts";
@@ -197,8 +197,8 @@ const firstOfSeveral = (bench: Bench): readonly NamedPart[] => [
 	// whoever is born in a time namespace has its clocks
 	["clocks", (task, context) => inStage("shared", planClocks(task, context))],
 	["words", (_, context) => planWords(bench.making.words, context)],
-	["what several have open", (task, context, { options }) => planShelf(task, context, options, bench)],
 	["memory of several", (_, context) => mapCommon(context, bench)],
+	["what several have open", (task, context, { options }) => planShelf(task, context, options, bench)],
 	...amongOthers(bench, true),
 ];
 
@@ -222,5 +222,12 @@ const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
 	["family", (task, context) => planFamily(bench.kinOf(task), isFirst, context, bench.making)],
 	// children inherit some of them
 	["attributes", (task, context) => inStage("files", planAttributes(task, context))],
-	...body.filter(([name]) => name !== "clocks"),
+	...body.flatMap((part): readonly NamedPart[] => {
+		const [name] = part;
+		if (name === "clocks") return [];
+		if (name === "memory") return [part, ["word of memory", (task, context) => sayMapped(task, context, bench)]];
+		if (name === "end of inputs" && isFirst)
+			return [["memfds of several", (_, context) => settleCommon(context, bench)], part];
+		return [part];
+	}),
 ];

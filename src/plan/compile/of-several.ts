@@ -1,8 +1,10 @@
+import { defined } from "../../bytes/defined.ts";
 import { type Description, kindOf } from "../../descriptors/kinds.ts";
 import { refuse } from "../../errors.ts";
 import type { Descriptor } from "../../forest/files.ts";
 import { type Forest, type Held, isShared } from "../../forest/forest.ts";
 import type { Mapping, SharedObject, Task } from "../../forest/task.ts";
+import { O, O_ACCMODE } from "../../linux/open.ts";
 import { ownName } from "../../proc/own-paths.ts";
 import { type FilePolicy, isOwn, slotsOf } from "../files/slots.ts";
 import type { Member } from "../memory/memfds.ts";
@@ -23,13 +25,17 @@ export interface CommonMemory {
 	readonly mappings: readonly Mapping[];
 	/** Who shows it; the first fills it. */
 	readonly pids: readonly number[];
+	/** It is a memfd: descriptors show it, or its mappings ask for one. */
+	readonly memfd: boolean;
+	/** The slot whose description is that which memfd_create(2) makes, and the process that opens it; none for the first of all. */
+	readonly original?: { readonly key: string; readonly pid?: number };
 }
 
 /**
  * What several descriptor tables have open. Not pipes and files without a name, which the workshop makes for all; an end of a pair of
  * sockets brings the other along.
  *
- * @throws NecromancerError ERR_UNSUPPORTED for what a process finds about itself in /proc and others have, and for memfds.
+ * @throws NecromancerError ERR_UNSUPPORTED for what a process finds about itself in /proc and others have.
  */
 export function commonDescriptions({ processes, shared }: Forest, policy: FilePolicy): readonly CommonDescription[] {
 	const tables = new Map(processes.map(({ identity: { pid }, files }) => [pid, files.table ?? `of ${pid}`]));
@@ -52,8 +58,8 @@ export function commonDescriptions({ processes, shared }: Forest, policy: FilePo
 				const { making } = kindOf(slot.content);
 				if (making.workshop?.waits?.(slot) !== undefined || making.unlinked?.(slot) !== undefined) continue;
 				const own = making.files?.(slot.content).find(({ looks }) => ownName(looks.path, pid) !== undefined);
-				const what = making.open === "with its memory" ? "a memfd" : own?.looks.path;
-				if (what !== undefined) refuseCommon(`descriptor ${number}`, what, shared.descriptions.get(description.id));
+				if (own !== undefined)
+					refuseCommon(`descriptor ${number}`, own.looks.path, shared.descriptions.get(description.id));
 			}
 			found.set(key, { key, description, first: { pid, number } });
 		}
@@ -64,9 +70,12 @@ export function commonDescriptions({ processes, shared }: Forest, policy: FilePo
 /**
  * What memory several processes show.
  *
- * @throws NecromancerError ERR_UNSUPPORTED for memfds.
+ * @param common What several descriptor tables have open.
  */
-export function commonMemory({ processes, shared }: Forest): readonly CommonMemory[] {
+export function commonMemory(
+	{ processes, shared }: Forest,
+	common: readonly CommonDescription[],
+): readonly CommonMemory[] {
 	const found: CommonMemory[] = [];
 	for (const held of shared.objects.values()) {
 		if (!isShared(held)) continue;
@@ -74,11 +83,28 @@ export function commonMemory({ processes, shared }: Forest): readonly CommonMemo
 		const showing = processes.filter(({ identity }) => by.includes(identity.pid));
 		const members = showing.flatMap(({ memory }) => membersOf(memory, object));
 		const open = showing.some(({ files }) => files.descriptors.some((it) => isOf(it, object)));
-		if (open || needsDescriptor(object, members))
-			refuseCommon(`shared object ${object.id}`, `the memfd ${object.name ?? "of shared memory"}`, held);
-		found.push({ object, mappings: members.map(({ mapping }) => mapping), pids: by });
+		const memfd = open || needsDescriptor(object, members);
+		const mappings = members.map(({ mapping }) => mapping);
+		found.push({ object, mappings, pids: by, memfd, ...defined({ original: originalOf(object, showing, common) }) });
 	}
 	return found;
+}
+
+/** Another description that may write keeps a memfd from being executed: the one that is there must be one of the processes'. */
+function originalOf(
+	object: SharedObject,
+	showing: readonly Task[],
+	common: readonly CommonDescription[],
+): CommonMemory["original"] {
+	const keys = new Set(common.map(({ key }) => key));
+	const may = showing.flatMap(({ identity: { pid }, files }) =>
+		files.descriptors.flatMap((it) => {
+			const { id, flags } = it.description;
+			return isOf(it, object) && (flags & (O_ACCMODE | O.PATH)) === O.RDWR ? [{ key: `${id}`, pid }] : [];
+		}),
+	);
+	const forAll = may.find(({ key }) => keys.has(key));
+	return forAll === undefined ? may[0] : { key: forAll.key };
 }
 
 const membersOf = (memory: Task["memory"], { id }: SharedObject): Member[] =>

@@ -1,13 +1,19 @@
 import { lengthOf } from "../../bytes/range.ts";
+import { placeMemfds } from "../../descriptors/memfd.ts";
 import type { Finding } from "../../finding.ts";
+import type { Descriptor } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import type { Context } from "../context.ts";
 import { type FilePolicy, planFiles } from "../files/files.ts";
+import { slotsOf } from "../files/slots.ts";
 import { flagsOf, NO_FILE } from "../memory/map.ts";
+import { isMemfd } from "../memory/memfds.ts";
+import { makeCommonMemfd, settleCommonMemfd } from "../memory/memfds-of-several.ts";
 import { inStage, type Part, partDraft } from "../part.ts";
 import { LEADER, type PlanStep } from "../plan.ts";
+import { addWord } from "../process/hearing.ts";
 import type { Bench } from "./bench.ts";
 import type { CommonDescription } from "./of-several.ts";
 
@@ -19,7 +25,7 @@ export function planShelf(
 	task: Task,
 	context: Context,
 	policy: FilePolicy,
-	{ descriptions, firstCommon, making }: Pick<Bench, "descriptions" | "firstCommon" | "making">,
+	{ descriptions, firstCommon, making, memfds }: Pick<Bench, "descriptions" | "firstCommon" | "making" | "memfds">,
 ): Part {
 	if (descriptions.length === 0) return context.draft.made();
 	const descriptors = descriptions.map(({ description }, number) => ({ number, closeOnExec: true, description }));
@@ -30,11 +36,34 @@ export function planShelf(
 		common: { descriptions: new Map(), objects: new Map(), elsewhere, words, children: [], borrowsTable: false },
 	};
 	const { lists, findings } = planFiles({ ...task, files: { descriptors } }, apart, policy);
-	const steps = [...lists.flatMap(({ steps }) => steps), ...putAway(descriptions, firstCommon)];
+	const steps = [
+		...lists.flatMap(({ steps }) => steps),
+		...openMemfds(descriptors, memfds, policy),
+		...putAway(descriptions, firstCommon),
+	];
 	return inStage("shared", {
 		lists: [{ name: LEADER, steps }],
 		findings: findings.flatMap((finding) => told(finding, descriptions)),
 	});
+}
+
+/** Memfds are there: their descriptions are opened of them. */
+function openMemfds(
+	descriptors: readonly Descriptor[],
+	memfds: Bench["memfds"],
+	policy: FilePolicy,
+): readonly PlanStep[] {
+	const { leader, made } = partDraft();
+	const slots = slotsOf({ descriptors }, policy, () => {});
+	const own = slots.filter(isMemfd);
+	const others = slots.filter((slot) => !isMemfd(slot)).map(({ number }) => number);
+	placeMemfds(
+		own,
+		new Set(others),
+		(object) => ({ number: memfds.get(object) ?? 0, original: "any" }),
+		(call, args, why, options) => leader.add("shared", call, args, why, options),
+	);
+	return made().lists.flatMap(({ steps }) => steps);
 }
 
 /** Every process tells what takes the place of others; the rest is told by the number that the first has. */
@@ -63,10 +92,16 @@ function putAway(descriptions: readonly CommonDescription[], first: number): rea
 }
 
 /** Shared memory of several processes, each object as a whole. */
-export function mapCommon({ draft }: Context, { memory, places }: Pick<Bench, "memory" | "places">): Part {
+export function mapCommon(
+	context: Context,
+	{ memory, places, memfds }: Pick<Bench, "memory" | "places" | "memfds">,
+): Part {
+	const { draft } = context;
 	for (const { object, mappings } of memory) {
 		const place = places.get(object.id);
-		if (place === undefined) continue;
+		const number = memfds.get(object.id);
+		if (number !== undefined) makeCommonMemfd(object, mappings, number, context);
+		if (number !== undefined || place === undefined) continue;
 		const types = mappings.reduce<number>((all, mapping) => all | flagsOf(mapping), MAP.ANONYMOUS);
 		const flags = BigInt(types & ~MAP.LOCKED);
 		draft.leader.add(
@@ -76,6 +111,31 @@ export function mapCommon({ draft }: Context, { memory, places }: Pick<Bench, "m
 			"shared memory, for all that have it",
 			{ expect: { exactly: place.start } },
 		);
+	}
+	return draft.made();
+}
+
+/** Says that a process has mapped what it shows of memfds of several, and writes to them no more. */
+export function sayMapped({ identity: { pid } }: Task, { draft }: Context, { making }: Pick<Bench, "making">): Part {
+	const word = making.words.mapped.get(pid);
+	if (word !== undefined) addWord(draft.leader, "protect", pid, word, "its memfds are mapped");
+	return draft.made();
+}
+
+/**
+ * The first process, which nobody waits for, gives memfds of several their owners and seals when all have mapped them: a seal against
+ * writing is refused while anybody could write.
+ */
+export function settleCommon(
+	context: Context,
+	{ memory, memfds, making }: Pick<Bench, "memory" | "memfds" | "making">,
+): Part {
+	const { draft } = context;
+	for (const [pid, word] of making.words.mapped)
+		draft.leader.add("directories", "await", [word, BigInt(pid)], `until process ${pid} has mapped its memfds`);
+	for (const { object } of memory) {
+		const number = memfds.get(object.id);
+		if (number !== undefined) settleCommonMemfd(object, number, "directories", context);
 	}
 	return draft.made();
 }

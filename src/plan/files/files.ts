@@ -21,7 +21,9 @@ const LAST_DESCRIPTOR = 0xffff_ffffn;
 export function planFiles({ identity, files }: Task, context: Context, policy: FilePolicy): Part {
 	const { firstWorkFd, firstSpareFd, draft, inputs } = context;
 	const fds = fdTable(context, identity.pid);
-	const slots = slotsOf(files, policy, draft.report).filter((slot) => !comesWithMemory(slot));
+	const slots = slotsOf(files, policy, draft.report).filter(
+		(slot) => !comesWithMemory(slot) || context.common?.descriptions.has(slot.key) === true,
+	);
 	const highest = highestNumber(files, policy);
 	if (highest >= firstWorkFd) throw new RangeError(`descriptor ${highest} is not below ${firstWorkFd}`);
 	for (const [from, to] of gapsBetween(

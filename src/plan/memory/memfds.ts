@@ -1,20 +1,21 @@
-import { type Address, address, type FileOffset, hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, address, type FileOffset } from "../../bytes/address.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
-import { lengthOf } from "../../bytes/range.ts";
-import { type MemfdDescription, placeMemfds } from "../../descriptors/memfd.ts";
+import { lengthOf, type Range } from "../../bytes/range.ts";
+import { type MemfdDescription, type OpenMemfd, placeMemfds } from "../../descriptors/memfd.ts";
 import type { Slot } from "../../descriptors/steps.ts";
 import { refuse } from "../../errors.ts";
 import type { Mapping, SharedObject } from "../../forest/task.ts";
 import { AT_FDCWD, F } from "../../linux/fcntl.ts";
-import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
+import { F_SEAL, MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
 import type { Arg } from "../../program/args.ts";
 import { cellDatum, pathDatum } from "../../program/data.ts";
-import type { Context } from "../context.ts";
+import type { CommonObject, Context } from "../context.ts";
 import type { FdSlot } from "../files/slots.ts";
 import { addOwnership } from "../ownership.ts";
 import { nameOf } from "./classify.ts";
-import { flagsOf, hugetlbOf, map, protOf, protWhileFilling } from "./map.ts";
+import { flagsOf, map, protOf, protWhileFilling } from "./map.ts";
+import { howToMake, nameOfMemfd, pagesUp, sealsOf, sizeOfMemfd, windowRoom } from "./memfd-looks.ts";
 
 /** A mapping of an object. */
 export interface Member {
@@ -47,24 +48,39 @@ export interface Memfds {
 		prots: Map<Mapping, number>,
 	): ObjectWindow | undefined;
 	/**
+	 * The same of one that is there already, for several processes, and open as descriptor `number`.
+	 *
+	 * @param window where it is to be filled through.
+	 */
+	mapCommon(
+		object: SharedObject,
+		members: readonly Member[],
+		filled: ReadonlySet<Mapping>,
+		prots: Map<Mapping, number>,
+		number: number,
+		window: Range | undefined,
+	): void;
+	/**
 	 * When they are filled and no longer written to: descriptors, owner, permissions, seals, in this order, for each may forbid
 	 * what comes before.
 	 */
 	settle(): void;
 }
 
-const isMemfd = (slot: FdSlot): slot is Slot<MemfdDescription> => slot.content.kind === "memfd";
+export const isMemfd = (slot: FdSlot): slot is Slot<MemfdDescription> => slot.content.kind === "memfd";
 
 /** A window on an object: what is not written through it takes no memory. */
 const WORKING = MAP.SHARED | MAP.FIXED_NOREPLACE | MAP.NORESERVE;
 
 /** @param slots all that will be open by the end. The memfds among them are not yet. */
 export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
-	const { draft, firstSpareFd } = context;
+	const { draft, firstSpareFd, common } = context;
 	const leader = draft.leader;
-	const own = slots.filter(isMemfd);
+	const all = slots.filter(isMemfd);
+	// who has his parent's table finds them there, and all find there what several have open
+	const own = common?.borrowsTable === true ? [] : all.filter(({ key }) => common?.descriptions.has(key) !== true);
 	const shown = new Map<number, Slot<MemfdDescription>>();
-	for (const slot of own) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);
+	for (const slot of all) if (!shown.has(slot.content.object)) shown.set(slot.content.object, slot);
 	const kept = new Map<number, KeptObject>();
 
 	const keep = (object: SharedObject, file: Arg, name: string): Arg => {
@@ -75,53 +91,66 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 		leader.add("map", "close", [file], `memfd ${name} is ${number}`);
 		return BigInt(number);
 	};
+	const mapWindow = (start: Address, length: bigint, fd: Arg): void => {
+		const args = [start, length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n] as const;
+		leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: start } });
+	};
+	const mapFrom = (
+		{ object, members, fd, number }: Mapped,
+		filled: ReadonlySet<Mapping>,
+		prots: Map<Mapping, number>,
+		window?: ObjectWindow,
+	): void => {
+		const name = nameOfMemfd(object);
+		const mapMember = ({ mapping, offset }: Member, file: Arg): void => {
+			const writing = window?.start === mapping.start ? PROT_WRITE : 0;
+			const prot = protWhileFilling(mapping, filled) | writing;
+			if (prot !== protOf(mapping)) prots.set(mapping, prot);
+			map(mapping, prot, flagsOf(mapping), file, offset, `memfd ${name}`, context);
+		};
+		const readers = members.filter((member) => isReader(object, member));
+		for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
+		if (readers.length === 0) return;
+		const reader = cellDatum(`descriptor to read memfd ${name}`);
+		const path = pathDatum(`memfd ${name}`, pathOfDescriptor(number));
+		const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)] as const;
+		leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
+		for (const member of readers) mapMember(member, { valueOf: reader });
+		leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");
+	};
 	return {
 		shown,
+		mapCommon: (object, members, filled, prots, number, window) => {
+			if (window !== undefined) mapWindow(window.start, window.end - window.start, BigInt(number));
+			mapFrom({ object, members, fd: BigInt(number), number }, filled, prots);
+		},
 		map: (object, members, filled, prots) => {
-			// the kernel's own name for shared memory without one
-			const name = object.name ?? "/dev/zero";
+			const name = nameOfMemfd(object);
 			const file = cellDatum(`descriptor of memfd ${name}`);
-			const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), hugetlbFlags(object));
-			const how = BigInt(MFD.CLOEXEC | makingFlags(object, context) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
+			const { how, huge } = howToMake(object, members, context);
 			leader.add("map", "memfd_create", [pathDatum(`name of memfd ${name}`, name), how], `memfd ${name}`, {
 				save: file,
 			});
-			const readers = members.filter((member) => isReader(object, member));
-			const stays = shown.has(object.id) || sealsOf(object) !== 0 || readers.length > 0;
+			const reading = members.some((member) => isReader(object, member));
+			const stays = shown.has(object.id) || sealsOf(object) !== 0 || reading;
 			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
-			leader.add("map", "ftruncate", [fd, size(object, name)], `its ${object.size} bytes`);
+			leader.add("map", "ftruncate", [fd, sizeOfMemfd(object, name)], `its ${object.size} bytes`);
 			const empty = object.contents.every(({ length }) => length === 0n);
 			const window = empty ? undefined : windowOf(object, members, huge, context);
-			if (window?.aside === true) {
-				const args = [window.start, window.length, BigInt(PROT_READ | PROT_WRITE), BigInt(WORKING), fd, 0n] as const;
-				leader.add("map", "mmap", args, "a window to fill it through", { expect: { exactly: window.start } });
-			}
-			const mapMember = ({ mapping, offset }: Member, file: Arg): void => {
-				const writing = window?.start === mapping.start ? PROT_WRITE : 0;
-				const prot = protWhileFilling(mapping, filled) | writing;
-				if (prot !== protOf(mapping)) prots.set(mapping, prot);
-				map(mapping, prot, flagsOf(mapping), file, offset, `memfd ${name}`, context);
-			};
-			for (const member of members) if (!readers.includes(member)) mapMember(member, fd);
-			if (readers.length > 0) {
-				const reader = cellDatum(`descriptor to read memfd ${name}`);
-				const path = pathDatum(`memfd ${name}`, pathOfDescriptor(kept.get(object.id)?.number ?? 0));
-				const args = [AT_FDCWD, path, BigInt(O.RDONLY | O.CLOEXEC)] as const;
-				leader.add("map", "openat", args, `memfd ${name}, to be read only`, { save: reader });
-				for (const member of readers) mapMember(member, { valueOf: reader });
-				leader.add("map", "close", [{ valueOf: reader }], "what is only read is mapped");
-			}
+			if (window?.aside === true) mapWindow(window.start, window.length, fd);
+			mapFrom({ object, members, fd, number: kept.get(object.id)?.number ?? 0 }, filled, prots, window);
 			if (stays) return window;
 			addOwnership(object, fd, `memfd ${name}`, "map", context);
 			leader.add("map", "close", [fd], `memfd ${name} is mapped`);
 			return window;
 		},
 		settle: () => {
-			const others = slots.filter((slot) => !isMemfd(slot)).map(({ number }) => number);
+			const ours = new Set<FdSlot>(own);
+			const others = slots.filter((slot) => !ours.has(slot)).map(({ number }) => number);
 			placeMemfds(
 				own,
 				new Set(others),
-				(object) => kept.get(object)?.number ?? 0,
+				(object) => openAs(object, kept, common?.objects),
 				(call, args, why, options) => leader.add("protect", call, args, why, options),
 			);
 			for (const { object, number } of kept.values()) {
@@ -135,25 +164,22 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 	};
 }
 
-/** What it was sealed with; one that could not be sealed has F_SEAL_SEAL from the kernel. */
-const sealsOf = ({ seals = 0, memfdFlags = 0 }: SharedObject): number =>
-	(memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : seals;
-
-const ANY_EXECUTE = 0o111;
-
-function makingFlags({ memfdFlags = 0, seals = 0, mode }: SharedObject, { facts }: Context): number {
-	const sealing = (memfdFlags & (MFD.ALLOW_SEALING | MFD.NOEXEC_SEAL)) === 0 ? 0 : MFD.ALLOW_SEALING;
-	// said aloud where it can be: vm.memfd_noexec decides for those who do not
-	if (facts.memfdExec !== true) return sealing;
-	const never = (seals & F_SEAL.EXEC) !== 0 && mode !== undefined && (mode & ANY_EXECUTE) === 0;
-	return sealing | (never ? MFD.NOEXEC_SEAL : MFD.EXEC);
+interface Mapped {
+	readonly object: SharedObject;
+	readonly members: readonly Member[];
+	readonly fd: Arg;
+	/** The same, where it is read only somewhere. */
+	readonly number: number;
 }
 
-const sizeBits = (flags: number): number => flags & (MAP_HUGE_MASK << MAP_HUGE_SHIFT);
-
-/** MFD_HUGETLB in the form of mmap(2). */
-const hugetlbFlags = ({ memfdFlags = 0 }: SharedObject): number =>
-	(memfdFlags & MFD.HUGETLB) === 0 ? 0 : MAP.HUGETLB | sizeBits(memfdFlags);
+function openAs(
+	id: number,
+	kept: ReadonlyMap<number, KeptObject>,
+	common: ReadonlyMap<number, CommonObject> | undefined,
+): OpenMemfd {
+	const memfd = common?.get(id)?.memfd;
+	return memfd === undefined ? { number: kept.get(id)?.number ?? 0, original: "any" } : memfd;
+}
 
 /**
  * Whether it was mapped for ever read-only: by a descriptor that could not write, or of a memfd that no longer lets anybody.
@@ -175,27 +201,16 @@ function isReader(object: SharedObject, { mapping }: Member): boolean {
 	return true;
 }
 
-/** The kernel's loff_t has a sign. */
-const size = ({ size }: SharedObject, name: string): bigint =>
-	size < 1n << 63n
-		? size
-		: refuse("ERR_TASK_UNRUNNABLE", {
-				subject: `memfd ${name}`,
-				finding: `has ${hex(size)} bytes`,
-				expectation: "expected less than 2^63",
-			});
-
 /** Its one mapping, where that shows all of it; else a place aside, on the boundary that its pages need. */
 function windowOf(object: SharedObject, members: readonly Member[], huge: number, context: Context): ObjectWindow {
-	const pageLog = (huge >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
-	const page = huge === 0 ? PAGE_SIZE : 1n << BigInt(pageLog === 0 ? 21 : pageLog);
 	const [only] = members;
+	const { length, page } = windowRoom(
+		object,
+		members.map(({ mapping }) => mapping),
+	);
 	const whole = pagesUp(object.size, page);
 	const single = only !== undefined && members.length === 1 && only.mapping.shared && isOneRun(members, whole);
 	if (single && !isReader(object, only)) return { start: only.mapping.start, length: whole, aside: false };
-	// a file of holes may be larger than any address space
-	const end = object.contents.reduce((last, { start, length }) => (start + length > last ? start + length : last), 0n);
-	const length = pagesUp(end < whole ? end : whole, page);
 	const start = context.reserve(huge === 0 ? length : length + page);
 	return { start: address((start + page - 1n) & ~(page - 1n)), length, aside: true };
 }
@@ -210,5 +225,3 @@ export function isOneRun(members: readonly Member[], length: bigint): boolean {
 	}
 	return done === length;
 }
-
-export const pagesUp = (length: bigint, page: bigint = PAGE_SIZE): bigint => ((length + page - 1n) / page) * page;

@@ -72,7 +72,10 @@ export function planMemory(
  * lies there already.
  */
 function clear({ draft, hole, common }: Context): void {
-	const kept = [...(common?.objects.values() ?? []), hole].sort(byStart);
+	const windows = [...(common?.objects.values() ?? [])].flatMap(({ window, memfd }) =>
+		memfd === undefined ? (window ?? []) : [],
+	);
+	const kept = [...windows, hole].sort(byStart);
 	for (const { start, end } of gaps({ start: address(0n), end: TASK_SIZE }, kept)) {
 		const where =
 			kept.length > 1

@@ -9,7 +9,8 @@ import type { Context } from "../context.ts";
 import type { FdSlot } from "../files/slots.ts";
 import { nameOf } from "./classify.ts";
 import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
-import { isOneRun, type Member, memfdsOn, type ObjectWindow, pagesUp } from "./memfds.ts";
+import { pagesUp } from "./memfd-looks.ts";
+import { isOneRun, type Member, memfdsOn, type ObjectWindow } from "./memfds.ts";
 
 /** What is left to do for shared objects once all of them are mapped. */
 export interface MappedObjects {
@@ -47,9 +48,13 @@ export function mapObjects(
 		requireWithin(object);
 		const common = context.common?.objects.get(object.id);
 		if (common !== undefined) {
-			mapMembers(common.start, members, prots, context);
-			windows.push({ start: common.start, length: lengthOf(common) });
-			if (common.fills) contents.push(...contentsAt(common.start, object));
+			const { window, memfd, fills } = common;
+			if (memfd !== undefined)
+				memfds.mapCommon(object, members, filled, prots, memfd.number, fills ? window : undefined);
+			else if (window !== undefined) mapMembers(window.start, members, prots, context);
+			if (window === undefined || (memfd !== undefined && !fills)) continue;
+			windows.push({ start: window.start, length: lengthOf(window) });
+			if (fills) contents.push(...contentsAt(window.start, object));
 			continue;
 		}
 		const window =

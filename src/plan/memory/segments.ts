@@ -8,7 +8,8 @@ import { MAP_HUGE_MASK, MAP_HUGE_SHIFT } from "../../linux/mman.ts";
 import type { Context } from "../context.ts";
 import { addSetting, LATE } from "../process/ipc.ts";
 import { nameOf } from "./classify.ts";
-import { isOneRun, type Member, pagesUp } from "./memfds.ts";
+import { pagesUp } from "./memfd-looks.ts";
+import { isOneRun, type Member } from "./memfds.ts";
 import { mapMembers } from "./objects.ts";
 
 /** System V's segments, once they are attached. */

@@ -24,22 +24,26 @@ export interface Words {
 	readonly told: ToldWords;
 	/** That a process which has its maker's descriptor table needs no number of it any more, by the process. */
 	readonly tables: ReadonlyMap<number, Place>;
+	/** That a process has mapped what it shows of memfds of several, by the process; none where there are none. */
+	readonly mapped: ReadonlyMap<number, Place>;
 	/** The memory that they lie in. */
 	readonly page: Place;
 }
 
-/** Of all of a kinship. */
-export function wordsFor({ root, all, awaited }: Kinship): Words {
+/** Of all of a kinship. @param memfds Whether there are memfds of several. */
+export function wordsFor({ root, all, awaited }: Kinship, memfds = false): Words {
 	const others = all.filter((kin) => kin !== root && kin.fate.kind === "lives").map(({ pid }) => pid);
 	const borrowers = all.filter(({ borrows }) => borrows).map(({ pid }) => pid);
 	const joining = all.flatMap(({ outlasts }) => outlasts);
-	const count = 2 + others.length + awaited.length + borrowers.length + joining.length;
+	const mappers = memfds ? others : [];
+	const count = 2 + others.length + awaited.length + borrowers.length + joining.length + mappers.length;
 	const page = spaceDatum("words between processes", Math.ceil((count * WORD) / PAGE) * PAGE, PAGE);
 	let given = 0;
 	const word = (): Place => ({ ...page, offset: given++ * WORD });
 	const wordsOf = (ids: readonly number[]): ReadonlyMap<number, Place> => new Map(ids.map((id) => [id, word()]));
 	const told = { first: root.pid, seen: word(), go: word(), free: wordsOf(others) };
-	return { page, told, groups: wordsOf(awaited), joined: wordsOf(joining), tables: wordsOf(borrowers) };
+	const tables = wordsOf(borrowers);
+	return { page, told, groups: wordsOf(awaited), joined: wordsOf(joining), tables, mapped: wordsOf(mappers) };
 }
 
 /** Maps them, in the process that is there first: all others inherit them. */

@@ -4,6 +4,7 @@ import type { Description } from "../../../src/descriptors/kinds.ts";
 import type { Descriptor } from "../../../src/forest/files.ts";
 import { type Forest, forestOf } from "../../../src/forest/forest.ts";
 import type { Mapping, SharedObject, Task } from "../../../src/forest/task.ts";
+import { withThingsShown } from "../../../src/forest/things-shown.ts";
 import { present } from "../present.ts";
 import { BOUNDS, USER } from "./several.ts";
 import { lettered, map, smallTask, smallThread } from "./small-task.ts";
@@ -14,9 +15,13 @@ const P = 4096n;
 const PRIVATE = 0x10_0000n;
 const SHARED = 0x20_0000n;
 
-/** Shared memory of two pages and of three. */
-const OBJECTS: readonly SharedObject[] = ["pq", "xyz"].map((letters, i) => ({
+/** What its pages hold, the first that of object 1. The last two are memfds, of which one is sealed against writing. */
+const LETTERS = ["pq", "xyz", "rstu", "vwijk"];
+const SEALED = 3;
+
+const OBJECTS: readonly SharedObject[] = LETTERS.map((letters, i) => ({
 	id: i + 1,
+	...(i < 2 ? {} : { name: "zone", memfdFlags: 2, mode: 0o640, uid: 3, gid: 4, seals: i + 1 === SEALED ? 0xa : 0 }),
 	size: BigInt(letters.length) * P,
 	contents: [{ ...lettered(0n, letters), start: fileOffset(0) }],
 }));
@@ -29,6 +34,18 @@ const DESCRIPTIONS: readonly Description[] = [
 	{ kind: "timerfd", id: 41, flags: 2, clock: 1, ticks: 0n, settings: 0, remaining: 5n, interval: 0n },
 	{ kind: "signalfd", id: 42, flags: 2, mask: 5n },
 	{ kind: "epoll", id: 43, flags: 2, targets: [] },
+	...[3, 4].flatMap((object) =>
+		[2, 0, 2].map(
+			(flags, i): Description => ({
+				kind: "memfd",
+				id: 10 * object + 30 + i,
+				flags,
+				name: "zone",
+				object,
+				position: 0n,
+			}),
+		),
+	),
 	...[50, 51].map(
 		(id): Description => ({ kind: "file", id, flags: 0, path: "/tmp/log", position: 7n, unlinked: false }),
 	),
@@ -51,7 +68,7 @@ const seed: fc.Arbitrary<Seed> = fc.record({
 	...{ parent: fc.nat(4), leadsSession: fc.boolean(), early: fc.boolean(), group: fc.nat(4), leadsGroup: fc.boolean() },
 	...{ threads: fc.constantFrom(1, 1, 2), borrows: fc.constantFrom(false, false, true) },
 	open: fc.array(fc.oneof(fc.nat(DESCRIPTIONS.length - 1), fc.constant(-1)), { maxLength: 8 }),
-	maps: fc.array(fc.tuple(fc.nat(1), fc.nat(1)), { maxLength: 2 }),
+	maps: fc.array(fc.tuple(fc.nat(LETTERS.length - 1), fc.nat(1)), { maxLength: 3 }),
 });
 
 /** One to five processes. */
@@ -98,7 +115,9 @@ function withTables(tasks: readonly Task[], seeds: readonly Seed[]): readonly Ta
 			files.set(pid, { ...lent, table });
 		}
 	}
-	return tasks.map((task) => ({ ...task, files: files.get(task.identity.pid) ?? task.files }));
+	return tasks.map((task) =>
+		withThingsShown({ ...task, files: files.get(task.identity.pid) ?? task.files }, { objects: OBJECTS, ghosts: [] }),
+	);
 }
 
 function withThings({ threads, open, maps }: Seed, identity: Task["identity"], second: number): Task {
@@ -110,12 +129,9 @@ function withThings({ threads, open, maps }: Seed, identity: Task["identity"], s
 				SHARED + BigInt(i * 16) * P,
 				2 - page + object,
 				{ kind: "object", object: object + 1, offset: fileOffset(page * 4096) },
-				{
-					shared: true,
-				},
+				{ shared: true, prot: object + 1 === SEALED ? 1 : 3 },
 			),
 	);
-	const shown = new Set(chosen.map(([object]) => object));
 	const descriptors = open.flatMap((index, number): Descriptor[] => {
 		const description = index < 0 ? alone(pid, number) : DESCRIPTIONS[index];
 		return description === undefined
@@ -128,7 +144,6 @@ function withThings({ threads, open, maps }: Seed, identity: Task["identity"], s
 			memory: {
 				mappings: [map(PRIVATE, 1, { kind: "anonymous" }), ...mappings],
 				contents: [lettered(PRIVATE, String.fromCharCode(97 + (pid % 26)))],
-				objects: OBJECTS.filter((_, i) => shown.has(i)),
 				bounds: BOUNDS,
 			},
 			files: { descriptors },
@@ -143,4 +158,4 @@ const alone = (pid: number, number: number): Description => ({
 });
 
 /** What a page of shared memory holds. */
-export const letterOf = (object: number, page: bigint): string => ["pq", "xyz"][object - 1]?.[Number(page)] ?? "";
+export const letterOf = (object: number, page: bigint): string => LETTERS[object - 1]?.[Number(page)] ?? "";

@@ -34,6 +34,8 @@ export interface ModelOpen {
 	/** How often it was set going: timers, owners; what it watches. */
 	deeds: string[];
 	readonly inode?: ModelInode;
+	/** Open for reading alone. */
+	readonly readOnly?: boolean;
 }
 
 export interface ForestKernel {
@@ -43,7 +45,7 @@ export interface ForestKernel {
 	adopt(pid: number, parent: number | undefined, space: ModelSpace, table: Map<number, ModelFd>): void;
 }
 
-const [EPERM, ESRCH, EBADF, EEXIST, EINVAL] = [-1n, -3n, -9n, -17n, -22n];
+const [EPERM, ESRCH, EBADF, EBUSY, EEXIST, EINVAL] = [-1n, -3n, -9n, -16n, -17n, -22n];
 const [CLOEXEC, PATH] = [0o2000000, 0o10000000];
 const [CLONE_FILES, CLONE_THREAD, CLONE_VM] = [0x400n, 0x1_0000n, 0x100n];
 
@@ -99,11 +101,22 @@ export function modelForest(): ForestKernel {
 		return fresh(own, from.kind, flags, {
 			...what,
 			deeds: [],
+			...(from.inode === undefined ? {} : { readOnly: (flags & 3n) === 0n }),
 			...((Number(flags) & PATH) !== 0 ? { node: true } : {}),
 		});
 	};
 	const read = ({ content }: ModelOpen, offset: bigint, length: bigint): Buffer | undefined =>
 		content?.subarray(Number(offset), Number(offset + length));
+
+	/** Refused while anybody could write through a mapping (mm/memfd.c). */
+	const seal = (inode: ModelInode | undefined, seals: number): bigint => {
+		if (inode?.seals === undefined) return EINVAL;
+		const shown = [...processes.values()].flatMap(({ space }) => [...space.pages.values()]);
+		const written = shown.some((page) => page.inode === inode && page.shared && page.readOnly !== true);
+		if ((seals & 8) !== 0 && written) return EBUSY;
+		inode.seals |= seals;
+		return 0n;
+	};
 
 	const files = (
 		own: ModelProcess,
@@ -127,6 +140,8 @@ export function modelForest(): ForestKernel {
 					[0, 1].map(() => fresh(own, "socket-pair", b, { channel })),
 				);
 			}
+			case 319:
+				return fresh(own, "memfd", 0n, { inode: { name: text(memory, a), pages: new Map(), seals: 0 } });
 			case 290:
 				return fresh(own, "eventfd", b);
 			case 291:
@@ -140,10 +155,19 @@ export function modelForest(): ForestKernel {
 				return 0n;
 		}
 		const entry = own.table.get(fd(a));
-		if (![3, 17, 72, 286, 292, 295, 233].includes(number)) return undefined;
+		if (![3, 17, 72, 77, 91, 93, 286, 292, 295, 233].includes(number)) return undefined;
 		if (entry === undefined) return EBADF;
 		const { description } = entry;
+		const { inode } = description;
 		switch (number) {
+			case 77:
+				return 0n;
+			case 91:
+				if (inode !== undefined) inode.mode = Number(b);
+				return 0n;
+			case 93:
+				if (inode !== undefined) inode.owner = [b, c];
+				return 0n;
 			case 3:
 				own.table.delete(fd(a));
 				return 0n;
@@ -157,6 +181,7 @@ export function modelForest(): ForestKernel {
 					// the report socket is known to whoever reads and writes it
 					return description.kind === "report" ? undefined : given;
 				}
+				if (b === 1033n) return seal(inode, Number(c));
 				if (b === 2n) entry.closeOnExec = (c & 1n) === 1n;
 				else if (b === 15n) description.deeds.push("owner");
 				return 0n;
@@ -194,8 +219,10 @@ export function modelForest(): ForestKernel {
 		if (own === undefined) throw new Error(`no process ${pid}`);
 		const [a = 0n, b = 0n] = args;
 		switch (number) {
-			case 9:
-				return own.space.mmap(args, own.table.get(fd(args[4] ?? 0n))?.description.inode);
+			case 9: {
+				const { inode, readOnly } = own.table.get(fd(args[4] ?? 0n))?.description ?? {};
+				return own.space.mmap(args, inode, readOnly);
+			}
 			case 11:
 				return own.space.munmap(a, b);
 			case 25:

@@ -9,6 +9,10 @@ import type { ModelMemory } from "./model-kernel.ts";
 export interface ModelInode {
 	readonly name: string;
 	readonly pages: Map<bigint, Buffer>;
+	/** Of a memfd: F_SEAL_ bits, permissions and owner. */
+	seals?: number;
+	mode?: number;
+	owner?: readonly bigint[];
 }
 
 export interface ModelPage {
@@ -17,6 +21,8 @@ export interface ModelPage {
 	/** Of the page in it. */
 	readonly index: bigint;
 	readonly shared: boolean;
+	/** It can never be written to: what it was mapped from could not. */
+	readonly readOnly?: true;
 	/** What was written to it privately. */
 	own?: Buffer;
 }
@@ -27,7 +33,8 @@ export interface ModelSpace extends ModelMemory {
 	/** The bytes of a page. */
 	page(at: bigint): Buffer;
 	fork(): ModelSpace;
-	mmap(args: readonly bigint[], inode: ModelInode | undefined): bigint;
+	/** @param readOnly The file is open for reading. */
+	mmap(args: readonly bigint[], inode: ModelInode | undefined, readOnly?: boolean): bigint;
 	munmap(at: bigint, length: bigint): bigint;
 	mremap(args: readonly bigint[]): bigint;
 }
@@ -104,7 +111,7 @@ export function modelSpace(
 			});
 			return modelSpace(hole, new Map(copies));
 		},
-		mmap: ([at = 0n, length = 0n, , flags = 0n, , offset = 0n], inode) => {
+		mmap: ([at = 0n, length = 0n, , flags = 0n, , offset = 0n], inode, readOnly = false) => {
 			if (at % PAGE !== 0n || length <= 0n || length % PAGE !== 0n || offset % PAGE !== 0n) return EINVAL;
 			const fixed = (flags & (FIXED | NOREPLACE)) === FIXED;
 			if (!fixed && (flags & NOREPLACE) === 0n) throw new Error("mmap at a place of the kernel's choice");
@@ -114,7 +121,13 @@ export function modelSpace(
 			if (!anonymous && inode === undefined) return -9n;
 			const shown = anonymous ? (shared ? { name: "/dev/zero", pages: new Map<bigint, Buffer>() } : undefined) : inode;
 			const first = anonymous ? 0n : offset / PAGE;
-			put(at, length, (i) => ({ index: first + i, shared, ...(shown === undefined ? {} : { inode: shown }) }));
+			const never = shared && !anonymous && readOnly ? { readOnly: true as const } : {};
+			put(at, length, (i) => ({
+				index: first + i,
+				shared,
+				...(shown === undefined ? {} : { inode: shown }),
+				...never,
+			}));
 			return at;
 		},
 		munmap: (at, length) => {

@@ -77,7 +77,8 @@ describe("a plan of several processes", () => {
 		change(SIMPLE.process(5, 0, 5, 5)),
 		change(SIMPLE.process(6, 5, 5, 5)),
 	];
-	const object = { id: 4, name: "zone", size: 4096n, contents: [] };
+	const sealed = { seals: 2, memfdFlags: 2, uid: 0, gid: 0 };
+	const object = { id: 4, name: "zone", size: 4096n, contents: [], ...sealed };
 	const memfd: Description = { kind: "memfd", id: 8, flags: 2, name: "zone", object: 4, position: 0n };
 	const opened =
 		(description: Description) =>
@@ -86,6 +87,23 @@ describe("a plan of several processes", () => {
 			memory: { ...task.memory, objects: description.kind === "memfd" ? [object] : [] },
 			files: { ...task.files, descriptors: [{ number: 3, closeOnExec: false, description }] },
 		});
+	it("makes a memfd of several once, and gives it owner and seals when all have mapped it", () => {
+		const plan = compile(forestOf(two(opened(memfd))));
+		const about = /memfd|mapped/;
+		expect(planSteps(plan, ["shared", "map", "protect", "directories"]).filter((step) => about.test(step))).toEqual([
+			"leader: memfd_create memfd zone, for all that have it",
+			"leader: fcntl memfd zone, out of the way",
+			"leader: close memfd zone is 71",
+			"leader: dup3 memfd zone",
+			"leader: dup3 memfd, for all that have it",
+			"leader: await until process 6 has mapped its memfds",
+			"leader: fchown who owns memfd zone",
+			"leader: fcntl seals of memfd zone",
+			"process 6: gettid its memfds are mapped",
+			"process 6: futex its memfds are mapped",
+		]);
+	});
+
 	const table = [] as const;
 	it.each<[string, () => unknown]>([
 		[
@@ -98,10 +116,6 @@ describe("a plan of several processes", () => {
 				const [first, last] = [SIMPLE.process(5, 0, 5, 5), SIMPLE.process(8, 5, 5, 5)];
 				return compile(forestOf([first, last, ...sharing]));
 			},
-		],
-		[
-			"ERR_UNSUPPORTED descriptor 3: is a memfd, of processes 5, 6, which this version restores in one process only",
-			() => compile(forestOf(two(opened(memfd)))),
 		],
 		[
 			"ERR_UNSUPPORTED descriptor 3: is /proc/5/status, of processes 5, 6, which this version restores in one process only",
