@@ -46,7 +46,8 @@ export function planLeave(task: Task, context: Context, { stopsItself, stopped }
 		parentDeathSignal === 0 ? "lives without the restorer" : "its signal when the parent dies",
 	);
 	addFreeing("leave", pid, context);
-	if (parentDeathSignal !== 0)
+	// the parents of others come back with them
+	if (parentDeathSignal !== 0 && context.common?.words.free.has(pid) !== true)
 		draft.report(
 			caution(
 				"parent",
