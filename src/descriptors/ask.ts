@@ -49,7 +49,7 @@ export interface AskedOption {
 	readonly size: number;
 }
 
-export type Inode = Pick<BigIntStats, "ino" | "dev" | "nlink">;
+export type Inode = Pick<BigIntStats, "ino" | "dev" | "nlink"> & Partial<Pick<BigIntStats, "mode">>;
 
 /** What can be asked about a stopped process. What it asks for is collected with the process. */
 export interface Ask extends Look {
@@ -64,6 +64,12 @@ export interface Ask extends Look {
 	 * descriptor of the process shows any more.
 	 */
 	watched(epoll: OpenDescriptor): Promise<readonly (number | undefined)[]>;
+	/**
+	 * Whether a process that a descriptor is of is dumped too.
+	 *
+	 * @throws NecromancerError ERR_UNSUPPORTED where it is not, and nothing may take the descriptor's place.
+	 */
+	comesAlong(open: OpenDescriptor, pid: number): boolean;
 	/** Bytes that wait to be read (FIONREAD). */
 	unread(open: OpenDescriptor): Promise<number>;
 	/** Where inodes are found now; `undefined` for those that are not. */

@@ -5,7 +5,7 @@ import { caution, loss, note } from "../finding.ts";
 import { EINVAL } from "../linux/errno.ts";
 import { ACCESS, SEEK } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
-import { majorOf, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from "../linux/stat.ts";
+import { majorOf, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import { ownerInProc, ownName, ownProcPath } from "../proc/own-paths.ts";
 import type { StepOptions } from "../program/program.ts";
@@ -56,10 +56,10 @@ export const file: DescriptorKind<OpenFile> = {
 			const { link, stat } = open;
 			const type = Number(stat.mode) & S_IFMT;
 			const isMemory = type === S_IFCHR && majorOf(stat.rdev) === MEMORY_DEVICES;
-			if (!link.startsWith("/") || !(isMemory || type === S_IFREG || type === S_IFDIR)) return undefined;
+			if (!link.startsWith("/") || !(isMemory || OPENED.includes(type))) return undefined;
 			if (look.leadsTo(link, stat)) return fileAt(link, open, look.pid);
 			const { path } = withoutDeleted(link);
-			if (type !== S_IFREG) return nowhere(`the deleted ${type === S_IFDIR ? "directory" : "FIFO"} ${path}`);
+			if (type !== S_IFREG) return nowhere(`the deleted ${NAMES.get(type) ?? "device"} ${path}`);
 			const other = look.otherName(path, stat);
 			return other === undefined ? ghostAt(path, open) : fileAt(other, open, look.pid);
 		},
@@ -113,6 +113,14 @@ export const regularFile = (
 		build_id: file.buildId === undefined ? [] : buildIdWords(file.buildId),
 	},
 });
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+	[S_IFDIR, "directory"],
+	[S_IFLNK, "symbolic link"],
+]);
+
+/** A symbolic link itself can be open too, with O_PATH. */
+const OPENED: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
 
 /** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
 const MEMORY_DEVICES = 1;

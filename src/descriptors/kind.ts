@@ -80,6 +80,8 @@ export interface Making<D> {
 	passing?(description: D): readonly number[];
 	/** What it does by itself, set going when the process is whole. */
 	arm?(slot: Slot<D>, late: Late): void;
+	/** Every process that has it arms it; only the first where absent. */
+	readonly armed?: "by each";
 	/** The same, made with no more rights than its user has. */
 	unaided?(description: D): D;
 	/** The index of the pty that it is an end of, which is made before all else. */

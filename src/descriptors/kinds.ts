@@ -8,17 +8,8 @@ import { inetSocket } from "./inet-socket.ts";
 import { inotify } from "./inotify.ts";
 import type { DescriptorKind, Sighting } from "./kind.ts";
 import { memfd } from "./memfd.ts";
-import {
-	bpfMap,
-	external,
-	fanotify,
-	namespace,
-	netlinkSocket,
-	packetSocket,
-	pidfd,
-	tun,
-	unknown,
-} from "./only-named.ts";
+import { bpfMap, external, fanotify, namespace, netlinkSocket, packetSocket, tun, unknown } from "./only-named.ts";
+import { pidfd } from "./pidfd.ts";
 import { pipe } from "./pipe.ts";
 import type { Pipe } from "./pipe-queue.ts";
 import { signalfd } from "./signalfd.ts";

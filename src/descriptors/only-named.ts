@@ -74,13 +74,6 @@ export const fanotify = onlyNamed("fanotify", {
 	see: linkedAs(/^anon_inode:\[?fanotify/, "a fanotify group"),
 });
 
-export const pidfd = onlyNamed("pidfd", {
-	type: FdTypes.PIDFD,
-	part: (entry) => entry.pidfd,
-	words: () => "a pidfd",
-	see: linkedAs(/^anon_inode:\[?pidfd|^pidfd:/, "a pidfd"),
-});
-
 export const bpfMap = onlyNamed("bpf-map", {
 	type: FdTypes.BPFMAP,
 	part: ({ bpf }) => bpf,

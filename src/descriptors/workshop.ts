@@ -1,12 +1,14 @@
 import type { Extent } from "../bytes/extent.ts";
 import { F } from "../linux/fcntl.ts";
-import type { Arg } from "../program/args.ts";
+import type { Arg, Place } from "../program/args.ts";
 import type { AddStep, Opening } from "./steps.ts";
 
 /** What the agent has at hand where it makes descriptions before the process exists. Numbers are the agent's. */
 export interface Workshop extends Opening {
 	/** A number that nothing has, behind all that is made. */
 	readonly behind: number;
+	/** A process that has ended and been waited for, and where its pidfd lands. */
+	makeEnded(what: string, pidfd: Place): void;
 	/** Writes bytes into a descriptor. @param what of whom, for people. */
 	copy(content: Extent, into: Arg, what: string): void;
 }

@@ -3,7 +3,9 @@ import { extent } from "../bytes/extent.ts";
 import { fromBuffer } from "../bytes/source.ts";
 import type { Ask, OpenDescriptor } from "../descriptors/ask.ts";
 import type { Pipe } from "../descriptors/pipe-queue.ts";
+import { refuse } from "../errors.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
+import type { MissingDescriptors } from "./descriptor-policy.ts";
 import type { OpenTable } from "./descriptor-tables.ts";
 import { inodeFinder } from "./find-inode.ts";
 import type { LiveGhosts } from "./ghosts.ts";
@@ -24,6 +26,9 @@ export interface AskedTogether {
 	readonly ghosts: LiveGhosts;
 	readonly pipes: LivePipes;
 	readonly terminals: LiveTerminals;
+	/** The ids of all that are dumped, zombies among them. */
+	readonly along: ReadonlySet<number>;
+	readonly missing: MissingDescriptors;
 }
 
 /** Pipes and FIFOs of all processes, each once. They get their ids in the order in which they are asked for. */
@@ -54,7 +59,7 @@ export function pipeTable(firsts: readonly TableEntry[]): LivePipes {
 }
 
 /** What can be asked about the descriptors of one table, while whoever has it stands still. */
-export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: AskedTogether): Ask {
+export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals, along, missing }: AskedTogether): Ask {
 	const { process, look, copies, open, lost } = table;
 	const { pid, objects, report } = process;
 	const near = open.map(({ link }) => link).filter((link) => link.startsWith("/"));
@@ -62,6 +67,7 @@ export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: Ask
 		...look,
 		report,
 		terminal: (open, place) => terminals.of(agent, { pid, open }, place),
+		comesAlong: ({ number }, other) => along.has(other) || (missing === "error" && refuseForeign(number, other)),
 		watched: (epoll) => watchedBy(epoll, table.open, copies),
 		unread: ({ number }) => copies.unread(number),
 		find: inodeFinder(agent, pid, [...new Set(near)]),
@@ -79,3 +85,11 @@ export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals }: Ask
 
 const isReadable = ({ info: { flags } }: OpenDescriptor): boolean =>
 	(flags & O_ACCMODE) !== O.WRONLY && (flags & O.PATH) === 0;
+
+const refuseForeign = (number: number, pid: number): never =>
+	refuse("ERR_UNSUPPORTED", {
+		subject: `descriptor ${number}`,
+		finding: `is a pidfd of process ${pid}`,
+		expectation: "which is not dumped with it",
+		remedy: "let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
+	});

@@ -26,6 +26,8 @@ export interface FilesPolicy {
 	readonly missing: MissingDescriptors;
 	/** Whether their locks on files are kept. */
 	readonly locks: boolean;
+	/** The ids of all that are dumped, zombies among them. */
+	readonly along: ReadonlySet<number>;
 	readonly ghosts: LiveGhosts;
 	readonly terminals: LiveTerminals;
 }
@@ -41,7 +43,7 @@ export interface FilesPolicy {
 export async function filesOf(
 	agent: Agent,
 	tables: readonly Class<OpeningProcess>[],
-	{ missing, locks, ghosts, terminals }: FilesPolicy,
+	{ missing, locks, along, ghosts, terminals }: FilesPolicy,
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
@@ -52,7 +54,7 @@ export async function filesOf(
 		for (const [process] of tables) open.push(await openTable(agent, process, terminals, unix));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
-		const described = await describe(groups, { agent, ghosts, pipes, terminals }, { missing, locks });
+		const described = await describe(groups, { agent, ghosts, pipes, terminals, along, missing }, { missing, locks });
 		const files = new Map<number, Files>();
 		for (const [i, processes] of tables.entries()) {
 			const { descriptors: found = [], locks = [] } = described.get(open[i]) ?? {};

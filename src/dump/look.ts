@@ -1,6 +1,6 @@
-import type { BigIntStats } from "node:fs";
-import type { Look, SocketSight } from "../descriptors/ask.ts";
+import type { Inode, Look, SocketSight } from "../descriptors/ask.ts";
 import type { UnixSights } from "../descriptors/unix-sights.ts";
+import { S_IFLNK, S_IFMT } from "../linux/stat.ts";
 import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
@@ -22,7 +22,7 @@ export const lookAt = (
 });
 
 /** Whether its path still leads to it: not unlinked, not replaced, nothing mounted over it. */
-function isStillThere(path: string, { ino, dev }: Pick<BigIntStats, "ino" | "dev">): boolean {
-	const here = pathLooks(path);
+function isStillThere(path: string, { ino, dev, mode = 0n }: Inode): boolean {
+	const here = pathLooks(path, (Number(mode) & S_IFMT) !== S_IFLNK);
 	return here?.ino === ino && here.dev === dev;
 }

@@ -1,4 +1,4 @@
-import { type BigIntStats, type Dirent, opendirSync, statSync } from "node:fs";
+import { type BigIntStats, type Dirent, lstatSync, opendirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { bytesFromText, textFromBytes } from "../bytes/text.ts";
 
@@ -42,10 +42,10 @@ export function* namesIn(
 	}
 }
 
-/** How what a path leads to looks. */
-export function lookAt(path: string): BigIntStats | undefined {
+/** How what a path leads to looks. @param follows Also where that is a symbolic link. */
+export function lookAt(path: string, follows = true): BigIntStats | undefined {
 	try {
-		return statSync(Buffer.from(bytesFromText(path)), { bigint: true });
+		return (follows ? statSync : lstatSync)(Buffer.from(bytesFromText(path)), { bigint: true });
 	} catch {
 		return undefined;
 	}

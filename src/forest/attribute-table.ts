@@ -182,9 +182,14 @@ export const attributeTable: readonly AttributeRow[] = [
 			"connections that nobody had accepted are told; so are congestion control, TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT, TCP_WINDOW_CLAMP, TCP_SYNCNT, TCP_LINGER2 and packet filters",
 	},
 	{
-		name: "other sockets, terminals, fanotify, pidfds, BPF, io_uring, namespaces, devices",
+		name: "other sockets, terminals, fanotify, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
+	},
+	{
+		name: "pidfds",
+		fate: "kept",
+		remark: "of processes that are dumped with it, or have ended; processes that share one open it each for themselves",
 	},
 	{
 		name: "locks and leases on files",

@@ -11,6 +11,7 @@ export const CLONE = {
 	FS: 0x200,
 	FILES: 0x400,
 	SIGHAND: 0x800,
+	PIDFD: 0x1000,
 	PTRACE: 0x2000,
 	VFORK: 0x4000,
 	PARENT: 0x8000,

@@ -18,23 +18,34 @@ export interface Newcomer {
 	readonly tid?: number;
 	/** Its id is written here at its start (CLONE_PARENT_SETTID), and 0 at its end (CLONE_CHILD_CLEARTID). */
 	readonly running?: Place;
+	/** Where its pidfd is written (CLONE_PIDFD). */
+	readonly pidfd?: Place;
 	/** Bytes; 4096 unless said otherwise. */
 	readonly stackSize?: number;
 }
 
 /** The struct clone_args that it is made by (clone3(2)), with a stack of its own until it leaves for that which it had. */
-export function cloneArgsOf({ name, flags, exitSignal = 0, tid, running, stackSize = STACK_SIZE }: Newcomer): Place {
+export function cloneArgsOf({
+	name,
+	flags,
+	exitSignal = 0,
+	tid,
+	running,
+	pidfd,
+	stackSize = STACK_SIZE,
+}: Newcomer): Place {
 	const args = cloneArgs.encode({
 		...{ flags: BigInt(flags), pidfd: 0n, child_tid: 0n, parent_tid: 0n, exit_signal: BigInt(exitSignal), stack: 0n },
 		...{ stack_size: BigInt(stackSize), tls: 0n, set_tid: 0n, set_tid_size: tid === undefined ? 0n : 1n, cgroup: 0n },
 	});
-	const points = (field: "child_tid" | "parent_tid" | "stack" | "set_tid", to: Place) => ({
+	const points = (field: "pidfd" | "child_tid" | "parent_tid" | "stack" | "set_tid", to: Place) => ({
 		at: cloneArgs.offsetOf(field),
 		to,
 	});
 	return bytesDatum(`clone_args of ${name}`, args, {
 		pointers: [
 			...(running === undefined ? [] : [points("child_tid", running), points("parent_tid", running)]),
+			...(pidfd === undefined ? [] : [points("pidfd", pidfd)]),
 			points("stack", spaceDatum(`stack of ${name}`, stackSize)),
 			...(tid === undefined ? [] : [points("set_tid", idDatum(name, tid))]),
 		],

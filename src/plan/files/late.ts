@@ -17,14 +17,20 @@ import { type FilePolicy, firstSlots, isOwn, slotsOf } from "./slots.ts";
 export function planArming(task: Task, context: Context, policy: FilePolicy): Part {
 	const { draft } = context;
 	const list = draft.leader;
-	for (const slot of firstSlots(slotsOf(task.files, policy, () => {})).filter(isOwn)) {
+	const slots = slotsOf(task.files, policy, () => {});
+	for (const slot of firstSlots(slots).filter(isOwn)) {
 		const { number, key, content } = slot;
-		if (context.common?.elsewhere.has(key) === true) continue;
-		kindOf(content).making.arm?.(slot, {
+		const { arm, armed } = kindOf(content).making;
+		const elsewhere = context.common?.elsewhere.has(key) === true;
+		if (elsewhere && armed === undefined) continue;
+		arm?.(slot, {
 			add: (call, args, why, options) => list.add("leave", call, args, why, options),
 			report: draft.report,
+			idOf: context.ids.arg,
+			numbers: slots.filter((one) => one.key === key),
 			expiryOf: (clock, remaining) => expiryOf(clock, remaining, task, context),
 		});
+		if (elsewhere) continue;
 		if (content.owner !== undefined) setOwner(task, context, list, number, content.owner);
 		if ((content.flags & O.ASYNC) !== 0)
 			list.add(

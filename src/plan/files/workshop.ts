@@ -3,8 +3,12 @@ import type { DescriptorKind } from "../../descriptors/kind.ts";
 import { allKinds, type Description } from "../../descriptors/kinds.ts";
 import type { Workshop } from "../../descriptors/workshop.ts";
 import type { Task } from "../../forest/task.ts";
+import { CLONE, cloneArgs } from "../../linux/sched.ts";
+import { SIGCHLD } from "../../linux/signal.ts";
+import { contextLayout, NO_REPORTS } from "../../program/abi.ts";
 import type { Place } from "../../program/args.ts";
-import { spaceDatum } from "../../program/data.ts";
+import { bytesDatum, cellDatum, spaceDatum } from "../../program/data.ts";
+import { cloneArgsOf } from "../clone-args.ts";
 import type { Context } from "../context.ts";
 import type { MadeInput } from "../inputs.ts";
 import { actorAt, actorOf } from "../opener.ts";
@@ -56,6 +60,14 @@ export function workshopOf({ draft, inputs, opener }: Context): Workshop {
 		inputs: inputs.inAgent,
 		user: opener.user,
 		behind: inputs.behindAgent,
+		makeEnded: (what, pidfd) => {
+			draft.list(what).add("workshop", "exit_group", [0n], what);
+			const made = cellDatum(`id of ${what}`);
+			const place = cloneArgsOf({ name: what, flags: CLONE.PIDFD, exitSignal: SIGCHLD, pidfd });
+			const context = bytesDatum(`context of ${what}`, contextLayout.encode({ report_fd: NO_REPORTS, task: 0n }));
+			add("spawn", [place, BigInt(cloneArgs.size), context, { list: what }], what, { save: made });
+			add("wait4", [{ valueOf: made }, 0n, 0n, 0n], `${what}: it is waited for`);
+		},
 		copy: (content, into, what) => {
 			buffer ??= spaceDatum("pipe buffer", CHUNK, 4096);
 			const room = buffer;

@@ -15,6 +15,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	ghost: () => 2,
 	object: () => 4,
 	watched: async ({ info }) => info.targets.map(({ number }) => number),
+	comesAlong: () => true,
 	unread: async () => 0,
 	find: async (inodes) => inodes.map(() => undefined),
 	socketOptions: async (_, asked) => asked.map(() => undefined),

@@ -378,7 +378,7 @@ describe("descriptors that cannot be opened", () => {
 	it.each(
 		[
 			...["inet-socket", "packet-socket", "netlink-socket", "fanotify", "namespace"],
-			...["tun", "external", "bpf-map", "pidfd", "unknown"],
+			...["tun", "external", "bpf-map", "unknown"],
 		].map((kind) => [kind]),
 	)("%s is refused by name", (kind) => {
 		expect(refusal(() => planned(taskOf([[0, { kind }]])))).toMatch(/^ERR_UNSUPPORTED descriptor 0: was an? [a-z ]+/i);
