@@ -1,3 +1,4 @@
+import { type UnixName, unixNameText } from "../linux/unix.ts";
 import { UNIX_STATE } from "../linux/unix-diag.ts";
 import type { Arg } from "../program/args.ts";
 import type { FdAllocator, Slot } from "./steps.ts";
@@ -11,6 +12,10 @@ export function waiting(fds: FdAllocator, key: string): Arg {
 	if (place === undefined) throw new RangeError(`nothing was set aside for ${key}`);
 	return { valueOf: place };
 }
+
+/** What somebody is kept under who sent a message and is gone. */
+export const senderKey = ({ inode }: UnixSocket, name: UnixName | undefined): string =>
+	`sender ${name === undefined ? "" : unixNameText(name)} to unix socket ${inode}`;
 
 /** What the other end of a pair is kept under until the pair is whole, where nobody has it any more. */
 export const otherEndOf = ({ inode }: UnixSocket): string => `the other end of unix socket ${inode}`;
@@ -33,6 +38,8 @@ export interface UnixGroup {
 	partnerOf(socket: UnixSocket): End | undefined;
 	/** Datagram sockets that are connected to one by its name. */
 	clientsOf(socket: UnixSocket): readonly End[];
+	/** Names, or none, of those that sent it what waits in it, and are not there. */
+	lostSendersOf(socket: UnixSocket): readonly (UnixName | undefined)[];
 }
 
 export function groupOf(members: readonly End[]): UnixGroup {
@@ -66,8 +73,17 @@ export function groupOf(members: readonly End[]): UnixGroup {
 		const { name, peer, queue } = socket;
 		return isDatagram(socket) && name === undefined && peer === undefined && (isOrphan(socket) || queue.length > 0);
 	};
+	const lostSendersOf = ({ type, inode, name, peer, queue }: UnixSocket): readonly (UnixName | undefined)[] => {
+		if (!isDatagram({ type }) || name === undefined || peer !== undefined) return [];
+		const senders = members.filter(({ content }) => content.peer === inode);
+		const there = new Set(senders.map(({ content }) => nameOf(content)));
+		const lost = queue.flatMap(({ from }) => (there.has(from && unixNameText(from)) ? [] : [from]));
+		// images of others do not say who sent a message: whoever is there may have
+		const named = lost.filter((from) => from !== undefined || senders.length === 0);
+		return [...new Map(named.map((from) => [from && unixNameText(from), from])).values()];
+	};
 	return {
-		...{ members, peerOf, listenerOf, partnerOf },
+		...{ members, lostSendersOf, peerOf, listenerOf, partnerOf },
 		isPaired: (socket) => partnerOf(socket) !== undefined || isAlone(socket),
 		clientsOf: ({ inode }) =>
 			members.filter(

@@ -34,8 +34,10 @@ const wordsOf = ({ name }: UnixDiag): string =>
 
 /** What somebody who is not dumped has to do with it. */
 function strangerOf(diag: UnixDiag, { unix }: Look): string | undefined {
-	const { inode, peer, shutdown } = diag;
+	const { inode, peer, shutdown, room } = diag;
 	if (peer === undefined) return undefined;
+	// what it has sent is nowhere to be read until it is accepted
+	if (unix.listenerOf(inode) !== undefined && room > 0) return "has sent something to whom has not accepted it yet";
 	if (peer !== 0) return unix.has(peer) ? undefined : "is connected to a process which is not dumped";
 	// one whose peer is gone is shut down both ways
 	if (!isEnd(diag) || shutdown === BOTH || unix.listenerOf(inode) !== undefined) return undefined;
@@ -66,8 +68,6 @@ async function describe(
 	if (isListening(diag)) reportStrangers(diag, subject, ask);
 	const file = name === undefined || isAbstract(name) ? undefined : await ask.socketFile(open, diag);
 	const listener = ask.unix.listenerOf(inode);
-	if (listener !== undefined && diag.room > 0)
-		ask.report(loss("queued-data", subject, `has sent ${diag.room} bytes to whom has not accepted it; they are lost`));
 	const peer = listener ?? (diag.peer === 0 ? undefined : diag.peer);
 	const waits = !isListening(diag) && (isDatagram(diag) || diag.queued > 0);
 	return {

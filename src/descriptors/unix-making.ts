@@ -1,11 +1,21 @@
 import { array, layout, u16, u32 } from "../bytes/layout.ts";
 import { AF_UNIX } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
+import { encodeUnixAddress, isAbstract, type UnixName } from "../linux/unix.ts";
 import { bytesDatum, spaceDatum } from "../program/data.ts";
 import { addDuplicate, addStatusFlags, type FdAllocator, type Slot } from "./steps.ts";
 import { bind, connect, unlinkDeleted } from "./unix-binding.ts";
 import { isDatagram, isEnd, isListening, type UnixSocket } from "./unix-description.ts";
-import { groupOf, isOrphan, namesInOrder, otherEndOf, type UnixGroup, waiting, wordsOf } from "./unix-group.ts";
+import {
+	groupOf,
+	isOrphan,
+	namesInOrder,
+	otherEndOf,
+	senderKey,
+	type UnixGroup,
+	waiting,
+	wordsOf,
+} from "./unix-group.ts";
 import { fillQueue } from "./unix-queue.ts";
 import { setUnixOptions } from "./unix-setting.ts";
 
@@ -33,7 +43,10 @@ function makeGroup(members: readonly End[], fds: FdAllocator): void {
 	for (const end of namesInOrder(group)) {
 		bind(end, fds);
 		if (isListening(end.content)) listen(end, group, fds);
-		else for (const client of group.clientsOf(end.content)) connect(client, end, fds);
+		else {
+			for (const client of group.clientsOf(end.content)) connect(client, end, fds);
+			for (const name of group.lostSendersOf(end.content)) makeSender(end, name, fds);
+		}
 		unlinkDeleted(end, fds);
 	}
 	for (const { content, key } of members) setUnixOptions(content, waiting(fds, key), fds, "sizes");
@@ -45,10 +58,11 @@ function makeGroup(members: readonly End[], fds: FdAllocator): void {
 			fds.add("shutdown", [fd, BigInt(content.shutdown - 1)], `${wordsOf(content)}, as far as it was shut down`);
 		addStatusFlags(fds, fd, group.isPaired(content) ? 0 : O.NONBLOCK, content.flags);
 	}
-	for (const { content } of members) {
-		const other = fds.asideFor(otherEndOf(content));
-		if (other !== undefined) fds.add("close", [{ valueOf: other }], "nobody had the other end");
-	}
+	for (const { content } of members)
+		for (const key of [otherEndOf(content), ...group.lostSendersOf(content).map((name) => senderKey(content, name))]) {
+			const other = fds.asideFor(key);
+			if (other !== undefined) fds.add("close", [{ valueOf: other }], "nobody had it");
+		}
 }
 
 /** What socketpair(2) fills; nobody reads it, since the numbers are known. */
@@ -77,6 +91,21 @@ function create(end: End, group: UnixGroup, fds: FdAllocator): void {
 	for (const one of peer === undefined ? [end] : [end, peer])
 		if (isDatagram(one.content) && one.content.peer === undefined && !isOrphan(one.content))
 			fds.add("connect", [waiting(fds, one.key), nobody(), BigInt(u16.size)], `${wordsOf(one.content)}, to nobody`);
+}
+
+/** Who had sent a message and is gone. */
+function makeSender(end: End, name: UnixName | undefined, fds: FdAllocator): void {
+	const { content } = end;
+	const key = senderKey(content, name);
+	const what = `who sent to ${wordsOf(content)}`;
+	fds.actor.asUser();
+	const made = fds.open("socket", [BigInt(AF_UNIX), BigInt(content.type | O.NONBLOCK), 0n], what);
+	fds.setAside(made, what, key);
+	if (name !== undefined && isAbstract(name)) {
+		const address = encodeUnixAddress(name);
+		fds.add("bind", [waiting(fds, key), bytesDatum(`address of ${what}`, address), BigInt(address.length)], what);
+	}
+	connect({ ...end, key }, end, fds);
 }
 
 /** AF_UNSPEC: ends the connection of a datagram socket (connect(2)). */

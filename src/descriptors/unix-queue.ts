@@ -6,7 +6,7 @@ import type { Arg } from "../program/args.ts";
 import { spaceDatum } from "../program/data.ts";
 import type { FdAllocator, Slot } from "./steps.ts";
 import { isDatagram, nameOf, type UnixMessage, type UnixSocket } from "./unix-description.ts";
-import { otherEndOf, type UnixGroup, waiting, wordsOf } from "./unix-group.ts";
+import { otherEndOf, senderKey, type UnixGroup, waiting, wordsOf } from "./unix-group.ts";
 
 type End = Slot<UnixSocket>;
 
@@ -56,6 +56,8 @@ function senderOf(
 	const peer = peerOf(content);
 	if (peer !== undefined && peer.content.peer === content.inode) return waiting(fds, peer.key);
 	if (!isDatagram(content)) return undefined;
+	const lost = fds.asideFor(senderKey(content, from));
+	if (lost !== undefined) return { valueOf: lost };
 	const senders = members.filter((end) => end.content.peer === content.inode);
 	const name = from === undefined ? undefined : nameOf({ name: from });
 	const sender = senders.find((end) => nameOf({ ...end.content }) === name) ?? senders[0];

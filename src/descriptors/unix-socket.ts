@@ -3,16 +3,16 @@ import { FdTypes, type FileEntry, type UnixSkEntry } from "../criu/wire/generate
 import { AF_UNIX } from "../linux/io.ts";
 import { microsecondsOf, timevalOf } from "../linux/time.ts";
 import { isAbstract, unixName } from "../linux/unix.ts";
-import { commonFrom, type EntryImages, type EntryWriter, partOf } from "./entries.ts";
+import { type BesideEntry, commonFrom, type EntryImages, type EntryWriter, partOf } from "./entries.ts";
 import { type DescriptorKind, linked } from "./kind.ts";
 import { entriesOf, optionsIn } from "./socket-options.ts";
-import { groupsOf, nameOf, placeOf, type Tied, type UnixSocket } from "./unix-description.ts";
+import { groupsOf, nameOf, placeOf, type Tied, type UnixMessage, type UnixSocket } from "./unix-description.ts";
 import { seeUnixSocket } from "./unix-living.ts";
 import { openUnixSocket } from "./unix-making.ts";
 import { directoriesOf, unopenable } from "./unix-place.ts";
 
 export const unixSocket: DescriptorKind<UnixSocket> = {
-	images: { types: [FdTypes.UNIXSK], from, to },
+	images: { types: [FdTypes.UNIXSK], from, to, beside },
 	living: { see: seeUnixSocket },
 	making: { unopenable, open: openUnixSocket, files: directoriesOf },
 	differs: linked("socket:["),
@@ -61,8 +61,23 @@ function from(entry: FileEntry, images: EntryImages): UnixSocket {
 		},
 		group: known.get(usk.ino) ?? usk.ino,
 		...(usk.peer !== 0 && !known.has(usk.peer) ? { stranger: true } : {}),
-		queue: images.packets.get(entry.id) ?? [],
+		queue: queueOf(entry.id, images),
 	};
+}
+
+function queueOf(id: number, images: EntryImages): readonly UnixMessage[] {
+	const senders = images.beside.file(id)?.senders ?? [];
+	return (images.packets.get(id) ?? []).map((message, i) => ({
+		...message,
+		...defined({ from: unixName(senders[i] ?? new Uint8Array()) }),
+	}));
+}
+
+/** CRIU keeps no names of senders. */
+function beside({ queue }: UnixSocket): BesideEntry | undefined {
+	return queue.some(({ from }) => from !== undefined)
+		? { senders: queue.map(({ from }) => from ?? new Uint8Array()) }
+		: undefined;
 }
 
 function to(socket: UnixSocket, writer: EntryWriter): FileEntry {

@@ -105,7 +105,7 @@ function fileEntries(descriptors: Files["descriptors"]): NecromancerFileEntry[] 
 	const entries = new Map<number, NecromancerFileEntry>();
 	for (const { description } of descriptors) {
 		const beside = kindOf(description).images.beside?.(description);
-		if (beside !== undefined) entries.set(description.id, { id: description.id, watches: [], ...beside });
+		if (beside !== undefined) entries.set(description.id, { id: description.id, watches: [], senders: [], ...beside });
 	}
 	return [...entries.values()];
 }

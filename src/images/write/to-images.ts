@@ -20,6 +20,7 @@ import { objectImages } from "./objects.ts";
 import { pageRuns } from "./pages.ts";
 import { noSessionLeader, reportLosses, writable } from "./representable.ts";
 import { SIDE_RECORD, sideRecord } from "./side-record.ts";
+import { socketsInOrder } from "./socket-order.ts";
 
 export interface ImageOptions {
 	/**
@@ -114,7 +115,7 @@ export function imagesFromForest(forest: Forest, { pages, lost }: ImageOptions):
 
 	write("inventory.img", "inventory", values([inventory]));
 	write("pstree.img", "pstree", values(pstreeEntries(forest)));
-	write("files.img", "files", values(fileImage.entries));
+	write("files.img", "files", values(socketsInOrder(fileImage.entries)));
 	for (const { image, records } of files.queues()) if (records.length > 0) write(`${image}.img`, image, records);
 	const { infos, data } = files.terminals();
 	if (infos.length > 0) write("tty-info.img", "tty-info", values(infos));

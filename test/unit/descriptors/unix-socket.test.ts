@@ -83,7 +83,12 @@ const client = usk(3, 72, { peer: 71, shutdown: 2 });
 const outside = usk(4, 90, { peer: 91 });
 const entries = new Map([listener, accepted, client, outside].map((entry) => [entry.id, entry]));
 const message: UnixMessage = { content: extent(fromBuffer("m", Buffer.from("hello")), 0n, 5n) };
-const images = { subject: "files.img", entries, packets: new Map([[2, [message]]]) } as never;
+const images = {
+	subject: "files.img",
+	entries,
+	packets: new Map([[2, [message]]]),
+	beside: { file: () => undefined },
+} as never;
 const read = (entry: { readonly id: number }): UnixSocket =>
 	kinds["unix-socket"].images.from(entry as never, images) as UnixSocket;
 

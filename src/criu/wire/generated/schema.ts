@@ -2,7 +2,7 @@
 import type { Message, Schema } from "../message.ts";
 
 /** sha256 of the sources, so that a test notices when this file is stale. */
-export const digest = "9ef379d52c7630f1d4eca9cd6be9fea2deaeac492f0636d9afebc25ef40c5b9a";
+export const digest = "bfdd56a43383e8d99d16068707077d58c84860dddc707230bb1b146f13e0495d";
 
 export const March = {
 	UNKNOWN: 0,
@@ -821,6 +821,8 @@ export interface NecromancerFileEntry extends Message {
 	readonly semaphore?: boolean;
 	/** Of an epoll instance: what was added by another number than that by which it is open now. */
 	readonly watches: readonly NecromancerWatchEntry[];
+	/** Of what waits in a datagram socket: the name of who sent each message, as a sockaddr_un has it; empty for none. */
+	readonly senders: readonly Uint8Array[];
 }
 
 export interface NecromancerWatchEntry extends Message {
@@ -2265,7 +2267,8 @@ export const schema: Schema = {
 			"fields": {
 				"id": { "rule": "required", "type": "uint32", "id": 1 },
 				"semaphore": { "type": "bool", "id": 2 },
-				"watches": { "rule": "repeated", "type": "necromancer_watch_entry", "id": 3 }
+				"watches": { "rule": "repeated", "type": "necromancer_watch_entry", "id": 3 },
+				"senders": { "rule": "repeated", "type": "bytes", "id": 4 }
 			}
 		},
 		"necromancer_watch_entry": {
