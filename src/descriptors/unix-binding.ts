@@ -79,7 +79,7 @@ function removeStale(input: ProcessInput, place: SocketPlace, path: string, fds:
 				expect: { exactly: BigInt(-ENXIO) },
 			},
 		);
-		probe(SOCK.DGRAM, node, -ECONNREFUSED, `nobody is bound to it`, fds);
+		probe(SOCK.DGRAM, node, -ECONNREFUSED, `nobody is bound to ${path}`, fds);
 	});
 	fds.add("unlinkat", [...at(input, place), 0n], `of the dead ${path}`);
 }

@@ -90,7 +90,14 @@ export const socketCalls = {
 			remedy("EACCES", "run as a user who may take that port (CAP_NET_BIND_SERVICE)"),
 		],
 	},
-	connect: { args: [descriptor, address, count] },
+	connect: {
+		args: [descriptor, address, count],
+		remedies: [
+			remedy("EPROTOTYPE", "end whoever has that name", isUnix),
+			remedy("EACCES", "run as a user who may connect to that socket", isUnix),
+			remedy("EAGAIN", "keep others from connecting meanwhile", isUnix),
+		],
+	},
 	getsockname: { args: [descriptor, pointer, pointer] },
 	getsockopt: { args: [descriptor, level, option, pointer, pointer] },
 	listen: { args: [descriptor, int], remedies: [remedy("EADDRINUSE", "end whoever listens on that port")] },
