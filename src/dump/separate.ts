@@ -1,5 +1,7 @@
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readNamespace } from "../proc/namespaces.ts";
 import { type Class, classesOf, compareByKernel } from "../trace/kcmp.ts";
 
 /** What threads share and processes may (clone(2)); CRIU's images have no place for it between processes. */
@@ -10,11 +12,21 @@ const refused = {
 } as const;
 
 /**
- * Refuses processes that share what only threads share as a rule.
+ * Refuses processes that share what only threads share as a rule, and those whose clocks are not the same: images have one time
+ * namespace for all.
  *
  * @throws NecromancerError ERR_UNSUPPORTED
  */
 export async function requireSeparate(agent: Agent, pids: readonly number[]): Promise<void> {
+	const times = pids.map((pid) => ifShown(() => readNamespace(pid, "time")));
+	const other = times.findIndex((time) => time !== times[0]);
+	if (other >= 0)
+		refuse("ERR_UNSUPPORTED", {
+			subject: `processes ${pids[0]}, ${pids[other]}`,
+			finding: `are in two time namespaces (${times[0]}, ${times[other]})`,
+			expectation: "expected one: images have no place for more",
+			remedy: "dump each part of the tree by itself",
+		});
 	for (const what of Object.keys(refused) as (keyof typeof refused)[]) {
 		const classes = await sharing(agent, what, pids, (pid) => pid);
 		const several = classes.find(({ length }) => length > 1);

@@ -44,20 +44,25 @@ interface Kin {
 
 const idsIn = (room: Room): number[] => room.pids().sort((a, b) => a - b);
 
-/** All processes of a room but its first, as /proc shows them. */
-function kinIn({ room }: Life): Kin[] {
-	return idsIn(room).flatMap((pid): Kin[] => {
-		try {
-			const text = readFileSync(room.path(`/proc/${pid}/stat`), "latin1");
-			const [state = "", ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-			const [ppid = 0, pgid = 0, sid = 0] = numbers.map(Number);
-			// whoever runs and whoever sleeps is the same for us
-			return [{ pid, ppid, pgid, sid, state: /[RSD]/.test(state) ? "runs" : state }];
-		} catch {
-			return [];
-		}
-	});
+/** What /proc says of one; nothing of one that has ended. */
+function textOf({ room }: Life, pid: number, name: string): string {
+	try {
+		return readFileSync(room.path(`/proc/${pid}/${name}`), "latin1");
+	} catch {
+		return "";
+	}
 }
+
+/** All processes of a room but its first, as /proc shows them. */
+const kinIn = (life: Life): Kin[] =>
+	idsIn(life.room).flatMap((pid): Kin[] => {
+		const text = textOf(life, pid, "stat");
+		if (text === "") return [];
+		const [state = "", ...numbers] = text.slice(text.lastIndexOf(")") + 2).split(" ");
+		const [ppid = 0, pgid = 0, sid = 0] = numbers.map(Number);
+		// whoever runs and whoever sleeps is the same for us
+		return [{ pid, ppid, pgid, sid, state: /[RSD]/.test(state) ? "runs" : state }];
+	});
 
 const whole = async (life: Life): Promise<Kin[]> => {
 	const states = (): string =>
@@ -72,10 +77,8 @@ const whole = async (life: Life): Promise<Kin[]> => {
 let made = 0;
 const fresh = (): string => join(directory, `images-${++made}`);
 
-const tracers = ({ room }: Life): string[] =>
-	room
-		.pids()
-		.map((pid) => /^TracerPid:\t(\d+)/m.exec(readFileSync(room.path(`/proc/${pid}/status`), "latin1"))?.[1] ?? "?");
+const tracers = (life: Life): string[] =>
+	life.room.pids().map((pid) => /^TracerPid:\t(\d+)/m.exec(textOf(life, pid, "status"))?.[1] ?? "ended");
 
 describe.skipIf(!able)(
 	`a process and all that come from it${able ? "" : " (needs root, unshare, nsenter and gcc)"}`,
@@ -128,7 +131,7 @@ describe.skipIf(!able)(
 				await sleep(after);
 				// nsenter waits for a child of its own in the pid namespace
 				for (const pid of life.room.pids()) {
-					const command = readFileSync(life.room.path(`/proc/${pid}/cmdline`), "latin1");
+					const command = textOf(life, pid, "cmdline");
 					if (!command.includes("cli/main.js")) continue;
 					life.room.run(["kill", "-KILL", `${pid}`]);
 					killed++;
@@ -172,5 +175,19 @@ describe.skipIf(!able)(
 			},
 			60_000,
 		);
+
+		it("are refused by name where they have two time namespaces", async () => {
+			const room = await openRoom();
+			rooms.push(room);
+			const script = `setsid unshare --time --boottime 1000 --fork sleep 1000 </dev/null >/dev/null 2>&1 & echo $!`;
+			const root = Number(room.run(["sh", "-c", script]).stdout);
+			expect(await until(() => room.pids().length === 2)).toBe(true);
+			const dump = ["dump", "-t", `${root}`, "-i", fresh(), "--allow-lost", "time-for-children"];
+			expect(necromancer({ room, dist }, dump).stderr).toMatch(
+				new RegExp(
+					`^necromancer: processes ${root}, \\d+: are in two time namespaces \\(time:.*, time:.*\\), expected one: `,
+				),
+			);
+		}, 60_000);
 	},
 );
