@@ -2,6 +2,8 @@ import { i32Bytes } from "../bytes/layout.ts";
 import { EPERM } from "../linux/errno.ts";
 import { F, FD_CLOEXEC } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
+import { POLLIN, pollfd } from "../linux/poll.ts";
+import { timespec } from "../linux/time.ts";
 import {
 	EXTPROC,
 	ICANON,
@@ -96,6 +98,7 @@ function makePty({ terminal, index, master, slaves }: Pty, workshop: Workshop): 
 		if (input !== undefined || output !== undefined) {
 			settle(quietened(settings), "settings that change nothing of what waits in", TCSETS2);
 			fill(whole, input, "typed into");
+			if (input !== undefined && slave !== undefined) arrive(slave, input.length);
 		}
 		if (output !== undefined) {
 			const writer = peer(O.RDWR | O.NONBLOCK);
@@ -135,6 +138,19 @@ function makePty({ terminal, index, master, slaves }: Pty, workshop: Workshop): 
 		});
 	}
 
+	/**
+	 * folklore: what is written to a master reaches the line discipline by itself (flush_to_ldisc, drivers/tty/tty_buffer.c), and whoever
+	 * changes the settings before has it treated by the new ones. poll(2) waits for that where nothing can be read yet, and the
+	 * settings wait for what has begun; only more than one buffer needs time.
+	 */
+	function arrive(slave: bigint, length: number): void {
+		const poll = bytesDatum(`events of ${name}`, pollfd.encode({ fd: Number(slave), events: POLLIN, revents: 0 }));
+		add("poll", [poll, 1n, 0n], `${name} has what was typed`);
+		if (length <= BUFFER) return;
+		const pause = bytesDatum(`time for ${name}`, timespec.encode({ tv_sec: 0n, tv_nsec: PAUSE }));
+		add("nanosleep", [pause, 0n], `all of it`);
+	}
+
 	function own(slave: Arg): void {
 		const { uid, gid, mode } = terminal;
 		workshop.actor.asCaller();
@@ -144,6 +160,9 @@ function makePty({ terminal, index, master, slaves }: Pty, workshop: Workshop): 
 			add("fchmod", [slave, BigInt(mode & 0o7777)], "its permissions", { expect: { successOr: EPERM } });
 	}
 }
+
+/** Bytes that surely fit one buffer of a terminal (TTY_BUFFER_PAGE), and nanoseconds for more. */
+const [BUFFER, PAUSE] = [1024, 20_000_000n];
 
 /**
  * Settings under which what is written to either end waits in the other as it is: no echo, no signals, no characters that edit, but

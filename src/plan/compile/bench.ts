@@ -26,7 +26,13 @@ import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
 import { type Kin, type Kinship, kinshipOf } from "../process/kinship.ts";
 import { controlsOf } from "../process/terminals.ts";
-import { type CommonDescription, type CommonMemory, commonDescriptions, commonMemory } from "./of-several.ts";
+import {
+	type CommonDescription,
+	type CommonMemory,
+	commonDescriptions,
+	commonMemory,
+	sessionFiles,
+} from "./of-several.ts";
 import type { CompileOptions } from "./options.ts";
 import { countsOf, roomFor } from "./room.ts";
 
@@ -127,7 +133,10 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		...{ whole, others: processes.slice(1), several, descriptions, firstCommon, memory, places, memfds },
 		ended: kinship.all.filter(({ fate }) => fate.kind !== "lives"),
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
-		making: { reportTarget: targetOf, words, controls },
+		making: {
+			...{ reportTarget: targetOf, words, controls },
+			sessionFiles: sessionFiles(descriptions, firstCommon, controls, (pid) => kins.get(pid)?.sid ?? 0, forest),
+		},
 		sharedOf: (task) => ({
 			ids: options.freshIds === true ? freshIds(task) : sameIds,
 			facts,

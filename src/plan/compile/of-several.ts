@@ -1,5 +1,6 @@
 import { defined } from "../../bytes/defined.ts";
 import { type Description, kindOf } from "../../descriptors/kinds.ts";
+import { isOutside } from "../../descriptors/terminal.ts";
 import { refuse } from "../../errors.ts";
 import type { Descriptor } from "../../forest/files.ts";
 import { type Forest, type Held, isShared } from "../../forest/forest.ts";
@@ -9,6 +10,7 @@ import { ownName } from "../../proc/own-paths.ts";
 import { type FilePolicy, isOwn, slotsOf } from "../files/slots.ts";
 import type { Member } from "../memory/memfds.ts";
 import { needsDescriptor } from "../memory/objects.ts";
+import type { Control, SessionFile } from "../process/terminals.ts";
 
 /** An open description that several processes have, and the one that sees to it: the first. */
 export interface CommonDescription {
@@ -124,3 +126,32 @@ const refuseCommon = (subject: string, what: string, held: Held<unknown> | undef
 		finding: `is ${what}, of processes ${held?.by.join(", ") ?? ""}`,
 		expectation: "which this version restores in one process only",
 	});
+
+/** /dev/tty can be opened by who is in its session alone: the leader does, before it has children. */
+export const isOfSession = (description: Description): boolean =>
+	description.kind === "tty" && description.place === "current" && !isOutside(description.terminal);
+
+/**
+ * The files that leaders of sessions open for all that have them: paths, O_ flags, and the numbers that they wait under.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED where somebody in another session has one.
+ */
+export function sessionFiles(
+	descriptions: readonly CommonDescription[],
+	firstCommon: number,
+	controls: ReadonlyMap<number, Control>,
+	sessionOf: (pid: number) => number,
+	{ shared }: Forest,
+): ReadonlyMap<number, readonly SessionFile[]> {
+	const found = new Map<number, SessionFile[]>();
+	for (const [i, { description, first }] of descriptions.entries()) {
+		if (description.kind !== "tty" || !isOfSession(description)) continue;
+		const held = shared.descriptions.get(description.id);
+		const leader = [...controls.values()].find(({ terminal }) => terminal.id === description.terminal.id)?.leader;
+		if (leader === undefined || held?.by.some((pid) => sessionOf(pid) !== leader) !== false)
+			return refuseCommon(`descriptor ${first.number}`, `${description.path} of a session that not all are in`, held);
+		const { path, flags } = description;
+		found.set(leader, [...(found.get(leader) ?? []), { path, flags, number: firstCommon + i }]);
+	}
+	return found;
+}

@@ -15,7 +15,7 @@ import { inStage, type Part, partDraft } from "../part.ts";
 import { LEADER, type PlanStep } from "../plan.ts";
 import { addWord } from "../process/hearing.ts";
 import type { Bench } from "./bench.ts";
-import type { CommonDescription } from "./of-several.ts";
+import { type CommonDescription, isOfSession } from "./of-several.ts";
 
 /**
  * Makes what several processes have open, in the process that is there first, and puts it out of the way: all others inherit it. It
@@ -28,7 +28,10 @@ export function planShelf(
 	{ descriptions, firstCommon, making, memfds }: Pick<Bench, "descriptions" | "firstCommon" | "making" | "memfds">,
 ): Part {
 	if (descriptions.length === 0) return context.draft.made();
-	const descriptors = descriptions.map(({ description }, number) => ({ number, closeOnExec: true, description }));
+	const descriptors = descriptions.flatMap(({ description }, number) =>
+		isOfSession(description) ? [] : [{ number, closeOnExec: true, description }],
+	);
+	if (descriptors.length === 0) return context.draft.made();
 	const elsewhere = new Set(descriptions.map(({ key }) => key));
 	const words = making.words.told;
 	const apart: Context = {
@@ -79,7 +82,8 @@ const told = (finding: Finding, descriptions: readonly CommonDescription[]): Fin
 /** @param first the number that the first of them waits under. */
 function putAway(descriptions: readonly CommonDescription[], first: number): readonly PlanStep[] {
 	const { leader, made } = partDraft();
-	for (const [i, { description }] of descriptions.entries())
+	for (const [i, { description }] of descriptions.entries()) {
+		if (isOfSession(description)) continue;
 		leader.add(
 			"shared",
 			"dup3",
@@ -87,6 +91,7 @@ function putAway(descriptions: readonly CommonDescription[], first: number): rea
 			`${description.kind}, for all that have it`,
 			{ expect: { exactly: BigInt(first + i) } },
 		);
+	}
 	leader.add("shared", "close_range", [0n, BigInt(descriptions.length - 1), 0n], "their numbers are free again");
 	return made().lists.flatMap(({ steps }) => steps);
 }

@@ -10,7 +10,7 @@ import { listOfProcess, type Stage } from "../plan.ts";
 import { addReaping, expectEnds } from "./ended.ts";
 import { addWord } from "./hearing.ts";
 import type { Kin, Kinship } from "./kinship.ts";
-import { addControl, addForeground, type Control } from "./terminals.ts";
+import { addControl, addForeground, addSessionFiles, type Control, type SessionFile } from "./terminals.ts";
 
 const PAGE = 4096;
 const WORD = 8;
@@ -71,6 +71,7 @@ export interface Making {
 	readonly words: Words;
 	/** The terminals of sessions, by their leaders. */
 	readonly controls: ReadonlyMap<number, Control>;
+	readonly sessionFiles: ReadonlyMap<number, readonly SessionFile[]>;
 }
 
 /**
@@ -89,6 +90,7 @@ export function planFamily(kin: Kin, isRoot: boolean, context: Context, making: 
 	if (leadsSession && !isRoot)
 		list.add("children", "setsid", [], "leads its session", { expect: { exactly: BigInt(pid) } });
 	if (control !== undefined) addControl(control, "children", list, context);
+	addSessionFiles(making.sessionFiles.get(pid) ?? [], "children", list);
 	if (leadsGroup) list.add("children", "setpgid", [0n, 0n], "leads its process group");
 	const led = leadsSession || leadsGroup ? making.words.groups.get(pid) : undefined;
 	if (led !== undefined) addWord(list, "children", pid, led, "others may join its group");

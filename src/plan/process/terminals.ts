@@ -1,5 +1,6 @@
 import { i32Bytes } from "../../bytes/layout.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
+import { openFlags } from "../../descriptors/steps.ts";
 import { isOutside, type Terminal } from "../../descriptors/terminal.ts";
 import { controlOf } from "../../descriptors/tty-making.ts";
 import { caution, type Finding } from "../../finding.ts";
@@ -75,6 +76,28 @@ export function addControl({ device, terminal }: Control, stage: Stage, list: Li
 	list.add(stage, "openat", [AT_FDCWD, path, flags], device, { save: fd });
 	take({ valueOf: fd });
 	list.add(stage, "close", [{ valueOf: fd }], `${device} is its terminal`);
+}
+
+/** A file that whoever leads a session opens for all that have it. */
+export interface SessionFile {
+	readonly path: string;
+	/** O_ flags. */
+	readonly flags: number;
+	/** That it waits under. */
+	readonly number: number;
+}
+
+export function addSessionFiles(files: readonly SessionFile[], stage: Stage, list: ListDraft): void {
+	for (const { path, flags, number } of files) {
+		const landed = cellDatum(`${path}, for all that have it`);
+		const how = BigInt(openFlags(flags) | O.CLOEXEC);
+		const name = pathDatum(`path of ${path}`, path);
+		list.add(stage, "openat", [AT_FDCWD, name, how], `${path}, for all that have it`, { save: landed });
+		list.add(stage, "dup3", [{ valueOf: landed }, BigInt(number), BigInt(O.CLOEXEC)], "out of the way", {
+			expect: { exactly: BigInt(number) },
+		});
+		list.add(stage, "close", [{ valueOf: landed }], `${path} waits for its numbers`);
+	}
 }
 
 /** Puts a group into its foreground, which has to be there. */
