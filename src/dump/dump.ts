@@ -23,7 +23,7 @@ import { objectTable } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { type Poured, pour } from "./pour.ts";
 import { dumpUndo } from "./register-removal.ts";
-import { type DumpCandidate, requireAlive } from "./requirements.ts";
+import { type DumpCandidate, hasEnded, requireAlive } from "./requirements.ts";
 import { requireSeparate } from "./separate.ts";
 import { type LiveTerminals, terminalTable } from "./terminals.ts";
 import { type Told, toldOf } from "./told.ts";
@@ -72,13 +72,17 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 	const terminals = terminalTable(options.shellJob === true, told.report);
 	return await withAgent(async (agent) => {
 		const together = candidates.map(({ pid }) => pid);
-		await requireAcceptable(agent, candidates, together, { ...options, terminals }, told);
+		await ofTheLiving(candidates, (living) =>
+			requireAcceptable(agent, living, together, { ...options, terminals }, told),
+		);
 		const cpu = await measureCpu(agent);
 		signal?.throwIfAborted();
 		const since = performance.now();
 		const tree = await freezeTree(agent, candidates, (met) => {
 			together.push(met.pid);
-			return requireAcceptable(agent, [met], together, { ...options, terminals }, told);
+			return ofTheLiving([met], (living) =>
+				requireAcceptable(agent, living, together, { ...options, terminals }, told),
+			);
 		});
 		const { processes } = tree;
 		try {
@@ -96,6 +100,24 @@ export async function dump(pid: number, options: DumpOptions): Promise<Dumped> {
 			throw cause;
 		}
 	});
+}
+
+/**
+ * Looks at those that have not ended: whoever waits for short programs has others at any moment. Where one ends meanwhile, what was
+ * found of it is no reason.
+ */
+async function ofTheLiving(
+	candidates: readonly DumpCandidate[],
+	look: (living: readonly DumpCandidate[]) => Promise<void>,
+): Promise<void> {
+	const living = candidates.filter(({ pid }) => !hasEnded(pid));
+	try {
+		await look(living);
+	} catch (cause) {
+		// nobody comes to life, so that there are fewer each time
+		if (!living.some(({ pid }) => hasEnded(pid))) throw cause;
+		await ofTheLiving(living, look);
+	}
 }
 
 /** Refuses processes by what can be seen of them while they run. @throws NecromancerError ERR_UNSUPPORTED, ERR_HOST */

@@ -46,4 +46,21 @@ describe.skipIf(!able)(`dump${able ? "" : " (needs root, unshare, nsenter and gc
 			await room.close();
 		}
 	}, 180_000);
+
+	it("takes a shell whose children end while it looks at them", async () => {
+		const room = await openRoom();
+		try {
+			const script = "setsid sh -c 'while :; do /bin/true; done' </dev/null >/dev/null 2>&1 & echo $!";
+			const pid = room.run(["sh", "-c", script]).stdout.trim();
+			const attempt = mkdtempSync(join(directory, "shell-"));
+			// one in five met one that ended
+			for (let i = 0; i < 6; i++) {
+				const how = ["-q", "-R", "--no-pages", "-t", pid, "-i", join(attempt, `${i}`)];
+				const dumped = room.run([process.execPath, join(dist, "cli/main.js"), "dump", ...how]);
+				expect([dumped.stderr, dumped.status]).toEqual(["", 0]);
+			}
+		} finally {
+			await room.close();
+		}
+	}, 180_000);
 });

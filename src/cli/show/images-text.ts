@@ -52,16 +52,35 @@ export function* imagesText(view: ImagesView, paint: Paint, verbose: boolean): G
 /** Children below their parents, indented; session and group where they are not the parent's. The root's parent is not in the images. */
 function treeLines(tree: readonly TreeEntry[], processes: readonly ProcessView[]): string[] {
 	const memory = new Map(processes.map(({ pid, mappings }) => [pid, memoryText(mappings)]));
-	const depths = new Map<number, number>();
 	const entries = new Map(tree.map((entry) => [entry.pid, entry]));
-	return tree.map((entry) => {
+	return depthFirst(tree).map(({ entry, depth }) => {
 		const { pid, ppid, comm } = entry;
-		const depth = (depths.get(ppid) ?? -1) + 1;
-		depths.set(pid, depth);
 		const size = memory.get(pid);
 		const remarks = [...remarksOn(entry, entries.get(ppid)), ...(size === undefined ? [] : [size])];
 		return `  ${"  ".repeat(Math.min(depth, 32))}${pid} ${escapeText(comm)}${remarks.length === 0 ? "" : ` (${remarks.join(", ")})`}`;
 	});
+}
+
+/** Each behind its parent, or behind its parent's earlier children and all of theirs; without recursion, as images may say anything. */
+function depthFirst(tree: readonly TreeEntry[]): { readonly entry: TreeEntry; readonly depth: number }[] {
+	const children = new Map<number, TreeEntry[]>();
+	// in images parents come before their children; whoever names another is shown like a root
+	const roots: TreeEntry[] = [];
+	for (const entry of tree) {
+		const { pid, ppid } = entry;
+		const siblings = children.get(ppid) ?? roots;
+		siblings.push(entry);
+		children.set(pid, []);
+	}
+	const shown: { entry: TreeEntry; depth: number }[] = [];
+	const waiting = roots.reverse().map((entry) => ({ entry, depth: 0 }));
+	for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+		shown.push(next);
+		const { depth } = next;
+		const below = children.get(next.entry.pid) ?? [];
+		for (const entry of [...below].reverse()) waiting.push({ entry, depth: depth + 1 });
+	}
+	return shown;
 }
 
 /** Of its address space, and of what the pages files hold for it: shared memory counts for each who has it. */
