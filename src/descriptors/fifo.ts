@@ -1,20 +1,23 @@
+import { u32 } from "../bytes/layout.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { FdTypes } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
-import { ACCESS, AT_FDCWD } from "../linux/fcntl.ts";
+import { caution } from "../finding.ts";
+import { ACCESS, AT_FDCWD, F } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import { S_IFIFO, S_IFMT } from "../linux/stat.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
 import type { Arg } from "../program/args.ts";
-import { cellDatum, pathDatum } from "../program/data.ts";
+import { cellDatum, pathDatum, spaceDatum } from "../program/data.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, partOf } from "./entries.ts";
-import { looksAlive, looksOf, nowhere, regularFile } from "./file.ts";
+import { looksAlive, looksOf, regularFile } from "./file.ts";
 import type { DescriptorKind } from "./kind.ts";
 import type { MappedFile } from "./mapped-file.ts";
-import { byOf, nodeOf, openNode } from "./node.ts";
+import { byOf, nodeOf, openByName, openNode } from "./node.ts";
+import { pipeEnds } from "./pipe.ts";
 import { fillPipe, type Pipe } from "./pipe-queue.ts";
-import type { Slot } from "./steps.ts";
+import type { FdAllocator, Slot } from "./steps.ts";
 import { keepAs, type Workshop } from "./workshop.ts";
 
 /** A named pipe. */
@@ -55,20 +58,22 @@ export const fifo: DescriptorKind<Fifo> = {
 		see: (open, look) => {
 			const { link, stat } = open;
 			if (!link.startsWith("/") || (Number(stat.mode) & S_IFMT) !== S_IFIFO) return undefined;
-			if (!look.leadsTo(link, stat)) return nowhere(`the deleted FIFO ${withoutDeleted(link).path}`);
+			const unlinked = !look.leadsTo(link, stat);
+			const path = unlinked ? withoutDeleted(link).path : link;
 			return {
 				describe: async (common, ask) => ({
-					...{ kind: "fifo", ...common, file: looksAlive(link, open) },
+					...{ kind: "fifo", ...common, file: looksAlive(path, open), ...(unlinked ? { unlinked } : {}) },
 					pipe: await ask.pipe(open),
 				}),
 			};
 		},
 	},
 	making: {
-		unopenable: ({ unlinked, file }) => (unlinked === true ? `the deleted FIFO ${file.path}` : undefined),
-		open: (slot, fds) => openNode(fds, slot, slot.content.file.path, slot.content.flags),
+		unopenable: () => undefined,
+		open,
 		// both ends of a FIFO are opened while its content is written
-		files: ({ file }) => [{ looks: file, use: "node", access: ACCESS.R_OK | ACCESS.W_OK, apart: true }],
+		files: ({ file, unlinked }) =>
+			unlinked === true ? [] : [{ looks: file, use: "node", access: ACCESS.R_OK | ACCESS.W_OK, apart: true }],
 		workshop: {
 			made: (slots) => each(slots).map(({ content }) => ({ key: bothOf(content), name: content.file.path })),
 			make: (slots, workshop) => {
@@ -94,20 +99,54 @@ function each(slots: readonly Slot<Fifo>[]): readonly Slot<Fifo>[] {
 /** What the workshop keeps it under. */
 const bothOf = ({ pipe }: Fifo): string => `both ends of FIFO ${pipe.id}`;
 
+function open(slot: Slot<Fifo>, fds: FdAllocator): void {
+	const { file, flags, unlinked } = slot.content;
+	if (unlinked !== true) {
+		openNode(fds, slot, file.path, flags);
+		return;
+	}
+	fds.actor.asUser();
+	const { number } = fds.inputs.made(bothOf(slot.content));
+	openByName(fds, slot, pathOfDescriptor(number), flags, `descriptor ${slot.number}, ${file.path}, deleted`);
+}
+
 /** Open in both ways, so that no end waits for its counterpart. */
 function hold(slot: Slot<Fifo>, workshop: Workshop): void {
-	const { file, pipe } = slot.content;
-	const { add, inputs } = workshop;
-	const node = nodeOf(file.path, workshop, { by: byOf(slot) });
-	const path = pathDatum(`path of FIFO ${pipe.id}`, pathOfDescriptor(node.number));
+	const { file, pipe, unlinked } = slot.content;
+	const { add, inputs, report } = workshop;
 	const both = bothOf(slot.content);
 	const landed: Arg = { valueOf: cellDatum(both) };
-	add(
-		"openat",
-		[AT_FDCWD, path, BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY | O.CLOEXEC)],
-		"both ends of a FIFO, so that no end waits for the other",
-		{ save: landed.valueOf },
-	);
+	const openBoth = (number: number): void => {
+		const path = pathDatum(`path of FIFO ${pipe.id}`, pathOfDescriptor(number));
+		add(
+			"openat",
+			[AT_FDCWD, path, BigInt(O.RDWR | O.NONBLOCK | O.NOCTTY | O.CLOEXEC)],
+			"both ends of a FIFO, so that no end waits for the other",
+			{ save: landed.valueOf },
+		);
+	};
+	if (unlinked === true) {
+		report(caution("replaced", `${file.path}, deleted`, "was a FIFO; it is a pipe now, which never had a name"));
+		openPipe(slot.content, workshop, openBoth);
+	} else openBoth(nodeOf(file.path, workshop, { by: byOf(slot) }).number);
 	fillPipe(workshop, pipe, landed, "fifo");
 	keepAs(add, landed, inputs.made(both).number, both);
+}
+
+/**
+ * A pipe does what a FIFO does that nobody can open by name any more, and while it is made nobody can put another in its place.
+ */
+function openPipe({ pipe, file }: Fifo, { add, actor, behind }: Workshop, openBoth: (number: number) => void): void {
+	const ends = spaceDatum(`ends of FIFO ${pipe.id}`, pipeEnds.size, 4);
+	const [low, high] = [{ valueOf: ends }, { valueOf: { ...ends, offset: u32.size } }];
+	actor.asUser();
+	add("pipe2", [ends, BigInt(O.CLOEXEC)], `FIFO ${pipe.id}, without a name`);
+	const permissions = BigInt((file.mode ?? OWNERS_ONLY) & PERMISSIONS);
+	add("fchmod", [low, permissions], "who may open it by way of /proc");
+	const kept = BigInt(behind);
+	add("fcntl", [low, BigInt(F.DUPFD_CLOEXEC), kept], `FIFO ${pipe.id} has a name in /proc`, {
+		expect: { exactly: kept },
+	});
+	openBoth(behind);
+	for (const end of [low, high, kept]) add("close", [end], `FIFO ${pipe.id} is open in both ways`);
 }

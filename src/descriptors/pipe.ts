@@ -66,7 +66,7 @@ export const pipe: DescriptorKind<PipeEnd> = {
  * What pipe2(2) fills, and a word of zeros. Either end is read as 64 bits: those behind the lower 32 are nothing to a call that
  * takes a descriptor.
  */
-const pipeEnds = layout("pipe ends", { fd: array(u32, 2), zero: u32 });
+export const pipeEnds = layout("pipe ends", { fd: array(u32, 2), zero: u32 });
 
 type Ends = readonly [Slot<PipeEnd>, ...Slot<PipeEnd>[]];
 

@@ -186,6 +186,7 @@ export const attributeTable: readonly AttributeRow[] = [
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},
+	{ name: "FIFOs without a name", fate: "kept", remark: "as pipes, which is told" },
 	{
 		name: "pidfds",
 		fate: "kept",

@@ -350,6 +350,7 @@ export function modelKernel(
 			case "fchmod":
 			case "utimensat": {
 				const { nameless } = description;
+				if (call === "fchmod" && description.pipe !== undefined) return 0;
 				if (nameless === undefined) return E.INVAL;
 				if (call === "fchown") nameless.owner = [int(b), int(c)];
 				else if (call === "fchmod") nameless.mode = int(b);

@@ -88,7 +88,7 @@ describe("what a descriptor refers to", () => {
 		expect(await found(`${path} (deleted)`, linked)).toMatchObject({ path: `${path}.link`, unlinked: false });
 		expect(seen("/nowhere (deleted)", look(directory))).toEqual(["file", "the deleted directory /nowhere"]);
 		const fifo = { ...nothing, mode: 0o010600n } as BigIntStats;
-		expect(seen("/nowhere (deleted)", fifo)).toEqual(["fifo", "the deleted FIFO /nowhere"]);
+		expect(seen("/nowhere (deleted)", fifo)).toEqual("fifo");
 		expect(seen(directory, look(directory))).toEqual("file");
 	});
 
