@@ -22,6 +22,8 @@ export interface Look {
 	readonly pid: number;
 	/** Whether a path leads to that inode: not unlinked, not replaced, nothing mounted over it. */
 	leadsTo(path: string, inode: Inode): boolean;
+	/** Whether it is a POSIX message queue: a regular file by all else that it shows. */
+	isMessageQueue(open: OpenDescriptor): boolean;
 	/** Another name of an unlinked file, in the directory that it was in. */
 	otherName(path: string, inode: Inode): string | undefined;
 	/** What /proc/sys says of this host; `undefined` where it does not. */

@@ -59,6 +59,7 @@ export const file: DescriptorKind<OpenFile> = {
 			if (!link.startsWith("/") || !(isMemory || OPENED.includes(type))) return undefined;
 			if (look.leadsTo(link, stat)) return fileAt(link, open, look.pid);
 			const { path } = withoutDeleted(link);
+			if (type === S_IFREG && look.isMessageQueue(open)) return nowhere(`the POSIX message queue ${path}`);
 			if (type !== S_IFREG) return nowhere(`the deleted ${NAMES.get(type) ?? "device"} ${path}`);
 			const other = look.otherName(path, stat);
 			return other === undefined ? ghostAt(path, open) : fileAt(other, open, look.pid);

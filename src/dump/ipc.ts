@@ -15,6 +15,7 @@ import { mapLink, pathOfLink } from "../proc/links.ts";
 import { pathOfNamespace, readNamespace } from "../proc/namespaces.ts";
 import { readSmaps } from "../proc/smaps.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
+import { posixQueues } from "./posix-queues.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** The IPC namespace of processes that are stopped. */
@@ -57,6 +58,7 @@ export async function collectIpc(
 	try {
 		const listing = await readIpcNamespace(agent);
 		reportUndone(pids, listing, report);
+		reportQueues(await posixQueues(agent), report);
 		const forced = listing.settings.shm_rmid_forced?.[0] === 1n;
 		const segments: Segment[] = [];
 		for (const live of listing.segments) {
@@ -140,6 +142,19 @@ const reportUnread = ({ id }: LiveSegment, report: (finding: Finding) => void): 
 			"nobody shows it, and with kernel.shm_rmid_forced a look at it would be its end; its bytes read as zeros",
 		),
 	);
+
+/** CRIU's images have no place for them. */
+function reportQueues(names: readonly string[], report: (finding: Finding) => void): void {
+	if (names.length === 0) return;
+	const [some, more] = [names.slice(0, 5).map((name) => `/${name}`), names.length > 5 ? ", …" : ""];
+	report(
+		loss(
+			"not-in-images",
+			"IPC namespace",
+			`has POSIX message queues (${some.join(", ")}${more}); they and what waits in them do not come back`,
+		),
+	);
+}
 
 /** What a process would undo at its end (SEM_UNDO) is told to nobody. That it used semaphores is. */
 function reportUndone(pids: readonly number[], { semaphores }: IpcListing, report: (finding: Finding) => void): void {

@@ -1,6 +1,8 @@
 import type { Inode, Look, SocketSight } from "../descriptors/ask.ts";
 import type { UnixSights } from "../descriptors/unix-sights.ts";
 import { S_IFLNK, S_IFMT } from "../linux/stat.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { fileSystemOf } from "../proc/links.ts";
 import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
@@ -14,12 +16,16 @@ export const lookAt = (
 ): Look => ({
 	pid,
 	leadsTo: isStillThere,
+	isMessageQueue: ({ number }) => ifShown(() => fileSystemOf(pid, `fd/${number}`)) === MQUEUE_MAGIC,
 	otherName,
 	sysctl: readSwitch,
 	isElsewhere: (open, place) => terminals.isElsewhere(pid, open, place),
 	unix,
 	socket: (link) => sights.get(link) ?? { words: "a socket" },
 });
+
+/** ipc/mqueue.c */
+const MQUEUE_MAGIC = 0x19800202n;
 
 /** Whether its path still leads to it: not unlinked, not replaced, nothing mounted over it. */
 function isStillThere(path: string, { ino, dev, mode = 0n }: Inode): boolean {

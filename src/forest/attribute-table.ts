@@ -138,7 +138,7 @@ export const attributeTable: readonly AttributeRow[] = [
 	{ name: "coredump_filter", fate: "kept by ours", proc: "coredump_filter" },
 	{ name: "oom_score_adj", fate: "kept", proc: "oom_score_adj oom_adj oom_score" },
 	{ name: "userfaultfd, io_setup, memfd_secret, device memory", fate: "refused" },
-	{ name: "System V shared memory", fate: "told", remark: "its bytes come back without an id" },
+	{ name: "System V shared memory of our IPC namespace", fate: "told", remark: "its bytes come back without an id" },
 	{
 		name: "semaphore adjustments (SEM_UNDO)",
 		fate: "anew",

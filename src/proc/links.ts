@@ -1,6 +1,6 @@
 import type { BigIntStats } from "node:fs";
 import type { Range } from "../bytes/range.ts";
-import { fileIn, linkIn, permissionsIn, placeOf } from "./read.ts";
+import { fileIn, fileSystemIn, linkIn, permissionsIn, placeOf } from "./read.ts";
 import type { Whose } from "./whose.ts";
 
 /*
@@ -15,6 +15,9 @@ export const readLink = (whose: Whose, link: Link): string => linkIn(whose, link
 
 /** The file itself, whatever has become of its name. */
 export const statLink = (whose: Whose, link: Link): BigIntStats => fileIn(whose, link);
+
+/** Which file system it is of, by its magic number (include/uapi/linux/magic.h). */
+export const fileSystemOf = (whose: Whose, link: Link): bigint => fileSystemIn(whose, link);
 
 /** Whether the file was opened to be written to, of a descriptor or a mapping. */
 export const isLinkWritable = (whose: Whose, link: Link): boolean => (permissionsIn(whose, link) & 0o200) !== 0;

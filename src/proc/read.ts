@@ -5,6 +5,7 @@ import {
 	readdirSync,
 	readFileSync,
 	readlinkSync,
+	statfsSync,
 	statSync,
 	writeFileSync,
 } from "node:fs";
@@ -41,6 +42,10 @@ export const numbersIn = (whose: Whose, name: string): number[] =>
 /** The file that a link leads to, whatever has become of its name. */
 export const fileIn = (whose: Whose, name: string): BigIntStats =>
 	look(whose, name, (path) => statSync(path, { bigint: true }));
+
+/** The magic number of the file system that the file is of (statfs(2)). */
+export const fileSystemIn = (whose: Whose, name: string): bigint =>
+	look(whose, name, (path) => statfsSync(path, { bigint: true }).type);
 
 /** The permissions of a link itself, which say how its file was opened. */
 export const permissionsIn = (whose: Whose, name: string): number =>

@@ -7,6 +7,7 @@ import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
 import { type Forest, mapForest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
+import { withoutIpc } from "../forest/without-ipc.ts";
 import { type ImageLosable, imageLosable } from "./image-losable.ts";
 
 const namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] as const;
@@ -79,13 +80,12 @@ function without(task: Task, { own, gone }: Unrestorable, subject: string, who: 
 	const said = (what: ImageLosable, instead: string): Finding =>
 		loss("confinement", subject, `had ${imageLosable[what]}; ${who} ${instead}`);
 	const { files } = task;
-	const { ipc: _, ...rest } = task;
 	const nearest = Object.fromEntries(
 		gone.map((what) => [what, files[what] === undefined ? "/" : nearestDirectory(files[what])]),
 	);
 	return {
 		task: {
-			...(own.includes("ipc") ? rest : task),
+			...(own.includes("ipc") ? withoutIpc(task) : task),
 			...(gone.length === 0 ? {} : { files: { ...files, ...nearest } }),
 		},
 		findings: [

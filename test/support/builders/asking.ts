@@ -5,6 +5,7 @@ import { unixSightsOf } from "../../../src/descriptors/unix-sights.ts";
 export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	pid: 1,
 	leadsTo: () => true,
+	isMessageQueue: () => false,
 	otherName: () => undefined,
 	sysctl: () => undefined,
 	socket: () => ({ words: "a socket" }),

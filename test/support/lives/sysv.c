@@ -13,6 +13,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE 4096
@@ -89,6 +90,12 @@ static void make(void) {
 	require(sets[0] >= 0 && sets[1] >= 0, "semget");
 	unsigned short values[] = {7, 0, 32767};
 	require(semctl(sets[0], 0, SETALL, values) == 0, "SETALL");
+	struct sembuf up = {0, 1, SEM_UNDO};
+	require(semop(sets[1], &up, 1) == 0, "semop");
+
+	// of POSIX, and open nowhere
+	int posix = syscall(SYS_mq_open, "left", O_RDWR | O_CREAT, 0600, NULL);
+	require(posix >= 0 && close(posix) == 0, "mq_open");
 
 	queue = msgget(0x70, 0620 | IPC_CREAT | IPC_EXCL);
 	require(queue >= 0, "msgget");
