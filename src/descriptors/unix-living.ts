@@ -1,8 +1,8 @@
 import { defined } from "../bytes/defined.ts";
 import { i32 } from "../bytes/layout.ts";
-import { loss } from "../finding.ts";
+import { caution, loss } from "../finding.ts";
 import { AF_UNIX } from "../linux/io.ts";
-import { linger, optionInt, SO, SOL_SOCKET } from "../linux/socket.ts";
+import { linger, optionInt, SO, SOL_SOCKET, ucred } from "../linux/socket.ts";
 import { timeval } from "../linux/time.ts";
 import { isAbstract, isRelative, unixNameText } from "../linux/unix.ts";
 import type { UnixDiag } from "../linux/unix-diag.ts";
@@ -52,11 +52,12 @@ async function describe(
 ): Promise<UnixSocket | undefined> {
 	const { inode, type, state, name, shutdown } = diag;
 	const named = optionsOf(AF_UNIX, 0);
-	const [sending, receiving, lingers, peekOffset, ...rest] = await ask.socketOptions(open, [
+	const [sending, receiving, lingers, peekOffset, credentials, ...rest] = await ask.socketOptions(open, [
 		{ level: SOL_SOCKET, option: SO.SNDTIMEO, size: timeval.size },
 		{ level: SOL_SOCKET, option: SO.RCVTIMEO, size: timeval.size },
 		{ level: SOL_SOCKET, option: SO.LINGER, size: linger.size },
 		{ level: SOL_SOCKET, option: SO.PEEK_OFF, size: i32.size },
+		{ level: SOL_SOCKET, option: SO.PEERCRED, size: ucred.size },
 		...named.map(({ level, option }) => ({ level, option, size: i32.size })),
 	]);
 	const subject = `descriptor ${open.number}`;
@@ -64,6 +65,17 @@ async function describe(
 		ask.report(loss("attribute", subject, `is a socket with ${what}, which is not kept`));
 	if ((optionInt(peekOffset) ?? -1) >= 0) unkept("SO_PEEK_OFF");
 	if (lingers !== undefined && linger.decode(lingers).l_onoff !== 0) unkept("SO_LINGER");
+	const by = credentials === undefined ? undefined : ucred.decode(credentials);
+	if (by !== undefined && by.pid > 0 && !ask.unix.isDumped(by.pid)) {
+		const was = `process ${by.pid}, user ${by.uid}:${by.gid}`;
+		ask.report(
+			caution(
+				"attribute",
+				subject,
+				`tells of ${was} (SO_PEERCRED), which is not dumped; it will tell of whoever makes it`,
+			),
+		);
+	}
 	if (await ask.isFiltered(open)) unkept("a packet filter (SO_ATTACH_FILTER)");
 	if (isListening(diag)) reportStrangers(diag, subject, ask);
 	const file = name === undefined || isAbstract(name) ? undefined : await ask.socketFile(open, diag);

@@ -9,11 +9,14 @@ export interface UnixSights {
 	has(inode: number): boolean;
 	/** The listener at which a socket waits to be accepted. */
 	listenerOf(inode: number): number | undefined;
+	/** Whether a process is dumped. */
+	isDumped(pid: number): boolean;
 	/** Sockets with equal numbers are connected by some way. */
 	groupOf(inode: number): number;
 }
 
-export function unixSightsOf(all: readonly UnixDiag[]): UnixSights {
+/** @param pids of the processes that are dumped */
+export function unixSightsOf(all: readonly UnixDiag[], pids: readonly number[] = []): UnixSights {
 	const known = new Map(all.map((diag) => [diag.inode, diag]));
 	const listeners = new Map(
 		all.flatMap(({ inode, state, waiting }) =>
@@ -30,6 +33,7 @@ export function unixSightsOf(all: readonly UnixDiag[]): UnixSights {
 		of: (link) => known.get(Number(/^socket:\[(\d+)\]$/.exec(link)?.[1] ?? -1)),
 		has: (inode) => known.has(inode),
 		listenerOf: (inode) => listeners.get(inode),
+		isDumped: (pid) => pids.includes(pid),
 		groupOf: (inode) => groups.get(inode) ?? inode,
 	};
 }

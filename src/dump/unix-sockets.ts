@@ -28,7 +28,7 @@ export async function unixSights(agent: Agent, pids: readonly number[]): Promise
 			const inode = /^socket:\[(\d+)\]$/.exec(ifShown(() => readLink(pid, `fd/${number}`)) ?? "")?.[1];
 			if (inode !== undefined) inodes.add(Number(inode));
 		}
-	return unixSightsOf(await unixSocketsAmong(agent, [...inodes]));
+	return unixSightsOf(await unixSocketsAmong(agent, [...inodes]), pids);
 }
 
 /**

@@ -73,6 +73,9 @@ export const TRAFFIC_AT = 136;
 export const optionInt = (value: Uint8Array | undefined): number | undefined =>
 	value === undefined || value.length < i32.size ? undefined : i32.read(viewOf(value), 0);
 
+/** `struct ucred`, what SO_PEERCRED tells (include/linux/socket.h): 0 and all ones of a socket that never had a peer. */
+export const ucred = layout("ucred", { pid: i32, uid: u32, gid: u32 });
+
 /** `struct linger` (include/linux/socket.h). */
 export const linger = layout("linger", { l_onoff: i32, l_linger: i32 });
 

@@ -72,6 +72,14 @@ describe.skipIf(!able)(`unix sockets${needs}`, () => {
 		const kept = necromancer("restore", "-d", "-i", images);
 		expect(kept.stderr).toMatch(/what has the path of .*listener is a socket\)/);
 		expect(room().run(["cat", listener]).stdout).toBe("precious");
+		// nor where a link of somebody's leads
+		room().run(["rm", listener]);
+		room().run(["ln", "-s", `${listener}.log`, listener]);
+		const unled = necromancer("restore", "-d", "-i", images);
+		expect(unled.stderr).toMatch(/what has the path of .*listener is a socket\): openat\(.*returned ELOOP/);
+		expect(room().run(["cat", `${listener}.log`]).stdout).toBe("there\n");
+		room().run(["rm", listener]);
+		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
 	});
 });
 

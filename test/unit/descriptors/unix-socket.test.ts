@@ -161,6 +161,23 @@ describe("a living unix socket", () => {
 		expect(told).toEqual(["has 1 connections that nobody accepted yet; they are closed"]);
 	});
 
+	it("tells whom it told of who is not dumped", async () => {
+		const cred = Buffer.from(Int32Array.of(77, 1000, 1000).buffer);
+		const socketOptions = async (_: unknown, asked: readonly { readonly option: number }[]) =>
+			asked.map(({ option }) => (option === 17 ? cred : undefined));
+		const said = async (pids: readonly number[]) => {
+			const heard: string[] = [];
+			const own = unixSightsOf(all, pids);
+			const asked = asking({ unix: own, socketOptions, report: ({ text }) => void heard.push(text) });
+			await see(open(7), asked).describe({ id: 1, flags: 2 }, asked);
+			return heard;
+		};
+		expect(await said([77])).toEqual([]);
+		expect(await said([78])).toEqual([
+			"tells of process 77, user 1000:1000 (SO_PEERCRED), which is not dumped; it will tell of whoever makes it",
+		]);
+	});
+
 	it("is named where others have to do with it who are not dumped", () => {
 		const words = (inode: number) => see(open(inode), ask).undumpable;
 		expect(words(9)).toBe("a unix socket that waits to be accepted by a process which is not dumped");
