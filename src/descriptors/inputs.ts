@@ -16,6 +16,8 @@ export interface NeededFile {
 	readonly use: FileUse;
 	/** As whom it is opened: the process's user, or whoever makes the process, who named it. */
 	readonly by: "user" | "caller";
+	/** Which user, where processes have several. */
+	readonly whose?: string;
 }
 
 /** A file of the host that a description is made of. */

@@ -27,6 +27,8 @@ export interface Inputs extends InputNumbers {
 	readonly firstMade: number;
 	/** A number of the agent's that nothing has, behind all that is made. */
 	readonly behindAgent: number;
+	/** The same to one of several users: a file that another has opened is not his. */
+	ofUser(whose: string | undefined): Inputs;
 	/** Those that have numbers of their own meanwhile, in the order of these. */
 	readonly all: readonly MovedInput[];
 	/** Those that wait under the number of the one descriptor that they are for. */
@@ -59,7 +61,8 @@ export const useOfMapping = ({ shared, prot, backing }: Mapping): "read" | "writ
 	shared && backing.kind === "file" && (backing.writable || (prot & PROT_WRITE) !== 0) ? "write" : "read";
 
 /** One for each file and each use of it. */
-export const keyOfInput = (path: string, use: FileUse, by: NeededFile["by"]): string => `${by} ${use} ${path}`;
+export const keyOfInput = (path: string, use: FileUse, by: NeededFile["by"], whose = ""): string =>
+	`${by}${by === "user" && whose !== "" ? ` (${whose})` : ""} ${use} ${path}`;
 
 /** As an agent would have them that opened one after the other: for plans that are not carried out. */
 export const asIfOpened = (needed: readonly NeededFile[], { length }: readonly ByteSource[]): OpenedInput[] =>
@@ -102,35 +105,57 @@ export function inputsFrom({ sources, given, opened, made, placed = new Map() }:
 	const behind = behindInputs(given, opened) + LANDING;
 	let next = first;
 	const rows = [
-		...sources.map((source) => ({ key: source, name: source.name, agent: numberOf(source, given), lent: false })),
+		...sources.map((source) => ({
+			key: source,
+			file: undefined,
+			name: source.name,
+			agent: numberOf(source, given),
+			lent: false,
+		})),
 		...opened.map((input) => ({
-			key: keyOfInput(input.path, input.use, input.by),
+			key: keyOfInput(input.path, input.use, input.by, input.whose),
+			file: keyOfInput(input.path, input.use, input.by),
 			name: input.path,
 			agent: input.number,
 			lent: input.lent,
 			// what the workshop makes of it the process has
 			stays: input.use === "terminal",
 		})),
-		...made.map(({ key, name }, i) => ({ key, name, agent: behind + i, lent: false })),
+		...made.map(({ key, name }, i) => ({ key, file: undefined, name, agent: behind + i, lent: false })),
 	].map((row) => {
 		const stays = "stays" in row && row.stays;
 		const place = typeof row.key === "string" ? placed.get(row.key) : undefined;
 		const number = stays ? row.agent : (place ?? next++);
 		return { ...row, name: lastOf(row.name), number, stays, waits: place !== undefined };
 	});
-	const numbers = (choose: (row: (typeof rows)[number]) => number): InputNumbers => {
-		const known = new Map<ByteSource | string, ProcessInput>(
-			rows.map((row) => [row.key, { name: row.name, number: choose(row), lent: row.lent }]),
-		);
+	const numbers = (choose: (row: (typeof rows)[number]) => number, whose?: string): InputNumbers => {
+		const known = new Map<ByteSource | string, ProcessInput>();
+		for (const row of rows) {
+			const input = { name: row.name, number: choose(row), lent: row.lent };
+			known.set(row.key, input);
+			// to whoever makes things for all, those of the first who has them
+			if (whose === undefined && row.file !== undefined && !known.has(row.file)) known.set(row.file, input);
+		}
 		const at = (key: ByteSource | string, what: string): ProcessInput => known.get(key) ?? unknown(what);
 		return {
 			source: (source) => at(source, source.name),
-			file: (path, use, by = "user") => at(keyOfInput(path, use, by), `${path}, to ${use} by the ${by},`),
+			file: (path, use, by = "user") => at(keyOfInput(path, use, by, whose), `${path}, to ${use} by the ${by},`),
 			made: (key) => at(key, key),
 		};
 	};
-	return {
+	const views = new Map<string | undefined, Inputs>();
+	const ofUser = (whose: string | undefined): Inputs => {
+		const view = views.get(whose) ?? {
+			...all,
+			...numbers(({ number }) => number, whose),
+			inAgent: numbers(({ agent }) => agent, whose),
+		};
+		views.set(whose, view);
+		return view;
+	};
+	const all: Inputs = {
 		...numbers(({ number }) => number),
+		ofUser,
 		inAgent: numbers(({ agent }) => agent),
 		firstMade: behind,
 		behindAgent: behind + made.length,
@@ -139,6 +164,7 @@ export function inputsFrom({ sources, given, opened, made, placed = new Map() }:
 			.map(({ name, number, agent }) => ({ name, number, agent })),
 		placed: rows.filter(({ waits }) => waits).map(({ name, number, agent }) => ({ name, number, agent })),
 	};
+	return all;
 }
 
 /** `log` of `/tmp/log`. */

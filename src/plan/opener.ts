@@ -64,6 +64,10 @@ export function openerOf({ threads }: OpenerTask, facts: RightsFacts): Opener {
 	return { user, caller, same: asMuch(user, caller), setsGroups, permitted };
 }
 
+/** Tells those apart as whom files are opened. */
+export const personaOf = ({ user: { uid, gid, groups, effective } }: Opener): string =>
+	`${uid} ${gid} ${[...groups].sort((a, b) => a - b).join()} ${effective.toString(16)}`;
+
 /** With all of the caller's capabilities, ids and groups give root nothing more. */
 const asMuch = (user: Persona, caller: Persona): boolean =>
 	user.uid === caller.uid &&

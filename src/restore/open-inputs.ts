@@ -31,6 +31,7 @@ export interface OpenedInputs<P extends FilePolicy> {
  * with what the tasks say of it. A file that he may not open is opened for him only with `trust`, or if device, inode and birth time
  * prove that it is the file that the process had.
  *
+ * @param made terminals that are there already, for others.
  * @throws NecromancerError ERR_FILE_MISMATCH with all that are not right.
  */
 export async function openInputs<P extends FilePolicy>(
@@ -38,6 +39,7 @@ export async function openInputs<P extends FilePolicy>(
 	tasks: readonly Task[],
 	policy: P,
 	trust: boolean,
+	made: ReadonlySet<string> = new Set(),
 ): Promise<OpenedInputs<P>> {
 	const first = neededByAll(tasks, policy);
 	const named = await openNamed(files, tasks, policy, first);
@@ -67,8 +69,9 @@ export async function openInputs<P extends FilePolicy>(
 	});
 	requireAll(opened, nodes, uid);
 	const contents = await withContents(files, opened);
+	const fresh = needed.filter(({ path }) => !made.has(path));
 	await files.closeOthers(new Set(contents.map(({ number }) => number)));
-	return { policy: placed, opened: [...contents, ...(await openTerminals(files, needed))] };
+	return { policy: placed, opened: [...contents, ...(await openTerminals(files, fresh))] };
 }
 
 const isLent = (node: OwnNode | NoNode | undefined): boolean => isOpened(node) && "lent" in node;

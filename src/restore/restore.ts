@@ -18,8 +18,8 @@ import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
 import { type CompileOptions, compileForest, holeFor } from "../plan/compile/compile.ts";
 import type { HostFacts } from "../plan/host-facts.ts";
-import { sourcesOf } from "../plan/inputs.ts";
-import { openerOf } from "../plan/opener.ts";
+import { type OpenedInput, sourcesOf } from "../plan/inputs.ts";
+import { personasOf } from "../plan/personas.ts";
 import { type AssembledPlan, type Plan, WORKSHOP, WORKSHOP_END } from "../plan/plan.ts";
 import { kinshipOf } from "../plan/process/kinship.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
@@ -203,18 +203,26 @@ async function planWith(
 	const { ids = "same", untraced = false, trust = false } = options;
 	requireRoom(forest, options);
 	const facts = await factsFor(agent, forest, options);
-	const opener = openerOf(wholeOf(forest), facts);
-	const files = known?.as(opener) ?? openFiles(agent, opener, trust);
+	const stores: OpenFiles[] = [];
 	try {
-		const wanted = { ...options, freshIds: ids === "fresh", stopsItself: untraced };
-		const { policy, opened } = await openInputs(files, forest.processes, wanted, trust);
-		for (const task of forest.processes) requireUnlocked(agent.pid, task, policy, opened);
+		let policy: CompileOptions = { ...options, freshIds: ids === "fresh", stopsItself: untraced };
+		const opened: OpenedInput[] = [];
+		// what one has opened is not another's
+		for (const { opener, tasks, whose } of personasOf(forest, facts)) {
+			const files = (stores.length === 0 ? known?.as(opener) : undefined) ?? openFiles(agent, opener, trust);
+			const terminals = opened.flatMap(({ use, path }) => (use === "terminal" ? [path] : []));
+			stores.push(files);
+			const own = await openInputs(files, tasks, policy, trust, new Set(terminals));
+			for (const task of tasks) requireUnlocked(agent.pid, task, own.policy, own.opened);
+			policy = own.policy;
+			opened.push(...own.opened.map((input) => (input.by === "user" ? { ...input, ...defined({ whose }) } : input)));
+		}
 		const plan = compileForest(forest, facts, { ...policy, opened, given, hole: holeOf(agent) });
 		for (const [i, task] of forest.processes.entries())
 			requireRoomForMappings(task, i === 0 ? plan.views : plan.others?.[i - 1]?.views);
 		return { plan, facts, policy };
 	} finally {
-		files.closeContents();
+		for (const files of stores) files.closeContents();
 	}
 }
 

@@ -1,6 +1,7 @@
 import { address, PAGE_SIZE } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
+import { kindOf } from "../../descriptors/kinds.ts";
 import { refuse } from "../../errors.ts";
 import type { Forest } from "../../forest/forest.ts";
 import type { Task } from "../../forest/task.ts";
@@ -19,9 +20,10 @@ import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
 import { freshIds, sameIds } from "../ids.ts";
-import { asIfOpened, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
+import { asIfOpened, type Inputs, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
 import { pagesUp, windowRoom } from "../memory/memfd-looks.ts";
-import { openerOf } from "../opener.ts";
+import { type Opener, openerOf } from "../opener.ts";
+import { personasOf } from "../personas.ts";
 import { type Making, wordsFor } from "../process/family.ts";
 import { WORK_FDS } from "../process/identity.ts";
 import { type Kin, type Kinship, kinshipOf } from "../process/kinship.ts";
@@ -36,6 +38,13 @@ import {
 import type { CompileOptions } from "./options.ts";
 import { countsOf, roomFor } from "./room.ts";
 
+/** What several processes have open, as far as the first of them is of one user. */
+export interface SharedByUser {
+	readonly opener: Opener;
+	readonly inputs: Inputs;
+	readonly descriptions: readonly CommonDescription[];
+}
+
 /** All that the plans of the processes of a forest have in common. */
 export interface Bench {
 	/** What the processes are together, for those who make things for all of them. */
@@ -48,7 +57,8 @@ export interface Bench {
 	readonly ended: readonly Kin[];
 	readonly kinOf: (task: Task) => Kin;
 	readonly making: Making;
-	readonly descriptions: readonly CommonDescription[];
+	/** What several have open. */
+	readonly shared: readonly SharedByUser[];
 	/** The number that the first of them waits under. */
 	readonly firstCommon: number;
 	readonly memory: readonly CommonMemory[];
@@ -71,7 +81,9 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const { hole = holeOfWhole(whole) } = options;
 	const sources = sourcesOf(whole);
 	const { given = sources } = options;
-	const opened = options.opened ?? asIfOpened(neededByAll(processes, options), given);
+	const personas = personasOf(forest, facts);
+	const whoseOf = (task: Task): string | undefined => personas.find(({ tasks }) => tasks.includes(task))?.whose;
+	const opened = options.opened ?? asIfOpened(neededByAll(processes, options, whoseOf), given);
 	const made = madeInWorkshop(whole, options);
 	const least = Math.max(highestNumber(whole.files, options) + 1 + IN_PASSING, roomInAgent({ given, opened, made }));
 	const round = Math.max(64, 2 ** Math.ceil(Math.log2(least)));
@@ -81,6 +93,17 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const firstWorkFd = crowded ? least : round;
 	const inputs = inputsFrom({ sources, given, opened, made, placed }, firstWorkFd + 1);
 	const descriptions = several ? commonDescriptions(forest, options) : [];
+	// those of one user together; what is made of no file may belong to another
+	const userOf = ({ description, first }: CommonDescription) =>
+		(kindOf(description).making.files?.(description) ?? []).length === 0
+			? personas[0]
+			: personas.find(({ tasks }) => tasks.some(({ identity }) => identity.pid === first.pid));
+	const byUser = personas.flatMap((persona): SharedByUser[] => {
+		const { whose, opener } = persona;
+		const own = descriptions.filter((it) => userOf(it) === persona);
+		return own.length === 0 ? [] : [{ opener, inputs: inputs.ofUser(whose), descriptions: own }];
+	});
+	const ordered = byUser.flatMap((it) => it.descriptions);
 	const firstCommon = firstWorkFd + 1 + inputs.all.length;
 	const memory = several ? commonMemory(forest, descriptions) : [];
 	const firstMemfd = firstCommon + descriptions.length;
@@ -113,7 +136,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		),
 		borrowsTable: kins.get(pid)?.borrows === true,
 		descriptions: new Map(
-			descriptions.map(({ key, description }, i): [string, InputFile] => [
+			ordered.map(({ key, description }, i): [string, InputFile] => [
 				key,
 				{ name: description.kind, number: firstCommon + i },
 			]),
@@ -130,19 +153,24 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		),
 	});
 	return {
-		...{ whole, others: processes.slice(1), several, descriptions, firstCommon, memory, places, memfds },
+		...{ whole, others: processes.slice(1), several, shared: byUser, firstCommon, memory, places, memfds },
 		ended: kinship.all.filter(({ fate }) => fate.kind !== "lives"),
 		kinOf: ({ identity }) => kins.get(identity.pid) ?? unknown(identity.pid),
 		making: {
 			...{ reportTarget: targetOf, words, controls },
-			sessionFiles: sessionFiles(descriptions, firstCommon, controls, (pid) => kins.get(pid)?.sid ?? 0, forest),
+			sessionFiles: sessionFiles(ordered, firstCommon, controls, (pid) => kins.get(pid)?.sid ?? 0, forest),
 		},
 		sharedOf: (task) => ({
 			ids: options.freshIds === true ? freshIds(task) : sameIds,
 			facts,
 			hole,
 			reportTarget: targetOf(task.identity.pid),
-			...{ firstWorkFd, inputs, firstSpareFd: firstMemfd + memfds.size, opener: openerOf(task, facts) },
+			...{
+				firstWorkFd,
+				inputs: inputs.ofUser(whoseOf(task)),
+				firstSpareFd: firstMemfd + memfds.size,
+				opener: openerOf(task, facts),
+			},
 			go: cellDatum("go"),
 			...(task.threads[0]?.ended === true ? { leaderEnded: cellDatum("whether the leader is there") } : {}),
 			...(several ? { common: commonOf(task) } : {}),

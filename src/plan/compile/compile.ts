@@ -119,7 +119,12 @@ export function compileForest(forest: Forest, facts: HostFacts, options: Compile
 	const root = rootOf(forest);
 	const shared = sharedOf(root);
 	const { hole, firstWorkFd, reportTarget, ids } = shared;
-	const forAll = partsOf(workshop, whole, { ...shared, opener: openerOf(whole, facts) }, { options, before: [] });
+	const forAll = partsOf(
+		workshop,
+		whole,
+		{ ...shared, inputs: shared.inputs.ofUser(undefined), opener: openerOf(whole, facts) },
+		{ options, before: [] },
+	);
 	const named = several ? firstOfSeveral(bench) : [...alone(bench), ...body];
 	const first = partsOf(named, root, shared, { options, before: forAll });
 	const before = [...forAll, ...first];

@@ -5,7 +5,7 @@ import type { Descriptor } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { MAP, PROT_READ, PROT_WRITE } from "../../linux/mman.ts";
 import { O } from "../../linux/open.ts";
-import type { Context } from "../context.ts";
+import { type Context, contextOf } from "../context.ts";
 import { type FilePolicy, planFiles } from "../files/files.ts";
 import { slotsOf } from "../files/slots.ts";
 import { flagsOf, NO_FILE } from "../memory/map.ts";
@@ -19,35 +19,38 @@ import { type CommonDescription, isOfSession } from "./of-several.ts";
 
 /**
  * Makes what several processes have open, in the process that is there first, and puts it out of the way: all others inherit it. It
- * is made as a process's own would be, under numbers from 0 on.
+ * is made as a process's own would be, under numbers from 0 on: what has a file, with the rights of the first of those that have it.
  */
 export function planShelf(
 	task: Task,
 	context: Context,
 	policy: FilePolicy,
-	{ descriptions, firstCommon, making, memfds }: Pick<Bench, "descriptions" | "firstCommon" | "making" | "memfds">,
+	{ shared, firstCommon, making, memfds }: Pick<Bench, "shared" | "firstCommon" | "making" | "memfds">,
 ): Part {
-	if (descriptions.length === 0) return context.draft.made();
-	const descriptors = descriptions.flatMap(({ description }, number) =>
-		isOfSession(description) ? [] : [{ number, closeOnExec: true, description }],
-	);
-	if (descriptors.length === 0) return context.draft.made();
-	const elsewhere = new Set(descriptions.map(({ key }) => key));
-	const words = making.words.told;
-	const apart: Context = {
-		...context,
-		common: { descriptions: new Map(), objects: new Map(), elsewhere, words, children: [], borrowsTable: false },
-	};
-	const { lists, findings } = planFiles({ ...task, files: { descriptors } }, apart, policy);
-	const steps = [
-		...lists.flatMap(({ steps }) => steps),
-		...openMemfds(descriptors, memfds, policy),
-		...putAway(descriptions, firstCommon),
-	];
-	return inStage("shared", {
-		lists: [{ name: LEADER, steps }],
-		findings: findings.flatMap((finding) => told(finding, descriptions)),
-	});
+	const steps: PlanStep[] = [];
+	const findings: Finding[] = [];
+	let first = firstCommon;
+	for (const { opener, inputs, descriptions } of shared) {
+		const descriptors = descriptions.flatMap(({ description }, number) =>
+			isOfSession(description) ? [] : [{ number, closeOnExec: true, description }],
+		);
+		first += descriptions.length;
+		if (descriptors.length === 0) continue;
+		const elsewhere = new Set(descriptions.map(({ key }) => key));
+		const words = making.words.told;
+		const apart = contextOf({
+			...{ ...context, opener, inputs },
+			common: { descriptions: new Map(), objects: new Map(), elsewhere, words, children: [], borrowsTable: false },
+		});
+		const part = planFiles({ ...task, files: { descriptors } }, apart, policy);
+		steps.push(
+			...part.lists.flatMap((list) => list.steps),
+			...openMemfds(descriptors, memfds, policy),
+			...putAway(descriptions, first - descriptions.length),
+		);
+		findings.push(...part.findings.flatMap((finding) => told(finding, descriptions)));
+	}
+	return inStage("shared", { lists: steps.length === 0 ? [] : [{ name: LEADER, steps }], findings });
 }
 
 /** Memfds are there: their descriptions are opened of them. */

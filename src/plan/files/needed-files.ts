@@ -1,3 +1,4 @@
+import { defined } from "../../bytes/defined.ts";
 import { kindOf } from "../../descriptors/kinds.ts";
 import { byOf } from "../../descriptors/node.ts";
 import { slavePath } from "../../descriptors/terminal.ts";
@@ -34,13 +35,22 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 	return [...needed.values()];
 }
 
-/** Those of several processes, each once for each use. */
-export function neededByAll(tasks: readonly Task[], policy: FilePolicy): readonly NeededFile[] {
+/**
+ * Those of several processes, each once for each use.
+ *
+ * @param whose tells their users apart, where there are several.
+ */
+export function neededByAll(
+	tasks: readonly Task[],
+	policy: FilePolicy,
+	whose: (task: Task) => string | undefined = () => undefined,
+): readonly NeededFile[] {
 	const needed = new Map<string, NeededFile>();
 	for (const task of tasks)
 		for (const file of neededFiles(task, policy)) {
-			const key = keyOfInput(file.path, file.use, file.by);
-			if (!needed.has(key)) needed.set(key, file);
+			const own = file.by === "user" ? { ...file, ...defined({ whose: whose(task) }) } : file;
+			const key = keyOfInput(own.path, own.use, own.by, own.whose);
+			if (!needed.has(key)) needed.set(key, own);
 		}
 	return [...needed.values()];
 }
