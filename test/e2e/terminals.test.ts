@@ -53,6 +53,15 @@ describe.skipIf(!able)(`terminals${needs}`, () => {
 		expect(controls).toEqual([`${pid}`, `${(136 << 8) | 1}`, `${pid}`]);
 	});
 
+	it("that one of the processes holds come back with the shell in them, its jobs and who is in the foreground", async () => {
+		const told = await lived("held");
+		expect(told).toMatchObject({
+			dumped: [0, expect.stringContaining("6 processes")],
+			restored: [0, expect.stringContaining("and 5 below it")],
+			said: expect.stringMatching(/\^C[\s\S]*\[1\]\+ {2}Stopped +sleep 1000 \| cat\n\/dev\/pts\/0\nhey-5/),
+		});
+	});
+
 	it("of a shell's jobs are refused by name, and with --shell-job those of whoever restores them", async () => {
 		const told = await lived("job");
 		const { pid } = told as { readonly pid: number };

@@ -125,5 +125,49 @@ def job():
     told["status"] = typed(master, "echo status $?\n", "status 7")
 
 
-{"pair": pair, "job": job}[sys.argv[1]]()
+def held():
+    """bash with a stopped job and a pipeline in the foreground, in a terminal that its parent holds; all of them come back."""
+    log = os.path.join(DIR, "log")
+    holder = os.fork()
+    if holder == 0:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        life, master = shell()
+        for fd in (0, 1, 2):
+            os.dup2(os.open("/dev/null", os.O_RDWR), fd)
+        typed(master, "sleep 1000 | cat\n", "cat\r\n")
+        time.sleep(0.2)
+        typed(master, "\x1a", "$ ")
+        # one description of /dev/tty for two processes of the session
+        typed(master, "exec 8<>/dev/tty; Y=5\n", "$ ")
+        typed(master, "sleep 3000 | cat\n", "cat\r\n")
+        time.sleep(0.2)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        with open(log, "w") as file:
+            file.write("ready")
+        signal.sigwait({signal.SIGUSR1})
+        text = typed(master, "\x03", "$ ") + typed(master, "jobs; tty; echo hey-$Y >&8\n", "hey-5")
+        with open(log + "2", "w") as file:
+            file.write(text)
+        os.rename(log + "2", log + "3")
+        os._exit(0)
+    images = os.path.join(DIR, "held")
+    while not os.path.exists(log) or os.path.getsize(log) == 0:
+        time.sleep(0.05)
+    told["dumped"] = tool("dump", "-t", str(holder), "-i", images)
+    os.waitpid(holder, 0)
+    for _ in range(100):
+        told["restored"] = tool("restore", "-i", images, "-d")
+        if "not yet reaped" not in told["restored"][1]:
+            break
+        time.sleep(0.05)
+    os.kill(holder, signal.SIGUSR1)
+    while not os.path.exists(log + "3"):
+        time.sleep(0.05)
+    with open(log + "3") as file:
+        told["said"] = file.read()
+
+
+{"pair": pair, "job": job, "held": held}[sys.argv[1]]()
 print(json.dumps(told))
