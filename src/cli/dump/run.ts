@@ -77,10 +77,12 @@ function summaryText(verb: DumpVerb, dumped: Dumped, { paint }: Terminal): strin
 	];
 	const images = escapeText(verb.images);
 	const gone = several ? "when they are gone" : `when process ${pid} is gone`;
+	const root = processes[0]?.identity;
+	const isJob = verb.shellJob === true && root !== undefined && root.sid !== root.pid;
 	const next =
 		verb.pages === false
 			? `necromancer -c CORE -i ${images}`
-			: `necromancer restore -i ${images} -d${verb.leaveRunning === true ? `, ${gone}` : ""}`;
+			: `necromancer restore -i ${images} ${isJob ? "--shell-job" : "-d"}${verb.leaveRunning === true ? `, ${gone}` : ""}`;
 	return (
 		`${paint.green("dumped")} ${escapeText(processes[0]?.identity.comm ?? "")} (${parts.join(", ")}) to ${images}; ` +
 		`${several ? "they" : "it"} stood still for ${dumped.frozen} ms and ${fateOf(verb, dumped)}\nnext: ${next}\n`
