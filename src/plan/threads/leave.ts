@@ -1,4 +1,4 @@
-import { caution, note } from "../../finding.ts";
+import { caution } from "../../finding.ts";
 import type { Task } from "../../forest/task.ts";
 import { ALL_WAITERS, FUTEX, futexStore } from "../../linux/futex.ts";
 import { PR } from "../../linux/prctl.ts";
@@ -57,7 +57,7 @@ export function planLeave(task: Task, context: Context, { stopsItself, stopped }
 		);
 	if (task.stopped && task.stopSignal !== undefined)
 		draft.report(
-			note(
+			caution(
 				"thread-state",
 				`process ${pid}`,
 				`was stopped by ${signalName(task.stopSignal)}; it comes back stopped by SIGSTOP, as its parent may see`,
