@@ -2,6 +2,7 @@ import { defined } from "../bytes/defined.ts";
 import type { SignalOwner } from "../descriptors/description.ts";
 import type { OpenFile } from "../descriptors/file.ts";
 import { type Description, pathOf } from "../descriptors/kinds.ts";
+import type { Terminal } from "../descriptors/terminal.ts";
 import { caution, type Finding, note } from "../finding.ts";
 import { type Descriptor, type Files, withDescriptions } from "../forest/files.ts";
 import { type FileLock, lockText } from "../forest/locks.ts";
@@ -30,8 +31,17 @@ export function lentFiles(
 		);
 	const seen = new Set<number>();
 	for (const { number, description } of descriptors) {
-		if (seen.has(description.id) || description.kind !== "file") continue;
+		if (seen.has(description.id)) continue;
 		seen.add(description.id);
+		if (description.kind === "tty" && isWaiting(description.terminal))
+			report(
+				caution(
+					"queued-data",
+					`descriptor ${number} (${description.path})`,
+					"what waited in the donor's terminal is not the dead process's: nothing waits in its own",
+				),
+			);
+		if (description.kind !== "file") continue;
 		const { path, flags, position } = description;
 		const writable = (flags & O_ACCMODE) !== O.RDONLY;
 		if (stoodAtEnd(description))
@@ -67,6 +77,8 @@ export function lentFiles(
 	});
 }
 
+const isWaiting = ({ input, output }: Terminal): boolean => input !== undefined || output !== undefined;
+
 /** The path in /proc/PID of the dead process, for one in the donor's own. */
 const ownName = (rest: string, donorPid: number, deadPid: number): string =>
 	`/proc/${deadPid}${rest.replace(new RegExp(`^/task/${donorPid}(?=/|$)`), `/task/${deadPid}`)}`;
@@ -90,11 +102,18 @@ interface SameIds {
 /** The same description as the dead process is to have it. */
 function ofDead(lent: Description, ids: SameIds): Description {
 	const description = lent.owner === undefined ? lent : { ...lent, owner: ownerOf(lent.owner, ids) };
+	if (description.kind === "tty") return { ...description, terminal: terminalOf(description.terminal, ids) };
 	if (description.kind !== "file") return description;
 	const { donor, dead } = ids.process;
 	const owner = ownerInProc(description.path);
 	const path = owner?.pid === donor ? ownName(owner.rest, donor, dead) : description.path;
 	return { ...description, path, ...(stoodAtEnd(description) ? { atEnd: true as const } : {}) };
+}
+
+/** Without what waited in the donor's; the session that the donor led is the dead process's. */
+function terminalOf({ input: _in, output: _out, ...terminal }: Terminal, { process }: SameIds): Terminal {
+	const own = (id: number | undefined): number | undefined => (id === process.donor ? process.dead : id);
+	return { ...terminal, ...defined({ session: own(terminal.session), foreground: own(terminal.foreground) }) };
 }
 
 /** Whom a signal about input goes to (fcntl(2), F_SETOWN_EX): where that was the donor, or one of its threads, it is the dead process's. */

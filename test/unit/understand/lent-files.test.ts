@@ -46,3 +46,28 @@ it("keeps one description of descriptors that share it: it is one thing to whoev
 	expect(files.descriptors[1]?.description).toBe(files.descriptors[0]?.description);
 	expect(() => forestOf([{ ...donor, files }])).not.toThrow();
 });
+
+it("gives the dead process the session of the donor's terminal, and nothing of what waited in it", () => {
+	const terminal = {
+		id: 0x8803,
+		index: 3,
+		mastered: true,
+		session: 500,
+		foreground: 7,
+		input: Buffer.from("ls\n"),
+	} as const;
+	const end = { kind: "tty", id: ++id, flags: RDWR, path: "/dev/pts/3", place: "slave", terminal } as const;
+	const said: string[] = [];
+	const { descriptors } = lentFiles(
+		{ ...dead, pid: 900 } as PartialTask,
+		{ task: smallTask({ open: [end] }), pairs: [] },
+		({ weight, subject, text }) => void (weight === "note" || said.push(`${weight} ${subject} ${text}`)),
+	);
+	expect(descriptors[0]?.description).toEqual({
+		...end,
+		terminal: { id: 0x8803, index: 3, mastered: true, session: 900, foreground: 7 },
+	});
+	expect(said).toEqual([
+		"caution descriptor 0 (/dev/pts/3) what waited in the donor's terminal is not the dead process's: nothing waits in its own",
+	]);
+});
