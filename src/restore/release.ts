@@ -3,6 +3,7 @@ import type { Report } from "../agent/reports.ts";
 import { clearUndo } from "../agent/spawn.ts";
 import { waitForStop } from "../agent/wait.ts";
 import { syscallNumber } from "../arch/x86-64/syscalls.ts";
+import { defined } from "../bytes/defined.ts";
 import type { Range } from "../bytes/range.ts";
 import { refuse } from "../errors.ts";
 import type { Finding } from "../finding.ts";
@@ -127,7 +128,8 @@ export async function releaseTraced(agent: Agent, complete: WaitingForest): Prom
 	// children first: their parents can wait for what they do
 	for (const { member, tids } of traced.reverse()) {
 		const { pid, task, isRoot } = member;
-		await tracer.detach(tids, { stop: stopped || task.stopped, leader: pid, isChild: isRoot });
+		const how = { stop: stopped || task.stopped, leader: pid, isChild: isRoot };
+		await tracer.detach(tids, { ...how, ...defined({ stopSignal: stopSignalOf(member, members) }) });
 	}
 }
 
@@ -138,6 +140,22 @@ function requireAsPlanned(pid: number, differences: readonly string[]): void {
 		finding: differences.slice(0, 5).join("; "),
 		expectation: "expected it as planned",
 	});
+}
+
+/**
+ * The signal that had stopped a process, where it stops it again: one for which it has a handler, or that it blocks, would not, nor
+ * would one of a terminal where nobody in its session cares for its group (setpgid(2), on orphaned process groups).
+ */
+function stopSignalOf({ task, planned }: Member, members: readonly Member[]): number | undefined {
+	const { stopped, stopSignal, signalActions, threads } = task;
+	if (!stopped || stopSignal === undefined) return undefined;
+	const action = signalActions.find(({ signal }) => signal === stopSignal);
+	const held = threads.some(({ blocked }) => ((blocked >> BigInt(stopSignal - 1)) & 1n) === 1n);
+	const cared = members.some(({ planned: { ppid, pgid, sid } }) => {
+		const parent = members.find(({ planned: { pid } }) => pid === ppid)?.planned;
+		return pgid === planned.pgid && parent !== undefined && parent.sid === sid && parent.pgid !== pgid;
+	});
+	return (action?.handler ?? 0n) === 0n && !held && cared ? stopSignal : undefined;
 }
 
 async function requireRegisters(

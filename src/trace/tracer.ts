@@ -59,6 +59,8 @@ export interface Tracer {
 export interface Detaching {
 	/** Stopped as by SIGSTOP before any thread runs an instruction. */
 	readonly stop?: boolean;
+	/** By that signal; SIGSTOP where absent. */
+	readonly stopSignal?: number;
 	/** The process's id, which is that of no thread where its leader had ended; else the first of the threads. */
 	readonly leader?: number;
 	/** It is the agent's child, which is waited for later. That of another hears of its end when the agent has. */
@@ -237,8 +239,8 @@ export function tracerOn(agent: Agent): Tracer {
 				expectation: "expected the restorer's own memory to go",
 			});
 		},
-		detach: async (tids, { stop = false, leader = tids[0] ?? 0, isChild = true } = {}) => {
-			if (stop) await agent.call("kill", leader, SIGSTOP);
+		detach: async (tids, { stop = false, stopSignal = SIGSTOP, leader = tids[0] ?? 0, isChild = true } = {}) => {
+			if (stop) await agent.call("kill", leader, stopSignal);
 			const gone: number[] = [];
 			await each(
 				tids,
