@@ -60,7 +60,7 @@ export function planLeave(task: Task, context: Context, { stopsItself, stopped }
 			caution(
 				"thread-state",
 				`process ${pid}`,
-				`was stopped by ${signalName(task.stopSignal)}; it comes back stopped by SIGSTOP, as its parent may see`,
+				`was stopped by ${signalName(task.stopSignal)}; where that does not stop it again SIGSTOP does, as its parent may see`,
 			),
 		);
 	addDumpable(leader, task, context);
