@@ -173,9 +173,13 @@ const scene: fc.Arbitrary<Scene> = fc
 		});
 	})
 	.map(({ descriptors, watched, locked, fds }) => {
-		const targets = watched.map(([at, events, data, number = at]) => ({
+		const all = watched.map(([at, events, data, number = at]) => ({
 			...{ number, ...(number === at ? {} : { at }), events, data },
 		}));
+		// the kernel tells them apart by file and number: of two by one number, the files are two
+		const targets = all.filter(
+			(one) => !all.some((it) => it !== one && it.number === one.number && (it.at ?? one.at) !== undefined),
+		);
 		const known = new Map(descriptors.map(({ description }) => [description.id, description]));
 		const watching = new Map(
 			[...known].map(([id, it]): [number, Description] => [id, it.kind === "epoll" ? { ...it, targets } : it]),
