@@ -182,6 +182,12 @@ export const attributeTable: readonly AttributeRow[] = [
 			"connections that nobody had accepted are told; so are congestion control, TCP_DEFER_ACCEPT, TCP_USER_TIMEOUT, TCP_FASTOPEN, TCP_NOTSENT_LOWAT, TCP_WINDOW_CLAMP, TCP_SYNCNT, TCP_LINGER2 and packet filters",
 	},
 	{
+		name: "unix sockets, alone or connected to one another",
+		fate: "kept",
+		remark:
+			"with what waits in them; refused where whom they are connected to is not dumped, where descriptors wait in them (SCM_RIGHTS), and where something was sent to whom has not accepted it yet; connections of others that nobody had accepted are told; so are SO_PEEK_OFF, SO_LINGER, packet filters, and SO_PEERCRED of processes that are not dumped",
+	},
+	{
 		name: "other sockets, terminals, fanotify, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
