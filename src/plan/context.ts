@@ -3,6 +3,7 @@ import type { Range } from "../bytes/range.ts";
 import type { InputFile, Place } from "../program/args.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Ids } from "./ids.ts";
+import type { Inheritance } from "./inheritance.ts";
 import type { Inputs } from "./inputs.ts";
 import { type Actor, actorOf, type Opener } from "./opener.ts";
 import { type PartDraft, partDraft } from "./part.ts";
@@ -46,6 +47,8 @@ export interface CommonThings {
 	/** Shared memory, by the object's id. */
 	readonly objects: ReadonlyMap<number, CommonObject>;
 	readonly children: readonly number[];
+	/** What lies in its memory from those that made it, and for those that it makes. */
+	readonly inheritance: Inheritance;
 	/** Its descriptors are those of its parent, which opens and closes them (CLONE_FILES). */
 	readonly borrowsTable: boolean;
 	/** How it hears of what the restorer says to the first process, who alone reads it: for all of them. */

@@ -68,6 +68,7 @@ export const stages = [
 	"workshop",
 	"identity",
 	"shared",
+	"inheritance",
 	"children",
 	"files",
 	"clear",

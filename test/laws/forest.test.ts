@@ -8,7 +8,7 @@ import { type Plan, WORKSHOP } from "../../src/plan/plan.ts";
 import { FIRST_INPUT_FD, REPORT_FD } from "../../src/program/abi.ts";
 import { assemble } from "../../src/program/assemble.ts";
 import { SIMPLE } from "../support/builders/several.ts";
-import { letterOf, smallForest } from "../support/builders/small-forest.ts";
+import { letterOf, oldForest, smallForest } from "../support/builders/small-forest.ts";
 import { type ForestKernel, type ModelFd, type ModelOpen, modelForest } from "../support/models/model-forest.ts";
 import { agreeable, type Outcome, runModel } from "../support/models/model-kernel.ts";
 import { modelSpace } from "../support/models/model-space.ts";
@@ -62,100 +62,103 @@ function sameness(things: readonly unknown[]): number[] {
 	return things.map((it) => met.indexOf(it));
 }
 
-test("parents, sessions, groups, descriptions and memory are those of the forest", () => {
-	fc.assert(
-		fc.property(smallForest, (forest) => {
-			const { processes } = forest;
-			const { kernel, outcome, plan } = carriedOut(forest);
-			expect(outcome.reports.filter(({ id }) => id !== 0n)).toEqual([]);
-			expect(outcome.waiting).toEqual([]);
-			// what the restorer says is for all of them: were each to read a byte of its own, a quick one would take two
-			const heard = outcome.calls.filter(({ number, args }) => number === READ && args[0] === BigInt(plan.reportFd));
-			expect(heard.map(({ tid }) => tid)).toEqual([plan.pid, plan.pid]);
-			// a program that ends at once would take along whoever still ends with it
-			const last = (tid: number, call: number, first: bigint | undefined): number =>
-				outcome.calls.findLastIndex(
-					(it) => it.tid === tid && it.number === call && (first === undefined || it.args[0] === first),
-				);
-			for (const { identity } of processes.slice(1))
-				expect(last(identity.ppid, LEAVE, undefined)).toBeGreaterThan(last(identity.pid, PRCTL, SET_PDEATHSIG));
-			const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
-			expect(outcome.left.map(({ tid }) => tid).sort()).toEqual(tids.sort());
+function lawful(forest: Forest): void {
+	const { processes } = forest;
+	const { kernel, outcome, plan } = carriedOut(forest);
+	expect(outcome.reports.filter(({ id }) => id !== 0n)).toEqual([]);
+	expect(outcome.waiting).toEqual([]);
+	// what the restorer says is for all of them: were each to read a byte of its own, a quick one would take two
+	const heard = outcome.calls.filter(({ number, args }) => number === READ && args[0] === BigInt(plan.reportFd));
+	expect(heard.map(({ tid }) => tid)).toEqual([plan.pid, plan.pid]);
+	// a program that ends at once would take along whoever still ends with it
+	const last = (tid: number, call: number, first: bigint | undefined): number =>
+		outcome.calls.findLastIndex(
+			(it) => it.tid === tid && it.number === call && (first === undefined || it.args[0] === first),
+		);
+	for (const { identity } of processes.slice(1))
+		expect(last(identity.ppid, LEAVE, undefined)).toBeGreaterThan(last(identity.pid, PRCTL, SET_PDEATHSIG));
+	const tids = processes.flatMap(({ threads }) => threads.map(({ tid }) => tid));
+	expect(outcome.left.map(({ tid }) => tid).sort()).toEqual(tids.sort());
 
-			const [root] = processes;
-			const rootPid = present(root).identity.pid;
-			const pids = processes.map(({ identity }) => identity.pid);
-			const inside = (id: number): number => (pids.includes(id) ? id : rootPid);
-			const madeOf = (pid: number) => present(kernel.processes.get(pid));
-			expect(pids.map((pid) => [pid, madeOf(pid).ppid, madeOf(pid).sid, madeOf(pid).pgid])).toEqual(
-				processes.map(({ identity: { pid, ppid, sid, pgid } }) => [
-					pid,
-					pid === rootPid ? AGENT : ppid,
-					pid === rootPid ? pid : inside(sid),
-					pid === rootPid ? pid : inside(pgid),
-				]),
-			);
-
-			const wanted = processes.flatMap(({ identity, files }) =>
-				files.descriptors.map((it) => ({ pid: identity.pid, ...it })),
-			);
-			const got = wanted.map(({ pid, number }) => madeOf(pid).table.get(number));
-			expect(got.map((it) => [it?.description.kind, it?.closeOnExec])).toEqual(
-				wanted.map(({ description, closeOnExec }) => [description.kind, closeOnExec]),
-			);
-			expect(sameness(got.map((it) => it?.description))).toEqual(
-				sameness(wanted.map(({ description }) => description.id)),
-			);
-			const channels = wanted.flatMap(({ description: it }, i) => {
-				const id =
-					it.kind === "pipe" ? `pipe ${it.pipe.id}` : it.kind === "socket-pair" ? `pair ${it.pair}` : undefined;
-				return id === undefined ? [] : [{ id, channel: got[i]?.description.channel }];
-			});
-			expect(sameness(channels.map(({ channel }) => channel))).toEqual(sameness(channels.map(({ id }) => id)));
-			for (const { description } of got.flatMap((it) => it ?? []))
-				expect(description.deeds).toEqual(description.kind === "timerfd" ? ["timer"] : []);
-			expect(sameness(pids.map((pid) => madeOf(pid).table))).toEqual(
-				sameness(processes.map(({ identity, files }) => files.table ?? `of ${identity.pid}`)),
-			);
-			for (const { identity, files } of processes)
-				expect([...madeOf(identity.pid).table.keys()].sort()).toEqual(
-					files.descriptors.map(({ number }) => number).sort(),
-				);
-
-			const shown = processes.flatMap(({ identity, memory }) =>
-				memory.mappings.flatMap((it) => (it.backing.kind === "object" ? [{ pid: identity.pid, ...it }] : [])),
-			);
-			const inodes: unknown[] = [];
-			for (const { pid, start, end, backing } of shown) {
-				if (backing.kind !== "object") continue;
-				const { pages, page } = madeOf(pid).space;
-				inodes.push(pages.get(start)?.inode);
-				for (let at: bigint = start; at < end; at += 4096n) {
-					const index = (backing.offset + at - start) / 4096n;
-					expect(pages.get(at)).toMatchObject({ index, shared: true });
-					expect(pages.get(at)?.inode).toBe(pages.get(start)?.inode);
-					expect(page(at).toString("latin1", 0, 1)).toBe(letterOf(backing.object, index));
-				}
-			}
-			const ids = shown.map(({ backing }) => backing.kind === "object" && backing.object);
-			for (const [i, { description }] of wanted.entries()) {
-				if (description.kind !== "memfd") continue;
-				const { inode, readOnly = false } = present(got[i]).description;
-				inodes.push(inode);
-				ids.push(description.object);
-				expect(readOnly).toBe(description.flags === 0);
-				const { seals = 0, mode, uid = 0, gid = 0 } = present(forest.shared.objects.get(description.object)).thing;
-				expect(inode).toMatchObject({ seals, mode, owner: [BigInt(uid), BigInt(gid)] });
-			}
-			expect(sameness(inodes)).toEqual(sameness(ids));
-			for (const { identity, memory } of processes) {
-				const { pages, page } = madeOf(identity.pid).space;
-				const mapped = memory.mappings.reduce((sum, { start, end }) => sum + Number((end - start) / 4096n), 0);
-				expect(pages.size).toBe(mapped);
-				const [own] = memory.mappings;
-				expect(page(present(own).start).toString("latin1", 0, 1)).toBe(String.fromCharCode(97 + (identity.pid % 26)));
-			}
-		}),
-		{ numRuns: 300 },
+	const [root] = processes;
+	const rootPid = present(root).identity.pid;
+	const pids = processes.map(({ identity }) => identity.pid);
+	const inside = (id: number): number => (pids.includes(id) ? id : rootPid);
+	const madeOf = (pid: number) => present(kernel.processes.get(pid));
+	expect(pids.map((pid) => [pid, madeOf(pid).ppid, madeOf(pid).sid, madeOf(pid).pgid])).toEqual(
+		processes.map(({ identity: { pid, ppid, sid, pgid } }) => [
+			pid,
+			pid === rootPid ? AGENT : ppid,
+			pid === rootPid ? pid : inside(sid),
+			pid === rootPid ? pid : inside(pgid),
+		]),
 	);
+
+	const wanted = processes.flatMap(({ identity, files }) =>
+		files.descriptors.map((it) => ({ pid: identity.pid, ...it })),
+	);
+	const got = wanted.map(({ pid, number }) => madeOf(pid).table.get(number));
+	expect(got.map((it) => [it?.description.kind, it?.closeOnExec])).toEqual(
+		wanted.map(({ description, closeOnExec }) => [description.kind, closeOnExec]),
+	);
+	expect(sameness(got.map((it) => it?.description))).toEqual(sameness(wanted.map(({ description }) => description.id)));
+	const channels = wanted.flatMap(({ description: it }, i) => {
+		const id = it.kind === "pipe" ? `pipe ${it.pipe.id}` : it.kind === "socket-pair" ? `pair ${it.pair}` : undefined;
+		return id === undefined ? [] : [{ id, channel: got[i]?.description.channel }];
+	});
+	expect(sameness(channels.map(({ channel }) => channel))).toEqual(sameness(channels.map(({ id }) => id)));
+	for (const { description } of got.flatMap((it) => it ?? []))
+		expect(description.deeds).toEqual(description.kind === "timerfd" ? ["timer"] : []);
+	expect(sameness(pids.map((pid) => madeOf(pid).table))).toEqual(
+		sameness(processes.map(({ identity, files }) => files.table ?? `of ${identity.pid}`)),
+	);
+	for (const { identity, files } of processes)
+		expect([...madeOf(identity.pid).table.keys()].sort()).toEqual(files.descriptors.map(({ number }) => number).sort());
+
+	const shown = processes.flatMap(({ identity, memory }) =>
+		memory.mappings.flatMap((it) => (it.backing.kind === "object" ? [{ pid: identity.pid, ...it }] : [])),
+	);
+	const inodes: unknown[] = [];
+	for (const { pid, start, end, backing } of shown) {
+		if (backing.kind !== "object") continue;
+		const { pages, page } = madeOf(pid).space;
+		inodes.push(pages.get(start)?.inode);
+		for (let at: bigint = start; at < end; at += 4096n) {
+			const index = (backing.offset + at - start) / 4096n;
+			expect(pages.get(at)).toMatchObject({ index, shared: true });
+			expect(pages.get(at)?.inode).toBe(pages.get(start)?.inode);
+			expect(page(at).toString("latin1", 0, 1)).toBe(letterOf(backing.object, index));
+		}
+	}
+	const ids = shown.map(({ backing }) => backing.kind === "object" && backing.object);
+	for (const [i, { description }] of wanted.entries()) {
+		if (description.kind !== "memfd") continue;
+		const { inode, readOnly = false } = present(got[i]).description;
+		inodes.push(inode);
+		ids.push(description.object);
+		expect(readOnly).toBe(description.flags === 0);
+		const { seals = 0, mode, uid = 0, gid = 0 } = present(forest.shared.objects.get(description.object)).thing;
+		expect(inode).toMatchObject({ seals, mode, owner: [BigInt(uid), BigInt(gid)] });
+	}
+	expect(sameness(inodes)).toEqual(sameness(ids));
+	for (const { identity, memory } of processes) {
+		const { pages, page } = madeOf(identity.pid).space;
+		const mapped = memory.mappings.reduce((sum, { start, end }) => sum + Number((end - start) / 4096n), 0);
+		expect(pages.size).toBe(mapped);
+		for (const { start, end, backing } of memory.mappings) {
+			if (backing.kind !== "anonymous") continue;
+			for (let at: bigint = start; at < end; at += 4096n) {
+				const content = memory.contents.find((it) => it.start === at);
+				const bytes = content?.source.read(content.offset, 4096) ?? Buffer.alloc(4096);
+				expect(page(at).equals(bytes)).toBe(true);
+			}
+		}
+	}
+}
+
+test.each([
+	["of all kinds", smallForest],
+	["of three generations", oldForest],
+])("parents, sessions, groups, descriptions and memory are those of the forest: %s", (_, forests) => {
+	fc.assert(fc.property(forests, lawful), { numRuns: 120 });
 });

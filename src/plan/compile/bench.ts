@@ -20,7 +20,9 @@ import { chooseHole, reserver } from "../hole.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { hasCapability } from "../host-rights.ts";
 import { freshIds, sameIds } from "../ids.ts";
+import { type Inheritance, NO_INHERITANCE } from "../inheritance.ts";
 import { asIfOpened, type Inputs, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
+import { inheritanceOf, type Maker } from "../memory/inherit.ts";
 import { pagesUp, windowRoom } from "../memory/memfd-looks.ts";
 import { type Opener, openerOf } from "../opener.ts";
 import { personasOf } from "../personas.ts";
@@ -128,6 +130,8 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		}),
 	);
 	const words = wordsFor(kinship, memfds.size > 0);
+	const inheritances =
+		several && options.lazy !== true ? inheritanceIn(forest, kinship, facts) : new Map<number, Inheritance>();
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
@@ -135,6 +139,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			identity.ppid === pid && identity.pid !== pid ? [identity.pid] : [],
 		),
 		borrowsTable: kins.get(pid)?.borrows === true,
+		inheritance: inheritances.get(pid) ?? NO_INHERITANCE,
 		descriptions: new Map(
 			ordered.map(({ key, description }, i): [string, InputFile] => [
 				key,
@@ -180,6 +185,19 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 		}),
 	};
 }
+
+function inheritanceIn({ processes }: Forest, { root }: Kinship, facts: HostFacts): ReadonlyMap<number, Inheritance> {
+	const tasks = new Map(processes.map((task) => [task.identity.pid, task]));
+	const openers = new Map(processes.map((task) => [task, JSON.stringify(openerOf(task, facts), decimal)]));
+	return inheritanceOf(makerOf(root), tasks, (one, other) => openers.get(one) === openers.get(other));
+}
+
+const makerOf = ({ pid, fate, early, late }: Kin): Maker => ({
+	...{ pid, lives: fate.kind === "lives" },
+	makes: [...early, ...late].map(makerOf),
+});
+
+const decimal = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 
 /** Where blob and plan will live while the processes are made. The same for the same forest. */
 export const holeFor = (forest: Forest): Range => holeOfWhole(wholeOf(forest));

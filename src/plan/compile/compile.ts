@@ -15,6 +15,7 @@ import { planLeases, planLocks } from "../files/locks.ts";
 import { leaveWorkshop, makeDescriptions } from "../files/workshop.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { reportFreshIds } from "../ids.ts";
+import { planInheritance } from "../memory/inherited.ts";
 import { planMemory } from "../memory/memory.ts";
 import { planVdso } from "../memory/vdso.ts";
 import { openerOf } from "../opener.ts";
@@ -224,6 +225,10 @@ const withMakersTable = (bench: Bench): readonly NamedPart[] =>
 const ofTheTable: readonly string[] = ["files", "leases", "locks", "arming"];
 
 const amongOthers = (bench: Bench, isFirst: boolean): readonly NamedPart[] => [
+	[
+		"memory for those that come from it",
+		(task, context) => planInheritance(task.memory, context, [...bench.places.values()]),
+	],
 	["family", (task, context) => planFamily(bench.kinOf(task), isFirst, context, bench.making)],
 	// children inherit some of them
 	["attributes", (task, context) => inStage("files", planAttributes(task, context))],

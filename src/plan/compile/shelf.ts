@@ -8,6 +8,7 @@ import { O } from "../../linux/open.ts";
 import { type Context, contextOf } from "../context.ts";
 import { type FilePolicy, planFiles } from "../files/files.ts";
 import { slotsOf } from "../files/slots.ts";
+import { NO_INHERITANCE } from "../inheritance.ts";
 import { flagsOf, NO_FILE } from "../memory/map.ts";
 import { isMemfd } from "../memory/memfds.ts";
 import { makeCommonMemfd, settleCommonMemfd } from "../memory/memfds-of-several.ts";
@@ -40,7 +41,15 @@ export function planShelf(
 		const words = making.words.told;
 		const apart = contextOf({
 			...{ ...context, opener, inputs },
-			common: { descriptions: new Map(), objects: new Map(), elsewhere, words, children: [], borrowsTable: false },
+			common: {
+				descriptions: new Map(),
+				objects: new Map(),
+				elsewhere,
+				words,
+				children: [],
+				borrowsTable: false,
+				inheritance: NO_INHERITANCE,
+			},
 		});
 		const part = planFiles({ ...task, files: { descriptors } }, apart, policy);
 		steps.push(

@@ -41,7 +41,7 @@ export function addFill(
 	if (contents.length === 0) return;
 	const { draft, facts } = context;
 	const leader = draft.leader;
-	const total = contents.reduce((sum, { length }) => sum + length, 0n);
+	const total = totalOf(contents);
 	const reads = readsOf(contents, spacious, chunkOf(total));
 	const readers = total < WORTH_SHARING ? 1 : Math.min(facts.processors, MOST_READERS);
 	const [own = [], ...others] = sharesOf(reads, total, readers);
@@ -60,6 +60,15 @@ export function addFill(
 		);
 	}
 }
+
+/** The same by the process alone. */
+export function addReads(contents: readonly Placed<Address>[], spacious: readonly Spacious[], context: Context): void {
+	for (const read of readsOf(contents, spacious, chunkOf(totalOf(contents))))
+		addRead(context.draft.leader, read, context);
+}
+
+const totalOf = (contents: readonly Placed<Address>[]): bigint =>
+	contents.reduce((sum, { length }) => sum + length, 0n);
 
 interface Filler {
 	readonly number: number;

@@ -1,18 +1,19 @@
 import { address, TASK_SIZE } from "../../bytes/address.ts";
 import { rangeOf } from "../../bytes/extent.ts";
 import { byStart, gaps, lengthOf, type Range } from "../../bytes/range.ts";
-import type { Mapping, Memory, Task } from "../../forest/task.ts";
-import { MADV, MAP } from "../../linux/mman.ts";
+import type { Mapping, Task } from "../../forest/task.ts";
+import { MADV } from "../../linux/mman.ts";
 import type { Context } from "../context.ts";
 import { type FilePolicy, slotsOf } from "../files/slots.ts";
 import type { Part } from "../part.ts";
 import { addMappingPolicies, sealMappings } from "../process/attributes.ts";
 import { surveyMemory } from "./classify.ts";
 import { addBlanks, addFill } from "./fill.ts";
-import { advise, isAdvised, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
+import { clearAllBut, takeOver, trim } from "./inherited.ts";
+import { advise, mapAnonymous, mapFiles, protOf, protWhileFilling } from "./map.ts";
 import { mapObjects } from "./objects.ts";
-import type { Spacious } from "./read-plan.ts";
 import { attachSegments } from "./segments.ts";
+import { spaciousOf } from "./spacious.ts";
 import { mapViews, withViews } from "./views.ts";
 
 export interface MemoryOptions {
@@ -41,17 +42,20 @@ export function planMemory(
 	const { identity, memory, files } = task;
 	const survey = surveyMemory(memory);
 	const { regular, guards, contents, blanks, filled, views } = lazy ? withViews(survey) : { ...survey, views: [] };
-	clear(context);
+	const found = takeOver(regular, contents, context);
+	const fresh = regular.filter((mapping) => !found.taken.has(mapping));
+	clear(found.ranges, context);
+	trim(found, context);
 	const slots = slotsOf(files, { fds: new Map(), missing: "error", ...policy }, () => {});
 	const objects = mapObjects(memory, regular, filled, slots, context);
 	const segments = attachSegments(task, regular, context);
-	mapFiles(regular, filled, context);
-	mapAnonymous(regular, filled, context);
+	mapFiles(fresh, filled, context);
+	mapAnonymous(fresh, filled, context);
 	mapViews(views, context);
 	advise(regular, context);
 	addMappingPolicies(task, context);
 	addFill(
-		[...contents, ...objects.contents, ...segments.contents],
+		[...found.contents, ...objects.contents, ...segments.contents],
 		spaciousOf(regular, memory, context),
 		identity.pid,
 		context,
@@ -71,35 +75,21 @@ export function planMemory(
  * The last of the restorer's own memory that is not in the hole: its stack, and the vdso it was given. What other processes have too
  * lies there already.
  */
-function clear({ draft, hole, common }: Context): void {
+function clear(found: readonly Range[], context: Context): void {
+	const { hole, common } = context;
 	const windows = [...(common?.objects.values() ?? [])].flatMap(({ window, memfd }) =>
 		memfd === undefined ? (window ?? []) : [],
 	);
-	const kept = [...windows, hole].sort(byStart);
+	const kept = [...windows, ...found, hole].sort(byStart);
+	if (kept.length > 1) {
+		clearAllBut(kept, "everything that is not shared", context);
+		return;
+	}
 	for (const { start, end } of gaps({ start: address(0n), end: TASK_SIZE }, kept)) {
-		const where =
-			kept.length > 1
-				? "everything that is not shared"
-				: `everything ${start < hole.start ? "below" : "above"} the hole`;
-		draft.leader.add("clear", "munmap", [start, end - start], where);
+		const where = `everything ${start < hole.start ? "below" : "above"} the hole`;
+		context.draft.leader.add("clear", "munmap", [start, end - start], where);
 	}
 }
-
-/** Where pages may come before their bytes: private memory of no file, and not a stack, whose end moves. */
-const spaciousOf = (
-	mappings: readonly Mapping[],
-	{ hugePagesDisabled = false }: Memory,
-	{ facts }: Context,
-): Spacious[] =>
-	mappings
-		.filter(({ backing, flags }) => backing.kind === "anonymous" && (flags & UNLIKE) === 0)
-		.map((mapping) => {
-			const { start, end } = mapping;
-			const huge = facts.hugePages !== "never" && !hugePagesDisabled && !isAdvised(mapping, MADV.NOHUGEPAGE);
-			return { start, end, huge };
-		});
-
-const UNLIKE = MAP.GROWSDOWN | MAP.DROPPABLE | MAP.HUGETLB;
 
 function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Context): void {
 	const leader = draft.leader;

@@ -62,6 +62,8 @@ interface Seed {
 	readonly threads: number;
 	readonly open: readonly number[];
 	readonly maps: readonly (readonly [object: number, page: number])[];
+	/** Private memory: how many pages each piece has, and the letters in them; a dot is a page that was never written. */
+	readonly private: readonly (readonly [pages: number, letters: string])[];
 }
 
 const seed: fc.Arbitrary<Seed> = fc.record({
@@ -69,39 +71,48 @@ const seed: fc.Arbitrary<Seed> = fc.record({
 	...{ threads: fc.constantFrom(1, 1, 2), borrows: fc.constantFrom(false, false, true) },
 	open: fc.array(fc.oneof(fc.nat(DESCRIPTIONS.length - 1), fc.constant(-1)), { maxLength: 8 }),
 	maps: fc.array(fc.tuple(fc.nat(LETTERS.length - 1), fc.nat(1)), { maxLength: 3 }),
+	private: fc.array(fc.tuple(fc.nat(4), fc.stringMatching(/^[.ab]{4}$/)), { minLength: 2, maxLength: 2 }),
 });
 
-/** One to five processes. */
-export const smallForest: fc.Arbitrary<Forest> = fc
-	.record({
-		seeds: fc.array(seed, { minLength: 1, maxLength: 5 }),
-		pids: fc.uniqueArray(fc.integer({ min: 2, max: 400 }), { minLength: 10, maxLength: 10 }),
-		foreign: fc.boolean(),
-	})
-	.map(({ seeds, pids, foreign }) => {
-		const born: number[] = [];
-		const kin: Omit<Task["identity"], "comm" | "pgid">[] = [];
-		for (const [i, it] of seeds.entries()) {
-			const pid = pids[i] ?? 0;
-			const above = it.parent % Math.max(1, i);
-			const parent = kin[above];
-			const early = it.early && above > 0 && parent !== undefined && parent.sid === parent.pid;
-			const inherited = early ? (born[above] ?? 0) : (parent?.sid ?? 0);
-			born.push(inherited);
-			const sid = parent === undefined ? (foreign ? 1 : pid) : it.leadsSession ? pid : inherited;
-			kin.push({ pid, ppid: parent?.pid ?? 0, sid });
-		}
-		const leads = seeds.map((it, i) => it.leadsGroup || kin[i]?.sid === kin[i]?.pid);
-		const tasks = kin.map(({ pid, ppid, sid }, i) => {
-			const it = present(seeds[i]);
-			// any in its session, also of who comes after it
-			const groups = kin.filter((other, n) => other.sid === sid && leads[n] === true).map((other) => other.pid);
-			const joined = groups[it.group % Math.max(1, groups.length)] ?? sid;
-			const pgid = leads[i] === true && (i > 0 || !foreign) ? pid : i === 0 && foreign ? 1 : joined;
-			return withThings(it, { pid, ppid, sid, pgid, comm: "small" }, pids[5 + i] ?? 0);
+/** @param parents of the second process and those after it, where they are not by chance. */
+const forestOfSeeds = (count: { readonly minLength: number }, parents?: readonly number[]): fc.Arbitrary<Forest> =>
+	fc
+		.record({
+			seeds: fc.array(seed, { ...count, maxLength: 5 }),
+			pids: fc.uniqueArray(fc.integer({ min: 2, max: 400 }), { minLength: 10, maxLength: 10 }),
+			foreign: fc.boolean(),
+		})
+		.map(({ seeds: drawn, pids, foreign }) => {
+			const seeds = drawn.map((it, i) => ({ ...it, parent: parents?.[i - 1] ?? it.parent }));
+			const born: number[] = [];
+			const kin: Omit<Task["identity"], "comm" | "pgid">[] = [];
+			for (const [i, it] of seeds.entries()) {
+				const pid = pids[i] ?? 0;
+				const above = it.parent % Math.max(1, i);
+				const parent = kin[above];
+				const early = it.early && above > 0 && parent !== undefined && parent.sid === parent.pid;
+				const inherited = early ? (born[above] ?? 0) : (parent?.sid ?? 0);
+				born.push(inherited);
+				const sid = parent === undefined ? (foreign ? 1 : pid) : it.leadsSession ? pid : inherited;
+				kin.push({ pid, ppid: parent?.pid ?? 0, sid });
+			}
+			const leads = seeds.map((it, i) => it.leadsGroup || kin[i]?.sid === kin[i]?.pid);
+			const tasks = kin.map(({ pid, ppid, sid }, i) => {
+				const it = present(seeds[i]);
+				// any in its session, also of who comes after it
+				const groups = kin.filter((other, n) => other.sid === sid && leads[n] === true).map((other) => other.pid);
+				const joined = groups[it.group % Math.max(1, groups.length)] ?? sid;
+				const pgid = leads[i] === true && (i > 0 || !foreign) ? pid : i === 0 && foreign ? 1 : joined;
+				return withThings(it, { pid, ppid, sid, pgid, comm: "small" }, pids[5 + i] ?? 0);
+			});
+			return forestOf(withTables(tasks, seeds));
 		});
-		return forestOf(withTables(tasks, seeds));
-	});
+
+/** One to five processes. */
+export const smallForest: fc.Arbitrary<Forest> = forestOfSeeds({ minLength: 1 });
+
+/** Five of three generations. */
+export const oldForest: fc.Arbitrary<Forest> = forestOfSeeds({ minLength: 5 }, [0, 1, 1, 0]);
 
 function withTables(tasks: readonly Task[], seeds: readonly Seed[]): readonly Task[] {
 	const files = new Map<number, Task["files"]>();
@@ -120,8 +131,21 @@ function withTables(tasks: readonly Task[], seeds: readonly Seed[]): readonly Ta
 	);
 }
 
-function withThings({ threads, open, maps }: Seed, identity: Task["identity"], second: number): Task {
+/** Of whatever a process has privately at the same places as others: its own letters, or theirs. */
+const privateOf = (pieces: Seed["private"]): Pick<Task["memory"], "mappings" | "contents"> => ({
+	mappings: pieces.flatMap(([pages], i) =>
+		pages === 0 ? [] : [map(PRIVATE + BigInt(16 * (i + 1)) * P, pages, { kind: "anonymous" })],
+	),
+	contents: pieces.flatMap(([pages, letters], i) =>
+		[...letters.slice(0, pages)].flatMap((letter, page) =>
+			letter === "." ? [] : [lettered(PRIVATE + BigInt(16 * (i + 1) + page) * P, letter)],
+		),
+	),
+});
+
+function withThings({ threads, open, maps, private: pieces }: Seed, identity: Task["identity"], second: number): Task {
 	const { pid } = identity;
+	const own = privateOf(pieces);
 	const chosen = maps.filter(([object], i) => maps.findIndex(([other]) => other === object) === i);
 	const mappings = chosen.map(
 		([object, page], i): Mapping =>
@@ -142,8 +166,8 @@ function withThings({ threads, open, maps }: Seed, identity: Task["identity"], s
 		...smallTask({
 			threads: [pid, second].slice(0, threads).map((tid) => smallThread({ tid, registers: USER })),
 			memory: {
-				mappings: [map(PRIVATE, 1, { kind: "anonymous" }), ...mappings],
-				contents: [lettered(PRIVATE, String.fromCharCode(97 + (pid % 26)))],
+				mappings: [map(PRIVATE, 1, { kind: "anonymous" }), ...own.mappings, ...mappings],
+				contents: [lettered(PRIVATE, String.fromCharCode(97 + (pid % 26))), ...own.contents],
 				bounds: BOUNDS,
 			},
 			files: { descriptors },

@@ -227,6 +227,8 @@ export function modelForest(): ForestKernel {
 				return own.space.munmap(a, b);
 			case 25:
 				return own.space.mremap(args);
+			case 28:
+				return own.space.madvise(a, b, args[2] ?? 0n);
 			case 109:
 				return setpgid(own, Number(a), Number(b));
 			case 112:

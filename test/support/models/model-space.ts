@@ -37,10 +37,12 @@ export interface ModelSpace extends ModelMemory {
 	mmap(args: readonly bigint[], inode: ModelInode | undefined, readOnly?: boolean): bigint;
 	munmap(at: bigint, length: bigint): bigint;
 	mremap(args: readonly bigint[]): bigint;
+	madvise(at: bigint, length: bigint, advice: bigint): bigint;
 }
 
 const PAGE = 4096n;
 const [SHARED, FIXED, ANONYMOUS, NOREPLACE] = [1n, 0x10n, 0x20n, 0x10_0000n];
+const DONTNEED = 4n;
 const [EFAULT, EEXIST, EINVAL] = [-14n, -17n, -22n];
 
 const bytes = (): Buffer => Buffer.alloc(Number(PAGE));
@@ -135,7 +137,19 @@ export function modelSpace(
 			for (const page of [...all.keys()]) if (page >= at && page < at + length) all.delete(page);
 			return 0n;
 		},
+		madvise: (at, length, advice) => {
+			if (advice !== DONTNEED) throw new Error(`madvise(${advice})`);
+			for (let i = 0n; i < length; i += PAGE) delete pageAt(at + i).own;
+			return 0n;
+		},
 		mremap: ([old = 0n, oldLength = 0n, length = 0n, flags = 0n, to = 0n]) => {
+			if (flags === 0n) {
+				const { inode, shared } = pageAt(old);
+				if (inode !== undefined || shared || length <= oldLength) throw new Error("mremap of another kind");
+				if (busy(old + oldLength, length - oldLength)) return -12n;
+				put(old + oldLength, length - oldLength, () => ({ index: 0n, shared: false }));
+				return old;
+			}
 			if (oldLength !== 0n || flags !== 3n) throw new Error("mremap of another kind");
 			const from = all.get(old);
 			if (from?.shared !== true) return EFAULT;

@@ -5,7 +5,7 @@ import type { Task } from "../../../../src/forest/task.ts";
 import { compileForest } from "../../../../src/plan/compile/compile.ts";
 import type { CompileOptions } from "../../../../src/plan/compile/options.ts";
 import { planSteps, SIMPLE } from "../../../support/builders/several.ts";
-import { map } from "../../../support/builders/small-task.ts";
+import { lettered, map } from "../../../support/builders/small-task.ts";
 import { refusal } from "../../../support/refusal.ts";
 
 const LENIENT: CompileOptions = { fds: new Map(), missing: "null" };
@@ -36,6 +36,28 @@ describe("a plan of several processes", () => {
 			"process 7: setpgid leads its process group",
 			"process 7: gettid others may join its group",
 			"process 7: futex others may join its group",
+		]);
+	});
+
+	it("fills what children have from their parent once, before they are made; the rest each by itself", () => {
+		const withPages = (pid: number, ppid: number, pages: number, letters: string): Task => {
+			const task = SIMPLE.process(pid, ppid, 5, 5);
+			const mappings = [...task.memory.mappings, map(0x30_0000n, pages, { kind: "anonymous" })];
+			const contents = [...task.memory.contents, lettered(0x30_0000n, letters)];
+			return { ...task, memory: { ...task.memory, mappings, contents } };
+		};
+		const plan = compile(forestOf([withPages(5, 0, 3, "abc"), withPages(6, 5, 4, "abx"), withPages(7, 5, 2, "ay")]));
+		expect(planSteps(plan, ["inheritance", "map", "fill"])).toEqual([
+			"leader: munmap everything that nobody is to have",
+			"leader: munmap everything that nobody is to have",
+			"leader: mmap anonymous memory",
+			"leader: mmap anonymous memory",
+			"leader: pread64 fill 4096 bytes",
+			"leader: pread64 fill 8192 bytes",
+			"leader: pread64 fill 4096 bytes",
+			"process 6: mremap it has grown since",
+			"process 6: pread64 fill 4096 bytes",
+			"process 7: pread64 fill 4096 bytes",
 		]);
 	});
 
