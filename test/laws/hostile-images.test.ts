@@ -19,6 +19,7 @@ import { fixturePath } from "../support/builders/fixture-core.ts";
 import { damaged, edits } from "../support/builders/image-damage.ts";
 import { madeHost } from "../support/builders/made-host.ts";
 import { filled, livingDonor, P } from "../support/builders/pair.ts";
+import { TTY_INFO, terminalInfo } from "../support/builders/terminal-image.ts";
 import { scratch } from "../support/scratch.ts";
 import { delimited, framed, imageBytes, number } from "../support/witness/wire.ts";
 
@@ -123,7 +124,10 @@ function handMade(): [string, Buffer][] {
 				...[number(7, 5), number(8, 6), number(9, 7), number(10, 8)],
 			),
 		},
-		{ id: 61, type: 11, body: body(19, number(1, 61), number(2, 1), number(3, 2), flow(4), number(6, 53)) },
+		{ id: 61, type: 11, body: body(19, number(1, 61), number(2, 6), number(3, 0o100002), flow(4), number(6, 63)) },
+		{ id: 62, type: 11, body: body(19, number(1, 62), number(2, 7), number(3, 0o100002), flow(4), number(6, 64)) },
+		{ id: 63, name: "/dev/pts/3" },
+		{ id: 64, name: "/dev/ptmx" },
 	];
 	const [REMAP, GHOST, PIPES] = [0x59133954, 0x52583605, 0x56453709];
 	const remap = (...values: readonly number[]): number[] => values.flatMap((value, i) => number(i + 1, value));
@@ -149,6 +153,7 @@ function handMade(): [string, Buffer][] {
 		alarm: 3,
 		...{ oomScoreAdjust: -3, subreaper: true, hugePagesDisabled: true },
 		extra: {
+			"tty-info.img": image(TTY_INFO, terminalInfo(7, 0x502, 0), terminalInfo(6, 0x8803, 0)),
 			"remap-fpath.img": image(REMAP, remap(52, 1, 1), remap(53, 54, 0)),
 			"ghost-file-1.img": imageBytes(
 				GHOST,

@@ -13,6 +13,7 @@ import {
 	writeDonor,
 } from "../../../support/builders/donor-builder.ts";
 import { livingDonor, withVma } from "../../../support/builders/pair.ts";
+import { TTY_INFO, terminalInfo } from "../../../support/builders/terminal-image.ts";
 import { present } from "../../../support/present.ts";
 import { refusal } from "../../../support/refusal.ts";
 import { scratch } from "../../../support/scratch.ts";
@@ -422,23 +423,14 @@ describe("descriptors from images", () => {
 	});
 
 	it("a terminal, whose settings both ends have; control characters lie in the first words", () => {
-		const words = [0x157f_1c03, 0x0001_0004, 0x001a_1311, 0x160f_1712, 0xdead_beef];
-		const termios = [0x500, 5, 0xbf, 0x8a3b, 0, 0, 0].flatMap((word, i) => number(i + 1, word));
-		const cc = [...words, ...Array.from({ length: 14 }, () => 0x7f00_0001)].flatMap((word) => number(8, word));
-		const none = [
-			...[1, 2, 3, 4, 5, 6, 7].flatMap((field) => number(field, 0)),
-			...Array(19).fill(number(8, 0)).flat(),
-		];
-		const size = [24, 80, 0, 0].flatMap((word, i) => number(i + 1, word));
-		const info = (id: number, rdev: number, session: number, ...more: Bytes[]): Bytes => [
-			...[number(1, id), number(2, 1), number(3, 0), number(4, 0), number(5, 0), number(6, session)].flat(),
-			...[number(7, session), number(8, rdev), delimited(9, [...termios, ...cc]), delimited(10, none)].flat(),
-			...[delimited(11, size), delimited(12, number(1, 3)), ...more].flat(),
-		];
 		const tty = (id: number, end: number, file: number): Bytes =>
 			part(19, number(1, id), number(2, end), number(3, 0o100002), flow(4), number(6, file));
 		const extra = {
-			"tty-info.img": image(0x59453036, info(7, 0x502, 9), info(6, 0x8803, 0, number(14, 5), number(15, 6))),
+			"tty-info.img": image(
+				TTY_INFO,
+				terminalInfo(7, 0x502, 9),
+				terminalInfo(6, 0x8803, 0, number(14, 5), number(15, 6)),
+			),
 			"tty-data.img": image(0x59413026, [...number(1, 6), ...delimited(2, [...Buffer.from("ls\n")])]),
 		};
 		const { files, close } = tasksOf(
