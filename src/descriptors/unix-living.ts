@@ -2,7 +2,7 @@ import { defined } from "../bytes/defined.ts";
 import { i32 } from "../bytes/layout.ts";
 import { caution, loss } from "../finding.ts";
 import { AF_UNIX } from "../linux/io.ts";
-import { linger, optionInt, SO, SOL_SOCKET, ucred } from "../linux/socket.ts";
+import { linger, optionInt, SO, SOCK, SOL_SOCKET, ucred } from "../linux/socket.ts";
 import { timeval } from "../linux/time.ts";
 import { isAbstract, isRelative, unixNameText } from "../linux/unix.ts";
 import type { UnixDiag } from "../linux/unix-diag.ts";
@@ -81,7 +81,8 @@ async function describe(
 	const file = name === undefined || isAbstract(name) ? undefined : await ask.socketFile(open, diag);
 	const listener = ask.unix.listenerOf(inode);
 	const peer = listener ?? (diag.peer === 0 ? undefined : diag.peer);
-	const waits = !isListening(diag) && (isDatagram(diag) || diag.queued > 0);
+	// packets may have no bytes, and datagrams none at the front
+	const waits = isDatagram(diag) || (type === SOCK.SEQPACKET ? isEnd(diag) : !isListening(diag) && diag.queued > 0);
 	return {
 		kind: "unix-socket",
 		...common,

@@ -7,7 +7,6 @@ import type { BoundFile, OpenDescriptor } from "../descriptors/ask.ts";
 import type { UnixMessage } from "../descriptors/unix-description.ts";
 import { type UnixSights, unixSightsOf } from "../descriptors/unix-sights.ts";
 import { refuse } from "../errors.ts";
-import { SOCK } from "../linux/socket.ts";
 import { isRelative } from "../linux/unix.ts";
 import type { UnixDiag } from "../linux/unix-diag.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
@@ -85,7 +84,7 @@ export async function messagesIn(
 	type: number,
 ): Promise<readonly UnixMessage[]> {
 	const subject = `descriptor ${number}`;
-	const peeked = await peekMessages(agent, socket, type === SOCK.STREAM, subject);
+	const peeked = await peekMessages(agent, socket, type, subject);
 	const passed = peeked.flatMap(({ rights }) => rights);
 	for (const fd of passed) await agent.call("close", fd);
 	if (passed.length > 0)

@@ -51,7 +51,8 @@ export function sourcesOf({ memory, files, ipc }: Pick<Task, "memory" | "files" 
 	for (const { contents } of ipc?.segments ?? []) for (const { source } of contents) sources.add(source);
 	for (const { contents } of memory.ghosts ?? []) for (const { source } of contents) sources.add(source);
 	for (const { description } of files.descriptors) {
-		for (const { source } of waitingIn(description)) sources.add(source);
+		// a message of no bytes comes from nowhere
+		for (const { source, length } of waitingIn(description)) if (length > 0n) sources.add(source);
 	}
 	return [...sources];
 }

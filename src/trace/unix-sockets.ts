@@ -63,64 +63,88 @@ const PORTION = 32_768;
 
 const CONTROL = 1024 + SCM_MAX_FD * i32.size;
 
+/** Peeks at what comes first, wherever others have peeked to (socket(7), SO_PEEK_OFF). */
+const AT_FIRST = -1;
+
 /**
  * A copy of what waits in a unix socket, which stays there (MSG_PEEK).
  *
+ * folklore: a message of no bytes is passed over once somebody has peeked at it, if it is not the first (net/core/datagram.c,
+ * `skb->peeked`, Linux 6.18): so a second look does not see those that are seen here.
+ *
  * @param socket a descriptor of the agent's
- * @param stream its messages have no bounds
+ * @param type SOCK_ number: the messages of a stream have no bounds.
  * @throws NecromancerError ERR_HOST
  */
 export async function peekMessages(
 	agent: Agent,
 	socket: bigint,
-	stream: boolean,
+	type: number,
 	subject: string,
 ): Promise<readonly PeekedMessage[]> {
-	const before = await peekOffset(agent, socket);
+	const stream = type === SOCK.STREAM;
+	const before = {
+		offset: await optionOf(agent, socket, SO.PEEK_OFF),
+		credentials: await optionOf(agent, socket, SO.PASSCRED),
+	};
+	const look = (at: number): Promise<Peek> => peek(agent, socket, at, type, before);
 	const messages: PeekedMessage[] = [];
 	const failed = (call: string, result: bigint): never =>
 		refuse("ERR_HOST", { subject, finding: `${call} failed with ${errnoName(Number(result))}` });
-	try {
-		for (let at = 0; ; ) {
-			const first = await peek(agent, socket, at);
-			if (failedWith(first.result, EAGAIN) || first.result === 0n) break;
-			if (first.result < 0n) failed("recvmsg", first.result);
-			// of a message it is the whole length (MSG_TRUNC)
-			const length = Number(first.result);
-			const parts = [first.bytes];
-			for (let have = first.bytes.length; !stream && have < length; ) {
-				const more = await peek(agent, socket, at + have);
-				for (const fd of more.rights) await agent.call("close", fd);
-				if (more.result <= 0n) failed("recvmsg", more.result);
-				parts.push(more.bytes);
-				have += more.bytes.length;
-			}
-			const bytes = Buffer.concat(parts);
-			messages.push({ ...first.message, rights: first.rights, bytes });
-			at += bytes.length;
+	if (!stream) {
+		const first = await look(AT_FIRST);
+		if (first.result === 0n && !isEnd(type, first))
+			messages.push({ ...first.message, rights: first.rights, bytes: first.bytes });
+		else for (const fd of first.rights) await agent.call("close", fd);
+	}
+	for (let at = 0; ; ) {
+		const first = await look(at);
+		if (failedWith(first.result, EAGAIN) || (first.result === 0n && isEnd(type, first))) break;
+		if (first.result < 0n) failed("recvmsg", first.result);
+		// of a message it is the whole length (MSG_TRUNC)
+		const length = Number(first.result);
+		const parts = [first.bytes];
+		for (let have = first.bytes.length; !stream && have < length; ) {
+			const more = await look(at + have);
+			for (const fd of more.rights) await agent.call("close", fd);
+			if (more.result <= 0n) failed("recvmsg", more.result);
+			parts.push(more.bytes);
+			have += more.bytes.length;
 		}
-	} finally {
-		await agent.call("setsockopt", socket, SOL_SOCKET, SO.PEEK_OFF, i32Bytes(before), i32.size);
+		const bytes = Buffer.concat(parts);
+		messages.push({ ...first.message, rights: first.rights, bytes });
+		at += bytes.length;
 	}
 	return messages;
 }
 
-async function peekOffset(agent: Agent, socket: bigint): Promise<number> {
-	const [value, length] = [i32Bytes(-1), i32Bytes(i32.size)];
-	await agent.call("getsockopt", socket, SOL_SOCKET, SO.PEEK_OFF, value, length);
-	return i32.read(viewOf(value), 0);
-}
-
-async function peek(
-	agent: Agent,
-	socket: bigint,
-	at: number,
-): Promise<{
+interface Peek {
 	readonly result: bigint;
 	readonly bytes: Buffer;
 	readonly message: Pick<PeekedMessage, "from">;
 	readonly rights: readonly number[];
-}> {
+	/** Whether something came besides the bytes. */
+	readonly accompanied: boolean;
+}
+
+/** Whether no bytes mean that nothing more will come. */
+const isEnd = (type: number, { accompanied }: Peek): boolean =>
+	type === SOCK.STREAM || (type === SOCK.SEQPACKET && !accompanied);
+
+async function optionOf(agent: Agent, socket: bigint, option: number): Promise<Uint8Array> {
+	const value = i32Bytes(0);
+	await agent.call("getsockopt", socket, SOL_SOCKET, option, value, i32Bytes(i32.size));
+	return value;
+}
+
+/** @param before the socket's options, which it has again when the batch is done */
+async function peek(
+	agent: Agent,
+	socket: bigint,
+	at: number,
+	type: number,
+	before: { readonly offset: Uint8Array; readonly credentials: Uint8Array },
+): Promise<Peek> {
 	const batch = agent.batch();
 	const [bytes, name, control] = [batch.space(PORTION), batch.space(SOCKADDR_UN_SIZE + 1), batch.space(CONTROL)];
 	const vector = batch.put(iovec.encode({ iov_base: bytes.at, iov_len: BigInt(PORTION) }));
@@ -130,18 +154,26 @@ async function peek(
 			...{ msg_control: control.at, msg_controllen: BigInt(control.size), msg_flags: 0 },
 		}),
 	);
-	batch.call("setsockopt", socket, SOL_SOCKET, SO.PEEK_OFF, batch.put(i32Bytes(at)), i32.size);
+	const set = (option: number, value: Uint8Array): void =>
+		void batch.call("setsockopt", socket, SOL_SOCKET, option, batch.put(value), i32.size);
 	const flags = MSG.PEEK | MSG.DONTWAIT | MSG.TRUNC | MSG.CMSG_CLOEXEC;
+	// with every packet come credentials then, and none where the connection ends: both are no bytes
+	const asks = type === SOCK.SEQPACKET;
+	set(SO.PEEK_OFF, i32Bytes(at));
+	if (asks) set(SO.PASSCRED, i32Bytes(1));
 	const slot = batch.call("recvmsg", socket, header, flags);
+	if (asks) set(SO.PASSCRED, before.credentials);
+	set(SO.PEEK_OFF, before.offset);
 	const done = await agent.perform(batch, { patience: PATIENCE, doing: "copying what waits in a socket" });
 	const result = done.result(slot);
-	if (result < 0n) return { result, bytes: Buffer.alloc(0), message: {}, rights: [] };
+	if (result < 0n) return { result, bytes: Buffer.alloc(0), message: {}, rights: [], accompanied: false };
 	const told = msghdr.decode(done.bytes(header));
 	const from = decodeUnixAddress(done.bytes(name).subarray(0, told.msg_namelen));
 	return {
 		result,
 		bytes: Buffer.from(done.bytes(bytes).subarray(0, Math.min(Number(result), PORTION))),
 		message: from === undefined ? {} : { from },
+		accompanied: told.msg_controllen > 0n,
 		rights: rightsIn(done.bytes(control).subarray(0, Number(told.msg_controllen))),
 	};
 }

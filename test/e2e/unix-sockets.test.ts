@@ -38,12 +38,14 @@ describe.skipIf(!able)(`unix sockets${needs}`, () => {
 		await empty();
 		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
 		room().run(["kill", "-USR1", `${pid}`]);
-		const after = (await linesOf(log, 2 * TOLD + 8)).slice(TOLD);
+		const after = (await linesOf(log, 2 * TOLD + 10)).slice(TOLD);
 		expect(after.slice(0, TOLD)).toEqual(said);
 		expect(after.slice(TOLD)).toEqual([
 			"accepted b'to the server' client b'to the client'",
 			"other b'one' b'two' b'a third that is longer' b''",
 			"box b'from one who is there' from b'\\x00sender of PID' b'from one who is gone' from b'\\x00gone of PID'",
+			"blanks b'' b'between' b'' b'' b'behind' b''",
+			"empties b'' b'' b'something' b''",
 			"deleted b'by a name that is gone' left b'the last words' b''",
 			"waiting b'at last' own 65534:65534",
 			"relative b'new'",

@@ -36,6 +36,16 @@ one, other = socket.socketpair(UNIX, SEQPACKET)
 for record in (b"one", b"two", b"a third that is longer"):
     one.send(record)
 one.shutdown(socket.SHUT_WR)
+# messages of no bytes, one of them the last before the end of a connection
+blank, blanks = socket.socketpair(UNIX, SEQPACKET)
+for record in (b"", b"between", b"", b"", b"behind", b""):
+    blank.send(record)
+blank.shutdown(socket.SHUT_WR)
+# credentials come with a message of no bytes too, and not with the end
+blanks.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+empty, empties = socket.socketpair(UNIX, DGRAM)
+for record in (b"", b"", b"something", b""):
+    empty.send(record)
 box = made(DGRAM, "\0box of %d" % os.getpid())
 box.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 sender = made(DGRAM, "\0sender of %d" % os.getpid(), box.getsockname())
@@ -103,11 +113,25 @@ def received(it, *flags):
     return f"{bytes} from {name(address)}"
 
 
+def waits(it, most):
+    """What can be received without waiting, up to the end."""
+    for _ in range(most):
+        try:
+            bytes, control, _, _ = it.recvmsg(100, 100, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if it is blanks and not control:
+            return
+        yield bytes
+
+
 def again(*_):
     tell()
     say("accepted", accepted.recv(100), "client", client.recv(100))
     say("other", *(other.recv(100) for _ in range(4)))
     say("box", received(box), received(box))
+    say("blanks", *(waits(blanks, 9)))
+    say("empties", *(waits(empties, 9)))
     say("deleted", deleted.recv(100), "left", left.recv(100), left.recv(100))
     late = listener.accept()[0]
     waiting.send(b"at last")
