@@ -58,8 +58,8 @@ program is killed, they go on as they were.
 It takes the right to trace each of them: its own user, unless Yama or its dumpable flag forbid that, or CAP_SYS_PTRACE.
 Refused by name, before any is touched: connections to others, terminals whose other end is elsewhere (--shell-job), other
 descriptors without a place in images (--missing-fds), seccomp filters, other namespaces than ours but for System V IPC; and
-processes that share memory, directories or signal handlers (CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network, UTS
-and cgroup namespaces, labels of security modules, a local descriptor table and the like are let go with --allow-lost. Whether
-Landlock confines one cannot be seen: if it does, it does no more afterwards. Each gets a new session keyring.
+processes that share memory, directories or signal handlers (CLONE_VM, CLONE_FS, CLONE_SIGHAND), as vfork has it. Network,
+UTS and cgroup namespaces, labels of security modules, a local descriptor table and the like are let go with --allow-lost.
+Whether Landlock confines one cannot be seen: if it does, it does no more afterwards. Each gets a new session keyring.
 
 Exit status: 0 done, 1 there is no such process, or no space; 2 usage, 6 this host cannot, or this version.`;
