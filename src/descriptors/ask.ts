@@ -34,6 +34,8 @@ export interface Look {
 	isElsewhere(open: OpenDescriptor, place: TerminalPlace): boolean;
 	/** Of all that are dumped together. */
 	readonly unix: UnixSights;
+	/** All that are dumped together, but for those that have ended. */
+	readonly together: ReadonlySet<number>;
 }
 
 /** What is known of a socket before anything is done. */

@@ -12,6 +12,9 @@ import type { UnixMessage } from "./unix-description.ts";
 export interface EntryImages {
 	/** What messages call files.img. */
 	readonly subject: string;
+	/** The process whose table is read, and all that are in the images with it, but for those that have ended. */
+	readonly pid: number;
+	readonly together: ReadonlySet<number>;
 	readonly entries: ReadonlyMap<number, FileEntry>;
 	readonly objects: {
 		/** A record of memfd.img, where there is one: its name and its object's id. */

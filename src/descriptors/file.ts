@@ -1,21 +1,23 @@
 import { defined } from "../bytes/defined.ts";
 import { buildIdText, buildIdWords } from "../criu/build-id.ts";
 import { FdTypes, type FileEntry, type RegFileEntry } from "../criu/wire/generated/schema.ts";
-import { caution, loss, note } from "../finding.ts";
+import { caution, type Finding, loss, note } from "../finding.ts";
 import { EINVAL } from "../linux/errno.ts";
-import { ACCESS, SEEK } from "../linux/fcntl.ts";
+import { ACCESS, AT_FDCWD, SEEK } from "../linux/fcntl.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { majorOf, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../linux/stat.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
-import { ownerInProc, ownName, ownProcPath } from "../proc/own-paths.ts";
+import { isOfThread, otherInProc, ownerInProc, ownName, ownProcPath } from "../proc/own-paths.ts";
+import { cellDatum, pathDatum } from "../program/data.ts";
 import type { StepOptions } from "../program/program.ts";
-import type { Ask, OpenDescriptor } from "./ask.ts";
+import type { Ask, Look, OpenDescriptor } from "./ask.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, type EntryOpening, NO_OWNER, partOf, reserved } from "./entries.ts";
 import type { DescriptorKind, Sighting } from "./kind.ts";
+import type { Late } from "./late.ts";
 import type { MappedFile } from "./mapped-file.ts";
 import { byOf, openByName, openNode } from "./node.ts";
-import { addDuplicate, type FdAllocator, type Slot } from "./steps.ts";
+import { addDuplicate, addNew, type FdAllocator, openFlags, type Slot } from "./steps.ts";
 
 /** A regular file, a directory or a device, reached by its name; and how it looked. */
 export interface OpenFile extends DescriptionCommon, MappedFile {
@@ -28,6 +30,8 @@ export interface OpenFile extends DescriptionCommon, MappedFile {
 	readonly unlinked: boolean;
 	/** Id of the `GhostFile`, in the task's memory, that has its content; absent where nobody saved it. */
 	readonly ghost?: number;
+	/** Another process that comes back with it, of whom it tells (proc(5)). */
+	readonly about?: number;
 }
 
 export const file: DescriptorKind<OpenFile> = {
@@ -41,7 +45,7 @@ export const file: DescriptorKind<OpenFile> = {
 				...{ kind: "file", ...commonFrom(reg), ...looksOf(reg), position: reg.pos },
 				...defined({ path: link }),
 				unlinked: link === undefined && images.ghosts.unlinked(entry.id),
-				...defined({ ghost }),
+				...defined({ ghost, about: otherInProc(link ?? reg.name, images.pid, images.together) }),
 			};
 		},
 		to: (description, writer) => {
@@ -57,34 +61,37 @@ export const file: DescriptorKind<OpenFile> = {
 			const type = Number(stat.mode) & S_IFMT;
 			const isMemory = type === S_IFCHR && majorOf(stat.rdev) === MEMORY_DEVICES;
 			if (!link.startsWith("/") || !(isMemory || OPENED.includes(type))) return undefined;
-			if (look.leadsTo(link, stat)) return fileAt(link, open, look.pid);
+			if (look.leadsTo(link, stat)) return fileAt(link, open, look);
 			const { path } = withoutDeleted(link);
 			if (type === S_IFREG && look.isMessageQueue(open)) return nowhere(`the POSIX message queue ${path}`);
 			if (type !== S_IFREG) return nowhere(`the deleted ${NAMES.get(type) ?? "device"} ${path}`);
 			const other = look.otherName(path, stat);
-			return other === undefined ? ghostAt(path, open) : fileAt(other, open, look.pid);
+			return other === undefined ? ghostAt(path, open) : fileAt(other, open, look);
 		},
 	},
 	making: {
 		unopenable: ({ path, unlinked, ghost }) =>
 			unlinked && ghost === undefined ? `the deleted file ${path}` : undefined,
 		open: openFile,
+		arm: openAbout,
 		named: true,
 		files: (file) =>
-			file.ghost === undefined
+			file.ghost === undefined && file.about === undefined
 				? [{ looks: file, use: useOfOpen(file.flags), access: accessOf(file.flags), unlinked: file.unlinked }]
 				: [],
 		unlinked: ({ content: { ghost }, key }) =>
 			ghost === undefined ? undefined : { ghost, key: openGhost(ghost, key) },
 	},
-	differs: ({ path, unlinked }, found) => {
-		if (unlinked || !path.startsWith("/proc/")) return undefined;
+	differs: ({ path, unlinked, about }, found) => {
+		// of the others something else is there until the process goes on
+		if (unlinked || about !== undefined || !path.startsWith("/proc/")) return undefined;
 		// a file of /proc/self is named after the process that opened it
 		const expected = nameInProc(path, found.was, found.is);
 		return found.link === expected ? undefined : `is ${found.link}, expected ${expected}`;
 	},
 	shares: ({ path, ghost }) => (ghost === undefined ? undefined : { of: "ghosts", id: ghost, inode: `file ${path}` }),
 	path: ({ path }) => path,
+	remark: ({ about }) => (about === undefined ? undefined : `of process ${about}`),
 };
 
 /** How a file looked that an entry names. */
@@ -126,17 +133,18 @@ const OPENED: readonly number[] = [S_IFREG, S_IFDIR, S_IFLNK];
 /** /dev/null, /dev/zero and their kin: what is read and written there is gone at once. */
 const MEMORY_DEVICES = 1;
 
-function fileAt(path: string, open: OpenDescriptor, pid: number): Sighting<OpenFile> {
+function fileAt(path: string, open: OpenDescriptor, look: Look): Sighting<OpenFile> {
 	const { number, link, info } = open;
+	const about = otherInProc(path, look.pid, look.together);
 	return {
-		...defined({ undumpable: aboutAnother(pid, path) }),
+		...defined({ undumpable: about === undefined ? aboutAnother(look.pid, path) : undefined }),
 		describe: (common, { report }) => {
 			if (path !== link)
 				report(note("replaced", `descriptor ${number}`, `was ${link}; it is opened by its other name ${path}`));
 			const looks = looksAlive(path, open);
 			if (isDirectory(looks.mode) && (common.owner?.pid ?? 0) !== 0)
 				report(loss("attribute", `descriptor ${number}`, DNOTIFY));
-			return { kind: "file", ...common, ...looks, position: info.position, unlinked: false };
+			return { kind: "file", ...common, ...looks, position: info.position, unlinked: false, ...defined({ about }) };
 		},
 	};
 }
@@ -154,14 +162,12 @@ const ghostAt = (path: string, open: OpenDescriptor): Sighting<OpenFile> => ({
 
 export const nowhere = (undumpable: string): Sighting<never> => ({ undumpable, describe: () => undefined });
 
-/** Whose file of /proc/PID it is, if another process's: only the process's own and that of pid 1 exist again after a restore. */
+/** Whose file of /proc/PID it is, if that of a process which does not come back with it: that of pid 1 exists after a restore. */
 function aboutAnother(pid: number, path: string): string | undefined {
 	const owner = ownerInProc(path);
 	if (owner === undefined || owner.pid === 1) return undefined;
 	if (owner.pid !== pid) return `a file about process ${owner.pid} (${path})`;
-	return ownProcPath(path, pid)?.startsWith("/proc/self/task/") === true
-		? `a file about one of its threads (${path})`
-		: undefined;
+	return isOfThread(ownProcPath(path, pid) ?? "") ? `a file about one of its threads (${path})` : undefined;
 }
 
 /**
@@ -196,7 +202,12 @@ const openGhost = (ghost: number, slot: string): string => `file ${ghost} withou
 /** At its offset; what /proc said of the process, it says of what it is now. */
 function openFile(slot: Slot<OpenFile>, fds: FdAllocator): void {
 	const { number, closeOnExec, content: file } = slot;
-	const { path, flags, ghost } = file;
+	const { path, flags, ghost, about } = file;
+	if (about !== undefined) {
+		const until = `descriptor ${number}, until process ${about} is there`;
+		addNew(fds, slot, "eventfd2", (closing) => [0n, BigInt(closing)], until);
+		return;
+	}
 	const own = ownName(path, fds.pid);
 	if (ghost !== undefined) {
 		const input = fds.inputs.made(openGhost(ghost, slot.key));
@@ -211,6 +222,26 @@ function openFile(slot: Slot<OpenFile>, fds: FdAllocator): void {
 	seek(fds, slot, own);
 }
 
+/** When all processes are there, by their ids: what is told of another, the kernel finds when it is opened. */
+function openAbout({ number, content }: Slot<OpenFile>, late: Late): void {
+	const { path, flags, about, position } = content;
+	if (about === undefined) return;
+	const { add, numbers, report } = late;
+	const landed = { valueOf: cellDatum(`file about process ${about}`) };
+	const place = pathDatum(`path of descriptor ${number}`, path);
+	add("openat", [AT_FDCWD, place, BigInt(openFlags(flags))], `descriptor ${number}, ${path}`, { save: landed.valueOf });
+	if (position !== 0n && (flags & O.PATH) === 0) {
+		report(toldAnew(number, path));
+		add("lseek", [landed, position, BigInt(SEEK.SET)], "where it was read last", { expect: { successOr: EINVAL } });
+	}
+	for (const { number, closeOnExec } of numbers)
+		addDuplicate(late, landed, number, closeOnExec, `descriptor ${number}, ${path}`);
+	add("close", [landed], `${path} is open as it is needed`);
+}
+
+const toldAnew = (number: number, path: string): Finding =>
+	caution("file-offset", `descriptor ${number}`, `reads ${path}, which tells other things than it did`);
+
 function seek(fds: FdAllocator, { number, content }: Slot<OpenFile>, own?: string): void {
 	const { position, atEnd, mode, flags } = content;
 	// devices of characters have no offset, or one that they give themselves; what is opened with O_PATH has none either
@@ -222,8 +253,7 @@ function seek(fds: FdAllocator, { number, content }: Slot<OpenFile>, own?: strin
 	}
 	if (position === 0n) return;
 	// the kernel writes it anew as it is read, and it may be shorter now
-	if (own !== undefined)
-		fds.report(caution("file-offset", `descriptor ${number}`, `reads ${own}, which tells other things than it did`));
+	if (own !== undefined) fds.report(toldAnew(number, own));
 	const at: StepOptions = own === undefined ? { expect: { exactly: position } } : { expect: { successOr: EINVAL } };
 	fds.add("lseek", [BigInt(number), position, BigInt(SEEK.SET)], "where it was read or written last", at);
 }

@@ -38,9 +38,9 @@ export async function requireDumpable(
 ): Promise<void> {
 	for (const { pid, open } of processes) terminals.meet(pid, open);
 	if (policy !== "error") return;
-	const unix = await unixSights(agent, together);
+	const others = { unix: await unixSights(agent, together), together: new Set(together) };
 	for (const { pid, open } of processes) {
-		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals, unix);
+		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals, others);
 		const refused = open.flatMap((descriptor) => {
 			const words = see(descriptor, look).undumpable;
 			return words === undefined ? [] : [{ number: descriptor.number, words }];

@@ -1,11 +1,10 @@
 import type { Agent } from "../agent/agent.ts";
 import type { Look, OpenDescriptor } from "../descriptors/ask.ts";
 import { kinds, type Seen, see } from "../descriptors/kinds.ts";
-import type { UnixSights } from "../descriptors/unix-sights.ts";
 import type { Finding } from "../finding.ts";
 import type { ProcStatus } from "../proc/status.ts";
 import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.ts";
-import { lookAt } from "./look.ts";
+import { lookAt, type Others } from "./look.ts";
 import type { ObjectsOfProcess } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
 import { socketSights } from "./socket-sights.ts";
@@ -33,19 +32,19 @@ export interface OpenTable {
 	readonly lost: ReadonlySet<number>;
 }
 
-/** @param unix of all that are dumped. @throws NecromancerError ERR_IO, ERR_HOST. */
+/** @throws NecromancerError ERR_IO, ERR_HOST. */
 export async function openTable(
 	agent: Agent,
 	process: OpeningProcess,
 	terminals: LiveTerminals,
-	unix: UnixSights,
+	others: Others,
 ): Promise<OpenTable> {
 	const { pid } = process;
 	const before = openDescriptors(pid);
 	terminals.meet(pid, before);
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const look = lookAt(pid, await socketSights(pid, before, copies), terminals, unix);
+		const look = lookAt(pid, await socketSights(pid, before, copies), terminals, others);
 		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		if (counting.length > 0) await copies.wind(counting.map(({ number }) => number));
 		const open = counting.length > 0 ? openDescriptors(pid) : before;

@@ -51,7 +51,8 @@ export async function filesOf(
 			agent,
 			tables.map(([{ pid }]) => pid),
 		);
-		for (const [process] of tables) open.push(await openTable(agent, process, terminals, unix));
+		const together = new Set(tables.flatMap((processes) => processes.map(({ pid }) => pid)));
+		for (const [process] of tables) open.push(await openTable(agent, process, terminals, { unix, together }));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
 		const described = await describe(groups, { agent, ghosts, pipes, terminals, along, missing }, { missing, locks });

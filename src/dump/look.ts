@@ -1,5 +1,4 @@
 import type { Inode, Look, SocketSight } from "../descriptors/ask.ts";
-import type { UnixSights } from "../descriptors/unix-sights.ts";
 import { S_IFLNK, S_IFMT } from "../linux/stat.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { fileSystemOf } from "../proc/links.ts";
@@ -7,20 +6,23 @@ import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
 
-/** What can be asked about a process that still runs. @param sights of its sockets, by their links; `unix` of all that are dumped. */
+/** What is known of all that are dumped. */
+export type Others = Pick<Look, "unix" | "together">;
+
+/** What can be asked about a process that still runs. @param sights of its sockets, by their links. */
 export const lookAt = (
 	pid: number,
 	sights: ReadonlyMap<string, SocketSight>,
 	terminals: Pick<LiveTerminals, "isElsewhere">,
-	unix: UnixSights,
+	others: Others,
 ): Look => ({
+	...others,
 	pid,
 	leadsTo: isStillThere,
 	isMessageQueue: ({ number }) => ifShown(() => fileSystemOf(pid, `fd/${number}`)) === MQUEUE_MAGIC,
 	otherName,
 	sysctl: readSwitch,
 	isElsewhere: (open, place) => terminals.isElsewhere(pid, open, place),
-	unix,
 	socket: (link) => sights.get(link) ?? { words: "a socket" },
 });
 

@@ -173,7 +173,8 @@ export const attributeTable: readonly AttributeRow[] = [
 	{
 		name: "open files below /proc about other processes and threads",
 		fate: "refused",
-		remark: "or given up with --missing-fds; those about itself and its first thread are kept",
+		remark:
+			"or given up with --missing-fds; those about itself, its first thread, and processes that are dumped with it are kept",
 	},
 	{
 		name: "TCP sockets that listen, or are not connected",

@@ -18,6 +18,17 @@ export function ownProcPath(path: string, pid: number): string | undefined {
 
 const LEADS_ELSEWHERE = /\/(\.\.|root|cwd|exe)(\/|$)|\/(fd|map_files|ns)\/./;
 
+/** Whose file in /proc it is, of others that come along; `undefined` for all other paths, and for those of single threads. */
+export function otherInProc(path: string, pid: number, together: ReadonlySet<number>): number | undefined {
+	const owner = ownerInProc(path)?.pid;
+	if (owner === undefined || owner === pid || !together.has(owner)) return undefined;
+	const own = ownProcPath(path, owner);
+	return own === undefined || isOfThread(own) ? undefined : owner;
+}
+
+/** Of a path as {@link ownProcPath} gives it: whether it is about a thread that is not the first. */
+export const isOfThread = (own: string): boolean => own.startsWith("/proc/self/task/");
+
 /** The same, also where it is called by the name under which it finds itself: procfs asks who opens, and nobody else can. */
 export const ownName = (path: string, pid: number): string | undefined =>
 	ownProcPath(path, pid) ??

@@ -40,6 +40,8 @@ export interface SharedTables {
 	readonly descriptions: Map<number, Description>;
 	/** Tables that several processes have, by files_id. */
 	readonly common: ReadonlySet<number>;
+	/** Their ids. */
+	readonly together: ReadonlySet<number>;
 	/** What waits in pipes. */
 	readonly queues: () => EntryImages["queues"];
 	readonly terminals: EntryImages["terminals"];
@@ -65,7 +67,7 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 	const entries = fileEntries(dir);
 	const { files_id: id } = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
-	const descriptors = known.get(id) ?? tableFrom(dir, id, shared);
+	const descriptors = known.get(id) ?? tableFrom(dir, id, pid, shared);
 	known.set(id, descriptors);
 	const cwd = entries.get(fs.cwd_id)?.reg?.name;
 	const root = entries.get(fs.root_id)?.reg?.name;
@@ -83,7 +85,8 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 function tableFrom(
 	dir: ImageDir,
 	filesId: number,
-	{ objects, ghosts, beside, descriptions, queues, terminals, packets }: ProcessTables,
+	pid: number,
+	{ objects, ghosts, beside, descriptions, together, queues, terminals, packets }: ProcessTables,
 ): readonly Descriptor[] {
 	const entries = fileEntries(dir);
 	const table = `fdinfo-${filesId}.img`;
@@ -92,6 +95,7 @@ function tableFrom(
 		refuse("ERR_IMAGE_CORRUPT", { subject: `${dir.path}/${table}`, finding, expectation });
 	const images: EntryImages = {
 		subject: `${dir.path}/files.img`,
+		...{ pid, together },
 		entries,
 		objects,
 		queues: queues(),

@@ -73,7 +73,7 @@ function tablesOf(dir: ImageDir, processes: readonly PstreeEntry[]): SharedTable
 		}
 	return {
 		...{ objects: objectsOf(dir), ghosts: ghostsOf(dir, fileEntries(dir)), ipc: ipcIn(dir), common },
-		...{ tables: new Map(), descriptions: new Map() },
+		...{ tables: new Map(), descriptions: new Map(), together: new Set(processes.map(({ pid }) => pid)) },
 		queues: once(() => queuesIn(dir)),
 		terminals: once(() => terminalsOf(dir)),
 		packets: once(() => packetsIn(dir)),

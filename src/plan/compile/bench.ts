@@ -35,6 +35,7 @@ import {
 	type CommonMemory,
 	commonDescriptions,
 	commonMemory,
+	requireThoseToldOf,
 	sessionFiles,
 } from "./of-several.ts";
 import type { CompileOptions } from "./options.ts";
@@ -83,6 +84,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const { hole = holeOfWhole(whole) } = options;
 	const sources = sourcesOf(whole);
 	const { given = sources } = options;
+	requireThoseToldOf(forest, options);
 	const personas = personasOf(forest, facts);
 	const whoseOf = (task: Task): string | undefined => personas.find(({ tasks }) => tasks.includes(task))?.whose;
 	const opened = options.opened ?? asIfOpened(neededByAll(processes, options, whoseOf), given);

@@ -60,13 +60,33 @@ export function commonDescriptions({ processes, shared }: Forest, policy: FilePo
 				const { making } = kindOf(slot.content);
 				if (making.workshop?.waits?.(slot) !== undefined || making.unlinked?.(slot) !== undefined) continue;
 				const own = making.files?.(slot.content).find(({ looks }) => ownName(looks.path, pid) !== undefined);
-				if (own !== undefined)
-					refuseCommon(`descriptor ${number}`, own.looks.path, shared.descriptions.get(description.id));
+				const about = own?.looks.path ?? (description.kind === "file" && description.about && description.path);
+				if (about) refuseCommon(`descriptor ${number}`, about, shared.descriptions.get(description.id));
 			}
 			found.set(key, { key, description, first: { pid, number } });
 		}
 	}
 	return [...found.values()];
+}
+
+/**
+ * Files of /proc tell of a process under its id: that has to be there.
+ *
+ * @throws NecromancerError ERR_UNSUPPORTED where it is not among the processes.
+ */
+export function requireThoseToldOf({ processes }: Forest, policy: FilePolicy): void {
+	const together = new Set(processes.map(({ identity: { pid } }) => pid));
+	for (const { files } of processes)
+		for (const slot of slotsOf(files, policy, () => {})) {
+			const { number, content } = slot;
+			if (content.kind !== "file" || content.about === undefined || together.has(content.about)) continue;
+			refuse("ERR_UNSUPPORTED", {
+				subject: `descriptor ${number}`,
+				finding: `is a file about process ${content.about} (${content.path})`,
+				expectation: "which does not come back with it",
+				remedy: `name another file with --fd ${number}=PATH`,
+			});
+		}
 }
 
 /**

@@ -10,6 +10,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	sysctl: () => undefined,
 	socket: () => ({ words: "a socket" }),
 	unix: unixSightsOf([]),
+	together: new Set([1]),
 	socketFile: async () => undefined,
 	messages: async () => [],
 	pipe: async () => ({ id: 9, capacity: 65536 }),

@@ -23,7 +23,12 @@ const opened = (link: string, stat: BigIntStats): OpenDescriptor => ({ number: 3
 function seen(link: string, stat: BigIntStats): unknown {
 	const { kind, undumpable } = see(
 		opened(link, stat),
-		lookAt(process.pid, new Map(), { isElsewhere: () => false }, unixSightsOf([])),
+		lookAt(
+			process.pid,
+			new Map(),
+			{ isElsewhere: () => false },
+			{ unix: unixSightsOf([]), together: new Set([process.pid]) },
+		),
 	);
 	return undumpable === undefined ? kind : [kind, undumpable];
 }
@@ -32,7 +37,12 @@ function seen(link: string, stat: BigIntStats): unknown {
 async function found(link: string, stat: BigIntStats): Promise<unknown> {
 	const sighting = see(
 		opened(link, stat),
-		lookAt(process.pid, new Map(), { isElsewhere: () => false }, unixSightsOf([])),
+		lookAt(
+			process.pid,
+			new Map(),
+			{ isElsewhere: () => false },
+			{ unix: unixSightsOf([]), together: new Set([process.pid]) },
+		),
 	);
 	return sighting.describe({ id: 1, flags: 0 }, asking());
 }

@@ -149,6 +149,34 @@ describe("a plan of several processes", () => {
 				),
 		],
 		[
+			"ERR_UNSUPPORTED descriptor 3: is /proc/6/status, of processes 5, 6, which this version restores in one process only",
+			() =>
+				compile(
+					forestOf(
+						two(
+							opened({
+								...{ kind: "file", id: 8, flags: 0, path: "/proc/6/status", position: 0n, unlinked: false },
+								about: 6,
+							}),
+						),
+					),
+				),
+		],
+		[
+			"ERR_UNSUPPORTED descriptor 3: is a file about process 7 (/proc/7/status), which does not come back with it; name another file with --fd 3=PATH",
+			() =>
+				compile(
+					forestOf(
+						two(
+							opened({
+								...{ kind: "file", id: 8, flags: 0, path: "/proc/7/status", position: 0n, unlinked: false },
+								about: 7,
+							}),
+						),
+					),
+				),
+		],
+		[
 			"ERR_UNSUPPORTED --fd: names a descriptor of one process, and there are 2 processes",
 			() => compile(forestOf(two()), { fds: new Map([[3, "/dev/null"]]) }),
 		],
