@@ -189,7 +189,13 @@ export const attributeTable: readonly AttributeRow[] = [
 			"with what waits in them; refused where whom they are connected to is not dumped, where descriptors wait in them (SCM_RIGHTS), and where something was sent to whom has not accepted it yet; connections of others that nobody had accepted are told; so are SO_PEEK_OFF, SO_LINGER, packet filters, and SO_PEERCRED of processes that are not dumped",
 	},
 	{
-		name: "other sockets, terminals, fanotify, BPF, io_uring, namespaces, devices",
+		name: "pseudo-terminals, with both ends",
+		fate: "kept",
+		remark:
+			"by their numbers, settings, sizes and what waits in them; controlling terminals and foreground groups. One whose other end is elsewhere is refused, or whoever restores it has one of his own for it (--shell-job); output that was stopped is told",
+	},
+	{
+		name: "other sockets, fanotify, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},
