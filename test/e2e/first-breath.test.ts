@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type BuiltFileEntry, image, memfdFile, pipeFile, writeDonor } from "../support/builders/donor-builder.ts";
+import { TTY_INFO, terminalInfo } from "../support/builders/terminal-image.ts";
 import { built } from "../support/lives/built.ts";
 import {
 	compileFirstBreath,
@@ -290,18 +291,22 @@ describe.skipIf(!hasScript)(`terminals after a restore${hasScript ? "" : `${need
 	];
 	const breathOf = (...args: string[]) => ({
 		...{ vdso: vdsoHere(), args, files },
+		extra: { "tty-info.img": image(TTY_INFO, terminalInfo(1, 0x8863, 1, 99)) },
 		// 1 is where it tells what it finds
 		descriptors: [0, 2, 3].map((fd) => ({ fd, id: 12, type: 11 })),
 	});
 
 	it("are refused by name, unless something else may take their place", async () => {
 		const { status, stderr } = await lived(breathOf("tty:0"));
+		const was = [0, 2, 3].map(
+			(fd) =>
+				`${fd} was the terminal /dev/pts/99, whose other end none of these processes has (--shell-job gives it yours)`,
+		);
 		expect({ status, stderr }).toEqual({
 			status: 6,
 			stderr:
-				"necromancer: descriptors 0, 2, 3: 0 was the terminal /dev/pts/99, 2 was the terminal /dev/pts/99, " +
-				"3 was the terminal /dev/pts/99, which this version cannot restore; name another file with --fd 0=PATH, " +
-				"or let /dev/null take its place with --missing-fds null [ERR_UNSUPPORTED]\n",
+				`necromancer: descriptors 0, 2, 3: ${was.join(", ")}, which this version cannot restore; ` +
+				"name another file with --fd 0=PATH, or let /dev/null take its place with --missing-fds null [ERR_UNSUPPORTED]\n",
 		});
 	});
 

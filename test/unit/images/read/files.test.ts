@@ -429,7 +429,7 @@ describe("descriptors from images", () => {
 			"tty-info.img": image(
 				TTY_INFO,
 				terminalInfo(7, 0x502, 9),
-				terminalInfo(6, 0x8803, 0, number(14, 5), number(15, 6)),
+				terminalInfo(6, 0x8803, 0, 3, number(14, 5), number(15, 6)),
 			),
 			"tty-data.img": image(0x59413026, [...number(1, 6), ...delimited(2, [...Buffer.from("ls\n")])]),
 		};
