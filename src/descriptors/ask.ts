@@ -78,6 +78,8 @@ export interface Ask extends Look {
 	unread(open: OpenDescriptor): Promise<number>;
 	/** Where inodes are found now; `undefined` for those that are not. */
 	find(inodes: readonly WatchedInode[]): Promise<readonly (string | undefined)[]>;
+	/** Where the mount with an id is; `undefined` where nothing leads to it. */
+	mountPoint(id: number): Promise<string | undefined>;
 	/** Options of a socket, in the order in which they are asked for; `undefined` for those that it has not. */
 	socketOptions(open: OpenDescriptor, asked: readonly AskedOption[]): Promise<readonly (Buffer | undefined)[]>;
 	/** Whether it has a packet filter. */

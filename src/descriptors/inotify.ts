@@ -1,15 +1,16 @@
 import { defined } from "../bytes/defined.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
-import { FdTypes, type FhEntry } from "../criu/wire/generated/schema.ts";
+import { FdTypes } from "../criu/wire/generated/schema.ts";
 import { loss } from "../finding.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { IN_NONBLOCK, INOTIFY_IOC_SETNEXTWD } from "../linux/inotify.ts";
 import { O } from "../linux/open.ts";
 import type { Fdinfo } from "../proc/fdinfo.ts";
 import { pathDatum, spaceDatum } from "../program/data.ts";
-import type { Ask, FileHandle, OpenDescriptor, WatchedInode } from "./ask.ts";
+import type { Ask, OpenDescriptor, WatchedInode } from "./ask.ts";
 import type { DescriptionCommon } from "./description.ts";
 import { commonFrom, partOf } from "./entries.ts";
+import { handleFrom, handleIn, handleTo } from "./file-handle.ts";
 import { type DescriptorKind, type FoundDescriptor, linked } from "./kind.ts";
 import type { Late } from "./late.ts";
 import { byOf, nodeOf } from "./node.ts";
@@ -83,41 +84,19 @@ export const inotify: DescriptorKind<Inotify> = {
 const ascending = (watches: readonly InotifyWatch[]): readonly InotifyWatch[] =>
 	[...watches].sort((a, b) => a.number - b.number);
 
-/** CRIU writes a handle as 64-bit words, and no fewer of them than these (criu/fsnotify.c, 4.2). */
-const HANDLE_WORDS = 16;
-
-function handleTo({ type, bytes }: FileHandle): FhEntry {
-	const words = Buffer.alloc(Math.max(HANDLE_WORDS, Math.ceil(bytes.length / 8)) * 8);
-	words.set(bytes);
-	return {
-		...{ bytes: bytes.length, type },
-		handle: Array.from({ length: words.length / 8 }, (_, i) => words.readBigUInt64LE(i * 8)),
-	};
-}
-
-function handleFrom({ bytes, type, handle }: FhEntry): FileHandle {
-	const words = Buffer.alloc(handle.length * 8);
-	for (const [i, word] of handle.entries()) words.writeBigUInt64LE(word, i * 8);
-	return { type, bytes: words.subarray(0, bytes) };
-}
-
 /** A line of fdinfo for each watch, the newest first (fs/notify/fdinfo.c). Numbers are hexadecimal. */
 const LINE = /^inotify wd:([0-9a-f]+) ino:([0-9a-f]+) sdev:([0-9a-f]+) mask:([0-9a-f]+) (.*)$/;
-
-/** Absent on file systems that know no handles. */
-const HANDLE = /fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]*)/;
 
 const watchesIn = ({ lines }: Fdinfo): readonly InotifyWatch[] =>
 	ascending(
 		lines.flatMap((line): InotifyWatch[] => {
 			const [all, wd = "", ino, sdev = "", mask = "", rest = ""] = LINE.exec(line) ?? [];
 			if (all === undefined) return [];
-			const [, type = "0", handle = ""] = HANDLE.exec(rest) ?? [];
 			return [
 				{
 					...{ number: Number.parseInt(wd, 16), mask: Number.parseInt(mask, 16) },
 					...{ inode: BigInt(`0x${ino}`), device: Number.parseInt(sdev, 16) },
-					handle: { type: Number.parseInt(type, 16), bytes: Buffer.from(handle, "hex") },
+					handle: handleIn(rest),
 				},
 			];
 		}),

@@ -67,13 +67,6 @@ export const netlinkSocket = onlyNamed("netlink-socket", {
 	see: socketOf("netlink"),
 });
 
-export const fanotify = onlyNamed("fanotify", {
-	type: FdTypes.FANOTIFY,
-	part: ({ ffy }) => ffy,
-	words: () => "a fanotify group",
-	see: linkedAs(/^anon_inode:\[?fanotify/, "a fanotify group"),
-});
-
 export const bpfMap = onlyNamed("bpf-map", {
 	type: FdTypes.BPFMAP,
 	part: ({ bpf }) => bpf,

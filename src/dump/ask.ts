@@ -8,6 +8,7 @@ import { O, O_ACCMODE } from "../linux/open.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import type { OpenTable } from "./descriptor-tables.ts";
 import { inodeFinder } from "./find-inode.ts";
+import { mountFinder } from "./find-mount.ts";
 import type { LiveGhosts } from "./ghosts.ts";
 import { deviceText, pipeKey } from "./open-files.ts";
 import type { LiveTerminals } from "./terminals.ts";
@@ -71,6 +72,7 @@ export function askOf(table: OpenTable, { agent, ghosts, pipes, terminals, along
 		watched: (epoll) => watchedBy(epoll, table.open, copies),
 		unread: ({ number }) => copies.unread(number),
 		find: inodeFinder(agent, pid, [...new Set(near)]),
+		mountPoint: mountFinder(agent, pid),
 		isLost: (number) => lost.has(number),
 		ghost: ({ number }, path) => ghosts.of(pid, `fd/${number}`, path, true),
 		socketOptions: async ({ number }, asked) => (await copies.socketOptions([number], asked))[0] ?? [],

@@ -195,7 +195,13 @@ export const attributeTable: readonly AttributeRow[] = [
 			"by their numbers, settings, sizes and what waits in them; controlling terminals and foreground groups. One whose other end is elsewhere is refused, or whoever restores it has one of his own for it (--shell-job); output that was stopped is told",
 	},
 	{
-		name: "other sockets, fanotify, BPF, io_uring, namespaces, devices",
+		name: "fanotify groups",
+		fate: "kept",
+		remark:
+			"with marks of inodes and mounts, which takes CAP_SYS_ADMIN, where the user has not got it that of whoever restores; events that nobody had read are told; refused with marks of whole file systems, permission events, or handles in place of descriptors (FAN_REPORT_FID)",
+	},
+	{
+		name: "other sockets, BPF, io_uring, namespaces, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},

@@ -5,6 +5,7 @@ import type { Whose } from "./whose.ts";
 
 /** A line of /proc/PID/mountinfo (proc_pid_mountinfo(5)). */
 export interface Mount {
+	readonly id: number;
 	/** {@link kernelDevice} */
 	readonly device: number;
 	/** Where it is, from the root of the process. */
@@ -16,9 +17,10 @@ export const readMounts = (whose: Whose): readonly Mount[] => parseMounts(textIn
 
 export const parseMounts = (text: string): readonly Mount[] =>
 	text.split("\n").flatMap((line) => {
-		const [, , device = "", , path = ""] = line.split(" ");
+		const [id = "", , device = "", , path = ""] = line.split(" ");
 		const [, major, minor] = /^(\d+):(\d+)$/.exec(device) ?? [];
-		return major === undefined ? [] : [{ device: kernelDevice(Number(major), Number(minor)), path: unescaped(path) }];
+		if (major === undefined) return [];
+		return [{ id: Number(id), device: kernelDevice(Number(major), Number(minor)), path: unescaped(path) }];
 	});
 
 /** Space, tab, newline and backslash are written in octal. */

@@ -1,3 +1,4 @@
+import { FAN, FAN_MARK } from "../linux/fanotify.ts";
 import { F, F_LCK, F_OWNER, FD_CLOEXEC, flockStruct, fOwnerEx, LOCK } from "../linux/fcntl.ts";
 import { INOTIFY_IOC_SETNEXTWD } from "../linux/inotify.ts";
 import { F_SEAL } from "../linux/mman.ts";
@@ -124,6 +125,14 @@ export const fileCalls = {
 	epoll_create1: { args: [statusFlags] },
 	epoll_ctl: { args: [descriptor, epollOps, descriptor, event] },
 	eventfd2: { args: [count, flags({ EFD_SEMAPHORE: 1, EFD_CLOEXEC: O.CLOEXEC, EFD_NONBLOCK: O.NONBLOCK })] },
+	fanotify_init: {
+		args: [flags(FAN, "FAN_"), openFlags],
+		remedies: [remedy("EPERM", "needs CAP_SYS_ADMIN")],
+	},
+	fanotify_mark: {
+		args: [descriptor, flags(FAN_MARK, "FAN_MARK_"), hexadecimal, descriptor, text],
+		remedies: [remedy("EPERM", "needs CAP_SYS_ADMIN")],
+	},
 	fchdir: { args: [descriptor] },
 	fchmod: { args: [descriptor, octal] },
 	fchown: { args: [descriptor, int, int] },

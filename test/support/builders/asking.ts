@@ -20,6 +20,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	comesAlong: () => true,
 	unread: async () => 0,
 	find: async (inodes) => inodes.map(() => undefined),
+	mountPoint: async () => undefined,
 	socketOptions: async (_, asked) => asked.map(() => undefined),
 	isFiltered: async () => false,
 	socketName: async () => undefined,

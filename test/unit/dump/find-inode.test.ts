@@ -40,9 +40,9 @@ describe("an inode that the kernel tells by its number", () => {
 			"",
 		].join("\n");
 		expect(parseMounts(text)).toEqual([
-			{ device: 0xfe0_0000, path: "/" },
-			{ device: 44, path: "/dev/sh m" },
-			{ device: 0xfe0_0000, path: String.raw`/b\c` },
+			{ id: 22, device: 0xfe0_0000, path: "/" },
+			{ id: 30, device: 44, path: "/dev/sh m" },
+			{ id: 31, device: 0xfe0_0000, path: String.raw`/b\c` },
 		]);
 	});
 });

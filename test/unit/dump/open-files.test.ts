@@ -10,7 +10,7 @@ import { refusalOf } from "../../support/refusal.ts";
 const nothing = { mode: 0n, rdev: 0n, ino: 0n, dev: 0n } as BigIntStats;
 
 it("refuses what cannot be dumped by number and name, unless it need not be dumped", async () => {
-	const open = ["pipe:[1]", "anon_inode:[io_uring]", "anon_inode:[fanotify]"].map((link, number) => ({
+	const open = ["pipe:[1]", "anon_inode:[io_uring]", "anon_inode:bpf-map"].map((link, number) => ({
 		...{ number, link, stat: nothing, info: parseFdinfo("") },
 	}));
 	// none of them is a socket: nothing is asked
@@ -25,7 +25,7 @@ it("refuses what cannot be dumped by number and name, unless it need not be dump
 			[],
 		);
 	expect(await refusalOf(required(open, "error"))).toBe(
-		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a ring of io_uring, 2 is a fanotify group, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
+		"ERR_UNSUPPORTED descriptors 1, 2: 1 is a ring of io_uring, 2 is a BPF object, which this version cannot dump; let /dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip",
 	);
 	expect(await refusalOf(required(open.slice(0, 2), "error"))).toMatch(
 		/^ERR_UNSUPPORTED descriptor 1: is a ring of io_uring, which this version cannot dump; /,

@@ -376,7 +376,7 @@ describe("descriptors that cannot be opened", () => {
 
 	it.each(
 		[
-			...["inet-socket", "packet-socket", "netlink-socket", "fanotify", "namespace"],
+			...["inet-socket", "packet-socket", "netlink-socket", "namespace"],
 			...["tun", "external", "bpf-map", "unknown"],
 		].map((kind) => [kind]),
 	)("%s is refused by name", (kind) => {
