@@ -2,6 +2,7 @@ import type { BigIntStats } from "node:fs";
 import type { Finding } from "../finding.ts";
 import type { UnixDiag } from "../linux/unix-diag.ts";
 import type { Fdinfo } from "../proc/fdinfo.ts";
+import type { OpenNamespace } from "../proc/namespaces.ts";
 import type { SocketFamily } from "../proc/sockets.ts";
 import type { Pipe } from "./pipe-queue.ts";
 import type { Terminal, TerminalPlace } from "./terminal.ts";
@@ -30,6 +31,8 @@ export interface Look {
 	sysctl(name: string): string | undefined;
 	/** What `socket:[4711]` is. */
 	socket(link: string): SocketSight;
+	/** The link of a namespace that the process will be in: that of whoever dumps it. */
+	namespace(name: OpenNamespace): string | undefined;
 	/** Whether a terminal's other end is that of somebody who is not dumped, and must not be. */
 	isElsewhere(open: OpenDescriptor, place: TerminalPlace): boolean;
 	/** Of all that are dumped together. */

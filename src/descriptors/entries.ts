@@ -2,6 +2,7 @@ import { FdTypes, type FileEntry, type FownEntry, type NecromancerFileEntry } fr
 import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
 import { O } from "../linux/open.ts";
+import type { OpenNamespace } from "../proc/namespaces.ts";
 import type { DescriptionCommon, SignalOwner } from "./description.ts";
 import type { Pipe, QueueImage } from "./pipe-queue.ts";
 import type { Terminal, TerminalPlace } from "./terminal.ts";
@@ -31,6 +32,8 @@ export interface EntryImages {
 		unlinked(entry: number): boolean;
 	};
 	readonly beside: { file(id: number): BesideEntry | undefined };
+	/** The label of a namespace that the process is in. */
+	namespace(name: OpenNamespace): number | undefined;
 	/** By the ids of tty-info.img. */
 	readonly terminals: () => ReadonlyMap<number, ImageTerminal>;
 }
@@ -55,6 +58,8 @@ export interface EntryWriter {
 	inode(object: number): bigint;
 	/** The tty-info.img record of an end of a terminal. */
 	terminal(place: TerminalPlace, terminal: Terminal): number;
+	/** The label of a namespace that all processes are in. */
+	namespace(name: OpenNamespace): number;
 	/** What messages call the descriptor. */
 	readonly subject: string;
 	readonly report: (finding: Finding) => void;

@@ -74,14 +74,6 @@ export const bpfMap = onlyNamed("bpf-map", {
 	see: linkedAs(/^anon_inode:\[?bpf/, "a BPF object"),
 });
 
-export const namespace = onlyNamed("namespace", {
-	type: FdTypes.NS,
-	part: ({ nsf }) => nsf,
-	words: () => "a namespace",
-	// pipes, sockets and pidfds are called alike
-	see: (open) => linkedAs(/^(?!pipe:|socket:|pidfd:)[a-z_]+:\[\d+\]$/, "a namespace")(open),
-});
-
 export const tun = onlyNamed("tun", {
 	type: FdTypes.TUNF,
 	part: () => undefined,

@@ -2,6 +2,7 @@ import type { Inode, Look, SocketSight } from "../descriptors/ask.ts";
 import { S_IFLNK, S_IFMT } from "../linux/stat.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { fileSystemOf } from "../proc/links.ts";
+import { readNamespace } from "../proc/namespaces.ts";
 import { readSwitch } from "../proc/sys.ts";
 import { otherName, lookAt as pathLooks } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
@@ -22,6 +23,7 @@ export const lookAt = (
 	isMessageQueue: ({ number }) => ifShown(() => fileSystemOf(pid, `fd/${number}`)) === MQUEUE_MAGIC,
 	otherName,
 	sysctl: readSwitch,
+	namespace: (name) => ifShown(() => readNamespace("self", name)),
 	isElsewhere: (open, place) => terminals.isElsewhere(pid, open, place),
 	socket: (link) => sights.get(link) ?? { words: "a socket" },
 });

@@ -201,7 +201,12 @@ export const attributeTable: readonly AttributeRow[] = [
 			"with marks of inodes and mounts, which takes CAP_SYS_ADMIN, where the user has not got it that of whoever restores; events that nobody had read are told; refused with marks of whole file systems, permission events, or handles in place of descriptors (FAN_REPORT_FID)",
 	},
 	{
-		name: "other sockets, BPF, io_uring, namespaces, devices",
+		name: "descriptors of the network, UTS and cgroup namespaces that it is in",
+		fate: "kept",
+		remark: "of those that it is in when it comes back; other namespaces are refused, or given up with --missing-fds",
+	},
+	{
+		name: "other sockets, BPF, io_uring, devices",
 		fate: "refused",
 		remark: "or given up with --missing-fds",
 	},

@@ -132,6 +132,7 @@ const writerOf = (
 ): EntryWriter => ({
 	...{ numbers, report, subject: `descriptor ${number}`, owner: fownEntry(owner, credentials) },
 	inode: () => BigInt(records.get(id)?.memfd?.inode_id ?? unwritten("memfd")),
+	namespace: () => records.get(id)?.nsf?.ns_id ?? unwritten("namespace"),
 	terminal: () => records.get(id)?.tty?.tty_info_id ?? unwritten("terminal"),
 	// only a FIFO and a terminal have a file entry besides their own, with who is told of it
 	add: (make) => {

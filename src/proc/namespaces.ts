@@ -7,6 +7,9 @@ export type Namespace =
 	| ("cgroup" | "ipc" | "mnt" | "net" | "pid" | "time" | "user" | "uts")
 	| ("pid_for_children" | "time_for_children");
 
+/** Those that a process has of whoever restores it: none is made for it. */
+export type OpenNamespace = Extract<Namespace, "cgroup" | "net" | "uts">;
+
 /** `net:[4026531840]`: the same for all who live in it. */
 export const readNamespace = (whose: Whose, name: Namespace): string => linkIn(whose, `ns/${name}`);
 

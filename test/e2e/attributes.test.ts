@@ -145,13 +145,15 @@ os.open(f"/proc/self/task/{t.native_id}/comm", os.O_RDONLY); print("1", flush=Tr
 		);
 	});
 
-	it("of a child, it says of the one that came back with it", async () => {
+	it("of a child, it says of the one that came back with it; its namespace is its own", async () => {
 		const where = await room();
 		const script = `sleep 1000 & child=$!; exec 3</proc/$child/stat 4</proc/$child; read -r all <&3
-exec 5</proc/$child/comm; trap 'read -r name <&5; echo "$name"; trap "" USR1' USR1; echo $child; while :; do wait; done`;
+exec 5</proc/$child/comm 6</proc/self/ns/net; trap 'read -r name <&5; echo "$name"; trap "" USR1' USR1; echo $child; while :; do wait; done`;
 		const process = await started(where, ["sh", "-c", script]);
 		const [child = ""] = said(process);
 		const images = fresh("images");
+		const link = (number: number): string => where.run(["readlink", `/proc/${process.pid}/fd/${number}`]).stdout.trim();
+		const network = link(6);
 		const dumped = necromancer(where, ["dump", "-t", `${process.pid}`, "-i", images, "-q"]);
 		expect(dumped).toMatchObject({ status: 0, stderr: "" });
 		const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images]);
@@ -161,8 +163,9 @@ exec 5</proc/$child/comm; trap 'read -r name <&5; echo "$name"; trap "" USR1' US
 				`caution descriptor 3: reads /proc/${child}/stat, which tells other things than it did\n` +
 				`restored process ${process.pid} and 1 below it\n`,
 		});
-		const link = (number: number): string => where.run(["readlink", `/proc/${process.pid}/fd/${number}`]).stdout.trim();
-		expect([3, 4, 5].map(link)).toEqual([`/proc/${child}/stat`, `/proc/${child}`, `/proc/${child}/comm`]);
+		expect(network).toMatch(/^net:\[\d+\]$/);
+		const told = [`/proc/${child}/stat`, `/proc/${child}`, `/proc/${child}/comm`];
+		expect([3, 4, 5, 6].map(link)).toEqual([...told, network]);
 		where.run(["kill", "-USR1", `${process.pid}`]);
 		expect(await linesOf(process.log, 2)).toEqual([child, "sleep"]);
 	});

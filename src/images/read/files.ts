@@ -96,6 +96,7 @@ function tableFrom(
 	const images: EntryImages = {
 		subject: `${dir.path}/files.img`,
 		...{ pid, together },
+		namespace: (name) => dir.one(`ids-${pid}.img`, "ids")[`${name}_ns_id`],
 		entries,
 		objects,
 		queues: queues(),

@@ -19,6 +19,7 @@ import type { Descriptor, Files } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { SCM_RIGHTS } from "../../linux/msghdr.ts";
 import type { FilesImage } from "./files-image.ts";
+import { NAMESPACES } from "./inventory.ts";
 
 const FD_CLOEXEC = 1;
 
@@ -57,6 +58,7 @@ export function fileImages(fileImage: FilesImage, inode: (object: number) => big
 					const entry = images.to(description, {
 						...{ add, numbers, inode, report, lost: ghosts.lost, lostNode: ghosts.lostNode },
 						terminal: terminals.add,
+						namespace: (name) => NAMESPACES[`${name}_ns_id`],
 						owner: fownEntry(description.owner, credentials),
 						packet: (message) => packets.push(packetOf(id, message)),
 						subject: `descriptor ${number}`,

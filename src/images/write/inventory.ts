@@ -8,7 +8,7 @@ const IMG_VERSION = 2;
 const FIRST_ID = 2;
 
 /** Equal in the inventory and in the processes: they have the namespaces of whoever restores them. */
-const NAMESPACES = {
+export const NAMESPACES = {
 	pid_ns_id: 1,
 	net_ns_id: 2,
 	ipc_ns_id: 3,

@@ -7,6 +7,7 @@ export const asking = (answers: Partial<Ask> = {}): Ask => ({
 	leadsTo: () => true,
 	isMessageQueue: () => false,
 	otherName: () => undefined,
+	namespace: (name) => `${name}:[1]`,
 	sysctl: () => undefined,
 	socket: () => ({ words: "a socket" }),
 	unix: unixSightsOf([]),

@@ -1,4 +1,13 @@
-import { type BigIntStats, linkSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+	type BigIntStats,
+	linkSync,
+	mkdtempSync,
+	readlinkSync,
+	renameSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -62,7 +71,9 @@ describe("what a descriptor refers to", () => {
 		["anon_inode:[pidfd]", "pidfd"],
 		["pidfd:[4711]", "pidfd"],
 		["anon_inode:bpf-map", ["bpf-map", "a BPF object"]],
-		["net:[4026531992]", ["namespace", "a namespace"]],
+		["net:[1]", ["namespace", "the namespace net:[1]"]],
+		[readlinkSync("/proc/self/ns/net"), "namespace"],
+		["mnt:[1]", ["namespace", "the namespace mnt:[1]"]],
 		["anon_inode:[perf_event]", ["unknown", "anon_inode:[perf_event]"]],
 	])("%s", (link, kind) => {
 		expect(seen(link, nothing)).toEqual(kind);
