@@ -116,6 +116,10 @@ function watch({ number, content }: Slot<Epoll>, opening: Opening, all: Readonly
 			lost("which is /dev/null now");
 			continue;
 		}
+		if (neighbour.late) {
+			lost("which is opened again when it is too late for that");
+			continue;
+		}
 		const event = bytesDatum(
 			`event of ${at} for ${number}`,
 			epollEvent.encode({ events: target.events, data: target.data }),

@@ -74,6 +74,7 @@ export const file: DescriptorKind<OpenFile> = {
 			unlinked && ghost === undefined ? `the deleted file ${path}` : undefined,
 		open: openFile,
 		arm: openAbout,
+		late: ({ about }) => about !== undefined,
 		named: true,
 		files: (file) =>
 			file.ghost === undefined && file.about === undefined

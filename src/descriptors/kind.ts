@@ -80,6 +80,8 @@ export interface Making<D> {
 	passing?(description: D): readonly number[];
 	/** What it does by itself, set going when the process is whole. */
 	arm?(slot: Slot<D>, late: Late): void;
+	/** Whether it is only opened there, and something else until then. */
+	late?(description: D): boolean;
 	/** Every process that has it arms it; only the first where absent. */
 	readonly armed?: "by each";
 	/** The same, made with no more rights than its user has. */
@@ -110,6 +112,8 @@ export interface Neighbour {
 	readonly named: boolean;
 	/** It has been given /dev/null. */
 	readonly null: boolean;
+	/** Something else has its number until all processes are there. */
+	readonly late?: true;
 	readonly closeOnExec: boolean;
 }
 

@@ -59,6 +59,7 @@ export const pidfd: DescriptorKind<Pidfd> = {
 		unopenable: ({ flags }) => ((flags & OF_A_THREAD) !== 0 ? "a pidfd of a thread" : undefined),
 		open,
 		armed: "by each",
+		late: ({ process }) => process !== undefined,
 		arm,
 		workshop: {
 			made: (slots) => each(slots).map(({ content: { inode } }) => ({ key: endedOf(inode), name: endedOf(inode) })),

@@ -79,6 +79,7 @@ const neighbourOf = ({ content, closeOnExec }: FdSlot): Neighbour => ({
 	closeOnExec,
 	named: content.kind === "substitute" || kindOf(content).making.named === true,
 	null: content.kind === "substitute" && content.path === "/dev/null",
+	...(content.kind !== "substitute" && kindOf(content).making.late?.(content) === true ? { late: true } : {}),
 });
 
 /** The stretches of 0 … `end` - 1 that have none of some numbers in them: where each begins, and the number behind it. */
