@@ -28,6 +28,7 @@ export interface EntryImages {
 	/** By the ids of file entries. */
 	readonly ghosts: {
 		ghost(entry: number): { readonly id: number } | undefined;
+		directory(entry: number): { readonly id: number } | undefined;
 		link(entry: number): string | undefined;
 		unlinked(entry: number): boolean;
 	};

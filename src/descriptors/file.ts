@@ -40,7 +40,7 @@ export const file: DescriptorKind<OpenFile> = {
 		from: (entry, images) => {
 			const reg = partOf(entry, entry.reg, images);
 			const link = images.ghosts.link(entry.id);
-			const ghost = images.ghosts.ghost(entry.id)?.id;
+			const ghost = (images.ghosts.ghost(entry.id) ?? images.ghosts.directory(entry.id))?.id;
 			return {
 				...{ kind: "file", ...commonFrom(reg), ...looksOf(reg), position: reg.pos },
 				...defined({ path: link }),
@@ -64,6 +64,7 @@ export const file: DescriptorKind<OpenFile> = {
 			if (look.leadsTo(link, stat)) return fileAt(link, open, look);
 			const { path } = withoutDeleted(link);
 			if (type === S_IFREG && look.isMessageQueue(open)) return nowhere(`the POSIX message queue ${path}`);
+			if (type === S_IFDIR && stat.nlink === 0n) return ghostAt(path, open);
 			if (type !== S_IFREG) return nowhere(`the deleted ${NAMES.get(type) ?? "device"} ${path}`);
 			const other = look.otherName(path, stat);
 			return other === undefined ? ghostAt(path, open) : fileAt(other, open, look);
@@ -150,13 +151,15 @@ function fileAt(path: string, open: OpenDescriptor, look: Look): Sighting<OpenFi
 	};
 }
 
-/** A regular file that its path no longer leads to. */
+/** A regular file or a directory that its path no longer leads to. */
 const ghostAt = (path: string, open: OpenDescriptor): Sighting<OpenFile> => ({
 	describe: (common, ask: Ask) => {
 		const { stat, info } = open;
 		const ghost = ask.ghost(open, path);
 		if (ghost === undefined) return undefined;
-		const looks = { path, mode: Number(stat.mode), size: stat.size };
+		const mode = Number(stat.mode);
+		// CRIU compares the size of whatever it makes, and that of a directory is the file system's
+		const looks = { path, mode, ...(isDirectory(mode) ? {} : { size: stat.size }) };
 		return { kind: "file", ...common, ...looks, position: info.position, unlinked: true, ghost };
 	},
 });

@@ -71,7 +71,7 @@ export async function collectTree(
 	}
 	const along = new Set([...processes.map(({ candidate }) => candidate.pid), ...zombies.map(({ pid }) => pid)]);
 	const tables = await tablesOf(agent, opening);
-	const files = await filesOf(agent, tables, { missing, locks, along, ghosts, terminals });
+	const files = await filesOf(agent, tables, { missing, locks, along, ghosts, terminals, allowLost });
 	const clocks = clocksOf(collected);
 	const shared = { objects: await objects.collect(agent, reading.pages) };
 	for (const { pid, path } of ghosts.linked())

@@ -130,7 +130,9 @@ async function requireAcceptable(
 ): Promise<void> {
 	// an IPC namespace is dumped, unless it is to be lost
 	const lost = candidates.flatMap(({ pid }) =>
-		lostEnvironment(pid).flatMap((one) => (one.what !== "ipc" || allowLost.has("ipc") ? [{ pid, one }] : [])),
+		lostEnvironment(pid, allowLost).flatMap((one) =>
+			one.what !== "ipc" || allowLost.has("ipc") ? [{ pid, one }] : [],
+		),
 	);
 	requireAllowed(
 		lost.map(({ one }) => one),

@@ -11,13 +11,14 @@ import type { Descriptor, Files } from "../forest/files.ts";
 import type { FileLock } from "../forest/locks.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { withoutDeleted } from "../proc/deleted.ts";
-import { readLink } from "../proc/links.ts";
+import { readLink, statLink } from "../proc/links.ts";
 import { type Class, classesOf, compareByKernel } from "../trace/kcmp.ts";
 import { type AskedTogether, askOf, pipeTable, type TableEntry } from "./ask.ts";
 import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tables.ts";
-import type { LiveGhosts } from "./ghosts.ts";
+import { isDeletedDirectory, type LiveGhosts } from "./ghosts.ts";
 import { locksOf } from "./locks.ts";
+import type { Losable } from "./losable.ts";
 import type { LiveTerminals } from "./terminals.ts";
 import { unixSights } from "./unix-sockets.ts";
 
@@ -30,6 +31,7 @@ export interface FilesPolicy {
 	readonly along: ReadonlySet<number>;
 	readonly ghosts: LiveGhosts;
 	readonly terminals: LiveTerminals;
+	readonly allowLost: ReadonlySet<Losable>;
 }
 
 /**
@@ -43,7 +45,7 @@ export interface FilesPolicy {
 export async function filesOf(
 	agent: Agent,
 	tables: readonly Class<OpeningProcess>[],
-	{ missing, locks, along, ghosts, terminals }: FilesPolicy,
+	{ missing, locks, along, ghosts, terminals, allowLost }: FilesPolicy,
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
@@ -65,8 +67,7 @@ export async function filesOf(
 					descriptors,
 					...(locks.length === 0 ? {} : { locks }),
 					...(processes.length > 1 ? { table: FIRST_TABLE + i } : {}),
-					cwd: directoryOf(process, "cwd"),
-					root: directoryOf(process, "root"),
+					...directoriesOf(process, ghosts, allowLost),
 					...defined({ umask: process.status.umask }),
 				});
 		}
@@ -185,8 +186,29 @@ function substitute(
 	return { kind: "file", id, flags, path, mode: statSync(path).mode, position: 0n, unlinked: false };
 }
 
+/** One that was deleted is a ghost; where it is given up, it is the nearest around it that is there. */
+function directoriesOf(
+	process: OpeningProcess,
+	ghosts: LiveGhosts,
+	allowLost: ReadonlySet<Losable>,
+): Pick<Files, "cwd" | "root" | "cwdGhost" | "rootGhost"> {
+	const { pid } = process;
+	const ghostOf = (which: "cwd" | "root"): number | undefined =>
+		allowLost.has(which) || !isDeletedDirectory(statLink(pid, which))
+			? undefined
+			: ghosts.of(pid, which, formerPath(pid, which), true);
+	const [cwdGhost, rootGhost] = [ghostOf("cwd"), ghostOf("root")];
+	return {
+		cwd: cwdGhost === undefined ? nearestTo(process, "cwd") : formerPath(pid, "cwd"),
+		root: rootGhost === undefined ? nearestTo(process, "root") : formerPath(pid, "root"),
+		...defined({ cwdGhost, rootGhost }),
+	};
+}
+
+const formerPath = (pid: number, which: "cwd" | "root"): string => withoutDeleted(readLink(pid, which)).path;
+
 /** Where a directory was deleted, the nearest around it that is there. */
-function directoryOf({ pid, report }: OpeningProcess, which: "cwd" | "root"): string {
+function nearestTo({ pid, report }: OpeningProcess, which: "cwd" | "root"): string {
 	const link = readLink(pid, which);
 	if (isDirectory(link)) return link;
 	let path = withoutDeleted(link).path;

@@ -10,7 +10,7 @@ import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-fi
 export interface LiveGhosts {
 	/**
 	 * The id of the file that a link of a process leads to, and that was called `path`; `undefined` where the link may not be
-	 * followed, or leads to no regular file.
+	 * followed, or leads to no regular file, nor to a directory that was deleted.
 	 *
 	 * @param shown Whether writes through it reach the file (a shared mapping or an fd).
 	 */
@@ -28,6 +28,7 @@ interface Nameless {
 	readonly pid: number;
 	readonly link: string;
 	readonly path: string;
+	readonly look: BigIntStats;
 	linked: boolean;
 }
 
@@ -38,9 +39,9 @@ export function ghostTable(): LiveGhosts {
 		of: (pid, name, path, shown) => {
 			const link = pathOfLink(pid, name);
 			const look = lookAt(link);
-			if (look === undefined || !look.isFile()) return undefined;
+			if (look === undefined || !(look.isFile() || isDeletedDirectory(look))) return undefined;
 			const key = `${look.dev} ${look.ino}`;
-			const known = ghosts.get(key) ?? { id: ghosts.size + 1, pid, link, path, linked: false };
+			const known = ghosts.get(key) ?? { id: ghosts.size + 1, pid, link, path, look, linked: false };
 			ghosts.set(key, known);
 			if (shown && look.nlink > 0n) known.linked = true;
 			return known.id;
@@ -48,14 +49,17 @@ export function ghostTable(): LiveGhosts {
 		linked: () => [...ghosts.values()].filter(({ linked }) => linked),
 		collect: async (agent) => {
 			const found: GhostFile[] = [];
-			for (const { id, path, link } of ghosts.values()) {
+			for (const { id, path, link, look } of ghosts.values()) {
+				if (look.isDirectory()) {
+					found.push({ ...{ id, path, size: 0n, contents: [] }, ...looksOf(look) });
+					continue;
+				}
 				const file = openProcFile(link) ?? refuseUnread(path, link);
 				opened.push(file);
 				const { source, stat } = file;
 				found.push({
-					...{ id, path, mode: Number(stat.mode), uid: Number(stat.uid), gid: Number(stat.gid), size: stat.size },
+					...{ id, path, size: stat.size, ...looksOf(stat) },
 					contents: contentsOfFile(source, await dataRanges(agent, heldFile(source))),
-					...{ accessed: stat.atimeNs, modified: stat.mtimeNs },
 				});
 			}
 			return found;
@@ -65,6 +69,14 @@ export function ghostTable(): LiveGhosts {
 		},
 	};
 }
+
+const looksOf = ({ mode, uid, gid, atimeNs, mtimeNs }: BigIntStats) => ({
+	...{ mode: Number(mode), uid: Number(uid), gid: Number(gid) },
+	...{ accessed: atimeNs, modified: mtimeNs },
+});
+
+/** Not one that only another file system hides, or that the kernel shows no more, such as /proc/PID of an ended process. */
+export const isDeletedDirectory = (look: BigIntStats): boolean => look.isDirectory() && look.nlink === 0n;
 
 function lookAt(link: string): BigIntStats | undefined {
 	try {

@@ -22,7 +22,7 @@ export function identitiesOf(pid: number, { files, memory }: Task): ReadonlyMap<
 	for (const { backing, ...range } of memory.mappings)
 		if (backing.kind === "file" && backing.ghost === undefined) note(backing.path, mapLink(range));
 	if (memory.executableGhost === undefined && memory.executable !== "") note(memory.executable, "exe");
-	if (files.cwd !== undefined) note(files.cwd, "cwd");
-	if (files.root !== undefined) note(files.root, "root");
+	if (files.cwd !== undefined && files.cwdGhost === undefined) note(files.cwd, "cwd");
+	if (files.root !== undefined && files.rootGhost === undefined) note(files.root, "root");
 	return identities;
 }

@@ -7,6 +7,7 @@ import { readLink, statLink } from "../proc/links.ts";
 import { type Namespace, readNamespace } from "../proc/namespaces.ts";
 import { readCgroup, readLoginUid, readSecurityLabel } from "../proc/single-values.ts";
 import type { Keyrings, Unrestored } from "./attribute-queries.ts";
+import { isDeletedDirectory } from "./ghosts.ts";
 import { instead, type Losable, losable } from "./losable.ts";
 import type { Stopped } from "./threads.ts";
 
@@ -53,8 +54,8 @@ const hasNamespace = (names: readonly Losable[]): boolean =>
 /** Namespaces that change what a process may reach, and not what paths, ids and times mean. */
 const NAMESPACES = ["net", "uts", "ipc", "cgroup"] as const;
 
-/** What of a running process's environment is not the restorer's: namespaces, security label, deleted directories. */
-export function lostEnvironment(pid: number): readonly Lost[] {
+/** What of a running process's environment is not the restorer's: namespaces, security label, directories that are not there. @param given what is given up. */
+export function lostEnvironment(pid: number, given: ReadonlySet<Losable>): readonly Lost[] {
 	const subject = `process ${pid}`;
 	const link = (whose: number, name: Namespace): string | undefined => ifShown(() => readNamespace(whose, name));
 	const ours = process.pid;
@@ -66,14 +67,18 @@ export function lostEnvironment(pid: number): readonly Lost[] {
 		const [own, theirs] = [link(pid, name), link(pid, `${name}_for_children`)];
 		return theirs === undefined || theirs === own ? [] : [{ what: `${name}-for-children`, subject, found: theirs }];
 	});
-	return [...foreign, ...children, ...lostLabel(pid, subject), ...lostDirectories(pid, subject)];
+	return [...foreign, ...children, ...lostLabel(pid, subject), ...lostDirectories(pid, subject, given)];
 }
 
-/** Working and root directories whose path leads elsewhere or nowhere: they were deleted, as /proc/PID of ended processes is. */
-const lostDirectories = (pid: number, subject: string): readonly Lost[] =>
+/**
+ * Working and root directories whose path leads elsewhere or nowhere, and that nobody deleted either: /proc/PID of an ended process,
+ * or one that another file system hides. The deleted ones come back, unless they are given up.
+ */
+const lostDirectories = (pid: number, subject: string, given: ReadonlySet<Losable>): readonly Lost[] =>
 	(["cwd", "root"] as const).flatMap((what): Lost[] => {
 		const [path, there] = [ifShown(() => readLink(pid, what)), ifShown(() => statLink(pid, what))];
 		if (path === undefined || there === undefined) return [];
+		if (isDeletedDirectory(there) && !given.has(what)) return [];
 		try {
 			const here = statSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
 			return here?.ino === there.ino && here.dev === there.dev ? [] : [{ what, subject, found: path }];

@@ -166,9 +166,15 @@ export const attributeTable: readonly AttributeRow[] = [
 			"by another name, where that is in the same directory; other hard links are refused. What they were called is told: they have no name at all",
 	},
 	{
-		name: "deleted working or root directory",
+		name: "deleted directories: working, root and open",
+		fate: "kept",
+		remark:
+			"by their names, or others among temporary files where those are taken or what was around is gone, which is told; or given up with --allow-lost",
+	},
+	{
+		name: "a working or root directory that nobody deleted, but its path leads elsewhere",
 		fate: "refused",
-		remark: "or given up with --allow-lost; one that CRIU's images have, by restore",
+		remark: "/proc of an ended process, or one that a mount hides; or given up with --allow-lost",
 	},
 	{
 		name: "open files below /proc about other processes and threads",

@@ -13,6 +13,11 @@ export interface Files {
 	/** As seen from the root of the mount namespace, not from `root`. */
 	readonly cwd?: string;
 	readonly root?: string;
+	/** Set where the directory had been deleted: the id of its `GhostFile`. */
+	readonly cwdGhost?: number;
+	readonly rootGhost?: number;
+	/** Of several processes together: deleted directories that others of them are in. */
+	readonly otherGhosts?: readonly number[];
 	readonly umask?: number;
 	/** Identities of its files at the dump, by path; only from images whose writers are trusted. */
 	readonly identities?: ReadonlyMap<string, FileIdentity>;
@@ -23,6 +28,25 @@ export interface Descriptor {
 	readonly closeOnExec: boolean;
 	readonly description: Description;
 }
+
+/** Its working and root directory, as far as they are found by their names. */
+export const namedDirectories = ({
+	cwd,
+	root,
+	cwdGhost,
+	rootGhost,
+}: Pick<Files, "cwd" | "root" | "cwdGhost" | "rootGhost">): readonly string[] =>
+	[cwdGhost === undefined ? cwd : undefined, rootGhost === undefined ? root : undefined].filter(
+		(path) => path !== undefined,
+	);
+
+/** The deleted directories that a process works in, or starts its paths at: ids of `GhostFile`s. */
+export const enteredGhosts = ({
+	cwdGhost,
+	rootGhost,
+	otherGhosts = [],
+}: Pick<Files, "cwdGhost" | "rootGhost" | "otherGhosts">): readonly number[] =>
+	[cwdGhost, rootGhost, ...otherGhosts].filter((id) => id !== undefined);
 
 /**
  * The same files with other descriptions. Each is changed once, so that descriptors that share one still do.

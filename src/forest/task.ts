@@ -173,7 +173,7 @@ export interface SharedObject {
 	readonly contents: readonly Placed<FileOffset>[];
 }
 
-/** A file that had lost its name, and so lives in the images only. */
+/** A regular file or a directory that had lost its name, and so lives in the images only. */
 export interface GhostFile {
 	/** Descriptions and mappings that name it show the same file. */
 	readonly id: number;

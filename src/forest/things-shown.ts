@@ -1,9 +1,10 @@
 import { kindOf } from "../descriptors/kinds.ts";
+import { enteredGhosts } from "./files.ts";
 import type { GhostFile, SharedObject, Task } from "./task.ts";
 
 /**
  * A process with what it shows of things that are known by their ids: memory objects and files without a name, by mappings,
- * descriptors and the executable.
+ * descriptors, the executable and its directories.
  */
 export function withThingsShown(
 	task: Task,
@@ -11,7 +12,7 @@ export function withThingsShown(
 ): Task {
 	const { mappings, executableGhost } = task.memory;
 	const shown = new Set<number>();
-	const lost = new Set(executableGhost === undefined ? [] : [executableGhost]);
+	const lost = new Set([...(executableGhost === undefined ? [] : [executableGhost]), ...enteredGhosts(task.files)]);
 	for (const { backing } of mappings)
 		if (backing.kind === "object") shown.add(backing.object);
 		else if (backing.kind === "file" && backing.ghost !== undefined) lost.add(backing.ghost);

@@ -1,3 +1,4 @@
+import { enteredGhosts } from "./files.ts";
 import type { Forest } from "./forest.ts";
 import type { Task } from "./task.ts";
 
@@ -22,6 +23,10 @@ export function wholeOf(forest: Forest): Task {
 			objects: [...shared.objects.values()].map(({ thing }) => thing),
 			ghosts: [...shared.ghosts.values()].map(({ thing }) => thing),
 		},
-		files: { ...root.files, descriptors: processes.flatMap(({ files }) => files.descriptors) },
+		files: {
+			...root.files,
+			descriptors: processes.flatMap(({ files }) => files.descriptors),
+			otherGhosts: processes.slice(1).flatMap(({ files }) => enteredGhosts(files)),
+		},
 	};
 }

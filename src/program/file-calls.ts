@@ -162,6 +162,14 @@ export const fileCalls = {
 			remedy("EPERM", "needs CAP_SYS_ADMIN", has(1, TIOC.SLCKTRMIOS)),
 		],
 	},
+	linkat: { args: [descriptor, text, descriptor, text, hexadecimal] },
+	mkdirat: {
+		args: [descriptor, text, octal],
+		remedies: [
+			remedy("EACCES", "run as a user who may make directories there"),
+			remedy("EEXIST", "remove what has that name"),
+		],
+	},
 	mknodat: {
 		args: [descriptor, text, octal, count],
 		remedies: [remedy("EACCES", "run as a user who may make files in that directory")],

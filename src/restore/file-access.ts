@@ -1,3 +1,4 @@
+import { namedDirectories } from "../forest/files.ts";
 import type { Task } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { filesOfSlot } from "../plan/files/needed-files.ts";
@@ -24,7 +25,7 @@ export function accessesOf(
 		for (const { path, by, access } of filesOfSlot(slot, identity.pid))
 			if (by === "user" && access !== undefined) want(path, access);
 	}
-	for (const path of [files.cwd, files.root]) if (path !== undefined) want(path, X_OK);
+	for (const path of namedDirectories(files)) want(path, X_OK);
 	return accesses;
 }
 

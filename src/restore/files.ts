@@ -1,6 +1,7 @@
 import { kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import type { MappedFile } from "../forest/file-identity.ts";
+import { namedDirectories } from "../forest/files.ts";
 import type { Task } from "../forest/task.ts";
 import { type Different, type Gone, isOther } from "../forest/verdict.ts";
 import type { Expected } from "../inputs/expected.ts";
@@ -40,7 +41,7 @@ export function checkFiles(task: Task, opened: OpenedAt, fds: FilePolicy["fds"] 
 	};
 	for (const looks of task.memory.files.values()) want({ ...looks, isMapped: true });
 	const waiting = new Set<string>();
-	const { cwd, root, descriptors } = task.files;
+	const { descriptors } = task.files;
 	for (const { number, description } of descriptors) {
 		if (fds.has(number)) continue;
 		for (const { looks, unlinked = false, apart = false } of kindOf(description).making.files?.(description) ?? []) {
@@ -50,7 +51,7 @@ export function checkFiles(task: Task, opened: OpenedAt, fds: FilePolicy["fds"] 
 			if (!apart && waitsForOtherEnd(description.flags)) waiting.add(looks.path);
 		}
 	}
-	for (const path of [cwd, root]) if (path !== undefined) want({ path });
+	for (const path of namedDirectories(task.files)) want({ path });
 	return [...wanted].flatMap(([path, { looks, descriptors: numbers, mapped }]) => {
 		const here = opened(path);
 		const verdict = looks.map((it) => judge({ ...it, waits: waiting.has(path) }, here)).find(isOther);

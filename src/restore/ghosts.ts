@@ -1,7 +1,7 @@
 import { tmpdir } from "node:os";
 import type { Task } from "../forest/task.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
-import { directoryOf, shownGhosts } from "../plan/files/ghosts.ts";
+import { directoryOf, isDirectory, shownGhosts } from "../plan/files/ghosts.ts";
 
 /** Where files without a name can be, if not where they were. */
 export const PLACES: readonly string[] = ["/var/tmp", "/dev/shm"];
@@ -15,7 +15,9 @@ export type TakesNameless = (directory: string) => boolean;
  */
 export function placeGhosts(task: Task, policy: FilePolicy, takesNameless: TakesNameless): FilePolicy {
 	const places = new Map<number, string>();
-	for (const { id, path } of shownGhosts(task, policy)) {
+	for (const ghost of shownGhosts(task, policy)) {
+		if (isDirectory(ghost)) continue;
+		const { id, path } = ghost;
 		if (takesNameless(directoryOf(path))) continue;
 		const place = [tmpdir(), ...PLACES].find(takesNameless);
 		if (place !== undefined) places.set(id, place);

@@ -1,10 +1,12 @@
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
+import { defined } from "../bytes/defined.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import type { ImageDir } from "../criu/image-dir.ts";
 import { RemapType } from "../criu/wire/generated/schema.ts";
 import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
+import type { Files } from "../forest/files.ts";
 import { type Forest, mapForest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
 import { withoutIpc } from "../forest/without-ipc.ts";
@@ -39,7 +41,12 @@ export function withoutUnrestorable(
 }
 
 function reducedTask(dir: ImageDir, task: Task, allowed: ReadonlySet<ImageLosable>): Reduced {
-	const around = unrestorableIn(dir, task, allowed);
+	const all = unrestorableIn(dir, task, allowed);
+	// deleted directories are made again, unless they are to be lost
+	const around = {
+		...all,
+		gone: all.gone.filter((what) => allowed.has(what) || task.files[GHOSTS[what]] === undefined),
+	};
 	const subject = `process ${task.identity.pid}`;
 	const refused = [...around.own, ...around.gone].filter((what) => !allowed.has(what));
 	if (refused.length > 0)
@@ -86,12 +93,22 @@ function without(task: Task, { own, gone }: Unrestorable, subject: string, who: 
 	return {
 		task: {
 			...(own.includes("ipc") ? withoutIpc(task) : task),
-			...(gone.length === 0 ? {} : { files: { ...files, ...nearest } }),
+			...(gone.length === 0 ? {} : { files: { ...withoutGhosts(files, gone), ...nearest } }),
 		},
 		findings: [
 			...own.map((what) => said(what, "has ours when it comes back")),
 			...gone.map((what) => said(what, "comes back in the nearest directory that is there")),
 		],
+	};
+}
+
+const GHOSTS = { cwd: "cwdGhost", root: "rootGhost" } as const;
+
+function withoutGhosts({ cwdGhost, rootGhost, ...files }: Files, gone: readonly ("cwd" | "root")[]): Files {
+	return {
+		...files,
+		...(gone.includes("cwd") ? {} : defined({ cwdGhost })),
+		...(gone.includes("root") ? {} : defined({ rootGhost })),
 	};
 }
 

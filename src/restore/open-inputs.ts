@@ -10,10 +10,11 @@ import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
 import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from "../inputs/open-nodes.ts";
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
-import { directoryOf } from "../plan/files/ghosts.ts";
+import { directoryOf, isDirectory, shownGhosts } from "../plan/files/ghosts.ts";
 import { neededByAll, neededFiles } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
+import { placesOfDirectories } from "./deleted-directories.ts";
 import { accessesOf } from "./file-access.ts";
 import { checkFiles, type OpenedAt, settleMismatches } from "./files.ts";
 import { PLACES, placeGhosts } from "./ghosts.ts";
@@ -57,9 +58,20 @@ export async function openInputs<P extends FilePolicy>(
 		policy,
 	);
 	const ghosts = [...new Map(tasks.flatMap(({ memory }) => (memory.ghosts ?? []).map((it) => [it.id, it]))).values()];
-	const directories = await namelessDirectories(files, ghosts, nodes);
-	const places = tasks.flatMap((task) => [...(placeGhosts(task, settled, directories).ghosts ?? [])]);
-	const placed = { ...policy, ...settled, ...(places.length === 0 ? {} : { ghosts: new Map(places) }) };
+	const taking = await namelessDirectories(
+		files,
+		ghosts.filter((ghost) => !isDirectory(ghost)),
+		nodes,
+	);
+	const places = tasks.flatMap((task) => [...(placeGhosts(task, settled, taking).ghosts ?? [])]);
+	const shown = new Set(tasks.flatMap((task) => shownGhosts(task, settled).map(({ id }) => id)));
+	const deleted = ghosts.filter((ghost) => isDirectory(ghost) && shown.has(ghost.id));
+	const directories = await placesOfDirectories(files, deleted, nodes);
+	const placed = {
+		...{ ...policy, ...settled },
+		...(places.length === 0 ? {} : { ghosts: new Map(places) }),
+		...(directories.size === 0 ? {} : { directories }),
+	};
 	const needed = neededByAll(tasks, placed);
 	for (const [path, node] of await openNamed(files, tasks, placed, needed)) named.set(path, node);
 	const opened = needed.flatMap(({ path, use, by }): OpenedInput[] => {

@@ -35,6 +35,9 @@ export function otherInodes(
 		if (backing.kind === "object") same(`object ${backing.object}`, who, inode);
 		if (backing.kind === "file" && backing.ghost !== undefined) same(`file ${backing.path}`, who, inode);
 	}
+	const { cwd, root, cwdGhost, rootGhost } = task.files;
+	if (cwdGhost !== undefined) same(`file ${cwd}`, "the working directory", statLink(living, "cwd").ino);
+	if (rootGhost !== undefined) same(`file ${root}`, "the root directory", statLink(living, "root").ino);
 	for (const { number, description } of task.files.descriptors) {
 		const shared = replaced.has(number) ? undefined : kindOf(description).shares?.(description)?.inode;
 		if (shared !== undefined) same(shared, `descriptor ${number}`, statLink(living, `fd/${number}`).ino);

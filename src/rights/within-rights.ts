@@ -4,7 +4,7 @@ import { accessOf } from "../descriptors/file.ts";
 import { type Description, kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
-import type { Descriptor, Files } from "../forest/files.ts";
+import { type Descriptor, type Files, namedDirectories } from "../forest/files.ts";
 import type { Limit, Mapping, Memory, PosixTimer, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
@@ -56,12 +56,12 @@ export function openUsesOf(
 	{ files, identity }: Pick<Task, "files" | "identity">,
 	rights: Pick<RightsOf, "fds" | "tty">,
 ): FileAccess[] {
-	const { descriptors, cwd, root } = files;
+	const { descriptors } = files;
 	return [
 		...descriptors.flatMap(({ number, description }) =>
 			rights.fds.has(number) ? [] : openingsOf(description, rights, identity.pid),
 		),
-		...[cwd, root].flatMap((path) => (path === undefined ? [] : [enteringOf(path)])),
+		...namedDirectories(files).map(enteringOf),
 	];
 }
 
@@ -217,7 +217,9 @@ function mappingOf(mapping: Mapping, { reader, mayUse }: RightsOf, tell: Tell): 
 	return { ...mapping, shared: false, backing: { ...backing, writable: false } };
 }
 
-function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, pid: number, tell: Tell): Files {
+function filesOf(files: Files, rights: RightsOf, pid: number, tell: Tell): Files {
+	const { descriptors, cwd, root, ...rest } = files;
+	const named = namedDirectories(files);
 	const { reader, fds, missing, mayUse } = rights;
 	const closed = `may not be opened by uid ${reader.uid}, as whom it is raised`;
 	const faults: { subject: string; finding: string; expectation: string }[] = [];
@@ -239,7 +241,7 @@ function filesOf({ descriptors, cwd, root, ...rest }: Files, rights: RightsOf, p
 			"name other files with --fd N=PATH, let /dev/null take their places with --missing-fds null, or trust the core and the images with --trust",
 		);
 	const directory = (path: string | undefined, what: string): string | undefined => {
-		if (path === undefined || mayUse(enteringOf(path))) return path;
+		if (path === undefined || !named.includes(path) || mayUse(enteringOf(path))) return path;
 		tell(what, `${path} is closed to uid ${reader.uid}; it is / instead`);
 		return "/";
 	};

@@ -1,7 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	readlinkSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built } from "../support/lives/built.ts";
@@ -79,7 +88,8 @@ async function revive(
 	await gone(where, process);
 	const { status, stderr } = necromancer(where, ["restore", "-d", "-i", images], context);
 	// what its dump lost is said again
-	const known = /: the process lost it at its dump: |, deleted: has no name any more/;
+	const known =
+		/: the process lost it at its dump: |, deleted: cannot be made where it was; |, deleted: has no name any more/;
 	const news = stderr.split("\n").filter((line) => !known.test(line));
 	expect({ status, news }).toEqual({ status: 0, news: [`restored process ${process.pid}`, ""] });
 	const { findings } = JSON.parse(dumped.stdout);
@@ -259,19 +269,26 @@ describe.skipIf(!able)(`confinement that would be lost is refused by name${needs
 
 	it("a working directory that was deleted, also when another has its name", async () => {
 		const where = await room();
-		const [parent, path] = [fresh("parent"), "inner"].map((name, i, all) => (i === 0 ? name : `${all[0]}/${name}`));
-		const script = `mkdir -p "$2"; cd "$2"; rmdir "$2"; [ "$3" = not ] || mkdir "$2"; exec "$1" plain`;
+		const path = `${fresh("parent")}/inner`;
+		const script = `mkdir -p "$2"; chmod 710 "$2"; cd "$2"; exec 5<.; rmdir "$2"; [ "$3" = not ] || mkdir "$2"; exec "$1" plain`;
 		for (const again of ["not", "again"]) {
-			const process = await started(where, ["sh", "-c", script, "sh", confined, path ?? "", again]);
-			const found = `its working directory, which was deleted (${path} (deleted))`;
-			expect(refusal(where, process)).toBe(
-				`necromancer: process ${process.pid}: has ${found}, which would not come back; go on without: --allow-lost cwd [ERR_UNSUPPORTED]\n`,
-			);
+			const process = await started(where, ["sh", "-c", script, "sh", confined, path, again]);
+			await revive(where, process);
+			const [cwd = "", fd = ""] = ["cwd", "fd/5"].map((link) => where.path(`/proc/${process.pid}/${link}`));
+			const link = readlinkSync(cwd);
+			expect(link.endsWith(" (deleted)")).toBe(true);
+			if (again === "not") expect(link).toBe(`${path} (deleted)`);
+			else expect(link).toMatch(/\/inner\.[0-9a-f]{16} \(deleted\)$/);
+			const looks = statSync(cwd);
+			expect(looks).toMatchObject({ nlink: 0, ino: statSync(fd).ino });
+			expect(looks.mode & 0o7777).toBe(0o710);
+			expect(existsSync(link.replace(" (deleted)", ""))).toBe(false);
+			const found = `its working directory, which was deleted (${link})`;
 			const findings = await revive(where, process, ["--allow-lost", "cwd"]);
 			expect(findings).toContain(
 				`loss process ${process.pid}: had ${found}; it comes back in the nearest directory that is there`,
 			);
-			expect(readlinkSync(where.path(`/proc/${process.pid}/cwd`))).toBe(again === "not" ? parent : path);
+			expect(readlinkSync(where.path(`/proc/${process.pid}/cwd`))).toBe(dirname(link));
 			where.run(["kill", "-KILL", `${process.pid}`]);
 		}
 	});

@@ -63,7 +63,7 @@ const LARGEST_DESCRIPTOR = 0x7fff_ffff;
  * @throws NecromancerError ERR_IMAGE_CORRUPT when a descriptor is there twice, or its file is not or is another's.
  */
 export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTables): Files {
-	const { tables: known, common, beside } = shared;
+	const { tables: known, common, beside, ghosts } = shared;
 	const entries = fileEntries(dir);
 	const { files_id: id } = dir.one(`ids-${pid}.img`, "ids");
 	const fs = dir.one(`fs-${pid}.img`, "fs");
@@ -77,6 +77,7 @@ export function filesFromImages(dir: ImageDir, pid: number, shared: ProcessTable
 		...(locks.length === 0 ? {} : { locks }),
 		...(common.has(id) ? { table: id } : {}),
 		...defined({ cwd, root, umask: fs.umask }),
+		...defined({ cwdGhost: ghosts.directory(fs.cwd_id)?.id, rootGhost: ghosts.directory(fs.root_id)?.id }),
 		...(beside.identities.size === 0 ? {} : { identities: beside.identities }),
 	};
 }

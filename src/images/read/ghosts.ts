@@ -4,12 +4,14 @@ import type { ImageDir } from "../../criu/image-dir.ts";
 import { type FileEntry, RemapType, type Timeval } from "../../criu/wire/generated/schema.ts";
 import { refuse } from "../../errors.ts";
 import type { GhostFile } from "../../forest/task.ts";
-import { S_IFMT, S_IFREG } from "../../linux/stat.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "../../linux/stat.ts";
 
 /** Unlinked files ("ghosts") of images, by the id of their file entries. */
 export interface ImageGhosts {
 	/** Its regular file; `undefined` for one that still had its name, or whose content nobody saved. */
 	ghost(entry: number): GhostFile | undefined;
+	/** Its directory. */
+	directory(entry: number): GhostFile | undefined;
 	/** The other name by which it can still be reached: a link that the dump made. */
 	link(entry: number): string | undefined;
 	/** Whether the name in its entry leads nowhere. */
@@ -26,22 +28,22 @@ export interface ImageGhosts {
 export function ghostsOf(dir: ImageDir, entries: ReadonlyMap<number, FileEntry>): ImageGhosts {
 	const records = dir.has("remap-fpath.img") ? dir.image("remap-fpath.img", "remap-fpath").records : [];
 	const remaps = new Map(records.map(({ value }) => [value.orig_id, value]));
-	const ghosts = new Map<number, GhostFile>();
-	/** Of a directory, a socket or a device there is nothing to be made again. */
-	const others = new Set<number>();
+	const read = new Map<number, GhostFile>();
+	const asked = new Map<number, GhostFile>();
+	/** Of a socket or a device there is nothing to be made again. */
+	const ofType = (entry: number, type: number): GhostFile | undefined => {
+		const remap = remaps.get(entry);
+		if (remap === undefined || remap.remap_type !== RemapType.GHOST) return undefined;
+		const { remap_id: id } = remap;
+		const ghost = read.get(id) ?? readGhost(dir, id, entries.get(entry)?.reg?.name ?? "");
+		read.set(id, ghost);
+		if ((ghost.mode & S_IFMT) !== type) return undefined;
+		asked.set(id, ghost);
+		return ghost;
+	};
 	return {
-		ghost: (entry) => {
-			const remap = remaps.get(entry);
-			if (remap === undefined || remap.remap_type !== RemapType.GHOST || others.has(remap.remap_id)) return undefined;
-			const known = ghosts.get(remap.remap_id);
-			const ghost = known ?? readGhost(dir, remap.remap_id, entries.get(entry)?.reg?.name ?? "");
-			if ((ghost.mode & S_IFMT) !== S_IFREG) {
-				others.add(remap.remap_id);
-				return undefined;
-			}
-			ghosts.set(remap.remap_id, ghost);
-			return ghost;
-		},
+		ghost: (entry) => ofType(entry, S_IFREG),
+		directory: (entry) => ofType(entry, S_IFDIR),
 		link: (entry) => {
 			const remap = remaps.get(entry);
 			if (remap === undefined || (remap.remap_type ?? RemapType.LINKED) !== RemapType.LINKED) return undefined;
@@ -55,7 +57,7 @@ export function ghostsOf(dir: ImageDir, entries: ReadonlyMap<number, FileEntry>)
 			);
 		},
 		unlinked: (entry) => remaps.has(entry),
-		list: () => [...ghosts.values()],
+		list: () => [...asked.values()],
 	};
 }
 

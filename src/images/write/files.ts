@@ -111,12 +111,20 @@ const packetOf = (id_for: number, { content, rights = [] }: UnixMessage): ImageR
 	extra: content,
 });
 
-function directories({ cwd, root, umask }: Files, fileImage: FilesImage, report: (finding: Finding) => void): FsEntry {
+function directories(
+	{ cwd, root, cwdGhost, rootGhost, umask }: Files,
+	fileImage: FilesImage,
+	report: (finding: Finding) => void,
+): FsEntry {
 	if (cwd === undefined) report(caution("not-in-images", "working directory", "is not known; it will be /"));
-	const directory = (path: string): number => fileImage.add((id) => regularFile(id, { path }));
+	const directory = (path: string, ghost: number | undefined): number => {
+		const entry = fileImage.add((id) => regularFile(id, { path }));
+		if (ghost !== undefined) fileImage.ghosts.lost(entry, ghost);
+		return entry;
+	};
 	return {
-		cwd_id: directory(cwd ?? "/"),
-		root_id: directory(root ?? "/"),
+		cwd_id: directory(cwd ?? "/", cwdGhost),
+		root_id: directory(root ?? "/", rootGhost),
 		...defined({ umask }),
 	};
 }

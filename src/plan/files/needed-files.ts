@@ -2,6 +2,7 @@ import { defined } from "../../bytes/defined.ts";
 import { kindOf } from "../../descriptors/kinds.ts";
 import { byOf } from "../../descriptors/node.ts";
 import { slavePath } from "../../descriptors/terminal.ts";
+import { namedDirectories } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { ownName } from "../../proc/own-paths.ts";
 import { type FileUse, keyOfInput, type NeededFile, useOfMapping } from "../inputs.ts";
@@ -31,7 +32,7 @@ export function neededFiles(task: Task, policy: FilePolicy): NeededFile[] {
 		const pty = isOwn(slot) ? kindOf(slot.content).making.pty?.(slot.content) : undefined;
 		if (pty !== undefined) need(slavePath(pty), "terminal");
 	}
-	for (const path of [files.cwd, files.root]) if (path !== undefined) need(path, "node");
+	for (const path of namedDirectories(files)) need(path, "node");
 	return [...needed.values()];
 }
 

@@ -1,4 +1,5 @@
 import { kindOf } from "../../descriptors/kinds.ts";
+import { namedDirectories } from "../../forest/files.ts";
 import type { Task } from "../../forest/task.ts";
 import { keyOfInput, type MovedInput, type NeededFile } from "../inputs.ts";
 import { filesOfSlot } from "./needed-files.ts";
@@ -14,9 +15,7 @@ export function placesOfInputs(
 	needed: readonly NeededFile[],
 ): ReadonlyMap<string, number> {
 	const places = new Map<string, number>();
-	const shared = new Set(
-		[files.cwd, files.root].flatMap((path) => (path === undefined ? [] : [keyOfInput(path, "node", "user")])),
-	);
+	const shared = new Set(namedDirectories(files).map((path) => keyOfInput(path, "node", "user")));
 	const ends = new Map<string, number>();
 	for (const slot of firstSlots(slotsOf(files, policy, () => {}))) {
 		const { number } = slot;

@@ -14,6 +14,8 @@ export interface FilePolicy {
 	readonly missing: "error" | "null";
 	/** Directories to make files without a name in, by `GhostFile` id; where it was, for the others. */
 	readonly ghosts?: ReadonlyMap<number, string>;
+	/** Where directories without a name are made, by `GhostFile` id; at their own path, the others. */
+	readonly directories?: ReadonlyMap<number, string>;
 	/** `false` leaves its locks on files alone. */
 	readonly locks?: boolean;
 	/** Descriptors of the task whose files whoever calls us named: opened as he, not as the process's user. */

@@ -7,6 +7,8 @@ import type { Step } from "../../../src/program/program.ts";
  */
 export interface ModelKernel {
 	readonly table: Map<number, Entry>;
+	/** Directories that were made, by their paths. */
+	readonly directories: Map<string, ModelNameless>;
 	cwd: string;
 	root: string;
 	umask: number;
@@ -42,7 +44,7 @@ export interface ModelDescription {
 	signal?: number;
 }
 
-/** A regular file that never got a name. */
+/** A regular file that never got a name, or a directory that was made. */
 export interface ModelNameless {
 	readonly directory: string;
 	content: Buffer;
@@ -50,6 +52,8 @@ export interface ModelNameless {
 	owner?: readonly [uid: number, gid: number];
 	/** Seconds: read, written. */
 	times?: readonly [bigint, bigint];
+	/** Of a directory. */
+	removed?: boolean;
 }
 
 /** How it was made, what was set (level and option; bytes in hexadecimal), and where it listens. */
@@ -100,6 +104,7 @@ export function modelKernel(
 	const memory = new Map<Datum, Buffer>();
 	const fifos = new Map<string, ModelPipe>();
 	const table = new Map<number, Entry>();
+	const directories = new Map<string, ModelNameless>();
 	const stray = (kind: "file" | "socket"): ModelDescription => ({ kind, flags: 2, position: 0n });
 	for (const number of [0, 1, 2]) table.set(number, { description: stray("file"), closeOnExec: false });
 	for (const number of [3, 4, reportFd]) table.set(number, { description: stray("socket"), closeOnExec: false });
@@ -250,6 +255,9 @@ export function modelKernel(
 			case "openat":
 				if (int(a) !== -100) {
 					const directory = table.get(int(a))?.description.path;
+					const nameless = directories.get(below(directory, text(b)));
+					const made = { kind: "file", flags: int(c) & ~FORGOTTEN, position: 0n } as const;
+					if (nameless !== undefined) return give({ ...made, nameless }, (int(c) & CLOEXEC) !== 0);
 					return text(b) !== "." || directory === undefined ? E.INVAL : open(directory, int(c), int(d));
 				}
 				return open(text(b), int(c), int(d));
@@ -315,8 +323,25 @@ export function modelKernel(
 				noteLock(description, `flock ${int(b) & ~4}`);
 				return 0;
 			case "fchdir":
-				model.cwd = description.path ?? "";
+				model.cwd = description.path ?? description.nameless?.directory ?? "";
 				return 0;
+			case "mkdirat": {
+				const path = below(description.path, text(b));
+				if (files.has(path) || directories.has(path)) return E.EXIST;
+				directories.set(path, { directory: path, content: Buffer.of(), mode: int(c) });
+				return 0;
+			}
+			case "unlinkat": {
+				const path = below(description.path, text(b));
+				const directory = directories.get(path);
+				if (directory === undefined || int(c) !== 0x200) return E.NOENT;
+				directories.delete(path);
+				directory.removed = true;
+				return 0;
+			}
+			case "linkat":
+				// a directory has one name; where nothing can be made, that is said first
+				return description.nameless?.removed === true ? E.NOENT : E.PERM;
 			case "dup3":
 				if (int(a) === int(b) || (int(c) & ~CLOEXEC) !== 0) return E.INVAL;
 				table.set(int(b), { description, closeOnExec: int(c) === CLOEXEC });
@@ -418,7 +443,7 @@ export function modelKernel(
 	};
 
 	const model: ModelKernel = {
-		table,
+		...{ table, directories },
 		cwd: "/agent",
 		root: "/",
 		umask: 0o22,
@@ -433,6 +458,8 @@ export function modelKernel(
 	};
 	return model;
 }
+
+const below = (directory: string | undefined, name: string): string => `${directory === "/" ? "" : directory}/${name}`;
 
 function satisfied({ expect }: Step, result: number): boolean {
 	if (expect === "anything") return true;

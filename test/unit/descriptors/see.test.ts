@@ -108,6 +108,10 @@ describe("what a descriptor refers to", () => {
 		rmSync(path);
 		expect(await found(`${path} (deleted)`, linked)).toMatchObject({ path: `${path}.link`, unlinked: false });
 		expect(seen("/nowhere (deleted)", look(directory))).toEqual(["file", "the deleted directory /nowhere"]);
+		const deleted = { ...nothing, mode: 0o040755n, nlink: 0n } as BigIntStats;
+		expect(await found("/nowhere (deleted)", deleted)).toEqual(
+			expect.objectContaining({ path: "/nowhere", mode: 0o040755, unlinked: true, ghost: 2 }),
+		);
 		const fifo = { ...nothing, mode: 0o010600n } as BigIntStats;
 		expect(seen("/nowhere (deleted)", fifo)).toEqual("fifo");
 		expect(seen(directory, look(directory))).toEqual("file");

@@ -9,7 +9,7 @@ import type { FilePolicy } from "../../../src/plan/files/files.ts";
 import { stepText } from "../../../src/program/text.ts";
 import { carriedOut as carriedOutOn } from "../../support/builders/carried-out.ts";
 import { executed, mapping, PAGE, taskOf } from "../../support/builders/memory-task.ts";
-import type { ModelFile } from "../../support/models/model-files.ts";
+import { type ModelFile, modelKernel } from "../../support/models/model-files.ts";
 import { present } from "../../support/present.ts";
 
 const WORK = 64;
@@ -156,6 +156,59 @@ describe("files that had lost their names", () => {
 		);
 		expect(lines).toContain("sendfile(12, 5<ghost-file-1.img>, [20], 12) = 12");
 		expect(lines).toContain("utimensat(12, NULL, [8.000000001 s, 9.000000002 s], 0) = success");
+	});
+});
+
+describe("directories that had been deleted", () => {
+	const directory = ghost({ path: "/var/tmp/inner", mode: 0o040750, size: 0n, contents: [] });
+	const inside = (descriptors: readonly Descriptor[] = []): Task => {
+		const task = taskWith(descriptors, [directory]);
+		return { ...task, files: { ...task.files, cwd: "/var/tmp/inner", cwdGhost: 1 } };
+	};
+
+	it("are made where they were, and are gone when the process is in them", () => {
+		const { cwd, directories, table, findings } = carriedOut(
+			inside([opened(3, { path: "/var/tmp/inner", flags: 0o200000 })]),
+		);
+		expect([cwd, [...directories]]).toEqual(["/var/tmp/inner", []]);
+		expect(table.get(3)?.description).toMatchObject({
+			flags: 0o200000,
+			nameless: { directory: "/var/tmp/inner", removed: true, mode: 0o750, owner: [5, 6], times: [8n, 9n] },
+		});
+		expect(findings).toEqual([]);
+	});
+
+	it("are made elsewhere where that has to be, and it is said", () => {
+		const { cwd, findings } = carriedOut(inside(), { ...plain, directories: new Map([[1, "/elsewhere/inner.1"]]) });
+		expect(cwd).toBe("/elsewhere/inner.1");
+		expect(findings).toEqual([
+			caution(
+				"replaced",
+				"/var/tmp/inner, deleted",
+				"cannot be made where it was; it was called /elsewhere/inner.1 instead",
+			),
+		]);
+	});
+
+	it("are the working and root directories of whom they were", () => {
+		const task = inside();
+		const { root } = carriedOut({ ...task, files: { ...task.files, root: "/var/tmp/inner", rootGhost: 1 } });
+		expect(root).toBe("/var/tmp/inner");
+	});
+
+	it("are no others that somebody puts in their places for the moment in which they are opened", () => {
+		const task = inside();
+		const { lists } = carriedOutOn(task, plain, onDisk, WORK);
+		const steps = present(lists.find(({ name }) => name === "workshop")).steps;
+		const at = steps.findIndex(({ call }) => call === "mkdirat");
+		const kernel = modelKernel(onDisk, WORK, [{ name: "/var/tmp", node: true, number: 6 }]);
+		kernel.run(steps.slice(0, at + 1));
+		const ours = present(kernel.directories.get("/var/tmp/inner"));
+		kernel.directories.set("/var/tmp/inner", { directory: "/home/other", content: Buffer.of(), mode: 0o777 });
+		kernel.run(steps.slice(at + 1, at + 2));
+		kernel.directories.set("/var/tmp/inner", ours);
+		expect(() => kernel.run(steps.slice(at + 2))).toThrow(/^linkat.*returned -1$/);
+		expect([...kernel.directories]).toEqual([]);
 	});
 });
 

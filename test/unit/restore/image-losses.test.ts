@@ -46,6 +46,14 @@ describe("what CRIU's images have around a process", () => {
 		);
 	});
 
+	test("is made again where it is a deleted directory of which images tell, unless it is to be lost", () => {
+		const inGhost = task({ cwd: "/gone", cwdGhost: 1 });
+		expect(withoutUnrestorable(images(shared, [7]), inGhost, none)).toEqual({ forest: inGhost, findings: [] });
+		const { forest } = withoutUnrestorable(images(shared, [7]), inGhost, new Set(["cwd"] as const));
+		expect(rootOf(forest).files).toMatchObject({ cwd: "/" });
+		expect(rootOf(forest).files.cwdGhost).toBeUndefined();
+	});
+
 	test("is a loss where it is allowed, and directories the nearest that are there", () => {
 		const there = scratch();
 		mkdirSync(join(there, "kept"));

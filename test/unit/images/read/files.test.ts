@@ -230,10 +230,10 @@ describe("files without names, from images", () => {
 		close();
 	});
 
-	it("are nothing to be made again where they were directories, or where only a FIFO shows them", () => {
+	it("are nothing to be made again where they were devices, or where only a FIFO shows them", () => {
 		const images = {
 			"remap-fpath.img": image(REMAP, remap(50, 1, 1), remap(51, 2, 1)),
-			"ghost-file-1.img": ghostImage(0o040755, []),
+			"ghost-file-1.img": ghostImage(0o020755, []),
 			"ghost-file-2.img": ghostImage(0o010600, []),
 		};
 		const fifo = part(17, number(1, 53), number(2, 9), number(3, 51));
@@ -246,6 +246,16 @@ describe("files without names, from images", () => {
 			{ kind: "fifo", unlinked: true, file: { path: "/tmp/gone" } },
 		]);
 		expect(files.descriptors.map(({ description }) => "ghost" in description)).toEqual([false, false, false]);
+	});
+
+	it("may be directories, which have no content", () => {
+		const { files, memory, close } = tasksOf([gone(50)], {
+			"remap-fpath.img": image(REMAP, remap(50, 1, 1)),
+			"ghost-file-1.img": ghostImage(0o040755, []),
+		});
+		close();
+		expect(memory.ghosts).toMatchObject([{ id: 1, mode: 0o040755, uid: 5, gid: 6, size: 0n, contents: [] }]);
+		expect(files.descriptors[0]?.description).toMatchObject({ kind: "file", unlinked: true, ghost: 1 });
 	});
 
 	it("are reached by the link that the dump made", () => {
