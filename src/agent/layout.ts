@@ -40,8 +40,8 @@ export function agentLayout(hole: Range): AgentLayout {
 	};
 }
 
-/** Bytes. */
-const UNDO_SIZE = 6n * PAGE_SIZE;
+/** Bytes of an undo list. */
+export const UNDO_SIZE = 6n * PAGE_SIZE;
 
 /** The page that the agent runs on: the blob at its start, a list of no steps at its end. */
 export function blobPage({ bytes }: Blob): Buffer {

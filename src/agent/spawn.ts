@@ -69,9 +69,14 @@ export async function spawnTask(agent: Agent, spawning: Spawning): Promise<bigin
  * Registers an undo list that kills the processes which the agent is about to make, if our process ends before they are
  * complete. Unlike PR_SET_PDEATHSIG it survives their change of ids.
  *
+ * @param alsoUndone adds what else is undone once they are killed.
  * @returns where their pids are to go.
  */
-export async function registerKills(agent: Agent, count: number): Promise<readonly Slot[]> {
+export async function registerKills(
+	agent: Agent,
+	count: number,
+	alsoUndone: (undo: SyscallBatch) => void = () => {},
+): Promise<readonly Slot[]> {
 	const undo = agent.undoList();
 	const pids = Array.from({ length: count }, () => undo.space(8));
 	for (const pid of pids) {
@@ -84,6 +89,7 @@ export async function registerKills(agent: Agent, count: number): Promise<readon
 		undo.call("kill", { valueOf: pid }, SIGKILL);
 		undo.mark(next);
 	}
+	alsoUndone(undo);
 	await agent.perform(agent.batch(), { undo });
 	return pids;
 }

@@ -1,7 +1,7 @@
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import { bytesFromText } from "../bytes/text.ts";
 import { loss } from "../finding.ts";
-import { ECONNREFUSED, EEXIST, ENOENT, ENXIO, EPROTOTYPE } from "../linux/errno.ts";
+import { ECONNREFUSED, EEXIST, ENXIO, EPROTOTYPE } from "../linux/errno.ts";
 import { AT, AT_FDCWD } from "../linux/fcntl.ts";
 import { AF_UNIX } from "../linux/io.ts";
 import { O } from "../linux/open.ts";
@@ -40,11 +40,7 @@ export function bind({ content, key }: End, fds: FdAllocator): void {
 	}
 	const input = nodeOf(place.directory, fds);
 	const path = wordsOf(content);
-	if (content.deleted === true)
-		fds.add("renameat", [...at(input, place), ...at(input, asideOf(place))], `whoever has the path of ${path} now`, {
-			expect: { successOr: ENOENT },
-		});
-	else removeStale(input, place, path, fds);
+	removeStale(input, place, path, fds);
 	const before = cellDatum(`umask before ${path}`);
 	if (place.relative) fds.add("fchdir", [{ input }], "where its name begins");
 	fds.add("umask", [0n], "its file has exactly its own mode", { save: before, expect: "anything" });
@@ -59,9 +55,6 @@ export function bind({ content, key }: End, fds: FdAllocator): void {
 /** The directory and the name in it. */
 const at = (input: ProcessInput, { name }: Pick<SocketPlace, "name">) =>
 	[{ input }, pathDatum(`name of ${name}`, name)] as const;
-
-/** What the file is called meanwhile that has the path of a socket which had lost it. */
-const asideOf = ({ name }: SocketPlace): { readonly name: string } => ({ name: `${name}.necromancer` });
 
 /** Removes what a dead process has left; fails where it is anything else. */
 function removeStale(input: ProcessInput, place: SocketPlace, path: string, fds: FdAllocator): void {
@@ -155,14 +148,11 @@ export function connect(client: End, { content }: End, fds: FdAllocator): void {
 	fds.actor.asUser();
 }
 
-/** Takes away the path that it had lost, and gives it back to whoever has it now. */
+/** Takes away the path that it had lost. */
 export function unlinkDeleted({ content }: End, fds: FdAllocator): void {
 	const place = placeOf(content);
 	if (content.deleted !== true || place === undefined) return;
 	const input = nodeOf(place.directory, fds);
 	fds.add("unlinkat", [...at(input, place), 0n], `${wordsOf(content)} had lost its path`);
-	fds.add("renameat", [...at(input, asideOf(place)), ...at(input, place)], "whoever has that path now", {
-		expect: { successOr: ENOENT },
-	});
 	fds.actor.asUser();
 }

@@ -106,12 +106,11 @@ export function groupsOf(sockets: readonly Tied[]): ReadonlyMap<number, number> 
 	for (const socket of sockets) {
 		const { inode, peer } = socket;
 		if (peer !== undefined && parents.has(peer)) tie(inode, peer);
-		// an end that was accepted has the name of its listener
+		// an end that was accepted has the name of its listener; who has lost it is made before who has it now, of whatever type
 		const name = nameOf(socket);
 		if (name === undefined) continue;
-		const key = `${socket.type} ${name}`;
-		const other = named.get(key);
-		if (other === undefined) named.set(key, inode);
+		const other = named.get(name);
+		if (other === undefined) named.set(name, inode);
 		else tie(inode, other);
 	}
 	return new Map(sockets.map(({ inode }) => [inode, rootOf(inode)]));

@@ -49,7 +49,7 @@ export const fOwnerEx = layout("f_owner_ex", { type: i32, pid: i32 });
 export const ACCESS = { X_OK: 1, W_OK: 2, R_OK: 4 } as const;
 
 /** Flags of the calls that end in `at` (include/uapi/linux/fcntl.h); one number means what its call takes it for. */
-export const AT = { REMOVEDIR: 0x200, EACCESS: 0x200, EMPTY_PATH: 0x1000 } as const;
+export const AT = { SYMLINK_NOFOLLOW: 0x100, REMOVEDIR: 0x200, EACCESS: 0x200, EMPTY_PATH: 0x1000 } as const;
 
 /** Whence of lseek(2) (include/uapi/linux/fs.h). */
 export const SEEK = { SET: 0, END: 2, DATA: 3, HOLE: 4 } as const;

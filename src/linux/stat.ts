@@ -1,7 +1,7 @@
 import { array, layout, u8, u16, u32, u64 } from "../bytes/layout.ts";
 
 /** What statx(2) is asked for (include/uapi/linux/stat.h). */
-export const STATX = { INO: 0x100 } as const;
+export const STATX = { INO: 0x100, BASIC: 0x7ff } as const;
 
 /** `struct statx`: 256 bytes. Times are left as they lie. */
 export const statx = layout("statx", {

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import type { Slot } from "../agent/batch.ts";
+import { label, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import type { Report } from "../agent/reports.ts";
 import { clearUndo, spawnTask } from "../agent/spawn.ts";
 import { waitForExit } from "../agent/wait.ts";
@@ -7,6 +7,7 @@ import { defined } from "../bytes/defined.ts";
 import { NecromancerError, refuse } from "../errors.ts";
 import type { Task } from "../forest/task.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
+import { PR } from "../linux/prctl.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
 import { WAIT } from "../linux/wait.ts";
 import { type AssembledPlan, LEADER, type Plan, type WORKSHOP, type WORKSHOP_END } from "../plan/plan.ts";
@@ -14,6 +15,7 @@ import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
 import { threadsOf } from "../proc/tasks.ts";
 import { ASKS_FOR_CLOCKS, REPORT_FD } from "../program/abi.ts";
+import { addUnbinding, type BoundPlace, unbind } from "./bound-sockets.ts";
 import type { IdChoice } from "./ids.ts";
 import { childrenHere, familyOf } from "./members.ts";
 import { requireFreeIds, requireNoHeirs } from "./requirements.ts";
@@ -170,19 +172,33 @@ async function refuseDead(agent: Agent, pid: number): Promise<never> {
 }
 
 /**
- * Kills what was made and all that it made, and reaps it, so that no zombie stays.
+ * While they are made, the agent is given the children of those that die: it reaps them, whoever else there is for that
+ * (PR_SET_CHILD_SUBREAPER).
+ */
+export const adoptOrphans = (agent: Agent, adopts: boolean): Promise<bigint> =>
+	agent.call("prctl", PR.SET_CHILD_SUBREAPER, adopts ? 1 : 0, 0, 0, 0);
+
+/**
+ * Kills what was made and all that it made, and reaps it, so that no zombie stays, nor the file of a socket.
  *
  * @param made by their ids here; of a pid namespace, its first process too.
  * @returns what a process reported that could not go on, if one did.
  */
-export async function killAll(agent: Agent, made: readonly number[]): Promise<Report | undefined> {
+export async function killAll(
+	agent: Agent,
+	made: readonly number[],
+	bound: readonly BoundPlace[],
+): Promise<Report | undefined> {
 	try {
 		if (made.length === 0) return undefined;
+		// whose parents end first are its own to reap
+		await adoptOrphans(agent, true);
 		for (const pid of made) await agent.call("kill", pid, SIGKILL);
 		// a process can be reaped once its traced threads are, and a pid namespace ends with its last process
 		while ((await agent.call("wait4", -1, 0, WAIT.ALL, 0)) >= 0n)
 			// the agent is given what a dead one leaves
 			for (const orphan of childrenHere(agent.pid)) await agent.call("kill", orphan, SIGKILL);
+		await unbind(agent, bound);
 		await clearUndo(agent);
 		// while the agent holds the other end itself, reading it would never end
 		await agent.call("close", REPORT_FD);
@@ -197,4 +213,18 @@ export async function killAll(agent: Agent, made: readonly number[]): Promise<Re
 	} finally {
 		await agent.close();
 	}
+}
+
+/** For an undo list that kills: waits until all children have ended, and removes the files of their sockets. */
+export function alsoUnbound(bound: readonly BoundPlace[]): (undo: SyscallBatch) => void {
+	return (undo) => {
+		if (bound.length === 0) return;
+		const [again, none] = [label("the next child"), label("no child")];
+		undo.mark(again);
+		const reaped = { valueOf: undo.call("wait4", -1, 0, WAIT.ALL, 0) };
+		undo.branch(reaped, 1n << 63n, 1n << 63n, none);
+		undo.jump(again);
+		undo.mark(none);
+		addUnbinding(undo, bound);
+	};
 }

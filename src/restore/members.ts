@@ -1,4 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
+import type { SyscallBatch } from "../agent/batch.ts";
 import { refuse } from "../errors.ts";
 import type { Forest } from "../forest/forest.ts";
 import type { Task } from "../forest/task.ts";
@@ -70,10 +71,19 @@ const refuseLost = (pid: number): never =>
 		expectation: "expected it in the pid namespace that was made",
 	});
 
-/** From now on the agent kills all of them if our process ends: their ids are known to be theirs. */
-export async function registerMembers(agent: Agent, members: readonly Pick<Member, "pid">[]): Promise<void> {
+/**
+ * From now on the agent kills all of them if our process ends: their ids are known to be theirs.
+ *
+ * @param alsoUndone adds what else is undone then.
+ */
+export async function registerMembers(
+	agent: Agent,
+	members: readonly Pick<Member, "pid">[],
+	alsoUndone: (undo: SyscallBatch) => void,
+): Promise<void> {
 	const undo = agent.undoList();
 	for (const { pid } of members) undo.call("kill", pid, SIGKILL);
+	alsoUndone(undo);
 	await agent.perform(agent.batch(), { undo });
 }
 

@@ -12,7 +12,6 @@ import { rootOf, wholeOf } from "../forest/whole.ts";
 import { measureHost } from "../host/facts.ts";
 import { type Init, reapInit, startInit } from "../host/namespace.ts";
 import { type OpenFiles, openFiles } from "../inputs/open-files.ts";
-import { PR } from "../linux/prctl.ts";
 import { SIGKILL, SIGWINCH } from "../linux/signal.ts";
 import type { Clocks } from "../linux/time.ts";
 import type { WaitStatus } from "../linux/wait.ts";
@@ -24,7 +23,8 @@ import { type AssembledPlan, type Plan, WORKSHOP, WORKSHOP_END } from "../plan/p
 import { kinshipOf } from "../plan/process/kinship.ts";
 import { timensOffsetsText } from "../proc/namespaces.ts";
 import { assemble } from "../program/assemble.ts";
-import { killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./carrier.ts";
+import { type BoundPlace, boundPlaces } from "./bound-sockets.ts";
+import { adoptOrphans, alsoUnbound, killAll, makeCarrier, refuseStep, runWorkshop, untilReady } from "./carrier.ts";
 import { enterNamespaces, offsetsFor, requireClocks } from "./clocks.ts";
 import { earlyDeath } from "./early-death.ts";
 import type { IdChoice } from "./ids.ts";
@@ -106,12 +106,15 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 	const root = rootOf(forest);
 	const count = forest.processes.length;
 	const alive: number[] = [];
+	let bound: readonly BoundPlace[] = [];
 	let init: Init | undefined;
 	let encoded: AssembledPlan | undefined;
 	try {
-		const { plan, facts, policy } = await planWith(ready, forest, options);
+		const planned = await planWith(ready, forest, options);
+		const { plan, facts, policy } = planned;
+		bound = planned.bound;
 		encoded = assemble(plan, failStep === undefined ? {} : { failStep });
-		const [carrierPid, initPid] = await registerKills(agent, 2);
+		const [carrierPid, initPid] = await registerKills(agent, 2, alsoUnbound(bound));
 		if (ids === "namespace") {
 			init = await startInit(agent, root.identity.pid, initPid);
 			alive.push(init.pid);
@@ -132,7 +135,9 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 		const making = { pid, count, encoded, clocks };
 		await untilReady(agent, making);
 		const { members, here } = membersOf(pid, forest, plan, ids);
-		if (several) await registerMembers(agent, [...members, ...(init === undefined ? [] : [init])]);
+		if (several) await registerMembers(agent, [...members, ...(init === undefined ? [] : [init])], alsoUnbound(bound));
+		// a traced child would wait for us, and we for it, when its parent has ended
+		alive.push(...members.flatMap((member) => (member.isRoot ? [] : [member.pid])));
 		const complete = { members, here, forest, facts, plan, encoded, policy, stopped, ids, requireUnchanged };
 		// while they still have our credentials: without CAP_SYS_PTRACE we cannot read their /proc files later
 		for (const member of members) requireClocks(agent, member.pid, offsets);
@@ -156,7 +161,7 @@ export async function restoreWith(ready: Ready, forest: Forest, options: Restore
 			init,
 		);
 	} catch (error) {
-		const report = await killAll(agent, alive);
+		const report = await killAll(agent, alive, bound);
 		// it died because a step failed: report that instead
 		if (encoded !== undefined && report !== undefined && report.id !== 0n) await refuseStep(encoded, report);
 		throw error;
@@ -179,13 +184,6 @@ export async function rehearseWith(ready: Ready, forest: Forest, options: Restor
 	}
 }
 
-/**
- * While they are made, the agent is given the children of those that die: it reaps them, whoever else there is for that
- * (PR_SET_CHILD_SUBREAPER).
- */
-const adoptOrphans = (agent: Agent, adopts: boolean): Promise<bigint> =>
-	agent.call("prctl", PR.SET_CHILD_SUBREAPER, adopts ? 1 : 0, 0, 0, 0);
-
 /** Starts an agent in a hole of the processes' layouts, with all that their bytes come from. */
 async function readyFor(forest: Forest, options: RestoreOptions): Promise<Ready> {
 	requireRoom(forest, options);
@@ -194,12 +192,19 @@ async function readyFor(forest: Forest, options: RestoreOptions): Promise<Ready>
 	return { agent: await startAgent(holeFor(forest), { inputs: given.map(descriptorOf), session }), given };
 }
 
+interface Planned {
+	readonly plan: Plan;
+	readonly facts: HostFacts;
+	readonly policy: CompileOptions;
+	readonly bound: readonly BoundPlace[];
+}
+
 /** The files that they are to get, open; what is done about the others; and all that will be done. */
 async function planWith(
 	{ agent, given, files: known }: Ready,
 	forest: Forest,
 	options: RestoreOptions,
-): Promise<{ readonly plan: Plan; readonly facts: HostFacts; readonly policy: CompileOptions }> {
+): Promise<Planned> {
 	const { ids = "same", untraced = false, trust = false } = options;
 	requireRoom(forest, options);
 	const facts = await factsFor(agent, forest, options);
@@ -207,6 +212,7 @@ async function planWith(
 	try {
 		let policy: CompileOptions = { ...options, freshIds: ids === "fresh", stopsItself: untraced };
 		const opened: OpenedInput[] = [];
+		const bound: BoundPlace[] = [];
 		// what one has opened is not another's
 		for (const { opener, tasks, whose } of personasOf(forest, facts)) {
 			const files = (stores.length === 0 ? known?.as(opener) : undefined) ?? openFiles(agent, opener, trust);
@@ -215,12 +221,13 @@ async function planWith(
 			const own = await openInputs(files, tasks, policy, trust, new Set(terminals));
 			for (const task of tasks) requireUnlocked(agent.pid, task, own.policy, own.opened);
 			policy = own.policy;
+			bound.push(...boundPlaces(tasks, own.opened, [process.geteuid?.() ?? 0, opener.user.uid]));
 			opened.push(...own.opened.map((input) => (input.by === "user" ? { ...input, ...defined({ whose }) } : input)));
 		}
 		const plan = compileForest(forest, facts, { ...policy, opened, given, hole: holeOf(agent) });
 		for (const [i, task] of forest.processes.entries())
 			requireRoomForMappings(task, i === 0 ? plan.views : plan.others?.[i - 1]?.views);
-		return { plan, facts, policy };
+		return { plan, facts, policy, bound };
 	} finally {
 		for (const files of stores) files.closeContents();
 	}
