@@ -1,10 +1,9 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { built } from "../support/lives/built.ts";
-import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { compileLives } from "../support/lives/lives.ts";
+import { ownRoom } from "../support/lives/own-room.ts";
+import { canHaveRooms, linesOf } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
 
 // A process that watches files and mounts (fanotify(7)) is dumped and brought back, and is told of what becomes of them.
@@ -12,42 +11,25 @@ import { hasGcc } from "../support/tools.ts";
 const able = canHaveRooms() && hasGcc();
 const needs = able ? "" : " (needs root, unshare, nsenter and gcc)";
 
-const directory = mkdtempSync(join(tmpdir(), "necromancer-fanotify-"));
-const [watched, mounted] = [join(directory, "watched"), join(directory, "mounted")];
-let dist = "";
-beforeAll(() => {
-	dist = built();
-	if (!able) return;
+const { directory, room, necromancer, begin } = ownRoom({ able }, () => {
+	compileLives(directory, ["fanotify"]);
 	for (const path of [watched, mounted]) mkdirSync(path);
-	const source = resolve(import.meta.dirname, "../support/lives/fanotify.c");
-	execFileSync("gcc", ["-w", "-O1", "-o", join(directory, "fanotify"), source]);
+	expect(room().run(["mount", "-t", "tmpfs", "mounted", mounted])).toMatchObject({ status: 0 });
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
-
-const rooms: Room[] = [];
-afterEach(async () => {
-	for (const opened of rooms.splice(0)) await opened.close();
-});
+const [watched, mounted] = [join(directory, "watched"), join(directory, "mounted")];
 
 let made = 0;
 
 async function watching(...more: readonly string[]) {
-	const where = await openRoom();
-	rooms.push(where);
 	const [log, images] = [join(directory, `log-${++made}`), join(directory, `images-${made}`)];
-	expect(where.run(["mount", "-t", "tmpfs", "mounted", mounted])).toMatchObject({ status: 0 });
-	const script = `log=$1; shift; setsid "$@" </dev/null >"$log" 2>&1 & echo $!`;
-	const command = [join(directory, "fanotify"), watched, mounted, ...more];
-	const pid = Number(where.run(["sh", "-c", script, "sh", log, ...command]).stdout);
+	const pid = begin([join(directory, "fanotify"), watched, mounted, ...more], { output: log });
 	expect(await linesOf(log, 1)).toEqual(["watching"]);
-	const necromancer = (...args: readonly string[]): Ran =>
-		where.run([process.execPath, join(dist, "cli/main.js"), ...args]);
-	return { where, log, images, pid, necromancer };
+	return { log, images, pid };
 }
 
 describe.skipIf(!able)(`a fanotify group${needs}`, () => {
 	it("tells the revived of the same files and mounts", async () => {
-		const { where, log, images, pid, necromancer } = await watching();
+		const { log, images, pid } = await watching();
 		expect(necromancer("dump", "-t", `${pid}`, "-i", images, "-q")).toMatchObject({ status: 0, stderr: "" });
 		// nobody sees it
 		writeFileSync(join(watched, "between"), "");
@@ -58,12 +40,12 @@ describe.skipIf(!able)(`a fanotify group${needs}`, () => {
 				`restored process ${pid}\n`,
 		});
 		writeFileSync(join(watched, "file"), "");
-		where.run(["sh", "-c", 'echo >"$1"', "sh", join(mounted, "other")]);
+		room().run(["sh", "-c", 'echo >"$1"', "sh", join(mounted, "other")]);
 		expect(await linesOf(log, 3)).toEqual(["watching", `${join(watched, "file")} 8`, `${join(mounted, "other")} 8`]);
 	});
 
 	it("that is asked for permission is refused by name", async () => {
-		const { images, pid, necromancer } = await watching("permission");
+		const { images, pid } = await watching("permission");
 		expect(necromancer("dump", "-t", `${pid}`, "-i", images).stderr).toBe(
 			"necromancer: descriptor 3: is a fanotify group that is asked for permission, which this version cannot dump; let " +
 				"/dev/null take its place with --missing-fds null, or leave it out with --missing-fds skip [ERR_UNSUPPORTED]\n",

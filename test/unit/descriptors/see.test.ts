@@ -28,31 +28,22 @@ const look = (path: string): BigIntStats => statSync(path, { bigint: true });
 
 const opened = (link: string, stat: BigIntStats): OpenDescriptor => ({ number: 3, link, stat, info: parseFdinfo("") });
 
+const here = lookAt(
+	process.pid,
+	new Map(),
+	{ isElsewhere: () => false },
+	{ unix: unixSightsOf([]), together: new Set([process.pid]) },
+);
+
 /** Its kind, and in words what it is that cannot be dumped. */
 function seen(link: string, stat: BigIntStats): unknown {
-	const { kind, undumpable } = see(
-		opened(link, stat),
-		lookAt(
-			process.pid,
-			new Map(),
-			{ isElsewhere: () => false },
-			{ unix: unixSightsOf([]), together: new Set([process.pid]) },
-		),
-	);
+	const { kind, undumpable } = see(opened(link, stat), here);
 	return undumpable === undefined ? kind : [kind, undumpable];
 }
 
 /** What it is opened by again, or what its content is kept as. */
 async function found(link: string, stat: BigIntStats): Promise<unknown> {
-	const sighting = see(
-		opened(link, stat),
-		lookAt(
-			process.pid,
-			new Map(),
-			{ isElsewhere: () => false },
-			{ unix: unixSightsOf([]), together: new Set([process.pid]) },
-		),
-	);
+	const sighting = see(opened(link, stat), here);
 	return sighting.describe({ id: 1, flags: 0 }, asking());
 }
 
