@@ -1,10 +1,10 @@
 import type { Agent } from "../agent/agent.ts";
-import type { OpenDescriptor } from "../descriptors/ask.ts";
 import { see } from "../descriptors/kinds.ts";
 import { refuse } from "../errors.ts";
 import { copyDescriptorsOf } from "../trace/descriptors.ts";
 import { lookAt } from "./look.ts";
-import { socketSights } from "./socket-sights.ts";
+import type { OpenOf } from "./open-files.ts";
+import { type SocketLists, socketLists, socketSights } from "./socket-sights.ts";
 import type { LiveTerminals } from "./terminals.ts";
 import { unixSights } from "./unix-sockets.ts";
 
@@ -16,12 +16,6 @@ export type MissingDescriptors =
 	| "null"
 	/** The number is free. */
 	| "skip";
-
-/** What a running process has open. */
-export interface OpenOf {
-	readonly pid: number;
-	readonly open: readonly OpenDescriptor[];
-}
 
 /**
  * Refuses processes by the names of what they have open, before anything is done to them.
@@ -38,9 +32,10 @@ export async function requireDumpable(
 ): Promise<void> {
 	for (const { pid, open } of processes) terminals.meet(pid, open);
 	if (policy !== "error") return;
-	const others = { unix: await unixSights(agent, together), together: new Set(together) };
+	const others = { unix: await unixSights(agent, together, processes), together: new Set(together) };
+	const listed = socketLists();
 	for (const { pid, open } of processes) {
-		const look = lookAt(pid, await sightsOf(agent, pid, open), terminals, others);
+		const look = lookAt(pid, await sightsOf(agent, { pid, open }, listed), terminals, others);
 		const refused = open.flatMap((descriptor) => {
 			const words = see(descriptor, look).undumpable;
 			return words === undefined ? [] : [{ number: descriptor.number, words }];
@@ -64,10 +59,10 @@ function refuseDescriptors(
 	});
 }
 
-async function sightsOf(agent: Agent, pid: number, open: readonly OpenDescriptor[]): ReturnType<typeof socketSights> {
+async function sightsOf(agent: Agent, { pid, open }: OpenOf, listed: SocketLists): ReturnType<typeof socketSights> {
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		return await socketSights(pid, open, copies);
+		return await socketSights({ pid, open }, copies, listed);
 	} finally {
 		await copies.close();
 	}

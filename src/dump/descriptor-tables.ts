@@ -7,7 +7,7 @@ import { copyDescriptorsOf, type DescriptorCopies } from "../trace/descriptors.t
 import { lookAt, type Others } from "./look.ts";
 import type { ObjectsOfProcess } from "./objects.ts";
 import { openDescriptors } from "./open-files.ts";
-import { socketSights } from "./socket-sights.ts";
+import { type SocketLists, socketSights } from "./socket-sights.ts";
 import type { LiveTerminals } from "./terminals.ts";
 
 /** A stopped process that has descriptors. */
@@ -32,19 +32,24 @@ export interface OpenTable {
 	readonly lost: ReadonlySet<number>;
 }
 
-/** @throws NecromancerError ERR_IO, ERR_HOST. */
+/** What all tables are looked at with. */
+export interface Around {
+	readonly terminals: LiveTerminals;
+	readonly others: Others;
+	readonly listed: SocketLists;
+}
+
+/** @param before What is open. @throws NecromancerError ERR_IO, ERR_HOST. */
 export async function openTable(
 	agent: Agent,
 	process: OpeningProcess,
-	terminals: LiveTerminals,
-	others: Others,
+	before: readonly OpenDescriptor[],
+	{ terminals, others, listed }: Around,
 ): Promise<OpenTable> {
 	const { pid } = process;
-	const before = openDescriptors(pid);
-	terminals.meet(pid, before);
 	const copies = await copyDescriptorsOf(agent, pid);
 	try {
-		const look = lookAt(pid, await socketSights(pid, before, copies), terminals, others);
+		const look = lookAt(pid, await socketSights({ pid, open: before }, copies, listed), terminals, others);
 		const counting = before.filter((one) => kinds[see(one, look).kind].living.before !== undefined);
 		if (counting.length > 0) await copies.wind(counting.map(({ number }) => number));
 		const open = counting.length > 0 ? openDescriptors(pid) : before;

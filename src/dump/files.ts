@@ -19,6 +19,8 @@ import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tab
 import { isDeletedDirectory, type LiveGhosts } from "./ghosts.ts";
 import { locksOf } from "./locks.ts";
 import type { Losable } from "./losable.ts";
+import { openDescriptors } from "./open-files.ts";
+import { socketLists } from "./socket-sights.ts";
 import type { LiveTerminals } from "./terminals.ts";
 import { unixSights } from "./unix-sockets.ts";
 
@@ -49,12 +51,16 @@ export async function filesOf(
 ): Promise<ReadonlyMap<number, Files>> {
 	const open: OpenTable[] = [];
 	try {
+		const before = tables.map(([process]) => ({ process, pid: process.pid, open: openDescriptors(process.pid) }));
+		for (const { pid, open } of before) terminals.meet(pid, open);
 		const unix = await unixSights(
 			agent,
-			tables.map(([{ pid }]) => pid),
+			before.map(({ pid }) => pid),
+			before,
 		);
 		const together = new Set(tables.flatMap((processes) => processes.map(({ pid }) => pid)));
-		for (const [process] of tables) open.push(await openTable(agent, process, terminals, { unix, together }));
+		const around = { terminals, others: { unix, together }, listed: socketLists() };
+		for (const one of before) open.push(await openTable(agent, one.process, one.open, around));
 		const groups = await groupsOf(agent, open);
 		const pipes = pipeTable(groups.map(([first]) => first));
 		const described = await describe(groups, { agent, ghosts, pipes, terminals, along, missing }, { missing, locks });

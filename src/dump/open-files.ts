@@ -4,6 +4,12 @@ import { majorOf, minorOf } from "../linux/stat.ts";
 import { descriptorsOf, readFdinfo } from "../proc/fdinfo.ts";
 import { readLink, statLink } from "../proc/links.ts";
 
+/** What a process has open. */
+export interface OpenOf {
+	readonly pid: number;
+	readonly open: readonly OpenDescriptor[];
+}
+
 /** Ascending. Fds that a process closes meanwhile, when it is not stopped yet, are left out. @throws NecromancerError ERR_IO */
 export const openDescriptors = (pid: number): readonly OpenDescriptor[] =>
 	descriptorsOf(pid).flatMap((number) => {

@@ -1,5 +1,5 @@
 import { i32 } from "../bytes/layout.ts";
-import type { OpenDescriptor, SocketSight } from "../descriptors/ask.ts";
+import type { SocketSight } from "../descriptors/ask.ts";
 import {
 	AF,
 	IPPROTO,
@@ -12,8 +12,27 @@ import {
 	tcpInfo,
 	tcpTraffic,
 } from "../linux/socket.ts";
-import { listedSockets } from "../proc/sockets.ts";
+import { ifShown } from "../proc/if-shown.ts";
+import { readNamespace } from "../proc/namespaces.ts";
+import { type ListedSocket, listedSockets } from "../proc/sockets.ts";
 import type { DescriptorCopies } from "../trace/descriptors.ts";
+import type { OpenOf } from "./open-files.ts";
+
+/** What /proc/PID/net lists of a process's network namespace, by links of sockets. */
+export type SocketLists = (pid: number) => ReadonlyMap<string, ListedSocket>;
+
+/** Each namespace is read once, when it is asked for first: what processes have open is to be read before. */
+export function socketLists(): SocketLists {
+	const read = new Map<string, ReadonlyMap<string, ListedSocket>>();
+	return (pid) => {
+		const namespace = ifShown(() => readNamespace(pid, "net"));
+		const known = namespace === undefined ? undefined : read.get(namespace);
+		if (known !== undefined) return known;
+		const listed = listedSockets(pid);
+		if (namespace !== undefined) read.set(namespace, listed);
+		return listed;
+	};
+}
 
 /**
  * What each socket of a process is, by its link. Those that no table of /proc/PID/net has are asked themselves: those of TCP that were
@@ -22,13 +41,13 @@ import type { DescriptorCopies } from "../trace/descriptors.ts";
  * @throws NecromancerError ERR_HOST
  */
 export async function socketSights(
-	pid: number,
-	open: readonly OpenDescriptor[],
+	{ pid, open }: OpenOf,
 	copies: DescriptorCopies,
+	listed: SocketLists,
 ): Promise<ReadonlyMap<string, SocketSight>> {
 	const sockets = new Map(open.filter(({ link }) => link.startsWith("socket:")).map((one) => [one.link, one.number]));
 	if (sockets.size === 0) return new Map();
-	const found = new Map<string, SocketSight>(listedSockets(pid));
+	const found = new Map<string, SocketSight>(listed(pid));
 	// the rows of unix sockets are not the kernel's word alone (see listedSockets)
 	const unlisted = [...sockets].filter(([link]) => [undefined, "unix"].includes(found.get(link)?.family));
 	const numbers = unlisted.map(([, number]) => number);

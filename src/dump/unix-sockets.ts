@@ -14,21 +14,27 @@ import { descriptorsOf } from "../proc/fdinfo.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readLink, statLink } from "../proc/links.ts";
 import { openSocketFile, peekMessages, unixSocketsAmong } from "../trace/unix-sockets.ts";
+import type { OpenOf } from "./open-files.ts";
 
 /**
  * The unix sockets among what processes have open. Those that a running process closes meanwhile are left out.
  *
+ * @param known What some of them have open, where that was read already.
  * @throws NecromancerError ERR_HOST
  */
-export async function unixSights(agent: Agent, pids: readonly number[]): Promise<UnixSights> {
+export async function unixSights(agent: Agent, pids: readonly number[], known: readonly OpenOf[]): Promise<UnixSights> {
+	const read = new Map(known.map(({ pid, open }) => [pid, open.map(({ link }) => link)]));
 	const inodes = new Set<number>();
 	for (const pid of pids)
-		for (const number of ifShown(() => descriptorsOf(pid)) ?? []) {
-			const inode = /^socket:\[(\d+)\]$/.exec(ifShown(() => readLink(pid, `fd/${number}`)) ?? "")?.[1];
+		for (const link of read.get(pid) ?? linksOf(pid)) {
+			const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
 			if (inode !== undefined) inodes.add(Number(inode));
 		}
 	return unixSightsOf(await unixSocketsAmong(agent, [...inodes]), pids);
 }
+
+const linksOf = (pid: number): readonly string[] =>
+	(ifShown(() => descriptorsOf(pid)) ?? []).flatMap((number) => ifShown(() => readLink(pid, `fd/${number}`)) ?? []);
 
 /**
  * The file that a unix socket is bound to. Without CAP_NET_ADMIN the kernel does not open it: then it is looked for where its name

@@ -1,8 +1,8 @@
 import type { BigIntStats } from "node:fs";
 import { expect, it } from "vitest";
 import type { Agent } from "../../../src/agent/agent.ts";
-import { type MissingDescriptors, type OpenOf, requireDumpable } from "../../../src/dump/descriptor-policy.ts";
-import { deviceText, openDescriptors } from "../../../src/dump/open-files.ts";
+import { type MissingDescriptors, requireDumpable } from "../../../src/dump/descriptor-policy.ts";
+import { deviceText, type OpenOf, openDescriptors } from "../../../src/dump/open-files.ts";
 import { terminalTable } from "../../../src/dump/terminals.ts";
 import { parseFdinfo } from "../../../src/proc/fdinfo.ts";
 import { refusalOf } from "../../support/refusal.ts";
