@@ -6,6 +6,7 @@ import { extent } from "../bytes/extent.ts";
 import type { Struct } from "../bytes/layout.ts";
 import { u16, u64, viewOf } from "../bytes/layout.ts";
 import { attempt, fromBuffer } from "../bytes/source.ts";
+import { zeroEnded } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import type { IpcNamespace, IpcObject, Message, MessageQueue, Segment, SemaphoreSet } from "../forest/ipc.ts";
 import { errnoName } from "../linux/errno.ts";
@@ -122,27 +123,29 @@ const refuseUntold = (call: string, result: bigint): never =>
 /** What is not as in a new namespace. */
 async function readSettings(agent: Agent): Promise<IpcNamespace["settings"]> {
 	const settings: Partial<Record<IpcSetting, readonly bigint[]>> = {};
-	for (const name of ipcSettingNames) {
-		const { path, usual } = ipcSettings[name];
-		const text = await textAt(agent, pathOfSetting(path));
-		// a kernel without POSIX queues, or without CONFIG_CHECKPOINT_RESTORE
-		if (text === undefined) continue;
-		const values = text.trim().split(/\s+/).map(BigInt);
-		if (values.some((value, i) => value !== usual[i])) settings[name] = values;
-	}
+	await inBatches(agent, ipcSettingNames, {
+		...{ doing: "reading settings of System V objects", patience: 60_000 },
+		add: (batch, name) => {
+			const path = batch.put(zeroEnded(pathOfSetting(ipcSettings[name].path)), 1);
+			const fd = { valueOf: batch.call("openat", AT_FDCWD, path, O.RDONLY | O.CLOEXEC) };
+			const room = batch.space(MOST_TEXT);
+			const length = batch.call("read", fd, room, MOST_TEXT);
+			batch.call("close", fd);
+			return { room, length };
+		},
+		read: (done, { room, length }, name) => {
+			const got = done.result(length);
+			// a kernel without POSIX queues, or without CONFIG_CHECKPOINT_RESTORE
+			if (got < 0n) return;
+			const text = done.bytes(room).subarray(0, Number(got)).toString("latin1");
+			const values = text.trim().split(/\s+/).map(BigInt);
+			if (values.some((value, i) => value !== ipcSettings[name].usual[i])) settings[name] = values;
+		},
+	});
 	return settings;
 }
 
 const MOST_TEXT = 256;
-
-async function textAt(agent: Agent, path: string): Promise<string | undefined> {
-	const fd = await agent.call("openat", AT_FDCWD, Buffer.from(`${path}\0`), O.RDONLY | O.CLOEXEC);
-	if (fd < 0n) return undefined;
-	const room = new Uint8Array(MOST_TEXT);
-	const length = await agent.call("read", fd, room, MOST_TEXT);
-	await agent.call("close", fd);
-	return length < 0n ? undefined : Buffer.from(room.subarray(0, Number(length))).toString("latin1");
-}
 
 async function semaphoresOf(agent: Agent, sets: readonly Stat[]): Promise<LiveSemaphores[]> {
 	const found: LiveSemaphores[] = [];
