@@ -33,6 +33,9 @@ export const pageFloor = <Place extends bigint>(value: Place): Place => (value &
 export const pageCeil = <Place extends bigint>(value: Place): Place =>
 	BigInt.asUintN(64, (value + PAGE_SIZE - 1n) & ~(PAGE_SIZE - 1n)) as Place;
 
+/** A length in whole pages of `page` bytes; not modulo anything. */
+export const pagesUp = (length: bigint, page: bigint = PAGE_SIZE): bigint => ((length + page - 1n) / page) * page;
+
 /** Whether an address is one at all, with 47 bits for each half. */
 export const isCanonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
 

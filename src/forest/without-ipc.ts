@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from "../bytes/address.ts";
+import { pagesUp } from "../bytes/address.ts";
 import type { IpcNamespace } from "./ipc.ts";
 import type { Mapping, SharedObject, Task } from "./task.ts";
 
@@ -25,6 +25,5 @@ export function withoutIpc({ ipc, ...task }: Task): Task {
 }
 
 function objectFrom({ id, size, contents }: IpcNamespace["segments"][number]): SharedObject {
-	const whole = ((size + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;
-	return { id: APART + id, size: whole, contents };
+	return { id: APART + id, size: pagesUp(size), contents };
 }

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { inBatches } from "../agent/in-batches.ts";
-import { address, PAGE_SIZE } from "../bytes/address.ts";
+import { address, PAGE_SIZE, pagesUp } from "../bytes/address.ts";
 import { extent } from "../bytes/extent.ts";
 import type { Struct } from "../bytes/layout.ts";
 import { u16, u64, viewOf } from "../bytes/layout.ts";
@@ -207,7 +207,7 @@ async function withRoom<T>(
 	size: number,
 	use: (room: { readonly at: bigint; readonly read: (length: number) => Buffer }) => Promise<T>,
 ): Promise<T> {
-	const length = ((BigInt(size) + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE || PAGE_SIZE;
+	const length = pagesUp(BigInt(size)) || PAGE_SIZE;
 	const at = await agent.call("mmap", 0, length, PROT_READ | PROT_WRITE, MAP.PRIVATE | MAP.ANONYMOUS, -1, 0);
 	if (at < 0n) refuseUntold("mmap", at);
 	const path = pathOfMemory(agent.pid);

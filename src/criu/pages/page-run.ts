@@ -1,4 +1,4 @@
-import { type Address, type FileOffset, isPageAligned, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, type FileOffset, isPageAligned, pagesUp } from "../../bytes/address.ts";
 import { cut, cutPlaced, type Extent, least, type Placed } from "../../bytes/extent.ts";
 
 /** An address, or an offset in a shared object. */
@@ -33,10 +33,10 @@ export interface RunParts {
 export function partsOf(run: PageRun): RunParts {
 	const { length, baseline } = run;
 	if (typeof baseline === "object") {
-		const mapped = least(length, wholePages(baseline.available));
+		const mapped = least(length, pagesUp(baseline.available));
 		return { looked: mapped, zero: 0n, hole: 0n, beyond: length - mapped };
 	}
-	const looked = least(length, wholePages(run.available));
+	const looked = least(length, pagesUp(run.available));
 	const rest = length - looked;
 	return { looked, zero: baseline === "zero" ? rest : 0n, hole: baseline === "nothing" ? rest : 0n, beyond: 0n };
 }
@@ -62,5 +62,3 @@ export function checkRuns(runs: readonly PageRun[]): void {
 		end = start + length;
 	}
 }
-
-const wholePages = (bytes: bigint): bigint => ((bytes + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;

@@ -1,4 +1,4 @@
-import { fileOffset, PAGE_SIZE } from "../../bytes/address.ts";
+import { fileOffset, pagesUp } from "../../bytes/address.ts";
 import { bytesOf, place } from "../../bytes/extent.ts";
 import { u16, viewOf } from "../../bytes/layout.ts";
 import type { ImageDir } from "../../criu/image-dir.ts";
@@ -57,8 +57,6 @@ function segmentsFrom(dir: ImageDir, namespace: number): Segment[] {
 		};
 	});
 }
-
-const pagesUp = (length: bigint): bigint => ((length + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;
 
 function semaphoresFrom(dir: ImageDir, namespace: number): SemaphoreSet[] {
 	const name = `ipcns-sem-${namespace}.img`;

@@ -1,4 +1,4 @@
-import { address, PAGE_SIZE } from "../../bytes/address.ts";
+import { address, PAGE_SIZE, pagesUp } from "../../bytes/address.ts";
 import { defined } from "../../bytes/defined.ts";
 import type { Range } from "../../bytes/range.ts";
 import { kindOf } from "../../descriptors/kinds.ts";
@@ -23,7 +23,7 @@ import { freshIds, sameIds } from "../ids.ts";
 import { type Inheritance, NO_INHERITANCE } from "../inheritance.ts";
 import { asIfOpened, type Inputs, inputsFrom, roomInAgent, sourcesOf } from "../inputs.ts";
 import { inheritanceOf, type Maker } from "../memory/inherit.ts";
-import { pagesUp, windowRoom } from "../memory/memfd-looks.ts";
+import { reservePages, windowRoom } from "../memory/memfd-looks.ts";
 import { type Opener, openerOf } from "../opener.ts";
 import { personasOf } from "../personas.ts";
 import { type Making, wordsFor } from "../process/family.ts";
@@ -118,8 +118,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 			const whole = { length: pagesUp(object.size), page: PAGE_SIZE };
 			const { length, page } = memfd ? windowRoom(object, mappings) : whole;
 			if (length === 0n) return [];
-			const room = place(page === PAGE_SIZE ? length : length + page);
-			const start = address((room + page - 1n) & ~(page - 1n));
+			const start = reservePages(place, length, page);
 			return [[object.id, { start, end: address(start + length) }]];
 		}),
 	);

@@ -1,4 +1,4 @@
-import { hex, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, address, hex, PAGE_SIZE, pagesUp } from "../../bytes/address.ts";
 import { refuse } from "../../errors.ts";
 import type { Mapping, SharedObject } from "../../forest/task.ts";
 import { F_SEAL, MAP, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../../linux/mman.ts";
@@ -10,30 +10,35 @@ import { hugetlbOf } from "./map.ts";
 /** The kernel's own for shared memory without a name. */
 export const nameOfMemfd = ({ name = "/dev/zero" }: SharedObject): string => name;
 
-/** Flags of memfd_create(2), and of its huge pages those of mmap(2). */
-export function howToMake(
-	object: SharedObject,
-	members: readonly { readonly mapping: Mapping }[],
-	context: Context,
-): { readonly how: bigint; readonly huge: number } {
-	const huge = members.reduce((all, { mapping }) => all | hugetlbOf(mapping), hugetlbFlags(object));
-	const flags = MFD.CLOEXEC | makingFlags(object, context) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge));
-	return { how: BigInt(flags), huge };
+/** Flags of memfd_create(2). */
+export function howToMake(object: SharedObject, mappings: readonly Mapping[], context: Context): bigint {
+	const huge = hugeIn(object, mappings);
+	return BigInt(MFD.CLOEXEC | makingFlags(object, context) | (huge === 0 ? 0 : MFD.HUGETLB | sizeBits(huge)));
 }
+
+/** Of its huge pages, flags of mmap(2). */
+const hugeIn = (object: SharedObject, mappings: readonly Mapping[]): number =>
+	mappings.reduce((all, mapping) => all | hugetlbOf(mapping), hugetlbFlags(object));
 
 /** How much of a memfd is to be written to, and on which boundary it must lie; nothing where it holds nothing. */
 export function windowRoom(
 	object: SharedObject,
 	mappings: readonly Mapping[],
 ): { readonly length: bigint; readonly page: bigint } {
-	const page = pageOfHuge(mappings.reduce((all, mapping) => all | hugetlbOf(mapping), hugetlbFlags(object)));
+	const page = pageOfHuge(hugeIn(object, mappings));
 	const whole = pagesUp(object.size, page);
 	// a file of holes may be larger than any address space
 	const end = object.contents.reduce((last, { start, length }) => (start + length > last ? start + length : last), 0n);
 	return { length: pagesUp(end < whole ? end : whole, page), page };
 }
 
-function pageOfHuge(huge: number): bigint {
+/** Room in which pages of that size can lie, on their boundary. @param reserve gives some of small pages. */
+export function reservePages(reserve: (length: bigint) => Address, length: bigint, page: bigint): Address {
+	return address(pagesUp(reserve(page === PAGE_SIZE ? length : length + page), page));
+}
+
+/** Bytes of each page, by what mmap(2) and shmget(2) were told of huge ones; 0 where they are not huge. */
+export function pageOfHuge(huge: number): bigint {
 	const log = (huge >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
 	return huge === 0 ? PAGE_SIZE : 1n << BigInt(log === 0 ? 21 : log);
 }
@@ -67,5 +72,3 @@ export const sizeOfMemfd = ({ size }: SharedObject, name: string): bigint =>
 				finding: `has ${hex(size)} bytes`,
 				expectation: "expected less than 2^63",
 			});
-
-export const pagesUp = (length: bigint, page: bigint = PAGE_SIZE): bigint => ((length + page - 1n) / page) * page;

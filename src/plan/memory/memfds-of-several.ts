@@ -16,8 +16,7 @@ export function makeCommonMemfd(
 	const { leader } = context.draft;
 	const name = nameOfMemfd(object);
 	const file = cellDatum(`descriptor of memfd ${name}, for all that have it`);
-	const members = mappings.map((mapping) => ({ mapping }));
-	const { how } = howToMake(object, members, context);
+	const how = howToMake(object, mappings, context);
 	const fd = BigInt(number);
 	leader.add(
 		"shared",

@@ -1,4 +1,4 @@
-import { type Address, address, type FileOffset } from "../../bytes/address.ts";
+import { type Address, type FileOffset, pagesUp } from "../../bytes/address.ts";
 import { pathOfDescriptor } from "../../bytes/own-descriptor.ts";
 import { lengthOf, type Range } from "../../bytes/range.ts";
 import { type MemfdDescription, type OpenMemfd, placeMemfds } from "../../descriptors/memfd.ts";
@@ -15,7 +15,7 @@ import type { FdSlot } from "../files/slots.ts";
 import { addOwnership } from "../ownership.ts";
 import { nameOf } from "./classify.ts";
 import { flagsOf, map, protOf, protWhileFilling } from "./map.ts";
-import { howToMake, nameOfMemfd, pagesUp, sealsOf, sizeOfMemfd, windowRoom } from "./memfd-looks.ts";
+import { howToMake, nameOfMemfd, reservePages, sealsOf, sizeOfMemfd, windowRoom } from "./memfd-looks.ts";
 
 /** A mapping of an object. */
 export interface Member {
@@ -127,7 +127,11 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 		map: (object, members, filled, prots) => {
 			const name = nameOfMemfd(object);
 			const file = cellDatum(`descriptor of memfd ${name}`);
-			const { how, huge } = howToMake(object, members, context);
+			const how = howToMake(
+				object,
+				members.map(({ mapping }) => mapping),
+				context,
+			);
 			leader.add("map", "memfd_create", [pathDatum(`name of memfd ${name}`, name), how], `memfd ${name}`, {
 				save: file,
 			});
@@ -136,7 +140,7 @@ export function memfdsOn(slots: readonly FdSlot[], context: Context): Memfds {
 			const fd = stays ? keep(object, { valueOf: file }, name) : { valueOf: file };
 			leader.add("map", "ftruncate", [fd, sizeOfMemfd(object, name)], `its ${object.size} bytes`);
 			const empty = object.contents.every(({ length }) => length === 0n);
-			const window = empty ? undefined : windowOf(object, members, huge, context);
+			const window = empty ? undefined : windowOf(object, members, context);
 			if (window?.aside === true) mapWindow(window.start, window.length, fd);
 			mapFrom({ object, members, fd, number: kept.get(object.id)?.number ?? 0 }, filled, prots, window);
 			if (stays) return window;
@@ -202,7 +206,7 @@ function isReader(object: SharedObject, { mapping }: Member): boolean {
 }
 
 /** Its one mapping, where that shows all of it; else a place aside, on the boundary that its pages need. */
-function windowOf(object: SharedObject, members: readonly Member[], huge: number, context: Context): ObjectWindow {
+function windowOf(object: SharedObject, members: readonly Member[], context: Context): ObjectWindow {
 	const [only] = members;
 	const { length, page } = windowRoom(
 		object,
@@ -211,8 +215,7 @@ function windowOf(object: SharedObject, members: readonly Member[], huge: number
 	const whole = pagesUp(object.size, page);
 	const single = only !== undefined && members.length === 1 && only.mapping.shared && isOneRun(members, whole);
 	if (single && !isReader(object, only)) return { start: only.mapping.start, length: whole, aside: false };
-	const start = context.reserve(huge === 0 ? length : length + page);
-	return { start: address((start + page - 1n) & ~(page - 1n)), length, aside: true };
+	return { start: reservePages(context.reserve, length, page), length, aside: true };
 }
 
 /** Whether the mappings follow one another and show the whole object: one that mprotect(2) split, or was never split. */

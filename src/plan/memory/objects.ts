@@ -1,4 +1,4 @@
-import { type Address, hex, plus } from "../../bytes/address.ts";
+import { type Address, hex, pagesUp, plus } from "../../bytes/address.ts";
 import { held, type Placed, place } from "../../bytes/extent.ts";
 import { lengthOf } from "../../bytes/range.ts";
 import { refuse } from "../../errors.ts";
@@ -9,7 +9,6 @@ import type { Context } from "../context.ts";
 import type { FdSlot } from "../files/slots.ts";
 import { nameOf } from "./classify.ts";
 import { flagsOf, hugetlbOf, MLOCK_ONFAULT, NO_FILE } from "./map.ts";
-import { pagesUp } from "./memfd-looks.ts";
 import { isOneRun, type Member, memfdsOn, type ObjectWindow } from "./memfds.ts";
 
 /** What is left to do for shared objects once all of them are mapped. */

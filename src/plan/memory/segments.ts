@@ -1,14 +1,13 @@
-import { type Address, address, PAGE_SIZE, plus } from "../../bytes/address.ts";
+import { type Address, pagesUp, plus } from "../../bytes/address.ts";
 import { held, type Placed, place } from "../../bytes/extent.ts";
 import { refuse } from "../../errors.ts";
 import type { Segment } from "../../forest/ipc.ts";
 import type { Mapping, Task } from "../../forest/task.ts";
 import { SHM_MODE, SHMCTL } from "../../linux/ipc.ts";
-import { MAP_HUGE_MASK, MAP_HUGE_SHIFT } from "../../linux/mman.ts";
 import type { Context } from "../context.ts";
 import { addSetting, LATE } from "../process/ipc.ts";
 import { nameOf } from "./classify.ts";
-import { pagesUp } from "./memfd-looks.ts";
+import { pageOfHuge, reservePages } from "./memfd-looks.ts";
 import { isOneRun, type Member } from "./memfds.ts";
 import { mapMembers } from "./objects.ts";
 
@@ -50,7 +49,7 @@ export function attachSegments(
 		const length = pagesUp(size, page);
 		const [only] = members;
 		const whole = only !== undefined && isOneRun(members, length);
-		const base = whole ? only.mapping.start : aside(length, page, context);
+		const base = whole ? only.mapping.start : reservePages(context.reserve, length, page);
 		leader.add("map", "shmat", [BigInt(id), base, 0n], `System V segment ${id}${whole ? "" : ", aside"}`, {
 			expect: { exactly: base },
 		});
@@ -102,13 +101,4 @@ function requireIn(segments: readonly Segment[], id: bigint, members: readonly M
 }
 
 /** Bytes of each of its pages. */
-function pageOf({ hugePages }: Segment): bigint {
-	if (hugePages === undefined) return PAGE_SIZE;
-	const log = (hugePages >>> MAP_HUGE_SHIFT) & MAP_HUGE_MASK;
-	return 1n << BigInt(log === 0 ? 21 : log);
-}
-
-function aside(length: bigint, page: bigint, context: Context): Address {
-	const start = context.reserve(page === PAGE_SIZE ? length : length + page);
-	return address((start + page - 1n) & ~(page - 1n));
-}
+const pageOf = ({ hugePages = 0 }: Segment): bigint => pageOfHuge(hugePages);

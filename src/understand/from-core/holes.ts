@@ -1,4 +1,4 @@
-import { type Address, PAGE_SIZE } from "../../bytes/address.ts";
+import { type Address, PAGE_SIZE, pagesUp } from "../../bytes/address.ts";
 import { cutPlaced, type Placed } from "../../bytes/extent.ts";
 import { type FileRange, firstEndingAbove } from "../../bytes/range.ts";
 import type { ByteSource } from "../../bytes/source.ts";
@@ -37,5 +37,3 @@ function* pieces(content: Placed<Address>, holes: readonly FileRange[]): Generat
 	}
 	if (done < length) yield cutPlaced(content, done);
 }
-
-const pagesUp = (bytes: bigint): bigint => ((bytes + PAGE_SIZE - 1n) / PAGE_SIZE) * PAGE_SIZE;
