@@ -75,6 +75,9 @@ type BatchStep = AssembledStep<Slot, BatchList | Label>;
 /** The mask of a branch that looks at all of a value. */
 export const EVERY_BIT = (1n << 64n) - 1n;
 
+/** The mask of a branch that asks whether a call failed: the bit is set in what it returned then. */
+export const SIGN = 1n << 63n;
+
 /** A label that nothing has yet. */
 export const label = (name: string): Label => ({ name });
 

@@ -4,7 +4,7 @@ import { O } from "../linux/open.ts";
 import { dirent64, LONGEST_DIRENT, majorOf, minorOf, STATX, statx } from "../linux/stat.ts";
 import { pathOfLink } from "../proc/links.ts";
 import type { Agent } from "./agent.ts";
-import { type BatchArg, EVERY_BIT, type Label, label, type Slot, type SyscallBatch } from "./batch.ts";
+import { type BatchArg, EVERY_BIT, type Label, label, SIGN, type Slot, type SyscallBatch } from "./batch.ts";
 
 /** Identifies a directory whatever its name leads to later: from lstat(2). */
 export interface DirectoryIdentity {
@@ -79,5 +79,3 @@ export function addToEach(undo: SyscallBatch, fd: BatchArg, add: (name: Slot) =>
 }
 
 const within = ({ at }: Slot, offset: number): Slot => ({ at: plus(at, BigInt(offset)), size: 8 });
-
-const SIGN = 1n << 63n;

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { type BatchArg, EVERY_BIT, label, type SyscallBatch } from "../agent/batch.ts";
+import { type BatchArg, EVERY_BIT, label, SIGN, type SyscallBatch } from "../agent/batch.ts";
 import { addRemoval, addToEach, hold } from "../agent/register-removal.ts";
 import { JOURNAL, JOURNAL_DRAFT, SPENT, STAGING } from "../criu/own-names.ts";
 import type { LeftOver } from "../criu/pages/pages.ts";
@@ -91,5 +91,3 @@ function endInstallation(undo: SyscallBatch, directory: BatchArg): void {
 }
 
 const text = (undo: SyscallBatch, name: string) => undo.put(Buffer.from(`${name}\0`), 1);
-
-const SIGN = 1n << 63n;

@@ -1,5 +1,5 @@
 import type { Agent } from "../agent/agent.ts";
-import { label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { label, SIGN, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import type { Report } from "../agent/reports.ts";
 import { clearUndo, spawnTask } from "../agent/spawn.ts";
 import { waitForExit } from "../agent/wait.ts";
@@ -222,7 +222,7 @@ export function alsoUnbound(bound: readonly BoundPlace[]): (undo: SyscallBatch) 
 		const [again, none] = [label("the next child"), label("no child")];
 		undo.mark(again);
 		const reaped = { valueOf: undo.call("wait4", -1, 0, WAIT.ALL, 0) };
-		undo.branch(reaped, 1n << 63n, 1n << 63n, none);
+		undo.branch(reaped, SIGN, SIGN, none);
 		undo.jump(again);
 		undo.mark(none);
 		addUnbinding(undo, bound);

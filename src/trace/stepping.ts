@@ -1,5 +1,5 @@
 import type { Performed } from "../agent/agent.ts";
-import { EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { EVERY_BIT, label, SIGN, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import { plus } from "../bytes/address.ts";
 import { refuse } from "../errors.ts";
 import { PTRACE, PTRACE_EVENT_STOP } from "../linux/ptrace.ts";
@@ -36,9 +36,6 @@ const stops = {
 } as const;
 
 type Kind = "syscall" | "event";
-
-/** Set in what a call returns that failed. */
-const SIGN = 1n << 63n;
 
 export interface Stepping {
 	/**

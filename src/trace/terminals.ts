@@ -1,5 +1,5 @@
 import type { Agent, Performed } from "../agent/agent.ts";
-import { type BatchArg, EVERY_BIT, label, type Slot, type SyscallBatch } from "../agent/batch.ts";
+import { type BatchArg, EVERY_BIT, label, SIGN, type Slot, type SyscallBatch } from "../agent/batch.ts";
 import { i32, i32Bytes, u32, viewOf } from "../bytes/layout.ts";
 import { EIO, failedWith } from "../linux/errno.ts";
 import { F } from "../linux/fcntl.ts";
@@ -152,8 +152,6 @@ export async function queuesOf(agent: Agent, pty: OpenPty, typed?: Buffer): Prom
 		for (const file of files) await agent.call("close", file);
 	}
 }
-
-const SIGN = 1n << 63n;
 
 /** Reads from one descriptor and writes to another, until nothing comes. */
 function pour(batch: SyscallBatch, room: Slot, from: BatchArg, into: BatchArg): void {
