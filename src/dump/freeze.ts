@@ -33,7 +33,6 @@ export const candidatesOf = (root: number): readonly DumpCandidate[] => [
 
 /** @returns `undefined` of one that has ended. */
 function candidateIn(root: number, pid: number): DumpCandidate | undefined {
-	if (hasEnded(pid)) return undefined;
 	if (pid === process.pid)
 		refuse("ERR_PROCESS", {
 			subject: `process ${root}`,
