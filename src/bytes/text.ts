@@ -38,6 +38,18 @@ export function bytesFromText(text: string): Uint8Array {
 /** The same with a NUL behind them, as system calls take them. */
 export const zeroEnded = (text: string): Uint8Array => Buffer.concat([bytesFromText(text), Buffer.of(0)]);
 
+/** Strings that a NUL ends each; the last may lack its own. */
+export function textsFromBytes(bytes: Buffer): string[] {
+	const found: string[] = [];
+	for (let at = 0; at < bytes.length; ) {
+		const nul = bytes.indexOf(0, at);
+		const end = nul < 0 ? bytes.length : nul;
+		found.push(textFromBytes(bytes.subarray(at, end)));
+		at = end + 1;
+	}
+	return found;
+}
+
 const loneSurrogate = /\p{Surrogate}/u;
 
 const sequenceLength = (lead: number): number => (lead < 0xc2 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4);

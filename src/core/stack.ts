@@ -1,7 +1,7 @@
 import type { Registers } from "../arch/architecture.ts";
 import { type Address, address, plus } from "../bytes/address.ts";
 import { rangeAt } from "../bytes/range.ts";
-import { textFromBytes } from "../bytes/text.ts";
+import { textFromBytes, textsFromBytes } from "../bytes/text.ts";
 import { AT } from "../linux/auxv.ts";
 import { auxvPair } from "../linux/elf-core.ts";
 import type { Core } from "./core.ts";
@@ -185,20 +185,9 @@ function complete(
 		argEnd,
 		envStart: argEnd,
 		envEnd: top,
-		argv: strings(memory.read(argStart, Number(length)) ?? Buffer.alloc(0)),
+		argv: textsFromBytes(memory.read(argStart, Number(length)) ?? Buffer.alloc(0)),
 		...(execfn !== undefined && { execfn }),
 	};
-}
-
-function strings(bytes: Buffer): string[] {
-	const found: string[] = [];
-	for (let at = 0; at < bytes.length; ) {
-		const nul = bytes.indexOf(0, at);
-		const end = nul < 0 ? bytes.length : nul;
-		found.push(textFromBytes(bytes.subarray(at, end)));
-		at = end + 1;
-	}
-	return found;
 }
 
 function stringAt(memory: CoreMemory, at: Address): string | undefined {

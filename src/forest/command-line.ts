@@ -1,5 +1,5 @@
 import { readAt } from "../bytes/extent.ts";
-import { textFromBytes } from "../bytes/text.ts";
+import { textsFromBytes } from "../bytes/text.ts";
 import type { Memory } from "./task.ts";
 
 /** Longer ones are cut. */
@@ -10,13 +10,5 @@ export function commandLineOf({ bounds: { argStart, argEnd }, contents }: Memory
 	if (argEnd <= argStart) return [];
 	const length = argEnd - argStart < MOST_ARGUMENT_BYTES ? argEnd - argStart : MOST_ARGUMENT_BYTES;
 	const bytes = readAt(contents, argStart, Number(length));
-	if (bytes === undefined) return [];
-	const words: string[] = [];
-	for (let at = 0; at < bytes.length; ) {
-		const nul = bytes.indexOf(0, at);
-		const end = nul < 0 ? bytes.length : nul;
-		words.push(textFromBytes(bytes.subarray(at, end)));
-		at = end + 1;
-	}
-	return words;
+	return bytes === undefined ? [] : textsFromBytes(bytes);
 }

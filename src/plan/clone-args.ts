@@ -1,4 +1,4 @@
-import { i32, viewOf } from "../bytes/layout.ts";
+import { i32Bytes } from "../bytes/layout.ts";
 import { cloneArgs } from "../linux/sched.ts";
 import type { Place } from "../program/args.ts";
 import { bytesDatum, spaceDatum } from "../program/data.ts";
@@ -47,13 +47,7 @@ export function cloneArgsOf({
 			...(running === undefined ? [] : [points("child_tid", running), points("parent_tid", running)]),
 			...(pidfd === undefined ? [] : [points("pidfd", pidfd)]),
 			points("stack", spaceDatum(`stack of ${name}`, stackSize)),
-			...(tid === undefined ? [] : [points("set_tid", idDatum(name, tid))]),
+			...(tid === undefined ? [] : [points("set_tid", bytesDatum(`id of ${name}`, i32Bytes(tid), { align: 4 }))]),
 		],
 	});
-}
-
-function idDatum(name: string, tid: number): Place {
-	const id = new Uint8Array(i32.size);
-	i32.write(viewOf(id), 0, tid);
-	return bytesDatum(`id of ${name}`, id, { align: 4 });
 }

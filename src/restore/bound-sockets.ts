@@ -3,7 +3,7 @@ import { EVERY_BIT, label, type SyscallBatch } from "../agent/batch.ts";
 import { UNDO_SIZE } from "../agent/layout.ts";
 import { plus } from "../bytes/address.ts";
 import { u64 } from "../bytes/layout.ts";
-import { bytesFromText } from "../bytes/text.ts";
+import { bytesFromText, zeroEnded } from "../bytes/text.ts";
 import { placeOf, type SocketPlace } from "../descriptors/unix-description.ts";
 import type { Task } from "../forest/task.ts";
 import { ECONNREFUSED } from "../linux/errno.ts";
@@ -54,7 +54,7 @@ export function addUnbinding(batch: SyscallBatch, places: readonly BoundPlace[])
 	for (const { directory, name, owners } of places) {
 		const [end, owned, socket, dead] = [label("the end"), label("theirs"), label("a socket"), label("nobody's")];
 		if (BigInt(batch.taken + MOST_OF_ONE) > UNDO_SIZE) return;
-		const path = batch.put(Buffer.concat([bytesFromText(name), Buffer.of(0)]), 1);
+		const path = batch.put(zeroEnded(name), 1);
 		const field = (of: "stx_mode" | "stx_uid") => ({
 			valueOf: { at: plus(look.at, BigInt(statx.offsetOf(of))), size: u64.size },
 		});

@@ -9,7 +9,7 @@ import type { Task } from "../forest/task.ts";
 import { EAGAIN, EEXIST, EINVAL, ENOSYS, EPERM, errnoName, failedWith } from "../linux/errno.ts";
 import { PR } from "../linux/prctl.ts";
 import { SIGKILL, signalName } from "../linux/signal.ts";
-import { WAIT } from "../linux/wait.ts";
+import { WAIT, waitStatus } from "../linux/wait.ts";
 import { type AssembledPlan, LEADER, type Plan, type WORKSHOP, type WORKSHOP_END } from "../plan/plan.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
@@ -126,11 +126,11 @@ async function nextOf(agent: Agent, root: number, count: number): Promise<Report
 function requireLiving(root: number): void {
 	for (const pid of familyOf(root)) {
 		const stat = ifShown(() => readStat(pid));
-		const end = stat?.state === "Z" && threadsOf(pid).length <= 1 ? stat.exitStatus : undefined;
-		if (end === undefined || (end & 0x7f) === 0) continue;
+		const end = stat?.state === "Z" && threadsOf(pid).length <= 1 ? waitStatus(stat.exitStatus) : undefined;
+		if (end?.kind !== "killed") continue;
 		refuse("ERR_RESTORE_FAILED", {
 			subject: `process ${pid}`,
-			finding: `was killed by ${signalName(end & 0x7f)} while it was made`,
+			finding: `was killed by ${signalName(end.signal)} while it was made`,
 			expectation: "expected it to say that it is ready",
 		});
 	}

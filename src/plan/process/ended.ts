@@ -1,9 +1,18 @@
+import { u64Bytes } from "../../bytes/layout.ts";
 import { bytesFromText } from "../../bytes/text.ts";
 import { caution } from "../../finding.ts";
 import { EAGAIN } from "../../linux/errno.ts";
 import { PR } from "../../linux/prctl.ts";
 import { limitNumber, rlimit64 } from "../../linux/resource.ts";
-import { kernelSigaction, SIG_SETMASK, SIGCHLD, SIGKILL, SIGSET_BYTES, signalName } from "../../linux/signal.ts";
+import {
+	kernelSigaction,
+	SIG_SETMASK,
+	SIGCHLD,
+	SIGKILL,
+	SIGSET_BYTES,
+	signalBit,
+	signalName,
+} from "../../linux/signal.ts";
 import { timespec } from "../../linux/time.ts";
 import { CORE_DUMPED, P_PID, WAIT, WAIT_STATUS, waitStatus } from "../../linux/wait.ts";
 import type { Place } from "../../program/args.ts";
@@ -43,13 +52,17 @@ export function addReaping(stage: Stage, { ended }: Kin, list: ListDraft): void 
 				expect: { exactly: BigInt(pid) },
 			});
 	if (ended.length === 0) return;
-	const set = new Uint8Array(Number(SIGSET_BYTES));
-	new DataView(set.buffer).setBigUint64(0, 1n << BigInt(SIGCHLD - 1), true);
 	const now = bytesDatum("at once", timespec.encode({ tv_sec: 0n, tv_nsec: 0n }));
 	// it was told of them when they ended
-	list.add(stage, "rt_sigtimedwait", [bytesDatum("SIGCHLD", set), 0n, now, SIGSET_BYTES], "hears nothing of that", {
-		expect: { successOr: EAGAIN },
-	});
+	list.add(
+		stage,
+		"rt_sigtimedwait",
+		[bytesDatum("SIGCHLD", u64Bytes(signalBit(SIGCHLD))), 0n, now, SIGSET_BYTES],
+		"hears nothing of that",
+		{
+			expect: { successOr: EAGAIN },
+		},
+	);
 }
 
 /**

@@ -80,10 +80,6 @@ function addThread(leader: ListDraft, task: Task, thread: Thread, context: Conte
  * Without CLONE_SETTLS and CLONE_CHILD_CLEARTID, by which pthread_create(3) asks the kernel: the thread itself sets its
  * thread-local storage (arch_prctl) and the word that is cleared at its end (set_tid_address).
  */
-/**
- * Without CLONE_SETTLS and CLONE_CHILD_CLEARTID, by which pthread_create(3) asks the kernel: the thread itself sets its
- * thread-local storage (arch_prctl) and the word that is cleared at its end (set_tid_address).
- */
 const newcomerOf = ({ tid }: Thread, { ids }: Context): Place =>
 	cloneArgsOf({ name: `thread ${tid}`, flags: CLONE_AS_THREAD, ...(ids.cells.size === 0 ? { tid } : {}) });
 
