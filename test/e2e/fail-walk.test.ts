@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { type Failure, walker } from "../support/faults/fail-walk.ts";
 import { built } from "../support/lives/built.ts";
 import { until } from "../support/lives/lives.ts";
 import { ownRoom } from "../support/lives/own-room.ts";
@@ -12,9 +13,8 @@ import { hasTool } from "../support/tools.ts";
 const able = canHaveRooms() && hasTool("python3");
 const needs = able ? "" : " (needs root, unshare, nsenter and python3)";
 
-const support = join(import.meta.dirname, "../support");
 const { directory, room, necromancer, command, begin, clear } = ownRoom({ able }, async () => {
-	copyFileSync(join(support, "lives/household.py"), join(directory, "household.py"));
+	copyFileSync(join(import.meta.dirname, "../support/lives/household.py"), join(directory, "household.py"));
 	mkdirSync(names);
 	// terminals of its own: others of the machine come and go
 	expect(room().run(["mount", "-t", "devpts", "-o", "ptmxmode=666", "devpts", "/dev/pts"]).status).toBe(0);
@@ -44,15 +44,6 @@ const forest = forestFromImages(openImageDir(images));
 await restore(forest, { stopped: false, fds: new Map(), missing: "error", requireUnchanged });
 `;
 
-interface Failure {
-	readonly step: number;
-	readonly code: string;
-	readonly exitStatus: number;
-	readonly left: readonly number[];
-	/** What else there is now, or is no more. */
-	readonly changed: readonly string[];
-}
-
 interface Planned {
 	readonly id: number;
 	readonly call: string;
@@ -71,8 +62,8 @@ describe.skipIf(!able)(`a household with one of everything${needs}`, () => {
 		// what its last life had left: a restore may take it away, and need not
 		for (const name of ["bound", "lost"]) room().run(["rm", "-f", join(names, name)]);
 		const stride = Math.ceil(planned.length / 25);
-		const walker = ["unshare", "--ipc", process.execPath, join(support, "faults/fail-walk.mjs"), built(), images];
-		const walked = room().run([...walker, `${planned.length}`, `${stride}`, "same", names], {}, 200_000);
+		const walking = ["unshare", "--ipc", process.execPath, walker, built(), images];
+		const walked = room().run([...walking, `${planned.length}`, `${stride}`, "same", names], {}, 200_000);
 		expect([walked.status, walked.stderr]).toEqual([0, ""]);
 		const walk: readonly Failure[] = JSON.parse(walked.stdout);
 		expect(walk).toHaveLength(Math.ceil(planned.length / stride));

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { fixturePath, fixtureText } from "../support/builders/fixture-core.ts";
+import { type Failure, walker } from "../support/faults/fail-walk.ts";
 import { built } from "../support/lives/built.ts";
 import { soon } from "../support/lives/living.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
@@ -282,13 +283,11 @@ describe.skipIf(!able).each(modes)(`a process with %s${needs}`, (_, mode) => {
 });
 
 describe.skipIf(!able)(`a step that fails${needs}`, () => {
-	const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
-
 	it.each(["namespace", "fresh"])("leaves nothing: %s", async (ids) => {
 		const room = await aRoom();
 		const { status, stdout, stderr } = room.run([process.execPath, walker, dist, images, "400", "13", ids]);
 		expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-		const failed: { step: number; code: string; message: string; left: number[] }[] = JSON.parse(stdout);
+		const failed: readonly Failure[] = JSON.parse(stdout);
 		expect(failed.length).toBeGreaterThan(15);
 		expect(failed.filter(({ code, left }) => code !== "ERR_STEP_FAILED" || left.length > 0)).toEqual([]);
 		// the last steps of each thread have nobody left to tell

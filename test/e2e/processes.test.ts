@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type Failure, walker } from "../support/faults/fail-walk.ts";
 import { built } from "../support/lives/built.ts";
 import {
 	asked,
@@ -158,20 +158,9 @@ describe.skipIf(!able || !gcc)(`a process of our own comes back as it was, and g
 	});
 });
 
-interface Failure {
-	readonly step: number;
-	readonly code: string;
-	readonly exitStatus: number;
-	readonly message: string;
-	/** Processes that live on. */
-	readonly left: readonly number[];
-}
-
 describe.skipIf(!able || !gcc)(
 	`a step that fails in the plan of a process with memfds, pipes and timers${needs}`,
 	() => {
-		const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
-
 		it("is named, and nothing survives it; every seventh, and then the process itself is well", async () => {
 			const life = await begin("objects");
 			const images = await dumpLife(life);

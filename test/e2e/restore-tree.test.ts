@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { type Failure, walker } from "../support/faults/fail-walk.ts";
 import { built } from "../support/lives/built.ts";
 import { compileLives, until } from "../support/lives/lives.ts";
 import { ownRoom } from "../support/lives/own-room.ts";
@@ -46,14 +46,6 @@ function family(): readonly string[] {
 
 const said = (name: string): string => readFileSync(join(directory, name), "utf8");
 
-interface Failure {
-	readonly step: number;
-	readonly code: string;
-	readonly exitStatus: number;
-	readonly message: string;
-	readonly left: readonly number[];
-}
-
 describe.skipIf(!able)(`a family${needs}`, () => {
 	it("is as it was: zombies, orphans, sessions and groups without leaders, who is stopped; and nobody heard of it", async () => {
 		expect(before).toHaveLength(13);
@@ -88,7 +80,6 @@ describe.skipIf(!able)(`a family${needs}`, () => {
 	});
 
 	it("leaves nobody where a step fails, whichever it is, and says whose it was", () => {
-		const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
 		const file = join(directory, "plan");
 		room().run(["sh", "-c", `exec "$@" >${file}`, "sh", ...command("plan", "-i", images, "--json")]);
 		const lists: readonly { name: string; steps: readonly { id: number }[] }[] = JSON.parse(said("plan")).lists;

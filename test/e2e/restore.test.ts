@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openImageDir } from "../../src/criu/image-dir.ts";
 import { taskFromImages } from "../../src/images/read/from-images.ts";
 import { fixtureCore, fixtureNames, fixturePath, fixtureText, parseMaps } from "../support/builders/fixture-core.ts";
 import { writeImagesOf } from "../support/builders/written-images.ts";
+import { type Failure, walker } from "../support/faults/fail-walk.ts";
 import { built } from "../support/lives/built.ts";
 import { canHaveRooms, linesOf, openRoom, type Ran, type Room } from "../support/lives/room.ts";
 import { saidRestored } from "../support/lives/said-restored.ts";
@@ -264,17 +264,7 @@ for (const fixture of ["counter", "counter-static", "threads"])
 /** For some 300 restores, each of which may take a second on a machine that has other things to do, milliseconds. */
 const WALK = 570_000;
 
-interface Failure {
-	readonly step: number;
-	readonly code: string;
-	readonly exitStatus: number;
-	readonly message: string;
-	/** Processes that live on. */
-	readonly left: readonly number[];
-}
-
 describe.skipIf(!usable("threads"))(`a step that fails${lacking("threads")}`, () => {
-	const walker = fileURLToPath(new URL("../support/faults/fail-walk.mjs", import.meta.url));
 	const images = donorOf("threads");
 	interface PlannedStep {
 		readonly id: number;
