@@ -1,5 +1,6 @@
 import type { Address } from "../bytes/address.ts";
 import type { Placed } from "../bytes/extent.ts";
+import type { Range } from "../bytes/range.ts";
 import type { Mapping } from "../forest/task.ts";
 
 /** Private memory that a process finds in its place, as whoever made it has mapped it. */
@@ -7,6 +8,8 @@ export interface InheritedMapping {
 	readonly mapping: Mapping;
 	/** What was filled in, ascending, whole pages; all else is as it was mapped. */
 	readonly contents: readonly Placed<Address>[];
+	/** Pages that a mapping which becomes of it has with the same bytes, where they were compared: all of them, ascending. */
+	readonly alike?: ReadonlyMap<Mapping, readonly Range[]>;
 }
 
 /** What a process fills for those that it makes. */

@@ -1,6 +1,15 @@
 import type { Address } from "../../bytes/address.ts";
 import { allWithin, type Placed, rangeOf, within } from "../../bytes/extent.ts";
-import { byStart, gaps, intersect, overlaps, type Range, rangeAt, united } from "../../bytes/range.ts";
+import {
+	byStart,
+	firstEndingAbove,
+	gaps,
+	intersect,
+	overlaps,
+	type Range,
+	rangeAt,
+	united,
+} from "../../bytes/range.ts";
 import { contentParts } from "../../forest/content-parts.ts";
 import type { Mapping, Memory, Task } from "../../forest/task.ts";
 import { MAP } from "../../linux/mman.ts";
@@ -40,7 +49,11 @@ export function inheritanceOf(
 		}
 		const heirs = makes.flatMap(livingOf).flatMap(({ pid }) => tasks.get(pid) ?? []);
 		const leaves = heirs.length === 0 ? [] : leftBy(task, heirs, finds, sameFiles);
-		const keeps = finds.filter(({ mapping }) => !leaves.some((own) => overlaps(own.mapping, mapping)));
+		const taken = leaves.map(({ mapping }) => mapping).sort(byStart);
+		const keeps = finds.filter(({ mapping }) => {
+			const next = taken[firstEndingAbove(taken, mapping.start)];
+			return next === undefined || !overlaps(next, mapping);
+		});
 		const own: Inheritance = { leaves, keeps };
 		if (leaves.length + keeps.length > 0) found.set(pid, own);
 		for (const child of makes) visit(child, foundBy(own));
@@ -57,25 +70,27 @@ function leftBy(
 	finds: readonly InheritedMapping[],
 	sameFiles: (one: Task, other: Task) => boolean,
 ): readonly LeftMapping[] {
-	const own = contentsByMapping(task.memory);
-	const theirs = heirs.map((heir) => ({ heir, contents: contentsByMapping(heir.memory) }));
+	const theirs = heirs.map((heir) => ({ heir, ...privateMemory(heir.memory) }));
+	const before = byStartOf(finds);
 	const left: LeftMapping[] = [];
-	for (const [mapping, contents] of own) {
+	for (const [mapping, contents] of privateMemory(task.memory).contents) {
 		if (!canBeLeft(mapping)) continue;
-		const alike = theirs.flatMap(({ heir, contents: all }) => {
-			const same = counterpart(mapping, heir.memory.mappings);
-			if (same === undefined || (mapping.backing.kind === "file" && !sameFiles(task, heir))) return [];
-			return pagesAlike(contents, all.get(same) ?? []);
-		});
-		const there = finds.find((it) => isCounterpart(it.mapping, mapping));
+		const alike = new Map<Mapping, readonly Range[]>();
+		for (const { heir, solid, contents: all } of theirs) {
+			const same = rangeAt(solid, mapping.start);
+			if (same === undefined || !isCounterpart(mapping, same)) continue;
+			if (mapping.backing.kind === "file" && !sameFiles(task, heir)) continue;
+			alike.set(same, pagesAlike(contents, all.get(same) ?? []));
+		}
+		const there = counterpartIn(before, mapping);
 		// what was there before is there for its heirs too
 		const known = there === undefined ? [] : pagesAlike(there.contents, contents);
-		const pages = united([...alike].sort(byStart)).flatMap((range) => gaps(range, known));
+		const pages = united([...alike.values()].flat().sort(byStart)).flatMap((range) => gaps(range, known));
 		const fills = pages
 			.flatMap((range) => intersect(range, (there ?? { mapping }).mapping) ?? [])
 			.flatMap((range) => allWithin(contents, range));
 		if (fills.length === 0) continue;
-		if (there === undefined) left.push({ mapping, contents: fills, fills, isNew: true });
+		if (there === undefined) left.push({ mapping, contents: fills, alike, fills, isNew: true });
 		else left.push({ mapping: there.mapping, contents: over(there.contents, fills), fills, isNew: false });
 	}
 	return left;
@@ -89,8 +104,11 @@ const over = (old: readonly Placed<Address>[], news: readonly Placed<Address>[])
 export const without = (contents: readonly Placed<Address>[], ranges: readonly Range[]): readonly Placed<Address>[] =>
 	contents.flatMap((one) => gaps(rangeOf(one), ranges).flatMap((range) => within(one, range) ?? []));
 
-/** The bytes of each private mapping that their sources have. */
-function contentsByMapping({ mappings, contents }: Memory): ReadonlyMap<Mapping, readonly Placed<Address>[]> {
+/** Mappings but for guards, and the bytes of each private one that their sources have. */
+function privateMemory({ mappings, contents }: Memory): {
+	readonly solid: readonly Mapping[];
+	readonly contents: ReadonlyMap<Mapping, readonly Placed<Address>[]>;
+} {
 	const solid = mappings.filter(({ backing: { kind } }) => kind !== "guard" && kind !== "vsyscall");
 	const found = new Map<Mapping, Placed<Address>[]>();
 	for (const content of contents)
@@ -99,7 +117,7 @@ function contentsByMapping({ mappings, contents }: Memory): ReadonlyMap<Mapping,
 			found.set(mapping, parts);
 			parts.push(part);
 		}
-	return found;
+	return { solid, contents: found };
 }
 
 /** Locked, huge and droppable pages are not inherited, and policies have to be there before the pages. */
@@ -111,16 +129,21 @@ const canBeLeft = ({ shared, backing, flags, attributes = {} }: Mapping): boolea
 	(flags & UNLIKE) === 0 &&
 	Object.keys(attributes).length === 0;
 
-const counterpart = (mapping: Mapping, mappings: readonly Mapping[]): Mapping | undefined => {
-	const other = rangeAt(
-		mappings.filter(({ backing: { kind } }) => kind !== "guard"),
-		mapping.start,
-	);
-	return other !== undefined && isCounterpart(mapping, other) ? other : undefined;
-};
+/** By where they start. */
+export const byStartOf = (all: readonly InheritedMapping[]): ReadonlyMap<Address, InheritedMapping> =>
+	new Map(all.map((one) => [one.mapping.start, one]));
+
+/** What of it can become a mapping. */
+export function counterpartIn(
+	all: ReadonlyMap<Address, InheritedMapping>,
+	mapping: Mapping,
+): InheritedMapping | undefined {
+	const one = all.get(mapping.start);
+	return one !== undefined && isCounterpart(one.mapping, mapping) ? one : undefined;
+}
 
 /** Whether what is mapped as one can become the other where it is. Only anonymous memory that grows upwards may have another end. */
-export function isCounterpart(one: Mapping, other: Mapping): boolean {
+function isCounterpart(one: Mapping, other: Mapping): boolean {
 	const [a, b] = [one.backing, other.backing];
 	if (one.start !== other.start || one.flags !== other.flags || !canBeLeft(one) || !canBeLeft(other)) return false;
 	if (a.kind === "anonymous") {

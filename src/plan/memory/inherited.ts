@@ -8,7 +8,7 @@ import { foundBy, type Inheritance, type InheritedMapping, NO_INHERITANCE } from
 import { inStage, type Part } from "../part.ts";
 import { pagesAlike } from "./alike.ts";
 import { addReads } from "./fill.ts";
-import { isCounterpart, without } from "./inherit.ts";
+import { byStartOf, counterpartIn, without } from "./inherit.ts";
 import { mapAnonymous, mapFiles, protOf } from "./map.ts";
 import { spaciousOf } from "./spacious.ts";
 
@@ -61,16 +61,16 @@ export function takeOver(
 	contents: readonly Placed<Address>[],
 	context: Pick<Context, "common">,
 ): TakenMemory {
-	const found = foundBy(inheritanceIn(context));
+	const found = byStartOf(foundBy(inheritanceIn(context)));
 	const taken = new Map<Mapping, InheritedMapping>();
 	const stale: Range[] = [];
 	const known: Range[] = [];
 	for (const mapping of mappings) {
-		const there = found.find((it) => isCounterpart(it.mapping, mapping));
+		const there = counterpartIn(found, mapping);
 		if (there === undefined) continue;
 		taken.set(mapping, there);
 		const own = allWithin(contents, mapping);
-		known.push(...pagesAlike(there.contents, own));
+		known.push(...(there.alike?.get(mapping) ?? pagesAlike(there.contents, own)));
 		const written = own.map(wholePages);
 		for (const one of there.contents) {
 			const part = intersect(rangeOf(one), mapping);
