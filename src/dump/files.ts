@@ -2,7 +2,6 @@ import { statSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Agent } from "../agent/agent.ts";
 import { defined } from "../bytes/defined.ts";
-import { bytesFromText } from "../bytes/text.ts";
 import type { OpenDescriptor } from "../descriptors/ask.ts";
 import type { DescriptionCommon } from "../descriptors/description.ts";
 import type { Description } from "../descriptors/kinds.ts";
@@ -18,6 +17,7 @@ import type { MissingDescriptors } from "./descriptor-policy.ts";
 import { type OpeningProcess, type OpenTable, openTable } from "./descriptor-tables.ts";
 import { isDeletedDirectory, type LiveGhosts } from "./ghosts.ts";
 import { locksOf } from "./locks.ts";
+import { lookAt } from "./looks.ts";
 import type { Losable } from "./losable.ts";
 import { openDescriptors } from "./open-files.ts";
 import { socketLists } from "./socket-sights.ts";
@@ -223,10 +223,4 @@ function nearestTo({ pid, report }: OpeningProcess, which: "cwd" | "root"): stri
 	return path;
 }
 
-function isDirectory(path: string): boolean {
-	try {
-		return statSync(Buffer.from(bytesFromText(path))).isDirectory();
-	} catch {
-		return false;
-	}
-}
+const isDirectory = (path: string): boolean => lookAt(path)?.isDirectory() === true;

@@ -10,7 +10,8 @@ import { O } from "../linux/open.ts";
 import { kernelDevice, majorOf, minorOf } from "../linux/stat.ts";
 import { type Link, readLink, statLink } from "../proc/links.ts";
 import { readMounts } from "../proc/mounts.ts";
-import { lookAt, namesIn } from "./other-name.ts";
+import { lookAt } from "./looks.ts";
+import { namesIn } from "./other-name.ts";
 
 /**
  * Finds where inodes are that the kernel tells by number and handle: the handle leads there (open_by_handle_at(2), which takes

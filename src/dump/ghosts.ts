@@ -1,9 +1,10 @@
-import { type BigIntStats, statSync } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
 import type { GhostFile } from "../forest/task.ts";
 import { type Link, pathOfLink } from "../proc/links.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
+import { lookAt, modeAndOwner } from "./looks.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Unlinked files of processes, each once: mappings and fds of one inode share it. */
@@ -70,21 +71,12 @@ export function ghostTable(): LiveGhosts {
 	};
 }
 
-const looksOf = ({ mode, uid, gid, atimeNs, mtimeNs }: BigIntStats) => ({
-	...{ mode: Number(mode), uid: Number(uid), gid: Number(gid) },
-	...{ accessed: atimeNs, modified: mtimeNs },
+const looksOf = (stat: BigIntStats) => ({
+	...{ ...modeAndOwner(stat), accessed: stat.atimeNs, modified: stat.mtimeNs },
 });
 
 /** Not one that only another file system hides, or that the kernel shows no more, such as /proc/PID of an ended process. */
 export const isDeletedDirectory = (look: BigIntStats): boolean => look.isDirectory() && look.nlink === 0n;
-
-function lookAt(link: string): BigIntStats | undefined {
-	try {
-		return statSync(link, { bigint: true });
-	} catch {
-		return undefined;
-	}
-}
 
 const refuseUnread = (path: string, link: string): never =>
 	refuse("ERR_IO", {

@@ -4,7 +4,8 @@ import { ifShown } from "../proc/if-shown.ts";
 import { fileSystemOf } from "../proc/links.ts";
 import { readNamespace } from "../proc/namespaces.ts";
 import { readSwitch } from "../proc/sys.ts";
-import { otherName, lookAt as pathLooks } from "./other-name.ts";
+import { lookAt as pathLooks } from "./looks.ts";
+import { otherName } from "./other-name.ts";
 import type { LiveTerminals } from "./terminals.ts";
 
 /** What is known of all that are dumped. */

@@ -11,6 +11,7 @@ import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
 import { dataRanges } from "../trace/data-ranges.ts";
+import { modeAndOwner } from "./looks.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Shared memory of processes, each object once: mappings and fds of one inode share it. */
@@ -83,12 +84,12 @@ export function objectTable(): LiveObjects {
 				}
 				opened.push(file);
 				const { source } = file;
-				const { size, mode, uid, gid } = file.stat;
+				const { size } = file.stat;
 				const looks =
 					name === undefined
 						? {}
 						: {
-								...{ name, mode: Number(mode), uid: Number(uid), gid: Number(gid) },
+								...{ name, ...modeAndOwner(file.stat) },
 								...(await sealsOf(agent, heldFile(source), object)),
 							};
 				const contents = pages ? contentsOfFile(source, await dataRanges(agent, heldFile(source)), PAGE_SIZE) : [];

@@ -1,6 +1,7 @@
-import { type BigIntStats, type Dirent, lstatSync, opendirSync, statSync } from "node:fs";
+import { type BigIntStats, type Dirent, opendirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { bytesFromText, textFromBytes } from "../bytes/text.ts";
+import { lookAt } from "./looks.ts";
 
 /** So many names are looked at: a directory of millions is no place to search in. */
 const MOST_NAMES = 20_000;
@@ -39,14 +40,5 @@ export function* namesIn(
 		}
 	} catch {
 		// the directory is gone too, or may not be read
-	}
-}
-
-/** How what a path leads to looks. @param follows Also where that is a symbolic link. */
-export function lookAt(path: string, follows = true): BigIntStats | undefined {
-	try {
-		return (follows ? statSync : lstatSync)(Buffer.from(bytesFromText(path)), { bigint: true });
-	} catch {
-		return undefined;
 	}
 }

@@ -18,6 +18,7 @@ import { majorOf, minorOf, S_IFCHR, S_IFMT } from "../linux/stat.ts";
 import { EXTPROC, ICANON, type Termios, VEOF, VEOL, VEOL2, VMIN } from "../linux/tty.ts";
 import { readStat } from "../proc/stat.ts";
 import { askTerminal, isClosedOnOtherSide, queuesOf, type TerminalWords, takesOutput } from "../trace/terminals.ts";
+import { modeAndOwner } from "./looks.ts";
 
 /** The terminals of the processes that are dumped, each once for all that have it. */
 export interface LiveTerminals {
@@ -82,7 +83,7 @@ export function terminalTable(shellJob: boolean, report: (pid: number, finding: 
 				...(master !== undefined && words.packets ? { packets: true } : {}),
 				...(master !== undefined && words.exclusive ? { masterExclusive: true } : {}),
 				...(slave !== undefined && ofSlave.exclusive ? { slaveExclusive: true } : {}),
-				...(slave === undefined ? {} : ownerOf(slave.open)),
+				...(slave === undefined ? {} : modeAndOwner(slave.open.stat)),
 				...(slave === undefined && master !== undefined && isClosedOnOtherSide(words) ? { slaveClosed: true } : {}),
 				...queues,
 			};
@@ -198,10 +199,6 @@ function common({ settings, fixed, window }: TerminalWords): Pick<Terminal, "set
 		...(window === undefined ? {} : { window }),
 	};
 }
-
-const ownerOf = ({ stat }: OpenDescriptor): Pick<Terminal, "uid" | "gid" | "mode"> => ({
-	...{ uid: Number(stat.uid), gid: Number(stat.gid), mode: Number(stat.mode) },
-});
 
 interface Asked {
 	readonly words: TerminalWords;

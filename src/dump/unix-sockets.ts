@@ -1,8 +1,7 @@
-import { lstatSync } from "node:fs";
 import type { Agent } from "../agent/agent.ts";
 import { extent } from "../bytes/extent.ts";
 import { fromBuffer } from "../bytes/source.ts";
-import { bytesFromText, textFromBytes } from "../bytes/text.ts";
+import { textFromBytes } from "../bytes/text.ts";
 import type { BoundFile, OpenDescriptor } from "../descriptors/ask.ts";
 import type { UnixMessage } from "../descriptors/unix-description.ts";
 import { type UnixSights, unixSightsOf } from "../descriptors/unix-sights.ts";
@@ -14,6 +13,7 @@ import { descriptorsOf } from "../proc/fdinfo.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readLink, statLink } from "../proc/links.ts";
 import { openSocketFile, peekMessages, unixSocketsAmong } from "../trace/unix-sockets.ts";
+import { lookAt, modeAndOwner } from "./looks.ts";
 import type { OpenOf } from "./open-files.ts";
 
 /**
@@ -52,18 +52,18 @@ export async function boundFile(
 	const opened = await openSocketFile(agent, socket);
 	if (opened < 0n) {
 		const directory = readLink(pid, "cwd");
-		const found = lookAt(relative ? `${directory}/${own}` : own);
+		const found = lookAt(relative ? `${directory}/${own}` : own, false);
 		return found === undefined || found.ino !== BigInt(file ?? 0)
 			? undefined
-			: { looks: looksOf(found), deleted: false, ...(relative ? { directory } : {}) };
+			: { looks: modeAndOwner(found), deleted: false, ...(relative ? { directory } : {}) };
 	}
 	try {
 		const stat = statLink(agent.pid, `fd/${Number(opened)}`);
 		const { path } = withoutDeleted(readLink(agent.pid, `fd/${Number(opened)}`));
 		const directory = path.endsWith(`/${own}`) ? path.slice(0, -own.length - 1) || "/" : readLink(pid, "cwd");
-		const there = lookAt(relative ? `${directory}/${own}` : own);
+		const there = lookAt(relative ? `${directory}/${own}` : own, false);
 		return {
-			looks: looksOf(stat),
+			looks: modeAndOwner(stat),
 			deleted: there?.ino !== stat.ino || there.dev !== stat.dev,
 			...(relative ? { directory } : {}),
 		};
@@ -71,12 +71,6 @@ export async function boundFile(
 		await agent.call("close", opened);
 	}
 }
-
-const lookAt = (path: string) => lstatSync(Buffer.from(bytesFromText(path)), { bigint: true, throwIfNoEntry: false });
-
-const looksOf = ({ mode, uid, gid }: { readonly mode: bigint; readonly uid: bigint; readonly gid: bigint }) => ({
-	...{ mode: Number(mode), uid: Number(uid), gid: Number(gid) },
-});
 
 /**
  * What waits in a unix socket.
