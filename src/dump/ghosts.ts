@@ -3,9 +3,8 @@ import type { Agent } from "../agent/agent.ts";
 import { refuse } from "../errors.ts";
 import type { GhostFile } from "../forest/task.ts";
 import { type Link, pathOfLink } from "../proc/links.ts";
-import { dataRanges } from "../trace/data-ranges.ts";
 import { lookAt, modeAndOwner } from "./looks.ts";
-import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
+import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** Unlinked files of processes, each once: mappings and fds of one inode share it. */
 export interface LiveGhosts {
@@ -57,10 +56,10 @@ export function ghostTable(): LiveGhosts {
 				}
 				const file = openProcFile(link) ?? refuseUnread(path, link);
 				opened.push(file);
-				const { source, stat } = file;
+				const { stat } = file;
 				found.push({
 					...{ id, path, size: stat.size, ...looksOf(stat) },
-					contents: contentsOfFile(source, await dataRanges(agent, heldFile(source))),
+					contents: await contentsOfFile(agent, file),
 				});
 			}
 			return found;

@@ -1,5 +1,6 @@
 import type { Agent } from "../agent/agent.ts";
 import { PAGE_SIZE } from "../bytes/address.ts";
+import { zeroEnded } from "../bytes/text.ts";
 import { refuse } from "../errors.ts";
 import { type Finding, loss } from "../finding.ts";
 import type { IpcNamespace, Segment } from "../forest/ipc.ts";
@@ -14,9 +15,8 @@ import { ifShown } from "../proc/if-shown.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import { pathOfNamespace, readNamespace } from "../proc/namespaces.ts";
 import { readSmaps } from "../proc/smaps.ts";
-import { dataRanges } from "../trace/data-ranges.ts";
 import { posixQueues } from "./posix-queues.ts";
-import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
+import { contentsOfFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
 /** The IPC namespace of processes that are stopped. */
 export interface LiveIpc {
@@ -51,8 +51,8 @@ export async function collectIpc(
 		for (const { source } of opened.splice(0)) source.close();
 	};
 	const [pid = 0] = pids;
-	const ours = await agent.call("openat", AT_FDCWD, pathBytes(pathOfNamespace("self", "ipc")), O.RDONLY | O.CLOEXEC);
-	const theirs = await agent.call("openat", AT_FDCWD, pathBytes(pathOfNamespace(pid, "ipc")), O.RDONLY | O.CLOEXEC);
+	const ours = await agent.call("openat", AT_FDCWD, zeroEnded(pathOfNamespace("self", "ipc")), O.RDONLY | O.CLOEXEC);
+	const theirs = await agent.call("openat", AT_FDCWD, zeroEnded(pathOfNamespace(pid, "ipc")), O.RDONLY | O.CLOEXEC);
 	const entered = theirs < 0n ? theirs : await agent.call("setns", theirs, CLONE.NEWIPC);
 	if (entered < 0n) refuseEntry(pid, entered);
 	try {
@@ -67,7 +67,7 @@ export async function collectIpc(
 			const seen = forced && attached === 0 ? undefined : await lookInto(agent, live);
 			if (seen === undefined) reportUnread(live, report);
 			else opened.push(seen.file);
-			const contents = pages && seen !== undefined ? await bytesOf(agent, seen.file) : [];
+			const contents = pages && seen !== undefined ? await contentsOfFile(agent, seen.file, PAGE_SIZE) : [];
 			segments.push({ ...segment, ...(seen?.hugePages === undefined ? {} : { hugePages: seen.hugePages }), contents });
 		}
 		const semaphores = listing.semaphores.map(({ used: _, pids: __, ...set }) => set);
@@ -80,8 +80,6 @@ export async function collectIpc(
 		for (const fd of [ours, theirs]) await agent.call("close", fd);
 	}
 }
-
-const pathBytes = (path: string): Buffer => Buffer.from(`${path}\0`);
 
 /** CRIU's images have room for one, and so has a forest. */
 function requireOne(pids: readonly number[]): void {
@@ -130,9 +128,6 @@ async function lookInto(agent: Agent, { id, size }: LiveSegment): Promise<Seen> 
 		await agent.call("shmdt", at);
 	}
 }
-
-const bytesOf = async (agent: Agent, { source }: ProcFile): Promise<Segment["contents"]> =>
-	contentsOfFile(source, await dataRanges(agent, heldFile(source)), PAGE_SIZE);
 
 const reportUnread = ({ id }: LiveSegment, report: (finding: Finding) => void): void =>
 	report(

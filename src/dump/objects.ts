@@ -10,7 +10,6 @@ import { F } from "../linux/fcntl.ts";
 import { F_SEAL, MAP_HUGE_MASK, MAP_HUGE_SHIFT, MFD } from "../linux/mman.ts";
 import { mapLink, pathOfLink } from "../proc/links.ts";
 import type { SmapsEntry } from "../proc/smaps.ts";
-import { dataRanges } from "../trace/data-ranges.ts";
 import { modeAndOwner } from "./looks.ts";
 import { contentsOfFile, heldFile, openProcFile, type ProcFile } from "./proc-file.ts";
 
@@ -83,16 +82,15 @@ export function objectTable(): LiveObjects {
 					continue;
 				}
 				opened.push(file);
-				const { source } = file;
 				const { size } = file.stat;
 				const looks =
 					name === undefined
 						? {}
 						: {
 								...{ name, ...modeAndOwner(file.stat) },
-								...(await sealsOf(agent, heldFile(source), object)),
+								...(await sealsOf(agent, heldFile(file.source), object)),
 							};
-				const contents = pages ? contentsOfFile(source, await dataRanges(agent, heldFile(source)), PAGE_SIZE) : [];
+				const contents = pages ? await contentsOfFile(agent, file, PAGE_SIZE) : [];
 				found.push({ id, size, contents, ...looks });
 			}
 			return found;

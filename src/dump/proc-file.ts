@@ -1,10 +1,12 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import type { Agent } from "../agent/agent.ts";
 import { type FileOffset, fileOffset, plus } from "../bytes/address.ts";
 import { extent, type Placed, place } from "../bytes/extent.ts";
 import { pathOfDescriptor } from "../bytes/own-descriptor.ts";
 import type { FileRange } from "../bytes/range.ts";
 import { attempt, type ByteSource, closeOnce, O_PATH } from "../bytes/source.ts";
 import { pathOfLink } from "../proc/links.ts";
+import { dataRanges } from "../trace/data-ranges.ts";
 
 /** A file opened by its link in /proc, which works after a rename or unlink too. */
 export interface ProcFile {
@@ -59,16 +61,15 @@ export const heldFile = ({ fd = -1 }: Pick<ByteSource, "fd">): string => pathOfL
  * The data of a file by offset, without holes where SEEK_DATA works.
  *
  * @param unit Bytes: contents are made of whole ones.
+ * @throws NecromancerError ERR_HOST where the agent is lost.
  */
-export const contentsOfFile = (
-	source: ByteSource,
-	ranges: readonly FileRange[] = [{ start: fileOffset(0), end: fileOffset(source.size) }],
-	unit = 1n,
-): Placed<FileOffset>[] =>
-	ranges
+export async function contentsOfFile(agent: Agent, { source }: ProcFile, unit = 1n): Promise<Placed<FileOffset>[]> {
+	const whole: FileRange = { start: fileOffset(0), end: fileOffset(source.size) };
+	return ((await dataRanges(agent, heldFile(source))) ?? [whole])
 		.filter(({ start, end }) => start < end)
 		.map(({ start, end }) => {
 			const from = plus(start, -(start % unit));
 			const length = ((end - from + unit - 1n) / unit) * unit;
 			return place(from, extent(source, from, length, end - from));
 		});
+}
