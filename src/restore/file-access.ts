@@ -8,7 +8,7 @@ import type { NeededFile } from "../plan/inputs.ts";
 /**
  * What a process does with its files that its user opens, by path: R_OK, W_OK, X_OK of access(2).
  *
- * @param needed Its {@link neededFiles}.
+ * @param needed Its {@link neededFiles}; those of all that are opened together.
  */
 export function accessesOf(
 	{ memory, files, identity }: Task,

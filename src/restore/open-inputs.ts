@@ -11,7 +11,7 @@ import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from 
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf, isDirectory, shownGhosts } from "../plan/files/ghosts.ts";
-import { neededByAll, neededFiles } from "../plan/files/needed-files.ts";
+import { neededByAll } from "../plan/files/needed-files.ts";
 import { slotsOf } from "../plan/files/slots.ts";
 import type { NeededFile, OpenedInput } from "../plan/inputs.ts";
 import { placesOfDirectories } from "./deleted-directories.ts";
@@ -44,7 +44,7 @@ export async function openInputs<P extends FilePolicy>(
 ): Promise<OpenedInputs<P>> {
 	const first = neededByAll(tasks, policy);
 	const named = await openNamed(files, tasks, policy, first);
-	const accesses = accessesOfAll(tasks, policy);
+	const accesses = accessesOfAll(tasks, policy, first);
 	const links = new Set(first.flatMap(({ path, use }) => (use === "link" ? [path] : [])));
 	const wanted = [...accesses].map(([path, access]): WantedNode => ({ path, access, link: links.has(path) }));
 	const nodes = new Map(await files.asUser(wanted));
@@ -204,10 +204,13 @@ async function withContents(
 }
 
 /** What they do with their files, by path. */
-function accessesOfAll(tasks: readonly Task[], policy: FilePolicy): ReadonlyMap<string, number> {
+function accessesOfAll(
+	tasks: readonly Task[],
+	policy: FilePolicy,
+	needed: readonly NeededFile[],
+): ReadonlyMap<string, number> {
 	const all = new Map<string, number>();
 	for (const task of tasks)
-		for (const [path, access] of accessesOf(task, policy, neededFiles(task, policy)))
-			all.set(path, (all.get(path) ?? 0) | access);
+		for (const [path, access] of accessesOf(task, policy, needed)) all.set(path, (all.get(path) ?? 0) | access);
 	return all;
 }

@@ -86,7 +86,8 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	const { given = sources } = options;
 	requireThoseToldOf(forest, options);
 	const personas = personasOf(forest, facts);
-	const whoseOf = (task: Task): string | undefined => personas.find(({ tasks }) => tasks.includes(task))?.whose;
+	const whose = new Map(personas.flatMap((persona) => persona.tasks.map((task) => [task, persona.whose])));
+	const whoseOf = (task: Task): string | undefined => whose.get(task);
 	const opened = options.opened ?? asIfOpened(neededByAll(processes, options, whoseOf), given);
 	const made = madeInWorkshop(whole, options);
 	const least = Math.max(highestNumber(whole.files, options) + 1 + IN_PASSING, roomInAgent({ given, opened, made }));
@@ -132,7 +133,7 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	);
 	const words = wordsFor(kinship, memfds.size > 0);
 	const inheritances =
-		several && options.lazy !== true ? inheritanceIn(forest, kinship, facts) : new Map<number, Inheritance>();
+		several && options.lazy !== true ? inheritanceIn(forest, kinship, whoseOf) : new Map<number, Inheritance>();
 	const targetOf = (pid: number): Place => targets.get(pid) ?? unknown(pid);
 	const commonOf = ({ identity: { pid } }: Task): CommonThings => ({
 		words: words.told,
@@ -187,18 +188,20 @@ export function benchFor(forest: Forest, facts: HostFacts, options: CompileOptio
 	};
 }
 
-function inheritanceIn({ processes }: Forest, { root }: Kinship, facts: HostFacts): ReadonlyMap<number, Inheritance> {
+/** Whoever opens files with the same rights may open the same. */
+function inheritanceIn(
+	{ processes }: Forest,
+	{ root }: Kinship,
+	whoseOf: (task: Task) => string | undefined,
+): ReadonlyMap<number, Inheritance> {
 	const tasks = new Map(processes.map((task) => [task.identity.pid, task]));
-	const openers = new Map(processes.map((task) => [task, JSON.stringify(openerOf(task, facts), decimal)]));
-	return inheritanceOf(makerOf(root), tasks, (one, other) => openers.get(one) === openers.get(other));
+	return inheritanceOf(makerOf(root), tasks, (one, other) => whoseOf(one) === whoseOf(other));
 }
 
 const makerOf = ({ pid, fate, early, late }: Kin): Maker => ({
 	...{ pid, lives: fate.kind === "lives" },
 	makes: [...early, ...late].map(makerOf),
 });
-
-const decimal = (_: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}` : value);
 
 /** Where blob and plan will live while the processes are made. The same for the same forest. */
 export const holeFor = (forest: Forest): Range => holeOfWhole(wholeOf(forest));
