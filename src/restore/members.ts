@@ -9,7 +9,7 @@ import { CALLERS_SESSION } from "../plan/process/standings.ts";
 import { ifShown } from "../proc/if-shown.ts";
 import { readStat } from "../proc/stat.ts";
 import { readStatus } from "../proc/status.ts";
-import { processes } from "../proc/tasks.ts";
+import { descendantsOf, processes } from "../proc/tasks.ts";
 import type { IdChoice } from "./ids.ts";
 
 /** A process that is being made. */
@@ -92,13 +92,4 @@ export const childrenHere = (parent: number): readonly number[] =>
 	processes().filter((pid) => ifShown(() => readStat(pid))?.ppid === parent);
 
 /** A process, its children, and theirs. */
-export function familyOf(root: number): readonly number[] {
-	const parents = new Map<number, number[]>();
-	for (const pid of processes()) {
-		const ppid = ifShown(() => readStat(pid))?.ppid;
-		if (ppid !== undefined) parents.set(ppid, [...(parents.get(ppid) ?? []), pid]);
-	}
-	const family = [root];
-	for (const pid of family) family.push(...(parents.get(pid) ?? []));
-	return family;
-}
+export const familyOf = (root: number): readonly number[] => [root, ...descendantsOf(root)];

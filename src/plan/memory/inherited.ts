@@ -23,7 +23,7 @@ export function planInheritance(memory: Memory, context: Context, shared: readon
 	if (leaves.length === 0) return draft.made();
 	const there = leaves.flatMap(({ mapping, isNew }) => (isNew ? [] : [mapping]));
 	const kept = [...shared, hole, ...keeps.map(({ mapping }) => mapping), ...there].sort(byStart);
-	clearAllBut(kept, "everything that nobody is to have", context);
+	clearAllBut(kept, () => "everything that nobody is to have", context);
 	const fresh = leaves.flatMap(({ mapping, isNew }) => (isNew ? [mapping] : []));
 	const writable = new Set(fresh);
 	mapFiles(fresh, writable, context);
@@ -35,10 +35,14 @@ export function planInheritance(memory: Memory, context: Context, shared: readon
 
 const inheritanceIn = ({ common }: Pick<Context, "common">): Inheritance => common?.inheritance ?? NO_INHERITANCE;
 
-/** @param kept Ascending. */
-export function clearAllBut(kept: readonly Range[], why: string, { draft }: Pick<Context, "draft">): void {
+/** @param kept Ascending. @param why by where it begins, in words. */
+export function clearAllBut(
+	kept: readonly Range[],
+	why: (start: Address) => string,
+	{ draft }: Pick<Context, "draft">,
+): void {
 	for (const { start, end } of gaps({ start: address(0n), end: TASK_SIZE }, kept))
-		draft.leader.add("clear", "munmap", [start, end - start], why);
+		draft.leader.add("clear", "munmap", [start, end - start], why(start));
 }
 
 /** What a process makes of the memory that it has found. */
@@ -62,6 +66,7 @@ export function takeOver(
 	context: Pick<Context, "common">,
 ): TakenMemory {
 	const found = byStartOf(foundBy(inheritanceIn(context)));
+	if (found.size === 0) return { taken: new Map(), ranges: [], contents, stale: [], prots: new Map() };
 	const taken = new Map<Mapping, InheritedMapping>();
 	const stale: Range[] = [];
 	const known: Range[] = [];

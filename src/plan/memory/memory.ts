@@ -1,6 +1,6 @@
-import { address, TASK_SIZE } from "../../bytes/address.ts";
+import type { Address } from "../../bytes/address.ts";
 import { rangeOf } from "../../bytes/extent.ts";
-import { byStart, gaps, lengthOf, type Range } from "../../bytes/range.ts";
+import { byStart, lengthOf, type Range } from "../../bytes/range.ts";
 import type { Mapping, Task } from "../../forest/task.ts";
 import { MADV } from "../../linux/mman.ts";
 import type { Context } from "../context.ts";
@@ -81,14 +81,8 @@ function clear(found: readonly Range[], context: Context): void {
 		memfd === undefined ? (window ?? []) : [],
 	);
 	const kept = [...windows, ...found, hole].sort(byStart);
-	if (kept.length > 1) {
-		clearAllBut(kept, "everything that is not shared", context);
-		return;
-	}
-	for (const { start, end } of gaps({ start: address(0n), end: TASK_SIZE }, kept)) {
-		const where = `everything ${start < hole.start ? "below" : "above"} the hole`;
-		context.draft.leader.add("clear", "munmap", [start, end - start], where);
-	}
+	const beside = (start: Address): string => `everything ${start < hole.start ? "below" : "above"} the hole`;
+	clearAllBut(kept, kept.length > 1 ? () => "everything that is not shared" : beside, context);
 }
 
 function protect(mappings: readonly Mapping[], now: (mapping: Mapping) => number, { draft }: Context): void {
