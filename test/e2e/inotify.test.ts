@@ -1,7 +1,7 @@
-import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { compileLives } from "../support/lives/lives.ts";
+import { compileLives, until } from "../support/lives/lives.ts";
 import { ownRoom } from "../support/lives/own-room.ts";
 import { canHaveRooms, linesOf } from "../support/lives/room.ts";
 import { hasGcc } from "../support/tools.ts";
@@ -44,6 +44,8 @@ describe.skipIf(!able)(`an inotify instance${needs}`, () => {
 	it("is told to have held events that nobody had read, and follows what has another name by now", async () => {
 		const { watched, file, log, images, pid } = await watching();
 		room().run(["kill", "-STOP", `${pid}`]);
+		const status = room().path(`/proc/${pid}/status`);
+		expect(await until(() => /^State:\tT/m.test(readFileSync(status, "latin1")))).toBe(true);
 		writeFileSync(join(watched, "unread"), "");
 		renameSync(file, `${file}.renamed`);
 		const dumped = necromancer("dump", "-t", `${pid}`, "-i", images);
