@@ -63,7 +63,7 @@ export function planMemory(
 	addBlanks(blanks, context);
 	objects.finish();
 	segments.finish();
-	const prots = new Map([...objects.prots, ...segments.prots]);
+	const prots = new Map([...found.prots, ...objects.prots, ...segments.prots]);
 	protect(regular, (mapping) => prots.get(mapping) ?? protWhileFilling(mapping, filled), context);
 	guard(guards, context);
 	objects.settle();

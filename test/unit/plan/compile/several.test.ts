@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Description } from "../../../../src/descriptors/kinds.ts";
 import { type Forest, forestOf } from "../../../../src/forest/forest.ts";
 import type { Task } from "../../../../src/forest/task.ts";
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from "../../../../src/linux/mman.ts";
 import { compileForest } from "../../../../src/plan/compile/compile.ts";
 import type { CompileOptions } from "../../../../src/plan/compile/options.ts";
 import { planSteps, SIMPLE } from "../../../support/builders/several.ts";
@@ -58,6 +59,34 @@ describe("a plan of several processes", () => {
 			"process 6: mremap it has grown since",
 			"process 6: pread64 fill 4096 bytes",
 			"process 7: pread64 fill 4096 bytes",
+		]);
+	});
+
+	it("gives what children find in their memory their own protection, whatever that of their parent's was", () => {
+		const withPages = (pid: number, ppid: number, prot: number, letters: string): Task => {
+			const task = SIMPLE.process(pid, ppid, 5, 5);
+			const mappings = [...task.memory.mappings, { ...map(0x30_0000n, 2, { kind: "anonymous" }), prot }];
+			const contents = [...task.memory.contents, ...(letters === "" ? [] : [lettered(0x30_0000n, letters)])];
+			return { ...task, memory: { ...task.memory, mappings, contents } };
+		};
+		const [read, write, execute] = [PROT_READ, PROT_WRITE, PROT_EXEC];
+		const plan = compile(
+			forestOf([
+				withPages(5, 0, read | execute, "ab"),
+				withPages(6, 5, read | write, "ab"),
+				// its pages were given back: nothing is filled in
+				withPages(7, 5, read, ""),
+			]),
+		);
+		const protections = plan.lists.flatMap(({ name, steps }) =>
+			steps.flatMap(({ call, args }) =>
+				call === "mprotect" && args[0] === 0x30_0000n ? [[name, args[1], args[2]]] : [],
+			),
+		);
+		expect(protections).toEqual([
+			["leader", 0x2000n, BigInt(read | execute)],
+			["process 6", 0x2000n, BigInt(read | write)],
+			["process 7", 0x2000n, BigInt(read)],
 		]);
 	});
 
