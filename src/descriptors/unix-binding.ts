@@ -12,7 +12,7 @@ import { bytesDatum, cellDatum, pathDatum } from "../program/data.ts";
 import type { ProcessInput } from "./inputs.ts";
 import { nodeOf } from "./node.ts";
 import type { FdAllocator, Slot } from "./steps.ts";
-import { isDatagram, placeOf, type SocketPlace, type UnixSocket } from "./unix-description.ts";
+import { isDatagram, leadsOn, placeOf, type SocketPlace, type UnixSocket } from "./unix-description.ts";
 import { waiting, wordsOf } from "./unix-group.ts";
 
 type End = Slot<UnixSocket>;
@@ -38,7 +38,7 @@ export function bind({ content, key }: End, fds: FdAllocator): void {
 		bindIt();
 		return;
 	}
-	const input = nodeOf(place.directory, fds);
+	const input = directoryOf(place, fds);
 	const path = wordsOf(content);
 	removeStale(input, place, path, fds);
 	const before = cellDatum(`umask before ${path}`);
@@ -50,6 +50,14 @@ export function bind({ content, key }: End, fds: FdAllocator): void {
 	fds.add("umask", [{ valueOf: before }], "as before", { expect: "anything" });
 	if (content.deleted !== true) proveThere(content, input, place, fds);
 	giveOwner(content, input, fd, fds);
+}
+
+/** Where its name begins; whoever comes next in the list acts there as whom it is open for. */
+function directoryOf(place: SocketPlace, fds: FdAllocator): ProcessInput {
+	const input = nodeOf(place.directory, fds);
+	if (!leadsOn(place)) return input;
+	fds.actor.asUser();
+	return { ...input, lent: false };
 }
 
 /** The directory and the name in it. */
@@ -144,7 +152,7 @@ export function connect(client: End, { content }: End, fds: FdAllocator): void {
 		to(encodeUnixAddress(name));
 		return;
 	}
-	withNode(nodeOf(place.directory, fds), place, fds, (node) => to(encodeUnixAddress(bytesFromText(node))));
+	withNode(directoryOf(place, fds), place, fds, (node) => to(encodeUnixAddress(bytesFromText(node))));
 	fds.actor.asUser();
 }
 
@@ -152,7 +160,7 @@ export function connect(client: End, { content }: End, fds: FdAllocator): void {
 export function unlinkDeleted({ content }: End, fds: FdAllocator): void {
 	const place = placeOf(content);
 	if (content.deleted !== true || place === undefined) return;
-	const input = nodeOf(place.directory, fds);
+	const input = directoryOf(place, fds);
 	fds.add("unlinkat", [...at(input, place), 0n], `${wordsOf(content)} had lost its path`);
 	fds.actor.asUser();
 }

@@ -82,6 +82,9 @@ export interface SocketPlace {
 	readonly relative: boolean;
 }
 
+/** Whether its name goes through further directories, which may be links by now: nobody but its user takes that way. */
+export const leadsOn = ({ name }: Pick<SocketPlace, "name">): boolean => name.includes("/");
+
 /** For people, and to tell names apart: two names are equal when these are. */
 export const nameOf = ({ name, directory }: Pick<UnixSocket, "name" | "directory">): string | undefined =>
 	name === undefined ? undefined : isRelative(name) ? `${directory ?? "?"}/${unixNameText(name)}` : unixNameText(name);

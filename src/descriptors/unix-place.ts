@@ -3,7 +3,7 @@ import { SOCK } from "../linux/socket.ts";
 import { isAbstract } from "../linux/unix.ts";
 import { UNIX_STATE } from "../linux/unix-diag.ts";
 import type { HostFile } from "./inputs.ts";
-import { placeOf, type UnixSocket } from "./unix-description.ts";
+import { leadsOn, placeOf, type UnixSocket } from "./unix-description.ts";
 
 /** What it is, in words, where this version cannot open it again. */
 export function unopenable(socket: UnixSocket): string | undefined {
@@ -18,9 +18,10 @@ export function unopenable(socket: UnixSocket): string | undefined {
 	return undefined;
 }
 
-/** The directory in which its file is made. */
+/** The directory in which its file is made, or from which its name leads there. */
 export function directoriesOf(socket: UnixSocket): readonly HostFile[] {
 	const place = placeOf(socket);
 	if (place === undefined) return [];
-	return [{ looks: { path: place.directory }, use: "node", access: ACCESS.W_OK | ACCESS.X_OK, apart: true }];
+	const access = leadsOn(place) ? ACCESS.X_OK : ACCESS.W_OK | ACCESS.X_OK;
+	return [{ looks: { path: place.directory }, use: "node", access, apart: true }];
 }

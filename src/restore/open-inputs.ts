@@ -8,6 +8,7 @@ import { judge } from "../inputs/judge.ts";
 import { openContents } from "../inputs/open-content.ts";
 import type { OpenFiles, OwnNode } from "../inputs/open-files.ts";
 import { CLOSED, goneOf, isOpened, NOTHING, type NoNode, type WantedNode } from "../inputs/open-nodes.ts";
+import { ACCESS } from "../linux/fcntl.ts";
 import { O } from "../linux/open.ts";
 import type { FilePolicy } from "../plan/files/files.ts";
 import { directoryOf, isDirectory, shownGhosts } from "../plan/files/ghosts.ts";
@@ -128,7 +129,10 @@ async function lentTo(
 	if (!trust && known === undefined) return undefined;
 	return files.lend(want, (ours) => {
 		const verdict = judge(defined({ identity: known }), files.opened(ours, want.path));
-		return trust || (verdict.kind === "same" && verdict.proof === "identity");
+		if (trust) return true;
+		// that he had a directory open proves nothing of what he may do in it: nobody has one open to write
+		const makes = (want.access & ACCESS.W_OK) !== 0 && isDirectory(ours);
+		return !makes && verdict.kind === "same" && verdict.proof === "identity";
 	});
 }
 

@@ -221,7 +221,7 @@ async function planWith(
 			const own = await openInputs(files, tasks, policy, trust, new Set(terminals));
 			for (const task of tasks) requireUnlocked(agent.pid, task, own.policy, own.opened);
 			policy = own.policy;
-			bound.push(...boundPlaces(tasks, own.opened, [process.geteuid?.() ?? 0, opener.user.uid]));
+			bound.push(...boundPlaces(tasks, own.opened, opener));
 			opened.push(...own.opened.map((input) => (input.by === "user" ? { ...input, ...defined({ whose }) } : input)));
 		}
 		const plan = compileForest(forest, facts, { ...policy, opened, given, hole: holeOf(agent) });

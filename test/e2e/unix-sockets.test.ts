@@ -83,7 +83,54 @@ describe.skipIf(!able)(`unix sockets${needs}`, () => {
 		room().run(["rm", listener]);
 		expect(necromancer("restore", "-d", "-i", images)).toMatchObject({ status: 0 });
 	});
+
+	it("neither make nor remove files where their user may not, wherever he has their names lead", async () => {
+		const [top, closed] = [join(directory, "top"), join(directory, "closed")];
+		const [led, left] = [join(directory, "led"), join(directory, "left")];
+		room().run(["mkdir", "-m", "755", top]);
+		room().run(["mkdir", "-m", "700", closed]);
+		for (const [images, how] of [
+			[led, "led"],
+			[left, "left"],
+		] as const) {
+			room().run(["install", "-d", "-o", "65534", "-m", "755", join(top, "way")]);
+			const log = join(directory, `${how}.way`);
+			writeFileSync(log, "", { mode: 0o666 });
+			chmodSync(log, 0o666);
+			const pid = begin(["python3", "-c", ASTRAY, top, log, how]);
+			await linesOf(log, 1);
+			expect(necromancer("dump", "-q", "-t", `${pid}`, "-i", images)).toMatchObject({ status: 0, stderr: "" });
+			await empty();
+			room().run(["rm", "-r", join(top, "way")]);
+		}
+		room().run(["ln", "-s", closed, join(top, "way")]);
+		for (const place of [closed, top]) room().run(["python3", "-c", DIES, join(place, "s")]);
+		const made = necromancer("restore", "-d", "-i", led);
+		expect(made.stderr).toMatch(/a file for unix socket .*way\/s, if there is none\): mknodat\(.*returned EACCES/);
+		// what failed is undone, and that is nobody else's file
+		expect(room().run(["stat", "-c", "%n %u", join(closed, "s")]).stdout).toBe(`${join(closed, "s")} 0\n`);
+		// a directory that he had open to read is not his to write to
+		const refused = necromancer("restore", "-d", "-i", left);
+		expect(refused.stderr).toMatch(/top: may not be used by uid 65534 \(EACCES\)/);
+		expect(room().run(["ls", top]).stdout).toBe("s\nway\n");
+	});
 });
+
+/** As nobody, with a relative name that begins in a directory of root's; or with one that it does not have any more. */
+const ASTRAY = `
+import os, socket, sys, time
+top, log, how = sys.argv[1:]
+os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+held = os.open(top, os.O_RDONLY)
+os.chdir(top if how == "led" else top + "/way")
+s = socket.socket(socket.AF_UNIX); s.bind("way/s" if how == "led" else "s"); s.listen()
+if how == "left": os.rename("s", "t")
+os.chdir(top)
+open(log, "w").write("there\\n"); time.sleep(1000)
+`;
+
+/** Leaves the file of a socket behind. */
+const DIES = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])";
 
 /** Listens there, and says so in a file beside it. */
 const TAKES = `
