@@ -5,8 +5,10 @@ import { type Description, kindOf } from "../descriptors/kinds.ts";
 import { refuseAll } from "../errors.ts";
 import { caution, type Finding } from "../finding.ts";
 import { type Descriptor, type Files, namedDirectories } from "../forest/files.ts";
+import type { IpcNamespace, Segment } from "../forest/ipc.ts";
 import type { Limit, Mapping, Memory, PosixTimer, Task, Thread } from "../forest/task.ts";
 import { ACCESS } from "../linux/fcntl.ts";
+import { SHM_MODE } from "../linux/ipc.ts";
 import { MAP, PROT_WRITE } from "../linux/mman.ts";
 import { O, O_ACCMODE } from "../linux/open.ts";
 import { limitNumber } from "../linux/resource.ts";
@@ -115,6 +117,7 @@ export function withinMeans(
 			posixTimers: task.posixTimers.map((timer) => unalarming(timer, tell)),
 			files: { ...task.files, descriptors: task.files.descriptors.map(unaided) },
 			limits: task.limits.map((limit, number) => belowOurs(limit, limits[number])),
+			...(task.ipc === undefined ? {} : { ipc: unlockedIpc(task.ipc, limits, tell) }),
 		},
 		findings,
 	};
@@ -192,7 +195,7 @@ function unlocked(memory: Memory, limits: readonly Limit[], tell: Tell): Memory 
 	const isLocked = ({ flags, attributes }: Mapping): boolean =>
 		(flags & MAP.LOCKED) !== 0 || attributes?.["locked-on-fault"] === 1n;
 	const locked = memory.mappings.filter(isLocked).reduce((sum, mapping) => sum + lengthOf(mapping), 0n);
-	const most = limits[limitNumber("MEMLOCK")]?.hard ?? 0n;
+	const most = mostLocked(limits);
 	if (locked <= most) return memory;
 	tell("memory", `had ${locked} bytes locked, and its user may lock ${most}: nothing of it is locked`);
 	const mappings = memory.mappings.map((mapping): Mapping => {
@@ -202,6 +205,25 @@ function unlocked(memory: Memory, limits: readonly Limit[], tell: Tell): Memory 
 	});
 	return { ...memory, mappings };
 }
+
+const mostLocked = (limits: readonly Limit[]): bigint => limits[limitNumber("MEMLOCK")]?.hard ?? 0n;
+
+/** The same of segments (shmctl(2)). All that have the namespace have it so, and are told once. */
+function unlockedIpc(ipc: IpcNamespace, limits: readonly Limit[], tell: Tell): IpcNamespace {
+	const known = unlockedOf.get(ipc);
+	if (known !== undefined) return known;
+	const isLocked = ({ mode }: Segment): boolean => (mode & SHM_MODE.LOCKED) !== 0;
+	const locked = ipc.segments.filter(isLocked).reduce((sum, { size }) => sum + size, 0n);
+	const most = mostLocked(limits);
+	if (locked <= most) return ipc;
+	tell("System V segments", `had ${locked} bytes locked, and their user may lock ${most}: nothing of them is locked`);
+	const segments = ipc.segments.map((it) => ({ ...it, mode: it.mode & ~SHM_MODE.LOCKED }));
+	const unlocked = { ...ipc, segments };
+	unlockedOf.set(ipc, unlocked);
+	return unlocked;
+}
+
+const unlockedOf = new WeakMap<IpcNamespace, IpcNamespace>();
 
 function writingOf({ backing, shared, prot }: Mapping): FileAccess | undefined {
 	if (backing.kind !== "file" || !shared || backing.ghost !== undefined) return undefined;

@@ -54,6 +54,21 @@ describe("what a process of somebody else's core may have", () => {
 		expect(within(task, { fds: new Map([[0, "/secret"]]), mayUse }).task).toEqual(task);
 	});
 
+	it("is no segment of System V that is locked in memory beyond what its user may lock, of all that share it the same", () => {
+		const made = { key: 0, uid: 1, gid: 1, cuid: 1, cgid: 1, contents: [] };
+		const segments = [0o3600, 0o600].map((mode, id) => ({ ...made, id, mode, size: 9000n }));
+		const ipc = { settings: {}, segments, semaphores: [], queues: [] };
+		const limits = (most: bigint) => Array.from({ length: 16 }, () => ({ soft: most, hard: most }));
+		expect(within(smallTask({ ipc }), { limits: limits(9000n) }).task.ipc).toBe(ipc);
+		const [one, other] = [within(smallTask({ ipc }), { limits: limits(8999n) }), within(smallTask({ ipc }))];
+		expect(one.task.ipc?.segments.map(({ mode }) => mode)).toEqual([0o1600, 0o600]);
+		expect(texts(one)).toEqual([
+			"caution credentials System V segments: had 9000 bytes locked, and their user may lock 8999: nothing of them is locked",
+		]);
+		expect(other.task.ipc).toBe(one.task.ipc);
+		expect(texts(other)).toEqual([]);
+	});
+
 	it("is no timer that wakes the machine", () => {
 		const timer = { id: 3, signal: 14, notify: 0, value: 0n, remaining: 5n, interval: 0n, overrun: 0 };
 		const clocks = [0, 1, 7, 8, 9];
